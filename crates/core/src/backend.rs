@@ -1,0 +1,207 @@
+//! What every secrets manager is to Cloakroom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::capabilities::Capabilities;
+use crate::coordinates::Coordinate;
+use crate::error::Result;
+use crate::ids::BackendId;
+use crate::mark::Mark;
+use crate::secret::SecretValue;
+
+/// A value to be stored under `mark.coordinate`.
+#[derive(Clone, Debug)]
+pub struct PutRequest {
+    /// The mark it will bear; names the coordinate.
+    pub mark: Mark,
+    /// The value.
+    pub value: SecretValue,
+    /// The manager's own expiry, from now. Only for what can never come to be referenced.
+    pub native_expiry: Option<Duration>,
+}
+
+/// What a put found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// The name was free.
+    Created,
+    /// The name already held these very bytes.
+    AlreadyThere,
+}
+
+/// A value with the mark it bears; `mark` is `None` on what somebody else wrote.
+#[derive(Clone, Debug)]
+pub struct StoredSecret {
+    /// The value.
+    pub value: SecretValue,
+    /// Our mark, where it bears one.
+    pub mark: Option<Mark>,
+}
+
+/// Whether a secret can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretState {
+    /// It can.
+    Enabled,
+    /// Somebody switched it off in the manager.
+    Disabled,
+    /// It waits for its deletion at `due` and can be restored until then.
+    ScheduledForDeletion {
+        /// When the manager deletes it, where it says so.
+        due: Option<Timestamp>,
+    },
+}
+
+/// An opaque token of the manager's for one state of one secret (an etag, a uid with a version).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Precondition(pub Arc<str>);
+
+/// All there is to know about a secret without reading its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its coordinate.
+    pub coordinate: Coordinate,
+    /// Our mark, where it bears one.
+    pub mark: Option<Mark>,
+    /// Whether it can be read.
+    pub state: SecretState,
+    /// The manager's own expiry.
+    pub native_expiry: Option<Timestamp>,
+    /// When it was made, by the manager's clock.
+    pub created: Option<Timestamp>,
+    /// When it was last changed, by the manager's clock.
+    pub changed: Option<Timestamp>,
+    /// When it was last read, where the manager knows.
+    pub accessed: Option<Timestamp>,
+    /// The state described, for a deletion's precondition.
+    pub precondition: Option<Precondition>,
+}
+
+/// Where a listing goes on. Opaque, the manager's own, possibly short-lived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageToken(pub Arc<str>);
+
+/// One page of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct ListPage {
+    /// What is on it: only what bears a mark of Cloakroom's, whichever store's, and what is
+    /// scheduled for deletion too.
+    pub secrets: Vec<Description>,
+    /// The next page, if this was not the last.
+    pub next: Option<PageToken>,
+}
+
+/// How a secret is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteMode {
+    /// It can be restored for at least this long.
+    Recoverable(Duration),
+    /// It is gone at once.
+    Final,
+}
+
+/// What a deletion found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Gone for good.
+    Deleted,
+    /// Waiting; can be restored until `due`.
+    Scheduled {
+        /// When the manager deletes it, where it says so.
+        due: Option<Timestamp>,
+    },
+    /// It was not there, or was already waiting.
+    AlreadyGone,
+}
+
+/// A secrets manager.
+///
+/// Every method gives one of the kinds of [`ErrorKind`](crate::ErrorKind) on failure, told apart by
+/// the manager's codes. `Missing` means that the manager is sure; anything unsure is `Unavailable`.
+#[async_trait]
+pub trait SecretBackend: Send + Sync {
+    /// The name it has in the configuration.
+    fn id(&self) -> &BackendId;
+
+    /// Which manager this is (an account and region, an address and mount, a database), so that
+    /// two configured names for one manager can be refused. Holds no credential.
+    fn manager(&self) -> &str;
+
+    /// What it can do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Stores a value under a free name. The same bytes again succeed; other bytes are `Conflict`,
+    /// and so is a name taken by somebody else's secret.
+    async fn put(&self, request: &PutRequest) -> Result<PutOutcome>;
+
+    /// Stores many values, each as [`SecretBackend::put`] would; the answers are in the order of the
+    /// requests. Where one fails the others may have been stored.
+    async fn put_many(&self, requests: &[PutRequest]) -> Vec<Result<PutOutcome>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            answers.push(self.put(request).await);
+        }
+        answers
+    }
+
+    /// Reads one value.
+    async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret>;
+
+    /// Reads many values; the answers are in the order of the questions. An error of the whole
+    /// call is every answer's error.
+    async fn get_many(&self, coordinates: &[Coordinate]) -> Vec<Result<StoredSecret>> {
+        let mut answers = Vec::with_capacity(coordinates.len());
+        for coordinate in coordinates {
+            answers.push(self.get(coordinate).await);
+        }
+        answers
+    }
+
+    /// Describes one secret without reading its value.
+    async fn describe(&self, coordinate: &Coordinate) -> Result<Description>;
+
+    /// Describes many; the answers are in the order of the questions.
+    async fn describe_many(&self, coordinates: &[Coordinate]) -> Vec<Result<Description>> {
+        let mut answers = Vec::with_capacity(coordinates.len());
+        for coordinate in coordinates {
+            answers.push(self.describe(coordinate).await);
+        }
+        answers
+    }
+
+    /// Lists what bears a mark of Cloakroom's, page by page; `None` asks for the first page.
+    async fn list(&self, page: Option<&PageToken>) -> Result<ListPage>;
+
+    /// Deletes one secret. One that is not there is [`Deletion::AlreadyGone`], not an error; a
+    /// precondition that does not hold is `Conflict`.
+    async fn delete(
+        &self,
+        coordinate: &Coordinate,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion>;
+
+    /// Deletes many, each as [`SecretBackend::delete`] without precondition would; the answers are
+    /// in the order of the questions.
+    async fn delete_many(
+        &self,
+        coordinates: &[Coordinate],
+        mode: DeleteMode,
+    ) -> Vec<Result<Deletion>> {
+        let mut answers = Vec::with_capacity(coordinates.len());
+        for coordinate in coordinates {
+            answers.push(self.delete(coordinate, mode, None).await);
+        }
+        answers
+    }
+
+    /// Brings back a secret that waits for its deletion; one that is enabled already succeeds.
+    async fn restore(&self, coordinate: &Coordinate) -> Result<()>;
+
+    /// Takes the manager's own expiry off; one without expiry succeeds.
+    async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()>;
+}

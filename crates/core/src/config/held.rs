@@ -1,0 +1,25 @@
+//! A reference that a stored document holds.
+
+use crate::coordinates::Coordinate;
+use crate::digest::Digest;
+use crate::ids::BackendId;
+use crate::secret::ValueKind;
+
+/// One reference a stored document holds, with what is known of its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Where in the document.
+    pub pointer: String,
+    /// In which backend.
+    pub backend: BackendId,
+    /// To which secret.
+    pub coordinate: Coordinate,
+    /// How its value was written in the document.
+    pub kind: ValueKind,
+    /// The keyed digest of its value.
+    pub digest: Digest,
+    /// Finds the value again where it moved within its array; `None` outside arrays.
+    pub array_digest: Option<Digest>,
+    /// Whether the stored value was reported missing or different: an equal value is written again.
+    pub damaged: bool,
+}

@@ -1,0 +1,26 @@
+//! Configurations and their specs: where secrets are, splitting, updating, hydrating, masking.
+//!
+//! A spec is compiled once ([`CompiledSpec`]); [`update`], [`mask`] and [`clear_text`] walk a
+//! document along it in one pass, [`hydrate`] follows the references the document has recorded.
+//! Errors name the JSON Pointer and never a value.
+
+mod bounds;
+mod clear_text;
+mod held;
+mod hydrate;
+mod mask;
+mod node;
+mod parse;
+mod pointer;
+mod spec;
+mod update;
+
+pub use bounds::MAX_DEPTH;
+pub use clear_text::clear_text;
+pub use held::Held;
+pub use hydrate::{Revealed, hydrate};
+pub use mask::{MASK, is_mask, mask};
+pub use node::{EXTERNAL_PREFIX, node, nodes};
+pub use parse::{MAX_TEXT, parse_document, parse_json};
+pub use spec::CompiledSpec;
+pub use update::{Action, Field, Options, Previous, Update, array_digest, update};

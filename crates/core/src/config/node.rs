@@ -1,0 +1,100 @@
+//! Nodes: the objects that stand in a stored document where a secret was.
+
+use serde_json::{Map, Value};
+
+use super::bounds::{self, MAX_STORED_DEPTH};
+use super::pointer::Pointer;
+use crate::coordinates::Coordinate;
+use crate::error::Result;
+use crate::secret::ValueKind;
+
+const COORDINATE: &str = "_secret";
+const REFERENCE_ID: &str = "_secret_reference_id";
+const STORAGE_ID: &str = "_secret_storage_id";
+const TYPE: &str = "_secret_type";
+
+/// What a text begins with that refers to a secret somebody made in the manager by hand.
+pub const EXTERNAL_PREFIX: &str = "secret_coordinate::";
+
+/// The node that stands for a secret: `{"_secret": "<coordinate>"}`, with `"_secret_type": "json"`
+/// beside it where the value was not a text.
+pub fn node(coordinate: &Coordinate, kind: ValueKind) -> Value {
+    let mut members = Map::new();
+    members.insert(COORDINATE.to_owned(), coordinate.as_str().into());
+    if kind == ValueKind::Json {
+        members.insert(TYPE.to_owned(), kind.as_str().into());
+    }
+    Value::Object(members)
+}
+
+/// Every node in a document: its pointer, and its coordinate as written (empty where it holds only
+/// a reference id).
+pub fn nodes(blob: &Value) -> Result<Vec<(String, String)>> {
+    bounds::check("look for nodes", blob, MAX_STORED_DEPTH)?;
+    let mut found = Vec::new();
+    collect(blob, &mut Pointer::default(), &mut found);
+    Ok(found)
+}
+
+fn collect(value: &Value, pointer: &mut Pointer, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) if is_node(members) => {
+            let coordinate = coordinate(members).unwrap_or_default();
+            found.push((pointer.as_str().to_owned(), coordinate.to_owned()));
+        }
+        Value::Object(members) => {
+            for (key, member) in members {
+                let length = pointer.push_key(key);
+                collect(member, pointer, found);
+                pointer.pop_to(length);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let length = pointer.push_index(index);
+                collect(item, pointer, found);
+                pointer.pop_to(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether an object is a node or would be taken for one. One key is enough: what is only nearly a
+/// node is masked and refused like one.
+pub(super) fn is_node(members: &Map<String, Value>) -> bool {
+    let telling = |key: &String| {
+        key.starts_with(COORDINATE)
+            && matches!(key.as_str(), COORDINATE | REFERENCE_ID | STORAGE_ID)
+    };
+    members.keys().any(telling)
+}
+
+/// Whether a node has nothing beside what nodes have.
+pub(super) fn is_well_formed(members: &Map<String, Value>) -> bool {
+    let known =
+        |key: &String| matches!(key.as_str(), COORDINATE | REFERENCE_ID | STORAGE_ID | TYPE);
+    members
+        .iter()
+        .all(|(key, member)| known(key) && member.is_string())
+}
+
+/// The coordinate a node names.
+pub(super) fn coordinate(members: &Map<String, Value>) -> Option<&str> {
+    members.get(COORDINATE)?.as_str()
+}
+
+/// Whether the ids in a node are those of another: a node is not ours because of one of them.
+pub(super) fn has_ids_of(members: &Map<String, Value>, stored: Option<&Value>) -> bool {
+    [REFERENCE_ID, STORAGE_ID]
+        .iter()
+        .all(|key| match members.get(*key) {
+            None => true,
+            given => given == stored.and_then(|stored| stored.get(*key)),
+        })
+}
+
+/// The name in a text that refers to an external secret.
+pub(super) fn external_name(text: &str) -> Option<&str> {
+    text.strip_prefix(EXTERNAL_PREFIX)
+}

@@ -1,0 +1,380 @@
+//! Reading a JSON Schema into an arena of schemas, each with what it says about places below.
+
+use std::collections::HashMap;
+
+use fancy_regex::{Regex, RegexBuilder};
+use serde_json::{Map, Value};
+
+use super::invalid;
+use super::keywords::{
+    CONNECTION, DEPENDENT, LISTS, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies,
+    is_known,
+};
+use super::references::{Names, resource_of};
+use crate::config::pointer::push_escaped;
+use crate::error::Result;
+
+/// Steps a pattern may go back before it counts as "perhaps": patterns come from the spec, keys
+/// from the document, and together they must not hang the process.
+const BACKTRACK_LIMIT: usize = 2_000;
+
+/// Index of a schema in the arena.
+pub(super) type SchemaId = u32;
+
+/// All schemas that can be reached from the first one.
+#[derive(Default)]
+pub(super) struct Arena {
+    pub(super) schemas: Vec<Schema>,
+    pub(super) patterns: Vec<Regex>,
+}
+
+/// What one schema says.
+#[derive(Default)]
+pub(super) struct Schema {
+    /// This place holds a secret.
+    pub(super) secret: bool,
+    /// Schemas that may apply to the same place.
+    pub(super) beside: Vec<SchemaId>,
+    pub(super) properties: HashMap<String, SchemaId>,
+    /// By index into [`Arena::patterns`].
+    pub(super) patterns: Vec<(usize, SchemaId)>,
+    /// For members that neither `properties` nor `patterns` names.
+    pub(super) other_members: Vec<SchemaId>,
+    pub(super) tuples: Vec<Vec<SchemaId>>,
+    /// For elements behind any of the tuples.
+    pub(super) other_elements: Vec<SchemaId>,
+    /// For every element.
+    pub(super) elements: Vec<SchemaId>,
+}
+
+impl Schema {
+    /// Whether nothing at this place or below follows from it, `beside` left out.
+    pub(super) fn is_inert(&self) -> bool {
+        !self.secret
+            && self.properties.is_empty()
+            && self.patterns.is_empty()
+            && self.other_members.is_empty()
+            && self.tuples.iter().all(Vec::is_empty)
+            && self.other_elements.is_empty()
+            && self.elements.is_empty()
+    }
+}
+
+/// Finds the schema in a connector's spec file or message; any other object is itself the schema.
+pub(super) fn connection_specification(spec: &Value) -> Result<(&Value, String)> {
+    let mut pointer = String::new();
+    let mut value = spec;
+    let message = spec.get("type").and_then(Value::as_str) == Some("SPEC");
+    if let Some(inner) = spec.get("spec").filter(|_| message) {
+        pointer.push_str("/spec");
+        value = inner;
+    }
+    let Some((key, inner)) = CONNECTION
+        .iter()
+        .find_map(|key| Some((*key, value.get(key)?)))
+    else {
+        if message {
+            return Err(invalid(
+                &pointer,
+                "the spec file has no connectionSpecification",
+            ));
+        }
+        return Ok((spec, String::new()));
+    };
+    // One of the two would be ignored, and with it the secrets it marks.
+    if value
+        .as_object()
+        .is_some_and(|members| members.keys().any(|key| applies(key)))
+    {
+        return Err(invalid(
+            &pointer,
+            "both a schema and a spec file that holds one",
+        ));
+    }
+    pointer.push('/');
+    pointer.push_str(key);
+    Ok((inner, pointer))
+}
+
+/// Reads the schema that stands at `pointer` of its spec.
+pub(super) fn read(schema: &Value, pointer: String) -> Result<Arena> {
+    if is_something_else(schema) {
+        return Err(invalid(
+            &pointer,
+            "it is not a JSON Schema: it has none of its keywords; is it the configuration itself?",
+        ));
+    }
+    let mut reader = Reader {
+        names: Names::of(schema),
+        arena: Arena::default(),
+        known: HashMap::new(),
+        left: Vec::new(),
+        pattern_ids: HashMap::new(),
+    };
+    reader.schema(schema, pointer, schema);
+    while let Some(job) = reader.left.pop() {
+        let read = reader.read(&job)?;
+        reader.arena.schemas[job.id as usize] = read;
+    }
+    Ok(reader.arena)
+}
+
+struct Reader<'s> {
+    names: Names<'s>,
+    arena: Arena,
+    /// By the address of the schema within the spec, which names it as long as the spec is borrowed.
+    known: HashMap<*const Value, SchemaId>,
+    left: Vec<Job<'s>>,
+    pattern_ids: HashMap<&'s str, usize>,
+}
+
+/// A schema still to be read.
+struct Job<'s> {
+    id: SchemaId,
+    value: &'s Value,
+    pointer: String,
+    /// What local references in it are relative to.
+    resource: &'s Value,
+}
+
+impl<'s> Reader<'s> {
+    fn schema(&mut self, value: &'s Value, pointer: String, resource: &'s Value) -> SchemaId {
+        let next = u32::try_from(self.arena.schemas.len()).unwrap_or(SchemaId::MAX);
+        let id = *self.known.entry(std::ptr::from_ref(value)).or_insert(next);
+        if id == next {
+            self.arena.schemas.push(Schema::default());
+            self.left.push(Job {
+                id,
+                value,
+                pointer,
+                resource,
+            });
+        }
+        id
+    }
+
+    fn read(&mut self, job: &Job<'s>) -> Result<Schema> {
+        let members = match job.value {
+            Value::Bool(_) => return Ok(Schema::default()),
+            Value::Object(members) => members,
+            _ => return Err(invalid(&job.pointer, "a schema is an object or a boolean")),
+        };
+        if !members.get("type").is_none_or(names_types) {
+            return Err(invalid(
+                &below(&job.pointer, "type"),
+                "a type is a name or a list of names",
+            ));
+        }
+        let job = &Job {
+            resource: resource_of(job.value, job.resource),
+            pointer: job.pointer.clone(),
+            ..*job
+        };
+        let mut schema = Schema {
+            secret: is_secret(members),
+            ..Schema::default()
+        };
+        self.read_beside(job, members, &mut schema)?;
+        self.read_members(job, members, &mut schema)?;
+        self.read_elements(job, members, &mut schema);
+        self.read_tuples(job, members, &mut schema)?;
+        Ok(schema)
+    }
+
+    fn read_beside(
+        &mut self,
+        job: &Job<'s>,
+        members: &'s Map<String, Value>,
+        schema: &mut Schema,
+    ) -> Result<()> {
+        for keyword in LISTS {
+            schema.beside.extend(self.list(job, members, keyword)?);
+        }
+        for keyword in SINGLES {
+            schema.beside.extend(self.single(job, members, keyword));
+        }
+        for keyword in DEPENDENT {
+            for (key, value) in object(job, members, keyword)? {
+                // A list of keys demands members and says nothing about them.
+                if !(keyword == "dependencies" && value.is_array()) {
+                    let pointer = below(&below(&job.pointer, keyword), key);
+                    schema
+                        .beside
+                        .push(self.schema(value, pointer, job.resource));
+                }
+            }
+        }
+        for keyword in REFERENCES {
+            if let Some(reference) = members.get(keyword) {
+                let pointer = below(&job.pointer, keyword);
+                let reference = reference
+                    .as_str()
+                    .ok_or_else(|| invalid(&pointer, "a reference is a text"))?;
+                let targets = self
+                    .names
+                    .resolve(reference, job.resource)
+                    .map_err(|message| invalid(&pointer, message))?;
+                for target in targets {
+                    let id = self.schema(target.schema, pointer.clone(), target.resource);
+                    schema.beside.push(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_members(
+        &mut self,
+        job: &Job<'s>,
+        members: &'s Map<String, Value>,
+        schema: &mut Schema,
+    ) -> Result<()> {
+        for (key, value) in object(job, members, "properties")? {
+            let pointer = below(&below(&job.pointer, "properties"), key);
+            let id = self.schema(value, pointer, job.resource);
+            schema.properties.insert(key.clone(), id);
+        }
+        for (pattern, value) in object(job, members, "patternProperties")? {
+            let pointer = below(&below(&job.pointer, "patternProperties"), pattern);
+            let pattern = self.pattern(pattern, &pointer)?;
+            let id = self.schema(value, pointer, job.resource);
+            schema.patterns.push((pattern, id));
+        }
+        for keyword in OTHER_MEMBERS {
+            schema
+                .other_members
+                .extend(self.single(job, members, keyword));
+        }
+        Ok(())
+    }
+
+    fn read_elements(
+        &mut self,
+        job: &Job<'s>,
+        members: &'s Map<String, Value>,
+        schema: &mut Schema,
+    ) {
+        for keyword in OTHER_ELEMENTS {
+            schema
+                .other_elements
+                .extend(self.single(job, members, keyword));
+        }
+        schema
+            .elements
+            .extend(self.single(job, members, "contains"));
+    }
+
+    fn read_tuples(
+        &mut self,
+        job: &Job<'s>,
+        members: &'s Map<String, Value>,
+        schema: &mut Schema,
+    ) -> Result<()> {
+        let mut tuples = vec!["prefixItems"];
+        if members.get("items").is_some_and(Value::is_array) {
+            tuples.push("items");
+        } else {
+            schema
+                .other_elements
+                .extend(self.single(job, members, "items"));
+        }
+        for keyword in tuples {
+            if members.contains_key(keyword) {
+                schema.tuples.push(self.list(job, members, keyword)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn single(
+        &mut self,
+        job: &Job<'s>,
+        members: &'s Map<String, Value>,
+        keyword: &str,
+    ) -> Option<SchemaId> {
+        let value = members.get(keyword)?;
+        Some(self.schema(value, below(&job.pointer, keyword), job.resource))
+    }
+
+    fn list(
+        &mut self,
+        job: &Job<'s>,
+        members: &'s Map<String, Value>,
+        keyword: &str,
+    ) -> Result<Vec<SchemaId>> {
+        let pointer = below(&job.pointer, keyword);
+        let items = match members.get(keyword) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items,
+            Some(_) => return Err(invalid(&pointer, "expected a list of schemas")),
+        };
+        let schemas = items
+            .iter()
+            .enumerate()
+            .map(|(index, value)| self.schema(value, format!("{pointer}/{index}"), job.resource));
+        Ok(schemas.collect())
+    }
+
+    fn pattern(&mut self, pattern: &'s str, pointer: &str) -> Result<usize> {
+        if let Some(id) = self.pattern_ids.get(pattern) {
+            return Ok(*id);
+        }
+        let compiled = RegexBuilder::new(pattern)
+            .backtrack_limit(BACKTRACK_LIMIT)
+            .build()
+            .map_err(|error| {
+                invalid(pointer, "not a pattern that can be read").with_source(error)
+            })?;
+        let id = self.arena.patterns.len();
+        self.arena.patterns.push(compiled);
+        self.pattern_ids.insert(pattern, id);
+        Ok(id)
+    }
+}
+
+/// Whether an object is no schema at all, such as the configuration given in its place: read as a
+/// schema it would mark nothing secret.
+fn is_something_else(schema: &Value) -> bool {
+    schema
+        .as_object()
+        .is_some_and(|members| !members.is_empty() && !members.keys().any(|key| is_known(key)))
+}
+
+fn names_types(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Array(names) => names.iter().all(Value::is_string),
+        _ => false,
+    }
+}
+
+fn is_secret(members: &Map<String, Value>) -> bool {
+    let marked = !matches!(
+        members.get("airbyte_secret"),
+        None | Some(Value::Null | Value::Bool(false))
+    );
+    marked || members.get("format").and_then(Value::as_str) == Some("password")
+}
+
+fn object<'s>(
+    job: &Job<'s>,
+    members: &'s Map<String, Value>,
+    keyword: &str,
+) -> Result<impl Iterator<Item = (&'s String, &'s Value)>> {
+    match members.get(keyword) {
+        None => Ok(None.into_iter().flatten()),
+        Some(Value::Object(members)) => Ok(Some(members).into_iter().flatten()),
+        Some(_) => Err(invalid(
+            &below(&job.pointer, keyword),
+            "expected an object of schemas",
+        )),
+    }
+}
+
+fn below(pointer: &str, key: &str) -> String {
+    let mut below = String::with_capacity(pointer.len() + key.len() + 1);
+    below.push_str(pointer);
+    below.push('/');
+    push_escaped(&mut below, key);
+    below
+}

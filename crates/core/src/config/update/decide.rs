@@ -1,0 +1,305 @@
+//! Deciding what becomes of each field, in time linear in fields and held secrets.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::ambiguity::Ambiguity;
+use super::collect::{Content, Found, external};
+use super::previous::Stored;
+use super::take::take;
+use super::{Action, Field, Options, Slot, array_digest, refused};
+use crate::config::Held;
+use crate::config::mask::is_mask;
+use crate::config::node::{external_name, nodes};
+use crate::config::spec::CompiledSpec;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::ids::KeyId;
+use crate::keys::KeyRing;
+use crate::secret::{SecretValue, ValueKind};
+
+/// What was decided.
+pub(super) struct Outcome {
+    pub(super) fields: Vec<Field>,
+    pub(super) unreferenced: Vec<usize>,
+    pub(super) slots: Vec<Slot>,
+    /// The fields whose text has to be put back into the document.
+    pub(super) restored: Vec<usize>,
+}
+
+/// Decides about every field.
+pub(super) fn decide(
+    spec: &CompiledSpec,
+    config: &Value,
+    found: Vec<Found>,
+    stored: &Stored<'_>,
+    keys: &KeyRing,
+    scope: &str,
+    options: &Options,
+) -> Result<Outcome> {
+    let mut decider = Decider {
+        keeps: vec![None; found.len()],
+        taken: vec![false; stored.held.len()],
+        recalled: HashMap::new(),
+        found,
+        stored,
+        keys,
+        scope,
+    };
+    // Each step leaves to the next what it could not settle.
+    decider.keep_nodes()?;
+    decider.keep_equal_in_place();
+    decider.keep_masked(options)?;
+    decider.keep_equal_in_array();
+    decider.refuse_ambiguous_masks(spec, config)?;
+    decider.into_outcome()
+}
+
+/// What a mask stands for where no secret was held.
+enum Recalled {
+    External(String),
+    Value(SecretValue, ValueKind),
+}
+
+struct Decider<'a> {
+    found: Vec<Found>,
+    /// For each field, which held secret it keeps.
+    keeps: Vec<Option<usize>>,
+    /// For each held secret, whether a field keeps it. One keeps it at most.
+    taken: Vec<bool>,
+    /// For masks that stand for something else than a held secret, what that is.
+    recalled: HashMap<usize, Recalled>,
+    stored: &'a Stored<'a>,
+    keys: &'a KeyRing,
+    scope: &'a str,
+}
+
+impl Decider<'_> {
+    fn keep(&mut self, field: usize, held: usize) -> bool {
+        let free = !std::mem::replace(&mut self.taken[held], true);
+        if free {
+            self.keeps[field] = Some(held);
+        }
+        free
+    }
+
+    fn held_at(&self, field: usize) -> Option<usize> {
+        let Found { pointer, place, .. } = &self.found[field];
+        self.stored.at(pointer, place.scope.as_deref())
+    }
+
+    fn keep_nodes(&mut self) -> Result<()> {
+        for field in 0..self.found.len() {
+            if let Content::Node(held) = self.found[field].content
+                && !self.keep(field, held)
+            {
+                return Err(refused(
+                    &self.found[field].pointer,
+                    "the same node a second time; send the value for one of them",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_equal_in_place(&mut self) {
+        for field in 0..self.found.len() {
+            if let Content::Value(value, kind) = &self.found[field].content
+                && let Some(held) = self.held_at(field)
+                && !self.taken[held]
+                && is_value_of(&self.stored.held[held], value, *kind, self.keys)
+            {
+                self.keep(field, held);
+            }
+        }
+    }
+
+    fn keep_masked(&mut self, options: &Options) -> Result<()> {
+        for field in 0..self.found.len() {
+            if !matches!(self.found[field].content, Content::Mask) {
+                continue;
+            }
+            let pointer = &self.found[field].pointer;
+            if let Some(held) = self.held_at(field) {
+                if self.taken[held] {
+                    return Err(refused(pointer, AMBIGUOUS));
+                }
+                self.keep(field, held);
+                continue;
+            }
+            let recalled = self.recall(field, options)?;
+            self.recalled.insert(field, recalled);
+        }
+        Ok(())
+    }
+
+    /// What a mask stands for where no secret was held: an external one, or a value that stood there
+    /// in clear, since the spec did not mark it then.
+    fn recall(&self, field: usize, options: &Options) -> Result<Recalled> {
+        let Found { pointer, place, .. } = &self.found[field];
+        let nothing = || {
+            refused(
+                pointer,
+                "a mask, and nothing is stored that it could stand for",
+            )
+        };
+        let stood = self
+            .stored
+            .value_at(pointer, place.scope.as_deref())
+            .ok_or_else(nothing)?;
+        if let Some(name) = stood.as_str().and_then(external_name) {
+            external(name, pointer, options)?;
+            return Ok(Recalled::External(name.to_owned()));
+        }
+        let empty = stood.is_null()
+            || stood
+                .as_str()
+                .is_some_and(|it| it.is_empty() || is_mask(it));
+        if empty || !nodes(stood)?.is_empty() {
+            return Err(nothing());
+        }
+        let (value, kind) = take(&mut stood.clone())?;
+        Ok(Recalled::Value(value, kind))
+    }
+
+    /// Finds values that moved within their array by digest: comparing each with each would take
+    /// the product of both lengths.
+    fn keep_equal_in_array(&mut self) {
+        let left = |field: &usize| {
+            matches!(self.found[*field].content, Content::Value(..))
+                && self.keeps[*field].is_none()
+                && self.found[*field].place.scope.is_some()
+        };
+        let left: Vec<_> = (0..self.found.len()).filter(left).collect();
+        if left.is_empty() {
+            return;
+        }
+        let mut free: HashMap<&Digest, Vec<usize>> = HashMap::new();
+        // Digests differ by key, so each array is asked under every key that it has digests of.
+        let mut keys: HashMap<&str, HashSet<&KeyId>> = HashMap::new();
+        let stored = self.stored;
+        for (index, held) in stored.held.iter().enumerate().rev() {
+            if let Some(digest) = &held.array_digest
+                && let Some(scope) = &stored.places[index].scope
+                && !self.taken[index]
+                && !held.damaged
+            {
+                // Reversed, so that of equal values the first is taken first.
+                free.entry(digest).or_default().push(index);
+                keys.entry(scope).or_default().insert(digest.key());
+            }
+        }
+        for field in left {
+            let Found {
+                content: Content::Value(value, kind),
+                place,
+                ..
+            } = &self.found[field]
+            else {
+                continue;
+            };
+            let Some(scope) = place.scope.as_deref() else {
+                continue;
+            };
+            let moved = keys.get(scope).into_iter().flatten().find_map(|id| {
+                let key = self.keys.find(id)?;
+                let digest = count(array_digest(key, self.scope, scope, *kind, value));
+                let held = free.get_mut(&digest)?.pop()?;
+                is_value_of(&stored.held[held], value, *kind, self.keys).then_some(held)
+            });
+            if let Some(held) = moved {
+                self.keep(field, held);
+            }
+        }
+    }
+
+    fn refuse_ambiguous_masks(&self, spec: &CompiledSpec, config: &Value) -> Result<()> {
+        let mut ambiguity = None;
+        for (field, found) in self.found.iter().enumerate() {
+            if !matches!(found.content, Content::Mask) || found.place.arrays.is_empty() {
+                continue;
+            }
+            let ambiguity = ambiguity.get_or_insert_with(|| {
+                Ambiguity::new(spec, config, &self.found, &self.keeps, self.stored)
+            });
+            if !ambiguity.is_settled(found, self.keeps[field]) {
+                return Err(refused(&found.pointer, AMBIGUOUS));
+            }
+        }
+        Ok(())
+    }
+
+    fn into_outcome(mut self) -> Result<Outcome> {
+        let mut outcome = Outcome {
+            fields: Vec::with_capacity(self.found.len()),
+            unreferenced: Vec::new(),
+            slots: Vec::with_capacity(self.found.len()),
+            restored: Vec::new(),
+        };
+        let replaced: Vec<_> = (0..self.found.len())
+            .map(|field| self.held_at(field))
+            .collect();
+        for (field, found) in self.found.into_iter().enumerate() {
+            let kept = self.keeps[field];
+            let action = match (found.content, kept) {
+                (_, Some(held)) => Action::Keep { held },
+                (Content::Value(value, kind), None) => {
+                    match replaced[field].filter(|held| !self.taken[*held]) {
+                        Some(held) => Action::Raise { held, value, kind },
+                        None => Action::New { value, kind },
+                    }
+                }
+                (Content::External(name), None) => Action::External { name },
+                // Every node keeps what it names, so this is a mask.
+                (Content::Mask | Content::Node(_), None) => match self.recalled.remove(&field) {
+                    Some(Recalled::Value(value, kind)) => Action::New { value, kind },
+                    Some(Recalled::External(name)) => {
+                        outcome.restored.push(field);
+                        Action::External { name }
+                    }
+                    None => return Err(refused(&found.pointer, AMBIGUOUS)),
+                },
+            };
+            let kind = match &action {
+                Action::Keep { held } => Some(self.stored.held[*held].kind),
+                Action::Raise { kind, .. } | Action::New { kind, .. } => Some(*kind),
+                Action::External { .. } => None,
+            };
+            outcome.slots.extend(kind.map(|kind| Slot {
+                pointer: found.pointer.clone(),
+                kind,
+            }));
+            outcome.fields.push(Field {
+                pointer: found.pointer,
+                action,
+                array_scope: found.place.scope,
+            });
+        }
+        let unreferenced = self.taken.iter().enumerate().filter(|(_, taken)| !**taken);
+        outcome.unreferenced = unreferenced.map(|(index, _)| index).collect();
+        Ok(outcome)
+    }
+}
+
+const AMBIGUOUS: &str = "a mask in an array that changed: which secret it stands for is not known; send values or nodes";
+
+/// Whether this is the value stored under a coordinate, as far as can be told: not if the key of
+/// its digest is gone, nor if what is stored was reported damaged.
+fn is_value_of(held: &Held, value: &SecretValue, kind: ValueKind, keys: &KeyRing) -> bool {
+    let Some(key) = keys.find(held.digest.key()).filter(|_| !held.damaged) else {
+        return false;
+    };
+    held.digest == count(Digest::of(key, held.coordinate.base(), kind, value))
+}
+
+#[cfg(not(test))]
+fn count(digest: Digest) -> Digest {
+    digest
+}
+
+#[cfg(test)]
+use tests::count;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! What a document held before this update.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::config::Held;
+use crate::config::pointer::{Pointer, index, lookup, step, tokens};
+
+/// The stored document an update replaces.
+#[derive(Clone, Copy, Debug)]
+pub struct Previous<'a> {
+    /// The document as stored, with nodes.
+    pub blob: &'a Value,
+    /// The references recorded for it.
+    pub held: &'a [Held],
+}
+
+/// The previous document, made quick to ask.
+#[derive(Default)]
+pub(super) struct Stored<'a> {
+    pub(super) blob: Option<&'a Value>,
+    pub(super) held: &'a [Held],
+    /// For each of `held`, the arrays around it.
+    pub(super) places: Vec<Place>,
+    by_pointer: HashMap<&'a str, usize>,
+    by_coordinate: HashMap<&'a str, usize>,
+}
+
+/// The arrays around a place in a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The pointer with `*` for each index; `None` outside arrays. Places with one scope are
+    /// elements of one array, or of arrays at one place of one array's elements.
+    pub(super) scope: Option<String>,
+    /// For each array around it, outermost first, how much of the pointer is the array's own.
+    pub(super) arrays: Vec<usize>,
+}
+
+impl<'a> Stored<'a> {
+    pub(super) fn new(previous: Option<Previous<'a>>) -> Self {
+        let Some(Previous { blob, held }) = previous else {
+            return Self::default();
+        };
+        let numbered = || held.iter().enumerate();
+        Self {
+            blob: Some(blob),
+            held,
+            places: held
+                .iter()
+                .map(|held| place_of(blob, &held.pointer))
+                .collect(),
+            by_pointer: numbered()
+                .map(|(index, held)| (held.pointer.as_str(), index))
+                .collect(),
+            by_coordinate: numbered()
+                .map(|(index, held)| (held.coordinate.as_str(), index))
+                .collect(),
+        }
+    }
+
+    /// What was held at a place. Not by the pointer alone: `/a/0` may have been a member then and
+    /// be an element now.
+    pub(super) fn at(&self, pointer: &str, scope: Option<&str>) -> Option<usize> {
+        let index = *self.by_pointer.get(pointer)?;
+        (self.places[index].scope.as_deref() == scope).then_some(index)
+    }
+
+    /// Whether anything was held at a pointer.
+    pub(super) fn holds(&self, pointer: &str) -> bool {
+        self.by_pointer.contains_key(pointer)
+    }
+
+    pub(super) fn of_coordinate(&self, coordinate: &str) -> Option<usize> {
+        self.by_coordinate.get(coordinate).copied()
+    }
+
+    /// What stood at a pointer of the stored document.
+    pub(super) fn value(&self, pointer: &str) -> Option<&'a Value> {
+        lookup(self.blob?, pointer)
+    }
+
+    /// What stood at a place of the stored document; see [`Stored::at`].
+    pub(super) fn value_at(&self, pointer: &str, scope: Option<&str>) -> Option<&'a Value> {
+        let place = place_of(self.blob?, pointer);
+        self.value(pointer)
+            .filter(|_| place.scope.as_deref() == scope)
+    }
+}
+
+/// Follows a pointer to tell indices from keys that look like one.
+fn place_of(blob: &Value, pointer: &str) -> Place {
+    let mut place = Place::default();
+    let mut walked = Walked::default();
+    let Some(tokens) = tokens(pointer) else {
+        return place;
+    };
+    let mut at = Some(blob);
+    for token in tokens {
+        match (at, index(&token)) {
+            (Some(Value::Array(_)), Some(index)) => walked.push_index(index),
+            _ => walked.push_key(&token),
+        };
+        at = at.and_then(|value| step(value, &token));
+    }
+    if !walked.arrays.is_empty() {
+        place.scope = Some(walked.scope.as_str().to_owned());
+        place.arrays = walked.arrays;
+    }
+    place
+}
+
+/// A way down a document: its pointer and the arrays around.
+#[derive(Default)]
+pub(super) struct Walked {
+    pub(super) pointer: Pointer,
+    pub(super) scope: Pointer,
+    pub(super) arrays: Vec<usize>,
+}
+
+/// How to come back.
+pub(super) struct Mark {
+    pointer: usize,
+    scope: usize,
+    arrays: usize,
+}
+
+impl Walked {
+    pub(super) fn push_key(&mut self, key: &str) -> Mark {
+        let arrays = self.arrays.len();
+        let pointer = self.pointer.push_key(key);
+        // `~2` is no escape of JSON Pointer's: a key `*` must not look like any index.
+        let scope = if key == "*" {
+            self.scope.push_raw("~2")
+        } else {
+            self.scope.push_key(key)
+        };
+        Mark {
+            pointer,
+            scope,
+            arrays,
+        }
+    }
+
+    pub(super) fn push_index(&mut self, index: usize) -> Mark {
+        let arrays = self.arrays.len();
+        let pointer = self.pointer.push_index(index);
+        self.arrays.push(pointer);
+        Mark {
+            pointer,
+            scope: self.scope.push_any(),
+            arrays,
+        }
+    }
+
+    pub(super) fn pop_to(&mut self, mark: &Mark) {
+        self.pointer.pop_to(mark.pointer);
+        self.scope.pop_to(mark.scope);
+        self.arrays.truncate(mark.arrays);
+    }
+
+    pub(super) fn scope(&self) -> Option<&str> {
+        (!self.arrays.is_empty()).then(|| self.scope.as_str())
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place {
+            scope: self.scope().map(str::to_owned),
+            arrays: self.arrays.clone(),
+        }
+    }
+}

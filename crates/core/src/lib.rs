@@ -1,0 +1,37 @@
+//! Cloakroom's domain types and traits. No I/O happens here: clocks, randomness, managers and
+//! databases come in through traits.
+#![doc = include_str!("../README.md")]
+
+pub mod backend;
+pub mod backend_set;
+pub mod capabilities;
+pub mod clock;
+pub mod config;
+pub mod digest;
+pub mod error;
+pub mod ids;
+pub mod keys;
+pub mod ledger;
+pub mod mark;
+pub mod randomness;
+pub mod retry;
+pub mod secret;
+pub mod store;
+
+pub use backend::{
+    DeleteMode, Deletion, Description, ListPage, PageToken, Precondition, PutOutcome, PutRequest,
+    SecretBackend, SecretState, StoredSecret,
+};
+pub use backend_set::BackendSet;
+pub use capabilities::Capabilities;
+pub use cloakroom_coordinates as coordinates;
+pub use cloakroom_coordinates::{Coordinate, Grammar, Scope, Version};
+pub use clock::{Clock, SystemClock};
+pub use digest::Digest;
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{BackendId, DocumentId, KeyId, Revision, RunId, StoreId, WorkspaceId};
+pub use jiff::Timestamp;
+pub use keys::{KeyRing, KeySource};
+pub use mark::Mark;
+pub use randomness::{Randomness, SystemRandomness};
+pub use secret::{SecretJson, SecretValue, ValueKind};

@@ -1,0 +1,255 @@
+//! The journal: runs, what they found, and the leases that keep them apart.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::coordinates::Coordinate;
+use crate::error::Result;
+use crate::ids::{BackendId, DocumentId, RunId};
+
+/// A job's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// Deletes what was abandoned, expired or orphaned, and sweeps what landed late.
+    ExpireOrphans,
+    /// Deletes versions that a higher one replaced.
+    DeleteSuperseded,
+    /// Holds every reference and blob against the managers.
+    VerifyBlobs,
+}
+
+impl Job {
+    /// Every job, in the order `run all` takes them: verify first, so that rescue and reports come
+    /// before any deletion.
+    pub const ALL: [Self; 3] = [
+        Self::VerifyBlobs,
+        Self::ExpireOrphans,
+        Self::DeleteSuperseded,
+    ];
+
+    /// The job's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ExpireOrphans => "expire-orphans",
+            Self::DeleteSuperseded => "delete-superseded",
+            Self::VerifyBlobs => "verify-blobs",
+        }
+    }
+
+    /// The job of that name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|job| job.as_str() == word)
+    }
+}
+
+impl std::fmt::Display for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A run as it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRun {
+    /// Its id.
+    pub id: RunId,
+    /// Which job.
+    pub job: Job,
+    /// On which backend.
+    pub backend: BackendId,
+    /// Whether it only looks.
+    pub dry_run: bool,
+    /// The plan it applies, if it was given one; a plan is applied once.
+    pub plan: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// Everything that was to be done is done.
+    Done,
+    /// Some items failed and are tried again, or the run was told to stop.
+    Partial,
+    /// A guard stopped its deletions.
+    Refused,
+    /// It could not be carried out.
+    Failed,
+}
+
+impl RunOutcome {
+    /// The outcome as a stable lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The outcome of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Done, Self::Partial, Self::Refused, Self::Failed]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
+    }
+}
+
+/// A run as the journal has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its id.
+    pub id: RunId,
+    /// Which job.
+    pub job: Job,
+    /// On which backend.
+    pub backend: BackendId,
+    /// Whether it only looked.
+    pub dry_run: bool,
+    /// When it began, by the store's clock.
+    pub started: Timestamp,
+    /// When it ended; `None` while it runs, or where its process died.
+    pub finished: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Option<RunOutcome>,
+    /// What it found, did and left: counts and guard trips, as the job reports them.
+    pub report: serde_json::Value,
+}
+
+/// What verify-blobs can find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Referenced, and the manager, asked directly, does not have it.
+    Dangling,
+    /// Referenced, and switched off in the manager.
+    Disabled,
+    /// Referenced, and it waited for its deletion or carried an expiry; a run restores it.
+    Endangered,
+    /// Referenced, and it does not bear our mark.
+    NotOurs,
+    /// The mark's digest, or with `--read-values` the value itself, is not what the ledger has.
+    Altered,
+    /// The manager has it and cannot give it back: damaged, or sealed under a lost key.
+    Unreadable,
+    /// A field the spec marks secret holds clear text.
+    ClearText,
+    /// The stored blob is not the JSON it was.
+    BrokenBlob,
+    /// A node in the blob that no reference is recorded for.
+    UnrecordedNode,
+    /// A reference recorded for a place where the blob has no such node.
+    LostNode,
+    /// A referenced secret's ledger row is not `Stored`.
+    LedgerMismatch,
+    /// A secret bears our mark and the ledger has no row for it.
+    UnknownMarked,
+}
+
+impl FindingKind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Dangling,
+        Self::Disabled,
+        Self::Endangered,
+        Self::NotOurs,
+        Self::Altered,
+        Self::Unreadable,
+        Self::ClearText,
+        Self::BrokenBlob,
+        Self::UnrecordedNode,
+        Self::LostNode,
+        Self::LedgerMismatch,
+        Self::UnknownMarked,
+    ];
+
+    /// The kind as a stable lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dangling => "dangling",
+            Self::Disabled => "disabled",
+            Self::Endangered => "endangered",
+            Self::NotOurs => "not_ours",
+            Self::Altered => "altered",
+            Self::Unreadable => "unreadable",
+            Self::ClearText => "clear_text",
+            Self::BrokenBlob => "broken_blob",
+            Self::UnrecordedNode => "unrecorded_node",
+            Self::LostNode => "lost_node",
+            Self::LedgerMismatch => "ledger_mismatch",
+            Self::UnknownMarked => "unknown_marked",
+        }
+    }
+
+    /// The kind of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// One thing amiss. Holds no value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What is amiss.
+    pub kind: FindingKind,
+    /// In which document, where it is about one.
+    pub document: Option<DocumentId>,
+    /// Where in the document.
+    pub pointer: Option<String>,
+    /// About which secret.
+    pub coordinate: Option<Coordinate>,
+    /// What was seen and what to do, in a sentence.
+    pub detail: String,
+}
+
+/// A lease: who may run a job now. Times are the store's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// What it is for.
+    pub name: String,
+    /// Who holds it.
+    pub holder: String,
+    /// Grows with every new holder.
+    pub token: i64,
+}
+
+/// The journal of runs, their findings, and the leases that keep them apart.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Writes down that a run begins. `Conflict` where its plan was applied before.
+    async fn start_run(&self, run: &NewRun) -> Result<()>;
+
+    /// Writes down how a run ended.
+    async fn finish_run(
+        &self,
+        run: RunId,
+        outcome: RunOutcome,
+        report: &serde_json::Value,
+    ) -> Result<()>;
+
+    /// The latest `limit` runs, newest first.
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>>;
+
+    /// The latest run of a job on a backend that was no dry run and has ended.
+    async fn last_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
+
+    /// Adds findings to a run. Findings of runs before the last ten of a job and backend go.
+    async fn record_findings(&self, run: RunId, findings: &[Finding]) -> Result<()>;
+
+    /// Findings of a run behind the `after`th, at most `limit`.
+    async fn findings(&self, run: RunId, after: u64, limit: u32) -> Result<Vec<Finding>>;
+
+    /// Takes or renews a lease for `ttl`: `None` while somebody else holds it. A lease that was
+    /// taken further ahead of now than it lasts was written before the clock jumped back and does
+    /// not count.
+    async fn acquire_lease(&self, name: &str, holder: &str, ttl: Duration)
+    -> Result<Option<Lease>>;
+
+    /// Gives a lease back; one that is no longer ours is left alone.
+    async fn release_lease(&self, lease: &Lease) -> Result<()>;
+}

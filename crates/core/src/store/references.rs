@@ -1,0 +1,70 @@
+//! References: which document uses which secret, from our own store or a platform's database.
+
+use async_trait::async_trait;
+
+use super::documents::{SpecId, StoredDocument};
+use crate::coordinates::Coordinate;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::ids::{BackendId, DocumentId, WorkspaceId};
+use crate::ledger::{Damage, RowState};
+use crate::secret::ValueKind;
+
+/// A reference as the jobs see it, with what the ledger says of its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferenceRow {
+    /// Which document.
+    pub document: DocumentId,
+    /// Whose it is.
+    pub workspace: WorkspaceId,
+    /// Where in the document.
+    pub pointer: String,
+    /// To which secret.
+    pub coordinate: Coordinate,
+    /// The ledger's row, where there is one.
+    pub ledger: Option<ReferencedRow>,
+}
+
+/// What verify-blobs needs of a referenced secret's ledger row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferencedRow {
+    /// Where the row stands.
+    pub state: RowState,
+    /// How its value was written in the document.
+    pub kind: ValueKind,
+    /// The digest recorded.
+    pub digest: Digest,
+    /// What was last found wrong.
+    pub damage: Option<Damage>,
+}
+
+/// Where a scan of references goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferenceCursor {
+    /// The coordinate of the last reference seen.
+    pub coordinate: Coordinate,
+    /// Its document.
+    pub document: DocumentId,
+    /// Its place in the document.
+    pub pointer: String,
+}
+
+/// Where references come from: our own store, or a platform's database read live.
+#[async_trait]
+pub trait ReferenceSource: Send + Sync {
+    /// References into one backend behind `after`, ordered by coordinate text (byte by byte), then
+    /// document, then pointer; at most `limit`.
+    async fn references(
+        &self,
+        backend: &BackendId,
+        after: Option<&ReferenceCursor>,
+        limit: u32,
+    ) -> Result<Vec<ReferenceRow>>;
+
+    /// Whole documents behind `after` in the order of their ids, at most `limit`.
+    async fn documents(&self, after: Option<DocumentId>, limit: u32)
+    -> Result<Vec<StoredDocument>>;
+
+    /// The text of a spec.
+    async fn spec_text(&self, id: &SpecId) -> Result<String>;
+}

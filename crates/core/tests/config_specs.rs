@@ -1,0 +1,282 @@
+//! Reading specs: every way JSON Schema leads to a place, and every way a spec can be wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod config_support;
+
+use cloakroom_core::ErrorKind;
+use cloakroom_core::config::{CompiledSpec, clear_text};
+use config_support::compile;
+use serde_json::{Value, json};
+
+/// The secret fields of a spec, as listed.
+fn fields(spec: &Value) -> Vec<String> {
+    compile(spec).secret_fields()
+}
+
+/// The pointers of what is secret in a document.
+fn secrets(spec: &Value, document: &Value) -> Vec<String> {
+    clear_text(&compile(spec), document).unwrap()
+}
+
+fn refused(spec: &Value, pointer: &str) {
+    let error = CompiledSpec::compile(spec).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert_eq!(error.subject(), Some(pointer), "{error}");
+}
+
+fn secret() -> Value {
+    json!({"airbyte_secret": true})
+}
+
+#[test]
+fn what_is_no_schema_is_refused() {
+    refused(&json!({"host": "h", "password": "p"}), "(root)");
+    refused(&json!({"type": 7}), "/type");
+    refused(
+        &json!({"properties": {"a": {"type": ["string", 7]}}}),
+        "/properties/a/type",
+    );
+    refused(&json!("text"), "(root)");
+    assert!(fields(&json!({})).is_empty());
+}
+
+#[test]
+fn every_keyword_that_leads_somewhere_is_followed() {
+    for (spec, expected) in [
+        (json!({"not": {"properties": {"a": secret()}}}), "/a"),
+        (
+            json!({"dependentSchemas": {"x": {"properties": {"a": secret()}}}}),
+            "/a",
+        ),
+        (
+            json!({"dependencies": {"x": {"properties": {"a": secret()}}, "y": ["z"]}}),
+            "/a",
+        ),
+        (json!({"unevaluatedProperties": secret()}), "/*"),
+        (json!({"additionalProperties": secret()}), "/*"),
+        (json!({"patternProperties": {"^a": secret()}}), "/*"),
+        (json!({"unevaluatedItems": secret()}), "/*"),
+        (json!({"items": [{}], "additionalItems": secret()}), "/*"),
+        (json!({"items": [{}, secret()]}), "/1"),
+        (json!({"prefixItems": [{}], "items": secret()}), "/*"),
+        (json!({"contains": secret()}), "/*"),
+        (json!({"items": {"items": secret()}}), "/*/*"),
+        (
+            json!({"$recursiveRef": "#/$defs/a", "$defs": {"a": {"properties": {"a": secret()}}}}),
+            "/a",
+        ),
+        (
+            json!({"$dynamicRef": "#t", "x": [{"$dynamicAnchor": "t", "properties": {"a": secret()}}]}),
+            "/a",
+        ),
+        (
+            json!({"properties": {"a": {"anyOf": [{"allOf": [{"oneOf": [secret()]}]}]}}}),
+            "/a",
+        ),
+        (json!({"properties": {"a~/b": secret()}}), "/a~0~1b"),
+        (json!({"airbyte_secret": true}), ""),
+    ] {
+        let fields = fields(&spec);
+        assert!(fields.contains(&expected.to_owned()), "{spec}: {fields:?}");
+    }
+}
+
+#[test]
+fn what_marks_a_secret() {
+    for marked in [json!(true), json!("false"), json!(1), json!(0), json!({})] {
+        assert_eq!(
+            fields(&json!({"properties": {"a": {"airbyte_secret": marked}}})),
+            ["/a"]
+        );
+    }
+    for unmarked in [json!(false), json!(null)] {
+        assert!(fields(&json!({"properties": {"a": {"airbyte_secret": unmarked}}})).is_empty());
+    }
+    // A property of that name is no mark.
+    assert!(fields(&json!({"properties": {"airbyte_secret": {}, "format": {}}})).is_empty());
+}
+
+#[test]
+fn other_members_are_those_that_the_same_schema_does_not_name() {
+    let spec = json!({
+        "properties": {"plain": {}},
+        "patternProperties": {"^p_": {}},
+        "additionalProperties": secret()
+    });
+    let document = json!({"plain": "1", "p_x": "2", "other": "3"});
+    assert_eq!(secrets(&spec, &document), ["/other"]);
+    // Names in another schema for the same place do not count.
+    let spec = json!({"properties": {"plain": {}}, "allOf": [{"additionalProperties": secret()}]});
+    assert_eq!(
+        secrets(&spec, &json!({"plain": "1", "other": "2"})),
+        ["/plain", "/other"]
+    );
+    // A named key is also judged by the patterns.
+    let spec = json!({"properties": {"p_a": {}}, "patternProperties": {"^p_": secret()}});
+    assert_eq!(secrets(&spec, &json!({"p_a": "1", "q": "2"})), ["/p_a"]);
+}
+
+#[test]
+fn several_patterns_for_one_key_all_count() {
+    let inner = |key: &str| json!({"properties": {key: secret()}});
+    let spec = json!({
+        "patternProperties": {"a": inner("x"), "b": inner("y"), "^.c": inner("z")},
+        "additionalProperties": inner("w")
+    });
+    let member = json!({"w": "1", "x": "2", "y": "3", "z": "4"});
+    let document = json!({"ab": member, "ac": member, "q": member});
+    assert_eq!(
+        secrets(&spec, &document),
+        ["/ab/x", "/ab/y", "/ac/x", "/ac/z", "/q/w"]
+    );
+}
+
+#[test]
+fn local_references_in_all_their_forms() {
+    for reference in [
+        "#/$defs/a%20b",
+        "#/$defs/a b",
+        "#here",
+        "#old",
+        "urn:x",
+        "urn:x#",
+        "#/l/1",
+    ] {
+        let spec = json!({
+            "$ref": reference,
+            "$defs": {
+                "a b": {"$anchor": "here", "properties": {"p": secret()}},
+                "old": {"$id": "#old", "properties": {"p": secret()}},
+                "x": {"$id": "urn:x", "properties": {"p": secret()}}
+            },
+            "l": [true, {"properties": {"p": secret()}}]
+        });
+        assert_eq!(fields(&spec), ["/p"], "{reference}");
+    }
+    // Relative to the schema with its own id, where that has such a place.
+    let spec = json!({
+        "properties": {"o": {"$ref": "urn:x"}},
+        "$defs": {"x": {
+            "$id": "urn:x", "properties": {"p": {"$ref": "#/$defs/s"}}, "$defs": {"s": secret()}
+        }}
+    });
+    assert_eq!(fields(&spec), ["/o/p"]);
+}
+
+#[test]
+fn self_reference_is_listed_once_and_followed_for_ever() {
+    let spec = json!({"properties": {
+        "password": secret(), "child": {"$ref": "#"}, "children": {"items": {"$ref": "#"}}
+    }});
+    assert_eq!(fields(&spec), ["/password"]);
+    let mut document = json!({"password": "0"});
+    for depth in 0..40 {
+        document = if depth % 2 == 0 {
+            json!({"child": document})
+        } else {
+            json!({"children": [document]})
+        };
+    }
+    assert_eq!(secrets(&spec, &document).len(), 1);
+    for spec in [
+        json!({"$ref": "#"}),
+        json!({"allOf": [{"$ref": "#"}], "not": {"$ref": "#/allOf/0"}}),
+        json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+    ] {
+        assert!(fields(&spec).is_empty());
+    }
+}
+
+#[test]
+fn a_connectors_spec_file_is_unwrapped() {
+    let schema =
+        json!({"properties": {"a": {"$ref": "#/definitions/s"}}, "definitions": {"s": secret()}});
+    for file in [
+        schema.clone(),
+        json!({"documentationUrl": "https://example.com", "connectionSpecification": schema}),
+        json!({"connection_specification": schema}),
+        json!({"type": "SPEC", "spec": {"connectionSpecification": schema}}),
+    ] {
+        assert_eq!(fields(&file), ["/a"]);
+    }
+    refused(
+        &json!({"connectionSpecification": schema, "properties": {}}),
+        "(root)",
+    );
+    refused(
+        &json!({"type": "SPEC", "spec": {"protocol_version": "1"}}),
+        "/spec",
+    );
+    refused(
+        &json!({"connectionSpecification": null}),
+        "/connectionSpecification",
+    );
+    refused(
+        &json!({"type": "SPEC", "spec": {"connectionSpecification": {"items": 1}}}),
+        "/spec/connectionSpecification/items",
+    );
+}
+
+#[test]
+fn a_spec_that_cannot_be_read_is_refused_by_its_place() {
+    for (spec, pointer) in [
+        (json!(null), "(root)"),
+        (json!([]), "(root)"),
+        (json!("{}"), "(root)"),
+        (json!({"properties": {"a/b": 5}}), "/properties/a~1b"),
+        (json!({"properties": []}), "/properties"),
+        (
+            json!({"patternProperties": {"(": {}}}),
+            "/patternProperties/(",
+        ),
+        (json!({"oneOf": {}}), "/oneOf"),
+        (json!({"oneOf": [{}, null]}), "/oneOf/1"),
+        (json!({"items": [1]}), "/items/0"),
+        (json!({"prefixItems": {}}), "/prefixItems"),
+        (json!({"items": null}), "/items"),
+        (json!({"if": "x"}), "/if"),
+        (
+            json!({"additionalProperties": "yes"}),
+            "/additionalProperties",
+        ),
+        (
+            json!({"dependentSchemas": {"a": ["b"]}}),
+            "/dependentSchemas/a",
+        ),
+        (json!({"$ref": 1}), "/$ref"),
+        (json!({"$ref": "#nowhere"}), "/$ref"),
+        (json!({"$ref": "#/$defs/a/b", "$defs": {"a": 1}}), "/$ref"),
+        (
+            json!({"$ref": "other.json#/$defs/a", "$defs": {"a": {}}}),
+            "/$ref",
+        ),
+        (json!({"$ref": "#/enum", "enum": [1]}), "/$ref"),
+        (
+            json!({"properties": {"a": {"properties": {"b": {"$ref": "#/x"}}}}}),
+            "/properties/a/properties/b/$ref",
+        ),
+    ] {
+        refused(&spec, pointer);
+    }
+    // What is never applied need not be a schema.
+    for spec in [
+        json!(true),
+        json!({}),
+        json!({"definitions": {"unused": 1}, "enum": [{"properties": 1}], "default": {"items": 1}}),
+        json!({"properties": {"properties": {}, "items": {}, "$ref": {}}}),
+    ] {
+        assert!(fields(&spec).is_empty());
+    }
+}
+
+#[test]
+fn the_list_of_fields_of_a_huge_spec_is_cut() {
+    // 2^60 paths lead to the secret.
+    let mut defs = json!({"s0": secret()});
+    for level in 1..=60 {
+        let below = json!({"$ref": format!("#/$defs/s{}", level - 1)});
+        defs[format!("s{level}")] = json!({"properties": {"a": below, "b": below}});
+    }
+    let fields = fields(&json!({"$ref": "#/$defs/s60", "$defs": defs}));
+    assert!((1..=10_000).contains(&fields.len()));
+}
