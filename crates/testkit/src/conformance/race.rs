@@ -1,0 +1,96 @@
+//! Laws of writers that meet.
+
+use std::sync::Arc;
+
+use cloakroom_core::{Coordinate, ErrorKind, PutOutcome, SecretValue};
+use tokio::task::JoinSet;
+
+use super::Subject;
+use super::hand::{Hand, value_of};
+use super::verdict::{Broken, Verdict, ensure, ensure_eq};
+
+const WRITERS: usize = 8;
+const ROUNDS: usize = 5;
+
+/// Of writers with different bytes on one name exactly one has it, and it is that one's bytes.
+pub async fn one_writer_has_the_name(subject: &dyn Subject) -> Verdict {
+    for _ in 0..ROUNDS {
+        let hand = Hand::new();
+        let coordinate = hand.coordinate();
+        let values: Vec<SecretValue> = (0..WRITERS)
+            .map(|writer| SecretValue::from(format!("writer {writer}")))
+            .collect();
+        let outcomes = put_at_once(subject, &hand, &coordinate, &values).await?;
+        let created: Vec<usize> = (0..WRITERS)
+            .filter(|writer| outcomes[*writer] == Ok(PutOutcome::Created))
+            .collect();
+        let [winner] = created[..] else {
+            return Err(Broken::new(format!(
+                "writers {created:?} were all told they created it"
+            )));
+        };
+        for (writer, outcome) in outcomes.iter().enumerate() {
+            let lost = *outcome == Err(ErrorKind::Conflict);
+            ensure(writer == winner || lost, || {
+                format!("a writer that lost got {outcome:?}")
+            })?;
+        }
+        hand.ensure_there(&*subject.backend(), &coordinate, &values[winner])
+            .await?;
+    }
+    Ok(())
+}
+
+/// Of writers with the same bytes one creates them, and the others find them there.
+pub async fn repeated_writers_agree(subject: &dyn Subject) -> Verdict {
+    for _ in 0..ROUNDS {
+        let hand = Hand::new();
+        let coordinate = hand.coordinate();
+        let values = vec![value_of(&coordinate); WRITERS];
+        let outcomes = put_at_once(subject, &hand, &coordinate, &values).await?;
+        let created = outcomes
+            .iter()
+            .filter(|it| **it == Ok(PutOutcome::Created))
+            .count();
+        ensure_eq(&created, &1, "how many were told they created it")?;
+        let there = outcomes
+            .iter()
+            .filter(|it| **it == Ok(PutOutcome::AlreadyThere))
+            .count();
+        ensure_eq(&there, &(WRITERS - 1), "how many were told it was there")?;
+        hand.ensure_there(&*subject.backend(), &coordinate, &values[0])
+            .await?;
+    }
+    Ok(())
+}
+
+async fn put_at_once(
+    subject: &dyn Subject,
+    hand: &Hand,
+    coordinate: &Coordinate,
+    values: &[SecretValue],
+) -> Result<Vec<Result<PutOutcome, ErrorKind>>, Broken> {
+    let gate = Arc::new(tokio::sync::Barrier::new(values.len()));
+    let mut writers = JoinSet::new();
+    for (writer, value) in values.iter().enumerate() {
+        let backend = if writer % 2 == 0 {
+            subject.backend()
+        } else {
+            subject.second()
+        };
+        let (request, gate) = (hand.request(coordinate, value), Arc::clone(&gate));
+        writers.spawn(async move {
+            gate.wait().await;
+            (
+                writer,
+                backend.put(&request).await.map_err(|error| error.kind()),
+            )
+        });
+    }
+    let mut outcomes = vec![Err(ErrorKind::Unavailable); values.len()];
+    while let Some(done) = writers.join_next().await {
+        let (writer, outcome) = done.map_err(|error| Broken::new(error.to_string()))?;
+        outcomes[writer] = outcome;
+    }
+    Ok(outcomes)
+}

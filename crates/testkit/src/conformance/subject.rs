@@ -1,0 +1,90 @@
+//! What a law is held against, and what a test can do to a manager besides using it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::{
+    Capabilities, Coordinate, Error, ErrorKind, Result, SecretBackend, SecretValue,
+};
+
+/// What a test can do to the manager besides using it. Laws that need more are not applicable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Powers {
+    /// [`Subject::advance`] moves the manager's time.
+    pub time: bool,
+    /// [`Subject::write_foreign`] writes a secret without a mark of Cloakroom's.
+    pub foreign: bool,
+    /// [`Subject::misled`] gives a backend with wrong credentials or keys.
+    pub misled: bool,
+    /// [`Subject::several_pages`] is a number that a test can write.
+    pub pages: bool,
+}
+
+/// One kind of manager, of which each law gets an empty namespace of its own.
+#[async_trait]
+pub trait Manager: Send + Sync + 'static {
+    /// What the names of its trials begin with.
+    fn name(&self) -> &'static str;
+
+    /// What its backends say they can do. Read before anything is set up.
+    fn capabilities(&self) -> Capabilities;
+
+    /// What a test can do to it.
+    fn powers(&self) -> Powers;
+
+    /// An empty namespace: a database, a mount, a prefix.
+    async fn subject(&self) -> Result<Box<dyn Subject>>;
+}
+
+/// One empty namespace of a manager. What is beyond [`Manager::powers`] need not be implemented.
+#[async_trait]
+pub trait Subject: Send + Sync {
+    /// The backend on this namespace.
+    fn backend(&self) -> Arc<dyn SecretBackend>;
+
+    /// Another process's backend on the same namespace, where that is another thing.
+    fn second(&self) -> Arc<dyn SecretBackend> {
+        self.backend()
+    }
+
+    /// A backend on the same namespace that has wrong credentials or keys.
+    fn misled(&self) -> Option<Arc<dyn SecretBackend>> {
+        None
+    }
+
+    /// How many secrets make a listing of at least two pages.
+    fn several_pages(&self) -> usize {
+        0
+    }
+
+    /// Moves the manager's time forward.
+    async fn advance(&self, _by: Duration) -> Result<()> {
+        Err(beyond("move the manager's time"))
+    }
+
+    /// Writes a secret under the very name the backend would give `coordinate`, but without a mark
+    /// of Cloakroom's, as somebody else's program would.
+    async fn write_foreign(&self, _coordinate: &Coordinate, _value: &SecretValue) -> Result<()> {
+        Err(beyond("write somebody else's secret"))
+    }
+
+    /// The value under that name as the manager has it, whoever's it is.
+    async fn read_foreign(&self, coordinate: &Coordinate) -> Result<SecretValue> {
+        Ok(self.backend().get(coordinate).await?.value)
+    }
+
+    /// Returns when the listing shows what was done before. Needed where the listing lags.
+    async fn settle(&self) {}
+
+    /// Takes the namespace away, after the law held or did not.
+    async fn finish(&self) {}
+}
+
+fn beyond(operation: &'static str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        operation,
+        "this subject cannot do that, but its manager's powers say so",
+    )
+}

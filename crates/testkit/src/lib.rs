@@ -1,0 +1,15 @@
+//! Conformance suites, fault injection and parameters for tests; never a normal dependency.
+#![doc = include_str!("../README.md")]
+
+pub mod canary;
+pub mod clock;
+pub mod conformance;
+pub mod fault;
+pub mod memory;
+pub mod randomness;
+
+pub use canary::{Canaries, Sighting};
+pub use clock::ManualClock;
+pub use fault::{Fault, FaultRates, FaultRecord, FaultyBackend};
+pub use memory::MemoryBackend;
+pub use randomness::SeededRandomness;

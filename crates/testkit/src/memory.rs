@@ -1,0 +1,366 @@
+//! A manager in memory that keeps every law.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::{
+    BackendId, Capabilities, Clock, Coordinate, DeleteMode, Deletion, Description, Error,
+    ErrorKind, ListPage, Mark, PageToken, Precondition, PutOutcome, PutRequest, Result,
+    SecretBackend, SecretState, SecretValue, StoredSecret, Timestamp,
+};
+
+const MOST_BYTES: usize = 64 * 1024;
+const PAGE: usize = 50;
+const RECOVERY: Recovery = Recovery {
+    shortest: Duration::from_hours(1),
+    longest: Duration::from_hours(30 * 24),
+};
+
+/// A manager in memory, for simulations and as the laws' own yardstick: 64 KiB a value, pages of
+/// 50 in the order of the coordinates, recovery for an hour to 30 days, an expiry that deletes.
+/// Clones share one namespace.
+///
+/// ```
+/// use std::sync::Arc;
+/// use cloakroom_core::SecretBackend;
+/// use cloakroom_testkit::{ManualClock, MemoryBackend};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let clock = Arc::new(ManualClock::default());
+/// let backend = MemoryBackend::new("memory".parse().unwrap(), clock);
+/// assert!(backend.list(None).await.unwrap().secrets.is_empty());
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct MemoryBackend {
+    id: BackendId,
+    manager: String,
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By the coordinate's text, in the order of the bytes.
+    secrets: BTreeMap<String, Secret>,
+    /// Never given twice, so that it tells one state of a name from every other.
+    revision: u64,
+}
+
+#[derive(Clone)]
+struct Secret {
+    coordinate: Coordinate,
+    value: SecretValue,
+    mark: Option<Mark>,
+    revision: u64,
+    created: Timestamp,
+    changed: Timestamp,
+    expires: Option<Timestamp>,
+    due: Option<Timestamp>,
+    disabled: bool,
+}
+
+impl MemoryBackend {
+    /// What it can do.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        least_bytes: 0,
+        most_bytes: MOST_BYTES,
+        binary: true,
+        longest_name: MAX_LENGTH,
+        put_batch: 20,
+        get_batch: 20,
+        describe_batch: 20,
+        delete_batch: 20,
+        native_expiry: NativeExpiry::Deletes,
+        recovery: Some(RECOVERY),
+        listing_lag: Duration::ZERO,
+        list_order: ListOrder::Coordinate,
+        create_only: true,
+        describe_without_reading: true,
+        delete_precondition: true,
+        rates: Rates {
+            write: None,
+            read: None,
+            describe: None,
+            list: None,
+            delete: None,
+        },
+    };
+
+    /// An empty namespace whose time is `clock`'s.
+    pub fn new(id: BackendId, clock: Arc<dyn Clock>) -> Self {
+        let manager = format!("memory as {id}");
+        Self {
+            id,
+            manager,
+            clock,
+            state: Arc::default(),
+        }
+    }
+
+    /// Writes past Cloakroom, with any mark or none; replaces what has the name.
+    pub fn write_past(&self, coordinate: &Coordinate, value: SecretValue, mark: Option<Mark>) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let secret = state.new_secret(coordinate, value, mark, now);
+        state.secrets.insert(coordinate.to_string(), secret);
+    }
+
+    /// Takes a secret away past Cloakroom, as a person in the manager's console would.
+    pub fn remove_past(&self, coordinate: &Coordinate) {
+        self.state().secrets.remove(coordinate.as_str());
+    }
+
+    /// Switches a secret off or on past Cloakroom; one that is not there stays so.
+    pub fn disable_past(&self, coordinate: &Coordinate, disabled: bool) {
+        let now = self.clock.now();
+        let _ = self.change("disable", coordinate, |secret| {
+            secret.disabled = disabled;
+            secret.changed = now;
+        });
+    }
+
+    /// Every name there is, waiting ones too.
+    pub fn names(&self) -> Vec<Coordinate> {
+        self.living()
+            .secrets
+            .values()
+            .map(|secret| secret.coordinate.clone())
+            .collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is one insertion or removal; a panic elsewhere leaves none half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state without what has passed.
+    fn living(&self) -> MutexGuard<'_, State> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.secrets.retain(|_, secret| {
+            let passed = |moment: Option<Timestamp>| moment.is_some_and(|moment| moment <= now);
+            !passed(secret.due) && !passed(secret.expires)
+        });
+        state
+    }
+
+    fn change(
+        &self,
+        operation: &'static str,
+        coordinate: &Coordinate,
+        change: impl FnOnce(&mut Secret),
+    ) -> Result<()> {
+        let mut state = self.living();
+        state.revision += 1;
+        let revision = state.revision;
+        let secret = state.secrets.get_mut(coordinate.as_str());
+        let secret = secret
+            .ok_or_else(|| self.error(operation, coordinate, ErrorKind::Missing, "not there"))?;
+        change(secret);
+        secret.revision = revision;
+        Ok(())
+    }
+
+    fn error(
+        &self,
+        operation: &'static str,
+        coordinate: &Coordinate,
+        kind: ErrorKind,
+        message: &'static str,
+    ) -> Error {
+        Error::new(kind, operation, message)
+            .with_backend(&self.id)
+            .with_coordinate(coordinate)
+    }
+}
+
+impl State {
+    fn new_secret(
+        &mut self,
+        coordinate: &Coordinate,
+        value: SecretValue,
+        mark: Option<Mark>,
+        now: Timestamp,
+    ) -> Secret {
+        self.revision += 1;
+        Secret {
+            coordinate: coordinate.clone(),
+            value,
+            mark,
+            revision: self.revision,
+            created: now,
+            changed: now,
+            expires: None,
+            due: None,
+            disabled: false,
+        }
+    }
+}
+
+impl Secret {
+    fn precondition(&self) -> Precondition {
+        Precondition(self.revision.to_string().into())
+    }
+
+    fn describe(&self) -> Description {
+        Description {
+            coordinate: self.coordinate.clone(),
+            mark: self.mark.clone(),
+            state: match self.due {
+                Some(_) => SecretState::ScheduledForDeletion { due: self.due },
+                None if self.disabled => SecretState::Disabled,
+                None => SecretState::Enabled,
+            },
+            native_expiry: self.expires,
+            created: Some(self.created),
+            changed: Some(self.changed),
+            accessed: None,
+            precondition: Some(self.precondition()),
+        }
+    }
+}
+
+/// The moment `wait` after `now`, at most the last one there is.
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[async_trait]
+impl SecretBackend for MemoryBackend {
+    fn id(&self) -> &BackendId {
+        &self.id
+    }
+
+    fn manager(&self) -> &str {
+        &self.manager
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &Self::CAPABILITIES
+    }
+
+    async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
+        let PutRequest {
+            mark,
+            value,
+            native_expiry,
+        } = request;
+        let refuse = |kind, message| Err(self.error("put", &mark.coordinate, kind, message));
+        if value.len() > MOST_BYTES {
+            return refuse(ErrorKind::TooLarge, "more than 64 KiB");
+        }
+        let now = self.clock.now();
+        let mut state = self.living();
+        if let Some(taken) = state.secrets.get(mark.coordinate.as_str()) {
+            let ours = taken
+                .mark
+                .as_ref()
+                .is_some_and(|theirs| theirs.store == mark.store);
+            return match taken.due {
+                Some(_) => refuse(ErrorKind::ScheduledForDeletion, "the name waits"),
+                None if ours && taken.value == *value => Ok(PutOutcome::AlreadyThere),
+                None => refuse(ErrorKind::Conflict, "the name is taken"),
+            };
+        }
+        let mut secret = state.new_secret(&mark.coordinate, value.clone(), Some(mark.clone()), now);
+        secret.expires = native_expiry.map(|wait| after(now, wait));
+        state.secrets.insert(mark.coordinate.to_string(), secret);
+        Ok(PutOutcome::Created)
+    }
+
+    async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
+        let refuse = |kind, message| Err(self.error("get", coordinate, kind, message));
+        match self.living().secrets.get(coordinate.as_str()) {
+            None => refuse(ErrorKind::Missing, "not there"),
+            Some(secret) if secret.due.is_some() => {
+                refuse(ErrorKind::ScheduledForDeletion, "it waits for its deletion")
+            }
+            Some(secret) if secret.disabled => refuse(ErrorKind::Denied, "switched off"),
+            Some(secret) => Ok(StoredSecret {
+                value: secret.value.clone(),
+                mark: secret.mark.clone(),
+            }),
+        }
+    }
+
+    async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
+        let state = self.living();
+        let secret = state.secrets.get(coordinate.as_str());
+        secret
+            .map(Secret::describe)
+            .ok_or_else(|| self.error("describe", coordinate, ErrorKind::Missing, "not there"))
+    }
+
+    async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
+        let after = page.map_or(Bound::Unbounded, |token| Bound::Excluded(&*token.0));
+        let state = self.living();
+        let mut marked = state
+            .secrets
+            .range::<str, _>((after, Bound::Unbounded))
+            .map(|(_, secret)| secret)
+            .filter(|secret| secret.mark.is_some());
+        let secrets: Vec<_> = marked.by_ref().take(PAGE).map(Secret::describe).collect();
+        let last = secrets.last().filter(|_| marked.next().is_some());
+        let next = last.map(|secret| PageToken(secret.coordinate.as_str().into()));
+        Ok(ListPage { secrets, next })
+    }
+
+    async fn delete(
+        &self,
+        coordinate: &Coordinate,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion> {
+        let refuse = |kind, message| Err(self.error("delete", coordinate, kind, message));
+        let now = self.clock.now();
+        let mut state = self.living();
+        state.revision += 1;
+        let revision = state.revision;
+        let Some(secret) = state.secrets.get_mut(coordinate.as_str()) else {
+            return Ok(Deletion::AlreadyGone);
+        };
+        if matches!(mode, DeleteMode::Recoverable(_)) && secret.due.is_some() {
+            return Ok(Deletion::AlreadyGone);
+        }
+        if precondition.is_some_and(|state| *state != secret.precondition()) {
+            return refuse(ErrorKind::Conflict, "it has changed since");
+        }
+        match mode {
+            DeleteMode::Final => {
+                state.secrets.remove(coordinate.as_str());
+                Ok(Deletion::Deleted)
+            }
+            DeleteMode::Recoverable(window) if window > RECOVERY.longest => {
+                refuse(ErrorKind::Unsupported, "30 days at most")
+            }
+            DeleteMode::Recoverable(window) => {
+                let due = Some(after(now, window.max(RECOVERY.shortest)));
+                (secret.due, secret.changed, secret.revision) = (due, now, revision);
+                Ok(Deletion::Scheduled { due })
+            }
+        }
+    }
+
+    async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
+        let now = self.clock.now();
+        self.change("restore", coordinate, |secret| {
+            secret.due = None;
+            secret.changed = now;
+        })
+    }
+
+    async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
+        let now = self.clock.now();
+        self.change("lift the expiry of", coordinate, |secret| {
+            secret.expires = None;
+            secret.changed = now;
+        })
+    }
+}

@@ -1,0 +1,484 @@
+//! The laws have teeth: each of these defects breaks the law that is named beside it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::{
+    BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
+    ListPage, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend, SecretValue,
+    StoredSecret,
+};
+use cloakroom_testkit::conformance::{Powers, Subject, laws};
+use cloakroom_testkit::{ManualClock, MemoryBackend};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Defect {
+    None,
+    PutOverwrites,
+    PutChecksFirst,
+    PutOfTheSameConflicts,
+    PutTakesAnothersSecretForOurs,
+    PutRestores,
+    PutTrims,
+    PutCutsAtTheLimit,
+    PutLosesTheMark,
+    PutForgetsTheExpiry,
+    PutManyStopsAtAConflict,
+    GetFoldsCase,
+    GetSaysUnavailable,
+    GetIgnoresWaiting,
+    GetManyIsUnordered,
+    DescribeManyDropsTheMissing,
+    DescribeShowsTheValue,
+    ListPagesByNumber,
+    ListRepeatsTheLast,
+    ListLeavesOutTheWaiting,
+    ListIsUnordered,
+    DeleteOfTheMissingFails,
+    DeleteIsAlwaysFinal,
+    DeleteCutsTheWindow,
+    DeleteIgnoresThePrecondition,
+    DeleteManyDeletesOne,
+    RestoreIsEmpty,
+    RestoreOfTheMissingSucceeds,
+    LiftIsEmpty,
+    MisledSeeNothing,
+    MisledOverwrite,
+}
+
+use Defect::{
+    DeleteCutsTheWindow, DeleteIgnoresThePrecondition, DeleteIsAlwaysFinal, DeleteManyDeletesOne,
+    DeleteOfTheMissingFails, DescribeManyDropsTheMissing, DescribeShowsTheValue, GetFoldsCase,
+    GetIgnoresWaiting, GetManyIsUnordered, GetSaysUnavailable, LiftIsEmpty, ListIsUnordered,
+    ListLeavesOutTheWaiting, ListPagesByNumber, ListRepeatsTheLast, MisledOverwrite,
+    MisledSeeNothing, PutChecksFirst, PutCutsAtTheLimit, PutForgetsTheExpiry, PutLosesTheMark,
+    PutManyStopsAtAConflict, PutOfTheSameConflicts, PutOverwrites, PutRestores,
+    PutTakesAnothersSecretForOurs, PutTrims, RestoreIsEmpty, RestoreOfTheMissingSucceeds,
+};
+
+const CAUGHT_BY: &[(Defect, &str)] = &[
+    (PutOverwrites, "put::other_bytes_conflict_and_the_old_stay"),
+    (PutChecksFirst, "race::one_writer_has_the_name"),
+    (
+        PutOfTheSameConflicts,
+        "put::same_bytes_again_are_already_there",
+    ),
+    (
+        PutTakesAnothersSecretForOurs,
+        "put::another_stores_name_is_taken",
+    ),
+    (
+        PutTakesAnothersSecretForOurs,
+        "foreign::the_unmarked_is_neither_listed_nor_touched",
+    ),
+    (PutRestores, "recovery::a_waiting_name_is_taken"),
+    (PutTrims, "values::text_is_kept_exactly"),
+    (PutCutsAtTheLimit, "values::sizes_are_as_promised"),
+    (PutLosesTheMark, "put::put_then_get"),
+    (PutForgetsTheExpiry, "expiry::an_expiry_is_set_and_lifted"),
+    (PutForgetsTheExpiry, "expiry::an_expiry_passes_as_was_said"),
+    (PutManyStopsAtAConflict, "put::many_are_put_in_order"),
+    (GetFoldsCase, "names::no_two_coordinates_share_a_name"),
+    (GetSaysUnavailable, "missing::the_missing_is_missing"),
+    (GetIgnoresWaiting, "recovery::a_deletion_can_be_taken_back"),
+    (GetManyIsUnordered, "missing::many_are_read_in_order"),
+    (
+        DescribeManyDropsTheMissing,
+        "missing::many_are_described_in_order",
+    ),
+    (
+        DescribeShowsTheValue,
+        "describe::descriptions_tell_all_but_the_value",
+    ),
+    (
+        ListPagesByNumber,
+        "list::what_stood_is_listed_once_while_others_write",
+    ),
+    (
+        ListRepeatsTheLast,
+        "list::what_stood_is_listed_once_while_others_write",
+    ),
+    (
+        ListLeavesOutTheWaiting,
+        "recovery::a_deletion_can_be_taken_back",
+    ),
+    (ListIsUnordered, "list::the_order_is_by_coordinate"),
+    (
+        DeleteOfTheMissingFails,
+        "delete::deleting_the_missing_is_already_gone",
+    ),
+    (
+        DeleteIsAlwaysFinal,
+        "recovery::a_deletion_can_be_taken_back",
+    ),
+    (
+        DeleteCutsTheWindow,
+        "recovery::the_window_is_never_cut_short",
+    ),
+    (
+        DeleteIgnoresThePrecondition,
+        "precondition::a_stale_precondition_conflicts",
+    ),
+    (
+        DeleteIgnoresThePrecondition,
+        "precondition::what_was_restored_has_changed",
+    ),
+    (DeleteManyDeletesOne, "missing::many_are_deleted_in_order"),
+    (RestoreIsEmpty, "recovery::a_deletion_can_be_taken_back"),
+    (
+        RestoreOfTheMissingSucceeds,
+        "missing::the_missing_is_not_brought_back",
+    ),
+    (LiftIsEmpty, "expiry::an_expiry_is_set_and_lifted"),
+    (
+        MisledSeeNothing,
+        "credentials::the_misled_are_refused_and_destroy_nothing",
+    ),
+    (
+        MisledOverwrite,
+        "credentials::the_misled_are_refused_and_destroy_nothing",
+    ),
+];
+
+#[tokio::test]
+async fn every_defect_breaks_its_law() {
+    for (defect, name) in CAUGHT_BY {
+        let law = laws().iter().find(|law| law.name == *name).unwrap();
+        let broken = (law.check)(&Namespace::new(*defect)).await;
+        assert!(broken.is_err(), "{defect:?} does not break {name}");
+        let told = broken.unwrap_err().to_string();
+        assert!(
+            !told.contains("secret:") && !told.contains("canary"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_defect_every_law_holds() {
+    let powers = Powers {
+        time: true,
+        foreign: true,
+        misled: true,
+        pages: true,
+    };
+    for law in laws() {
+        if law.excluded(&MemoryBackend::CAPABILITIES, powers).is_none() {
+            let broken = (law.check)(&Namespace::new(Defect::None)).await;
+            assert!(broken.is_ok(), "{}: {}", law.name, broken.unwrap_err());
+        }
+    }
+}
+
+struct Namespace {
+    backend: Arc<Defective>,
+    clock: ManualClock,
+}
+
+impl Namespace {
+    fn new(defect: Defect) -> Self {
+        let clock = ManualClock::default();
+        let inner = MemoryBackend::new("memory".parse().unwrap(), Arc::new(clock.clone()));
+        Self {
+            backend: Arc::new(Defective {
+                inner,
+                defect,
+                misled: false,
+            }),
+            clock,
+        }
+    }
+}
+
+#[async_trait]
+impl Subject for Namespace {
+    fn backend(&self) -> Arc<dyn SecretBackend> {
+        Arc::clone(&self.backend) as Arc<dyn SecretBackend>
+    }
+
+    fn misled(&self) -> Option<Arc<dyn SecretBackend>> {
+        let Defective { inner, defect, .. } = &*self.backend;
+        Some(Arc::new(Defective {
+            inner: inner.clone(),
+            defect: *defect,
+            misled: true,
+        }))
+    }
+
+    fn several_pages(&self) -> usize {
+        170
+    }
+
+    async fn advance(&self, by: Duration) -> Result<()> {
+        self.clock.advance(by);
+        Ok(())
+    }
+
+    async fn write_foreign(&self, coordinate: &Coordinate, value: &SecretValue) -> Result<()> {
+        self.backend
+            .inner
+            .write_past(coordinate, value.clone(), None);
+        Ok(())
+    }
+}
+
+/// A manager in memory with one defect; the misled one refuses.
+struct Defective {
+    inner: MemoryBackend,
+    defect: Defect,
+    misled: bool,
+}
+
+impl Defective {
+    fn is(&self, defect: Defect) -> bool {
+        self.defect == defect
+    }
+
+    fn refuse<T>(&self) -> Result<T> {
+        let kind = if self.is(MisledSeeNothing) {
+            ErrorKind::Missing
+        } else {
+            ErrorKind::Denied
+        };
+        Err(Error::new(kind, "test", "not you"))
+    }
+}
+
+#[async_trait]
+impl SecretBackend for Defective {
+    fn id(&self) -> &BackendId {
+        self.inner.id()
+    }
+
+    fn manager(&self) -> &str {
+        self.inner.manager()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
+        let PutRequest { mark, value, .. } = request;
+        let write = |value: SecretValue| {
+            self.inner
+                .write_past(&mark.coordinate, value, Some(mark.clone()));
+            Ok(PutOutcome::Created)
+        };
+        match self.defect {
+            MisledOverwrite if self.misled => return write(value.clone()),
+            _ if self.misled => return self.refuse(),
+            PutOverwrites => return write(value.clone()),
+            PutChecksFirst => {
+                let free = self.inner.describe(&mark.coordinate).await.is_err();
+                tokio::task::yield_now().await;
+                if free {
+                    return write(value.clone());
+                }
+            }
+            PutTrims => {
+                let trimmed = value.expose_text().map(|text| text.trim().to_owned());
+                let value = trimmed.map_or_else(|| value.clone(), SecretValue::from);
+                return write(value);
+            }
+            PutCutsAtTheLimit if value.len() > self.capabilities().most_bytes => {
+                return write(SecretValue::new(value.expose()[1..].to_vec()));
+            }
+            PutLosesTheMark => {
+                self.inner.write_past(&mark.coordinate, value.clone(), None);
+                return Ok(PutOutcome::Created);
+            }
+            PutForgetsTheExpiry => {
+                let request = PutRequest {
+                    native_expiry: None,
+                    ..request.clone()
+                };
+                return self.inner.put(&request).await;
+            }
+            PutRestores => self
+                .inner
+                .restore(&mark.coordinate)
+                .await
+                .unwrap_or_default(),
+            PutTakesAnothersSecretForOurs => {
+                if let Ok(there) = self.inner.get(&mark.coordinate).await
+                    && there.value == *value
+                {
+                    return Ok(PutOutcome::AlreadyThere);
+                }
+            }
+            _ => {}
+        }
+        match self.inner.put(request).await {
+            Ok(PutOutcome::AlreadyThere) if self.is(PutOfTheSameConflicts) => {
+                Err(Error::new(ErrorKind::Conflict, "test", "taken"))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn put_many(&self, requests: &[PutRequest]) -> Vec<Result<PutOutcome>> {
+        let mut answers = Vec::new();
+        for request in requests {
+            let answer = self.put(request).await;
+            let stops = answer.is_err() && self.is(PutManyStopsAtAConflict);
+            answers.push(answer);
+            if stops {
+                break;
+            }
+        }
+        answers
+    }
+
+    async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
+        if self.misled {
+            return self.refuse();
+        }
+        let answer = self.inner.get(coordinate).await;
+        match (self.defect, answer) {
+            (GetFoldsCase, Err(error)) if error.is_missing() => {
+                let folded = coordinate.as_str().to_lowercase();
+                self.inner
+                    .get(&Coordinate::from_stored(&folded).unwrap())
+                    .await
+            }
+            (GetFoldsCase, Ok(_)) => {
+                let folded = coordinate.as_str().to_lowercase();
+                self.inner
+                    .get(&Coordinate::from_stored(&folded).unwrap())
+                    .await
+            }
+            (GetSaysUnavailable, Err(_)) => {
+                Err(Error::new(ErrorKind::Unavailable, "test", "perhaps"))
+            }
+            (GetIgnoresWaiting, Err(error)) if error.kind() == ErrorKind::ScheduledForDeletion => {
+                Ok(StoredSecret {
+                    value: SecretValue::new(Vec::new()),
+                    mark: None,
+                })
+            }
+            (_, answer) => answer,
+        }
+    }
+
+    async fn get_many(&self, coordinates: &[Coordinate]) -> Vec<Result<StoredSecret>> {
+        let mut answers = Vec::new();
+        for coordinate in coordinates {
+            answers.push(self.get(coordinate).await);
+        }
+        if self.is(GetManyIsUnordered) {
+            answers.reverse();
+        }
+        answers
+    }
+
+    async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
+        let mut described = self.inner.describe(coordinate).await?;
+        if self.is(DescribeShowsTheValue) {
+            let value = self.inner.get(coordinate).await?.value;
+            described.precondition = value.expose_text().map(|text| Precondition(text.into()));
+        }
+        Ok(described)
+    }
+
+    async fn describe_many(&self, coordinates: &[Coordinate]) -> Vec<Result<Description>> {
+        let answers = self.inner.describe_many(coordinates).await;
+        let drops = self.is(DescribeManyDropsTheMissing);
+        answers
+            .into_iter()
+            .filter(|answer| answer.is_ok() || !drops)
+            .collect()
+    }
+
+    async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
+        if self.is(ListPagesByNumber) {
+            let mut all = self.inner.names();
+            let begin = page.map_or(0, |token| token.0.parse().unwrap());
+            all.drain(..usize::min(begin, all.len()));
+            let more = all.len() > 50;
+            all.truncate(50);
+            let described = self.inner.describe_many(&all).await;
+            let secrets = described.into_iter().collect::<Result<_>>()?;
+            let next = more.then(|| PageToken((begin + 50).to_string().into()));
+            return Ok(ListPage { secrets, next });
+        }
+        let mut listed = self.inner.list(page).await?;
+        if let (true, Some(PageToken(last))) = (self.is(ListRepeatsTheLast), page) {
+            let last = Coordinate::from_stored(last).unwrap();
+            listed.secrets.extend(self.inner.describe(&last).await);
+        }
+        if self.is(ListLeavesOutTheWaiting) {
+            listed
+                .secrets
+                .retain(|it| it.state == cloakroom_core::SecretState::Enabled);
+        }
+        if self.is(ListIsUnordered) {
+            listed
+                .secrets
+                .sort_by(|one, other| one.coordinate.cmp(&other.coordinate));
+        }
+        Ok(listed)
+    }
+
+    async fn delete(
+        &self,
+        coordinate: &Coordinate,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion> {
+        let longest = self.capabilities().recovery.unwrap().longest;
+        let precondition = precondition.filter(|_| !self.is(DeleteIgnoresThePrecondition));
+        let mode = match mode {
+            DeleteMode::Recoverable(_) if self.is(DeleteIsAlwaysFinal) => DeleteMode::Final,
+            DeleteMode::Recoverable(window) if self.is(DeleteCutsTheWindow) => {
+                DeleteMode::Recoverable(window.min(longest))
+            }
+            mode => mode,
+        };
+        match self.inner.delete(coordinate, mode, precondition).await? {
+            Deletion::AlreadyGone if self.is(DeleteOfTheMissingFails) => {
+                Err(Error::new(ErrorKind::Missing, "test", "not there"))
+            }
+            Deletion::Deleted if self.is(DeleteIsAlwaysFinal) => {
+                Ok(Deletion::Scheduled { due: None })
+            }
+            deletion => Ok(deletion),
+        }
+    }
+
+    async fn delete_many(
+        &self,
+        coordinates: &[Coordinate],
+        mode: DeleteMode,
+    ) -> Vec<Result<Deletion>> {
+        let mut answers = Vec::new();
+        for (at, coordinate) in coordinates.iter().enumerate() {
+            answers.push(if at > 0 && self.is(DeleteManyDeletesOne) {
+                Ok(Deletion::Deleted)
+            } else {
+                self.delete(coordinate, mode, None).await
+            });
+        }
+        answers
+    }
+
+    async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
+        match self.defect {
+            RestoreIsEmpty => Ok(()),
+            RestoreOfTheMissingSucceeds => {
+                let _ = self.inner.restore(coordinate).await;
+                Ok(())
+            }
+            _ => self.inner.restore(coordinate).await,
+        }
+    }
+
+    async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
+        if self.is(LiftIsEmpty) {
+            return Ok(());
+        }
+        self.inner.lift_expiry(coordinate).await
+    }
+}
