@@ -1,0 +1,142 @@
+//! Connecting to PostgreSQL with bounded waits.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::dialect;
+use super::shared::Store;
+use crate::failure::Failure;
+use crate::options::Options;
+
+/// What a URL may say behind its `?`. The driver would log an unknown parameter with its value,
+/// which may be a misspelt password.
+const PARAMETERS: [&str; 19] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "options[search_path]",
+];
+
+/// Connects at once, so that a wrong address or password shows at the start.
+pub(crate) async fn connect(
+    operation: &'static str,
+    options: &Options,
+    url: &SecretValue,
+) -> Result<Store> {
+    let settings = settings(options);
+    let address = address(operation, url)?;
+    probe(operation, options, &address).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(options.max_connections.max(1))
+        .acquire_timeout(options.acquire_timeout)
+        .after_connect(move |conn, _| {
+            let settings = settings.clone();
+            Box::pin(async move {
+                // Set by statement: poolers between us and the server refuse startup parameters.
+                let mut query = sqlx::QueryBuilder::<sqlx::Postgres>::new("SELECT ");
+                let mut list = query.separated(", ");
+                for (name, value) in settings {
+                    list.push("set_config(").push_bind_unseparated(name);
+                    list.push_unseparated(", ").push_bind_unseparated(value);
+                    list.push_unseparated(", false)");
+                }
+                // An intent that a crash of the server forgets would leave a secret without a row.
+                list.push(
+                    "set_config('synchronous_commit', \
+                     CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' \
+                     ELSE current_setting('synchronous_commit') END, false)",
+                );
+                query.build().execute(&mut *conn).await?;
+                Ok(())
+            })
+        })
+        .connect_with(address)
+        .await
+        .map_err(|error| Failure::from(error).into_error(operation, dialect::meaning_of))?;
+    Ok(Store::new(options, pool.clone(), pool))
+}
+
+/// From now on new connections go to this URL; those that stand are left alone.
+pub(crate) fn redirect(
+    operation: &'static str,
+    pool: &sqlx::PgPool,
+    url: &SecretValue,
+) -> Result<()> {
+    pool.set_connect_options(address(operation, url)?);
+    Ok(())
+}
+
+/// One connection outside the pool: a pool tries until its time is over and then only knows that
+/// it is.
+async fn probe(
+    operation: &'static str,
+    options: &Options,
+    address: &PgConnectOptions,
+) -> Result<()> {
+    let connecting = sqlx::PgConnection::connect_with(address);
+    let connected = match tokio::time::timeout(options.acquire_timeout, connecting).await {
+        Ok(Ok(connection)) => connection.close().await,
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    };
+    connected.map_err(|error| Failure::from(error).into_error(operation, dialect::meaning_of))
+}
+
+fn address(operation: &'static str, url: &SecretValue) -> Result<PgConnectOptions> {
+    let invalid = |message: &'static str| Error::new(ErrorKind::Invalid, operation, message);
+    let text = url
+        .expose_text()
+        .ok_or_else(|| invalid("the PostgreSQL URL is not text"))?;
+    let parameters = text
+        .split_once('?')
+        .map_or("", |(_, parameters)| parameters);
+    let names = parameters
+        .split('&')
+        .filter_map(|pair| pair.split('=').next());
+    for name in names.filter(|name| !name.is_empty()) {
+        let name = name.replace("%5B", "[").replace("%5D", "]");
+        if !PARAMETERS.contains(&name.as_str()) {
+            return Err(invalid(
+                "the PostgreSQL URL has a parameter that is not known",
+            ));
+        }
+    }
+    PgConnectOptions::from_str(text).map_err(|_| {
+        invalid("the PostgreSQL URL is not postgres://user:password@host:port/database")
+    })
+}
+
+fn settings(options: &Options) -> [(&'static str, String); 3] {
+    let millis = |wait: Duration| {
+        wait.as_millis()
+            .min(i32::MAX.unsigned_abs().into())
+            .to_string()
+    };
+    [
+        ("statement_timeout", millis(options.statement_timeout)),
+        ("lock_timeout", millis(options.lock_timeout)),
+        (
+            "idle_in_transaction_session_timeout",
+            millis(options.idle_in_transaction_timeout),
+        ),
+    ]
+}

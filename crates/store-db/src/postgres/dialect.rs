@@ -1,0 +1,116 @@
+//! What PostgreSQL says differently.
+
+use std::collections::BTreeSet;
+
+use cloakroom_core::{BackendId, ErrorKind};
+use uuid::Uuid;
+
+use crate::failure::{Failure, Meaning, means};
+use crate::migrations::Embedded;
+
+pub(crate) type Db = sqlx::Postgres;
+
+pub(crate) type Id = Uuid;
+
+pub(crate) fn id(uuid: Uuid) -> Id {
+    uuid
+}
+
+pub(crate) fn uuid(id: Id) -> Uuid {
+    id
+}
+
+pub(crate) const MIGRATIONS: &[Embedded] =
+    include!(concat!(env!("OUT_DIR"), "/postgres_migrations.rs"));
+
+/// Each statement must see what was committed while the one before it waited for a lock.
+pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// All statements see one state.
+pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+pub(crate) const FOR_UPDATE: &str = " FOR UPDATE";
+pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
+
+pub(crate) const HAS_MIGRATIONS: &str =
+    "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('_sqlx_migrations')";
+
+/// The moment of the question, not of the transaction's begin: it may have waited for locks since.
+pub(crate) async fn now(conn: &mut sqlx::PgConnection) -> Result<i64, Failure> {
+    let now = sqlx::query_scalar(
+        "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)",
+    );
+    Ok(now.fetch_one(conn).await?)
+}
+
+/// Until the transaction ends nobody else chooses a version of these bases. A base may have no row
+/// yet, so there is none to lock.
+pub(crate) async fn lock_bases(
+    conn: &mut sqlx::PgConnection,
+    backend: &BackendId,
+    bases: &BTreeSet<&str>,
+) -> Result<(), Failure> {
+    let names: Vec<String> = bases
+        .iter()
+        .map(|base| format!("{backend}/{base}"))
+        .collect();
+    // Sorted by key, so that two writers never wait for each other.
+    sqlx::query(
+        "SELECT pg_advisory_xact_lock(wanted.key) FROM \
+         (SELECT DISTINCT hashtextextended(name, 0) AS key FROM unnest($1) AS name ORDER BY 1) \
+         AS wanted",
+    )
+    .bind(names)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Waits for another process that migrates, however long it takes.
+pub(crate) async fn lock_migrations(conn: &mut sqlx::PgConnection) -> Result<(), Failure> {
+    sqlx::raw_sql(
+        "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+         SELECT pg_advisory_xact_lock(hashtextextended('cloakroom migrations', 0)); \
+         SET LOCAL lock_timeout = '60s'",
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Serialization failures and deadlocks: the transaction did nothing and may succeed next time.
+pub(crate) fn can_be_repeated(code: &str) -> bool {
+    matches!(code, "40001" | "40P01")
+}
+
+/// Reads PostgreSQL's SQLSTATE codes.
+pub(crate) fn meaning_of(code: &str) -> Meaning {
+    use ErrorKind::{Conflict, Corrupt, Denied, Invalid, TooLarge, Unavailable};
+    match code {
+        "23505" => means(Conflict, "such a row is there already"),
+        "25006" => means(Unavailable, "the server takes no writes now"),
+        "25P03" => means(Unavailable, "the transaction was silent for too long"),
+        "40001" | "40P01" => means(Unavailable, "other transactions were in the way each time"),
+        "42501" => means(Denied, "the database user may not do that"),
+        "42P01" | "42703" | "3F000" => means(
+            Invalid,
+            "the schema is not there: run reconciler migrate-schema",
+        ),
+        "3D000" => means(Invalid, "there is no such database on the server"),
+        "53100" => means(Unavailable, "the server's disk is full"),
+        "53300" => means(Unavailable, "the server takes no more connections"),
+        "55P03" => means(Unavailable, "somebody else holds a lock on the rows"),
+        "57014" => means(Unavailable, "the statement took too long"),
+        "XX001" | "XX002" => means(Corrupt, "the server found its data damaged"),
+        _ => match code.get(..2).unwrap_or_default() {
+            "08" => means(Unavailable, "the connection to the server failed"),
+            "22" => means(Invalid, "a value is none that PostgreSQL can hold"),
+            "23" => means(Invalid, "a constraint of the schema does not hold"),
+            "28" => means(Denied, "the server refused user or password"),
+            "40" | "53" | "55" | "57" | "58" | "XX" => {
+                means(Unavailable, "the server cannot do it now")
+            }
+            "54" => means(TooLarge, "a value is larger than PostgreSQL takes"),
+            _ => means(Invalid, "PostgreSQL refused the statement"),
+        },
+    }
+}

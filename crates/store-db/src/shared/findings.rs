@@ -1,0 +1,135 @@
+//! What verify-blobs found, kept for the last ten runs of a job and backend.
+
+use cloakroom_core::store::{Finding, FindingKind, Job};
+use cloakroom_core::{BackendId, Coordinate, DocumentId, Error, ErrorKind, Result, RunId};
+
+use super::dialect::Id;
+use super::locks::execute_exactly;
+use super::rows::Reader;
+use super::transaction::{Ending, told};
+use super::{CHUNK, Conn, Query, Row, Store, dialect};
+use crate::failure::{Failure, printable};
+
+const KEPT_RUNS: i64 = 10;
+
+impl Store {
+    pub(crate) async fn record_findings(&self, run: RunId, findings: &[Finding]) -> Result<()> {
+        in_transaction!(self, "record findings", |tx| {
+            record_within(&mut tx, run, findings).await
+        })
+    }
+
+    pub(crate) async fn findings(
+        &self,
+        run: RunId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Finding>> {
+        let findings = async {
+            let rows = sqlx::query(
+                "SELECT f.run_id, f.kind, f.document_id, f.pointer, f.coordinate, f.detail \
+                 FROM findings AS f WHERE f.run_id = $1 AND f.seq > $2 ORDER BY f.seq LIMIT $3",
+            )
+            .bind(dialect::id(run.0))
+            .bind(i64::try_from(after).unwrap_or(i64::MAX))
+            .bind(i64::from(limit))
+            .fetch_all(&self.read)
+            .await?;
+            rows.iter().map(finding).collect::<Result<_, Failure>>()
+        };
+        findings
+            .await
+            .map_err(|failure| told("read findings", failure))
+    }
+}
+
+fn finding(row: &Row) -> Result<Finding, Failure> {
+    let reader = Reader::new("findings", row);
+    Ok(Finding {
+        kind: reader.word("kind", FindingKind::from_word)?,
+        document: reader.optional_id("document_id")?.map(DocumentId),
+        pointer: reader.get("pointer")?,
+        coordinate: reader
+            .optional_word("coordinate", |text| Coordinate::from_stored(text).ok())?,
+        detail: reader.get("detail")?,
+    })
+}
+
+async fn record_within(
+    conn: &mut Conn,
+    run: RunId,
+    findings: &[Finding],
+) -> Result<Ending<()>, Failure> {
+    let mut query = Query::new("SELECT run_id, job, backend_id, last_finding FROM runs");
+    query
+        .push(" WHERE run_id = ")
+        .push_bind(dialect::id(run.0))
+        .push(dialect::FOR_UPDATE);
+    let row = query
+        .build()
+        .fetch_optional(&mut *conn)
+        .await?
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::Missing,
+                "record findings",
+                "table runs has no such run",
+            )
+            .with_coordinate(run)
+        })?;
+    let reader = Reader::new("runs", &row);
+    let job = reader.word("job", Job::from_word)?;
+    let backend = reader.backend()?;
+    let mut last: i64 = reader.get("last_finding")?;
+
+    for chunk in findings.chunks(CHUNK) {
+        let mut query = Query::new(
+            "INSERT INTO findings (run_id, seq, kind, document_id, pointer, coordinate, detail) ",
+        );
+        query.push_values(chunk, |mut row, finding| {
+            last += 1;
+            row.push_bind(dialect::id(run.0))
+                .push_bind(last)
+                .push_bind(finding.kind.as_str())
+                .push_bind(finding.document.map(|id| dialect::id(id.0)))
+                .push_bind(finding.pointer.as_deref().map(printable))
+                .push_bind(finding.coordinate.as_ref().map(Coordinate::as_str))
+                .push_bind(printable(&finding.detail));
+        });
+        execute_exactly(conn, query, "findings", run, chunk.len()).await?;
+    }
+    let mut query = Query::new("UPDATE runs SET last_finding = ");
+    query
+        .push_bind(last)
+        .push(" WHERE run_id = ")
+        .push_bind(dialect::id(run.0));
+    execute_exactly(conn, query, "runs", run, 1).await?;
+    prune(conn, job, &backend).await?;
+    Ok(Ending::Keep(()))
+}
+
+/// Forgets the findings of runs before the last ten of a job and backend.
+pub(super) async fn prune(conn: &mut Conn, job: Job, backend: &BackendId) -> Result<(), Failure> {
+    let old: Vec<Id> = sqlx::query_scalar(
+        "SELECT run_id FROM runs WHERE job = $1 AND backend_id = $2 AND last_finding > 0 \
+         AND (started_at, run_id) < (SELECT newest.started_at, newest.run_id FROM runs AS newest \
+         WHERE newest.job = $1 AND newest.backend_id = $2 \
+         ORDER BY newest.started_at DESC, newest.run_id DESC LIMIT 1 OFFSET $3) \
+         ORDER BY started_at, run_id",
+    )
+    .bind(job.as_str())
+    .bind(backend.as_str())
+    .bind(KEPT_RUNS - 1)
+    .fetch_all(&mut *conn)
+    .await?;
+    for run in old {
+        sqlx::query("DELETE FROM findings WHERE run_id = $1")
+            .bind(run)
+            .execute(&mut *conn)
+            .await?;
+        let mut query = Query::new("UPDATE runs SET last_finding = 0 WHERE run_id = ");
+        query.push_bind(run);
+        execute_exactly(conn, query, "runs", run, 1).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The queries, compiled once for each database. `super::dialect` is where the two differ.
+
+#[macro_use]
+mod transaction;
+
+mod census;
+mod claim;
+mod commit;
+mod documents;
+pub(crate) mod due;
+mod findings;
+mod intend;
+mod leases;
+mod ledger;
+mod list;
+mod locks;
+mod quarantine;
+mod receipts;
+mod references;
+mod remove;
+mod rows;
+mod runs;
+mod schema;
+mod settle;
+
+use std::sync::Arc;
+
+use cloakroom_core::Randomness;
+
+use super::dialect;
+use super::dialect::Db;
+use crate::options::{Options, StoreClock};
+
+type Conn = <Db as sqlx::Database>::Connection;
+type Row = <Db as sqlx::Database>::Row;
+type Query = sqlx::QueryBuilder<Db>;
+
+/// Rows handled by one statement: far below what either database takes as parameters.
+const CHUNK: usize = 500;
+
+/// A store in one kind of database.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) write: sqlx::Pool<Db>,
+    pub(crate) read: sqlx::Pool<Db>,
+    clock: StoreClock,
+    randomness: Arc<dyn Randomness>,
+    deployment: Arc<str>,
+}
+
+impl Store {
+    pub(crate) fn new(options: &Options, write: sqlx::Pool<Db>, read: sqlx::Pool<Db>) -> Self {
+        Self {
+            write,
+            read,
+            clock: options.clock.clone(),
+            randomness: Arc::clone(&options.randomness),
+            deployment: options.deployment.as_str().into(),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+/// Writes `(a, b, ..)` of texts.
+fn push_list<'a>(query: &mut Query, texts: impl IntoIterator<Item = &'a str>) {
+    query.push("(");
+    let mut list = query.separated(", ");
+    for text in texts {
+        list.push_bind(text);
+    }
+    query.push(")");
+}

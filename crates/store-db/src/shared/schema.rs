@@ -1,0 +1,134 @@
+//! Migrations and the store's identity.
+
+use cloakroom_core::store::StoreIdentity;
+use cloakroom_core::{Error, ErrorKind, Result, StoreId};
+use sqlx::migrate::{AppliedMigration, Migrate as _, MigrateError};
+
+use super::rows::Reader;
+use super::transaction::{Ending, told};
+use super::{Conn, Store, dialect};
+use crate::failure::{Failure, miscounted};
+use crate::migrations::{MigrationReport, migrator, pending, refuse_pending};
+
+const MIGRATE: &str = "migrate the store";
+const TABLE: &str = "_sqlx_migrations";
+
+impl Store {
+    /// Applies what is missing and makes the identity, in one transaction under a lock: of two
+    /// processes that start at once the second finds everything done.
+    pub(crate) async fn migrate(&self) -> Result<MigrationReport> {
+        in_transaction!(self, MIGRATE, |tx| self
+            .migrate_within(&mut tx)
+            .await
+            .map(Ending::Keep))
+    }
+
+    async fn migrate_within(&self, conn: &mut Conn) -> Result<MigrationReport, Failure> {
+        dialect::lock_migrations(conn).await?;
+        let migrator = migrator(dialect::MIGRATIONS);
+        let applied = pending(MIGRATE, &migrator, &applied(conn).await?)?;
+        migrator
+            .run_direct(None, &mut *conn, false)
+            .await
+            .map_err(of_migration)?;
+        let created = self.create_identity(conn).await?;
+        let identity = self.identity_within(conn).await?;
+        Ok(MigrationReport {
+            applied,
+            created,
+            identity,
+        })
+    }
+
+    async fn create_identity(&self, conn: &mut Conn) -> Result<bool, Failure> {
+        let known = sqlx::query("SELECT 1 FROM store_identity WHERE single = 1")
+            .fetch_optional(&mut *conn)
+            .await?;
+        if known.is_some() {
+            return Ok(false);
+        }
+        let now = self.moment(conn).await?;
+        let made = sqlx::query(
+            "INSERT INTO store_identity (single, store_id, epoch, created_at) \
+             VALUES (1, $1, 0, $2)",
+        )
+        .bind(dialect::id(self.randomness.uuid()))
+        .bind(now)
+        .execute(conn)
+        .await?
+        .rows_affected();
+        match made {
+            1 => Ok(true),
+            met => Err(miscounted("store_identity", "single=1", 1, met)),
+        }
+    }
+
+    pub(crate) async fn pending(&self, operation: &'static str) -> Result<Vec<String>> {
+        let applied = async {
+            let mut conn = self.read.acquire().await?;
+            applied(&mut conn).await
+        };
+        let applied = applied.await.map_err(|failure| told(operation, failure))?;
+        pending(operation, &migrator(dialect::MIGRATIONS), &applied)
+    }
+
+    pub(crate) async fn check(&self, operation: &'static str) -> Result<()> {
+        refuse_pending(operation, &self.pending(operation).await?)?;
+        self.identity().await.map(drop)
+    }
+
+    pub(crate) async fn identity(&self) -> Result<StoreIdentity> {
+        let identity = async {
+            let mut conn = self.read.acquire().await?;
+            self.identity_within(&mut conn).await
+        };
+        identity
+            .await
+            .map_err(|failure| told("read the store's identity", failure))
+    }
+
+    async fn identity_within(&self, conn: &mut Conn) -> Result<StoreIdentity, Failure> {
+        let row = sqlx::query("SELECT store_id, epoch FROM store_identity WHERE single = 1")
+            .fetch_optional(conn)
+            .await?
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Invalid,
+                    "read the store's identity",
+                    "table store_identity has no row: run reconciler migrate-schema",
+                )
+            })?;
+        let reader = Reader::new("store_identity", &row);
+        Ok(StoreIdentity {
+            store: StoreId(reader.id("store_id")?),
+            deployment: self.deployment.as_ref().to_owned(),
+            epoch: reader.get("epoch")?,
+        })
+    }
+}
+
+async fn applied(conn: &mut Conn) -> Result<Vec<AppliedMigration>, Failure> {
+    if sqlx::query(dialect::HAS_MIGRATIONS)
+        .fetch_optional(&mut *conn)
+        .await?
+        .is_none()
+    {
+        return Ok(Vec::new());
+    }
+    conn.list_applied_migrations(TABLE)
+        .await
+        .map_err(of_migration)
+}
+
+fn of_migration(error: MigrateError) -> Failure {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        other => Error::new(
+            ErrorKind::Invalid,
+            MIGRATE,
+            "the migrations cannot be applied",
+        )
+        .with_source(other)
+        .into(),
+    }
+}

@@ -1,0 +1,116 @@
+//! Opening a SQLite file: one connection that writes, a few that read.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cloakroom_core::{Error, ErrorKind, Result};
+use sqlx::Connection as _;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use tokio::time::{Instant, sleep};
+
+use super::dialect;
+use super::shared::Store;
+use crate::failure::Failure;
+use crate::options::{Durability, Options};
+
+/// Whether a database that is not there is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    Create,
+    Refuse,
+}
+
+/// Opens the file. An absolute path is handed to SQLite, which would read meaning into `:memory:`
+/// and `file:`.
+pub(crate) async fn connect(
+    operation: &'static str,
+    options: &Options,
+    path: &Path,
+    absent: Absent,
+) -> Result<Store> {
+    let told = |kind, message: String| Error::new(kind, operation, message);
+    let path = std::path::absolute(path).map_err(|source| {
+        told(ErrorKind::Invalid, "the database has no path".into()).with_source(source)
+    })?;
+    look_at(operation, &path, absent)?;
+
+    let connect = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(absent == Absent::Create)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(match options.durability {
+            Durability::Full => SqliteSynchronous::Full,
+            Durability::Relaxed => SqliteSynchronous::Normal,
+        })
+        .foreign_keys(true)
+        .busy_timeout(options.lock_timeout);
+    let write = first_connection(operation, options, &connect).await?;
+    let read = pool(options, options.max_connections.saturating_sub(1).max(1))
+        .connect_lazy_with(connect.create_if_missing(false).pragma("query_only", "ON"));
+    Ok(Store::new(options, write, read))
+}
+
+fn look_at(operation: &'static str, path: &Path, absent: Absent) -> Result<()> {
+    let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, operation, message));
+    if path.is_dir() {
+        return invalid(format!("{} is a directory, not a database", path.display()));
+    }
+    let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    if !folder.is_dir() {
+        return invalid(format!(
+            "there is no directory {} for the database",
+            folder.display()
+        ));
+    }
+    if absent == Absent::Refuse && !path.exists() {
+        return invalid(format!(
+            "there is no database {}: run reconciler migrate-schema",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+fn pool(options: &Options, connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(options.acquire_timeout)
+        // A connection is a file handle of our own; there is no peer that could have gone away.
+        .test_before_acquire(false)
+        // SQLite ends a transaction itself where the disk is full or fails. The driver's rollback
+        // then has nothing to end, and it goes on believing in the transaction: no other could be
+        // begun on that connection. The ping waits until a rollback that is under way is through.
+        .after_release(|conn, _| {
+            Box::pin(async move {
+                conn.ping().await?;
+                Ok(!conn.is_in_transaction())
+            })
+        })
+}
+
+/// SQLite does not wait for a lock while a file is switched to write-ahead logging, as it is when
+/// two processes make the database at once.
+async fn first_connection(
+    operation: &'static str,
+    options: &Options,
+    connect: &SqliteConnectOptions,
+) -> Result<SqlitePool> {
+    let deadline = Instant::now() + options.lock_timeout;
+    loop {
+        let failure = match pool(options, 1).connect_with(connect.clone()).await {
+            Ok(pool) => return Ok(pool),
+            Err(error) => error,
+        };
+        let locked = failure
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .and_then(|code| code.parse::<i32>().ok())
+            .is_some_and(|code| matches!(code & 0xff, 5 | 6));
+        if !locked || Instant::now() >= deadline {
+            return Err(Failure::from(failure).into_error(operation, dialect::meaning_of));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}

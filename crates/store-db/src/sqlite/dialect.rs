@@ -1,0 +1,92 @@
+//! What SQLite says differently.
+
+use std::collections::BTreeSet;
+
+use cloakroom_core::{BackendId, Clock as _, ErrorKind, SystemClock};
+use uuid::Uuid;
+
+use crate::failure::{Failure, Meaning, means};
+use crate::migrations::Embedded;
+use crate::times::millis;
+
+pub(crate) type Db = sqlx::Sqlite;
+
+/// UUIDs are text, which sorts as their bytes do and can be read by people.
+pub(crate) type Id = uuid::fmt::Hyphenated;
+
+pub(crate) fn id(uuid: Uuid) -> Id {
+    uuid.hyphenated()
+}
+
+pub(crate) fn uuid(id: Id) -> Uuid {
+    id.into_uuid()
+}
+
+pub(crate) const MIGRATIONS: &[Embedded] =
+    include!(concat!(env!("OUT_DIR"), "/sqlite_migrations.rs"));
+
+/// Takes the write lock at once: a transaction that reads first and writes later can fail with a
+/// stale snapshot, which waiting does not cure.
+pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+pub(crate) const BEGIN_READ: &str = "BEGIN DEFERRED";
+
+/// The write lock is on the whole database.
+pub(crate) const FOR_UPDATE: &str = "";
+pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = "";
+
+pub(crate) const HAS_MIGRATIONS: &str =
+    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
+
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its server")]
+pub(crate) async fn now(_: &mut sqlx::SqliteConnection) -> Result<i64, Failure> {
+    Ok(millis(SystemClock.now()))
+}
+
+#[expect(clippy::unused_async, reason = "PostgreSQL takes locks here")]
+pub(crate) async fn lock_bases(
+    _: &mut sqlx::SqliteConnection,
+    _: &BackendId,
+    _: &BTreeSet<&str>,
+) -> Result<(), Failure> {
+    Ok(())
+}
+
+#[expect(clippy::unused_async, reason = "PostgreSQL takes a lock here")]
+pub(crate) async fn lock_migrations(_: &mut sqlx::SqliteConnection) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Nothing here goes away by trying the same transaction again.
+pub(crate) fn can_be_repeated(_: &str) -> bool {
+    false
+}
+
+/// Reads SQLite's (extended) result codes; the low byte is the primary one.
+pub(crate) fn meaning_of(code: &str) -> Meaning {
+    use ErrorKind::{Conflict, Corrupt, Denied, Invalid, TooLarge, Unavailable};
+    const CONSTRAINT_PRIMARY_KEY: i32 = 1555;
+    const CONSTRAINT_UNIQUE: i32 = 2067;
+
+    let code: i32 = code.parse().unwrap_or_default();
+    match code & 0xff {
+        3 | 23 => means(Denied, "the database may not be accessed"),
+        5 | 6 => means(Unavailable, "the database is locked by somebody else"),
+        7 => means(Unavailable, "SQLite is out of memory"),
+        8 => means(Denied, "the database is read-only"),
+        9 => means(Unavailable, "the statement was interrupted"),
+        10 => means(
+            Unavailable,
+            "the database file could not be read or written",
+        ),
+        11 => means(Corrupt, "the database file is damaged"),
+        13 => means(Unavailable, "the database or its disk is full"),
+        14 => means(Unavailable, "the database file cannot be opened"),
+        18 => means(TooLarge, "a value is larger than SQLite takes"),
+        19 if code == CONSTRAINT_PRIMARY_KEY || code == CONSTRAINT_UNIQUE => {
+            means(Conflict, "such a row is there already")
+        }
+        19 => means(Invalid, "a constraint of the schema does not hold"),
+        26 => means(Corrupt, "the file is not a SQLite database"),
+        _ => means(Invalid, "SQLite refused the statement"),
+    }
+}

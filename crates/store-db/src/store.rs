@@ -1,0 +1,207 @@
+//! The store as the rest of the program holds it.
+
+use std::time::Duration;
+
+use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, SecretValue};
+
+use crate::migrations::MigrationReport;
+use crate::options::{Location, Options};
+use crate::receipt::ReceiptPage;
+use crate::{postgres, sqlite};
+
+/// Documents, ledger, references, journal and receipts in a database. Cloning is cheap; clones
+/// share their connections.
+#[derive(Clone)]
+pub struct DbStore {
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Sqlite(sqlite::shared::Store),
+    Postgres(postgres::shared::Store),
+}
+
+/// The connections of a store, for what lives in the same database.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Pool {
+    /// SQLite: one connection that writes, and some that only read.
+    Sqlite {
+        /// Begin with `BEGIN IMMEDIATE`; everybody who writes waits here.
+        write: sqlx::SqlitePool,
+        /// These refuse to write.
+        read: sqlx::SqlitePool,
+    },
+    /// PostgreSQL.
+    Postgres(sqlx::PgPool),
+}
+
+/// Calls the same method of whichever store it is.
+macro_rules! of_either {
+    ($store:expr, $inner:ident => $call:expr) => {
+        match &$store.kind {
+            $crate::store::Kind::Sqlite($inner) => $call,
+            $crate::store::Kind::Postgres($inner) => $call,
+        }
+    };
+}
+pub(crate) use of_either;
+
+const OPEN: &str = "open the store";
+const CHECK: &str = "check the store";
+
+impl DbStore {
+    /// Opens a store whose schema is this program's; `Invalid` where migrations are missing, were
+    /// changed after they were applied, or are newer than this program.
+    pub async fn open(options: &Options) -> Result<Self> {
+        let store = Self::connect(OPEN, options, sqlite::connect::Absent::Refuse).await?;
+        match of_either!(store, inner => inner.check(OPEN).await) {
+            Ok(()) => Ok(store),
+            Err(error) => {
+                store.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Applies the migrations that are missing and makes the store's identity, once. Any number of
+    /// processes may do this at once.
+    pub async fn migrate(options: &Options) -> Result<MigrationReport> {
+        let store = Self::connect(
+            "migrate the store",
+            options,
+            sqlite::connect::Absent::Create,
+        )
+        .await?;
+        let report = of_either!(store, inner => inner.migrate().await);
+        store.close().await;
+        report
+    }
+
+    /// The migrations that [`DbStore::migrate`] would apply, as `<version> <description>`. A SQLite
+    /// file that is not there is not made.
+    pub async fn pending(options: &Options) -> Result<Vec<String>> {
+        const OPERATION: &str = "compare the schema";
+        let absent = match &options.location {
+            Location::Sqlite(path) if !path.exists() => {
+                let known = crate::migrations::migrator(sqlite::dialect::MIGRATIONS);
+                return crate::migrations::pending(OPERATION, &known, &[]);
+            }
+            _ => sqlite::connect::Absent::Refuse,
+        };
+        let store = Self::connect(OPERATION, options, absent).await?;
+        let pending = of_either!(store, inner => inner.pending(OPERATION).await);
+        store.close().await;
+        pending
+    }
+
+    async fn connect(
+        operation: &'static str,
+        options: &Options,
+        absent: sqlite::connect::Absent,
+    ) -> Result<Self> {
+        let kind = match &options.location {
+            Location::Sqlite(path) => {
+                Kind::Sqlite(sqlite::connect::connect(operation, options, path, absent).await?)
+            }
+            Location::Postgres(url) => {
+                Kind::Postgres(postgres::connect::connect(operation, options, url).await?)
+            }
+        };
+        Ok(Self { kind })
+    }
+
+    /// The connections, for what lives in the same database.
+    pub fn pool(&self) -> Pool {
+        match &self.kind {
+            Kind::Sqlite(store) => Pool::Sqlite {
+                write: store.write.clone(),
+                read: store.read.clone(),
+            },
+            Kind::Postgres(store) => Pool::Postgres(store.write.clone()),
+        }
+    }
+
+    /// New connections to PostgreSQL use this URL, so that a rotated password needs no restart;
+    /// connections that stand are left alone. `Unsupported` for SQLite, `Invalid` where it is no
+    /// PostgreSQL URL.
+    pub fn redirect(&self, url: &SecretValue) -> Result<()> {
+        const OPERATION: &str = "take the new database URL";
+        match &self.kind {
+            Kind::Postgres(store) => postgres::connect::redirect(OPERATION, &store.write, url),
+            Kind::Sqlite(_) => Err(Error::new(
+                ErrorKind::Unsupported,
+                OPERATION,
+                "a SQLite store has no URL",
+            )),
+        }
+    }
+
+    /// Whether the database answers and its schema is this program's.
+    pub async fn check(&self) -> Result<()> {
+        of_either!(self, inner => inner.check(CHECK).await)
+    }
+
+    /// Closes every connection, after the transactions that are under way.
+    pub async fn close(&self) {
+        of_either!(self, inner => inner.close().await);
+    }
+
+    /// Puts rows that an undo brought back into state `Held`: no job touches them until `hold` has
+    /// passed, and then their time-to-live begins. Gives back how many there were; rows that are
+    /// in use or on their way to be are left alone.
+    pub async fn hold(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+        hold: Duration,
+    ) -> Result<u64> {
+        of_either!(self, inner => inner.hold(backend, coordinates, hold).await)
+    }
+
+    /// Receipts behind `after`, in the order they were written, at most `limit`.
+    pub async fn receipts(&self, after: i64, limit: u32) -> Result<ReceiptPage> {
+        of_either!(self, inner => inner.receipts(after, limit).await)
+    }
+
+    /// Follows the chain of receipts from its start to its end and gives back its length;
+    /// `Corrupt` where one was changed, removed or cut off.
+    pub async fn verify_receipts(&self) -> Result<u64> {
+        let broken = |seq: i64, message: &'static str| {
+            Err(Error::new(ErrorKind::Corrupt, "verify receipts", message)
+                .with_coordinate(format_args!("receipt {seq}")))
+        };
+        let mut seq = 0;
+        let mut hash = "0".repeat(64);
+        loop {
+            let page = self.receipts(seq, 1000).await?;
+            if page.receipts.is_empty() {
+                return if page.length == seq && page.head == hash {
+                    Ok(seq.unsigned_abs())
+                } else {
+                    broken(page.length, "the end of the chain is not the last receipt")
+                };
+            }
+            for receipt in page.receipts {
+                if receipt.seq != seq + 1 || receipt.previous_hash != hash {
+                    return broken(seq + 1, "the chain is broken: a receipt was removed");
+                }
+                if receipt.expected_hash() != receipt.hash {
+                    return broken(receipt.seq, "the receipt is not what was written");
+                }
+                seq = receipt.seq;
+                hash = receipt.hash;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for DbStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Sqlite(_) => "DbStore(SQLite)",
+            Kind::Postgres(_) => "DbStore(PostgreSQL)",
+        })
+    }
+}

@@ -1,0 +1,39 @@
+//! Times as the database holds them: milliseconds since 1970.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The milliseconds of a moment; what is finer is cut off.
+pub(crate) fn millis(moment: Timestamp) -> i64 {
+    moment.as_millisecond()
+}
+
+/// The moment `wait` after `now`, at most the last one a timestamp can name.
+pub(crate) fn after(now: i64, wait: Duration) -> i64 {
+    now.saturating_add(length(wait))
+        .min(Timestamp::MAX.as_millisecond())
+}
+
+/// The moment `wait` before `now`: what happened then or earlier is at least that old.
+pub(crate) fn before(now: i64, wait: Duration) -> i64 {
+    now.saturating_sub(length(wait))
+}
+
+fn length(wait: Duration) -> i64 {
+    // Rounded up, so that nothing is due a part of a millisecond early.
+    i64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_round_up_and_saturate() {
+        assert_eq!(after(5, Duration::from_micros(1)), 6);
+        assert_eq!(before(5, Duration::from_millis(2)), 3);
+        assert_eq!(after(5, Duration::MAX), Timestamp::MAX.as_millisecond());
+        assert_eq!(before(-5, Duration::MAX), i64::MIN);
+    }
+}

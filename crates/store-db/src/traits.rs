@@ -1,0 +1,236 @@
+//! The four traits, each method handed to the store it is.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::ledger::{
+    Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
+    QuarantineRelease, RowState, Settlement, Windows,
+};
+use cloakroom_core::store::{
+    CommitOutcome, DocumentCommit, DocumentStore, DocumentSummary, Finding, Intent, Job, Journal,
+    Lease, NewRun, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, RunOutcome,
+    RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
+};
+use cloakroom_core::{
+    BackendId, Coordinate, DocumentId, Result, Revision, RunId, Timestamp, WorkspaceId,
+};
+
+use crate::DbStore;
+use crate::store::of_either;
+
+#[async_trait]
+impl DocumentStore for DbStore {
+    async fn identity(&self) -> Result<StoreIdentity> {
+        of_either!(self, inner => inner.identity().await)
+    }
+
+    async fn document(&self, id: DocumentId) -> Result<Option<StoredDocument>> {
+        of_either!(self, inner => inner.document(id).await)
+    }
+
+    async fn spec(&self, id: &SpecId) -> Result<String> {
+        of_either!(self, inner => inner.spec(id).await)
+    }
+
+    async fn list_documents(
+        &self,
+        workspace: Option<WorkspaceId>,
+        after: Option<DocumentId>,
+        limit: u32,
+    ) -> Result<Vec<DocumentSummary>> {
+        of_either!(self, inner => inner.list_documents(workspace, after, limit).await)
+    }
+
+    async fn list_secrets(
+        &self,
+        filter: &SecretFilter,
+        after: Option<(BackendId, Coordinate)>,
+        limit: u32,
+    ) -> Result<Vec<LedgerRow>> {
+        of_either!(self, inner => inner.list_secrets(filter, after, limit).await)
+    }
+
+    async fn referrers(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        limit: u32,
+    ) -> Result<Vec<(DocumentId, String)>> {
+        of_either!(self, inner => inner.referrers(backend, coordinate, limit).await)
+    }
+
+    async fn intend(
+        &self,
+        backend: &BackendId,
+        intents: &[Intent],
+        expires_in: Duration,
+    ) -> Result<Vec<Coordinate>> {
+        of_either!(self, inner => inner.intend(backend, intents, expires_in).await)
+    }
+
+    async fn confirm_ephemeral(&self, backend: &BackendId, coordinate: &Coordinate) -> Result<()> {
+        of_either!(self, inner => inner.confirm_ephemeral(backend, coordinate).await)
+    }
+
+    async fn commit(&self, commit: &DocumentCommit) -> Result<CommitOutcome> {
+        of_either!(self, inner => inner.commit(commit).await)
+    }
+
+    async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
+        of_either!(self, inner => inner.abandon(backend, coordinates).await)
+    }
+
+    async fn remove(&self, id: DocumentId, expected: Option<Revision>) -> Result<RemoveOutcome> {
+        of_either!(self, inner => inner.remove(id, expected).await)
+    }
+}
+
+#[async_trait]
+impl ReferenceSource for DbStore {
+    async fn references(
+        &self,
+        backend: &BackendId,
+        after: Option<&ReferenceCursor>,
+        limit: u32,
+    ) -> Result<Vec<ReferenceRow>> {
+        of_either!(self, inner => inner.references(backend, after, limit).await)
+    }
+
+    async fn documents(
+        &self,
+        after: Option<DocumentId>,
+        limit: u32,
+    ) -> Result<Vec<StoredDocument>> {
+        of_either!(self, inner => inner.documents(after, limit).await)
+    }
+
+    async fn spec_text(&self, id: &SpecId) -> Result<String> {
+        of_either!(self, inner => inner.spec(id).await)
+    }
+}
+
+#[async_trait]
+impl Ledger for DbStore {
+    async fn now(&self) -> Result<Timestamp> {
+        of_either!(self, inner => inner.now().await)
+    }
+
+    async fn due(
+        &self,
+        backend: &BackendId,
+        class: DueClass,
+        windows: &Windows,
+        after: Option<&DueCursor>,
+        limit: u32,
+    ) -> Result<Vec<Candidate>> {
+        of_either!(self, inner => inner.due(backend, class, windows, after, limit).await)
+    }
+
+    async fn census(
+        &self,
+        backend: &BackendId,
+        classes: &[DueClass],
+        windows: &Windows,
+        share_from: u64,
+    ) -> Result<Census> {
+        of_either!(self, inner => inner.census(backend, classes, windows, share_from).await)
+    }
+
+    async fn rows(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<Vec<Option<LedgerRow>>> {
+        of_either!(self, inner => inner.rows(backend, coordinates).await)
+    }
+
+    async fn claim(
+        &self,
+        backend: &BackendId,
+        items: &[ClaimItem],
+        windows: &Windows,
+        deadline: Duration,
+    ) -> Result<Vec<Claim>> {
+        of_either!(self, inner => inner.claim(backend, items, windows, deadline).await)
+    }
+
+    async fn settle(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        settlements: &[Settlement],
+    ) -> Result<()> {
+        of_either!(self, inner => inner.settle(run, backend, settlements).await)
+    }
+
+    async fn release(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
+        of_either!(self, inner => inner.release(backend, coordinates).await)
+    }
+
+    async fn set_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        damage: Option<Damage>,
+    ) -> Result<()> {
+        of_either!(self, inner => inner.set_damage(backend, coordinate, damage).await)
+    }
+
+    async fn count_by_state(&self, backend: &BackendId) -> Result<Vec<(RowState, u64)>> {
+        of_either!(self, inner => inner.count_by_state(backend).await)
+    }
+
+    async fn release_quarantine(
+        &self,
+        backend: &BackendId,
+        release: &QuarantineRelease,
+    ) -> Result<u64> {
+        of_either!(self, inner => inner.release_quarantine(backend, release).await)
+    }
+}
+
+#[async_trait]
+impl Journal for DbStore {
+    async fn start_run(&self, run: &NewRun) -> Result<()> {
+        of_either!(self, inner => inner.start_run(run).await)
+    }
+
+    async fn finish_run(
+        &self,
+        run: RunId,
+        outcome: RunOutcome,
+        report: &serde_json::Value,
+    ) -> Result<()> {
+        of_either!(self, inner => inner.finish_run(run, outcome, report).await)
+    }
+
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
+        of_either!(self, inner => inner.runs(limit).await)
+    }
+
+    async fn last_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        of_either!(self, inner => inner.last_finished(job, backend).await)
+    }
+
+    async fn record_findings(&self, run: RunId, findings: &[Finding]) -> Result<()> {
+        of_either!(self, inner => inner.record_findings(run, findings).await)
+    }
+
+    async fn findings(&self, run: RunId, after: u64, limit: u32) -> Result<Vec<Finding>> {
+        of_either!(self, inner => inner.findings(run, after, limit).await)
+    }
+
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>> {
+        of_either!(self, inner => inner.acquire_lease(name, holder, ttl).await)
+    }
+
+    async fn release_lease(&self, lease: &Lease) -> Result<()> {
+        of_either!(self, inner => inner.release_lease(lease).await)
+    }
+}

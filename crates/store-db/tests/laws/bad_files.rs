@@ -1,0 +1,208 @@
+//! SQLite files that are none, or cannot be written: a clear answer, and nothing lost.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakroom_core::ErrorKind;
+use cloakroom_core::store::{DocumentStore, Expected};
+use cloakroom_store_db::{DbStore, Location, Options, Pool};
+use libtest_mimic::Trial;
+
+use crate::runtime;
+use crate::support::*;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    macro_rules! trials {
+        ($($law:ident),+ $(,)?) => {
+            vec![$(Trial::test(concat!("sqlite::bad_files::", stringify!($law)), || {
+                let folder = tempfile::tempdir()?;
+                runtime().block_on($law(folder.path()));
+                Ok(())
+            })),+]
+        };
+    }
+    trials![
+        a_directory,
+        nothing_there,
+        odd_names,
+        not_a_database,
+        a_damaged_database,
+        a_read_only_file,
+        locked_by_somebody_else,
+        a_full_disk,
+    ]
+}
+
+fn at(path: &Path) -> Options {
+    let mut options = options_at(
+        Location::Sqlite(path.to_path_buf()),
+        &Arc::new(ManualClock::new()),
+    );
+    options.lock_timeout = Duration::from_millis(200);
+    options
+}
+
+/// A store with one document, closed again.
+async fn with_one_document(path: &Path) -> Options {
+    let options = at(path);
+    DbStore::migrate(&options).await.unwrap();
+    let bench = bench(&options).await;
+    bench
+        .put(document(1), Expected::Absent, &[("/a", base(1))])
+        .await;
+    bench.store.close().await;
+    options
+}
+
+async fn bench(options: &Options) -> Bench {
+    Bench {
+        store: DbStore::open(options).await.unwrap(),
+        clock: Arc::new(ManualClock::new()),
+        options: options.clone(),
+    }
+}
+
+async fn refused(options: &Options) -> [ErrorKind; 2] {
+    [
+        DbStore::open(options).await.unwrap_err().kind(),
+        DbStore::migrate(options).await.unwrap_err().kind(),
+    ]
+}
+
+async fn a_directory(folder: &Path) {
+    assert_eq!(refused(&at(folder)).await, [ErrorKind::Invalid; 2]);
+    assert_eq!(
+        refused(&at(&folder.join("no/such/store.db"))).await,
+        [ErrorKind::Invalid; 2]
+    );
+}
+
+async fn nothing_there(folder: &Path) {
+    let options = at(&folder.join("store.db"));
+    let error = DbStore::open(&options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.message().contains("migrate-schema"), "{error}");
+    assert!(!DbStore::pending(&options).await.unwrap().is_empty());
+    assert!(!folder.join("store.db").exists());
+}
+
+/// Names that SQLite would read as something else.
+async fn odd_names(folder: &Path) {
+    for name in [":memory:", "file:store?mode=memory", "a b%20c#d"] {
+        with_one_document(&folder.join(name)).await;
+        assert!(folder.join(name).is_file(), "{name}");
+    }
+}
+
+async fn not_a_database(folder: &Path) {
+    let path = folder.join("store.db");
+    let text = "this is a letter to my grandmother. ".repeat(200);
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(refused(&at(&path)).await, [ErrorKind::Corrupt; 2]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+async fn a_damaged_database(folder: &Path) {
+    let path = folder.join("store.db");
+    let options = with_one_document(&path).await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    for page in bytes.chunks_mut(4096).skip(1) {
+        page.fill(0xA5);
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let error = match DbStore::open(&options).await {
+        Err(error) => error,
+        Ok(store) => store.document(document(1)).await.unwrap_err(),
+    };
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+}
+
+/// The file says itself that a newer SQLite may write it and this one may only read: the same to
+/// root as to anybody.
+async fn a_read_only_file(folder: &Path) {
+    const WRITE_VERSION: usize = 18;
+    let path = folder.join("store.db");
+    let options = with_one_document(&path).await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    let before = std::mem::replace(&mut bytes[WRITE_VERSION], 3);
+    std::fs::write(&path, &bytes).unwrap();
+
+    let error = match DbStore::open(&options).await {
+        Err(error) => error,
+        Ok(store) => {
+            assert!(store.document(document(1)).await.unwrap().is_some());
+            let error = store
+                .intend(&backend(), &[intent(&base(2))], HOUR)
+                .await
+                .unwrap_err();
+            store.close().await;
+            error
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    bytes[WRITE_VERSION] = before;
+    std::fs::write(&path, &bytes).unwrap();
+    let bench = bench(&options).await;
+    assert!(bench.store.document(document(1)).await.unwrap().is_some());
+    bench
+        .put(document(2), Expected::Absent, &[("/a", base(2))])
+        .await;
+    bench.store.close().await;
+}
+
+async fn locked_by_somebody_else(folder: &Path) {
+    let options = with_one_document(&folder.join("store.db")).await;
+    let bench = bench(&options).await;
+    let other = bench.another().await;
+    let Pool::Sqlite { write, .. } = other.pool() else {
+        panic!()
+    };
+    let lock = write.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+
+    let error = bench
+        .store
+        .intend(&backend(), &[intent(&base(2))], HOUR)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.is_retryable());
+    // Readers go on.
+    assert!(bench.store.document(document(1)).await.unwrap().is_some());
+    bench.store.check().await.unwrap();
+    let error = DbStore::migrate(&options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+
+    lock.rollback().await.unwrap();
+    bench
+        .put(document(2), Expected::Absent, &[("/a", base(2))])
+        .await;
+    other.close().await;
+    bench.store.close().await;
+}
+
+async fn a_full_disk(folder: &Path) {
+    let options = with_one_document(&folder.join("store.db")).await;
+    let bench = bench(&options).await;
+    bench.raw("PRAGMA max_page_count = 1").await.unwrap();
+    let mut commit = commit_of(document(2), Expected::Absent, &[], &[]);
+    commit.blob = format!("{:?}", "x".repeat(1_000_000));
+    let error = bench.store.commit(&commit).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.message().contains("full"), "{error}");
+    assert!(!format!("{error:?}").contains("xxx"));
+    assert!(bench.store.document(document(2)).await.unwrap().is_none());
+    assert!(bench.store.document(document(1)).await.unwrap().is_some());
+
+    bench.raw("PRAGMA max_page_count = 1000000").await.unwrap();
+    bench.store.commit(&commit).await.unwrap();
+    let Pool::Sqlite { read, .. } = bench.store.pool() else {
+        panic!()
+    };
+    let sound: String = sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_one(&read)
+        .await
+        .unwrap();
+    assert_eq!(sound, "ok");
+    bench.store.close().await;
+}

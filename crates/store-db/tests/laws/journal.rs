@@ -1,0 +1,230 @@
+//! Runs, findings, damage.
+
+use std::time::Duration;
+
+use cloakroom_core::ErrorKind;
+use cloakroom_core::ledger::{Damage, Ledger};
+use cloakroom_core::store::{
+    DocumentStore, Expected, Finding, FindingKind, Job, Journal, NewRun, RunOutcome,
+};
+use serde_json::json;
+
+use crate::support::*;
+
+fn new_run(n: u128, dry_run: bool, plan: Option<&str>) -> NewRun {
+    NewRun {
+        id: run(n),
+        job: Job::VerifyBlobs,
+        backend: backend(),
+        dry_run,
+        plan: plan.map(str::to_owned),
+    }
+}
+
+pub(crate) async fn runs_are_recorded(bench: Bench) {
+    assert_eq!(bench.store.runs(10).await.unwrap(), []);
+    for n in 1..=3 {
+        bench
+            .store
+            .start_run(&new_run(n, n == 3, None))
+            .await
+            .unwrap();
+        bench.clock.advance(Duration::from_millis(1));
+    }
+    let report = json!({"deleted": 3, "text": "a\u{0}b", "big": 1e300});
+    bench
+        .store
+        .finish_run(run(1), RunOutcome::Partial, &report)
+        .await
+        .unwrap();
+    bench
+        .store
+        .finish_run(run(3), RunOutcome::Done, &json!(null))
+        .await
+        .unwrap();
+
+    let runs = bench.store.runs(2).await.unwrap();
+    assert_eq!(
+        runs.iter().map(|run| run.id).collect::<Vec<_>>(),
+        [run(3), run(2)]
+    );
+    assert_eq!((runs[1].finished, runs[1].outcome), (None, None));
+    // The third only looked and the second has not ended.
+    let last = bench
+        .store
+        .last_finished(Job::VerifyBlobs, &backend())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((last.id, last.outcome), (run(1), Some(RunOutcome::Partial)));
+    assert_eq!(last.report, report);
+    assert!(
+        bench
+            .store
+            .last_finished(Job::ExpireOrphans, &backend())
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    let again = bench
+        .store
+        .finish_run(run(1), RunOutcome::Done, &report)
+        .await
+        .unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict);
+    let unknown = bench
+        .store
+        .finish_run(run(9), RunOutcome::Done, &report)
+        .await
+        .unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Missing);
+    let taken = bench
+        .store
+        .start_run(&new_run(1, false, None))
+        .await
+        .unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::Conflict);
+}
+
+pub(crate) async fn a_plan_is_applied_once(bench: Bench) {
+    let plan = "p".repeat(100_000);
+    bench
+        .store
+        .start_run(&new_run(1, true, Some(&plan)))
+        .await
+        .unwrap();
+    bench
+        .store
+        .start_run(&new_run(2, false, Some(&plan)))
+        .await
+        .unwrap();
+    let error = bench
+        .store
+        .start_run(&new_run(3, false, Some(&plan)))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    bench
+        .store
+        .start_run(&new_run(4, false, Some("other")))
+        .await
+        .unwrap();
+    bench
+        .store
+        .start_run(&new_run(5, false, None))
+        .await
+        .unwrap();
+    assert_eq!(bench.store.runs(10).await.unwrap().len(), 4);
+}
+
+fn finding(detail: &str) -> Finding {
+    Finding {
+        kind: FindingKind::Dangling,
+        document: Some(document(1)),
+        pointer: Some("/a".into()),
+        coordinate: Some(base(1)),
+        detail: detail.into(),
+    }
+}
+
+pub(crate) async fn findings_are_paged(bench: Bench) {
+    bench
+        .store
+        .start_run(&new_run(1, false, None))
+        .await
+        .unwrap();
+    let all: Vec<Finding> = FindingKind::ALL
+        .into_iter()
+        .map(|kind| Finding {
+            kind,
+            document: None,
+            pointer: None,
+            coordinate: None,
+            detail: "x".into(),
+        })
+        .chain([finding("y")])
+        .collect();
+    bench
+        .store
+        .record_findings(run(1), &all[..5])
+        .await
+        .unwrap();
+    bench.store.record_findings(run(1), &[]).await.unwrap();
+    bench
+        .store
+        .record_findings(run(1), &all[5..])
+        .await
+        .unwrap();
+    let mut seen = Vec::new();
+    loop {
+        let page = bench
+            .store
+            .findings(run(1), seen.len() as u64, 4)
+            .await
+            .unwrap();
+        if page.is_empty() {
+            break;
+        }
+        seen.extend(page);
+    }
+    assert_eq!(seen, all);
+    assert_eq!(bench.store.findings(run(1), u64::MAX, 4).await.unwrap(), []);
+    let unknown = bench.store.record_findings(run(9), &all).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Missing);
+}
+
+pub(crate) async fn findings_of_ten_runs_stay(bench: Bench) {
+    for n in 1..=12 {
+        bench
+            .store
+            .start_run(&new_run(n, false, None))
+            .await
+            .unwrap();
+        bench
+            .store
+            .record_findings(run(n), &[finding("x")])
+            .await
+            .unwrap();
+        bench.clock.advance(Duration::from_millis(1));
+    }
+    let mut other = new_run(100, false, None);
+    other.backend = "other".parse().unwrap();
+    bench.store.start_run(&other).await.unwrap();
+    for n in 1..=12 {
+        let kept = bench.store.findings(run(n), 0, 10).await.unwrap().len();
+        assert_eq!(kept, usize::from(n > 2), "run {n}");
+    }
+    // What is added to an old run does not stay either.
+    bench
+        .store
+        .record_findings(run(1), &[finding("late")])
+        .await
+        .unwrap();
+    assert_eq!(bench.store.findings(run(1), 0, 10).await.unwrap(), []);
+}
+
+pub(crate) async fn damage_is_remembered(bench: Bench) {
+    let written = bench
+        .put(document(1), Expected::Absent, &[("/a", base(1))])
+        .await;
+    for damage in [Some(Damage::Missing), Some(Damage::Different), None] {
+        bench
+            .store
+            .set_damage(&backend(), &written[0], damage)
+            .await
+            .unwrap();
+        assert_eq!(bench.row(&written[0]).await.damage, damage);
+        let stored = bench.store.document(document(1)).await.unwrap().unwrap();
+        assert_eq!(stored.references[0].damaged, damage.is_some());
+    }
+    let error = bench
+        .store
+        .set_damage(&backend(), &base(9), None)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.subject()),
+        (ErrorKind::Missing, Some(base(9).as_str()))
+    );
+}

@@ -1,0 +1,175 @@
+//! The laws of the store, each run on SQLite and on PostgreSQL.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a law fails by panicking; the lint knows only #[test]"
+)]
+#![expect(clippy::wildcard_imports, reason = "support is every law's vocabulary")]
+
+mod bad_files;
+mod claims;
+mod dueness;
+mod isolation;
+mod journal;
+mod leases;
+mod model;
+mod postgres;
+mod protocol;
+mod scans;
+mod schema;
+mod settling;
+mod support;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use cloakroom_core::SecretValue;
+use cloakroom_store_db::{DbStore, Location, Options};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use support::{Bench, ManualClock, options_at};
+
+type Law = fn(Bench) -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// `module::function` for each, as a name and something to run.
+macro_rules! laws {
+    ($($module:ident: $($law:ident),+ $(,)?;)+) => {
+        vec![$($((
+            concat!(stringify!($module), "::", stringify!($law)),
+            (|bench| Box::pin($module::$law(bench))) as Law,
+        )),+),+]
+    };
+}
+
+const URL: &str = "CLOAKROOM_TEST_POSTGRES_URL";
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let laws = laws! {
+        protocol:
+            first_put, update_keeps_raises_and_drops, a_lost_race_expires_its_rows,
+            an_expired_intent_aborts, a_kept_row_on_its_way_out_aborts,
+            only_what_the_document_refers_to_can_be_kept, versions_are_never_used_twice,
+            versions_have_an_end, removing_a_document, a_document_comes_again,
+            ephemeral_secrets_are_confirmed_once, abandoned_rows_expire_now,
+            a_shared_secret_lives_as_long_as_one_document, nonsense_is_refused,
+            secrets_in_two_backends, specs_are_kept_once, large_documents;
+        dueness:
+            boundaries_to_the_millisecond, a_failed_writer_leaves_an_abandoned_row,
+            superseded_until_the_document_goes, the_newest_superseded_stay,
+            a_field_dropped_makes_orphans_of_all_its_versions, held_rows_wait,
+            nothing_referenced_is_ever_due;
+        claims:
+            claims_mark_and_lapse, a_referenced_row_is_not_claimed, reasons_are_checked_again,
+            a_tombstone_is_claimed_as_resurfaced, one_coordinate_twice_is_claimed_once,
+            kept_versions_are_not_claimed, released_claims_are_due_at_once,
+            a_date_on_a_referenced_row_is_cleared;
+        settling:
+            outcomes_and_receipts, failures_pause_and_park, quarantine_is_released,
+            late_settlements_take_nothing_back, unclaimed_rows_cannot_be_settled,
+            receipts_and_rows_stay, a_forged_receipt_shows;
+        journal:
+            runs_are_recorded, a_plan_is_applied_once, findings_are_paged,
+            findings_of_ten_runs_stay, damage_is_remembered;
+        leases:
+            one_holder_at_a_time, a_clock_that_jumped_back, given_back,
+            a_shorter_lease_takes_nothing_over;
+        scans:
+            references_are_paged, documents_are_paged, secrets_are_paged_and_filtered,
+            due_rows_are_paged, census_counts_what_is_due, damaged_rows_are_named;
+        schema: migrated_twice, two_at_once, a_newer_schema_is_refused, a_changed_migration_is_refused,
+            pending_migrations_are_refused;
+        isolation:
+            two_commits_at_one_revision, two_first_puts, intends_of_one_base_get_distinct_numbers,
+            claimers_get_disjoint_rows, removal_and_claim, commits_that_cross, settling_crosses;
+        model: histories;
+    };
+    let only_postgres = laws! {
+        postgres:
+            a_locked_row_is_left_to_whoever_has_it, a_commit_waits_for_a_claim,
+            a_claim_sees_what_was_committed_before_it, waits_end, passwords_are_not_shown,
+            a_silent_transaction_ends, the_servers_clock, deadlocks_are_tried_again,
+            new_connections_go_to_the_new_url;
+    };
+
+    let mut trials: Vec<Trial> = bad_files::trials();
+    for (name, law) in &laws {
+        let law = *law;
+        trials.push(Trial::test(format!("sqlite::{name}"), move || {
+            on_sqlite(law)
+        }));
+    }
+    let url = std::env::var(URL).ok();
+    let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    for (name, law) in laws.into_iter().chain(only_postgres) {
+        trials.push(match (&url, must) {
+            (Some(url), _) => {
+                let url = url.clone();
+                Trial::test(format!("postgres::{name}"), move || {
+                    on_postgres(&url, name, law)
+                })
+            }
+            (None, true) => Trial::test(format!("postgres::{name}"), || {
+                Err(Failed::from(format!("{URL} is not set")))
+            }),
+            (None, false) => Trial::test(format!("postgres::{name} ({URL} is not set)"), || Ok(()))
+                .with_ignored_flag(true),
+        });
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+async fn obey(law: Law, options: Options, clock: Arc<ManualClock>) {
+    DbStore::migrate(&options).await.unwrap();
+    let store = DbStore::open(&options).await.unwrap();
+    law(Bench {
+        store: store.clone(),
+        clock,
+        options,
+    })
+    .await;
+    store.close().await;
+}
+
+fn on_sqlite(law: Law) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let clock = Arc::new(ManualClock::new());
+    let options = options_at(Location::Sqlite(folder.path().join("store.db")), &clock);
+    runtime().block_on(obey(law, options, clock));
+    Ok(())
+}
+
+/// Each law gets a schema of its own, named after it.
+fn on_postgres(url: &str, name: &str, law: Law) -> Result<(), Failed> {
+    let mut schema = format!("law_{}", name.replace("::", "_"));
+    schema.truncate(63);
+    runtime().block_on(async {
+        let admin = sqlx::PgPool::connect(url).await?;
+        let fresh = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(fresh))
+            .execute(&admin)
+            .await?;
+
+        let join = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{join}options[search_path]={schema}");
+        let clock = Arc::new(ManualClock::new());
+        let options = options_at(Location::Postgres(SecretValue::from(url)), &clock);
+        obey(law, options, clock).await;
+
+        // What failed is left to be looked at.
+        let gone = format!("DROP SCHEMA {schema} CASCADE");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(gone))
+            .execute(&admin)
+            .await?;
+        admin.close().await;
+        Ok(())
+    })
+}

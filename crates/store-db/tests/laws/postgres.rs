@@ -1,0 +1,268 @@
+//! What only PostgreSQL can do: row locks step by step, time-outs, deadlocks.
+
+use std::time::Duration;
+
+use cloakroom_core::ledger::{Claim, Ledger, Reason, RowState};
+use cloakroom_core::store::{CommitOutcome, DocumentStore, Expected};
+use cloakroom_core::{ErrorKind, Revision, SecretValue};
+use cloakroom_store_db::{DbStore, Location, Options, Pool, StoreClock};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use crate::support::*;
+
+const MOMENT: Duration = Duration::from_millis(200);
+
+fn pool(store: &DbStore) -> PgPool {
+    let Pool::Postgres(pool) = store.pool() else {
+        panic!()
+    };
+    pool
+}
+
+/// A transaction of somebody else's, with some statements executed.
+async fn meanwhile(bench: &Bench, statements: &'static str) -> Transaction<'static, Postgres> {
+    let mut tx = pool(&bench.store).begin().await.unwrap();
+    sqlx::raw_sql(statements).execute(&mut *tx).await.unwrap();
+    tx
+}
+
+pub(crate) async fn a_locked_row_is_left_to_whoever_has_it(bench: Bench) {
+    let orphan = bench.orphan(1).await;
+    let free = bench.orphan(2).await;
+    bench.clock.advance(2 * HOUR);
+    let tx = meanwhile(
+        &bench,
+        "SELECT 1 FROM secrets WHERE coordinate LIKE '%000000000001_v1' FOR UPDATE",
+    )
+    .await;
+    assert_eq!(bench.claim(&orphan, Reason::Orphaned).await, Claim::Changed);
+    assert!(matches!(
+        bench.claim(&free, Reason::Orphaned).await,
+        Claim::Ready(_)
+    ));
+    tx.rollback().await.unwrap();
+    assert!(matches!(
+        bench.claim(&orphan, Reason::Orphaned).await,
+        Claim::Ready(_)
+    ));
+}
+
+/// A writer that keeps a row waits for whoever has it, and then sees what became of it.
+pub(crate) async fn a_commit_waits_for_a_claim(bench: Bench) {
+    for (fate, outcome) in [
+        (
+            "UPDATE secrets SET state = 'deleting', next_attempt_at = 0",
+            CommitOutcome::Expired,
+        ),
+        (
+            "UPDATE secrets SET last_error = 'looked at'",
+            CommitOutcome::Committed {
+                revision: Revision(2),
+                unreferenced: Vec::new(),
+            },
+        ),
+    ] {
+        let n = if fate.contains("deleting") { 1 } else { 2 };
+        let written = bench
+            .put(document(n), Expected::Absent, &[("/a", base(n))])
+            .await;
+        let tx = meanwhile(&bench, fate).await;
+        let commit = commit_of(document(n), FIRST, &[("/b", written[0].clone())], &[]);
+        let store = bench.store.clone();
+        let waiting = tokio::spawn(async move { store.commit(&commit).await.unwrap() });
+        tokio::time::sleep(MOMENT).await;
+        assert!(!waiting.is_finished());
+        tx.commit().await.unwrap();
+        assert_eq!(waiting.await.unwrap(), outcome);
+    }
+}
+
+/// A reference that a writer adds while a job looks: before its commit the row is left alone, after
+/// it the reference is seen, though the scan that found the row saw none.
+pub(crate) async fn a_claim_sees_what_was_committed_before_it(bench: Bench) {
+    bench
+        .put(document(1), Expected::Absent, &[("/a", base(1))])
+        .await;
+    let orphan = bench.orphan(2).await;
+    bench.clock.advance(2 * HOUR);
+    let tx = meanwhile(
+        &bench,
+        "UPDATE secrets SET unreferenced_since = NULL WHERE coordinate LIKE '%000000000002_v1'; \
+         INSERT INTO secret_references (document_id, pointer, backend_id, coordinate) \
+         SELECT d.document_id, '/z', s.backend_id, s.coordinate FROM documents d, secrets s \
+         WHERE s.coordinate LIKE '%000000000002_v1'",
+    )
+    .await;
+    assert_eq!(bench.claim(&orphan, Reason::Orphaned).await, Claim::Changed);
+    tx.commit().await.unwrap();
+    assert_eq!(
+        bench.claim(&orphan, Reason::Orphaned).await,
+        Claim::Referenced
+    );
+    assert_eq!(bench.row(&orphan).await.state, RowState::Stored);
+}
+
+pub(crate) async fn waits_end(bench: Bench) {
+    let mut options = bench.options.clone();
+    options.lock_timeout = MOMENT;
+    options.statement_timeout = 10 * MOMENT;
+    let store = DbStore::open(&options).await.unwrap();
+    let written = bench
+        .put(document(1), Expected::Absent, &[("/a", base(1))])
+        .await;
+    let tx = meanwhile(&bench, "SELECT 1 FROM secrets FOR UPDATE").await;
+    let commit = commit_of(document(1), FIRST, &[("/b", written[0].clone())], &[]);
+    let error = store.commit(&commit).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    tx.rollback().await.unwrap();
+    let outcome = store.commit(&commit).await.unwrap();
+    assert!(matches!(
+        outcome,
+        CommitOutcome::Committed {
+            revision: Revision(2),
+            ..
+        }
+    ));
+
+    let slow = sqlx::query("SELECT pg_sleep(60)")
+        .execute(&pool(&store))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        slow.as_database_error().unwrap().code().as_deref(),
+        Some("57014")
+    );
+    store.close().await;
+}
+
+pub(crate) async fn passwords_are_not_shown(_: Bench) {
+    for (url, kind) in [
+        (
+            "postgres://me:hunter2@127.0.0.1:1/x",
+            ErrorKind::Unavailable,
+        ),
+        (
+            "postgres://me:hunter2@127.0.0.1:1/x?passwort=hunter2",
+            ErrorKind::Invalid,
+        ),
+        (
+            "postgres://me:hunter2@127.0.0.1:hunter2/x",
+            ErrorKind::Invalid,
+        ),
+        ("hunter2", ErrorKind::Invalid),
+        (
+            "mysql://me:hunter2@127.0.0.1/x?sslmode=hunter2",
+            ErrorKind::Invalid,
+        ),
+    ] {
+        let location = Location::Postgres(SecretValue::from(url.to_owned()));
+        let mut options = Options::new(location, "laws");
+        options.acquire_timeout = Duration::from_secs(1);
+        let error = DbStore::open(&options).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(!format!("{error} {error:?} {options:?}").contains("hunter2"));
+    }
+}
+
+pub(crate) async fn a_silent_transaction_ends(bench: Bench) {
+    let mut options = bench.options.clone();
+    options.idle_in_transaction_timeout = MOMENT;
+    let store = DbStore::open(&options).await.unwrap();
+    let mut tx = pool(&store).begin().await.unwrap();
+    sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap();
+    tokio::time::sleep(3 * MOMENT).await;
+    sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap_err();
+    drop(tx);
+    store.check().await.unwrap();
+    store.close().await;
+}
+
+pub(crate) async fn the_servers_clock(bench: Bench) {
+    let mut options = bench.options.clone();
+    options.clock = StoreClock::Database;
+    let store = DbStore::open(&options).await.unwrap();
+    let theirs: i64 =
+        sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+            .fetch_one(&pool(&store))
+            .await
+            .unwrap();
+    let ours = store.now().await.unwrap().as_millisecond();
+    assert!(
+        (0..10_000).contains(&(ours - theirs + 1)),
+        "{ours} {theirs}"
+    );
+    let written = store
+        .intend(&backend(), &[intent(&base(1))], HOUR)
+        .await
+        .unwrap();
+    let row = store
+        .rows(&backend(), &written)
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    assert!(row.created.as_millisecond() >= theirs);
+    assert_eq!(
+        row.expires.unwrap().as_millisecond() - row.created.as_millisecond(),
+        3_600_000
+    );
+    store.close().await;
+}
+
+/// Somebody locks two rows in the other order. The writer waited first, so it is the one that the
+/// server ends; it begins again by itself.
+pub(crate) async fn deadlocks_are_tried_again(bench: Bench) {
+    let places = [("/a", base(1)), ("/b", base(2))];
+    let written = bench.put(document(1), Expected::Absent, &places).await;
+    let mut tx = meanwhile(
+        &bench,
+        "SELECT 1 FROM secrets WHERE coordinate LIKE '%000000000002_v1' FOR UPDATE",
+    )
+    .await;
+    let references = [("/a", written[0].clone()), ("/c", written[1].clone())];
+    let commit = commit_of(document(1), FIRST, &references, &[]);
+    let store = bench.store.clone();
+    let waiting = tokio::spawn(async move { store.commit(&commit).await });
+    tokio::time::sleep(MOMENT).await;
+    sqlx::raw_sql("SELECT 1 FROM secrets WHERE coordinate LIKE '%000000000001_v1' FOR UPDATE")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.rollback().await.unwrap();
+    let outcome = waiting.await.unwrap().unwrap();
+    assert!(matches!(
+        outcome,
+        CommitOutcome::Committed {
+            revision: Revision(2),
+            ..
+        }
+    ));
+}
+
+/// A rotated password reaches new connections; an address that is none changes nothing.
+pub(crate) async fn new_connections_go_to_the_new_url(bench: Bench) {
+    let Location::Postgres(url) = &bench.options.location else {
+        panic!()
+    };
+    let url = url.expose_text().unwrap();
+    let joint = if url.contains('?') { '&' } else { '?' };
+    let rotated = SecretValue::from(format!("{url}{joint}application_name=rotated"));
+    let refused = bench
+        .store
+        .redirect(&SecretValue::from("no url".to_owned()));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+
+    bench.store.redirect(&rotated).unwrap();
+    // Those that stand are all taken, so the next one is new.
+    let mut taken = Vec::new();
+    let mut name = String::new();
+    for _ in 0..bench.options.max_connections {
+        let mut connection = pool(&bench.store).acquire().await.unwrap();
+        name = sqlx::query_scalar("SHOW application_name")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        taken.push(connection);
+    }
+    assert_eq!(name, "rotated");
+}

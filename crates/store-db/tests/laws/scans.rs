@@ -1,0 +1,348 @@
+//! Scans by keyset: complete, in order, without duplicates. Counts for the guards.
+
+use std::time::Duration;
+
+use cloakroom_core::coordinates::Coordinate;
+use cloakroom_core::ledger::{DueClass, Ledger, OwnerCensus, Reason, RowState};
+use cloakroom_core::store::{
+    DocumentStore, Expected, ReferenceCursor, ReferenceSource, SecretFilter,
+};
+use cloakroom_core::{ErrorKind, WorkspaceId};
+use uuid::Uuid;
+
+use crate::support::*;
+
+pub(crate) async fn references_are_paged(bench: Bench) {
+    let mut all = Vec::new();
+    for n in 1..=7 {
+        let places = [("/Z", base(n)), ("/a", base(n + 100)), ("/_", base(n))];
+        let written = bench.put(document(n), Expected::Absent, &places).await;
+        for (place, coordinate) in ["/Z", "/a", "/_"].iter().zip(written) {
+            all.push((
+                coordinate.as_str().to_owned(),
+                document(n),
+                (*place).to_owned(),
+            ));
+        }
+    }
+    all.sort();
+    for limit in [1, 4, 100] {
+        let mut seen = Vec::new();
+        let mut cursor: Option<ReferenceCursor> = None;
+        loop {
+            let page = bench
+                .store
+                .references(&backend(), cursor.as_ref(), limit)
+                .await
+                .unwrap();
+            let Some(last) = page.last() else { break };
+            cursor = Some(ReferenceCursor {
+                coordinate: last.coordinate.clone(),
+                document: last.document,
+                pointer: last.pointer.clone(),
+            });
+            assert!(page.iter().all(|row| row.workspace == WorkspaceId(owner())
+                && row.ledger.as_ref().unwrap().state == RowState::Stored));
+            seen.extend(page.into_iter().map(|row| {
+                (
+                    row.coordinate.as_str().to_owned(),
+                    row.document,
+                    row.pointer,
+                )
+            }));
+        }
+        assert_eq!(seen, all, "limit {limit}");
+    }
+    let other = "other".parse().unwrap();
+    assert_eq!(bench.store.references(&other, None, 10).await.unwrap(), []);
+}
+
+pub(crate) async fn documents_are_paged(bench: Bench) {
+    // Ids that differ in their first and in their last byte.
+    let ids: Vec<_> = [3_u128, 1, 2, 0xff << 120, 0x7f << 120]
+        .into_iter()
+        .map(document)
+        .collect();
+    for (n, id) in ids.iter().enumerate() {
+        let places = [("/a", base(n as u128)), ("/b", base(n as u128 + 50))];
+        bench.put(*id, Expected::Absent, &places[..=n % 2]).await;
+    }
+    let mut sorted = ids.clone();
+    sorted.sort();
+    let mut whole = Vec::new();
+    let mut listed = Vec::new();
+    while let page = bench
+        .store
+        .documents(whole.last().copied(), 2)
+        .await
+        .unwrap()
+        && !page.is_empty()
+    {
+        assert!(page.iter().all(|document| !document.references.is_empty()));
+        whole.extend(page.into_iter().map(|document| document.id));
+    }
+    while let page = bench
+        .store
+        .list_documents(None, listed.last().copied(), 3)
+        .await
+        .unwrap()
+        && !page.is_empty()
+    {
+        listed.extend(page.into_iter().map(|summary| summary.id));
+    }
+    assert_eq!(whole, sorted);
+    assert_eq!(listed, sorted);
+
+    let ours = Some(WorkspaceId(owner()));
+    let summaries = bench.store.list_documents(ours, None, 100).await.unwrap();
+    assert_eq!(summaries.len(), 5);
+    assert_eq!(summaries[0].secrets, 2);
+    assert_eq!(summaries[0].updated.as_millisecond(), bench.clock.millis());
+    let theirs = Some(WorkspaceId(Uuid::from_u128(9)));
+    assert_eq!(
+        bench.store.list_documents(theirs, None, 100).await.unwrap(),
+        []
+    );
+    assert!(
+        bench
+            .store
+            .spec_text(&cloakroom_core::store::SpecId("spec".into()))
+            .await
+            .is_ok()
+    );
+}
+
+pub(crate) async fn secrets_are_paged_and_filtered(bench: Bench) {
+    bench
+        .put(document(1), Expected::Absent, &[("/a", base(1))])
+        .await;
+    bench.put(document(1), FIRST, &[("/a", base(1))]).await;
+    bench
+        .intend(&[base_of(Uuid::nil(), 1), base(2), base(1)])
+        .await;
+    let other = "aaa".parse().unwrap();
+    bench
+        .store
+        .intend(&other, &[intent(&base(1))], HOUR)
+        .await
+        .unwrap();
+
+    let all = SecretFilter::default();
+    let mut seen: Vec<(String, String)> = Vec::new();
+    let mut after = None;
+    loop {
+        let page = bench.store.list_secrets(&all, after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.backend.clone(), last.coordinate.clone()));
+        seen.extend(
+            page.iter()
+                .map(|row| (row.backend.to_string(), row.coordinate.as_str().to_owned())),
+        );
+    }
+    let mut sorted = seen.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(seen, sorted);
+    assert_eq!(seen.len(), 6);
+
+    let count = async |filter: SecretFilter| {
+        bench
+            .store
+            .list_secrets(&filter, None, 100)
+            .await
+            .unwrap()
+            .len()
+    };
+    assert_eq!(
+        count(SecretFilter {
+            owner: Some(WorkspaceId(owner())),
+            ..all.clone()
+        })
+        .await,
+        5
+    );
+    assert_eq!(
+        count(SecretFilter {
+            base: Some(base(1).base().into()),
+            ..all.clone()
+        })
+        .await,
+        4
+    );
+    assert_eq!(
+        count(SecretFilter {
+            state: Some(RowState::Stored),
+            ..all.clone()
+        })
+        .await,
+        2
+    );
+
+    let rows = bench
+        .store
+        .rows(&backend(), &[base(2), base(77), base(1)])
+        .await
+        .unwrap();
+    let found: Vec<Option<Coordinate>> = rows
+        .into_iter()
+        .map(|row| row.map(|row| row.coordinate))
+        .collect();
+    assert_eq!(found, [Some(base(2)), None, Some(base(1))]);
+    let counts = bench.store.count_by_state(&backend()).await.unwrap();
+    assert_eq!(
+        counts[..3],
+        [
+            (RowState::Intended, 3),
+            (RowState::Stored, 2),
+            (RowState::Deleting, 0)
+        ]
+    );
+    assert_eq!(counts.len(), 6);
+}
+
+pub(crate) async fn due_rows_are_paged(bench: Bench) {
+    let mut expected = Vec::new();
+    for n in 1..=11 {
+        expected.push(bench.orphan(n).await);
+        if n % 3 == 0 {
+            bench.clock.advance(Duration::from_millis(1));
+        }
+    }
+    bench.clock.advance(2 * HOUR);
+    for limit in [1, 2, 5] {
+        let mut seen = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = bench
+                .store
+                .due(
+                    &backend(),
+                    DueClass::Orphaned,
+                    &windows(),
+                    cursor.as_ref(),
+                    limit,
+                )
+                .await
+                .unwrap();
+            let Some(last) = page.last() else { break };
+            cursor = Some(last.cursor.clone());
+            seen.extend(page.into_iter().map(|candidate| candidate.row.coordinate));
+        }
+        assert_eq!(
+            seen, expected,
+            "oldest first, then by coordinate; limit {limit}"
+        );
+    }
+}
+
+pub(crate) async fn census_counts_what_is_due(bench: Bench) {
+    let classes = [
+        DueClass::Resumable,
+        DueClass::Expired,
+        DueClass::Orphaned,
+        DueClass::Superseded,
+    ];
+    let empty = bench
+        .store
+        .census(&backend(), &classes, &windows(), 2)
+        .await
+        .unwrap();
+    assert_eq!(empty, cloakroom_core::ledger::Census::default());
+
+    for n in 1..=3 {
+        bench.orphan(n).await;
+    }
+    let lone = Uuid::from_u128(0xB0B);
+    bench
+        .put(document(50), Expected::Absent, &[("/a", base_of(lone, 1))])
+        .await;
+    bench.remove(document(50)).await;
+    bench.intend(&[base(60), base_of(Uuid::nil(), 61)]).await;
+    bench
+        .put(
+            document(70),
+            Expected::Absent,
+            &[("/a", base(70)), ("/b", base(71))],
+        )
+        .await;
+    bench.clock.advance(3 * HOUR);
+    // One of the due is being deleted by somebody who died.
+    bench.claim(&base(1), Reason::Orphaned).await;
+    bench.clock.advance(HOUR);
+
+    let census = bench
+        .store
+        .census(&backend(), &classes, &windows(), 2)
+        .await
+        .unwrap();
+    assert!(census.any_live_reference);
+    assert_eq!(
+        (census.due_never_referenced, census.due_once_referenced),
+        (2, 4)
+    );
+    assert_eq!(census.once_referenced, Some(6));
+    // The lone one's single due secret is below what was asked about.
+    assert_eq!(
+        census.owners,
+        [OwnerCensus {
+            owner: owner(),
+            due: 3,
+            once_referenced: 5
+        }]
+    );
+
+    let high = bench
+        .store
+        .census(&backend(), &classes, &windows(), 5)
+        .await
+        .unwrap();
+    assert_eq!((high.once_referenced, high.owners.len()), (None, 0));
+    let one = bench
+        .store
+        .census(&backend(), &[DueClass::Expired], &windows(), 1)
+        .await
+        .unwrap();
+    assert_eq!((one.due_never_referenced, one.due_once_referenced), (2, 0));
+    let none = bench
+        .store
+        .census(&backend(), &[], &windows(), 0)
+        .await
+        .unwrap();
+    assert!(none.any_live_reference);
+}
+
+pub(crate) async fn damaged_rows_are_named(bench: Bench) {
+    let written = bench
+        .put(document(1), Expected::Absent, &[("/a", base(1))])
+        .await;
+    bench
+        .raw("UPDATE secrets SET digest = 'canary'")
+        .await
+        .unwrap();
+    let error = bench.store.rows(&backend(), &written).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(
+        error.message().contains("column digest of table secrets"),
+        "{error}"
+    );
+    assert!(
+        error.subject().unwrap().contains(written[0].as_str()),
+        "{error}"
+    );
+    assert!(!format!("{error:?} {error}").contains("canary"));
+    let error = bench.store.document(document(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    // A damaged blob is handed out as it is: finding it is the jobs' work.
+    bench.raw("UPDATE documents SET blob = '{'").await.unwrap();
+    bench
+        .raw("UPDATE secret_references SET array_digest = NULL")
+        .await
+        .unwrap();
+    let summaries = bench.store.list_documents(None, None, 10).await.unwrap();
+    assert_eq!(summaries.len(), 1);
+    // A state that is none is refused by the schema, and the error repeats no row.
+    bench
+        .raw("UPDATE secrets SET state = 'canary'")
+        .await
+        .unwrap_err();
+}
