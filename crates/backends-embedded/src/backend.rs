@@ -1,0 +1,289 @@
+//! The backend itself: the contract of `SecretBackend` over the table.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::{
+    BackendId, Capabilities, Clock, Coordinate, DeleteMode, Deletion, Description, Error,
+    KeySource, ListPage, PageToken, Precondition, PutOutcome, PutRequest, Randomness, Result,
+    SecretBackend, StoredSecret,
+};
+
+use crate::envelope::Place;
+use crate::failure::Failure;
+use crate::opening::missing;
+use crate::pool::Pool;
+use crate::row::{Row, Which};
+use crate::table::Table;
+use crate::{postgres, sqlite};
+
+/// The largest value, in bytes.
+pub(crate) const MOST_BYTES: usize = 1024 * 1024;
+/// Secrets handled by one statement.
+const BATCH: usize = 500;
+/// Values written by one statement: at most 100 MiB of them.
+const PUT_BATCH: usize = 100;
+
+/// How long a deletion can be taken back.
+pub(crate) const RECOVERY: Recovery = Recovery {
+    shortest: Duration::from_mins(1),
+    longest: Duration::from_hours(365 * 24),
+};
+
+/// Secrets in table `embedded_secrets` of the database behind a [`Pool`], each sealed under a key
+/// of its own. Cheap to clone.
+///
+/// Values have 0 to 1,048,576 bytes of any kind. A deletion can be taken back for a minute to a
+/// year, as was asked for. Expired and deleted rows count as gone the moment their time is over; a
+/// listing's first page removes them all, a thousand in a statement, and a deletion more than it
+/// adds. Backends of different names share a
+/// table without seeing each other's secrets.
+#[derive(Clone)]
+pub struct EmbeddedBackend {
+    pub(crate) id: BackendId,
+    pub(crate) table: Arc<dyn Table>,
+    pub(crate) keys: Arc<dyn KeySource>,
+    pub(crate) randomness: Arc<dyn Randomness>,
+    manager: Arc<str>,
+}
+
+impl EmbeddedBackend {
+    /// What every embedded backend can do.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        least_bytes: 0,
+        most_bytes: MOST_BYTES,
+        binary: true,
+        longest_name: MAX_LENGTH,
+        put_batch: PUT_BATCH,
+        get_batch: BATCH,
+        describe_batch: BATCH,
+        delete_batch: BATCH,
+        native_expiry: NativeExpiry::Deletes,
+        recovery: Some(RECOVERY),
+        listing_lag: Duration::ZERO,
+        list_order: ListOrder::Coordinate,
+        create_only: true,
+        describe_without_reading: true,
+        delete_precondition: true,
+        rates: Rates {
+            write: None,
+            read: None,
+            describe: None,
+            list: None,
+            delete: None,
+        },
+    };
+
+    /// The backend called `id` in the database behind `pool`, whose table is there: from the
+    /// store's migrations, or by [`EmbeddedBackend::prepare`].
+    ///
+    /// `clock` says when expiries and recovery windows are over; `None` is the database's own clock
+    /// (the server's for PostgreSQL, this machine's for SQLite). Nothing is asked of database or
+    /// keys yet.
+    pub fn new(
+        id: BackendId,
+        pool: Pool,
+        keys: Arc<dyn KeySource>,
+        randomness: Arc<dyn Randomness>,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Self {
+        let manager = format!("embedded in {} as {id}", pool.database());
+        let backend = id.clone();
+        let table: Arc<dyn Table> = match pool {
+            Pool::Sqlite { write, read } => Arc::new(sqlite::Secrets {
+                backend,
+                write,
+                read,
+                clock,
+            }),
+            Pool::Postgres(pool) => Arc::new(postgres::Secrets {
+                backend,
+                write: pool.clone(),
+                read: pool,
+                clock,
+            }),
+        };
+        Self {
+            id,
+            table,
+            keys,
+            randomness,
+            manager: manager.into(),
+        }
+    }
+
+    /// Creates table and indexes, unless they are there: for use of this crate alone. The store's
+    /// migrations do the same.
+    ///
+    /// # Errors
+    /// `Denied` where the database's user may not create tables; `Unavailable` where the database
+    /// does not answer.
+    pub async fn prepare(pool: &Pool) -> Result<()> {
+        match pool {
+            Pool::Sqlite { write, .. } => sqlite::create(write).await,
+            Pool::Postgres(pool) => postgres::create(pool).await,
+        }
+        .map_err(|failure| failure.to_error("create the table"))
+    }
+
+    /// An error of this backend's about one secret.
+    pub(crate) fn error(
+        &self,
+        operation: &'static str,
+        coordinate: &Coordinate,
+        failure: &Failure,
+    ) -> Error {
+        self.error_of_all(operation, failure)
+            .with_coordinate(coordinate)
+    }
+
+    /// An error of this backend's about no secret in particular.
+    pub(crate) fn error_of_all(&self, operation: &'static str, failure: &Failure) -> Error {
+        failure.to_error(operation).with_backend(&self.id)
+    }
+
+    pub(crate) fn place<'a>(&'a self, coordinate: &'a Coordinate) -> Place<'a> {
+        Place {
+            backend: &self.id,
+            coordinate,
+        }
+    }
+}
+
+#[async_trait]
+impl SecretBackend for EmbeddedBackend {
+    fn id(&self) -> &BackendId {
+        &self.id
+    }
+
+    fn manager(&self) -> &str {
+        &self.manager
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &Self::CAPABILITIES
+    }
+
+    async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
+        let coordinate = &request.mark.coordinate;
+        self.try_put(request)
+            .await
+            .map_err(|failure| self.error("put", coordinate, &failure))
+    }
+
+    async fn put_many(&self, requests: &[PutRequest]) -> Vec<Result<PutOutcome>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for batch in requests.chunks(PUT_BATCH) {
+            let done = self.try_put_many(batch).await;
+            let named = batch.iter().zip(done).map(|(request, done)| {
+                done.map_err(|failure| self.error("put", &request.mark.coordinate, &failure))
+            });
+            answers.extend(named);
+        }
+        answers
+    }
+
+    async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
+        let found = self.try_get(std::slice::from_ref(coordinate)).await;
+        found
+            .and_then(|rows| self.read(rows.get(coordinate)))
+            .map_err(|failure| self.error("get", coordinate, &failure))
+    }
+
+    async fn get_many(&self, coordinates: &[Coordinate]) -> Vec<Result<StoredSecret>> {
+        let mut answers = Vec::with_capacity(coordinates.len());
+        for batch in coordinates.chunks(BATCH) {
+            let found = self.try_get(batch).await;
+            answers.extend(batch.iter().map(|coordinate| {
+                match &found {
+                    Ok(rows) => self.read(rows.get(coordinate)),
+                    Err(failure) => Err(failure.clone()),
+                }
+                .map_err(|failure| self.error("get", coordinate, &failure))
+            }));
+        }
+        answers
+    }
+
+    async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
+        let found = self.try_describe(std::slice::from_ref(coordinate)).await;
+        found
+            .and_then(|mut rows| rows.remove(coordinate).ok_or_else(missing))
+            .map(Row::into_description)
+            .map_err(|failure| self.error("describe", coordinate, &failure))
+    }
+
+    async fn describe_many(&self, coordinates: &[Coordinate]) -> Vec<Result<Description>> {
+        let mut answers = Vec::with_capacity(coordinates.len());
+        for batch in coordinates.chunks(BATCH) {
+            let found = self.try_describe(batch).await;
+            answers.extend(batch.iter().map(|coordinate| {
+                match &found {
+                    Ok(rows) => rows.get(coordinate).cloned().ok_or_else(missing),
+                    Err(failure) => Err(failure.clone()),
+                }
+                .map(Row::into_description)
+                .map_err(|failure| self.error("describe", coordinate, &failure))
+            }));
+        }
+        answers
+    }
+
+    async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
+        self.try_list(page)
+            .await
+            .map_err(|failure| self.error_of_all("list", &failure))
+    }
+
+    async fn delete(
+        &self,
+        coordinate: &Coordinate,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion> {
+        let deletion = if let Some(precondition) = precondition {
+            self.try_delete_if(coordinate, mode, precondition).await
+        } else {
+            let which = Which::Any(std::slice::from_ref(coordinate));
+            let done = self.try_delete(&which, mode).await;
+            done.map(|done| {
+                done.get(coordinate)
+                    .copied()
+                    .unwrap_or(Deletion::AlreadyGone)
+            })
+        };
+        deletion.map_err(|failure| self.error("delete", coordinate, &failure))
+    }
+
+    async fn delete_many(
+        &self,
+        coordinates: &[Coordinate],
+        mode: DeleteMode,
+    ) -> Vec<Result<Deletion>> {
+        let mut answers = Vec::with_capacity(coordinates.len());
+        for batch in coordinates.chunks(BATCH) {
+            let mut done = self.try_delete(&Which::Any(batch), mode).await;
+            answers.extend(batch.iter().map(|coordinate| {
+                match &mut done {
+                    // Taken out, so that a name asked for twice is gone the second time.
+                    Ok(done) => Ok(done.remove(coordinate).unwrap_or(Deletion::AlreadyGone)),
+                    Err(failure) => Err(self.error("delete", coordinate, failure)),
+                }
+            }));
+        }
+        answers
+    }
+
+    async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
+        let restored = self.try_restore(coordinate).await;
+        restored.map_err(|failure| self.error("restore", coordinate, &failure))
+    }
+
+    async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
+        let lifted = self.try_lift_expiry(coordinate).await;
+        lifted.map_err(|failure| self.error("lift the expiry of", coordinate, &failure))
+    }
+}

@@ -1,0 +1,63 @@
+//! Opening what the table holds with the keys in force, or saying why not.
+
+use std::sync::Arc;
+
+use cloakroom_core::{ErrorKind, KeyId, KeyRing, SecretValue, Timestamp};
+
+use crate::backend::EmbeddedBackend;
+use crate::envelope;
+use crate::failure::Failure;
+use crate::row::FullRow;
+
+impl EmbeddedBackend {
+    pub(crate) fn ring(&self) -> Result<Arc<KeyRing>, Failure> {
+        self.keys.ring().map_err(|error| {
+            Failure::new(
+                error.kind(),
+                format!("there are no keys: {}", error.message()),
+            )
+        })
+    }
+
+    pub(crate) fn open(&self, full: &FullRow) -> Result<SecretValue, Failure> {
+        let key_id = &full.sealed.key.key_id;
+        let ring = self.ring()?;
+        let key = ring
+            .find(key_id)
+            .ok_or_else(|| no_such_key(key_id, &ring))?;
+        let place = self.place(&full.row.mark.coordinate);
+        envelope::open(key, place, &full.sealed).map_err(|_| damaged())
+    }
+}
+
+/// The row is whole, as far as anybody can tell; what is missing is the key.
+pub(crate) fn no_such_key(needed: &KeyId, ring: &KeyRing) -> Failure {
+    let ids: Vec<&str> = ring.keys().iter().map(|key| key.id().as_str()).collect();
+    Failure::new(
+        ErrorKind::Corrupt,
+        format!(
+            "sealed under key {needed}, which is not among the keys in force ({}): give that key \
+             back to the key file, in any line but the first; nothing was changed",
+            ids.join(", ")
+        ),
+    )
+}
+
+pub(crate) fn damaged() -> Failure {
+    Failure::new(
+        ErrorKind::Corrupt,
+        "the stored value does not open: it was altered, or is another secret's; \
+         nothing was changed",
+    )
+}
+
+pub(crate) fn missing() -> Failure {
+    Failure::new(ErrorKind::Missing, "there is no such secret")
+}
+
+pub(crate) fn waiting(due: Timestamp) -> Failure {
+    Failure::new(
+        ErrorKind::ScheduledForDeletion,
+        format!("the secret is deleted and can be restored until {due}"),
+    )
+}

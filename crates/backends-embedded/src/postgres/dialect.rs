@@ -1,0 +1,44 @@
+//! What PostgreSQL says differently.
+
+use cloakroom_core::{Coordinate, Timestamp};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+pub(crate) type Db = sqlx::Postgres;
+
+pub(crate) type Id = Uuid;
+
+pub(crate) fn id(uuid: Uuid) -> Id {
+    uuid
+}
+
+pub(crate) fn uuid(id: Id) -> Uuid {
+    id
+}
+
+/// Two processes that create the table at once would both find that it is not there.
+pub(crate) const CREATE: &str = concat!(
+    "SELECT pg_advisory_xact_lock(hashtextextended('cloakroom embedded_secrets', 0));\n",
+    include_str!("../../../../migrations/postgres/0002_embedded_secrets.sql"),
+);
+
+/// Each statement must see what was committed while the one before it waited for a lock.
+pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
+
+/// The server's clock, which all its clients share.
+pub(crate) fn push_now(query: &mut QueryBuilder<Db>, given: Option<Timestamp>) {
+    match given {
+        Some(now) => query.push_bind(now.as_millisecond()),
+        None => {
+            query.push("CAST(floor(extract(epoch FROM statement_timestamp()) * 1000) AS BIGINT)")
+        }
+    };
+}
+
+/// One parameter whatever the number, so that every batch is the same prepared statement.
+pub(crate) fn push_among(query: &mut QueryBuilder<Db>, coordinates: &[Coordinate]) {
+    let names: Vec<String> = coordinates.iter().map(ToString::to_string).collect();
+    query.push(" = ANY(").push_bind(names).push(")");
+}

@@ -1,0 +1,96 @@
+//! The queries, whose text is the same for both databases; compiled once for each.
+
+mod decode;
+mod rotation;
+mod secrets;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cloakroom_core::{BackendId, Clock, KeyId};
+use sqlx::{QueryBuilder, Row as _};
+
+use super::dialect::{self, Db};
+use crate::failure::Failure;
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// One backend's rows in one database.
+pub(crate) struct Secrets {
+    pub(crate) backend: BackendId,
+    pub(crate) write: sqlx::Pool<Db>,
+    pub(crate) read: sqlx::Pool<Db>,
+    /// `None` asks the database for the time.
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+}
+
+impl Secrets {
+    /// A query that begins with `text` and goes on with the backend's name.
+    fn query(&self, text: &'static str) -> QueryBuilder<Db> {
+        let mut query = QueryBuilder::new(text);
+        query.push_bind(self.backend.as_str().to_owned());
+        query
+    }
+
+    fn push_now(&self, query: &mut QueryBuilder<Db>) {
+        dialect::push_now(query, self.clock.as_ref().map(|clock| clock.now()));
+    }
+
+    /// Leaves out what has expired and what can no longer be restored.
+    fn push_living(&self, query: &mut QueryBuilder<Db>) {
+        query.push(" AND (purge_at IS NULL OR purge_at > ");
+        self.push_now(query);
+        query.push(") AND (expires_at IS NULL OR expires_at > ");
+        self.push_now(query);
+        query.push(")");
+    }
+}
+
+/// Begins a write, whether or not the caller waits for it. sqlx knows of a transaction only once the
+/// database has answered: dropped before that, the connection would go back to its pool inside a
+/// transaction that nobody ends, and what the next user writes would never be committed.
+async fn begin(write: &sqlx::Pool<Db>) -> Result<sqlx::Transaction<'static, Db>> {
+    let write = write.clone();
+    let begun = tokio::spawn(async move { write.begin_with(dialect::BEGIN_WRITE).await });
+    Ok(begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??)
+}
+
+/// Creates the table, unless it is there.
+pub(crate) async fn create(write: &sqlx::Pool<Db>) -> Result<()> {
+    let mut transaction = begin(write).await?;
+    sqlx::raw_sql(dialect::CREATE)
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Whether the table holds no ciphertext of any backend.
+pub(crate) async fn is_empty(read: &sqlx::Pool<Db>) -> Result<bool> {
+    let row: Option<i64> = sqlx::query_scalar("SELECT revision FROM embedded_secrets LIMIT 1")
+        .fetch_optional(read)
+        .await?;
+    Ok(row.is_none())
+}
+
+/// The keys of every backend's rows. Each step asks the index for the next pair of backend and key,
+/// so this takes as many steps as there are pairs, however many rows there are.
+pub(crate) async fn needed_keys(read: &sqlx::Pool<Db>) -> Result<BTreeSet<KeyId>> {
+    let mut keys = BTreeSet::new();
+    // Before every pair: no backend's name is empty.
+    let mut last = (String::new(), String::new());
+    loop {
+        let row = sqlx::query(
+            "SELECT backend_id, key_id FROM embedded_secrets \
+             WHERE (backend_id, key_id) > ($1, $2) ORDER BY backend_id, key_id LIMIT 1",
+        )
+        .bind(&last.0)
+        .bind(&last.1)
+        .fetch_optional(read)
+        .await?;
+        let Some(row) = row else {
+            return Ok(keys);
+        };
+        last = (row.try_get("backend_id")?, row.try_get("key_id")?);
+        keys.insert(KeyId::from(last.1.as_str()));
+    }
+}

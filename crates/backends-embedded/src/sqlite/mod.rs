@@ -1,0 +1,7 @@
+//! The table in SQLite: the shared queries, compiled for it.
+
+mod dialect;
+#[path = "../shared/mod.rs"]
+mod shared;
+
+pub(crate) use shared::{Secrets, create, is_empty, needed_keys};

@@ -1,0 +1,343 @@
+//! The table: apart from others' rows, tidy, and honest when it is not there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakroom_backends_embedded::{EmbeddedBackend, Pool, has_ciphertexts, needed_keys};
+use cloakroom_core::{
+    Coordinate, DeleteMode, Deletion, ErrorKind, PageToken, Precondition, PutOutcome, Result,
+    SecretBackend as _, SystemRandomness,
+};
+use cloakroom_testkit::ManualClock;
+
+use crate::common::{Database, backend, execute, key, named, ring, rows, text};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+pub(crate) async fn backends_do_not_see_each_other(database: &Database) -> Result<()> {
+    let clock = ManualClock::default();
+    let first = named("first", &database.pool, ring(&[1]), &clock);
+    let second = named("second", &database.pool, ring(&[1]), &clock);
+    assert_ne!(first.manager(), second.manager());
+    let request = text("the same name");
+    let coordinate = &request.mark.coordinate;
+    assert_eq!(first.put(&request).await?, PutOutcome::Created);
+    assert!(second.get(coordinate).await.unwrap_err().is_missing());
+    assert!(second.list(None).await?.secrets.is_empty());
+    assert!(second.keys_in_use().await?.is_empty());
+    assert_eq!(second.put(&request).await?, PutOutcome::Created);
+    assert_eq!(
+        second.delete(coordinate, DeleteMode::Final, None).await?,
+        Deletion::Deleted
+    );
+    assert!(first.get(coordinate).await?.value == request.value);
+    Ok(())
+}
+
+pub(crate) async fn ciphertexts_are_found_until_they_are_gone(database: &Database) -> Result<()> {
+    let backend = backend(&database.pool, ring(&[1]), &ManualClock::default());
+    let request = text("value");
+    let coordinate = &request.mark.coordinate;
+    assert!(!has_ciphertexts(&database.pool).await?);
+    backend.put(&request).await?;
+    assert!(has_ciphertexts(&database.pool).await?);
+    backend
+        .delete(coordinate, DeleteMode::Recoverable(HOUR), None)
+        .await?;
+    assert!(has_ciphertexts(&database.pool).await?);
+    backend.delete(coordinate, DeleteMode::Final, None).await?;
+    assert!(!has_ciphertexts(&database.pool).await?);
+    Ok(())
+}
+
+/// Puts `lasting` secrets that last and `passing` that expire after an hour, the last one of all
+/// after two; gives the names in this order.
+async fn put_all(
+    backend: &EmbeddedBackend,
+    lasting: usize,
+    passing: usize,
+) -> Result<Vec<Coordinate>> {
+    let mut requests: Vec<_> = (0..lasting + passing)
+        .map(|number| text(&format!("value {number}")))
+        .collect();
+    for request in &mut requests[lasting..] {
+        request.native_expiry = Some(HOUR);
+    }
+    if passing > 0 {
+        requests[lasting + passing - 1].native_expiry = Some(2 * HOUR);
+    }
+    for answer in backend.put_many(&requests).await {
+        assert_eq!(answer?, PutOutcome::Created);
+    }
+    Ok(requests.into_iter().map(|it| it.mark.coordinate).collect())
+}
+
+pub(crate) async fn nothing_that_has_passed_outlasts_a_listing(database: &Database) -> Result<()> {
+    let clock = ManualClock::default();
+    let backend = backend(&database.pool, ring(&[1]), &clock);
+    let names = put_all(&backend, 1_201, 1_250).await?;
+    for answer in backend
+        .delete_many(&names[1..1_201], DeleteMode::Recoverable(HOUR))
+        .await
+    {
+        assert!(matches!(answer?, Deletion::Scheduled { .. }));
+    }
+    clock.advance(2 * HOUR);
+    // Gone at once, whoever asks.
+    for answer in backend.describe_many(&names[1..]).await {
+        assert!(answer.unwrap_err().is_missing());
+    }
+    assert_eq!(rows(&database.pool).await?, 2_451);
+    assert_eq!(backend.list(None).await?.secrets.len(), 1);
+    assert_eq!(rows(&database.pool).await?, 1);
+    backend.get(&names[0]).await?;
+    Ok(())
+}
+
+pub(crate) async fn one_statement_purges_a_thousand_rows_at_most(
+    database: &Database,
+) -> Result<()> {
+    let clock = ManualClock::default();
+    let backend = backend(&database.pool, ring(&[1]), &clock);
+    let names = put_all(&backend, 1, 2_300).await?;
+    clock.advance(2 * HOUR);
+    // What passed last cannot be removed, so the statement that would do so removes nothing: what
+    // stays is what one statement would have removed.
+    let (hold, release): (&[&'static str], &[&'static str]) = match &database.pool {
+        Pool::Sqlite { .. } => (
+            &["CREATE TRIGGER hold BEFORE DELETE ON embedded_secrets \
+               WHEN OLD.expires_at - OLD.created_at > 3600000 \
+               BEGIN SELECT RAISE(ABORT, 'held'); END"],
+            &["DROP TRIGGER hold"],
+        ),
+        Pool::Postgres(_) => (
+            &[
+                "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql \
+                 AS $$ BEGIN RAISE EXCEPTION 'held'; END $$",
+                "CREATE TRIGGER hold BEFORE DELETE ON embedded_secrets FOR EACH ROW \
+                 WHEN (OLD.expires_at - OLD.created_at > 3600000) EXECUTE FUNCTION hold()",
+            ],
+            &["DROP TRIGGER hold ON embedded_secrets"],
+        ),
+    };
+    for statement in hold {
+        execute(&database.pool, statement).await?;
+    }
+    // A purge that fails is nobody's failure.
+    assert_eq!(backend.list(None).await?.secrets.len(), 1);
+    assert_eq!(rows(&database.pool).await?, 1 + 300);
+    for statement in release {
+        execute(&database.pool, statement).await?;
+    }
+    assert_eq!(backend.list(None).await?.secrets.len(), 1);
+    assert_eq!(rows(&database.pool).await?, 1);
+    backend.get(&names[0]).await?;
+    Ok(())
+}
+
+pub(crate) async fn deletions_purge_more_than_they_leave(database: &Database) -> Result<()> {
+    let clock = ManualClock::default();
+    let backend = backend(&database.pool, ring(&[1]), &clock);
+    let names = put_all(&backend, 201, 701).await?;
+    clock.advance(2 * HOUR);
+    // Nobody ever lists.
+    for answer in backend
+        .delete_many(&names[..200], DeleteMode::Recoverable(HOUR))
+        .await
+    {
+        assert!(matches!(answer?, Deletion::Scheduled { .. }));
+    }
+    assert_eq!(rows(&database.pool).await?, 201 + 701 - 500);
+    clock.advance(HOUR);
+    let deletion = backend.delete(&names[200], DeleteMode::Final, None).await?;
+    assert_eq!(deletion, Deletion::Deleted);
+    // As many of either kind.
+    assert_eq!(rows(&database.pool).await?, (200 - 102) + (201 - 102));
+    Ok(())
+}
+
+pub(crate) async fn the_keys_of_every_backend_are_found(database: &Database) -> Result<()> {
+    let clock = ManualClock::default();
+    assert!(needed_keys(&database.pool).await?.is_empty());
+    for (name, byte) in [("first", 1), ("second", 2), ("second", 1), ("third", 3)] {
+        let backend = named(name, &database.pool, ring(&[byte]), &clock);
+        for number in 0..3 {
+            backend.put(&text(&format!("{byte} {number}"))).await?;
+        }
+    }
+    let mut all: Vec<_> = [1, 2, 3].map(|byte| key(byte).id().clone()).into();
+    all.sort();
+    assert_eq!(needed_keys(&database.pool).await?, all);
+    Ok(())
+}
+
+pub(crate) async fn the_database_has_a_clock(database: &Database) -> Result<()> {
+    let id = "embedded".parse()?;
+    let random = Arc::new(SystemRandomness);
+    let backend = EmbeddedBackend::new(id, database.pool.clone(), ring(&[1]), random, None);
+    let mut request = text("value");
+    request.native_expiry = Some(HOUR);
+    assert_eq!(backend.put(&request).await?, PutOutcome::Created);
+    let coordinate = &request.mark.coordinate;
+    let described = backend.describe(coordinate).await?;
+    let (created, expires) = (described.created.unwrap(), described.native_expiry.unwrap());
+    let lasts = expires.duration_since(created).as_secs_f64();
+    assert!((3600.0..3601.0).contains(&lasts), "{lasts}");
+    let deletion = backend
+        .delete(coordinate, DeleteMode::Recoverable(HOUR), None)
+        .await?;
+    assert!(matches!(deletion, Deletion::Scheduled { due: Some(due) } if due > created));
+    backend.restore(coordinate).await?;
+    assert!(backend.get(coordinate).await?.value == request.value);
+    Ok(())
+}
+
+pub(crate) async fn preparing_again_changes_nothing(database: &Database) -> Result<()> {
+    let backend = backend(&database.pool, ring(&[1]), &ManualClock::default());
+    let request = text("value");
+    backend.put(&request).await?;
+    let second = database.second_pool().await?;
+    let (one, other) = tokio::join!(
+        EmbeddedBackend::prepare(&database.pool),
+        EmbeddedBackend::prepare(&second),
+    );
+    one.and(other)?;
+    assert!(backend.get(&request.mark.coordinate).await?.value == request.value);
+    Ok(())
+}
+
+pub(crate) async fn a_final_deletion_does_not_wait(database: &Database) -> Result<()> {
+    let backend = backend(&database.pool, ring(&[1]), &ManualClock::default());
+    let request = text("value");
+    let coordinate = &request.mark.coordinate;
+    backend.put(&request).await?;
+    backend
+        .delete(coordinate, DeleteMode::Recoverable(HOUR), None)
+        .await?;
+    let deletion = backend.delete(coordinate, DeleteMode::Final, None).await?;
+    assert_eq!(deletion, Deletion::Deleted);
+    assert!(backend.restore(coordinate).await.unwrap_err().is_missing());
+    assert_eq!(rows(&database.pool).await?, 0);
+    Ok(())
+}
+
+pub(crate) async fn a_repeated_deletion_finds_it_done(database: &Database) -> Result<()> {
+    let backend = backend(&database.pool, ring(&[1]), &ManualClock::default());
+    let request = text("value");
+    let coordinate = &request.mark.coordinate;
+    backend.put(&request).await?;
+    let state = backend.describe(coordinate).await?.precondition;
+    let mode = DeleteMode::Recoverable(HOUR);
+    let deletion = backend.delete(coordinate, mode, state.as_ref()).await?;
+    assert!(matches!(deletion, Deletion::Scheduled { .. }));
+    // Its answer was lost.
+    let again = backend.delete(coordinate, mode, state.as_ref()).await?;
+    assert_eq!(again, Deletion::AlreadyGone);
+    let twice = [coordinate.clone(), coordinate.clone()];
+    backend.restore(coordinate).await?;
+    let answers = backend.delete_many(&twice, DeleteMode::Final).await;
+    let answers: Vec<Deletion> = answers.into_iter().collect::<Result<_>>()?;
+    assert_eq!(answers, [Deletion::Deleted, Deletion::AlreadyGone]);
+    Ok(())
+}
+
+pub(crate) async fn tokens_of_others_are_refused(database: &Database) -> Result<()> {
+    let backend = backend(&database.pool, ring(&[1]), &ManualClock::default());
+    let error = backend
+        .list(Some(&PageToken("a'; DROP".into())))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let request = text("value");
+    backend.put(&request).await?;
+    let coordinate = &request.mark.coordinate;
+    for strange in ["", "etag", "00.x"] {
+        let state = Precondition(strange.into());
+        let error = backend
+            .delete(coordinate, DeleteMode::Final, Some(&state))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+    backend.get(coordinate).await?;
+    Ok(())
+}
+
+pub(crate) async fn a_database_that_is_gone_is_unavailable(database: &Database) -> Result<()> {
+    let pool = database.second_pool().await?;
+    let backend = backend(&pool, ring(&[1]), &ManualClock::default());
+    let request = text("value");
+    let coordinate = &request.mark.coordinate;
+    backend.put(&request).await?;
+    match &pool {
+        Pool::Sqlite { write, read } => {
+            write.close().await;
+            read.close().await;
+        }
+        Pool::Postgres(pool) => pool.close().await,
+    }
+    let kinds = [
+        backend.put(&request).await.unwrap_err().kind(),
+        backend.get(coordinate).await.unwrap_err().kind(),
+        backend.describe(coordinate).await.unwrap_err().kind(),
+        backend.list(None).await.unwrap_err().kind(),
+        backend
+            .delete(coordinate, DeleteMode::Final, None)
+            .await
+            .unwrap_err()
+            .kind(),
+        backend.restore(coordinate).await.unwrap_err().kind(),
+        backend.lift_expiry(coordinate).await.unwrap_err().kind(),
+        backend.rewrap(None, 10).await.unwrap_err().kind(),
+        backend.keys_in_use().await.unwrap_err().kind(),
+        has_ciphertexts(&pool).await.unwrap_err().kind(),
+        needed_keys(&pool).await.unwrap_err().kind(),
+    ];
+    assert_eq!(kinds, [ErrorKind::Unavailable; 11]);
+    let names = [coordinate.clone(), coordinate.clone()];
+    for answer in backend.get_many(&names).await {
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    for answer in backend.delete_many(&names, DeleteMode::Final).await {
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_table_that_is_gone_is_no_missing_secret(database: &Database) -> Result<()> {
+    let backend = backend(&database.pool, ring(&[1]), &ManualClock::default());
+    execute(&database.pool, "DROP TABLE embedded_secrets").await?;
+    let request = text("value");
+    let error = backend.get(&request.mark.coordinate).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert_eq!(
+        has_ciphertexts(&database.pool).await.unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
+    EmbeddedBackend::prepare(&database.pool).await?;
+    assert_eq!(backend.put(&request).await?, PutOutcome::Created);
+    Ok(())
+}
+
+pub(crate) async fn a_row_that_cannot_be_read_is_corrupt(database: &Database) -> Result<()> {
+    let backend = backend(&database.pool, ring(&[1]), &ManualClock::default());
+    let request = text("value");
+    for damage in [
+        "UPDATE embedded_secrets SET digest = 'no digest'",
+        "UPDATE embedded_secrets SET created_at = 9223372036854775807",
+    ] {
+        backend.put(&request).await?;
+        execute(&database.pool, damage).await?;
+        let error = backend
+            .describe(&request.mark.coordinate)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert_eq!(
+            backend.list(None).await.unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
+        execute(&database.pool, "DELETE FROM embedded_secrets").await?;
+    }
+    Ok(())
+}
