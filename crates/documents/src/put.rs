@@ -1,0 +1,411 @@
+//! Writing a document: intent first, then the values, then the document.
+
+use std::collections::HashSet;
+
+use cloakroom_core::config::{
+    Action, CompiledSpec, Field, Held, MAX_TEXT, Previous, Update, array_digest, parse_json, update,
+};
+use cloakroom_core::store::{
+    CommitOutcome, DocumentCommit, Expected, NewReference, Spec, SpecId, StoredDocument,
+};
+use cloakroom_core::{
+    BackendId, Coordinate, Digest, DocumentId, Error, ErrorKind, KeyRing, Result, Revision, Scope,
+    SecretJson, SecretValue, Version, WorkspaceId,
+};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::Documents;
+use crate::change::{Change, ChangeKind};
+use crate::secrets::NewSecret;
+
+const OPERATION: &str = "put the document";
+
+/// A spec read and compiled once, to be used for many documents.
+#[derive(Clone, Debug)]
+pub struct DocumentSpec {
+    spec: Spec,
+    compiled: CompiledSpec,
+}
+
+impl DocumentSpec {
+    /// Reads a spec from its JSON text: a JSON Schema, or a connector's whole spec file.
+    pub fn read(text: &str) -> Result<Self> {
+        Self::compile(&parse_json("read the spec", text.as_bytes())?)
+    }
+
+    /// Compiles a spec that was read already.
+    pub fn compile(spec: &Value) -> Result<Self> {
+        let compiled = CompiledSpec::compile(spec)?;
+        let text = spec.to_string();
+        let id = hex::encode(Sha256::digest(text.as_bytes()));
+        Ok(Self {
+            spec: Spec {
+                id: SpecId(id),
+                text,
+            },
+            compiled,
+        })
+    }
+
+    /// Where its secrets are.
+    pub fn compiled(&self) -> &CompiledSpec {
+        &self.compiled
+    }
+}
+
+/// A document to be written.
+#[derive(Debug)]
+pub struct Put<'a> {
+    /// The document to update; `None` makes a new one.
+    pub id: Option<DocumentId>,
+    /// Whose it is. An update cannot change it.
+    pub workspace: WorkspaceId,
+    /// Its spec.
+    pub spec: &'a DocumentSpec,
+    /// The configuration, with secrets in clear, masked, or as the nodes that stand there already.
+    pub config: SecretJson,
+    /// Only if the document stands at this revision; refused for a new document.
+    pub if_revision: Option<Revision>,
+}
+
+/// What a put did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutDone {
+    /// Which document.
+    pub id: DocumentId,
+    /// Its revision now.
+    pub revision: Revision,
+    /// What became of each secret, in the order of the fields, then what lost its reference.
+    pub changes: Vec<Change>,
+}
+
+impl Documents {
+    /// Writes a document. Fails with
+    /// `Missing` (no such document), `Conflict` (another writer was first, or the values took
+    /// longer than their expiry; nothing was changed), `Invalid` (a field of the configuration, named
+    /// by its pointer), `TooLarge`, or what the backend answered. After a failure the document stands
+    /// as before; only where the store's answer to the very last step was lost (`Unavailable` from
+    /// the store) may it be written all the same: read it before putting a new document again.
+    pub async fn put(&self, put: Put<'_>) -> Result<PutDone> {
+        let before = self.before(&put).await?;
+        let ring = self.keys.ring()?;
+        let id = put.id.unwrap_or_else(|| DocumentId(self.randomness.uuid()));
+        let held = before
+            .as_ref()
+            .map_or(&[][..], |document| &document.references);
+        let update = self.split(&put.spec.compiled, put.config, before.as_ref(), &ring, id)?;
+
+        let mut plan = Plan::of(update, held, &ring, &id.to_string());
+        let new = plan.take_new(self, put.workspace, held)?;
+        let written = self.write_new(new, &ring).await?;
+        let homes = plan.homes(held, &written);
+        let changes = plan.changes(held, &homes);
+        let references = plan.references(&homes);
+        let coordinates: Vec<Coordinate> = homes
+            .into_iter()
+            .flatten()
+            .map(|(_, coordinate)| coordinate)
+            .collect();
+        let blob = plan.update.into_blob(&coordinates)?.to_string();
+        if blob.len() > MAX_TEXT {
+            self.give_up(&written).await;
+            return Err(too_large(id, blob.len()));
+        }
+        let commit = DocumentCommit {
+            id,
+            workspace: put.workspace,
+            spec: put.spec.spec.clone(),
+            blob,
+            expected: before
+                .as_ref()
+                .map_or(Expected::Absent, |document| Expected::At(document.revision)),
+            references,
+            intended: written
+                .into_iter()
+                .map(|new| (new.backend, new.coordinate))
+                .collect(),
+        };
+        self.commit(commit, changes).await
+    }
+
+    async fn before(&self, put: &Put<'_>) -> Result<Option<StoredDocument>> {
+        let refuse = |message| Err(Error::new(ErrorKind::Invalid, OPERATION, message));
+        if put.workspace.0.is_nil() {
+            return refuse("the nil workspace is that of checks and discovers; name another");
+        }
+        let Some(id) = put.id else {
+            return match put.if_revision {
+                Some(_) => refuse("a new document has no revision to hold it against"),
+                None => Ok(None),
+            };
+        };
+        let Some(document) = self.store.document(id).await? else {
+            return Err(Error::new(
+                ErrorKind::Missing,
+                OPERATION,
+                "there is no such document; leave the id out to make a new one",
+            )
+            .with_coordinate(id));
+        };
+        if document.workspace != put.workspace {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                OPERATION,
+                format!(
+                    "it belongs to workspace {} and cannot change hands",
+                    document.workspace
+                ),
+            )
+            .with_coordinate(id));
+        }
+        match put.if_revision {
+            Some(expected) if expected != document.revision => {
+                Err(lost_race(id, Some(document.revision)))
+            }
+            _ => Ok(Some(document)),
+        }
+    }
+
+    fn split(
+        &self,
+        spec: &CompiledSpec,
+        config: SecretJson,
+        before: Option<&StoredDocument>,
+        ring: &KeyRing,
+        id: DocumentId,
+    ) -> Result<Update> {
+        // A blob that is damaged must not stand in the way of repairing it: without it, masks in
+        // arrays are refused as ambiguous and everything else is found by its pointer.
+        let blob = before
+            .map(|document| parse_json(OPERATION, document.blob.as_bytes()).unwrap_or(Value::Null));
+        let previous = before.zip(blob.as_ref()).map(|(document, blob)| Previous {
+            blob,
+            held: &document.references,
+        });
+        let options = self.options();
+        update(spec, config, previous, ring, &id.to_string(), &options)
+    }
+
+    async fn commit(&self, commit: DocumentCommit, mut changes: Vec<Change>) -> Result<PutDone> {
+        let id = commit.id;
+        match self.store.commit(&commit).await? {
+            CommitOutcome::Committed {
+                revision,
+                unreferenced,
+            } => {
+                tracing::info!(
+                    document.id = %id,
+                    document.revision = revision.0,
+                    secrets.written = commit.intended.len(),
+                    secrets.unreferenced = unreferenced.len(),
+                    "document written"
+                );
+                let lost: HashSet<&str> = unreferenced.iter().map(Coordinate::as_str).collect();
+                changes.retain(|change| {
+                    change.change != ChangeKind::Unreferenced
+                        || lost.contains(change.coordinate.as_str())
+                });
+                Ok(PutDone {
+                    id,
+                    revision,
+                    changes,
+                })
+            }
+            CommitOutcome::LostRace { current } => Err(lost_race(id, current)),
+            CommitOutcome::Expired => Err(Error::new(
+                ErrorKind::Conflict,
+                OPERATION,
+                "writing the secrets took longer than they live unreferenced, or a kept one is \
+                 being deleted; nothing was changed, put it again with the values",
+            )
+            .with_coordinate(id)),
+        }
+    }
+}
+
+fn too_large(id: DocumentId, bytes: usize) -> Error {
+    let message = format!(
+        "with a coordinate in place of each secret it has {bytes} bytes and may have {MAX_TEXT}; \
+         nothing was changed"
+    );
+    Error::new(ErrorKind::TooLarge, OPERATION, message).with_coordinate(id)
+}
+
+fn lost_race(id: DocumentId, current: Option<Revision>) -> Error {
+    let message = match current {
+        Some(revision) => format!(
+            "another writer was first and it stands at revision {revision}; nothing was changed, \
+             read it again and put your edit on top"
+        ),
+        None => "it was removed meanwhile; nothing was changed".to_owned(),
+    };
+    Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(id)
+}
+
+/// The backend and coordinate of one field's secret.
+type Home = (BackendId, Coordinate);
+
+/// What is to be done for each field, the values taken out of it.
+struct Plan {
+    update: Update,
+    array_digests: Vec<Option<Digest>>,
+}
+
+impl Plan {
+    fn of(update: Update, held: &[Held], ring: &KeyRing, scope: &str) -> Self {
+        let array_digests = update
+            .fields
+            .iter()
+            .map(|field| array_digest_of(field, held, ring, scope))
+            .collect();
+        Self {
+            update,
+            array_digests,
+        }
+    }
+
+    /// Takes the values out of the fields, each with the base it goes under.
+    fn take_new(
+        &mut self,
+        documents: &Documents,
+        workspace: WorkspaceId,
+        held: &[Held],
+    ) -> Result<Vec<NewSecret>> {
+        let default = documents.backends.for_workspace(workspace)?.id().clone();
+        let mut new = Vec::new();
+        for field in &mut self.update.fields {
+            match &mut field.action {
+                Action::Raise {
+                    held: at,
+                    value,
+                    kind,
+                } => new.push(NewSecret::new(
+                    field.pointer.clone(),
+                    held[*at].backend.clone(),
+                    held[*at].coordinate.clone(),
+                    *kind,
+                    take(value),
+                )),
+                Action::New { value, kind } => new.push(NewSecret::new(
+                    field.pointer.clone(),
+                    default.clone(),
+                    documents.fresh_base(Scope::Workspace, workspace.0),
+                    *kind,
+                    take(value),
+                )),
+                Action::Keep { .. } | Action::External { .. } => {}
+            }
+        }
+        Ok(new)
+    }
+
+    /// Where the secret of each field is from now on; `None` for somebody else's.
+    fn homes(&self, held: &[Held], written: &[NewSecret]) -> Vec<Option<Home>> {
+        let mut written = written.iter();
+        self.update
+            .fields
+            .iter()
+            .map(|field| match &field.action {
+                Action::Keep { held: at } => {
+                    Some((held[*at].backend.clone(), held[*at].coordinate.clone()))
+                }
+                Action::Raise { .. } | Action::New { .. } => written
+                    .next()
+                    .map(|new| (new.backend.clone(), new.coordinate.clone())),
+                Action::External { .. } => None,
+            })
+            .collect()
+    }
+
+    fn references(&self, homes: &[Option<Home>]) -> Vec<NewReference> {
+        let fields = self
+            .update
+            .fields
+            .iter()
+            .zip(homes)
+            .zip(&self.array_digests);
+        fields
+            .filter_map(|((field, home), array_digest)| {
+                let (backend, coordinate) = home.clone()?;
+                Some(NewReference {
+                    pointer: field.pointer.clone(),
+                    backend,
+                    coordinate,
+                    array_digest: array_digest.clone(),
+                })
+            })
+            .collect()
+    }
+
+    fn changes(&self, held: &[Held], homes: &[Option<Home>]) -> Vec<Change> {
+        let now = |field: &Field, home: &Option<Home>| {
+            let coordinate = home.as_ref().map(|(_, coordinate)| coordinate.to_string());
+            let (change, from) = match &field.action {
+                Action::Keep { held: at } => {
+                    let before = &held[*at].pointer;
+                    (
+                        ChangeKind::Kept,
+                        (*before != field.pointer).then(|| before.clone()),
+                    )
+                }
+                Action::Raise { .. } => (ChangeKind::Raised, None),
+                Action::New { .. } => (ChangeKind::New, None),
+                Action::External { .. } => (ChangeKind::External, None),
+            };
+            let external = match &field.action {
+                Action::External { name } => Some(name.clone()),
+                _ => None,
+            };
+            let coordinate = coordinate.or(external).unwrap_or_default();
+            Change {
+                pointer: field.pointer.clone(),
+                change,
+                coordinate,
+                from,
+            }
+        };
+        let fields = self
+            .update
+            .fields
+            .iter()
+            .zip(homes)
+            .map(|(field, home)| now(field, home));
+        let lost = self.update.unreferenced.iter().map(|at| Change {
+            pointer: held[*at].pointer.clone(),
+            change: ChangeKind::Unreferenced,
+            coordinate: held[*at].coordinate.to_string(),
+            from: None,
+        });
+        fields.chain(lost).collect()
+    }
+}
+
+/// Finds the value again where it moves within its array; a kept value brings its own along.
+fn array_digest_of(field: &Field, held: &[Held], ring: &KeyRing, scope: &str) -> Option<Digest> {
+    let array_scope = field.array_scope.as_ref()?;
+    match &field.action {
+        Action::Keep { held: at } => held[*at].array_digest.clone(),
+        Action::Raise { value, kind, .. } | Action::New { value, kind } => Some(array_digest(
+            ring.current(),
+            scope,
+            array_scope,
+            *kind,
+            value,
+        )),
+        Action::External { .. } => None,
+    }
+}
+
+fn take(value: &mut SecretValue) -> SecretValue {
+    std::mem::replace(value, SecretValue::new(Vec::new()))
+}
+
+impl Documents {
+    /// A base nobody has used, as its first version; the store chooses the version.
+    pub(crate) fn fresh_base(&self, scope: Scope, owner: uuid::Uuid) -> Coordinate {
+        self.settings
+            .grammar
+            .managed(scope, owner, self.randomness.uuid(), Version::FIRST)
+    }
+}
