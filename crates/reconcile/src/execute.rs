@@ -1,0 +1,289 @@
+//! Execute: claim, look once more, delete, write down. One bad item never holds up the rest.
+
+use cloakroom_core::ledger::{Claim, ClaimItem, DeletionOutcome, LedgerRow, Reason, Settlement};
+use cloakroom_core::{
+    Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind, Result, SecretState,
+};
+use tokio::time::Instant;
+
+use crate::Pass;
+use crate::ask::{Delete, Describe};
+use crate::observe::Phase;
+use crate::survey::Resurfaced;
+
+/// Whether a run goes on behind a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Continue,
+    Stop,
+}
+
+/// One secret to be deleted.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) coordinate: Coordinate,
+    pub(crate) reason: Reason,
+    pub(crate) evidence: String,
+    pub(crate) once_referenced: bool,
+}
+
+impl Item {
+    pub(crate) fn resurfaced(late: Resurfaced) -> Self {
+        Self {
+            coordinate: late.coordinate,
+            reason: Reason::Resurfaced,
+            evidence: "listed although its row says deleted".to_owned(),
+            once_referenced: late.once_referenced,
+        }
+    }
+}
+
+/// Added to the evidence where nothing of ours was there and the name was taken all the same.
+const HELD_BY_ANOTHER: &str = "; the name is held by somebody else's secret, which was left alone";
+
+/// An item whose claim is ours.
+struct Claimed {
+    item: Item,
+    row: LedgerRow,
+}
+
+impl Pass<'_> {
+    pub(crate) async fn execute(&mut self, items: Vec<Item>) -> Result<Flow> {
+        let begun = Instant::now();
+        let mut claimed = self.claim(items).await?;
+        if claimed.is_empty() {
+            return Ok(Flow::Continue);
+        }
+        let outcomes = self.look_and_delete(&mut claimed, begun).await;
+        let mut settlements = Vec::with_capacity(claimed.len());
+        let mut unreached = Vec::new();
+        for (Claimed { item, .. }, outcome) in claimed.into_iter().zip(outcomes) {
+            match outcome {
+                Some(outcome) => settlements.push(Settlement {
+                    coordinate: item.coordinate,
+                    reason: item.reason,
+                    evidence: item.evidence,
+                    outcome,
+                }),
+                None => unreached.push(item.coordinate),
+            }
+        }
+        let unreachable = settlements
+            .iter()
+            .all(|settlement| is_unreachable(&settlement.outcome));
+        self.store()
+            .settle(self.run(), self.backend_id(), &settlements)
+            .await?;
+        for settlement in &settlements {
+            self.report.count(settlement.reason, &settlement.outcome);
+        }
+        self.progressed(Phase::Deleting, self.report.deleted());
+        if !unreached.is_empty() {
+            tracing::warn!(backend.id = %self.backend_id(), deletions.left = unreached.len(), "the backend is slow; the next run deletes the rest");
+            self.store().release(self.backend_id(), &unreached).await?;
+            self.report.cut_short = true;
+        }
+        if unreachable {
+            tracing::warn!(backend.id = %self.backend_id(), "the backend does not answer; the run ends here");
+            self.report.cut_short = true;
+            return Ok(Flow::Stop);
+        }
+        Ok(Flow::Continue)
+    }
+
+    async fn claim(&mut self, items: Vec<Item>) -> Result<Vec<Claimed>> {
+        let asked: Vec<ClaimItem> = items
+            .iter()
+            .map(|item| ClaimItem {
+                coordinate: item.coordinate.clone(),
+                reason: item.reason,
+            })
+            .collect();
+        let deadline = self.settings().claim_deadline;
+        let claims = self
+            .store()
+            .claim(self.backend_id(), &asked, &self.windows(), deadline)
+            .await?;
+        let mut claimed = Vec::with_capacity(items.len());
+        for (item, claim) in items.into_iter().zip(claims) {
+            match claim {
+                Claim::Ready(row) => {
+                    // Only what goes uses the allowance up: what a claim spares leaves its place
+                    // to another.
+                    let counted = u64::from(row.once_referenced);
+                    self.allowance = self.allowance.saturating_sub(counted);
+                    claimed.push(Claimed { item, row: *row });
+                }
+                Claim::Referenced | Claim::Changed => self.report.of(item.reason).spared += 1,
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Asks the backend about each once more, and deletes what is there and ours. `None` where the
+    /// claim would have lapsed under the request, or the backend went away before its turn.
+    async fn look_and_delete(
+        &self,
+        claimed: &mut [Claimed],
+        begun: Instant,
+    ) -> Vec<Option<DeletionOutcome>> {
+        let coordinates: Vec<Coordinate> = claimed
+            .iter()
+            .map(|claimed| claimed.item.coordinate.clone())
+            .collect();
+        let seen = self.ask_while_claimed(&Describe, &coordinates, begun).await;
+        let mut outcomes: Vec<Option<DeletionOutcome>> = Vec::with_capacity(claimed.len());
+        for (claimed, seen) in claimed.iter_mut().zip(&seen) {
+            let held = |seen: &Result<Description>| {
+                seen.as_ref()
+                    .is_ok_and(|described| !self.is_of(described, &claimed.row))
+            };
+            if seen.as_ref().is_some_and(held) {
+                claimed.item.evidence.push_str(HELD_BY_ANOTHER);
+            }
+            let outcome = seen
+                .as_ref()
+                .and_then(|seen| self.without_deleting(claimed, seen));
+            outcomes.push(outcome);
+        }
+        for recoverable in [true, false] {
+            let group: Vec<usize> = (0..claimed.len())
+                .filter(|&at| {
+                    seen[at].is_some()
+                        && outcomes[at].is_none()
+                        && claimed[at].row.once_referenced == recoverable
+                })
+                .collect();
+            let answers = self
+                .delete_group(&group, &coordinates, &seen, recoverable, begun)
+                .await;
+            for (at, answer) in group.into_iter().zip(answers) {
+                outcomes[at] = answer.map(|answer| self.outcome(&claimed[at], answer));
+            }
+        }
+        outcomes
+    }
+
+    /// What is known without deleting: gone, waiting, somebody else's, or no answer.
+    fn without_deleting(
+        &self,
+        claimed: &Claimed,
+        seen: &Result<Description>,
+    ) -> Option<DeletionOutcome> {
+        match seen {
+            Ok(described) if !self.is_of(described, &claimed.row) => {
+                Some(DeletionOutcome::AlreadyGone)
+            }
+            Ok(Description {
+                state: SecretState::ScheduledForDeletion { due },
+                ..
+            }) => Some(DeletionOutcome::Scheduled { due: *due }),
+            Ok(_) => None,
+            Err(error) => match error.kind() {
+                ErrorKind::Missing => Some(DeletionOutcome::AlreadyGone),
+                ErrorKind::ScheduledForDeletion => Some(DeletionOutcome::Scheduled { due: None }),
+                _ => Some(self.failed(claimed, error)),
+            },
+        }
+    }
+
+    async fn delete_group(
+        &self,
+        group: &[usize],
+        coordinates: &[Coordinate],
+        seen: &[Option<Result<Description>>],
+        recoverable: bool,
+        begun: Instant,
+    ) -> Vec<Option<Result<Deletion>>> {
+        let mode = self.mode(recoverable);
+        let backend = &self.backend;
+        let coordinates: Vec<Coordinate> =
+            group.iter().map(|&at| coordinates[at].clone()).collect();
+        let capabilities = backend.capabilities();
+        // A backend that deletes many in one call is asked so: the rows are claimed, and nobody
+        // else writes under their names.
+        if capabilities.delete_batch > 1 || !capabilities.delete_precondition {
+            return self
+                .ask_while_claimed(&Delete(mode), &coordinates, begun)
+                .await;
+        }
+        let request = self.settings().request;
+        let mut answers = Vec::with_capacity(group.len());
+        for (coordinate, &at) in coordinates.iter().zip(group) {
+            if !self.claims_outlast_a_request(begun) {
+                answers.push(None);
+                continue;
+            }
+            let precondition = seen[at]
+                .as_ref()
+                .and_then(|seen| seen.as_ref().ok())
+                .and_then(|described| described.precondition.as_ref());
+            let answer = request.run("delete the secret", || {
+                backend.delete(coordinate, mode, precondition)
+            });
+            answers.push(Some(answer.await));
+        }
+        answers
+    }
+
+    /// What was once referenced can be brought back for the backup horizon, as far as the manager
+    /// goes; what it does not cover was waited for before.
+    fn mode(&self, recoverable: bool) -> DeleteMode {
+        match self.backend.capabilities().recovery {
+            Some(recovery) if recoverable => DeleteMode::Recoverable(
+                self.settings()
+                    .backup_horizon
+                    .clamp(recovery.shortest, recovery.longest),
+            ),
+            _ => DeleteMode::Final,
+        }
+    }
+
+    fn outcome(&self, claimed: &Claimed, answer: Result<Deletion>) -> DeletionOutcome {
+        match answer {
+            Ok(Deletion::Deleted) => DeletionOutcome::Deleted,
+            Ok(Deletion::Scheduled { due }) => DeletionOutcome::Scheduled { due },
+            Ok(Deletion::AlreadyGone) => DeletionOutcome::AlreadyGone,
+            Err(error) if error.kind() == ErrorKind::Missing => DeletionOutcome::AlreadyGone,
+            Err(error) => self.failed(claimed, &error),
+        }
+    }
+
+    fn failed(&self, claimed: &Claimed, error: &Error) -> DeletionOutcome {
+        let settings = self.settings();
+        let doublings = claimed.row.attempts.min(16);
+        let pause = settings
+            .first_pause
+            .saturating_mul(1 << doublings)
+            .min(settings.longest_pause)
+            .mul_f64(1.0 + self.reconciler.randomness.fraction() / 4.0);
+        DeletionOutcome::Failed {
+            kind: error.kind(),
+            message: error.to_string(),
+            pause: error.retry_after().unwrap_or_default().max(pause),
+            // A manager that is away says nothing about the item.
+            quarantine: !error.is_retryable() && claimed.row.attempts + 1 >= settings.attempts,
+        }
+    }
+}
+
+fn is_unreachable(outcome: &DeletionOutcome) -> bool {
+    matches!(
+        outcome,
+        DeletionOutcome::Failed {
+            kind: ErrorKind::Unavailable | ErrorKind::Throttled,
+            ..
+        }
+    )
+}
+
+impl Pass<'_> {
+    /// Renews the lease of a run that changes things. `Unavailable` where another run took over.
+    pub(crate) async fn keep_lease(&self) -> Result<()> {
+        if self.options.dry_run {
+            Ok(())
+        } else {
+            self.hold_lease().await
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The jobs: scan, plan, guard, execute; and the single-flight driver that activates them.
+#![doc = include_str!("../README.md")]
+
+mod apply;
+mod ask;
+mod delete;
+mod driver;
+mod execute;
+mod guard;
+mod listing;
+mod observe;
+mod plan;
+mod report;
+mod rescue;
+mod settings;
+mod survey;
+mod verify;
+
+use std::sync::Arc;
+
+use cloakroom_core::ledger::QuarantineRelease;
+use cloakroom_core::store::{Finding, Job, NewRun, RunOutcome, Store, StoreIdentity};
+use cloakroom_core::{
+    BackendId, BackendSet, Error, ErrorKind, KeySource, Randomness, Result, RunId, SecretBackend,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use driver::{Activator, Driver, JobRunner, JobState};
+pub use guard::{Guard, GuardTrip};
+pub use observe::{Observer, Phase, Silent};
+pub use plan::{Plan, PlanHeader, PlanItem};
+pub use report::{Checked, DeletionCount, Report};
+pub use settings::{RunOptions, Settings};
+
+const BEGIN: &str = "begin the run";
+
+/// Whether a run did not begin because another one, here or on another replica, is at the same
+/// backend: nothing failed.
+pub fn is_busy(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable && error.operation() == BEGIN
+}
+
+/// The jobs over one store and its backends.
+#[derive(Clone)]
+pub struct Reconciler {
+    store: Arc<dyn Store>,
+    backends: BackendSet,
+    keys: Arc<dyn KeySource>,
+    randomness: Arc<dyn Randomness>,
+    settings: Settings,
+    stop: CancellationToken,
+}
+
+impl Reconciler {
+    /// Jobs over `store` and `backends`. When `stop` is cancelled, no new batch begins, the batch
+    /// under way finishes, and the run ends as [`RunOutcome::Partial`].
+    pub fn new(
+        store: Arc<dyn Store>,
+        backends: BackendSet,
+        keys: Arc<dyn KeySource>,
+        randomness: Arc<dyn Randomness>,
+        settings: Settings,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            store,
+            backends,
+            keys,
+            randomness,
+            settings,
+            stop,
+        }
+    }
+
+    /// The backends it reconciles.
+    pub fn backends(&self) -> &BackendSet {
+        &self.backends
+    }
+
+    /// Runs a job on one backend: scan, guard, execute. A dry run changes nothing anywhere and
+    /// its report says what a run would find and do. `Unavailable` while another process is at
+    /// the same backend.
+    pub async fn run(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        options: &RunOptions,
+        observer: &dyn Observer,
+    ) -> Result<Report> {
+        let mut pass = self.begin(job, backend, options, observer).await?;
+        let worked = match job {
+            Job::VerifyBlobs => pass.verify().await,
+            Job::ExpireOrphans | Job::DeleteSuperseded => pass.delete_due().await,
+        };
+        pass.end(worked).await
+    }
+
+    /// A run that is in the journal from the start.
+    async fn begin<'a>(
+        &'a self,
+        job: Job,
+        backend: &BackendId,
+        options: &'a RunOptions,
+        observer: &'a dyn Observer,
+    ) -> Result<Pass<'a>> {
+        let mut pass = self.prepare(job, backend, options, observer).await?;
+        if let Err(error) = pass.start(None).await {
+            pass.give_lease_back().await;
+            return Err(error);
+        }
+        Ok(pass)
+    }
+
+    /// A run that holds its lease and is not in the journal yet.
+    async fn prepare<'a>(
+        &'a self,
+        job: Job,
+        backend: &BackendId,
+        options: &'a RunOptions,
+        observer: &'a dyn Observer,
+    ) -> Result<Pass<'a>> {
+        let backend = self.backends.get(backend)?.clone();
+        let run = RunId(self.randomness.uuid());
+        let pass = Pass {
+            identity: self.store.identity().await?,
+            report: Report::new(
+                run,
+                job,
+                backend.id().clone(),
+                options.dry_run,
+                self.store.now().await?,
+            ),
+            reconciler: self,
+            backend,
+            options,
+            observer,
+            findings: Vec::new(),
+            started: false,
+            allowance: u64::MAX,
+            unsure: None,
+        };
+        if !options.dry_run {
+            pass.hold_lease().await?;
+        }
+        Ok(pass)
+    }
+}
+
+/// One run of one job on one backend.
+struct Pass<'a> {
+    reconciler: &'a Reconciler,
+    backend: Arc<dyn SecretBackend>,
+    identity: StoreIdentity,
+    options: &'a RunOptions,
+    observer: &'a dyn Observer,
+    report: Report,
+    /// Findings on their way to the journal.
+    findings: Vec<Finding>,
+    /// Whether the run is in the journal.
+    started: bool,
+    /// How many once-referenced secrets may still be claimed: as many as the guards saw.
+    allowance: u64,
+    /// The first question that got no answer although the backend is there.
+    unsure: Option<Error>,
+}
+
+impl Pass<'_> {
+    /// Writes the run down, with the plan it applies. A dry run is in no journal.
+    async fn start(&mut self, plan: Option<String>) -> Result<()> {
+        if self.options.dry_run || self.started {
+            return Ok(());
+        }
+        let new = NewRun {
+            id: self.run(),
+            job: self.report.job,
+            backend: self.backend_id().clone(),
+            dry_run: false,
+            plan,
+        };
+        self.store().start_run(&new).await?;
+        self.started = true;
+        Ok(())
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.reconciler.store
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.reconciler.settings
+    }
+
+    fn run(&self) -> RunId {
+        self.report.run
+    }
+
+    fn backend_id(&self) -> &BackendId {
+        self.backend.id()
+    }
+
+    fn told_to_stop(&self) -> bool {
+        self.reconciler.stop.is_cancelled()
+    }
+
+    fn progressed(&self, phase: Phase, done: u64) {
+        self.observer
+            .progressed(self.report.job, self.backend_id(), phase, done);
+    }
+
+    fn lease_name(&self) -> String {
+        format!("reconcile/{}", self.backend_id())
+    }
+
+    /// Takes or renews the right to work on this backend. Every run has a holder name of its own,
+    /// so that two runs in one process keep each other out as well.
+    async fn hold_lease(&self) -> Result<()> {
+        let holder = self.run().to_string();
+        let lease = self
+            .store()
+            .acquire_lease(&self.lease_name(), &holder, self.settings().lease)
+            .await?;
+        match lease {
+            Some(_) => Ok(()),
+            None => Err(Error::new(
+                ErrorKind::Unavailable,
+                BEGIN,
+                format!(
+                    "another run is at this backend, or its process died less than {} s ago; try \
+                     again when it has ended",
+                    self.settings().lease.as_secs()
+                ),
+            )
+            .with_backend(self.backend_id())),
+        }
+    }
+
+    async fn give_lease_back(&self) {
+        let holder = self.run().to_string();
+        let name = self.lease_name();
+        let held = self
+            .store()
+            .acquire_lease(&name, &holder, self.settings().lease)
+            .await;
+        let given_back = match held {
+            Ok(Some(lease)) => self.store().release_lease(&lease).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = given_back {
+            tracing::warn!(backend.id = %self.backend_id(), error = %error, "the lease lapses by itself");
+        }
+    }
+
+    /// Puts what was parked long enough ago back to work.
+    async fn release_quarantine(&self) -> Result<u64> {
+        let release = QuarantineRelease::OlderThan(self.settings().quarantine);
+        self.store()
+            .release_quarantine(self.backend_id(), &release)
+            .await
+    }
+
+    async fn end(mut self, worked: Result<()>) -> Result<Report> {
+        self.report.finished = self.store().now().await.unwrap_or(self.report.started);
+        self.report.outcome = match &worked {
+            Err(_) => RunOutcome::Failed,
+            Ok(()) => self.report.judged(),
+        };
+        if let Err(error) = &worked {
+            self.report.error = Some(error.to_string());
+        }
+        if !self.options.dry_run {
+            // One that ended before it applied its plan did and found things all the same.
+            let started = self.start(None).await;
+            // What was found before a failure was found all the same.
+            let flushed = self.flush_findings().await;
+            let journalled = self.journal().await;
+            self.give_lease_back().await;
+            if worked.is_ok() {
+                started.and(flushed).and(journalled)?;
+            }
+        }
+        self.log();
+        worked.map(|()| self.report)
+    }
+
+    async fn journal(&self) -> Result<()> {
+        let report = serde_json::to_value(&self.report).map_err(|error| {
+            Error::new(
+                ErrorKind::Invalid,
+                "write the journal",
+                "the report is not JSON",
+            )
+            .with_source(error)
+        })?;
+        self.store()
+            .finish_run(self.run(), self.report.outcome, &report)
+            .await
+    }
+
+    fn log(&self) {
+        let report = &self.report;
+        tracing::info!(
+            run.id = %report.run,
+            job.name = %report.job,
+            backend.id = %report.backend,
+            run.dry = report.dry_run,
+            run.outcome = report.outcome.as_str(),
+            deletions.done = report.deleted(),
+            deletions.failed = report.failed,
+            findings.total = report.findings.values().sum::<u64>(),
+            guards.tripped = report.guards.len(),
+            "run ended"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! Rescue: what is referenced and waiting for its deletion, or carrying an expiry, is restored at
+//! once and reported. And how findings are kept.
+
+use cloakroom_core::store::{Finding, FindingKind};
+use cloakroom_core::{Description, DocumentId, Result, SecretState};
+
+use crate::Pass;
+
+/// Findings written to the journal together.
+const FINDINGS_TOGETHER: usize = 500;
+/// Findings kept until their run is in the journal; a plan's begins behind its survey. What is more is
+/// counted.
+const FINDINGS_KEPT: usize = 50_000;
+/// Findings of each kind that the report itself carries.
+const EXAMPLES: u64 = 3;
+
+impl Pass<'_> {
+    pub(crate) async fn rescue_if_referenced(&mut self, endangered: &Description) -> Result<()> {
+        let referrers = self
+            .store()
+            .referrers(self.backend_id(), &endangered.coordinate, 1)
+            .await?;
+        match referrers.into_iter().next() {
+            Some((document, pointer)) => {
+                self.rescue(endangered, document, pointer).await?;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Restores a secret in use and reports it. A dry run only reports. Gives back whether it was
+    /// restored.
+    pub(crate) async fn rescue(
+        &mut self,
+        endangered: &Description,
+        document: DocumentId,
+        pointer: String,
+    ) -> Result<bool> {
+        let waited = matches!(endangered.state, SecretState::ScheduledForDeletion { .. });
+        let danger = if waited {
+            "it waited for its deletion"
+        } else {
+            "it carried an expiry"
+        };
+        let mut restored = false;
+        let detail = if self.options.dry_run {
+            format!("{danger}; a run restores it")
+        } else {
+            match self.restore(endangered, waited).await {
+                Ok(()) => {
+                    self.report.rescued += 1;
+                    restored = true;
+                    format!("{danger} and was restored")
+                }
+                Err(error) => format!("{danger} and could not be restored: {error}"),
+            }
+        };
+        tracing::warn!(
+            backend.id = %self.backend_id(),
+            secret.coordinate = %endangered.coordinate,
+            document.id = %document,
+            detail,
+            "a secret in use was in danger"
+        );
+        self.found(Finding {
+            kind: FindingKind::Endangered,
+            document: Some(document),
+            pointer: Some(pointer),
+            coordinate: Some(endangered.coordinate.clone()),
+            detail,
+        })
+        .await?;
+        Ok(restored)
+    }
+
+    async fn restore(&self, endangered: &Description, waited: bool) -> Result<()> {
+        let (backend, policy) = (&self.backend, self.settings().request);
+        let coordinate = &endangered.coordinate;
+        if waited {
+            policy
+                .run("restore the secret", || backend.restore(coordinate))
+                .await?;
+        }
+        if endangered.native_expiry.is_some() {
+            policy
+                .run("lift the expiry", || backend.lift_expiry(coordinate))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Counts a finding, and keeps it for the journal.
+    pub(crate) async fn found(&mut self, finding: Finding) -> Result<()> {
+        let count = self.report.findings.entry(finding.kind).or_default();
+        *count += 1;
+        if *count <= EXAMPLES {
+            self.report.examples.push(finding.clone());
+        }
+        if self.findings.len() < FINDINGS_KEPT {
+            self.findings.push(finding);
+        }
+        if self.findings.len() >= FINDINGS_TOGETHER {
+            self.flush_findings().await
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) async fn flush_findings(&mut self) -> Result<()> {
+        if self.options.dry_run {
+            self.findings.clear();
+        }
+        if !self.started {
+            return Ok(());
+        }
+        for together in std::mem::take(&mut self.findings).chunks(FINDINGS_TOGETHER) {
+            self.store().record_findings(self.run(), together).await?;
+        }
+        Ok(())
+    }
+}

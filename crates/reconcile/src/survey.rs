@@ -1,0 +1,151 @@
+//! The survey before any deletion: the backend's whole listing against the ledger. It rescues what
+//! is in use, finds what landed late, and tells whether the ledger knows everything that is ours.
+
+use cloakroom_core::ledger::{LedgerRow, RowState};
+use cloakroom_core::store::{Finding, FindingKind};
+use cloakroom_core::{Coordinate, Description, Result, SecretState};
+
+use crate::Pass;
+use crate::listing::Listing;
+use crate::observe::Phase;
+
+/// Late arrivals one run takes on; the next run takes the rest.
+const MOST_RESURFACED: usize = 10_000;
+
+/// A secret of ours that the manager lists although its row says deleted.
+#[derive(Clone, Debug)]
+pub(crate) struct Resurfaced {
+    pub(crate) coordinate: Coordinate,
+    /// Whether a document ever referred to it: it may have been brought back by hand.
+    pub(crate) once_referenced: bool,
+}
+
+/// What the listing showed.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// Secrets listed, whosever.
+    pub(crate) listed: u64,
+    /// Secrets of ours whose row says deleted.
+    pub(crate) resurfaced: Vec<Resurfaced>,
+    /// Secrets of ours without a row.
+    pub(crate) unknown: u64,
+    /// Whether the run was told to stop before the listing ended.
+    pub(crate) stopped: bool,
+    /// Why the listing is incomplete, if it is.
+    pub(crate) failure: Option<String>,
+}
+
+impl Pass<'_> {
+    pub(crate) async fn survey(&mut self) -> Result<Survey> {
+        let mut survey = Survey::default();
+        let mut listing = Listing::new(self.backend.clone(), self.settings().request);
+        loop {
+            if self.told_to_stop() {
+                survey.stopped = true;
+                self.report.cut_short = true;
+                break;
+            }
+            match listing.next_page().await {
+                Ok(Some(page)) => self.survey_page(&page, &mut survey).await?,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(backend.id = %self.backend_id(), error = %error, "listing failed");
+                    survey.failure = Some(error.to_string());
+                    break;
+                }
+            }
+            survey.listed = listing.listed();
+            self.progressed(Phase::Listing, survey.listed);
+            self.keep_lease().await?;
+        }
+        self.report.checked.listed = survey.listed;
+        self.flush_findings().await?;
+        Ok(survey)
+    }
+
+    async fn survey_page(&mut self, page: &[Description], survey: &mut Survey) -> Result<()> {
+        let ours: Vec<&Description> = page.iter().filter(|listed| self.is_ours(listed)).collect();
+        let coordinates: Vec<Coordinate> = ours
+            .iter()
+            .map(|listed| listed.coordinate.clone())
+            .collect();
+        let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        for (listed, row) in ours.into_iter().zip(rows) {
+            match row {
+                None => {
+                    let detail = "it bears this store's mark and the ledger has no row for it";
+                    self.unknown(listed, detail, survey).await?;
+                }
+                Some(row) if !self.is_of(listed, &row) => {
+                    let detail = "it bears this store's mark and holds another value than the \
+                                  ledger has a row for";
+                    self.unknown(listed, detail, survey).await?;
+                }
+                Some(row) if resurfaced(listed, &row) => {
+                    if survey.resurfaced.len() < MOST_RESURFACED {
+                        survey.resurfaced.push(Resurfaced {
+                            coordinate: listed.coordinate.clone(),
+                            once_referenced: row.once_referenced,
+                        });
+                    }
+                }
+                Some(row) if endangered(listed) && may_be_in_use(&row) => {
+                    self.rescue_if_referenced(listed).await?;
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn unknown(
+        &mut self,
+        listed: &Description,
+        detail: &str,
+        survey: &mut Survey,
+    ) -> Result<()> {
+        survey.unknown += 1;
+        self.found(Finding {
+            kind: FindingKind::UnknownMarked,
+            document: None,
+            pointer: None,
+            coordinate: Some(listed.coordinate.clone()),
+            detail: detail.to_owned(),
+        })
+        .await
+    }
+
+    /// Whether a secret is what a ledger row was written for. Under a number that no document ever
+    /// came to refer to, another value was not put by that row's writer: a clone of the database and
+    /// its original share the manager, or the ledger is older than the manager's content.
+    pub(crate) fn is_of(&self, described: &Description, row: &LedgerRow) -> bool {
+        let same = described
+            .mark
+            .as_ref()
+            .is_some_and(|mark| mark.digest == row.digest);
+        self.is_ours(described) && (row.once_referenced || same)
+    }
+
+    /// Whether a secret bears our store's mark, under its own coordinate.
+    pub(crate) fn is_ours(&self, described: &Description) -> bool {
+        described.mark.as_ref().is_some_and(|mark| {
+            mark.store == self.identity.store && mark.coordinate == described.coordinate
+        })
+    }
+}
+
+fn resurfaced(listed: &Description, row: &LedgerRow) -> bool {
+    row.state == RowState::Deleted && !is_waiting(listed)
+}
+
+pub(crate) fn endangered(described: &Description) -> bool {
+    is_waiting(described) || described.native_expiry.is_some()
+}
+
+pub(crate) fn is_waiting(described: &Description) -> bool {
+    matches!(described.state, SecretState::ScheduledForDeletion { .. })
+}
+
+fn may_be_in_use(row: &LedgerRow) -> bool {
+    row.once_referenced && row.unreferenced_since.is_none()
+}

@@ -1,0 +1,267 @@
+//! Every reference against the backend: present, enabled, in no danger, ours, and the value it was.
+
+use cloakroom_core::capabilities::ListOrder;
+use cloakroom_core::ledger::{Damage, RowState};
+use cloakroom_core::store::{Finding, FindingKind, ReferenceCursor, ReferenceRow};
+use cloakroom_core::{
+    Coordinate, Description, Digest, Error, ErrorKind, KeyRing, Result, SecretState, StoredSecret,
+};
+
+use crate::Pass;
+use crate::ask::{Describe, Get};
+use crate::listing::Listing;
+use crate::observe::Phase;
+use crate::survey::{endangered, is_waiting};
+
+/// Values read together; bounds the memory of `--read-values`.
+const VALUES_TOGETHER: usize = 100;
+
+impl Pass<'_> {
+    pub(crate) async fn verify_references(&mut self) -> Result<()> {
+        let mut listing = Listing::new(self.backend.clone(), self.settings().request);
+        let mut after: Option<ReferenceCursor> = None;
+        loop {
+            if self.told_to_stop() {
+                self.report.cut_short = true;
+                return Ok(());
+            }
+            self.keep_lease().await?;
+            let page = self
+                .reconciler
+                .store
+                .references(self.backend_id(), after.as_ref(), self.settings().page)
+                .await?;
+            let Some(last) = page.last() else { break };
+            after = Some(ReferenceCursor {
+                coordinate: last.coordinate.clone(),
+                document: last.document,
+                pointer: last.pointer.clone(),
+            });
+            self.verify_page(&page, &mut listing).await?;
+            self.report.checked.references += page.len() as u64;
+            self.report.checked.listed = listing.listed();
+            self.progressed(Phase::References, self.report.checked.references);
+        }
+        Ok(())
+    }
+
+    async fn verify_page(&mut self, page: &[ReferenceRow], listing: &mut Listing) -> Result<()> {
+        let groups: Vec<&[ReferenceRow]> = page
+            .chunk_by(|one, next| one.coordinate == next.coordinate)
+            .collect();
+        let described = self.describe_all(&groups, listing).await?;
+        let mut readable = Vec::new();
+        for (group, described) in groups.iter().zip(described) {
+            if self.judge(group, described).await? {
+                readable.push(*group);
+            }
+        }
+        if self.options.read_values {
+            for groups in readable.chunks(VALUES_TOGETHER) {
+                self.verify_values(groups).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A description of each, from the listing where its order allows, from direct questions
+    /// otherwise and for everything the listing does not show.
+    async fn describe_all(
+        &self,
+        groups: &[&[ReferenceRow]],
+        listing: &mut Listing,
+    ) -> Result<Vec<Result<Description>>> {
+        let mut described: Vec<Option<Result<Description>>> = Vec::with_capacity(groups.len());
+        for group in groups {
+            let listed = match self.backend.capabilities().list_order {
+                ListOrder::Coordinate => listing.find(&group[0].coordinate).await?,
+                ListOrder::Unspecified => None,
+            };
+            described.push(listed.map(Ok));
+        }
+        let unlisted: Vec<usize> = (0..groups.len())
+            .filter(|&at| described[at].is_none())
+            .collect();
+        let coordinates: Vec<Coordinate> = unlisted
+            .iter()
+            .map(|&at| groups[at][0].coordinate.clone())
+            .collect();
+        let answers = self.ask(&Describe, &coordinates).await?;
+        for (at, answer) in unlisted.into_iter().zip(answers) {
+            described[at] = Some(answer);
+        }
+        Ok(described.into_iter().flatten().collect())
+    }
+
+    /// Judges one secret by its description. Gives back whether its value can be read.
+    async fn judge(
+        &mut self,
+        group: &[ReferenceRow],
+        described: Result<Description>,
+    ) -> Result<bool> {
+        let described = match described {
+            Ok(described) => described,
+            Err(error) => {
+                self.judge_failure(group, error).await?;
+                return Ok(false);
+            }
+        };
+        if !self.is_ours(&described) {
+            let detail = "it does not bear this store's mark: somebody else wrote it";
+            self.amiss(FindingKind::NotOurs, group, detail).await?;
+            return Ok(false);
+        }
+        self.judge_ledger(group).await?;
+        // What still waits for its deletion cannot be read.
+        let mut readable = true;
+        if endangered(&described) {
+            let restored = self
+                .rescue(&described, group[0].document, group[0].pointer.clone())
+                .await?;
+            readable = restored || !is_waiting(&described);
+        }
+        if described.state == SecretState::Disabled {
+            let detail = "it is switched off in the manager; enable it there";
+            self.amiss(FindingKind::Disabled, group, detail).await?;
+            return Ok(false);
+        }
+        self.judge_mark(group, &described).await?;
+        Ok(readable)
+    }
+
+    async fn judge_failure(&mut self, group: &[ReferenceRow], error: Error) -> Result<()> {
+        match error.kind() {
+            ErrorKind::Missing => {
+                if self.still_referenced(group).await? {
+                    let detail =
+                        "the manager does not have it; put the document again with the value";
+                    self.amiss(FindingKind::Dangling, group, detail).await?;
+                    self.damage(group, Some(Damage::Missing)).await?;
+                }
+                Ok(())
+            }
+            ErrorKind::Corrupt => {
+                let detail = format!("the manager has it and cannot give it back: {error}");
+                self.amiss(FindingKind::Unreadable, group, &detail).await?;
+                // So that an equal value is written again instead of being kept.
+                self.damage(group, Some(Damage::Different)).await
+            }
+            // Anything else is not an answer: nothing can be said about what is stored. A backend
+            // that is away ends the run here; one secret that may not be asked about hides no other.
+            _ if error.is_retryable() => Err(error),
+            _ => {
+                self.unsure.get_or_insert(error);
+                Ok(())
+            }
+        }
+    }
+
+    /// The document may have been updated since its references were read.
+    async fn still_referenced(&self, group: &[ReferenceRow]) -> Result<bool> {
+        let referrers = self
+            .store()
+            .referrers(self.backend_id(), &group[0].coordinate, 1)
+            .await?;
+        Ok(!referrers.is_empty())
+    }
+
+    async fn judge_ledger(&mut self, group: &[ReferenceRow]) -> Result<()> {
+        let detail = match group[0].ledger.as_ref().map(|row| row.state) {
+            Some(RowState::Stored) => return Ok(()),
+            Some(state) => format!("it is referenced and its ledger row is {}", state.as_str()),
+            None => "it is referenced and the ledger has no row for it".to_owned(),
+        };
+        self.amiss(FindingKind::LedgerMismatch, group, &detail)
+            .await
+    }
+
+    async fn judge_mark(&mut self, group: &[ReferenceRow], described: &Description) -> Result<()> {
+        let Some(row) = &group[0].ledger else {
+            return Ok(());
+        };
+        let marked = described.mark.as_ref().map(|mark| &mark.digest);
+        if marked != Some(&row.digest) {
+            let detail =
+                "the digest in its mark is not the one the ledger has: it was written over";
+            self.amiss(FindingKind::Altered, group, detail).await?;
+            return self.damage(group, Some(Damage::Different)).await;
+        }
+        // That the value itself is right again only reading it can tell.
+        if row.damage == Some(Damage::Missing) {
+            self.damage(group, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn verify_values(&mut self, groups: &[&[ReferenceRow]]) -> Result<()> {
+        let coordinates: Vec<Coordinate> = groups
+            .iter()
+            .map(|group| group[0].coordinate.clone())
+            .collect();
+        let values = self.ask(&Get, &coordinates).await?;
+        let ring = self.reconciler.keys.ring()?;
+        for (group, value) in groups.iter().zip(values) {
+            match value {
+                Ok(value) => self.judge_value(group, &value, &ring).await?,
+                Err(error) => self.judge_failure(group, error).await?,
+            }
+        }
+        self.report.checked.values += groups.len() as u64;
+        Ok(())
+    }
+
+    async fn judge_value(
+        &mut self,
+        group: &[ReferenceRow],
+        value: &StoredSecret,
+        ring: &KeyRing,
+    ) -> Result<()> {
+        let Some(row) = &group[0].ledger else {
+            return Ok(());
+        };
+        // A digest under a key that is gone from the ring can be compared with nothing.
+        let Some(key) = ring.find(row.digest.key()) else {
+            return Ok(());
+        };
+        let digest = Digest::of(key, group[0].coordinate.base(), row.kind, &value.value);
+        if digest != row.digest {
+            let detail = "its value is not the one that was stored; put the document again";
+            self.amiss(FindingKind::Altered, group, detail).await?;
+            return self.damage(group, Some(Damage::Different)).await;
+        }
+        if row.damage.is_some() {
+            self.damage(group, None).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn damage(&self, group: &[ReferenceRow], damage: Option<Damage>) -> Result<()> {
+        let known = group[0].ledger.as_ref().map(|row| row.damage);
+        if self.options.dry_run || known.is_none_or(|known| known == damage) {
+            return Ok(());
+        }
+        self.store()
+            .set_damage(self.backend_id(), &group[0].coordinate, damage)
+            .await
+    }
+
+    async fn amiss(
+        &mut self,
+        kind: FindingKind,
+        group: &[ReferenceRow],
+        detail: &str,
+    ) -> Result<()> {
+        for reference in group {
+            self.found(Finding {
+                kind,
+                document: Some(reference.document),
+                pointer: Some(reference.pointer.clone()),
+                coordinate: Some(reference.coordinate.clone()),
+                detail: detail.to_owned(),
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
