@@ -1,0 +1,155 @@
+//! `serve`, `run`, `plan`, `apply`, `status` and `findings`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use cloakroom_core::store::Job;
+use cloakroom_core::{BackendId, RunId};
+use cloakroom_reconcile::Guard;
+
+/// Arguments of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Address for metrics, health and status, in place of the configured one; port 0 takes any
+    /// free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Leave the database's schema alone; fail if it is not this program's
+    #[arg(long)]
+    pub no_migrate: bool,
+}
+
+/// Which jobs `run` runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// All of them, verify-blobs first.
+    All,
+    /// One.
+    One(Job),
+}
+
+impl Target {
+    /// The jobs, in the order they run in.
+    pub fn jobs(self) -> Vec<Job> {
+        match self {
+            Self::All => Job::ALL.to_vec(),
+            Self::One(job) => vec![job],
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        if word == "all" {
+            Ok(Self::All)
+        } else {
+            job(word).map(Self::One)
+        }
+    }
+}
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// expire-orphans, delete-superseded, verify-blobs, or all
+    #[arg(value_name = "JOB")]
+    pub target: Target,
+    /// Only look; change nothing anywhere
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only on this backend
+    #[arg(long, value_name = "ID")]
+    pub backend: Option<BackendId>,
+    /// A guard that this one run may pass (zero-references, share, unknown-marked,
+    /// listing-failed); may be given several times
+    #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
+    pub overrides: Vec<Guard>,
+    /// verify-blobs reads every value and holds it against its digest
+    #[arg(long)]
+    pub read_values: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// expire-orphans or delete-superseded
+    #[arg(value_parser = deleting_job)]
+    pub job: Job,
+    /// On which backend; not needed where there is only one
+    #[arg(long, value_name = "ID")]
+    pub backend: Option<BackendId>,
+    /// How many candidates the plan holds at most
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+/// Arguments of `apply`.
+#[derive(Clone, Debug, Args)]
+pub struct ApplyArgs {
+    /// A plan that `plan` printed; `-` reads standard input
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// A guard that this one run may pass; may be given several times
+    #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
+    pub overrides: Vec<Guard>,
+    /// Only look; change nothing anywhere
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// How many of the latest runs to show
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub runs: u32,
+}
+
+/// Arguments of `findings`.
+#[derive(Clone, Debug, Args)]
+pub struct FindingsArgs {
+    /// Of which run; the latest verify-blobs of each backend by default
+    #[arg(value_name = "RUN")]
+    pub run: Option<RunId>,
+}
+
+fn job(word: &str) -> Result<Job, String> {
+    Job::from_word(word).ok_or_else(|| {
+        let names: Vec<&str> = Job::ALL
+            .map(Job::as_str)
+            .into_iter()
+            .chain(["all"])
+            .collect();
+        unknown("job", word, &names)
+    })
+}
+
+fn deleting_job(word: &str) -> Result<Job, String> {
+    match job(word)? {
+        Job::VerifyBlobs => Err(
+            "verify-blobs deletes nothing, so there is nothing to plan; see \
+             `run verify-blobs --dry-run`"
+                .into(),
+        ),
+        deleting => Ok(deleting),
+    }
+}
+
+fn guard(word: &str) -> Result<Guard, String> {
+    Guard::from_word(word).ok_or_else(|| unknown("guard", word, &Guard::ALL.map(Guard::as_str)))
+}
+
+fn unknown(what: &str, word: &str, names: &[&str]) -> String {
+    let near = crate::configuration::nearest(word, names.iter().copied());
+    let hint = near
+        .map(|near| format!("did you mean `{near}`? "))
+        .unwrap_or_default();
+    format!(
+        "there is no {what} `{word}`; {hint}there are {}",
+        names.join(", ")
+    )
+}

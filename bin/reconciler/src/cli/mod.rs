@@ -1,0 +1,114 @@
+//! The command line as clap reads it.
+
+mod config;
+mod demo_args;
+mod documents;
+mod jobs;
+mod keys;
+mod secrets;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub use config::ConfigCommand;
+pub use demo_args::DemoArgs;
+pub use documents::{
+    DocumentCommand, EphemeralCommand, GetArgs, HydrateArgs, ListDocumentsArgs, PutArgs,
+    PutEphemeralArgs, RemoveArgs,
+};
+pub use jobs::{ApplyArgs, FindingsArgs, PlanArgs, RunArgs, ServeArgs, StatusArgs, Target};
+pub use keys::{GenerateArgs, KeyCommand, RotateArgs};
+pub use secrets::{
+    ListQuarantineArgs, ListSecretsArgs, QuarantineCommand, ReleaseArgs, SecretCommand,
+    ShowSecretArgs,
+};
+
+use crate::exit;
+use crate::output::Format;
+
+/// Keeps the secrets of connector configurations in a secrets manager, and the manager clean.
+#[derive(Debug, Parser)]
+#[command(name = "reconciler", version, propagate_version = true, after_help = exit::HELP)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Configuration file (YAML). Without one: SQLite and the embedded backend in this platform's
+    /// data folder
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CLOAKROOM_CONFIG",
+        global = true,
+        help_heading = "Global options"
+    )]
+    pub config: Option<PathBuf>,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t = Format::Table, global = true, help_heading = "Global options")]
+    pub output: Format,
+    /// error, warn, info, debug or trace
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "CLOAKROOM_LOG_LEVEL",
+        global = true,
+        help_heading = "Global options"
+    )]
+    pub log_level: Option<String>,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the jobs on their schedules; serve metrics, health and status
+    Serve(ServeArgs),
+    /// Make a sample deployment, run the three jobs on it and show what they found and did
+    Demo(DemoArgs),
+    /// Run a job now, or all of them
+    Run(RunArgs),
+    /// Print what a job would delete, as a plan that `apply` takes
+    Plan(PlanArgs),
+    /// Carry out exactly one plan, once
+    Apply(ApplyArgs),
+    /// Show the store, its backends and the latest runs
+    Status(StatusArgs),
+    /// Bring the database to this program's schema
+    MigrateSchema,
+    /// Put, read and remove documents
+    #[command(subcommand)]
+    Document(DocumentCommand),
+    /// Secrets of a check or discover: gone after two hours
+    #[command(subcommand)]
+    Ephemeral(EphemeralCommand),
+    /// Metadata of secrets; never a value
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// The key-encryption keys of the embedded backend
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Deletions that failed too often and were parked
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// What verify-blobs found amiss
+    Findings(FindingsArgs),
+    /// The configuration in force
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page (roff)
+    Man,
+}

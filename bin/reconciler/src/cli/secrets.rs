@@ -1,0 +1,96 @@
+//! `secret` and `quarantine`.
+
+use clap::{Args, Subcommand};
+use cloakroom_core::ledger::RowState;
+use cloakroom_core::{BackendId, WorkspaceId};
+
+/// `secret …`
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// List secrets and how they stand
+    List(ListSecretsArgs),
+    /// Show one secret, its versions and who refers to it
+    Show(ShowSecretArgs),
+}
+
+/// Arguments of `secret list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListSecretsArgs {
+    /// Only of this workspace
+    #[arg(long, value_name = "UUID")]
+    pub workspace: Option<WorkspaceId>,
+    /// Only versions of this base (a coordinate without its version)
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+    /// Only those in this state: intended, stored, deleting, deleted, held or quarantined
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    pub state: Option<RowState>,
+    /// Go on behind this one, as the list's last line names it (`backend/coordinate`)
+    #[arg(long, value_name = "SECRET")]
+    pub after: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+/// Arguments of `secret show`.
+#[derive(Clone, Debug, Args)]
+pub struct ShowSecretArgs {
+    /// Which secret
+    pub coordinate: String,
+    /// In which backend; needed only where several have it
+    #[arg(long, value_name = "ID")]
+    pub backend: Option<BackendId>,
+}
+
+/// `quarantine …`
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// List parked deletions and what they last met
+    List(ListQuarantineArgs),
+    /// Try parked deletions again with the next run
+    Release(ReleaseArgs),
+}
+
+/// Arguments of `quarantine list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListQuarantineArgs {
+    /// Go on behind this one, as the list's last line names it (`backend/coordinate`)
+    #[arg(long, value_name = "SECRET")]
+    pub after: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+/// Arguments of `quarantine release`.
+#[derive(Clone, Debug, Args)]
+pub struct ReleaseArgs {
+    /// Which secrets
+    #[arg(
+        value_name = "COORDINATE",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub coordinates: Vec<String>,
+    /// Every parked deletion
+    #[arg(long)]
+    pub all: bool,
+    /// In which backend; not needed where there is only one
+    #[arg(long, value_name = "ID")]
+    pub backend: Option<BackendId>,
+}
+
+fn state(word: &str) -> Result<RowState, String> {
+    RowState::from_word(word).ok_or_else(|| {
+        let known = RowState::ALL.map(RowState::as_str);
+        let near = crate::configuration::nearest(word, known.iter().copied());
+        let hint = near
+            .map(|near| format!("did you mean `{near}`? "))
+            .unwrap_or_default();
+        format!(
+            "there is no state `{word}`; {hint}there are {}",
+            known.join(", ")
+        )
+    })
+}

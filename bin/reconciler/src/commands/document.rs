@@ -1,0 +1,175 @@
+//! `document put|get|hydrate|list|remove`.
+
+use anyhow::Context as _;
+use cloakroom_core::store::DocumentStore;
+use cloakroom_core::{DocumentId, Error, ErrorKind, Revision};
+use cloakroom_documents::{ChangeKind, DocumentSpec, Put, PutDone};
+
+use super::input;
+use crate::cli::{DocumentCommand, GetArgs, HydrateArgs, ListDocumentsArgs, PutArgs, RemoveArgs};
+use crate::exit::Exit;
+use crate::output::{Console, new_table};
+use crate::wiring::Context;
+
+/// Runs one of them.
+pub(super) async fn document(
+    command: DocumentCommand,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Exit> {
+    match command {
+        DocumentCommand::Put(args) => put(args, context, console).await?,
+        DocumentCommand::Get(args) => get(args, context, console).await?,
+        DocumentCommand::Hydrate(args) => hydrate(args, context, console).await?,
+        DocumentCommand::List(args) => list(args, context, console).await?,
+        DocumentCommand::Remove(args) => remove(args, context, console).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn put(args: PutArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+    if let Some(spec) = &args.spec {
+        input::not_both_standard_input(spec, &args.document)?;
+    }
+    let before = match args.id {
+        Some(id) => Some(
+            context
+                .store
+                .document(id)
+                .await?
+                .ok_or_else(|| missing(id))?,
+        ),
+        None => None,
+    };
+    let spec = match (&args.spec, &before) {
+        (Some(path), _) => input::spec(path)?,
+        (None, Some(document)) => DocumentSpec::read(&context.store.spec(&document.spec).await?)?,
+        (None, None) => anyhow::bail!("a new document needs its spec; give it with --spec"),
+    };
+    let workspace = args
+        .workspace
+        .or(before.map(|document| document.workspace))
+        .context("a new document needs its workspace; give it with --workspace")?;
+    let done = context
+        .documents
+        .put(Put {
+            id: args.id,
+            workspace,
+            spec: &spec,
+            config: input::configuration(&args.document)?,
+            if_revision: args.if_revision.map(Revision),
+        })
+        .await?;
+    print_put(&done, console)
+}
+
+fn missing(id: DocumentId) -> Error {
+    Error::new(
+        ErrorKind::Missing,
+        "put the document",
+        "there is no such document; leave --id out to make a new one",
+    )
+    .with_coordinate(id)
+}
+
+fn print_put(done: &PutDone, console: &Console) -> anyhow::Result<()> {
+    if console.is_json() {
+        return console.json(&serde_json::json!({
+            "id": done.id, "revision": done.revision, "changes": done.changes,
+        }));
+    }
+    console.line(format_args!(
+        "document {} at revision {}",
+        done.id, done.revision
+    ))?;
+    if done.changes.is_empty() {
+        return Ok(());
+    }
+    let mut table = new_table(&["WHERE", "WHAT", "COORDINATE"]);
+    for change in &done.changes {
+        let moved = change
+            .from
+            .as_ref()
+            .map(|from| format!(" (was at {from})"))
+            .unwrap_or_default();
+        table.add_row([
+            change.pointer.clone(),
+            format!("{}{moved}", word(change.change)),
+            change.coordinate.clone(),
+        ]);
+    }
+    console.table(&table)
+}
+
+fn word(change: ChangeKind) -> &'static str {
+    match change {
+        ChangeKind::Kept => "kept",
+        ChangeKind::Raised => "raised",
+        ChangeKind::New => "new",
+        ChangeKind::External => "external",
+        ChangeKind::Unreferenced => "unreferenced",
+    }
+}
+
+async fn get(args: GetArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+    let config = if args.stored {
+        context.documents.stored(args.id).await?
+    } else {
+        context.documents.masked(args.id).await?
+    };
+    console.json(&config)
+}
+
+async fn hydrate(args: HydrateArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.reveal,
+        "the secrets are printed in clear; say so with --reveal"
+    );
+    let config = context.documents.hydrate(args.id).await?;
+    console.bytes(config.to_secret_text().expose())?;
+    console.bytes(b"\n")
+}
+
+async fn list(args: ListDocumentsArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+    let documents = context
+        .store
+        .list_documents(args.workspace, args.after, args.limit)
+        .await?;
+    if console.is_json() {
+        return documents
+            .iter()
+            .try_for_each(|document| console.json_line(document));
+    }
+    let mut table = new_table(&["DOCUMENT", "WORKSPACE", "REVISION", "SECRETS", "UPDATED"]);
+    for document in &documents {
+        table.add_row([
+            document.id.to_string(),
+            document.workspace.to_string(),
+            document.revision.to_string(),
+            document.secrets.to_string(),
+            document.updated.to_string(),
+        ]);
+    }
+    console.table(&table)?;
+    if documents.len() == args.limit as usize
+        && let Some(last) = documents.last()
+    {
+        console.note(format_args!("there may be more: --after {}", last.id));
+    }
+    Ok(())
+}
+
+async fn remove(args: RemoveArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+    let unreferenced = context
+        .documents
+        .remove(args.id, args.if_revision.map(Revision))
+        .await?;
+    if console.is_json() {
+        return console.json(&serde_json::json!({"id": args.id, "unreferenced": unreferenced}));
+    }
+    console.line(format_args!(
+        "document {} is removed; {} secrets lost their last reference and go later",
+        args.id,
+        unreferenced.len()
+    ))
+}

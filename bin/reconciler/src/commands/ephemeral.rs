@@ -1,0 +1,30 @@
+//! `ephemeral put`.
+
+use super::input;
+use crate::cli::EphemeralCommand;
+use crate::exit::Exit;
+use crate::output::Console;
+use crate::wiring::Context;
+
+/// Puts the secrets of a configuration that is only checked, and prints it with coordinates.
+pub(super) async fn ephemeral(
+    command: EphemeralCommand,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Exit> {
+    let EphemeralCommand::Put(args) = command;
+    input::not_both_standard_input(&args.spec, &args.document)?;
+    let spec = input::spec(&args.spec)?;
+    let document = context
+        .documents
+        .put_ephemeral(&spec, input::configuration(&args.document)?)
+        .await?;
+    if console.is_json() {
+        console.json(&serde_json::json!({
+            "configuration": document.blob, "coordinates": document.coordinates,
+        }))?;
+    } else {
+        console.json(&document.blob)?;
+    }
+    Ok(Exit::Done)
+}

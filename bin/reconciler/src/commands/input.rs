@@ -1,0 +1,79 @@
+//! Files a command reads, `-` for standard input; never more than a document may have.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use cloakroom_core::config::{MAX_TEXT, parse_document, parse_json};
+use cloakroom_core::{SecretJson, SecretValue};
+use cloakroom_documents::DocumentSpec;
+use serde_json::Value;
+
+/// A configuration, which may hold secrets.
+pub(super) fn configuration(path: &Path) -> anyhow::Result<SecretJson> {
+    let bytes = bytes(path, MAX_TEXT).with_context(|| describe("the configuration", path))?;
+    parse_document(bytes.expose()).with_context(|| describe("the configuration", path))
+}
+
+/// A spec: a JSON Schema or a connector's whole spec file, JSON or YAML.
+pub(super) fn spec(path: &Path) -> anyhow::Result<DocumentSpec> {
+    let bytes = bytes(path, MAX_TEXT).with_context(|| describe("the spec", path))?;
+    let compiled = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("yaml" | "yml") => {
+            let yaml: Value = serde_yaml_ng::from_slice(bytes.expose())
+                .with_context(|| describe("the spec", path))?;
+            DocumentSpec::compile(&yaml)
+        }
+        _ => parse_json("read the spec", bytes.expose())
+            .and_then(|json| DocumentSpec::compile(&json)),
+    };
+    compiled.with_context(|| describe("the spec", path))
+}
+
+/// Any text of at most `most` bytes.
+pub(super) fn text(path: &Path, most: usize) -> anyhow::Result<String> {
+    let bytes = bytes(path, most)?;
+    let text = bytes.expose_text().context("not UTF-8")?;
+    Ok(text.to_owned())
+}
+
+/// Refuses to read two things from one standard input.
+pub(super) fn not_both_standard_input(one: &Path, other: &Path) -> anyhow::Result<()> {
+    if is_standard_input(one) && is_standard_input(other) {
+        bail!("standard input holds one thing only; give the other one as a file");
+    }
+    Ok(())
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn describe(what: &str, path: &Path) -> String {
+    if is_standard_input(path) {
+        format!("read {what} from standard input")
+    } else {
+        format!("read {what} {}", path.display())
+    }
+}
+
+fn bytes(path: &Path, most: usize) -> anyhow::Result<SecretValue> {
+    // One more than allowed tells "too large" from "just fits".
+    let limit = most as u64 + 1;
+    let mut bytes = Vec::new();
+    if is_standard_input(path) {
+        std::io::stdin()
+            .lock()
+            .take(limit)
+            .read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(path)?
+            .take(limit)
+            .read_to_end(&mut bytes)?;
+    }
+    let bytes = SecretValue::new(bytes);
+    if bytes.len() > most {
+        bail!("larger than {most} bytes");
+    }
+    Ok(bytes)
+}

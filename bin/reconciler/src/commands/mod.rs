@@ -1,0 +1,110 @@
+//! The commands, one a file.
+
+mod apply;
+mod completions;
+mod config;
+mod document;
+mod ephemeral;
+mod findings;
+mod input;
+mod key;
+mod migrate_schema;
+mod outcome;
+mod plan;
+mod quarantine;
+mod run;
+mod secret;
+mod serve;
+mod status;
+
+use crate::cli::{Cli, Command, Global};
+use crate::configuration::{self, Loaded};
+use crate::demo;
+use crate::exit::Exit;
+use crate::output::Console;
+use crate::telemetry;
+use crate::wiring::{Context, Schema};
+
+/// Runs a command.
+pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
+    let global = cli.global;
+    match cli.command {
+        Command::Completions { shell } => completions::completions(shell, console),
+        Command::Man => completions::man(console),
+        Command::Config(command) => config::config(command, &global, console),
+        Command::Demo(args) => {
+            telemetry::start(
+                &configuration::Log::default(),
+                global.log_level.as_deref(),
+                "warn",
+            )?;
+            demo::run(args, console).await
+        }
+        Command::Serve(args) => {
+            let loaded = start(&global, "info")?;
+            Box::pin(serve::serve(args, loaded.configuration)).await
+        }
+        Command::MigrateSchema => {
+            let loaded = start(&global, "warn")?;
+            migrate_schema::migrate_schema(loaded.configuration, console).await
+        }
+        Command::Key(command) => Box::pin(key::key(command, &global, console)).await,
+        command => {
+            let context = open(&global).await?;
+            let done = with_context(command, &context, console).await;
+            context.close().await;
+            done
+        }
+    }
+}
+
+async fn with_context(
+    command: Command,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Exit> {
+    match command {
+        Command::Run(args) => run::run(args, context, console).await,
+        Command::Plan(args) => plan::plan(args, context, console).await,
+        Command::Apply(args) => apply::apply(args, context, console).await,
+        Command::Status(args) => status::status(args, context, console).await,
+        Command::Document(command) => document::document(command, context, console).await,
+        Command::Ephemeral(command) => ephemeral::ephemeral(command, context, console).await,
+        Command::Secret(command) => secret::secret(command, context, console).await,
+        Command::Quarantine(command) => quarantine::quarantine(command, context, console).await,
+        Command::Findings(args) => findings::findings(args, context, console).await,
+        Command::Serve(_)
+        | Command::Demo(_)
+        | Command::MigrateSchema
+        | Command::Key(_)
+        | Command::Config(_)
+        | Command::Completions { .. }
+        | Command::Man => anyhow::bail!("this command needs no store"),
+    }
+}
+
+/// Reads the configuration of the command line and the environment.
+fn load(global: &Global) -> anyhow::Result<Loaded> {
+    // What is not Unicode cannot be one of ours.
+    let variables: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    configuration::load(global.config.as_deref(), &variables)
+}
+
+/// Reads the configuration and starts logging.
+fn start(global: &Global, usual_level: &str) -> anyhow::Result<Loaded> {
+    let loaded = load(global)?;
+    telemetry::start(
+        &loaded.configuration.log,
+        global.log_level.as_deref(),
+        usual_level,
+    )?;
+    Ok(loaded)
+}
+
+/// Reads the configuration, starts logging and opens the store.
+async fn open(global: &Global) -> anyhow::Result<Context> {
+    let loaded = start(global, "warn")?;
+    Context::open(loaded.configuration, Schema::CreateWhereChosenHere).await
+}

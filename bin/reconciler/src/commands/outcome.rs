@@ -1,0 +1,70 @@
+//! What runs found, did and left, printed; and the exit status it calls for.
+
+use cloakroom_core::BackendId;
+use cloakroom_core::store::Job;
+use cloakroom_reconcile::Report;
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::output::Console;
+use crate::tables;
+
+/// Runs as they are printed.
+#[derive(Default)]
+pub(super) struct Runs {
+    reports: Vec<Report>,
+    errors: Vec<Failure>,
+}
+
+/// A run that could not be carried out.
+#[derive(Serialize)]
+struct Failure {
+    job: Job,
+    backend: BackendId,
+    error: String,
+}
+
+impl Runs {
+    /// Takes a run's outcome in; an error is told at once, with its causes.
+    pub(super) fn take(
+        &mut self,
+        job: Job,
+        backend: &BackendId,
+        outcome: cloakroom_core::Result<Report>,
+        console: &Console,
+    ) {
+        match outcome {
+            Ok(report) => self.reports.push(report),
+            Err(error) => {
+                self.errors.push(Failure {
+                    job,
+                    backend: backend.clone(),
+                    error: error.to_string(),
+                });
+                console.error(&anyhow::Error::new(error));
+            }
+        }
+    }
+
+    /// Prints what there is and says how to exit.
+    pub(super) fn print(self, console: &Console) -> anyhow::Result<Exit> {
+        if console.is_json() {
+            console.json(&serde_json::json!({"reports": self.reports, "errors": self.errors}))?;
+        } else if !self.reports.is_empty() {
+            console.table(&tables::reports(&self.reports))?;
+            for remark in self.reports.iter().flat_map(tables::remarks) {
+                console.line(remark)?;
+            }
+        }
+        let failed = if self.errors.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Failed
+        };
+        Ok(self
+            .reports
+            .iter()
+            .map(Exit::of_report)
+            .fold(failed, Exit::and))
+    }
+}

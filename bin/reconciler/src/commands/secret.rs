@@ -1,0 +1,194 @@
+//! `secret list|show`: metadata only.
+
+use anyhow::{Context as _, bail};
+use cloakroom_core::ledger::{Ledger, LedgerRow};
+use cloakroom_core::store::{DocumentStore, SecretFilter};
+use cloakroom_core::{BackendId, Coordinate};
+use serde::Serialize;
+
+use crate::cli::{ListSecretsArgs, SecretCommand, ShowSecretArgs};
+use crate::exit::Exit;
+use crate::output::{Console, new_table};
+use crate::wiring::Context;
+
+/// How many versions and referrers `show` names.
+const MOST_SHOWN: u32 = 1000;
+
+/// Runs one of them.
+pub(super) async fn secret(
+    command: SecretCommand,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Exit> {
+    match command {
+        SecretCommand::List(args) => list(args, context, console).await?,
+        SecretCommand::Show(args) => show(args, context, console).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn list(args: ListSecretsArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+    let filter = SecretFilter {
+        owner: args.workspace,
+        base: args.base,
+        state: args.state,
+    };
+    print_rows(&filter, args.after.as_deref(), args.limit, context, console).await
+}
+
+/// Prints one page of ledger rows.
+pub(super) async fn print_rows(
+    filter: &SecretFilter,
+    after: Option<&str>,
+    limit: u32,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<()> {
+    let after = after.map(place).transpose()?;
+    let rows = context.store.list_secrets(filter, after, limit).await?;
+    if console.is_json() {
+        return rows.iter().try_for_each(|row| console.json_line(row));
+    }
+    console.table(&table(&rows))?;
+    if rows.len() == limit as usize
+        && let Some(last) = rows.last()
+    {
+        console.note(format_args!(
+            "there may be more: --after {}/{}",
+            last.backend, last.coordinate
+        ));
+    }
+    Ok(())
+}
+
+fn table(rows: &[LedgerRow]) -> comfy_table::Table {
+    let mut table = new_table(&[
+        "BACKEND",
+        "COORDINATE",
+        "STATE",
+        "CREATED",
+        "EXPIRES",
+        "UNREFERENCED SINCE",
+        "REMARK",
+    ]);
+    for row in rows {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.add_row([
+            row.backend.to_string(),
+            row.coordinate.to_string(),
+            row.state.as_str().to_owned(),
+            row.created.to_string(),
+            or_dash(row.expires.map(|at| at.to_string())),
+            or_dash(row.unreferenced_since.map(|at| at.to_string())),
+            or_dash(remark(row)),
+        ]);
+    }
+    table
+}
+
+fn remark(row: &LedgerRow) -> Option<String> {
+    let damage = row.damage.map(|damage| damage.as_str().to_owned());
+    let failed = row
+        .last_error
+        .as_ref()
+        .map(|error| format!("{} failures, last: {error}", row.attempts));
+    let superseded = row.superseded.then(|| "superseded".to_owned());
+    damage.or(failed).or(superseded)
+}
+
+/// Reads `backend/coordinate`.
+fn place(text: &str) -> anyhow::Result<(BackendId, Coordinate)> {
+    let (backend, coordinate) = text
+        .split_once('/')
+        .context("--after is written `backend/coordinate`")?;
+    Ok((backend.parse()?, self::coordinate(coordinate)?))
+}
+
+/// Reads a coordinate of whatever prefix.
+pub(super) fn coordinate(text: &str) -> anyhow::Result<Coordinate> {
+    Coordinate::from_stored(text).with_context(|| format!("`{text}` is no coordinate"))
+}
+
+/// A secret, its versions and who refers to it.
+#[derive(Serialize)]
+struct Shown {
+    secret: LedgerRow,
+    versions: Vec<LedgerRow>,
+    referrers: Vec<Referrer>,
+}
+
+#[derive(Serialize)]
+struct Referrer {
+    document: cloakroom_core::DocumentId,
+    pointer: String,
+}
+
+async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+    let coordinate = coordinate(&args.coordinate)?;
+    let secret = find(&coordinate, args.backend.as_ref(), context).await?;
+    let filter = SecretFilter {
+        base: Some(coordinate.base().to_owned()),
+        ..SecretFilter::default()
+    };
+    let mut versions = context
+        .store
+        .list_secrets(&filter, None, MOST_SHOWN)
+        .await?;
+    versions.retain(|row| row.backend == secret.backend);
+    versions.sort_by_key(|row| row.coordinate.version());
+    let referrers = context
+        .store
+        .referrers(&secret.backend, &coordinate, MOST_SHOWN)
+        .await?;
+    let referrers = referrers
+        .into_iter()
+        .map(|(document, pointer)| Referrer { document, pointer })
+        .collect();
+    let shown = Shown {
+        secret,
+        versions,
+        referrers,
+    };
+    if console.is_json() {
+        console.json(&shown)
+    } else {
+        print(&shown, console)
+    }
+}
+
+async fn find(
+    coordinate: &Coordinate,
+    backend: Option<&BackendId>,
+    context: &Context,
+) -> anyhow::Result<LedgerRow> {
+    let mut found = Vec::new();
+    for candidate in context.backends.iter() {
+        if backend.is_none_or(|backend| backend == candidate.id()) {
+            let rows = context
+                .store
+                .rows(candidate.id(), std::slice::from_ref(coordinate))
+                .await?;
+            found.extend(rows.into_iter().flatten());
+        }
+    }
+    match found.len() {
+        0 => bail!("the ledger has no secret {coordinate}"),
+        1 => Ok(found.remove(0)),
+        _ => bail!("several backends have {coordinate}; say which one with --backend"),
+    }
+}
+
+fn print(shown: &Shown, console: &Console) -> anyhow::Result<()> {
+    console.table(&table(std::slice::from_ref(&shown.secret)))?;
+    console.line(format_args!("\n{} versions:", shown.versions.len()))?;
+    console.table(&table(&shown.versions))?;
+    if shown.referrers.is_empty() {
+        return console.line("\nno document refers to it");
+    }
+    let mut referrers = new_table(&["DOCUMENT", "WHERE"]);
+    for referrer in &shown.referrers {
+        referrers.add_row([referrer.document.to_string(), referrer.pointer.clone()]);
+    }
+    console.line("\nreferred to by:")?;
+    console.table(&referrers)
+}

@@ -1,0 +1,150 @@
+//! What no single key can tell: whether the values hold together.
+
+use std::time::Duration;
+
+use cloakroom_core::BackendId;
+
+use super::nearest;
+use super::sections::Configuration;
+
+/// What does not hold, and at which key.
+pub(super) struct Wrong {
+    pub(super) path: Vec<String>,
+    pub(super) message: String,
+}
+
+type Checked = Result<(), Wrong>;
+
+pub(super) fn check(configuration: &Configuration) -> Checked {
+    backends(configuration)?;
+    documents(configuration)?;
+    reconcile(configuration)
+}
+
+fn backends(configuration: &Configuration) -> Checked {
+    let known = &configuration.backends;
+    require(!known.is_empty(), "backends", "name at least one")?;
+    for name in known.keys() {
+        let valid = name.parse::<BackendId>().is_ok();
+        require(
+            valid,
+            &format!("backends.{name}"),
+            "a backend's name is 1 to 63 of a-z, 0-9 and -",
+        )?;
+    }
+    let named = |path: &str, name: &String| {
+        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        let near = nearest(name, names.iter().copied());
+        let hint = near
+            .map(|near| format!("did you mean `{near}`? "))
+            .unwrap_or_default();
+        let message = format!(
+            "there is no backend `{name}`; {hint}configured: {}",
+            names.join(", ")
+        );
+        require(known.contains_key(name), path, &message)
+    };
+    match &configuration.default_backend {
+        Some(default) => named("default_backend", default)?,
+        None => require(
+            known.len() == 1,
+            "default_backend",
+            "there are several backends; say which one takes new secrets",
+        )?,
+    }
+    configuration
+        .workspaces
+        .iter()
+        .try_for_each(|(workspace, backend)| named(&format!("workspaces.{workspace}"), backend))
+}
+
+fn documents(configuration: &Configuration) -> Checked {
+    let documents = &configuration.documents;
+    require(
+        documents.puts_in_flight > 0,
+        "documents.puts_in_flight",
+        "at least 1",
+    )?;
+    longer(
+        documents.expires_in.0,
+        documents.put_deadline.0 * 2,
+        "documents.expires_in",
+        "more than twice documents.put_deadline, or a slow put outlives its right to land",
+    )?;
+    let prefix = cloakroom_core::Grammar::new(&documents.coordinate_prefix);
+    match prefix {
+        Ok(_) => Ok(()),
+        Err(error) => wrong("documents.coordinate_prefix", &error.to_string()),
+    }
+}
+
+fn reconcile(configuration: &Configuration) -> Checked {
+    let reconcile = &configuration.reconcile;
+    require(reconcile.batch > 0, "reconcile.batch", "at least 1")?;
+    require(reconcile.page > 0, "reconcile.page", "at least 1")?;
+    require(
+        reconcile.failures.attempts > 0,
+        "reconcile.failures.attempts",
+        "at least 1",
+    )?;
+    require(
+        (0.0..=1.0).contains(&reconcile.guards.largest_share),
+        "reconcile.guards.largest_share",
+        "a share is between 0.0 and 1.0",
+    )?;
+    longer(
+        reconcile.claim_deadline.0,
+        reconcile.request.deadline.0.saturating_mul(3),
+        "reconcile.claim_deadline",
+        "longer than three times reconcile.request.deadline, or a slow manager's deletions have no \
+         time left when their claim was looked into",
+    )?;
+    longer(
+        reconcile.lease.0,
+        reconcile.claim_deadline.0,
+        "reconcile.lease",
+        "longer than reconcile.claim_deadline, or another process takes over too early",
+    )?;
+    longer(
+        reconcile.windows.put_deadline.0,
+        configuration.documents.put_deadline.0,
+        "reconcile.windows.put_deadline",
+        "longer than documents.put_deadline, or a put lands after its secret was cleared",
+    )
+}
+
+fn longer(value: Duration, than: Duration, path: &str, message: &str) -> Checked {
+    require(value > than, path, &format!("must be {message}"))
+}
+
+fn require(holds: bool, path: &str, message: &str) -> Checked {
+    if holds { Ok(()) } else { wrong(path, message) }
+}
+
+fn wrong(path: &str, message: &str) -> Checked {
+    let path = path.split('.').map(ToOwned::to_owned).collect();
+    Err(Wrong {
+        path,
+        message: message.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::duration::Span;
+    use super::*;
+
+    #[test]
+    fn a_claim_lasts_longer_than_three_requests() {
+        let mut configuration = Configuration::default();
+        let request = configuration.reconcile.request.deadline.0;
+        configuration.reconcile.claim_deadline = Span(request * 3);
+        let wrong = check(&configuration).err().map(|wrong| wrong.path);
+        assert_eq!(
+            wrong,
+            Some(vec!["reconcile".to_owned(), "claim_deadline".to_owned()])
+        );
+        configuration.reconcile.claim_deadline = Span(request * 3 + Duration::from_millis(1));
+        assert!(check(&configuration).is_ok());
+    }
+}

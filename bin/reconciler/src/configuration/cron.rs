@@ -1,0 +1,164 @@
+//! Cron lines: `minute hour day month weekday`, in UTC; with six fields the first is the second.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use cloakroom_core::Timestamp;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+const FIELDS: [&str; 6] = [
+    "second",
+    "minute",
+    "hour",
+    "day of the month",
+    "month",
+    "day of the week",
+];
+
+/// A cron line that parses.
+#[derive(Clone, Debug)]
+pub struct CronLine {
+    written: String,
+    cron: Cron,
+}
+
+impl CronLine {
+    /// The line with its seconds, as the scheduler takes it.
+    pub fn with_seconds(&self) -> String {
+        with_seconds(&self.written)
+    }
+
+    /// The first moment behind `now` that it names; `None` where there is none.
+    pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
+        let now: DateTime<Utc> = DateTime::from_timestamp(now.as_second(), 0)?;
+        let next = self.cron.find_next_occurrence(&now, false).ok()?;
+        Timestamp::from_second(next.timestamp()).ok()
+    }
+}
+
+impl PartialEq for CronLine {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl FromStr for CronLine {
+    type Err = String;
+
+    fn from_str(written: &str) -> Result<Self, String> {
+        let fields: Vec<&str> = written.split_whitespace().collect();
+        let first = match fields.len() {
+            5 => 1,
+            6 => 0,
+            count => {
+                return Err(format!(
+                    "a cron line has 5 fields (minute hour day month weekday), or 6 with the \
+                     second first; this one has {count}"
+                ));
+            }
+        };
+        for (at, field) in fields.iter().enumerate() {
+            let mut alone = ["*"; 6];
+            alone[first + at] = field;
+            if let Err(error) = parser().parse(&alone.join(" ")) {
+                let name = FIELDS[first + at];
+                return Err(format!(
+                    "field {} (the {name}) of the cron line, `{field}`: {error}",
+                    at + 1
+                ));
+            }
+        }
+        let cron = parser()
+            .parse(&with_seconds(written))
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            written: fields.join(" "),
+            cron,
+        })
+    }
+}
+
+/// As tokio-cron-scheduler makes it; any other reading would promise times that never come.
+fn parser() -> CronParser {
+    CronParser::builder()
+        .seconds(Seconds::Required)
+        .dom_and_dow(true)
+        .build()
+}
+
+fn with_seconds(written: &str) -> String {
+    if written.split_whitespace().count() == 5 {
+        format!("0 {written}")
+    } else {
+        written.to_owned()
+    }
+}
+
+impl fmt::Display for CronLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+impl Serialize for CronLine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.written)
+    }
+}
+
+impl<'de> Deserialize<'de> for CronLine {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for CronLine {
+    fn schema_name() -> Cow<'static, str> {
+        "CronLine".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A cron line in UTC: minute, hour, day of the month, month, day of the \
+                            week; with six fields the first is the second.",
+            "examples": ["*/15 * * * *", "40 3 * * *"],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_that_does_not_parse_is_named() {
+        let error = "0 25 * * *".parse::<CronLine>().unwrap_err();
+        assert!(
+            error.contains("field 2 (the hour)") && error.contains("`25`"),
+            "{error}"
+        );
+        let error = "61 0 0 * * *".parse::<CronLine>().unwrap_err();
+        assert!(error.contains("field 1 (the second)"), "{error}");
+        let error = "* * *".parse::<CronLine>().unwrap_err();
+        assert!(error.contains("this one has 3"), "{error}");
+    }
+
+    #[test]
+    fn the_next_time_is_in_utc() {
+        let line: CronLine = "40 3 * * *".parse().unwrap();
+        let now: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
+        assert_eq!(
+            line.next_after(now).unwrap().to_string(),
+            "2026-02-01T03:40:00Z"
+        );
+        assert_eq!(line.with_seconds(), "0 40 3 * * *");
+    }
+}

@@ -1,0 +1,288 @@
+//! From file and environment to a configuration that was checked.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+
+use super::node::{Node, Origin};
+use super::reader;
+use super::secret_reference::SecretReference;
+use super::sections::{Configuration, Store};
+use super::{check, environment, yaml};
+
+/// A configuration, and where its values came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration in force.
+    pub configuration: Configuration,
+    /// The file, where there is one.
+    pub file: Option<PathBuf>,
+    pub(super) tree: Node,
+}
+
+/// The most bytes a configuration file may have.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// Reads the file, lays the environment's `CLOAKROOM_…` over it and checks the whole.
+pub fn load(file: Option<&Path>, variables: &[(String, String)]) -> anyhow::Result<Loaded> {
+    let text = file.map(read_file).transpose()?.unwrap_or_default();
+    let place = Place { file, text: &text };
+    let mut tree = yaml::parse(&text).map_err(|error| place.of_syntax(&error))?;
+    environment::overlay(&mut tree, variables);
+    let mut configuration: Configuration =
+        reader::read(&tree).map_err(|error| place.of(&tree, &error.path(), &error))?;
+    if let Some(folder) = file.and_then(Path::parent) {
+        resolve_paths(&mut configuration, folder);
+    }
+    check::check(&configuration).map_err(|wrong| place.of(&tree, &wrong.path, &wrong.message))?;
+    Ok(Loaded {
+        configuration,
+        file: file.map(Path::to_owned),
+        tree,
+    })
+}
+
+fn read_file(file: &Path) -> anyhow::Result<String> {
+    let context = || format!("read the configuration {}", file.display());
+    let metadata = std::fs::metadata(file).with_context(context)?;
+    if metadata.is_dir() {
+        return Err(anyhow!("it is a folder").context(context()));
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(anyhow!("it is larger than {MOST_BYTES} bytes").context(context()));
+    }
+    std::fs::read_to_string(file).with_context(context)
+}
+
+/// Relative paths are relative to the file that names them, not to whoever starts the program.
+fn resolve_paths(configuration: &mut Configuration, folder: &Path) {
+    let resolve = |path: &mut PathBuf| *path = folder.join(&path);
+    let resolve_reference = |reference: &mut SecretReference| {
+        if let SecretReference::File(path) = reference {
+            resolve(path);
+        }
+    };
+    configuration.keys.iter_mut().for_each(resolve_reference);
+    match &mut configuration.store {
+        Store::Sqlite(sqlite) => sqlite.path.iter_mut().for_each(resolve),
+        Store::Postgres(postgres) => resolve_reference(&mut postgres.url),
+    }
+}
+
+/// Says where something wrong was written.
+struct Place<'a> {
+    file: Option<&'a Path>,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    fn of(&self, tree: &Node, path: &[String], what: &dyn std::fmt::Display) -> anyhow::Error {
+        let key = if path.is_empty() {
+            String::new()
+        } else {
+            format!("`{}`: ", path.join("."))
+        };
+        let place = match &tree.closest(path).origin {
+            Origin::Variable(name) => format!("environment variable {name}"),
+            Origin::File => match self.file {
+                Some(file) => match yaml::line_of(self.text, path) {
+                    Some(line) => format!("{} line {line}", file.display()),
+                    None => file.display().to_string(),
+                },
+                None => "the built-in defaults".to_owned(),
+            },
+        };
+        anyhow!("configuration, {place}: {key}{what}")
+    }
+
+    fn of_syntax(&self, error: &serde_yaml_ng::Error) -> anyhow::Error {
+        let file = self
+            .file
+            .map(|file| file.display().to_string())
+            .unwrap_or_default();
+        anyhow!("configuration, {file}: not the YAML that belongs here: {error}")
+    }
+}
+
+impl Loaded {
+    /// Where the value at `path` came from, in a few words.
+    pub(super) fn origin(&self, path: &[String]) -> String {
+        let node = self.tree.closest(path);
+        let written = path.is_empty() || self.tree.has(path);
+        match (&node.origin, &self.file) {
+            (Origin::Variable(name), _) if written => name.clone(),
+            (Origin::File, Some(file)) if written => file
+                .file_name()
+                .unwrap_or(file.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
+            _ => "default".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_text(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Configuration> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("reconciler.yaml");
+        std::fs::write(&file, text)?;
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Ok(load(Some(&file), &variables)?.configuration)
+    }
+
+    fn refusal(text: &str, variables: &[(&str, &str)]) -> String {
+        format!("{:#}", load_text(text, variables).unwrap_err())
+    }
+
+    #[test]
+    fn nothing_at_all_is_a_configuration() {
+        assert_eq!(
+            load(None, &[]).unwrap().configuration,
+            Configuration::default()
+        );
+        assert_eq!(load_text("", &[]).unwrap(), Configuration::default());
+        assert_eq!(
+            load_text("http:\n#  listen: x\n", &[]).unwrap(),
+            Configuration::default()
+        );
+    }
+
+    #[test]
+    fn a_typo_names_the_nearest_key_and_the_line() {
+        let refused = refusal("deployment:\n  name: x\nreconcile:\n  bach: 3\n", &[]);
+        assert!(
+            refused.contains("line 4") && refused.contains("did you mean `batch`?"),
+            "{refused}"
+        );
+        let refused = refusal("stroe: {}\n", &[]);
+        assert!(
+            refused.contains("line 1") && refused.contains("did you mean `store`?"),
+            "{refused}"
+        );
+        let refused = refusal("jobs: {verify-blobs: {crno: x}}", &[]);
+        assert!(refused.contains("did you mean `cron`?"), "{refused}");
+    }
+
+    #[test]
+    fn an_unknown_variable_is_named_with_the_nearest_key() {
+        let refused = refusal("", &[("CLOAKROOM_HTTP__LISTN", "127.0.0.1:1")]);
+        assert!(
+            refused.contains("environment variable CLOAKROOM_HTTP__LISTN")
+                && refused.contains("did you mean `listen`?"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn variables_win_over_the_file() {
+        let configuration = load_text(
+            "http: {listen: '127.0.0.1:1'}\nstore: {sqlite: {path: x.db}}\n",
+            &[
+                ("CLOAKROOM_HTTP__LISTEN", "127.0.0.1:2"),
+                ("CLOAKROOM_DEPLOYMENT__NAME", "123"),
+                ("CLOAKROOM_RECONCILE__BATCH", "7"),
+                ("CLOAKROOM_RECONCILE__WINDOWS__ORPHAN_TTL", "3h"),
+                ("CLOAKROOM_JOBS__VERIFY_BLOBS__ENABLED", "false"),
+                ("CLOAKROOM_STORE__POSTGRES__URL__ENV", "CLOAKROOM_DATABASE"),
+                ("CLOAKROOM_DATABASE", "postgres://canary"),
+                ("CLOAKROOM_SERVICE_HOST", "10.0.0.1"),
+                ("CLOAKROOM_PORT", "tcp://10.0.0.1:80"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(configuration.http.listen.port(), 2);
+        assert_eq!(configuration.deployment.name, "123");
+        assert_eq!(configuration.reconcile.batch, 7);
+        assert_eq!(
+            configuration.reconcile.windows.orphan_ttl.0.as_secs(),
+            3 * 3600
+        );
+        assert!(!configuration.jobs.verify_blobs.enabled);
+        let Store::Postgres(postgres) = configuration.store else {
+            panic!("not PostgreSQL")
+        };
+        assert_eq!(
+            postgres.url,
+            SecretReference::Env("CLOAKROOM_DATABASE".into())
+        );
+    }
+
+    #[test]
+    fn a_literal_secret_is_refused_and_never_repeated() {
+        for (text, variables) in [
+            (
+                "store: {postgres: {url: 'postgres://u:canary@h/d'}}",
+                &[][..],
+            ),
+            ("store: 'postgres://u:canary@h/d'", &[]),
+            ("store: {postgres: 'postgres://u:canary@h/d'}", &[]),
+            ("keys: canary", &[]),
+            ("keys: [canary]", &[]),
+            ("keys: {file: [canary]}", &[]),
+            ("reconcile: {batch: canary, backup_horizon: canary}", &[]),
+            ("reconcile: {backup_horizon: canary}", &[]),
+            ("backends: {main: {type: canary}}", &[]),
+            ("http: {listen: canary}", &[]),
+            (
+                "",
+                &[("CLOAKROOM_STORE__POSTGRES__URL", "postgres://u:canary@h/d")],
+            ),
+            ("", &[("CLOAKROOM_KEYS", "canary")]),
+        ] {
+            let refused = refusal(text, variables);
+            assert!(!refused.contains("canary"), "{text}: {refused}");
+        }
+        let refused = refusal(
+            "store:\n  postgres:\n    url: postgres://u:canary@h/d\n",
+            &[],
+        );
+        assert!(
+            refused.contains("by reference only") && refused.contains("line 3"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_backend_of_an_unknown_type_names_the_known_ones() {
+        let refused = refusal("backends:\n  main: {type: aws}\n", &[]);
+        assert!(
+            refused.contains("embedded") && refused.contains("line 2"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_cron_line_that_does_not_parse_names_its_field_and_line() {
+        let refused = refusal("jobs:\n  verify-blobs:\n    cron: '0 25 * * *'\n", &[]);
+        assert!(
+            refused.contains("line 3") && refused.contains("field 2 (the hour)"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_hold_together_is_refused() {
+        for (text, word) in [
+            ("reconcile: {batch: 0}", "batch"),
+            ("reconcile: {guards: {largest_share: 1.5}}", "largest_share"),
+            ("reconcile: {claim_deadline: 10s}", "claim_deadline"),
+            ("documents: {expires_in: 20s}", "expires_in"),
+            ("default_backend: other", "default_backend"),
+            (
+                "workspaces: {6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11: other}",
+                "workspaces",
+            ),
+            ("backends: {}", "backends"),
+            ("backends: {Main_One: {type: embedded}}", "backends"),
+        ] {
+            let refused = refusal(text, &[]);
+            assert!(refused.contains(word), "{text}: {refused}");
+        }
+    }
+}

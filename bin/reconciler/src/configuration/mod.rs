@@ -1,0 +1,33 @@
+//! The configuration: a YAML file, overrides from the environment, secrets by reference.
+
+mod check;
+mod cron;
+mod duration;
+mod environment;
+mod load;
+mod node;
+mod print;
+mod reader;
+mod schema;
+mod secret_reference;
+mod sections;
+mod yaml;
+
+pub use cron::CronLine;
+pub use duration::Span;
+pub use load::{Loaded, load};
+pub use print::print;
+pub use schema::schema;
+pub use secret_reference::SecretReference;
+pub use sections::{
+    Backend, BackendKind, Configuration, Deployment, Documents, Failures, Guards, Http, Jobs, Log,
+    LogFormat, Postgres, Reconcile, Request, Schedule, Shutdown, Sqlite, Store, Windows,
+};
+
+/// The known word nearest to `word`, if one is near enough to have been meant.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |known: &str| strsim::damerau_levenshtein(&word.to_lowercase(), known);
+    let near = known.map(|known| (likeness(known), known)).min()?;
+    let tolerated = (near.1.len() / 3).max(2);
+    (near.0 <= tolerated).then_some(near.1)
+}

@@ -1,0 +1,321 @@
+//! Reads the tree into types. Errors say where, and never what value stood there: a password may
+//! have been written where none belongs.
+
+use std::fmt::{self, Display};
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer,
+    MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+};
+
+use super::node::{Content, Node, Origin};
+use super::{nearest, yaml};
+
+/// Reads a whole tree.
+pub(super) fn read<T: DeserializeOwned>(node: &Node) -> Result<T, ReadError> {
+    T::deserialize(Reader(node))
+}
+
+/// What is wrong, and where.
+#[derive(Debug)]
+pub(super) struct ReadError {
+    /// Innermost key first while it is on its way up.
+    reversed_path: Vec<String>,
+    message: String,
+}
+
+impl ReadError {
+    fn new(message: String) -> Self {
+        Self {
+            reversed_path: Vec::new(),
+            message,
+        }
+    }
+
+    fn under(mut self, key: &str) -> Self {
+        self.reversed_path.push(key.to_owned());
+        self
+    }
+
+    /// The keys that lead to the place.
+    pub(super) fn path(&self) -> Vec<String> {
+        self.reversed_path.iter().rev().cloned().collect()
+    }
+}
+
+impl Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl de::Error for ReadError {
+    fn custom<T: Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(format!("expected {expected}, found {}", kind_of(&found)))
+    }
+
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(format!("expected {expected}"))
+    }
+
+    fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
+        // A word near a known one is a typo; anything else may be what should not be shown.
+        let near = nearest(word, known.iter().copied());
+        let hint = near
+            .map(|near| format!("did you mean `{near}`? "))
+            .unwrap_or_default();
+        Self::new(format!(
+            "unknown choice; {hint}there are: {}",
+            known.join(", ")
+        ))
+    }
+
+    fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
+        let near = nearest(key, known.iter().copied());
+        let hint = near
+            .map(|near| format!("did you mean `{near}`? "))
+            .unwrap_or_default();
+        Self::new(format!(
+            "unknown key `{key}`; {hint}known here: {}",
+            known.join(", ")
+        ))
+        .under(key)
+    }
+
+    fn missing_field(key: &'static str) -> Self {
+        Self::new(format!("`{key}` is missing"))
+    }
+}
+
+fn kind_of(found: &Unexpected<'_>) -> &'static str {
+    match found {
+        Unexpected::Bool(_) => "true or false",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
+        Unexpected::Str(_) | Unexpected::Char(_) | Unexpected::Bytes(_) => "text",
+        Unexpected::Unit | Unexpected::Option => "nothing",
+        Unexpected::Seq => "a list",
+        Unexpected::Map => "a section",
+        _ => "something else",
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'t>(&'t Node);
+
+impl Reader<'_> {
+    /// What an environment variable holds where no text is asked for.
+    fn raw_as_yaml(self, text: &str) -> Result<Node, ReadError> {
+        let Origin::Variable(name) = &self.0.origin else {
+            return Ok(self.0.clone());
+        };
+        let node = yaml::parse(text).map_err(|_| ReadError::new("not YAML".into()))?;
+        Ok(node.told_by(name))
+    }
+}
+
+impl<'de> Deserializer<'de> for Reader<'_> {
+    type Error = ReadError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match &self.0.value {
+            Content::Null => visitor.visit_unit(),
+            Content::Bool(value) => visitor.visit_bool(*value),
+            Content::Unsigned(value) => visitor.visit_u64(*value),
+            Content::Signed(value) => visitor.visit_i64(*value),
+            Content::Float(value) => visitor.visit_f64(*value),
+            Content::Text(text) => visitor.visit_str(text),
+            Content::Raw(text) => Reader(&self.raw_as_yaml(text)?).deserialize_any(visitor),
+            Content::List(items) => visitor.visit_seq(Items {
+                items: items.iter().enumerate(),
+                at: 0,
+            }),
+            Content::Section(members) => visitor.visit_map(Members {
+                members: members.iter(),
+                current: None,
+            }),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match &self.0.value {
+            Content::Raw(text) => visitor.visit_str(text),
+            Content::Bool(_) | Content::Unsigned(_) | Content::Signed(_) | Content::Float(_) => {
+                Err(ReadError::new("expected text; put it in quotes".into()))
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match self.0.value {
+            Content::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        match self.0.value {
+            // A section whose keys are all commented out.
+            Content::Null => visitor.visit_map(Members {
+                members: [].iter(),
+                current: None,
+            }),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        choices: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        match &self.0.value {
+            Content::Raw(text) if text.trim_start().starts_with('{') => {
+                Reader(&self.raw_as_yaml(text)?).deserialize_enum("", choices, visitor)
+            }
+            Content::Text(word) | Content::Raw(word) => visitor.visit_enum(Choice {
+                name: word,
+                content: &Node::empty(),
+            }),
+            Content::Section(members) if members.len() == 1 => {
+                let (name, content) = &members[0];
+                visitor.visit_enum(Choice { name, content })
+            }
+            _ => Err(ReadError::new(format!(
+                "choose exactly one of: {}",
+                choices.join(", ")
+            ))),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
+        seq tuple tuple_struct map ignored_any
+    }
+}
+
+struct Items<'t> {
+    items: std::iter::Enumerate<std::slice::Iter<'t, Node>>,
+    at: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = ReadError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, ReadError> {
+        let Some((at, item)) = self.items.next() else {
+            return Ok(None);
+        };
+        self.at = at;
+        seed.deserialize(Reader(item))
+            .map(Some)
+            .map_err(|error| error.under(&at.to_string()))
+    }
+}
+
+struct Members<'t> {
+    members: std::slice::Iter<'t, (String, Node)>,
+    current: Option<&'t (String, Node)>,
+}
+
+impl<'de> MapAccess<'de> for Members<'_> {
+    type Error = ReadError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, ReadError> {
+        self.current = self.members.next();
+        let Some((key, _)) = self.current else {
+            return Ok(None);
+        };
+        let key: StrDeserializer<'_, ReadError> = key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadError> {
+        let Some((key, value)) = self.current else {
+            return Err(ReadError::new(
+                "a value was asked for before its key".into(),
+            ));
+        };
+        seed.deserialize(Reader(value))
+            .map_err(|error| error.under(key))
+    }
+}
+
+struct Choice<'t> {
+    name: &'t str,
+    content: &'t Node,
+}
+
+impl<'de> EnumAccess<'de> for Choice<'_> {
+    type Error = ReadError;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), ReadError> {
+        let name: StrDeserializer<'_, ReadError> = self.name.into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Choice<'_> {
+    type Error = ReadError;
+
+    fn unit_variant(self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ReadError> {
+        seed.deserialize(Reader(self.content))
+            .map_err(|error| error.under(self.name))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, ReadError> {
+        Reader(self.content)
+            .deserialize_any(visitor)
+            .map_err(|error| error.under(self.name))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        Reader(self.content)
+            .deserialize_any(visitor)
+            .map_err(|error| error.under(self.name))
+    }
+}

@@ -1,0 +1,127 @@
+//! Secrets in a configuration stand there by reference only.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use cloakroom_core::SecretValue;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use zeroize::Zeroizing;
+
+/// Where a secret is: in an environment variable or in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretReference {
+    /// In the environment variable of this name.
+    Env(String),
+    /// In the file at this path; one newline at its end is not part of it.
+    File(PathBuf),
+}
+
+impl SecretReference {
+    /// Reads the secret as it is now.
+    pub fn read(&self) -> anyhow::Result<SecretValue> {
+        match self {
+            Self::Env(name) => {
+                let text = std::env::var(name).map_err(|error| match error {
+                    std::env::VarError::NotPresent => {
+                        anyhow!("the environment variable {name} is not set")
+                    }
+                    std::env::VarError::NotUnicode(_) => {
+                        anyhow!("the environment variable {name} is not UTF-8")
+                    }
+                })?;
+                Ok(SecretValue::from(text))
+            }
+            Self::File(path) => {
+                let bytes = std::fs::read(path).map(Zeroizing::new);
+                let bytes =
+                    bytes.with_context(|| format!("read the secret in {}", path.display()))?;
+                let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+                let text = text.strip_suffix(b"\r").unwrap_or(text);
+                Ok(SecretValue::new(text.to_vec()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for SecretReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "the environment variable {name}"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretReference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReferenceVisitor)
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Members {
+    env: Option<String>,
+    file: Option<PathBuf>,
+}
+
+struct ReferenceVisitor;
+
+impl<'de> Visitor<'de> for ReferenceVisitor {
+    type Value = SecretReference;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reference to a secret, `{env: NAME}` or `{file: PATH}`")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretReference, E> {
+        Err(E::custom(
+            "a secret stands here by reference only, `{env: NAME}` or `{file: PATH}`, because \
+             configuration files are copied, committed and printed. If a real secret stood here, \
+             replace it",
+        ))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<SecretReference, A::Error> {
+        let members = Members::deserialize(MapAccessDeserializer::new(members))?;
+        match (members.env, members.file) {
+            (Some(name), None) => Ok(SecretReference::Env(name)),
+            (None, Some(path)) => Ok(SecretReference::File(path)),
+            _ => Err(de::Error::custom("choose exactly one of: env, file")),
+        }
+    }
+}
+
+impl JsonSchema for SecretReference {
+    fn schema_name() -> Cow<'static, str> {
+        "SecretReference".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Where a secret is. The secret itself never stands in the configuration.",
+            "oneOf": [
+                {
+                    "type": "object",
+                    "description": "In an environment variable.",
+                    "properties": {"env": {"type": "string"}},
+                    "required": ["env"],
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "object",
+                    "description": "In a file; read again when it changes.",
+                    "properties": {"file": {"type": "string"}},
+                    "required": ["file"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! `--specs DIR`: the specs of real connectors, as their packages carry them.
+
+mod manifest;
+mod yaml;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use cloakroom_core::config::{MAX_TEXT, parse_json};
+use serde_json::Value;
+
+use super::connector::Connector;
+
+/// The file names that carry a spec, the preferred one first.
+const NAMES: [&str; 3] = ["spec.json", "spec.yaml", "manifest.yaml"];
+
+/// Folders within folders beyond this are not looked into: links may form a circle.
+const DEEPEST: usize = 16;
+
+/// A generated manifest has no bound of its own.
+const MOST_BYTES: u64 = 2 * MAX_TEXT as u64;
+
+/// What one file held.
+#[derive(Debug)]
+pub struct Found {
+    /// The file, relative to the folder that was read.
+    pub file: PathBuf,
+    /// The connector, or why there is none.
+    pub connector: Result<Connector>,
+}
+
+/// Reads every spec below `folder`, in the order of their paths. A file that cannot be used is
+/// among them with the reason.
+pub fn read(folder: &Path) -> Result<Vec<Found>> {
+    let mut files = Vec::new();
+    collect(folder, 0, &mut files)?;
+    files.sort();
+    let mut found = Vec::with_capacity(files.len());
+    for file in files {
+        // A manifest without a spec is the usual case where a spec file lies beside it.
+        let connector = match spec_of(&file) {
+            Ok(None) if has_spec_file(&file) => continue,
+            Ok(None) => Err(anyhow::anyhow!("it holds no spec")),
+            Ok(Some(spec)) => Connector::new(name_of(&file, folder), &spec).map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        let file = file
+            .strip_prefix(folder)
+            .map_or_else(|_| file.clone(), Path::to_path_buf);
+        found.push(Found { file, connector });
+    }
+    Ok(found)
+}
+
+fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("read the folder {}", folder.display()))?;
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("read the folder {}", folder.display()))?
+            .path();
+        if path.is_dir() {
+            if depth < DEEPEST {
+                collect(&path, depth + 1, files)?;
+            }
+        } else if path
+            .file_name()
+            .is_some_and(|name| NAMES.iter().any(|wanted| name == *wanted))
+        {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn has_spec_file(file: &Path) -> bool {
+    NAMES[..2]
+        .iter()
+        .any(|name| file.with_file_name(name).is_file())
+}
+
+fn spec_of(file: &Path) -> Result<Option<Value>> {
+    let size = fs::metadata(file)?.len();
+    if size > MOST_BYTES {
+        bail!("it has {size} bytes, more than {MOST_BYTES}");
+    }
+    let text = fs::read_to_string(file)?;
+    match file.file_name().and_then(|name| name.to_str()) {
+        Some("spec.json") => Ok(Some(parse_json("read the spec", text.as_bytes())?)),
+        Some("spec.yaml") => Ok(Some(yaml::read(&text)?)),
+        _ => manifest::spec(&yaml::read(&text)?),
+    }
+}
+
+/// The folder the file is in, without what every package's folder begins with; the folder that was
+/// read where the file lies directly in it.
+fn name_of(file: &Path, folder: &Path) -> String {
+    let parent = file
+        .parent()
+        .filter(|parent| *parent != folder)
+        .unwrap_or(folder);
+    let name = parent
+        .file_name()
+        .unwrap_or(parent.as_os_str())
+        .to_string_lossy();
+    name.trim_start_matches("source_").to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! YAML into JSON: anchors, merge keys; what JSON cannot hold is refused.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Number, Value};
+use serde_yaml_ng::Value as Yaml;
+
+/// Nesting that no manifest comes near; anchors can nest further than any text does.
+const DEEPEST: usize = 128;
+
+/// Values that no manifest comes near; anchors of anchors can stand for far more than their text.
+const MOST: usize = 2_000_000;
+
+/// Reads one YAML document.
+pub(super) fn read(text: &str) -> Result<Value> {
+    let mut yaml: Yaml = serde_yaml_ng::from_str(text).context("it is not YAML")?;
+    yaml.apply_merge()
+        .context("its merge keys (<<) cannot be followed")?;
+    let mut left = MOST;
+    json(yaml, 0, &mut left)
+}
+
+fn json(yaml: Yaml, depth: usize, left: &mut usize) -> Result<Value> {
+    *left = left
+        .checked_sub(1)
+        .context("its anchors stand for too much")?;
+    if depth > DEEPEST {
+        bail!("it is nested deeper than {DEEPEST} levels");
+    }
+    Ok(match yaml {
+        Yaml::Null => Value::Null,
+        Yaml::Bool(value) => Value::Bool(value),
+        Yaml::Number(number) => Value::Number(json_number(&number)?),
+        Yaml::String(text) => Value::String(text),
+        Yaml::Sequence(items) => Value::Array(
+            items
+                .into_iter()
+                .map(|item| json(item, depth + 1, left))
+                .collect::<Result<_>>()?,
+        ),
+        Yaml::Mapping(members) => {
+            let mut object = Map::new();
+            for (key, value) in members {
+                object.insert(json_key(key)?, json(value, depth + 1, left)?);
+            }
+            Value::Object(object)
+        }
+        Yaml::Tagged(tagged) => bail!("it has a tag ({}), which JSON has not", tagged.tag),
+    })
+}
+
+fn json_number(number: &serde_yaml_ng::Number) -> Result<Number> {
+    if let Some(whole) = number.as_i64() {
+        return Ok(whole.into());
+    }
+    if let Some(whole) = number.as_u64() {
+        return Ok(whole.into());
+    }
+    number
+        .as_f64()
+        .and_then(Number::from_f64)
+        .context("it has a number that JSON has not")
+}
+
+/// `200: …` and `true: …` are common in manifests and mean their texts.
+fn json_key(key: Yaml) -> Result<String> {
+    match key {
+        Yaml::String(text) => Ok(text),
+        Yaml::Number(number) => Ok(number.to_string()),
+        Yaml::Bool(value) => Ok(value.to_string()),
+        Yaml::Null => Ok("null".to_owned()),
+        _ => bail!("it has a key that is not a text"),
+    }
+}

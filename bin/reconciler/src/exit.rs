@@ -1,0 +1,93 @@
+//! How the process exits.
+
+use std::process::ExitCode;
+
+use cloakroom_core::store::{Job, RunOutcome};
+use cloakroom_reconcile::Report;
+
+/// What the exit status says. The order is the order of weight: of several runs the weightiest
+/// decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// 0: done and nothing amiss.
+    #[default]
+    Done,
+    /// 3: verify-blobs has findings.
+    Findings,
+    /// 5: done in part; run it again.
+    Partial,
+    /// 4: a guard refused deletions.
+    Refused,
+    /// 2: wrong usage.
+    Usage,
+    /// 1: failed.
+    Failed,
+}
+
+/// The table of exit statuses, for `--help`.
+pub const HELP: &str = "\
+Exit status:
+  0  done and nothing amiss
+  1  failed
+  2  wrong usage
+  3  verify-blobs has findings
+  4  a guard refused deletions
+  5  done in part: some items failed and are tried again, or the run was stopped";
+
+impl Exit {
+    /// The status as a number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Findings => 3,
+            Self::Refused => 4,
+            Self::Partial => 5,
+        }
+    }
+
+    /// What one run's report calls for.
+    pub fn of_report(report: &Report) -> Self {
+        match report.outcome {
+            RunOutcome::Failed => Self::Failed,
+            RunOutcome::Refused => Self::Refused,
+            RunOutcome::Partial => Self::Partial,
+            RunOutcome::Done if report.job == Job::VerifyBlobs && report.has_findings() => {
+                Self::Findings
+            }
+            RunOutcome::Done => Self::Done,
+        }
+    }
+
+    /// The weightier of the two.
+    pub fn and(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_outweighs_refusal_outweighs_part_outweighs_findings() {
+        let order = [
+            Exit::Done,
+            Exit::Findings,
+            Exit::Partial,
+            Exit::Refused,
+            Exit::Failed,
+        ];
+        for pair in order.windows(2) {
+            assert_eq!(pair[0].and(pair[1]), pair[1]);
+            assert_eq!(pair[1].and(pair[0]), pair[1]);
+        }
+    }
+}

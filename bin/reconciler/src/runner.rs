@@ -1,0 +1,146 @@
+//! What the driver runs: a job on every backend, measured.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloakroom_core::store::{Job, Journal, RunOutcome, RunRecord, Store};
+use cloakroom_core::{BackendId, Result, Timestamp};
+use cloakroom_reconcile::{JobRunner, Observer, Reconciler, Report, RunOptions, Silent, is_busy};
+use tokio::time::Instant;
+
+use crate::metrics::Metrics;
+
+/// Runs jobs and counts what they did.
+#[derive(Clone)]
+pub struct MeasuredRunner {
+    reconciler: Reconciler,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+}
+
+impl MeasuredRunner {
+    /// Runs the jobs of `reconciler`, whose store is `store`.
+    pub fn new(reconciler: Reconciler, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            reconciler,
+            store,
+            metrics,
+        }
+    }
+
+    /// Runs a job on one backend and counts what it did; a dry run counts as nothing.
+    pub async fn run(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        options: &RunOptions,
+        observer: &dyn Observer,
+    ) -> Result<Report> {
+        let began = Instant::now();
+        let outcome = self.reconciler.run(job, backend, options, observer).await;
+        if options.dry_run {
+            return outcome;
+        }
+        match &outcome {
+            Ok(report) => self.metrics.record_run(report, began.elapsed()),
+            Err(error) if is_busy(error) => return outcome,
+            Err(_) => self.metrics.record_failure(job, began.elapsed()),
+        }
+        self.count_secrets(backend).await;
+        outcome
+    }
+
+    /// Brings the gauges that outlive a process to what the journal and the ledger say.
+    pub async fn recall(&self) {
+        for backend in self.reconciler.backends().iter() {
+            self.count_secrets(backend.id()).await;
+        }
+        for job in Job::ALL {
+            let mut successes: Vec<Option<Timestamp>> = Vec::new();
+            for backend in self.reconciler.backends().iter() {
+                let last = self
+                    .store
+                    .last_finished(job, backend.id())
+                    .await
+                    .ok()
+                    .flatten();
+                successes.push(last.as_ref().and_then(success));
+                let complete = last_complete(&*self.store, job, backend.id()).await;
+                let report = complete.ok().flatten().map(|run| run.report);
+                if let Some(report) = report.and_then(|it| serde_json::from_value(it).ok()) {
+                    self.metrics.set_findings(&report);
+                }
+            }
+            // A job has done all it was to do once it has on every backend.
+            if let Some(at) = successes
+                .into_iter()
+                .collect::<Option<Vec<_>>>()
+                .and_then(|all| all.into_iter().min())
+            {
+                self.metrics.set_last_success(job, at);
+            }
+        }
+    }
+
+    async fn count_secrets(&self, backend: &BackendId) {
+        match self.store.count_by_state(backend).await {
+            Ok(counts) => self.metrics.set_secrets(backend, &counts),
+            Err(error) => {
+                tracing::warn!(backend.id = %backend, error = %error, "could not count the secrets");
+            }
+        }
+    }
+}
+
+/// How many of the latest runs are looked through for one that was not cut short.
+const LOOKED_THROUGH: u32 = 500;
+
+/// The latest run of a job on a backend that went through everything; one that was cut short knows
+/// nothing of the rest.
+pub async fn last_complete<S: Journal + ?Sized>(
+    store: &S,
+    job: Job,
+    backend: &BackendId,
+) -> Result<Option<RunRecord>> {
+    let runs = store.runs(LOOKED_THROUGH).await?;
+    Ok(runs.into_iter().find(|run| {
+        run.job == job
+            && run.backend == *backend
+            && !run.dry_run
+            && run.outcome == Some(RunOutcome::Done)
+    }))
+}
+
+fn success(run: &RunRecord) -> Option<Timestamp> {
+    run.finished
+        .filter(|_| run.outcome == Some(RunOutcome::Done))
+}
+
+#[async_trait]
+impl JobRunner for MeasuredRunner {
+    async fn now(&self) -> Result<Timestamp> {
+        self.store.now().await
+    }
+
+    async fn run_job(&self, job: Job) -> Vec<Result<Report>> {
+        let options = RunOptions::default();
+        let mut outcomes = Vec::new();
+        for backend in self.reconciler.backends().iter() {
+            outcomes.push(self.run(job, backend.id(), &options, &Silent).await);
+        }
+        let all_done = outcomes.iter().all(|outcome| {
+            outcome
+                .as_ref()
+                .is_ok_and(|report| report.outcome == RunOutcome::Done)
+        });
+        let finished = outcomes
+            .iter()
+            .flatten()
+            .map(|report| report.finished)
+            .max();
+        if let Some(at) = finished.filter(|_| all_done) {
+            self.metrics.set_last_success(job, at);
+        }
+        outcomes
+    }
+}

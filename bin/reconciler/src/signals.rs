@@ -1,0 +1,42 @@
+//! SIGTERM and SIGINT: the first asks to stop, the second stops at once.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Cancels `stop` at the first SIGTERM or SIGINT; a second one ends the process on the spot.
+pub fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+    let mut signals = Signals::new()?;
+    tokio::spawn(async move {
+        let name = signals.next().await;
+        tracing::info!(
+            signal.name = name,
+            "stopping: no new work, the running item finishes"
+        );
+        stop.cancel();
+        let name = signals.next().await;
+        tracing::warn!(signal.name = name, "stopped at once by a second signal");
+        std::process::exit(130);
+    });
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Reports as tables a person wants to read.
+
+use cloakroom_core::store::RunOutcome;
+use cloakroom_reconcile::{DeletionCount, Report};
+use comfy_table::Table;
+
+use crate::output::new_table;
+
+/// One line a report: what was found, done and left.
+pub fn reports(reports: &[Report]) -> Table {
+    let mut table = new_table(&["JOB", "BACKEND", "FOUND", "DONE", "LEFT", "OUTCOME"]);
+    for report in reports {
+        table.add_row([
+            report.job.to_string(),
+            report.backend.to_string(),
+            found(report),
+            done(report),
+            left(report),
+            outcome(report),
+        ]);
+    }
+    table
+}
+
+/// Sentences about what a person should look at: findings, guards, errors.
+pub fn remarks(report: &Report) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for trip in &report.guards {
+        let verb = if trip.overridden {
+            "was passed"
+        } else {
+            "stopped deletions"
+        };
+        let way = if trip.overridden {
+            String::new()
+        } else {
+            format!(
+                "; `--override {}` lets one run past it on purpose",
+                trip.guard
+            )
+        };
+        remarks.push(format!(
+            "guard {} {verb} on {}: {}{way}",
+            trip.guard, report.backend, trip.saw
+        ));
+    }
+    if report.has_findings() {
+        let kinds: Vec<String> = report
+            .findings
+            .iter()
+            .filter(|(_, number)| **number > 0)
+            .map(|(kind, number)| format!("{number} {}", kind.as_str().replace('_', " ")))
+            .collect();
+        let more = if report.dry_run {
+            String::new()
+        } else {
+            format!("; see `reconciler findings {}`", report.run)
+        };
+        remarks.push(format!(
+            "{} on {} found {}{more}",
+            report.job,
+            report.backend,
+            kinds.join(", ")
+        ));
+    }
+    if report.quarantined > 0 {
+        remarks.push(format!(
+            "{} deletions were parked; see `reconciler quarantine list`",
+            report.quarantined
+        ));
+    }
+    if report.cut_short {
+        remarks.push("the run ended before everything due was done; run it again".to_owned());
+    }
+    remarks.extend(report.error.as_ref().map(|error| format!("error: {error}")));
+    remarks
+}
+
+fn found(report: &Report) -> String {
+    let mut parts: Vec<String> = report
+        .deletions
+        .iter()
+        .filter(|(_, count)| count.found > 0)
+        .map(|(reason, count)| format!("{} {reason}", count.found))
+        .collect();
+    let findings: u64 = report.findings.values().sum();
+    if findings > 0 {
+        parts.push(format!("{findings} findings"));
+    }
+    let nothing = if report.cut_short {
+        "nothing amiss so far"
+    } else {
+        "nothing amiss"
+    };
+    joined(&parts, nothing)
+}
+
+fn done(report: &Report) -> String {
+    let checked = &report.checked;
+    let mut parts = Vec::new();
+    let mut say = |number: u64, what: &str| {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    };
+    let scheduled: u64 = report.deletions.values().map(|count| count.scheduled).sum();
+    let deleted = report.deleted() - scheduled;
+    let allowed = |count: &DeletionCount| count.found - count.refused.min(count.found);
+    if report.dry_run {
+        say(report.deletions.values().map(allowed).sum(), "would go");
+    } else {
+        say(deleted, "deleted");
+    }
+    say(scheduled, "handed to deletion");
+    say(report.rescued, "rescued");
+    say(checked.references, "references checked");
+    say(checked.values, "values read");
+    say(checked.documents, "documents checked");
+    joined(&parts, "nothing to do")
+}
+
+fn left(report: &Report) -> String {
+    let mut parts = Vec::new();
+    let mut say = |number: u64, what: &str| {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    };
+    say(
+        report.deletions.values().map(|count| count.refused).sum(),
+        "refused by a guard",
+    );
+    say(
+        report.deletions.values().map(|count| count.spared).sum(),
+        "in use again",
+    );
+    say(report.failed, "to be tried again");
+    say(report.quarantined, "parked");
+    let nothing = if report.cut_short {
+        "what was not looked at"
+    } else {
+        "nothing"
+    };
+    joined(&parts, nothing)
+}
+
+fn outcome(report: &Report) -> String {
+    let word = match report.outcome {
+        RunOutcome::Done if report.has_findings() => "findings",
+        outcome => outcome.as_str(),
+    };
+    if report.dry_run {
+        format!("{word} (dry run)")
+    } else {
+        word.to_owned()
+    }
+}
+
+fn joined(parts: &[String], nothing: &str) -> String {
+    if parts.is_empty() {
+        nothing.to_owned()
+    } else {
+        parts.join(", ")
+    }
+}

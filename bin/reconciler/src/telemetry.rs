@@ -1,0 +1,56 @@
+//! Logs: `tracing` to standard error, for a person on a terminal and as JSON otherwise.
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::configuration::{Log, LogFormat};
+
+/// What these say at `info` is for their own developers.
+const QUIET: &str = "sqlx=warn,tokio_cron_scheduler=warn";
+
+/// A single word is a level; anything else is directives, taken as they are.
+fn filter(directives: &str) -> anyhow::Result<EnvFilter> {
+    if directives.contains(['=', ',']) {
+        return Ok(EnvFilter::try_new(directives)?);
+    }
+    let level: LevelFilter = directives.parse()?;
+    if level > LevelFilter::INFO {
+        return Ok(EnvFilter::try_new(level.to_string())?);
+    }
+    Ok(EnvFilter::try_new(format!("{level},{QUIET}"))?)
+}
+
+/// Starts logging. `asked` is the level of the command line, which wins over the configuration;
+/// `usual` is the level where neither says one.
+pub fn start(log: &Log, asked: Option<&str>, usual: &str) -> anyhow::Result<()> {
+    let directives = asked.or(log.level.as_deref()).unwrap_or(usual);
+    let filter = filter(directives).with_context(|| {
+        format!("`{directives}` is no log level; use error, warn, info, debug, trace, or directives such as `info,sqlx=warn`")
+    })?;
+    let human = match log.format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = if human {
+        builder.with_target(false).try_init()
+    } else {
+        builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init()
+    };
+    // Only a test that starts two commands in one process comes here twice.
+    if started.is_err() {
+        tracing::debug!("logging was started before");
+    }
+    Ok(())
+}

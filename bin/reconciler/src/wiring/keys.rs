@@ -1,0 +1,173 @@
+//! The key-encryption keys: from a file or the environment, made at the first start with SQLite.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, bail};
+use cloakroom_backends_embedded::{KeyFile, Pool, has_ciphertexts, needed_keys, parse_keys};
+use cloakroom_core::{ErrorKind, KeyId, KeyRing, KeySource, Randomness};
+
+use super::place;
+use crate::configuration::{Configuration, SecretReference, Store};
+
+/// Opens the keys, which must fit what is sealed. With SQLite, and while nothing is sealed yet, a
+/// missing file is made.
+pub(super) async fn open(
+    configuration: &Configuration,
+    pool: &Pool,
+    randomness: &dyn Randomness,
+) -> anyhow::Result<Arc<dyn KeySource>> {
+    let reference = place::keys(configuration)?;
+    let keys: Arc<dyn KeySource> = match &reference {
+        SecretReference::Env(_) => {
+            let ring = parse_keys(&reference.read().context("keys")?)
+                .with_context(|| format!("read the keys in {reference}"))?;
+            Arc::new(ring)
+        }
+        SecretReference::File(path) => {
+            if !path.exists() {
+                make(configuration, pool, path, randomness).await?;
+            }
+            Arc::new(Watched {
+                file: KeyFile::open(path)?,
+                told: Mutex::new(None),
+            })
+        }
+    };
+    ensure_fit(&reference, &*keys.ring()?, &needed_keys(pool).await?)?;
+    Ok(keys)
+}
+
+/// Refuses a ring that opens nothing of what is there: with it the next put would find every secret
+/// changed and seal it under the wrong key, and the right one could not open the document any more.
+/// Every backend in the table counts, also those that the configuration does not name.
+fn ensure_fit(reference: &SecretReference, ring: &KeyRing, needed: &[KeyId]) -> anyhow::Result<()> {
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|key| ring.find(key).is_none())
+        .map(KeyId::as_str)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing_shown = missing.join(", ");
+    if missing.len() == needed.len() {
+        let has: Vec<&str> = ring.keys().iter().map(|key| key.id().as_str()).collect();
+        bail!(
+            "these are not the keys of this database: its secrets are sealed under {missing_shown}, \
+             and {reference} has {}; bring the right keys back (a new one is added to them, it does \
+             not replace them); nothing was changed",
+            has.join(", ")
+        );
+    }
+    tracing::warn!(
+        keys = missing_shown,
+        "some secrets are sealed under keys that are not in {reference} and cannot be read; bring \
+         those keys back, in any line but the first"
+    );
+    Ok(())
+}
+
+/// A key file whose problems are logged, each once: the ring before stays in force, so nothing else
+/// would show that the file as it is now counts for nothing.
+struct Watched {
+    file: KeyFile,
+    told: Mutex<Option<String>>,
+}
+
+impl KeySource for Watched {
+    fn ring(&self) -> cloakroom_core::Result<Arc<KeyRing>> {
+        let ring = self.file.ring()?;
+        let problem = self.file.problem().map(|problem| problem.to_string());
+        // Replaced whole; a panic elsewhere leaves it valid.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != problem {
+            if let Some(problem) = &problem {
+                tracing::warn!("the keys from before stay in force: {problem}");
+            }
+            *told = problem;
+        }
+        Ok(ring)
+    }
+}
+
+/// Reads the keys without using them; a file that is yet to be made is no fault.
+pub(super) fn check(configuration: &Configuration) -> anyhow::Result<()> {
+    match place::keys(configuration)? {
+        SecretReference::File(path) => {
+            let sqlite = matches!(configuration.store, Store::Sqlite(_));
+            if !sqlite || path.exists() {
+                KeyFile::open(path)?;
+            }
+        }
+        reference @ SecretReference::Env(_) => {
+            parse_keys(&reference.read().context("keys")?)
+                .with_context(|| format!("read the keys in {reference}"))?;
+        }
+    }
+    Ok(())
+}
+
+async fn make(
+    configuration: &Configuration,
+    pool: &Pool,
+    path: &Path,
+    randomness: &dyn Randomness,
+) -> anyhow::Result<()> {
+    let shown = path.display();
+    if !matches!(configuration.store, Store::Sqlite(_)) {
+        bail!(
+            "there is no key file {shown}; make one with `reconciler key generate {shown}` and give it to every replica"
+        );
+    }
+    if has_ciphertexts(pool).await? {
+        // Another process may have made the file since and sealed under its key.
+        if path.exists() {
+            return Ok(());
+        }
+        bail!(
+            "there is no key file {shown} and the database holds secrets sealed under its key; \
+             bring the file back, a new key would open none of them"
+        );
+    }
+    match KeyFile::create(path, randomness) {
+        Ok(()) => {
+            tracing::info!(path = %shown, "made a key file; back it up apart from the database");
+            Ok(())
+        }
+        // Another process was at its first start too; its key is the one.
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::SystemRandomness;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_once_and_a_cured_one_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let aside = folder.path().join("aside");
+        KeyFile::create(&path, &SystemRandomness).unwrap();
+        let keys = Watched {
+            file: KeyFile::open(&path).unwrap(),
+            told: Mutex::new(None),
+        };
+        let before = keys.ring().unwrap();
+        std::fs::rename(&path, &aside).unwrap();
+        KeyFile::create(&path, &SystemRandomness).unwrap();
+        for _ in 0..2 {
+            let ring = keys.ring().unwrap();
+            assert_eq!(ring.current().id(), before.current().id());
+            let told = keys.told.lock().unwrap().clone().unwrap();
+            assert!(told.contains(before.current().id().as_str()), "{told}");
+        }
+        std::fs::rename(&aside, &path).unwrap();
+        keys.ring().unwrap();
+        assert!(keys.told.lock().unwrap().is_none());
+    }
+}

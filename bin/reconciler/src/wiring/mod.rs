@@ -1,0 +1,240 @@
+//! From the configuration to store, keys, backends, documents and jobs.
+
+mod connection;
+mod keys;
+mod place;
+mod settings;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use cloakroom_backends_embedded::{EmbeddedBackend, Pool};
+use cloakroom_core::{
+    BackendId, BackendSet, Clock, KeySource, Randomness, SecretBackend, SystemRandomness,
+};
+use cloakroom_documents::Documents;
+use cloakroom_reconcile::Reconciler;
+use cloakroom_store_db::{DbStore, Location, MigrationReport, Options, StoreClock};
+use tokio_util::sync::CancellationToken;
+
+use crate::configuration::{BackendKind, Configuration, Store};
+
+pub use connection::Connection;
+
+/// What may be done to the database's schema when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// Bring it to this program's.
+    Migrate,
+    /// Make the database where there is none and its place was chosen here: with no configuration
+    /// the first command simply works. Otherwise a path with a typo would become an empty database.
+    CreateWhereChosenHere,
+    /// Nothing.
+    Leave,
+}
+
+/// Where time and randomness come from.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Random numbers.
+    pub randomness: Arc<dyn Randomness>,
+    /// The store's clock; `None` is the database's own.
+    pub clock: Option<Arc<dyn Clock>>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            randomness: Arc::new(SystemRandomness),
+            clock: None,
+        }
+    }
+}
+
+/// Everything a command may need.
+pub struct Context {
+    /// The configuration in force.
+    pub configuration: Configuration,
+    /// The store.
+    pub store: Arc<DbStore>,
+    /// The key-encryption keys.
+    pub keys: Arc<dyn KeySource>,
+    /// Every backend.
+    pub backends: BackendSet,
+    /// The embedded ones among them.
+    pub embedded: Vec<EmbeddedBackend>,
+    /// The documents.
+    pub documents: Documents,
+    surroundings: Surroundings,
+}
+
+impl Context {
+    /// Opens what the configuration names.
+    pub async fn open(configuration: Configuration, schema: Schema) -> anyhow::Result<Self> {
+        Self::open_within(configuration, schema, Surroundings::default()).await
+    }
+
+    /// Opens what the configuration names, with this time and randomness.
+    pub async fn open_within(
+        configuration: Configuration,
+        schema: Schema,
+        surroundings: Surroundings,
+    ) -> anyhow::Result<Self> {
+        let options = options(&configuration, &surroundings)?;
+        if may_migrate(&configuration, schema)? {
+            DbStore::migrate(&options).await?;
+        }
+        let store = Arc::new(DbStore::open(&options).await?);
+        let pool = pool_of(&store)?;
+        let keys = keys::open(&configuration, &pool, &*surroundings.randomness).await?;
+        let mut embedded = Vec::new();
+        let mut backends: Vec<Arc<dyn SecretBackend>> = Vec::new();
+        for (name, backend) in &configuration.backends {
+            match backend.kind {
+                BackendKind::Embedded => {
+                    let backend = EmbeddedBackend::new(
+                        name.parse()?,
+                        pool.clone(),
+                        keys.clone(),
+                        surroundings.randomness.clone(),
+                        surroundings.clock.clone(),
+                    );
+                    embedded.push(backend.clone());
+                    backends.push(Arc::new(backend));
+                }
+            }
+        }
+        let mut backends = BackendSet::new(backends, settings::default_backend(&configuration)?)?;
+        for (workspace, backend) in settings::bindings(&configuration)? {
+            backends = backends.bind(workspace, backend)?;
+        }
+        let documents = Documents::new(
+            store.clone(),
+            backends.clone(),
+            keys.clone(),
+            surroundings.randomness.clone(),
+            settings::documents(&configuration.documents)?,
+        );
+        Ok(Self {
+            configuration,
+            store,
+            keys,
+            backends,
+            embedded,
+            documents,
+            surroundings,
+        })
+    }
+
+    /// The jobs; cancelling `stop` ends a run after the batch under way.
+    pub fn reconciler(&self, stop: CancellationToken) -> Reconciler {
+        Reconciler::new(
+            self.store.clone(),
+            self.backends.clone(),
+            self.keys.clone(),
+            self.surroundings.randomness.clone(),
+            settings::reconcile(&self.configuration.reconcile),
+            stop,
+        )
+    }
+
+    /// The backend that was asked for, or the only one there is.
+    pub fn one_backend(&self, asked: Option<&BackendId>) -> anyhow::Result<BackendId> {
+        if let Some(asked) = asked {
+            return Ok(self.backends.get(asked)?.id().clone());
+        }
+        let names: Vec<&BackendId> = self.backends.iter().map(|backend| backend.id()).collect();
+        match names.as_slice() {
+            [only] => Ok((*only).clone()),
+            several => {
+                let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
+                anyhow::bail!(
+                    "there are several backends; say which with --backend: {}",
+                    names.join(", ")
+                )
+            }
+        }
+    }
+
+    /// What keeps the database URL up to date while a service runs; `None` where there is none.
+    pub fn connection(&self) -> anyhow::Result<Option<Connection>> {
+        Connection::new(&self.configuration, self.store.clone())
+    }
+
+    /// Gives the connections back.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+/// Brings the database to this program's schema.
+pub async fn migrate(configuration: &Configuration) -> anyhow::Result<MigrationReport> {
+    let options = options(configuration, &Surroundings::default())?;
+    make_chosen_folder(configuration)?;
+    Ok(DbStore::migrate(&options).await?)
+}
+
+/// Reads every secret the configuration refers to, without using any.
+pub fn check_references(configuration: &Configuration) -> anyhow::Result<()> {
+    if let Store::Postgres(postgres) = &configuration.store {
+        postgres.url.read().context("store.postgres.url")?;
+    }
+    keys::check(configuration)
+}
+
+fn options(configuration: &Configuration, surroundings: &Surroundings) -> anyhow::Result<Options> {
+    let name = &configuration.deployment.name;
+    let mut options = match &configuration.store {
+        Store::Sqlite(_) => {
+            let place = place::sqlite(configuration)?.context("SQLite has no place")?;
+            Options::new(Location::Sqlite(place.path), name)
+        }
+        Store::Postgres(postgres) => {
+            let url = postgres.url.read().context("store.postgres.url")?;
+            let mut options = Options::new(Location::Postgres(url), name);
+            options.max_connections = postgres.connections;
+            options.acquire_timeout = postgres.acquire_timeout.0;
+            options.statement_timeout = postgres.statement_timeout.0;
+            options
+        }
+    };
+    options.randomness = surroundings.randomness.clone();
+    options.clock = surroundings
+        .clock
+        .clone()
+        .map_or(StoreClock::Database, StoreClock::Given);
+    Ok(options)
+}
+
+fn may_migrate(configuration: &Configuration, schema: Schema) -> anyhow::Result<bool> {
+    match schema {
+        Schema::Leave => Ok(false),
+        Schema::Migrate => {
+            make_chosen_folder(configuration)?;
+            Ok(true)
+        }
+        Schema::CreateWhereChosenHere => {
+            let place = place::sqlite(configuration)?;
+            let absent = place.is_some_and(|place| place.chosen_here && !place.path.exists());
+            if absent {
+                make_chosen_folder(configuration)?;
+            }
+            Ok(absent)
+        }
+    }
+}
+
+fn make_chosen_folder(configuration: &Configuration) -> anyhow::Result<()> {
+    match place::sqlite(configuration)? {
+        Some(place) if place.chosen_here => place::make_folder(&place.path),
+        _ => Ok(()),
+    }
+}
+
+fn pool_of(store: &DbStore) -> anyhow::Result<Pool> {
+    match store.pool() {
+        cloakroom_store_db::Pool::Sqlite { write, read } => Ok(Pool::Sqlite { write, read }),
+        cloakroom_store_db::Pool::Postgres(pool) => Ok(Pool::Postgres(pool)),
+        _ => anyhow::bail!("the embedded backend does not know this kind of database"),
+    }
+}

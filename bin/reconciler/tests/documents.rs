@@ -1,0 +1,353 @@
+//! The life of a document through the command line.
+
+mod common;
+
+use common::{CANARY, Deployment, WORKSPACE, config, config_of_many, connection};
+use serde_json::{Value, json};
+
+#[test]
+fn a_document_is_put_read_updated_and_removed() {
+    let deployment = Deployment::new();
+    let file = deployment.write("config.json", &config("one"));
+    let put = [
+        "document",
+        "put",
+        "--spec",
+        "spec.json",
+        "--workspace",
+        WORKSPACE,
+        "--output",
+        "json",
+    ];
+    let done = deployment
+        .run(&[&put[..], &[file.as_str()]].concat())
+        .json();
+    let id = done["id"].as_str().unwrap();
+    assert_eq!(done["revision"], 1);
+    assert_eq!(done["changes"][0]["change"], "new");
+    assert_eq!(done["changes"][0]["pointer"], "/password");
+    let first = done["changes"][0]["coordinate"].as_str().unwrap();
+
+    let masked = deployment.run(&["document", "get", id]).json();
+    assert_eq!(
+        masked,
+        json!({"host": "db.example.com", "password": "**********"})
+    );
+    let stored = deployment.run(&["document", "get", id, "--stored"]).json();
+    assert_eq!(stored["password"]["_secret"], first);
+    let clear: Value = serde_json::from_str(&config("one")).unwrap();
+    assert_eq!(deployment.hydrated(id), clear);
+
+    // Saving the masked form changes nothing but what was edited; spec and workspace are known.
+    let edited = json!({"host": "other.example.com", "password": "**********"}).to_string();
+    let update = [
+        "document",
+        "put",
+        "--id",
+        id,
+        "--if-revision",
+        "1",
+        "--output",
+        "json",
+        "-",
+    ];
+    let done = deployment.run_with_input(&update, &edited).json();
+    assert_eq!(
+        (&done["revision"], &done["changes"][0]["change"]),
+        (&json!(2), &json!("kept"))
+    );
+
+    let update = ["document", "put", "--id", id, "--output", "json", "-"];
+    let done = deployment.run_with_input(&update, &config("two")).json();
+    let words: Vec<&str> = done["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["change"].as_str().unwrap())
+        .collect();
+    assert_eq!(words, ["raised", "unreferenced"]);
+    let second = done["changes"][0]["coordinate"].as_str().unwrap();
+
+    let shown = deployment
+        .run(&["secret", "show", second, "--output", "json"])
+        .json();
+    assert_eq!(shown["versions"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        shown["referrers"],
+        json!([{"document": id, "pointer": "/password"}])
+    );
+    let listed = deployment
+        .run(&[
+            "secret",
+            "list",
+            "--workspace",
+            WORKSPACE,
+            "--output",
+            "json",
+        ])
+        .json_lines();
+    assert_eq!(listed.len(), 2);
+    let listed = deployment
+        .run(&["document", "list", "--output", "json"])
+        .json_lines();
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["secrets"]),
+        (&json!(id), &json!(1))
+    );
+
+    deployment.run(&["document", "remove", id]).done();
+    assert!(
+        deployment
+            .run(&["document", "get", id])
+            .refused(1)
+            .contains("there is no such document")
+    );
+    assert!(deployment.run(&["secret", "list"]).done().contains(first));
+}
+
+#[test]
+fn hydrating_asks_for_reveal() {
+    let deployment = Deployment::new();
+    let id = deployment.put(&config("one"));
+    let refused = deployment.run(&["document", "hydrate", &id]).refused(2);
+    assert!(refused.contains("--reveal"), "{refused}");
+}
+
+#[test]
+fn the_secrets_of_a_check_are_listed_with_their_expiry() {
+    let deployment = Deployment::new();
+    let arguments = [
+        "ephemeral",
+        "put",
+        "--spec",
+        "spec.json",
+        "--output",
+        "json",
+        "-",
+    ];
+    let done = deployment.run_with_input(&arguments, &config("one")).json();
+    let coordinate = done["coordinates"][0].as_str().unwrap();
+    assert_eq!(done["configuration"]["password"]["_secret"], coordinate);
+    let shown = deployment
+        .run(&["secret", "show", coordinate, "--output", "json"])
+        .json();
+    assert!(shown["secret"]["expires"].is_string(), "{shown}");
+    assert_eq!(shown["referrers"], json!([]));
+}
+
+#[test]
+fn lists_go_on_where_they_ended() {
+    let deployment = Deployment::new();
+    deployment.put(&config_of_many(5));
+    let page = deployment
+        .run(&["secret", "list", "--limit", "2", "--output", "json"])
+        .json_lines();
+    let last = &page[1];
+    let after = format!(
+        "{}/{}",
+        last["backend"].as_str().unwrap(),
+        last["coordinate"].as_str().unwrap()
+    );
+    let rest = deployment
+        .run(&["secret", "list", "--after", &after, "--output", "json"])
+        .json_lines();
+    assert_eq!(rest.len(), 3);
+    assert!(rest.iter().all(|row| !page.contains(row)));
+}
+
+#[test]
+fn jobs_plans_and_status_go_through_the_command_line() {
+    let deployment = Deployment::with(
+        "reconcile: {backup_horizon: 0s, windows: {orphan_ttl: 0s, superseded_grace: 0s}}",
+    );
+    let id = deployment.put(&config("one"));
+    deployment
+        .run_with_input(&["document", "put", "--id", &id, "-"], &config("two"))
+        .done();
+
+    let dry = deployment
+        .run(&["run", "all", "--dry-run", "--output", "json"])
+        .json();
+    assert_eq!(dry["reports"].as_array().unwrap().len(), 3);
+    let planned = deployment.run(&["plan", "delete-superseded"]);
+    assert!(planned.stderr.contains("1 candidates"), "{planned:?}");
+    let plan = planned.done();
+    let applied = deployment
+        .run_with_input(&["apply", "-", "--output", "json"], &plan)
+        .json();
+    assert_eq!(
+        applied["reports"][0]["deletions"]["superseded"]["found"], 1,
+        "{applied:#}"
+    );
+    let again = deployment.run_with_input(&["apply", "-"], &plan).refused(1);
+    assert!(again.contains("applied"), "{again}");
+
+    deployment.run(&["run", "all"]).done();
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    assert!(status["runs"].as_array().unwrap().len() >= 4, "{status:#}");
+    assert!(deployment.run(&["findings"]).done().is_empty());
+    deployment.run(&["quarantine", "list"]).done();
+    deployment.run(&["quarantine", "release", "--all"]).done();
+    assert_eq!(
+        deployment.hydrated(&id)["password"],
+        format!("{CANARY}-two")
+    );
+}
+
+#[test]
+fn findings_and_refusals_have_exit_statuses_of_their_own() {
+    let deployment = Deployment::with("reconcile: {backup_horizon: 0s, windows: {orphan_ttl: 0s}}");
+    let id = deployment.put(&config("one"));
+    deployment.run(&["document", "remove", &id]).done();
+    // No document refers to anything any more: is this the right database?
+    let refused = deployment.run(&["run", "expire-orphans"]);
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    assert!(refused.stdout.contains("zero-references"), "{refused:?}");
+    deployment
+        .run(&["run", "expire-orphans", "--override", "zero-references"])
+        .done();
+}
+
+#[tokio::test]
+async fn verify_blobs_with_findings_exits_with_3() {
+    let deployment = Deployment::new();
+    let id = deployment.put(&config("one"));
+    deployment.run(&["run", "all"]).done();
+    let mut database = connection(&deployment).await;
+    sqlx::query("UPDATE documents SET blob = $1")
+        .bind(config("in clear"))
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let run = deployment.run(&["run", "verify-blobs"]).refused(3);
+    assert!(run.is_empty(), "{run}");
+    let found = deployment.run(&["findings", "--output", "json"]);
+    assert_eq!(found.code, Some(3), "{found:?}");
+    assert!(
+        found.stdout.contains("clear_text") && found.stdout.contains(&id),
+        "{found:?}"
+    );
+    assert!(!found.stdout.contains(CANARY), "{found:?}");
+    assert!(deployment.run(&["findings"]).refused(3).is_empty());
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    assert_eq!(status["runs"][0]["job"], "verify-blobs");
+}
+
+/// A run that is told to stop ends after the item under way, says that it is not done, and the
+/// next one goes on.
+#[tokio::test]
+async fn a_run_that_is_told_to_stop_is_done_in_part() {
+    let deployment = Deployment::with(
+        "reconcile: {backup_horizon: 0s, batch: 1, windows: {orphan_ttl: 0s}, guards: {largest_share: 1.0}}",
+    );
+    let kept = deployment.put(&config("kept"));
+    let gone = deployment.put(&config_of_many(1500));
+    deployment.run(&["document", "remove", &gone]).done();
+    let mut database = connection(&deployment).await;
+    let run = deployment
+        .command(&["run", "expire-orphans", "--output", "json"])
+        .spawn()
+        .unwrap();
+    let deadline = std::time::Instant::now() + common::PATIENCE;
+    loop {
+        let deleted: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM secrets WHERE state = 'deleted'")
+                .fetch_one(&mut database)
+                .await
+                .unwrap();
+        if deleted > 0 {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "nothing is deleted");
+    }
+    common::terminate(&run);
+    let ended = common::finish(run);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(told["reports"][0]["outcome"], "partial");
+    deployment.run(&["run", "expire-orphans"]).done();
+    assert_eq!(
+        deployment.hydrated(&kept)["password"],
+        format!("{CANARY}-kept")
+    );
+}
+
+#[test]
+fn keys_are_rotated_under_running_documents() {
+    let deployment = Deployment::new();
+    let id = deployment.put(&config("one"));
+    let made = deployment
+        .run(&[
+            "key",
+            "generate",
+            "--add",
+            "cloakroom.key",
+            "--output",
+            "json",
+        ])
+        .json();
+    assert_eq!(made["keys"], 2);
+    let listed = deployment.run(&["key", "list", "--output", "json"]).json();
+    assert_eq!(
+        (&listed[0]["secrets"], &listed[1]["secrets"]),
+        (&json!(0), &json!(1))
+    );
+    let rotated = deployment
+        .run(&["key", "rotate", "--output", "json"])
+        .json();
+    assert_eq!(rotated[0]["rewrapped"], 1);
+    let listed = deployment.run(&["key", "list", "--output", "json"]).json();
+    assert_eq!(
+        (&listed[0]["secrets"], &listed[1]["secrets"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(
+        deployment.hydrated(&id)["password"],
+        format!("{CANARY}-one")
+    );
+}
+
+#[test]
+fn what_could_not_be_read_back_is_refused_before_anything_is_written() {
+    let deployment = Deployment::new();
+    let spec = json!({"properties": {"tokens": {"items": {"airbyte_secret": true}}}});
+    let spec = deployment.write("tokens.json", &spec.to_string());
+    let tokens: Vec<String> = (0..10_001).map(|n| format!("t{n}")).collect();
+    let put = [
+        "document",
+        "put",
+        "--spec",
+        &spec,
+        "--workspace",
+        WORKSPACE,
+        "-",
+    ];
+    let told = deployment
+        .run_with_input(&put, &json!({ "tokens": tokens }).to_string())
+        .refused(1);
+    assert!(told.contains("10001 secrets"), "{told}");
+    assert!(
+        deployment
+            .run(&["secret", "list", "--output", "json"])
+            .json_lines()
+            .is_empty()
+    );
+}
+
+/// Its secrets would look like those of checks and discovers, which anybody may read who knows
+/// their coordinates.
+#[test]
+fn the_nil_workspace_owns_no_document() {
+    let deployment = Deployment::new();
+    let put = [
+        "document",
+        "put",
+        "--spec",
+        "spec.json",
+        "--workspace",
+        "00000000-0000-0000-0000-000000000000",
+        "-",
+    ];
+    let told = deployment.run_with_input(&put, &config("one")).refused(1);
+    assert!(told.contains("nil workspace"), "{told}");
+}

@@ -1,0 +1,288 @@
+//! The driver: activations before a run begins are one, one job runs at a time, a stop is heard while
+//! waiting, and a job that fails or panics is recorded and holds up no other. Under tokio's paused clock.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::store::Job;
+use cloakroom_core::{Error, ErrorKind, Result, Timestamp};
+use cloakroom_reconcile::{Driver, JobRunner, JobState, Report};
+use cloakroom_testkit::SeededRandomness;
+use libtest_mimic::{Failed, Trial};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// A runner whose runs take ten seconds and end as they are told.
+#[derive(Default)]
+struct Runner {
+    log: Mutex<Vec<(Job, Instant)>>,
+    running: Mutex<usize>,
+    most: Mutex<usize>,
+    fails: Mutex<Option<Job>>,
+    panics: Mutex<Option<Job>>,
+}
+
+impl Runner {
+    fn begun(&self) -> Vec<Job> {
+        self.log
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(job, _)| *job)
+            .collect()
+    }
+}
+
+#[async_trait]
+impl JobRunner for Runner {
+    async fn now(&self) -> Result<Timestamp> {
+        Ok(Timestamp::UNIX_EPOCH)
+    }
+
+    async fn run_job(&self, job: Job) -> Vec<Result<Report>> {
+        self.log.lock().unwrap().push((job, Instant::now()));
+        {
+            let mut running = self.running.lock().unwrap();
+            *running += 1;
+            let mut most = self.most.lock().unwrap();
+            *most = (*most).max(*running);
+        }
+        sleep(Duration::from_secs(10)).await;
+        *self.running.lock().unwrap() -= 1;
+        assert!(*self.panics.lock().unwrap() != Some(job), "a bug in a job");
+        if *self.fails.lock().unwrap() == Some(job) {
+            vec![Err(Error::new(
+                ErrorKind::Unavailable,
+                "run",
+                "the database is away",
+            ))]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+struct Stage {
+    runner: Arc<Runner>,
+    driver: Driver,
+    stop: CancellationToken,
+}
+
+fn stage(jitter: Duration) -> Stage {
+    let runner = Arc::new(Runner::default());
+    let stop = CancellationToken::new();
+    let random = Arc::new(SeededRandomness::new(1));
+    let driver = Driver::start(runner.clone(), random, jitter, stop.clone());
+    Stage {
+        runner,
+        driver,
+        stop,
+    }
+}
+
+fn state(states: &[JobState], job: Job) -> JobState {
+    states
+        .iter()
+        .find(|state| state.job == job)
+        .unwrap()
+        .clone()
+}
+
+async fn seconds(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
+}
+
+async fn activations_before_a_run_are_one() {
+    let stage = stage(Duration::ZERO);
+    for _ in 0..10 {
+        stage.driver.activate(Job::ExpireOrphans);
+    }
+    seconds(5).await;
+    assert!(state(&stage.driver.states(), Job::ExpireOrphans).running);
+    seconds(100).await;
+    assert_eq!(stage.runner.begun(), [Job::ExpireOrphans]);
+    assert_eq!(state(&stage.driver.states(), Job::ExpireOrphans).runs, 1);
+}
+
+async fn activations_during_a_run_are_one_more() {
+    let stage = stage(Duration::ZERO);
+    stage.driver.activate(Job::VerifyBlobs);
+    seconds(5).await;
+    let activator = stage.driver.activator();
+    for _ in 0..10 {
+        activator.activate(Job::VerifyBlobs);
+    }
+    let during = state(&activator.states(), Job::VerifyBlobs);
+    assert!(during.running && during.waiting);
+    seconds(100).await;
+    assert_eq!(stage.runner.begun(), [Job::VerifyBlobs; 2]);
+    let after = state(&activator.states(), Job::VerifyBlobs);
+    assert!(!after.running && !after.waiting);
+}
+
+async fn activations_while_waiting_for_the_jitter_are_one() {
+    let stage = stage(Duration::from_mins(1));
+    for _ in 0..100 {
+        stage.driver.activate(Job::ExpireOrphans);
+        seconds(1).await;
+        if !stage.runner.begun().is_empty() {
+            break;
+        }
+    }
+    seconds(300).await;
+    assert_eq!(stage.runner.begun(), [Job::ExpireOrphans]);
+}
+
+async fn one_job_runs_at_a_time() {
+    let stage = stage(Duration::from_secs(3));
+    for _ in 0..5 {
+        for job in Job::ALL {
+            stage.driver.activate(job);
+        }
+        seconds(7).await;
+    }
+    seconds(300).await;
+    assert_eq!(*stage.runner.most.lock().unwrap(), 1);
+    for job in Job::ALL {
+        assert!(
+            stage.runner.begun().contains(&job),
+            "{job} never had its turn"
+        );
+    }
+}
+
+/// A job that is activated all the time does not keep the others from their turn.
+async fn no_job_is_starved() {
+    let stage = stage(Duration::ZERO);
+    for job in Job::ALL {
+        stage.driver.activate(job);
+    }
+    for _ in 0..100 {
+        stage.driver.activate(Job::VerifyBlobs);
+        seconds(1).await;
+    }
+    for job in Job::ALL {
+        assert!(
+            stage.runner.begun().contains(&job),
+            "{job} never had its turn"
+        );
+    }
+}
+
+async fn a_stop_is_heard_while_waiting() {
+    let stage = stage(Duration::from_hours(1));
+    stage.driver.activate(Job::ExpireOrphans);
+    seconds(1).await;
+    stage.stop.cancel();
+    let activator = stage.driver.activator();
+    let before = Instant::now();
+    stage.driver.join().await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert!(stage.runner.begun().is_empty());
+    assert!(
+        !state(&activator.states(), Job::ExpireOrphans).running,
+        "nothing runs any more"
+    );
+}
+
+async fn a_stop_waits_for_the_run_and_begins_no_other() {
+    let stage = stage(Duration::ZERO);
+    stage.driver.activate(Job::VerifyBlobs);
+    stage.driver.activate(Job::ExpireOrphans);
+    seconds(1).await;
+    stage.stop.cancel();
+    let before = Instant::now();
+    stage.driver.join().await;
+    assert_eq!(before.elapsed(), Duration::from_secs(9));
+    assert_eq!(stage.runner.begun(), [Job::VerifyBlobs]);
+    assert_eq!(*stage.runner.running.lock().unwrap(), 0);
+}
+
+async fn a_failing_job_is_recorded_and_the_next_one_runs() {
+    let stage = stage(Duration::ZERO);
+    *stage.runner.fails.lock().unwrap() = Some(Job::VerifyBlobs);
+    for job in Job::ALL {
+        stage.driver.activate(job);
+    }
+    seconds(100).await;
+    let states = stage.driver.states();
+    let failed = state(&states, Job::VerifyBlobs);
+    assert_eq!(
+        (failed.runs, failed.errors.len(), failed.last_success),
+        (1, 1, None)
+    );
+    assert!(failed.errors[0].contains("the database is away"));
+    assert_eq!(stage.runner.begun(), Job::ALL);
+    // And it runs again when asked again.
+    *stage.runner.fails.lock().unwrap() = None;
+    stage.driver.activate(Job::VerifyBlobs);
+    seconds(100).await;
+    let healed = state(&stage.driver.states(), Job::VerifyBlobs);
+    assert_eq!((healed.runs, healed.errors.len()), (2, 0));
+}
+
+async fn a_panicking_job_is_recorded_and_the_next_one_runs() {
+    let stage = stage(Duration::ZERO);
+    *stage.runner.panics.lock().unwrap() = Some(Job::VerifyBlobs);
+    for job in Job::ALL {
+        stage.driver.activate(job);
+    }
+    seconds(100).await;
+    assert_eq!(stage.runner.begun(), Job::ALL);
+    let failed = state(&stage.driver.states(), Job::VerifyBlobs);
+    assert!(!failed.running, "{failed:?}");
+    assert_eq!((failed.runs, failed.errors.len()), (1, 1));
+    assert!(
+        !failed.errors[0].contains("a bug in a job"),
+        "a panic's text may hold anything"
+    );
+}
+
+async fn the_jitter_is_within_its_bound() {
+    let stage = stage(Duration::from_mins(1));
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        let before = Instant::now();
+        stage.driver.activate(Job::ExpireOrphans);
+        seconds(100).await;
+        let begun = stage.runner.log.lock().unwrap().last().unwrap().1;
+        waits.push(begun - before);
+    }
+    assert!(
+        waits.iter().all(|wait| *wait < Duration::from_secs(61)),
+        "{waits:?}"
+    );
+    waits.dedup();
+    assert!(waits.len() > 10, "{waits:?}");
+}
+
+macro_rules! trials {
+    ($($law:ident),+ $(,)?) => {
+        vec![$(Trial::test(concat!("driver::", stringify!($law)), || paused($law()))),+]
+    };
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        activations_before_a_run_are_one,
+        activations_during_a_run_are_one_more,
+        activations_while_waiting_for_the_jitter_are_one,
+        one_job_runs_at_a_time,
+        no_job_is_starved,
+        a_stop_is_heard_while_waiting,
+        a_stop_waits_for_the_run_and_begins_no_other,
+        a_failing_job_is_recorded_and_the_next_one_runs,
+        a_panicking_job_is_recorded_and_the_next_one_runs,
+        the_jitter_is_within_its_bound,
+    ]
+}
+
+fn paused(law: impl Future<Output = ()>) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    runtime.block_on(law);
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! Hydrating follows the references recorded for the document, and reads it once more where it was
+//! just updated.
+
+use cloakroom_core::store::Job;
+use cloakroom_core::{DeleteMode, ErrorKind, SecretBackend as _, SecretJson};
+use cloakroom_documents::{Put, Settings};
+use serde_json::json;
+
+use crate::harness::{Fate, Kind, ONCE, World, hours, spec, until, workspace};
+
+pub(crate) async fn never_a_coordinate_in_the_blob(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world
+        .create(json!({"a": "value-a", "b": "value-b"}))
+        .await
+        .id;
+    let other = world.create(json!({"a": "somebody else's"})).await.id;
+    let stored = world.documents.stored(id).await.unwrap();
+    // Its own nodes swapped, another document's node, and no coordinate at all.
+    let (a, b) = (stored["a"].clone(), stored["b"].clone());
+    let theirs = World::node(&world.coordinate(other, "/a").await);
+    for (in_a, in_b) in [
+        (b, a.clone()),
+        (theirs.clone(), theirs),
+        (json!({"_secret": ""}), a),
+    ] {
+        let blob = json!({"a": in_a, "b": in_b}).to_string();
+        world.replace_blob(id, &blob).await;
+        assert_eq!(
+            world.hydrated(id).await,
+            json!({"a": "value-a", "b": "value-b"}),
+            "{blob}"
+        );
+    }
+    world.close().await;
+}
+
+pub(crate) async fn a_place_without_a_node_is_no_place(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "value-a", "host": "h"})).await.id;
+    for blob in [
+        json!({"a": "text", "host": "h"}),
+        json!({"host": "h"}),
+        json!([]),
+    ] {
+        world.replace_blob(id, &blob.to_string()).await;
+        let refused = world.try_hydrated(id).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+    }
+    world.close().await;
+}
+
+pub(crate) async fn what_was_just_updated_is_read_once_more(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    let one = world.coordinate(id, "/a").await;
+    // Between the reading of the document and that of its values: another version, and the old
+    // one is gone.
+    for gone in [DeleteMode::Final, DeleteMode::Recoverable(hours(24 * 7))] {
+        let before = world.coordinate(id, "/a").await;
+        let documents = world.documents_with(Settings {
+            put: ONCE,
+            ..Settings::default()
+        });
+        let value = format!("after {gone:?}");
+        let mut hydrating = Box::pin(documents.hydrate(id));
+        world.backend.faults.set(|call| {
+            if call.number == 0 {
+                Fate::Hold
+            } else {
+                Fate::Pass
+            }
+        });
+        assert!(
+            until(hydrating.as_mut(), || world.backend.faults.is_holding())
+                .await
+                .is_none()
+        );
+        world.update(id, json!({"a": value})).await;
+        world.embedded.delete(&before, gone, None).await.unwrap();
+        world.backend.faults.let_go();
+        let hydrated = hydrating.await.unwrap();
+        assert_eq!(hydrated.expose()["a"], value);
+    }
+    assert_ne!(world.coordinate(id, "/a").await, one);
+    world.close().await;
+}
+
+pub(crate) async fn what_is_missing_for_good_says_so_and_asks_once(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    let one = world.coordinate(id, "/a").await;
+    world
+        .embedded
+        .delete(&one, DeleteMode::Final, None)
+        .await
+        .unwrap();
+    world.backend.faults.clear();
+    let missing = world.try_hydrated(id).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Missing, "{missing}");
+    assert!(missing.to_string().contains(one.as_str()) && missing.to_string().contains("/a"));
+    assert_eq!(
+        world.backend.faults.calls(),
+        1,
+        "the document had not changed"
+    );
+    world.close().await;
+}
+
+/// Whoever holds an older blob can still read what it names for the grace.
+pub(crate) async fn an_older_version_is_readable_for_the_grace(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    let one = world.coordinate(id, "/a").await;
+    world.update(id, json!({"a": "two"})).await;
+    world.clock.advance(hours(23));
+    for job in Job::ALL {
+        world.run(job).await;
+    }
+    assert_eq!(
+        world.embedded.get(&one).await.unwrap().value.expose(),
+        b"one"
+    );
+    world.close().await;
+}
+
+pub(crate) async fn ephemerals_open_nothing_else(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "value-a"})).await.id;
+    let named = World::node(&world.coordinate(id, "/a").await);
+    for blob in [
+        json!({"a": named}),
+        json!({"x": [named]}),
+        json!({"a": {"_secret": "x"}}),
+    ] {
+        let refused = world.documents.hydrate_ephemeral(blob).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
+    }
+    world.close().await;
+}
+
+pub(crate) async fn writers_are_kept_apart(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let done = world.create(json!({"a": "one"})).await;
+    let put = |workspace, if_revision| {
+        let (world, id) = (&world, done.id);
+        async move {
+            let spec = spec();
+            let config = SecretJson::new(json!({"a": "two"}));
+            let put = Put {
+                id: Some(id),
+                workspace,
+                spec: &spec,
+                config,
+                if_revision,
+            };
+            world.documents.put(put).await
+        }
+    };
+    let before = world.dump().await;
+    let other = put(workspace(2), None).await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::Invalid, "{other}");
+    let stale = cloakroom_core::Revision(done.revision.0 + 1);
+    let stale = put(workspace(1), Some(stale)).await.unwrap_err();
+    assert_eq!(stale.kind(), ErrorKind::Conflict, "{stale}");
+    assert_eq!(world.dump().await, before);
+    let removed = world
+        .documents
+        .remove(done.id, Some(cloakroom_core::Revision(7)))
+        .await;
+    assert_eq!(removed.unwrap_err().kind(), ErrorKind::Conflict);
+    put(workspace(1), Some(done.revision)).await.unwrap();
+    world.documents.remove(done.id, None).await.unwrap();
+    for gone in [
+        put(workspace(1), None).await.map(drop),
+        world.documents.remove(done.id, None).await.map(drop),
+        world.documents.hydrate(done.id).await.map(drop),
+        world.documents.masked(done.id).await.map(drop),
+    ] {
+        assert_eq!(gone.unwrap_err().kind(), ErrorKind::Missing);
+    }
+    world.close().await;
+}

@@ -1,0 +1,214 @@
+//! The laws of the write protocol and of the jobs, over the real store and the real embedded backend.
+//!
+//! Every law runs on SQLite, and on PostgreSQL where `CLOAKROOM_TEST_POSTGRES_URL` names a server
+//! whose user may create databases. `CLOAKROOM_TEST_SEED` replays a failure.
+
+#![expect(clippy::unwrap_used, reason = "a law that cannot go on has failed")]
+
+mod cut_jobs;
+mod cut_writers;
+mod driver;
+mod failures;
+mod guards;
+mod harness;
+mod hydrate;
+mod leases;
+mod names;
+mod plans;
+mod receipts;
+mod rescue;
+mod simulation;
+mod vectors;
+mod verify;
+mod windows;
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+
+use harness::Kind;
+use harness::database::POSTGRES_URL;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A law: it is given a database and a seed and panics where it does not hold.
+type Law = fn(Kind, u64) -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// Names laws after their functions.
+macro_rules! laws {
+    ($($module:ident: $($law:ident),+;)+) => {
+        vec![$($(
+            (
+                concat!(stringify!($module), "::", stringify!($law)),
+                (|kind, seed| Box::pin($module::$law(kind, seed))) as Law,
+            )
+        ),+),+]
+    };
+}
+
+fn laws() -> Vec<(&'static str, Law)> {
+    laws![
+        vectors:
+            updates,
+            nobody_reads_a_secret_by_naming_it,
+            a_failed_attempt_never_lends_its_number,
+            one_of_two_writers_wins_and_the_other_leaves_nothing;
+        cut_writers:
+            first_put_cut_anywhere,
+            update_cut_anywhere,
+            any_request_to_the_backend_fails,
+            any_call_to_the_store_fails,
+            a_writer_slower_than_the_expiry_changes_nothing,
+            the_reaper_and_a_writer_never_meet,
+            ephemerals_cut_anywhere;
+        cut_jobs:
+            a_run_cut_anywhere,
+            any_call_of_a_run_to_the_store_fails,
+            any_request_of_a_run_to_the_backend_fails;
+        windows:
+            superseded_after_the_grace,
+            superseded_counts_from_its_own_loss,
+            superseded_keeps_the_newest,
+            orphans_after_the_time_to_live,
+            a_superseded_version_whose_successor_went_is_an_orphan,
+            a_failed_writers_version_is_an_orphan,
+            ephemerals_after_two_hours,
+            only_ephemerals_bear_a_native_expiry,
+            a_manager_without_recovery_waits_out_the_horizon,
+            what_was_in_use_can_be_recovered_for_the_horizon;
+        names:
+            a_put_that_lands_late_is_deleted_again,
+            a_name_taken_by_other_bytes_is_passed_over,
+            a_writer_gives_up_on_a_ledger_that_is_far_behind,
+            somebody_elses_secret_is_never_touched,
+            a_secret_without_a_mark_is_never_touched,
+            a_value_the_ledger_never_wrote_is_not_deleted_under_its_number;
+        guards:
+            zero_references,
+            share_of_the_backend,
+            share_of_one_workspace,
+            share_looks_at_superseded_ones_too,
+            share_lets_the_allowed_part_and_small_numbers_pass,
+            unknown_marked,
+            another_stores_secrets_are_nobodys_business,
+            listing_failed_on_a_later_page,
+            rescue_runs_although_a_guard_stops_deletions,
+            a_dry_run_and_a_plan_name_the_guards,
+            what_falls_due_during_a_run_waits_for_the_next,
+            what_was_in_use_and_landed_late_is_guarded_too;
+        rescue:
+            by_any_job,
+            nothing_that_is_unused,
+            one_that_fails_is_reported_and_holds_up_nobody;
+        verify:
+            nothing_on_a_clean_store,
+            small_pages_find_the_same,
+            dangling,
+            dangling_is_taken_back,
+            altered_mark,
+            altered_value,
+            unreadable,
+            not_ours,
+            disabled,
+            clear_text,
+            broken_blob,
+            unrecorded_node,
+            lost_node,
+            ledger_mismatch,
+            a_referenced_row_in_deletion_is_spared,
+            a_miss_in_a_listing_is_asked_about,
+            an_unsure_answer_is_never_a_finding,
+            a_failed_run_keeps_what_it_found,
+            one_denied_secret_hides_no_other,
+            documents_are_read_although_the_manager_is_away,
+            a_backend_the_configuration_lost_is_named,
+            documents_come_in_small_pages;
+        failures:
+            one_bad_item_is_tried_parked_and_released,
+            a_backend_that_is_away_parks_nothing,
+            an_outage_counts_against_no_item,
+            an_unsure_answer_deletes_nothing,
+            a_lost_answer_to_a_deletion_is_settled_later,
+            what_changed_since_it_was_described_is_described_again,
+            requests_end_before_the_claim_does,
+            deletions_sent_together_end_before_the_claim_does,
+            a_manager_without_batches_has_time_for_each_secret;
+        plans:
+            exactly_the_plan_and_once,
+            a_limit_leaves_the_rest,
+            a_plan_that_was_touched_is_refused,
+            a_plan_made_elsewhere_is_refused,
+            a_plan_for_another_manager_is_refused,
+            what_changed_since_is_spared,
+            a_superseded_candidate_that_became_an_orphan_is_spared,
+            guards_look_at_an_application_too,
+            what_the_plan_calls_never_referenced_and_was_is_spared,
+            verify_has_no_plan,
+            a_dry_run_changes_nothing,
+            a_dry_run_tells_the_truth;
+        leases:
+            a_second_run_is_told_and_a_dead_one_is_taken_over,
+            a_run_that_lost_its_lease_stops,
+            every_run_gives_its_lease_back,
+            a_run_told_to_stop_ends_at_the_batch,
+            a_run_told_to_stop_reads_no_further_page;
+        receipts:
+            one_for_each_deletion,
+            no_value_anywhere;
+        hydrate:
+            never_a_coordinate_in_the_blob,
+            a_place_without_a_node_is_no_place,
+            what_was_just_updated_is_read_once_more,
+            what_is_missing_for_good_says_so_and_asks_once,
+            an_older_version_is_readable_for_the_grace,
+            ephemerals_open_nothing_else,
+            writers_are_kept_apart;
+        simulation:
+            everything_at_once;
+    ]
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for (name, law) in laws() {
+        trials.push(Trial::test(format!("sqlite::{name}"), move || {
+            keep(Kind::Sqlite, law)
+        }));
+        trials.push(on_postgres(name, law));
+    }
+    trials.extend(driver::trials());
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn on_postgres(name: &str, law: Law) -> Trial {
+    if std::env::var_os(POSTGRES_URL).is_some() {
+        return Trial::test(format!("postgres::{name}"), move || {
+            keep(Kind::Postgres, law)
+        });
+    }
+    let reason = format!("{POSTGRES_URL} is not set");
+    let name = format!("postgres::{name} [{reason}]");
+    let in_ci = std::env::var("CI").is_ok_and(|it| !matches!(it.as_str(), "" | "0" | "false"));
+    Trial::test(name, move || Err(Failed::from(reason))).with_ignored_flag(!in_ci)
+}
+
+/// Runs a law on a runtime of its own; a failure names the seed.
+fn keep(kind: Kind, law: Law) -> Result<(), Failed> {
+    let seed = match std::env::var("CLOAKROOM_TEST_SEED") {
+        Ok(seed) => seed
+            .parse()
+            .map_err(|_| Failed::from("CLOAKROOM_TEST_SEED is no number"))?,
+        Err(_) => 1,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let kept = catch_unwind(AssertUnwindSafe(|| runtime.block_on(law(kind, seed))));
+    kept.map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("it panicked");
+        Failed::from(format!("{said}\nreplay with CLOAKROOM_TEST_SEED={seed}"))
+    })
+}

@@ -1,0 +1,218 @@
+//! The service: what it answers, and how it stops.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{CANARY, Deployment, Served, config, config_of_many};
+use serde_json::{Value, json};
+
+/// Every job far away, so that only what a test asks for runs.
+const NEVER: &str = "0 0 29 2 *";
+
+#[test]
+fn it_tells_metrics_health_and_status() {
+    let deployment = Deployment::new();
+    deployment.put(&config("one"));
+    let served = deployment.serve(&[]);
+    assert_eq!(served.get("/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(served.get("/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(served.get("/nothing").0, 404);
+    let (code, metrics) = served.get("/metrics");
+    assert_eq!(code, 200);
+    for line in [
+        "cloakroom_runs_total{job=\"expire-orphans\",outcome=\"failed\"} 0",
+        "cloakroom_secrets{backend=\"embedded\",state=\"stored\"} 1",
+        "cloakroom_guard_trips_total{backend=\"embedded\",guard=\"zero-references\"} 0",
+    ] {
+        assert!(
+            metrics.lines().any(|other| other == line),
+            "{line} is not in\n{metrics}"
+        );
+    }
+    let status = served.status();
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["secrets"]["embedded"]["stored"], 1);
+    let jobs = status["jobs"].as_array().unwrap();
+    assert_eq!(jobs.len(), 3);
+    assert!(
+        jobs.iter().all(|job| job["next_run"].is_string()),
+        "{status:#}"
+    );
+    let (code, _, log) = served.terminate();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn it_migrates_by_itself_unless_told_not_to() {
+    let deployment = Deployment::without_database("");
+    let refused = deployment
+        .run(&["serve", "--listen", "127.0.0.1:0", "--no-migrate"])
+        .refused(1);
+    assert!(refused.contains("migrate-schema"), "{refused}");
+    let (code, _, log) = deployment.serve(&[]).terminate();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn schedules_run_the_jobs_and_the_metrics_count_them() {
+    let deployment = Deployment::with("jobs: {jitter: 0s, expire-orphans: {cron: '* * * * * *'}}");
+    let served = deployment.serve(&[]);
+    let status = served.wait_for("a run", |status| {
+        job(status, "expire-orphans")["runs"].as_u64() > Some(0)
+    });
+    assert_eq!(job(&status, "expire-orphans")["outcome"], "done");
+    let (_, metrics) = served.get("/metrics");
+    assert!(
+        !metrics.contains("cloakroom_runs_total{job=\"expire-orphans\",outcome=\"done\"} 0"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("cloakroom_run_duration_seconds_bucket{job=\"expire-orphans\""),
+        "{metrics}"
+    );
+    assert_eq!(served.terminate().0, Some(0));
+}
+
+#[test]
+fn after_sigterm_the_running_item_finishes_and_nothing_is_lost() {
+    let settings = |cron: &str| {
+        format!(
+            "reconcile:\n  backup_horizon: 0s\n  batch: 1\n  windows: {{orphan_ttl: 0s}}\n  guards: {{largest_share: 1.0}}\n\
+             jobs:\n  jitter: 0s\n  expire-orphans: {{cron: '{cron}'}}\n  verify-blobs: {{enabled: false}}\n  delete-superseded: {{enabled: false}}\n"
+        )
+    };
+    let deployment = Deployment::with(&settings(NEVER));
+    let kept = deployment.put(&config("kept"));
+    let gone = deployment.put(&config_of_many(1500));
+    deployment.run(&["document", "remove", &gone]).done();
+
+    deployment.configure(&settings("* * * * * *"));
+    let served = deployment.serve(&[]);
+    served.wait_for("deletions under way", |status| {
+        let deleted = status["secrets"]["embedded"]["deleted"]
+            .as_u64()
+            .unwrap_or_default();
+        job(status, "expire-orphans")["running"] == json!(true) && deleted > 0
+    });
+    let (code, took, log) = served.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(took < Duration::from_secs(20), "{took:?}: {log}");
+
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    let run = &status["runs"][0];
+    assert_eq!(
+        run["outcome"], "partial",
+        "the run was told to stop: {run:#}"
+    );
+    let secrets = &status["backends"][0]["secrets"];
+    let left = secrets["stored"].as_u64().unwrap();
+    assert!(left > 1, "it went on to the end: {secrets}");
+    assert_eq!(
+        secrets["deleting"].as_u64().unwrap_or_default(),
+        0,
+        "no item was left half done: {secrets}"
+    );
+
+    // What was left is taken up again, and what is in use was never touched.
+    deployment.configure(&settings(NEVER).replace("batch: 1", "batch: 200"));
+    deployment.run(&["run", "expire-orphans"]).done();
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    assert_eq!(status["backends"][0]["secrets"]["stored"], 1);
+    assert_eq!(
+        deployment.hydrated(&kept)["password"],
+        format!("{CANARY}-kept")
+    );
+}
+
+#[test]
+fn a_client_that_never_ends_its_request_is_not_waited_for() {
+    use std::io::Write;
+    let deployment = Deployment::with("http: {timeout: 500ms, connections: 2}");
+    let served = deployment.serve(&[]);
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = std::net::TcpStream::connect(served.address).unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost:").unwrap();
+        slow.push(stream);
+    }
+    // Both places are taken until the server gives the slow ones up.
+    assert_eq!(served.get("/healthz").0, 200);
+    assert_eq!(served.terminate().0, Some(0));
+}
+
+#[test]
+fn no_secret_is_ever_in_an_output_a_log_or_a_metric() {
+    let mut deployment = Deployment::with(
+        "reconcile: {backup_horizon: 0s, windows: {orphan_ttl: 0s, superseded_grace: 0s}}\njobs: {jitter: 0s, expire-orphans: {cron: '* * * * * *'}}",
+    );
+    deployment.set("CLOAKROOM_LOG_LEVEL", "trace");
+    let mut said = Vec::new();
+    let file = deployment.write("config.json", &config("one"));
+    let workspace = ["--spec", "spec.json", "--workspace", common::WORKSPACE];
+    let put = deployment.run(
+        &[
+            &["document", "put", file.as_str(), "--output", "json"][..],
+            &workspace,
+        ]
+        .concat(),
+    );
+    let id = serde_json::from_str::<Value>(&put.stdout).unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    said.push(put);
+    said.push(deployment.run_with_input(&["document", "put", "--id", &id, "-"], &config("two")));
+    said.push(deployment.run_with_input(
+        &["ephemeral", "put", "--spec", "spec.json", "-"],
+        &config("three"),
+    ));
+    for arguments in [
+        &["document", "get", &id][..],
+        &["document", "get", &id, "--stored"],
+        &["document", "list"],
+        &["secret", "list"],
+        &["plan", "delete-superseded"],
+        &["run", "all", "--read-values"],
+        &["run", "all", "--output", "json"],
+        &["status"],
+        &["findings"],
+        &["key", "list"],
+        &["key", "rotate"],
+        &["config", "print"],
+    ] {
+        said.push(deployment.run(arguments));
+    }
+    // The values themselves go to standard output, and only there.
+    let hydrated = deployment.run(&["document", "hydrate", &id, "--reveal"]);
+    assert!(hydrated.stdout.contains(CANARY) && !hydrated.stderr.contains(CANARY));
+    assert!(!hydrated.stderr.is_empty(), "the log is on");
+    for ended in said {
+        assert!(
+            !ended.stdout.contains(CANARY) && !ended.stderr.contains(CANARY),
+            "{ended:?}"
+        );
+    }
+    let served = Served::start(deployment.command(&["serve", "--listen", "127.0.0.1:0"]));
+    served.wait_for("a run", |status| {
+        job(status, "expire-orphans")["runs"].as_u64() > Some(0)
+    });
+    let told = [served.get("/metrics").1, served.get("/status").1];
+    let (code, _, log) = served.terminate();
+    assert_eq!(code, Some(0));
+    assert!(!told.iter().chain([&log]).any(|text| text.contains(CANARY)));
+    assert!(
+        !told[0].contains(&id) && !told[0].contains("airbyte_"),
+        "no id is a label"
+    );
+}
+
+fn job<'a>(status: &'a Value, name: &str) -> &'a Value {
+    status["jobs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|job| job["job"] == name)
+        .unwrap()
+}
