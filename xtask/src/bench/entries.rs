@@ -1,0 +1,128 @@
+//! Which benchmarks there are. A new one is one more entry of `ENTRIES`.
+
+/// One bench target: `cargo bench -p PACKAGE --bench BENCH`.
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    pub(super) package: &'static str,
+    pub(super) bench: &'static str,
+    pub(super) reading: Reading,
+    /// What the figures stand beside.
+    pub(super) peer: &'static str,
+    pub(super) limits: &'static [Limit],
+}
+
+/// How its results are read.
+#[derive(Clone, Copy)]
+pub(super) enum Reading {
+    /// From criterion's files, and from lines of JSON that the target prints (see `results`).
+    Figures,
+    /// Under callgrind: the same number on every machine of a kind, whatever else runs there.
+    Instructions {
+        arguments: &'static [&'static str],
+        /// Count inside these only, by callgrind's patterns; none: the whole program.
+        functions: &'static [&'static str],
+    },
+}
+
+/// A figure may not be past this. Limits on times have to leave room for a busy machine.
+pub(super) struct Limit {
+    /// The figure's name as the table shows it.
+    pub(super) figure: &'static str,
+    /// In the figure's own unit; times are in nanoseconds.
+    pub(super) most: f64,
+}
+
+impl Entry {
+    pub(super) fn limit_of(&self, figure: &str) -> Option<&Limit> {
+        self.limits.iter().find(|it| it.figure == figure)
+    }
+}
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "coordinates",
+        package: "cloakroom-coordinates",
+        bench: "parse",
+        reading: Reading::Figures,
+        peer: "the row \"naive peer\": split and the libraries' parsers",
+        limits: &[Limit {
+            // 20 million a second.
+            figure: "parse/managed",
+            most: 50.0,
+        }],
+    },
+    Entry {
+        name: "coordinates, instructions",
+        package: "cloakroom-coordinates",
+        bench: "parse",
+        reading: Reading::Instructions {
+            // criterion's own switch: every benchmark once, nothing measured.
+            arguments: &["--test"],
+            functions: &["*Grammar*read*"],
+        },
+        peer: "",
+        limits: &[],
+    },
+    Entry {
+        name: "configurations",
+        package: "cloakroom-core",
+        bench: "config",
+        reading: Reading::Figures,
+        peer: "the row \"parse\": serde_json reading the same text",
+        limits: &[
+            Limit {
+                figure: "split",
+                most: 10_000.0,
+            },
+            Limit {
+                figure: "hydrate",
+                most: 10_000.0,
+            },
+            Limit {
+                figure: "mask",
+                most: 10_000.0,
+            },
+        ],
+    },
+    Entry {
+        name: "configurations, instructions of update",
+        package: "cloakroom-core",
+        bench: "config",
+        reading: Reading::Instructions {
+            arguments: &["--test"],
+            functions: &["*config::update::update*"],
+        },
+        peer: "",
+        limits: &[],
+    },
+    Entry {
+        name: "configurations, instructions of hydrate",
+        package: "cloakroom-core",
+        bench: "config",
+        reading: Reading::Instructions {
+            arguments: &["--test"],
+            functions: &["*config::hydrate::hydrate*"],
+        },
+        peer: "",
+        limits: &[],
+    },
+    Entry {
+        name: "configurations, instructions of mask",
+        package: "cloakroom-core",
+        bench: "config",
+        reading: Reading::Instructions {
+            arguments: &["--test"],
+            functions: &["*config::mask::mask*"],
+        },
+        peer: "",
+        limits: &[],
+    },
+    Entry {
+        name: "deployments",
+        package: "cloakroom-reconciler",
+        bench: "deployment",
+        reading: Reading::Figures,
+        peer: "the row \"disk\": a write of the protocol waits for the disk three times",
+        limits: &[],
+    },
+];

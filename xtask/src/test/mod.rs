@@ -1,0 +1,148 @@
+//! The whole test run: servers up, specs fetched, every suite run, all of it summed up.
+
+mod output;
+mod summary;
+
+use std::fmt;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::workspace::{Workspace, in_ci};
+use crate::{connectors, interrupt, process, servers};
+use output::Output;
+use summary::Summary;
+
+/// Start the real servers, run every test, say what was skipped
+///
+/// Starts the servers of `cargo xtask servers` unless they already run, fetches the specs of
+/// `cargo xtask connectors`, then builds and runs the unit, integration, example and doc tests of
+/// the workspace. Benchmarks are not run. Whatever this started is stopped again, also after
+/// Ctrl-C.
+///
+/// Tests find what they need in CLOAKROOM_TEST_POSTGRES_URL and CLOAKROOM_TEST_SPECS. A variable
+/// you have set yourself is left as it is.
+///
+/// At the end: suites run, passed, failed and ignored tests, and what was skipped and why. An
+/// ignored trial marked `[unsupported]` tests what its subject does not claim to do: it counts as
+/// not applicable, not as skipped. The last line is `N passed, N failed, N skipped`. The exit
+/// status is 1 after a failure and, with CI=true, also when anything was skipped.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Test only these packages
+    #[arg(short, long = "package", value_name = "NAME")]
+    packages: Vec<String>,
+    /// Handed to every test program: part of a test's name, or its own options
+    #[arg(last = true, value_name = "FILTER")]
+    filters: Vec<String>,
+}
+
+/// The run failed and its summary has already said so.
+#[derive(Debug)]
+pub(crate) struct Failed;
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the test run failed")
+    }
+}
+
+impl std::error::Error for Failed {}
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    interrupt::listen()?;
+    let started = Instant::now();
+    let mut summary = Summary::default();
+
+    heading("servers");
+    let servers = servers::ForTests::start(workspace)?;
+    for (name, reason) in &servers.missing {
+        summary.miss(name, reason);
+    }
+    let mut variables = servers.variables.clone();
+
+    heading("connectors");
+    match connectors::fetch(workspace) {
+        Ok(specs) => variables.push((
+            "CLOAKROOM_TEST_SPECS".to_owned(),
+            specs.to_string_lossy().into_owned(),
+        )),
+        Err(error) => summary.miss("connectors", &format!("{error:#}")),
+    }
+    variables.retain(|(name, _)| std::env::var_os(name).is_none());
+    for (name, value) in &variables {
+        println!("{name}={value}");
+    }
+
+    // `--tests` is every library and program as unit tests and every integration test.
+    let programs = ["--tests", "--examples"];
+    let mut runs = vec![("tests", &programs[..])];
+    if has_library(workspace, &options.packages) {
+        runs.push(("doc tests", &["--doc"]));
+    }
+    heading("build");
+    let mut build = test(workspace, options, &programs);
+    build.arg("--no-run");
+    if follow(&mut build, &mut Output::default())? {
+        for (name, targets) in runs {
+            heading(name);
+            let mut output = Output::default();
+            let mut command = test(workspace, options, targets);
+            command
+                .arg("--no-fail-fast")
+                .arg("--")
+                .args(&options.filters)
+                .envs(variables.iter().cloned());
+            let succeeded = follow(&mut command, &mut output)?;
+            summary.add(name, output, succeeded);
+        }
+    } else {
+        summary.did_not_build();
+    }
+
+    drop(servers);
+    heading(&format!("summary, {} s", started.elapsed().as_secs()));
+    println!("{summary}");
+    if summary.is_failure(in_ci()) {
+        return Err(Failed.into());
+    }
+    Ok(())
+}
+
+fn test(workspace: &Workspace, options: &Options, targets: &[&str]) -> Command {
+    let mut command = workspace.cargo();
+    command.arg("test");
+    if options.packages.is_empty() {
+        command.arg("--workspace");
+    }
+    for package in &options.packages {
+        command.args(["--package", package]);
+    }
+    command.args(targets);
+    command
+}
+
+/// Cargo refuses to run the doc tests of packages that have no library.
+fn has_library(workspace: &Workspace, packages: &[String]) -> bool {
+    workspace
+        .metadata()
+        .workspace_packages()
+        .iter()
+        .filter(|it| packages.is_empty() || packages.iter().any(|name| it.name == *name))
+        .flat_map(|it| &it.targets)
+        .any(|it| it.is_lib() || it.is_proc_macro())
+}
+
+fn follow(command: &mut Command, output: &mut Output) -> Result<bool> {
+    let status = process::watch(command, None, |line| {
+        println!("{line}");
+        output.take(line);
+    })?;
+    Ok(status.success())
+}
+
+fn heading(text: &str) {
+    println!("\n=== {text}");
+}
