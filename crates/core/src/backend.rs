@@ -27,7 +27,8 @@ pub struct PutRequest {
 /// What a put found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// The name was free.
+    /// The name was free; or the manager itself took this for a repetition of the request that made
+    /// it (AWS's request tokens).
     Created,
     /// The name already held these very bytes.
     AlreadyThere,
@@ -118,6 +119,44 @@ pub enum Deletion {
     AlreadyGone,
 }
 
+/// What can be asked of a manager, for whoever says which right is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// [`SecretBackend::put`].
+    Put,
+    /// [`SecretBackend::get`].
+    Get,
+    /// [`SecretBackend::describe`].
+    Describe,
+    /// [`SecretBackend::list`].
+    List,
+    /// [`SecretBackend::delete`], recoverably.
+    Delete,
+    /// [`SecretBackend::delete`], finally.
+    DeleteFinally,
+    /// [`SecretBackend::restore`].
+    Restore,
+    /// [`SecretBackend::lift_expiry`].
+    LiftExpiry,
+}
+
+impl Operation {
+    /// The operation in a few words: `read the value`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "write a secret",
+            Self::Get => "read its value",
+            Self::Describe => "describe it",
+            Self::List => "list secrets",
+            Self::Delete => "delete it recoverably",
+            Self::DeleteFinally => "delete it for good",
+            Self::Restore => "restore it",
+            Self::LiftExpiry => "lift its expiry",
+        }
+    }
+}
+
 /// A secrets manager.
 ///
 /// Every method gives one of the kinds of [`ErrorKind`](crate::ErrorKind) on failure, told apart by
@@ -133,6 +172,12 @@ pub trait SecretBackend: Send + Sync {
 
     /// What it can do.
     fn capabilities(&self) -> &Capabilities;
+
+    /// The manager's own names of the rights an operation needs, for whoever is
+    /// [`Denied`](crate::ErrorKind::Denied); empty where it knows none.
+    fn permissions(&self, _operation: Operation) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Stores a value under a free name. The same bytes again succeed; other bytes are `Conflict`,
     /// and so is a name taken by somebody else's secret.

@@ -7,6 +7,7 @@ pub mod backend_set;
 pub mod capabilities;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod digest;
 pub mod error;
 pub mod ids;
@@ -19,14 +20,15 @@ pub mod secret;
 pub mod store;
 
 pub use backend::{
-    DeleteMode, Deletion, Description, ListPage, PageToken, Precondition, PutOutcome, PutRequest,
-    SecretBackend, SecretState, StoredSecret,
+    DeleteMode, Deletion, Description, ListPage, Operation, PageToken, Precondition, PutOutcome,
+    PutRequest, SecretBackend, SecretState, StoredSecret,
 };
 pub use backend_set::BackendSet;
 pub use capabilities::Capabilities;
 pub use cloakroom_coordinates as coordinates;
 pub use cloakroom_coordinates::{Coordinate, Grammar, Scope, Version};
 pub use clock::{Clock, SystemClock};
+pub use credential::CredentialSource;
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{BackendId, DocumentId, KeyId, Revision, RunId, StoreId, WorkspaceId};
@@ -34,4 +36,5 @@ pub use jiff::Timestamp;
 pub use keys::{KeyRing, KeySource};
 pub use mark::Mark;
 pub use randomness::{Randomness, SystemRandomness};
+pub use retry::RetryPolicy;
 pub use secret::{SecretJson, SecretValue, ValueKind};
