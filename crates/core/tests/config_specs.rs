@@ -178,12 +178,62 @@ fn self_reference_is_listed_once_and_followed_for_ever() {
         };
     }
     assert_eq!(secrets(&spec, &document).len(), 1);
-    for spec in [
-        json!({"$ref": "#"}),
-        json!({"allOf": [{"$ref": "#"}], "not": {"$ref": "#/allOf/0"}}),
-        json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+}
+
+/// A place described only by itself is described by nothing: what stands there would be stored in
+/// clear although the spec means to say something about it.
+#[test]
+fn a_schema_that_leads_back_to_itself_at_the_same_place_is_refused() {
+    for (spec, pointer) in [
+        (json!({"$ref": "#"}), "/$ref"),
+        (
+            json!({"properties": {"password": {"$ref": "#/properties/password"}}}),
+            "/properties/password/$ref",
+        ),
+        (
+            json!({"properties": {
+                "a": {"$ref": "#/properties/b"}, "b": {"$ref": "#/properties/a"}
+            }}),
+            "/properties/a/$ref",
+        ),
+        (
+            json!({
+                "$ref": "#/$defs/a",
+                "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}
+            }),
+            "/$ref/$ref",
+        ),
+        (json!({"allOf": [{"$ref": "#"}]}), "/allOf/0/$ref"),
+        (
+            json!({"allOf": [{"$ref": "#"}], "not": {"$ref": "#/allOf/0"}}),
+            "/allOf/0/$ref",
+        ),
+        (
+            json!({"items": {"oneOf": [secret(), {"anyOf": [{"$ref": "#/items"}]}]}}),
+            "/items/oneOf/1/anyOf/0/$ref",
+        ),
+        (
+            json!({"if": {}, "then": {"dependentSchemas": {"x": {"$ref": "#/then"}}}}),
+            "/then/dependentSchemas/x/$ref",
+        ),
+        (
+            json!({"properties": {"a": {"$anchor": "here", "else": {"$dynamicRef": "#here"}}}}),
+            "/properties/a/else/$dynamicRef",
+        ),
     ] {
-        assert!(fields(&spec).is_empty());
+        let error = CompiledSpec::compile(&spec).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert_eq!(error.subject(), Some(pointer), "{spec}: {error}");
+        assert!(error.message().contains("back to itself"), "{error}");
+    }
+    // What goes on below is a tree, however often it refers to itself, and so is a schema that is
+    // applied twice.
+    for spec in [
+        json!({"properties": {"a": {"$ref": "#"}}, "items": {"$ref": "#"}}),
+        json!({"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}], "$defs": {"a": secret()}}),
+        json!({"oneOf": [{"additionalProperties": {"$ref": "#"}}, {"contains": {"$ref": "#/oneOf/0"}}]}),
+    ] {
+        compile(&spec);
     }
 }
 

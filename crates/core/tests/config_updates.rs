@@ -505,3 +505,56 @@ fn a_field_that_has_become_secret() {
         assert_eq!(error.subject(), Some(pointer), "{error}");
     }
 }
+
+/// A document that is no object where the spec describes one has no field that could be secret, and
+/// what it holds would be stored in clear.
+#[test]
+fn a_document_that_is_no_object_is_refused_where_the_spec_describes_one() {
+    let secret = json!({"airbyte_secret": true});
+    let described = [
+        json!({"type": "object", "properties": {"password": secret}}),
+        json!({"type": ["object", "null"], "additionalProperties": secret}),
+        json!({"properties": {"password": secret}}),
+        json!({"required": ["password"], "patternProperties": {"^p": secret}}),
+        json!({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"properties": {"p": secret}}}}),
+        json!({"type": "object", "oneOf": [{"properties": {"p": secret}}, {"type": "string"}]}),
+        json!({"type": "object"}),
+    ];
+    for spec in &described {
+        for config in [
+            json!(["the-canary"]),
+            json!("the-canary"),
+            json!(4_242_424_242_u64),
+            json!(true),
+            json!(null),
+        ] {
+            let error = Document::default()
+                .put(&compile(spec), config.clone())
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{spec} {config}: {error}");
+            assert_eq!(error.subject(), Some("(root)"), "{error}");
+            assert!(error.message().contains("describes an object"), "{error}");
+            assert_silent(&error, &config);
+        }
+        Document::default().put(&compile(spec), json!({})).unwrap();
+    }
+    for (spec, config) in [
+        (json!({"items": secret}), json!(["the-canary"])),
+        (
+            json!({"type": "array", "items": {"properties": {"p": secret}}}),
+            json!([{"p": "x"}]),
+        ),
+        (
+            json!({"oneOf": [{"properties": {"p": secret}}, {"items": secret}]}),
+            json!(["x"]),
+        ),
+        (
+            json!({"type": ["object", "string"], "properties": {"p": secret}}),
+            json!("x"),
+        ),
+        (secret.clone(), json!("the-canary")),
+        (json!({}), json!([1])),
+    ] {
+        Document::default().put(&compile(&spec), config).unwrap();
+    }
+}

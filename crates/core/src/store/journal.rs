@@ -250,6 +250,9 @@ pub trait Journal: Send + Sync {
     async fn acquire_lease(&self, name: &str, holder: &str, ttl: Duration)
     -> Result<Option<Lease>>;
 
+    /// Who holds a lease now; `None` where nobody does. Changes nothing.
+    async fn lease_holder(&self, name: &str) -> Result<Option<String>>;
+
     /// Gives a lease back; one that is no longer ours is left alone.
     async fn release_lease(&self, lease: &Lease) -> Result<()>;
 }

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::documents::{SpecId, StoredDocument};
+use super::documents::SpecId;
 use crate::coordinates::Coordinate;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::ids::{BackendId, DocumentId, WorkspaceId};
+use crate::ids::{BackendId, DocumentId};
 use crate::ledger::{Damage, RowState};
 use crate::secret::ValueKind;
 
@@ -15,8 +15,6 @@ use crate::secret::ValueKind;
 pub struct ReferenceRow {
     /// Which document.
     pub document: DocumentId,
-    /// Whose it is.
-    pub workspace: WorkspaceId,
     /// Where in the document.
     pub pointer: String,
     /// To which secret.
@@ -36,6 +34,31 @@ pub struct ReferencedRow {
     pub digest: Digest,
     /// What was last found wrong.
     pub damage: Option<Damage>,
+}
+
+/// A whole document as the jobs see it. What the ledger says of its secrets is not here: they lie all
+/// over the ledger, and [`ReferenceSource::references`] goes through them in its order.
+#[derive(Clone, Debug)]
+pub struct DocumentRow {
+    /// Which document.
+    pub id: DocumentId,
+    /// The spec it was put with.
+    pub spec: SpecId,
+    /// The JSON text of its blob, as the database holds it.
+    pub blob: String,
+    /// The references recorded for it, ordered by pointer text.
+    pub references: Vec<RecordedReference>,
+}
+
+/// A reference as it is recorded for its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedReference {
+    /// Where in the document.
+    pub pointer: String,
+    /// In which backend.
+    pub backend: BackendId,
+    /// To which secret.
+    pub coordinate: Coordinate,
 }
 
 /// Where a scan of references goes on.
@@ -62,8 +85,7 @@ pub trait ReferenceSource: Send + Sync {
     ) -> Result<Vec<ReferenceRow>>;
 
     /// Whole documents behind `after` in the order of their ids, at most `limit`.
-    async fn documents(&self, after: Option<DocumentId>, limit: u32)
-    -> Result<Vec<StoredDocument>>;
+    async fn documents(&self, after: Option<DocumentId>, limit: u32) -> Result<Vec<DocumentRow>>;
 
     /// The text of a spec.
     async fn spec_text(&self, id: &SpecId) -> Result<String>;

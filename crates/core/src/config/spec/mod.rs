@@ -1,9 +1,11 @@
 //! A spec, compiled once: where secrets are.
 
 mod keywords;
+mod loops;
 mod plan;
 mod reader;
 mod references;
+mod root;
 mod subsets;
 
 use std::fmt;
@@ -40,19 +42,23 @@ const OPERATION: &str = "read the spec";
 #[derive(Clone)]
 pub struct CompiledSpec {
     plan: Arc<Plan>,
+    of_objects: bool,
 }
 
 impl CompiledSpec {
     /// Compiles a JSON Schema, or a connector's whole spec file with one under
     /// `connectionSpecification`. A schema that cannot be read in full is an error that names the
-    /// place: guessing would leave secrets in clear.
+    /// place, and so is one that leads back to itself without going to a place below: guessing would
+    /// leave secrets in clear.
     pub fn compile(spec: &Value) -> Result<Self> {
         bounds::check(OPERATION, spec, MAX_DEPTH)?;
         let (schema, pointer) = reader::connection_specification(spec)?;
         let arena = reader::read(schema, pointer)?;
+        loops::refuse(&arena)?;
         let plan = subsets::determine(&arena)?;
         Ok(Self {
             plan: Arc::new(plan),
+            of_objects: root::is_an_object(&arena),
         })
     }
 
@@ -61,6 +67,11 @@ impl CompiledSpec {
     /// the first 10,000 met.
     pub fn secret_fields(&self) -> Vec<String> {
         self.plan.secret_fields()
+    }
+
+    /// Whether it describes an object and nothing else.
+    pub(super) fn is_of_objects(&self) -> bool {
+        self.of_objects
     }
 
     /// Where a walk begins.

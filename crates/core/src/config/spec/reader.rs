@@ -33,8 +33,12 @@ pub(super) struct Arena {
 pub(super) struct Schema {
     /// This place holds a secret.
     pub(super) secret: bool,
+    /// What its `type` names, where it has one.
+    pub(super) types: Option<Types>,
     /// Schemas that may apply to the same place.
     pub(super) beside: Vec<SchemaId>,
+    /// References to further ones.
+    pub(super) references: Vec<Reference>,
     pub(super) properties: HashMap<String, SchemaId>,
     /// By index into [`Arena::patterns`].
     pub(super) patterns: Vec<(usize, SchemaId)>,
@@ -47,16 +51,47 @@ pub(super) struct Schema {
     pub(super) elements: Vec<SchemaId>,
 }
 
+/// A reference, and every schema that it may mean.
+pub(super) struct Reference {
+    /// Where it stands.
+    pub(super) pointer: String,
+    pub(super) targets: Vec<SchemaId>,
+}
+
+/// Which kinds of values a `type` names.
+#[derive(Clone, Copy)]
+pub(super) struct Types {
+    pub(super) object: bool,
+    /// Any kind beside object and null.
+    pub(super) other: bool,
+}
+
+impl Types {
+    pub(super) fn only_objects(self) -> bool {
+        self.object && !self.other
+    }
+}
+
 impl Schema {
-    /// Whether nothing at this place or below follows from it, `beside` left out.
+    /// Whether nothing at this place or below follows from it, [`Schema::in_place`] left out.
     pub(super) fn is_inert(&self) -> bool {
-        !self.secret
-            && self.properties.is_empty()
-            && self.patterns.is_empty()
-            && self.other_members.is_empty()
-            && self.tuples.iter().all(Vec::is_empty)
-            && self.other_elements.is_empty()
-            && self.elements.is_empty()
+        !self.secret && !self.describes_members() && !self.describes_elements()
+    }
+
+    pub(super) fn describes_members(&self) -> bool {
+        !self.properties.is_empty() || !self.patterns.is_empty() || !self.other_members.is_empty()
+    }
+
+    pub(super) fn describes_elements(&self) -> bool {
+        self.tuples.iter().any(|tuple| !tuple.is_empty())
+            || !self.other_elements.is_empty()
+            || !self.elements.is_empty()
+    }
+
+    /// Every schema that may apply to the same place.
+    pub(super) fn in_place(&self) -> impl Iterator<Item = SchemaId> {
+        let targets = self.references.iter().flat_map(|it| &it.targets);
+        self.beside.iter().chain(targets).copied()
     }
 }
 
@@ -159,12 +194,15 @@ impl<'s> Reader<'s> {
             Value::Object(members) => members,
             _ => return Err(invalid(&job.pointer, "a schema is an object or a boolean")),
         };
-        if !members.get("type").is_none_or(names_types) {
-            return Err(invalid(
-                &below(&job.pointer, "type"),
-                "a type is a name or a list of names",
-            ));
-        }
+        let types = members
+            .get("type")
+            .map(|types| {
+                read_types(types).ok_or_else(|| {
+                    let pointer = below(&job.pointer, "type");
+                    invalid(&pointer, "a type is a name or a list of names")
+                })
+            })
+            .transpose()?;
         let job = &Job {
             resource: resource_of(job.value, job.resource),
             pointer: job.pointer.clone(),
@@ -172,6 +210,7 @@ impl<'s> Reader<'s> {
         };
         let mut schema = Schema {
             secret: is_secret(members),
+            types,
             ..Schema::default()
         };
         self.read_beside(job, members, &mut schema)?;
@@ -214,10 +253,11 @@ impl<'s> Reader<'s> {
                     .names
                     .resolve(reference, job.resource)
                     .map_err(|message| invalid(&pointer, message))?;
-                for target in targets {
-                    let id = self.schema(target.schema, pointer.clone(), target.resource);
-                    schema.beside.push(id);
-                }
+                let targets = targets
+                    .into_iter()
+                    .map(|target| self.schema(target.schema, pointer.clone(), target.resource))
+                    .collect();
+                schema.references.push(Reference { pointer, targets });
             }
         }
         Ok(())
@@ -340,12 +380,16 @@ fn is_something_else(schema: &Value) -> bool {
         .is_some_and(|members| !members.is_empty() && !members.keys().any(|key| is_known(key)))
 }
 
-fn names_types(value: &Value) -> bool {
-    match value {
-        Value::String(_) => true,
-        Value::Array(names) => names.iter().all(Value::is_string),
-        _ => false,
-    }
+fn read_types(value: &Value) -> Option<Types> {
+    let names: Vec<&str> = match value {
+        Value::String(name) => vec![name],
+        Value::Array(names) => names.iter().map(Value::as_str).collect::<Option<_>>()?,
+        _ => return None,
+    };
+    Some(Types {
+        object: names.contains(&"object"),
+        other: names.iter().any(|name| !["object", "null"].contains(name)),
+    })
 }
 
 fn is_secret(members: &Map<String, Value>) -> bool {

@@ -87,8 +87,9 @@ impl Subsets<'_> {
             if !schema.is_inert() {
                 set.push(id);
             }
-            self.spend(schema.beside.len())?;
-            left.extend(&schema.beside);
+            let before = left.len();
+            left.extend(schema.in_place());
+            self.spend(left.len() - before)?;
         }
         if set.is_empty() {
             return Ok(NOWHERE);

@@ -112,7 +112,8 @@ pub fn array_digest(
 /// as its own node. `scope` is the document's id.
 ///
 /// Refused, with an error that names the pointer: a mask with nothing behind it or with more than
-/// one thing it may stand for, and any coordinate the document does not hold at that place.
+/// one thing it may stand for, any coordinate the document does not hold at that place, and anything
+/// but an object where the spec describes one.
 ///
 /// ```
 /// use cloakroom_core::config::{Action, CompiledSpec, Options, node, update};
@@ -142,6 +143,13 @@ pub fn update(
     bounds::check(OPERATION, config.expose(), MAX_DEPTH)?;
     if let Some(previous) = &previous {
         bounds::check(OPERATION, previous.blob, MAX_STORED_DEPTH)?;
+    }
+    if spec.is_of_objects() && !config.expose().is_object() {
+        return Err(refused(
+            "",
+            "the spec describes an object and this is none: no field of it could be told to be \
+             secret; put the configuration itself",
+        ));
     }
     let stored = Stored::new(previous);
     let mut value = config.into_exposed();

@@ -1,0 +1,30 @@
+//! What a spec says of a whole configuration: nearly always that it is an object.
+
+use super::reader::{Arena, Types};
+
+/// Whether the spec describes an object and nothing else. A document that is none has no field that
+/// could be secret.
+pub(super) fn is_an_object(arena: &Arena) -> bool {
+    let Some(root) = arena.schemas.first() else {
+        return false;
+    };
+    if root.types.is_some_and(Types::only_objects) && !root.secret {
+        return true;
+    }
+    let mut seen = vec![false; arena.schemas.len()];
+    let mut left = vec![0];
+    let mut object = false;
+    while let Some(id) = left.pop() {
+        if std::mem::replace(&mut seen[id as usize], true) {
+            continue;
+        }
+        let schema = &arena.schemas[id as usize];
+        let otherwise = schema.types.is_some_and(|types| types.other);
+        if schema.secret || otherwise || schema.describes_elements() {
+            return false;
+        }
+        object |= schema.types.is_some_and(|types| types.object) || schema.describes_members();
+        left.extend(schema.in_place());
+    }
+    object
+}
