@@ -3,6 +3,7 @@
 
 mod change;
 mod ephemeral;
+mod probe;
 mod put;
 mod read;
 mod secrets;
@@ -17,6 +18,7 @@ use cloakroom_core::{BackendSet, Grammar, KeySource, Randomness};
 
 pub use change::{Change, ChangeKind};
 pub use ephemeral::EphemeralDocument;
+pub use probe::{Probe, Step, StepOutcome};
 pub use put::{DocumentSpec, Put, PutDone};
 
 /// How documents are written.

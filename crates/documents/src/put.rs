@@ -161,7 +161,7 @@ impl Documents {
         }
         match put.if_revision {
             Some(expected) if expected != document.revision => {
-                Err(lost_race(id, Some(document.revision)))
+                Err(other_revision(OPERATION, id, document.revision, expected))
             }
             _ => Ok(Some(document)),
         }
@@ -230,6 +230,20 @@ fn too_large(id: DocumentId, bytes: usize) -> Error {
          nothing was changed"
     );
     Error::new(ErrorKind::TooLarge, OPERATION, message).with_coordinate(id)
+}
+
+/// The caller asked for a revision that the document does not stand at, whoever wrote it.
+pub(crate) fn other_revision(
+    operation: &'static str,
+    id: DocumentId,
+    current: Revision,
+    expected: Revision,
+) -> Error {
+    let message = format!(
+        "it stands at revision {current} and was to stand at {expected}; nothing was changed, read \
+         it again before you decide"
+    );
+    Error::new(ErrorKind::Conflict, operation, message).with_coordinate(id)
 }
 
 fn lost_race(id: DocumentId, current: Option<Revision>) -> Error {

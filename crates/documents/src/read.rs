@@ -10,6 +10,7 @@ use cloakroom_core::{
 use serde_json::Value;
 
 use crate::Documents;
+use crate::put::other_revision;
 use crate::secrets::unanswered;
 
 impl Documents {
@@ -62,12 +63,13 @@ impl Documents {
                 Ok(unreferenced)
             }
             RemoveOutcome::Missing => Err(missing("remove the document", id)),
-            RemoveOutcome::LostRace { current } => Err(Error::new(
-                ErrorKind::Conflict,
+            RemoveOutcome::LostRace { current } => Err(other_revision(
                 "remove the document",
-                format!("it stands at revision {current}; nothing was removed"),
-            )
-            .with_coordinate(id)),
+                id,
+                current,
+                // Without a revision asked for there is no race to lose.
+                if_revision.unwrap_or(current),
+            )),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::store::{Intent, StoreIdentity};
 use cloakroom_core::{
     BackendId, Coordinate, Digest, Error, ErrorKind, KeyRing, Mark, PutRequest, Result,
@@ -246,7 +247,8 @@ impl Documents {
         identity: &StoreIdentity,
         ephemeral: bool,
     ) -> Result<()> {
-        let request = self.request(secret, ring, identity, ephemeral);
+        let expires = ephemeral && backend.capabilities().native_expiry != NativeExpiry::Absent;
+        let request = self.request(secret, ring, identity, expires);
         self.settings
             .put
             .run("put the secret", || backend.put(&request))
@@ -254,12 +256,12 @@ impl Documents {
         Ok(())
     }
 
-    fn request(
+    pub(crate) fn request(
         &self,
         secret: &NewSecret,
         ring: &KeyRing,
         identity: &StoreIdentity,
-        ephemeral: bool,
+        expires: bool,
     ) -> PutRequest {
         PutRequest {
             mark: Mark {
@@ -269,7 +271,7 @@ impl Documents {
                 digest: secret.digest(ring),
             },
             value: secret.value.clone(),
-            native_expiry: ephemeral.then_some(self.settings.expires_in),
+            native_expiry: expires.then_some(self.settings.expires_in),
         }
     }
 
