@@ -5,7 +5,9 @@ pub mod canary;
 pub mod clock;
 pub mod conformance;
 pub mod fault;
+pub mod faults;
 pub mod memory;
+pub mod proxy;
 pub mod randomness;
 
 pub use canary::{Canaries, Sighting};

@@ -1,6 +1,7 @@
 //! The laws have teeth: each of these defects breaks the law that is named beside it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use cloakroom_core::{
     ListPage, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend, SecretValue,
     StoredSecret,
 };
-use cloakroom_testkit::conformance::{Powers, Subject, laws};
+use cloakroom_testkit::conformance::{Credentials, Permission, Powers, Subject, laws};
 use cloakroom_testkit::{ManualClock, MemoryBackend};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,16 +47,26 @@ enum Defect {
     LiftIsEmpty,
     MisledSeeNothing,
     MisledOverwrite,
+    PutKeepsTheOldMark,
+    GetManyAnswersOnce,
+    DeleteTakesTheNextVersion,
+    ListShowsTheUnmarked,
+    ExpiredSeeNothing,
+    WithoutReadingAllIsMissing,
+    WithoutListingNothingIsListed,
+    WithoutDeletingAllIsGone,
 }
 
 use Defect::{
     DeleteCutsTheWindow, DeleteIgnoresThePrecondition, DeleteIsAlwaysFinal, DeleteManyDeletesOne,
-    DeleteOfTheMissingFails, DescribeManyDropsTheMissing, DescribeShowsTheValue, GetFoldsCase,
-    GetIgnoresWaiting, GetManyIsUnordered, GetSaysUnavailable, LiftIsEmpty, ListIsUnordered,
-    ListLeavesOutTheWaiting, ListPagesByNumber, ListRepeatsTheLast, MisledOverwrite,
-    MisledSeeNothing, PutChecksFirst, PutCutsAtTheLimit, PutForgetsTheExpiry, PutLosesTheMark,
+    DeleteOfTheMissingFails, DeleteTakesTheNextVersion, DescribeManyDropsTheMissing,
+    DescribeShowsTheValue, ExpiredSeeNothing, GetFoldsCase, GetIgnoresWaiting, GetManyAnswersOnce,
+    GetManyIsUnordered, GetSaysUnavailable, LiftIsEmpty, ListIsUnordered, ListLeavesOutTheWaiting,
+    ListPagesByNumber, ListRepeatsTheLast, ListShowsTheUnmarked, MisledOverwrite, MisledSeeNothing,
+    PutChecksFirst, PutCutsAtTheLimit, PutForgetsTheExpiry, PutKeepsTheOldMark, PutLosesTheMark,
     PutManyStopsAtAConflict, PutOfTheSameConflicts, PutOverwrites, PutRestores,
     PutTakesAnothersSecretForOurs, PutTrims, RestoreIsEmpty, RestoreOfTheMissingSucceeds,
+    WithoutDeletingAllIsGone, WithoutListingNothingIsListed, WithoutReadingAllIsMissing,
 };
 
 const CAUGHT_BY: &[(Defect, &str)] = &[
@@ -140,6 +151,39 @@ const CAUGHT_BY: &[(Defect, &str)] = &[
         MisledOverwrite,
         "credentials::the_misled_are_refused_and_destroy_nothing",
     ),
+    (
+        PutKeepsTheOldMark,
+        "race::writers_that_meet_leave_one_whole_secret",
+    ),
+    (
+        PutOverwrites,
+        "race::writers_that_meet_leave_one_whole_secret",
+    ),
+    (
+        GetManyAnswersOnce,
+        "missing::a_question_asked_twice_is_answered_twice",
+    ),
+    (
+        DeleteTakesTheNextVersion,
+        "foreign::a_look_alike_is_left_alone",
+    ),
+    (ListShowsTheUnmarked, "foreign::a_look_alike_is_left_alone"),
+    (
+        ExpiredSeeNothing,
+        "credentials::the_expired_are_refused_and_destroy_nothing",
+    ),
+    (
+        WithoutReadingAllIsMissing,
+        "credentials::one_permission_less_refuses_one_thing",
+    ),
+    (
+        WithoutListingNothingIsListed,
+        "credentials::one_permission_less_refuses_one_thing",
+    ),
+    (
+        WithoutDeletingAllIsGone,
+        "credentials::one_permission_less_refuses_one_thing",
+    ),
 ];
 
 #[tokio::test]
@@ -164,8 +208,13 @@ async fn without_defect_every_law_holds() {
         misled: true,
         pages: true,
     };
+    let credentials = Credentials {
+        expired: true,
+        restricted: true,
+    };
     for law in laws() {
-        if law.excluded(&MemoryBackend::CAPABILITIES, powers).is_none() {
+        let excluded = law.excluded_with(&MemoryBackend::CAPABILITIES, powers, credentials);
+        if excluded.is_none() {
             let broken = (law.check)(&Namespace::new(Defect::None)).await;
             assert!(broken.is_ok(), "{}: {}", law.name, broken.unwrap_err());
         }
@@ -186,6 +235,7 @@ impl Namespace {
                 inner,
                 defect,
                 misled: false,
+                lacks: None,
             }),
             clock,
         }
@@ -204,7 +254,31 @@ impl Subject for Namespace {
             inner: inner.clone(),
             defect: *defect,
             misled: true,
+            lacks: None,
         }))
+    }
+
+    async fn expired(&self) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let Defective { inner, defect, .. } = &*self.backend;
+        Ok(Some(Arc::new(Defective {
+            inner: inner.clone(),
+            defect: match *defect {
+                ExpiredSeeNothing => MisledSeeNothing,
+                defect => defect,
+            },
+            misled: true,
+            lacks: None,
+        })))
+    }
+
+    async fn without(&self, permission: Permission) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let Defective { inner, defect, .. } = &*self.backend;
+        Ok(Some(Arc::new(Defective {
+            inner: inner.clone(),
+            defect: *defect,
+            misled: false,
+            lacks: Some(permission),
+        })))
     }
 
     fn several_pages(&self) -> usize {
@@ -229,9 +303,18 @@ struct Defective {
     inner: MemoryBackend,
     defect: Defect,
     misled: bool,
+    lacks: Option<Permission>,
 }
 
 impl Defective {
+    /// Refuses what the credentials do not allow.
+    fn allow(&self, permission: Permission) -> Result<()> {
+        if self.misled || self.lacks == Some(permission) {
+            return self.refuse();
+        }
+        Ok(())
+    }
+
     fn is(&self, defect: Defect) -> bool {
         self.defect == defect
     }
@@ -269,7 +352,14 @@ impl SecretBackend for Defective {
         };
         match self.defect {
             MisledOverwrite if self.misled => return write(value.clone()),
-            _ if self.misled => return self.refuse(),
+            _ if self.misled || self.lacks == Some(Permission::Put) => return self.refuse(),
+            PutKeepsTheOldMark => {
+                if let Ok(there) = self.inner.get(&mark.coordinate).await {
+                    self.inner
+                        .write_past(&mark.coordinate, value.clone(), there.mark);
+                    return Ok(PutOutcome::Created);
+                }
+            }
             PutOverwrites => return write(value.clone()),
             PutChecksFirst => {
                 let free = self.inner.describe(&mark.coordinate).await.is_err();
@@ -333,9 +423,10 @@ impl SecretBackend for Defective {
     }
 
     async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
-        if self.misled {
-            return self.refuse();
+        if self.is(WithoutReadingAllIsMissing) && self.lacks == Some(Permission::Read) {
+            return Err(Error::new(ErrorKind::Missing, "test", "not there"));
         }
+        self.allow(Permission::Read)?;
         let answer = self.inner.get(coordinate).await;
         match (self.defect, answer) {
             (GetFoldsCase, Err(error)) if error.is_missing() => {
@@ -371,10 +462,14 @@ impl SecretBackend for Defective {
         if self.is(GetManyIsUnordered) {
             answers.reverse();
         }
+        if self.is(GetManyAnswersOnce) {
+            answers.truncate(coordinates.iter().collect::<HashSet<_>>().len());
+        }
         answers
     }
 
     async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
+        self.allow(Permission::Describe)?;
         let mut described = self.inner.describe(coordinate).await?;
         if self.is(DescribeShowsTheValue) {
             let value = self.inner.get(coordinate).await?.value;
@@ -384,7 +479,10 @@ impl SecretBackend for Defective {
     }
 
     async fn describe_many(&self, coordinates: &[Coordinate]) -> Vec<Result<Description>> {
-        let answers = self.inner.describe_many(coordinates).await;
+        let mut answers = Vec::new();
+        for coordinate in coordinates {
+            answers.push(self.describe(coordinate).await);
+        }
         let drops = self.is(DescribeManyDropsTheMissing);
         answers
             .into_iter()
@@ -393,6 +491,18 @@ impl SecretBackend for Defective {
     }
 
     async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
+        if self.is(WithoutListingNothingIsListed) && self.lacks == Some(Permission::List) {
+            return Ok(ListPage::default());
+        }
+        self.allow(Permission::List)?;
+        if self.is(ListShowsTheUnmarked) {
+            let described = self.inner.describe_many(&self.inner.names()).await;
+            let secrets = described.into_iter().collect::<Result<_>>()?;
+            return Ok(ListPage {
+                secrets,
+                next: None,
+            });
+        }
         if self.is(ListPagesByNumber) {
             let mut all = self.inner.names();
             let begin = page.map_or(0, |token| token.0.parse().unwrap());
@@ -428,6 +538,13 @@ impl SecretBackend for Defective {
         mode: DeleteMode,
         precondition: Option<&Precondition>,
     ) -> Result<Deletion> {
+        if self.is(WithoutDeletingAllIsGone) && self.lacks == Some(Permission::Delete) {
+            return Ok(Deletion::AlreadyGone);
+        }
+        self.allow(Permission::Delete)?;
+        if self.is(DeleteTakesTheNextVersion) {
+            self.inner.remove_past(&coordinate.next_version().unwrap());
+        }
         let longest = self.capabilities().recovery.unwrap().longest;
         let precondition = precondition.filter(|_| !self.is(DeleteIgnoresThePrecondition));
         let mode = match mode {
@@ -465,6 +582,7 @@ impl SecretBackend for Defective {
     }
 
     async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
+        self.allow(Permission::Restore)?;
         match self.defect {
             RestoreIsEmpty => Ok(()),
             RestoreOfTheMissingSucceeds => {

@@ -1,12 +1,16 @@
-//! Laws of wrong credentials and keys: a clear refusal that destroys nothing.
+//! Laws of credentials and keys that are wrong, expired, or allow less: a clear refusal that
+//! destroys nothing.
 
-use cloakroom_core::{DeleteMode, ErrorKind, PutRequest};
+use std::sync::Arc;
 
-use super::Subject;
-use super::hand::Hand;
-use super::verdict::{Broken, Verdict, ensure_kind};
+use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, PutRequest, SecretBackend, SecretValue};
+
+use super::hand::{Hand, list_all, value_of, window};
+use super::verdict::{Broken, Verdict, ensure, ensure_kind};
+use super::{Permission, Subject};
 
 const REFUSED: &[ErrorKind] = &[ErrorKind::Denied, ErrorKind::Corrupt];
+const DENIED: &[ErrorKind] = &[ErrorKind::Denied];
 
 /// Whoever may not read a secret is told so, never that it is missing, and cannot overwrite it.
 pub async fn the_misled_are_refused_and_destroy_nothing(subject: &dyn Subject) -> Verdict {
@@ -39,4 +43,125 @@ pub async fn the_misled_are_refused_and_destroy_nothing(subject: &dyn Subject) -
         ensure_kind::<()>(Err(error), REFUSED, "list")?;
     }
     hand.ensure_there(&*backend, &coordinate, &value).await
+}
+
+/// Credentials that have expired are told so on everything, and nothing changes.
+pub async fn the_expired_are_refused_and_destroy_nothing(subject: &dyn Subject) -> Verdict {
+    let (hand, backend) = (Hand::new(), subject.backend());
+    let (coordinate, value) = hand.create_one(&*backend).await?;
+    let expired = subject.expired().await?;
+    let expired = expired.ok_or_else(|| Broken::new("the subject has no expired credentials"))?;
+    for permission in Permission::ALL {
+        if permission != Permission::Restore {
+            refuse(permission, &*expired, &hand, &coordinate, &value).await?;
+        }
+    }
+    hand.ensure_there(&*backend, &coordinate, &value).await?;
+    let listed = list_all(&*backend).await?.len();
+    ensure(listed == 1, || {
+        format!("{listed} secrets are listed, should be 1")
+    })
+}
+
+/// Without one permission that one thing is refused, never taken for an answer; what needs no such
+/// permission works or is refused, and nothing is destroyed.
+pub async fn one_permission_less_refuses_one_thing(subject: &dyn Subject) -> Verdict {
+    let backend = subject.backend();
+    let mut tried = 0;
+    for permission in Permission::ALL {
+        let Some(restricted) = subject.without(permission).await? else {
+            continue;
+        };
+        tried += 1;
+        let hand = Hand::new();
+        let (coordinate, value) = hand.create_one(&*backend).await?;
+        let held = async {
+            if permission == Permission::Restore {
+                return refuse_restoring(&backend, &restricted, &hand, &coordinate, &value).await;
+            }
+            refuse(permission, &*restricted, &hand, &coordinate, &value).await?;
+            hand.ensure_there(&*backend, &coordinate, &value).await?;
+            let reads = backend.capabilities().describe_without_reading;
+            if permission == Permission::Read && reads {
+                restricted.describe(&coordinate).await?;
+            }
+            if permission != Permission::Read
+                && let Err(error) = restricted.get(&coordinate).await
+            {
+                ensure_kind::<()>(Err(error), DENIED, "get")?;
+            }
+            Ok(())
+        };
+        let held = held.await;
+        held.map_err(|broken| Broken::new(format!("without {permission:?}: {broken}")))?;
+    }
+    ensure(tried > 0, || {
+        "the subject has no restricted credentials".to_owned()
+    })
+}
+
+/// Breaks the law unless the one thing is denied.
+async fn refuse(
+    permission: Permission,
+    backend: &dyn SecretBackend,
+    hand: &Hand,
+    coordinate: &Coordinate,
+    value: &SecretValue,
+) -> Verdict {
+    match permission {
+        Permission::Put => {
+            let free = hand.coordinate();
+            let request = hand.request(&free, &value_of(&free));
+            ensure_kind(backend.put(&request).await, DENIED, "put")
+        }
+        Permission::Read => {
+            ensure_kind(backend.get(coordinate).await, DENIED, "get")?;
+            for answer in backend.get_many(std::slice::from_ref(coordinate)).await {
+                ensure_kind(answer, DENIED, "get many")?;
+            }
+            // Comparing takes reading: whoever cannot read does not overwrite instead.
+            let other = SecretValue::new(value.expose().iter().map(|byte| byte ^ 1).collect());
+            let refused = &[ErrorKind::Denied, ErrorKind::Conflict];
+            let answer = backend.put(&hand.request(coordinate, &other)).await;
+            ensure_kind(answer, refused, "put of other bytes")
+        }
+        Permission::Describe => {
+            ensure_kind(backend.describe(coordinate).await, DENIED, "describe")?;
+            for answer in backend
+                .describe_many(std::slice::from_ref(coordinate))
+                .await
+            {
+                ensure_kind(answer, DENIED, "describe many")?;
+            }
+            Ok(())
+        }
+        Permission::List => {
+            let listed = backend.list(None).await;
+            ensure_kind(listed.map(|page| page.secrets.len()), DENIED, "list")
+        }
+        Permission::Delete => {
+            let recoverable = window(backend).ok();
+            for mode in [Some(DeleteMode::Final), recoverable].into_iter().flatten() {
+                let answer = backend.delete(coordinate, mode, None).await;
+                ensure_kind(answer, DENIED, "delete")?;
+            }
+            Ok(())
+        }
+        Permission::Restore => ensure_kind(backend.restore(coordinate).await, DENIED, "restore"),
+    }
+}
+
+async fn refuse_restoring(
+    backend: &Arc<dyn SecretBackend>,
+    restricted: &Arc<dyn SecretBackend>,
+    hand: &Hand,
+    coordinate: &Coordinate,
+    value: &SecretValue,
+) -> Verdict {
+    backend
+        .delete(coordinate, window(&**backend)?, None)
+        .await?;
+    refuse(Permission::Restore, &**restricted, hand, coordinate, value).await?;
+    backend.restore(coordinate).await?;
+    hand.ensure_there(&**backend, coordinate, value).await
 }

@@ -10,7 +10,7 @@ use super::hand::{Hand, listed, value_of};
 use super::verdict::{Broken, Verdict, ensure, ensure_eq, ensure_kind};
 
 /// Long enough that no slow test meets it, short enough to be driven past.
-const EXPIRY: Duration = Duration::from_hours(2);
+pub(crate) const EXPIRY: Duration = Duration::from_hours(2);
 
 /// An expiry that was asked for shows, and can be taken off.
 pub async fn an_expiry_is_set_and_lifted(subject: &dyn Subject) -> Verdict {

@@ -1,10 +1,10 @@
 //! Laws of what is not ours: seen only where it bears a mark, and never touched.
 
-use cloakroom_core::{ErrorKind, SecretValue};
+use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, PutOutcome, SecretValue};
 
 use super::Subject;
-use super::hand::{Hand, listed};
-use super::verdict::{Verdict, ensure, ensure_eq, ensure_kind};
+use super::hand::{Hand, list_all, listed, window};
+use super::verdict::{Broken, Verdict, ensure, ensure_eq, ensure_kind};
 
 /// Somebody else's secret under a name of ours is neither listed nor touched, and its name is taken.
 pub async fn the_unmarked_is_neither_listed_nor_touched(subject: &dyn Subject) -> Verdict {
@@ -31,6 +31,42 @@ pub async fn the_unmarked_is_neither_listed_nor_touched(subject: &dyn Subject) -
         Ok(described) => ensure_eq(&described.mark, &None, "the mark of what is unmarked"),
         Err(error) => ensure(error.is_missing(), || format!("describing it: {error}")),
     }
+}
+
+/// Somebody else's secrets whose names look like ours stay as they are whatever is done to ours.
+pub async fn a_look_alike_is_left_alone(subject: &dyn Subject) -> Verdict {
+    let (hand, backend) = (Hand::new(), subject.backend());
+    let (coordinate, value) = hand.create_one(&*backend).await?;
+    let next = coordinate.next_version();
+    let next = next.map_err(|error| Broken::new(error.to_string()))?;
+    // The next version of ours, and ours with more behind it.
+    let longer = Coordinate::from_stored(&format!("{coordinate}_v1"));
+    let longer = longer.map_err(|error| Broken::new(error.to_string()))?;
+    let theirs = SecretValue::from("somebody else's".to_owned());
+    for look_alike in [&next, &longer] {
+        subject.write_foreign(look_alike, &theirs).await?;
+    }
+
+    hand.ensure_there(&*backend, &coordinate, &value).await?;
+    let again = backend.put(&hand.request(&coordinate, &value)).await?;
+    ensure_eq(&again, &PutOutcome::AlreadyThere, "the same put again")?;
+    if let Ok(mode) = window(&*backend) {
+        backend.delete(&coordinate, mode, None).await?;
+        backend.restore(&coordinate).await?;
+    }
+    subject.settle().await;
+    let listing = list_all(&*backend).await?;
+    let names: Vec<_> = listing.into_iter().map(|it| it.coordinate).collect();
+    ensure_eq(&names, &vec![coordinate.clone()], "what is listed")?;
+    backend.delete(&coordinate, DeleteMode::Final, None).await?;
+    for look_alike in [&next, &longer] {
+        ensure(subject.read_foreign(look_alike).await? == theirs, || {
+            "somebody else's secret was changed".to_owned()
+        })?;
+    }
+    subject.settle().await;
+    let listed = list_all(&*backend).await?.len();
+    ensure_eq(&listed, &0, "how many are listed when ours is gone")
 }
 
 /// Another store's secrets are listed, with that store's mark.

@@ -9,8 +9,8 @@ use cloakroom_core::coordinates::MAX_LENGTH;
 
 use super::verdict::Verdict;
 use super::{
-    Powers, Subject, credentials, delete, describe, expiry, foreign, list, missing, names,
-    precondition, put, race, recovery, values,
+    Credentials, Powers, Subject, credentials, delete, describe, expiry, foreign, list, missing,
+    names, precondition, put, race, recovery, values,
 };
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
@@ -40,19 +40,36 @@ enum Need {
     Time,
     Foreign,
     Misled,
+    Expired,
+    Restricted,
 }
 
 impl Law {
-    /// Why the law does not apply to a manager; `None` where it does.
+    /// Why the law does not apply to a manager that has no further credentials to try; `None` where
+    /// it does.
     pub fn excluded(&self, capabilities: &Capabilities, powers: Powers) -> Option<&'static str> {
-        self.needs
-            .iter()
-            .find_map(|need| need.unmet(capabilities, powers))
+        self.excluded_with(capabilities, powers, Credentials::default())
+    }
+
+    /// The same for a manager with these credentials.
+    pub fn excluded_with(
+        &self,
+        capabilities: &Capabilities,
+        powers: Powers,
+        credentials: Credentials,
+    ) -> Option<&'static str> {
+        let mut needs = self.needs.iter();
+        needs.find_map(|need| need.unmet(capabilities, powers, credentials))
     }
 }
 
 impl Need {
-    fn unmet(self, it: &Capabilities, powers: Powers) -> Option<&'static str> {
+    fn unmet(
+        self,
+        it: &Capabilities,
+        powers: Powers,
+        credentials: Credentials,
+    ) -> Option<&'static str> {
         let has_expiry = it.native_expiry != NativeExpiry::Absent;
         let (met, reason) = match self {
             Self::CreateOnly => (it.create_only, "the manager has no create-only put"),
@@ -70,6 +87,11 @@ impl Need {
             Self::Time => (powers.time, "the manager's time cannot be driven"),
             Self::Foreign => (powers.foreign, "nobody else can write there"),
             Self::Misled => (powers.misled, "there are no wrong credentials to try"),
+            Self::Expired => (credentials.expired, "no credentials expire in a test"),
+            Self::Restricted => (
+                credentials.restricted,
+                "permissions cannot be taken away one by one",
+            ),
         };
         (!met).then_some(reason)
     }
@@ -94,6 +116,7 @@ const LAWS: &[Law] = laws![
     put::many_are_put_in_order,
     missing::the_missing_is_missing,
     missing::the_missing_is_not_brought_back,
+    missing::a_question_asked_twice_is_answered_twice,
     missing::many_are_read_in_order,
     missing::many_are_described_in_order,
     missing::many_are_deleted_in_order,
@@ -103,6 +126,7 @@ const LAWS: &[Law] = laws![
     list::what_stood_is_listed_once_while_others_write [Pages],
     list::the_order_is_by_coordinate [OrderByCoordinate],
     foreign::the_unmarked_is_neither_listed_nor_touched [Foreign],
+    foreign::a_look_alike_is_left_alone [Foreign],
     foreign::another_stores_secrets_are_listed_as_theirs,
     delete::deleted_is_gone,
     delete::deleting_twice_is_already_gone,
@@ -125,10 +149,13 @@ const LAWS: &[Law] = laws![
     names::a_name_too_long_is_refused [ShortNames],
     race::one_writer_has_the_name [CreateOnly],
     race::repeated_writers_agree [CreateOnly],
+    race::writers_that_meet_leave_one_whole_secret,
     precondition::a_fresh_precondition_holds [Precondition],
     precondition::a_stale_precondition_conflicts [Precondition],
     precondition::what_was_restored_has_changed [Precondition, Recovery],
     credentials::the_misled_are_refused_and_destroy_nothing [Misled],
+    credentials::the_expired_are_refused_and_destroy_nothing [Expired],
+    credentials::one_permission_less_refuses_one_thing [Restricted],
 ];
 
 /// Every law there is.

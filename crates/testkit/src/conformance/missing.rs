@@ -31,6 +31,33 @@ pub async fn the_missing_is_not_brought_back(subject: &dyn Subject) -> Verdict {
     ensure_kind(backend.get(&coordinate).await, MISSING, "get afterwards")
 }
 
+/// Each question has its own answer, also where two are the same.
+pub async fn a_question_asked_twice_is_answered_twice(subject: &dyn Subject) -> Verdict {
+    let (hand, backend) = (Hand::new(), subject.backend());
+    let (coordinate, value) = hand.create_one(&*backend).await?;
+    let nothing = hand.coordinate();
+    let asked = [&coordinate, &nothing, &coordinate, &nothing].map(Clone::clone);
+    let read = backend.get_many(&asked).await;
+    let described = backend.describe_many(&asked).await;
+    ensure_eq(&read.len(), &asked.len(), "how many values are answered")?;
+    ensure_eq(
+        &described.len(),
+        &asked.len(),
+        "how many descriptions are answered",
+    )?;
+    for (at, (read, described)) in read.into_iter().zip(described).enumerate() {
+        if at % 2 == 0 {
+            ensure(read?.value == value, || format!("answer {at} is another's"))?;
+            let described = described?.coordinate;
+            ensure_eq(&described, &coordinate, "the coordinate described")?;
+        } else {
+            ensure_kind(read, MISSING, &format!("value {at}"))?;
+            ensure_kind(described, MISSING, &format!("description {at}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Answers to a batch larger than the manager's own are in the order of the questions.
 pub async fn many_are_read_in_order(subject: &dyn Subject) -> Verdict {
     let (hand, backend) = (Hand::new(), subject.backend());

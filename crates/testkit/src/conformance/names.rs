@@ -8,6 +8,7 @@ use cloakroom_core::{Coordinate, ErrorKind};
 use super::Subject;
 use super::hand::{Hand, list_all, value_of};
 use super::verdict::{Verdict, ensure_eq, ensure_kind};
+use crate::randomness::SeededRandomness;
 
 /// Coordinates that differ in nothing but what a manager's own names may not tell apart. None has
 /// more than 100 bytes.
@@ -75,6 +76,20 @@ pub fn hard() -> Vec<Coordinate> {
     coordinates
 }
 
+/// Short coordinates over the letters that managers' names are hard on, always the same ones.
+fn generated() -> Vec<Coordinate> {
+    let random = SeededRandomness::new(4);
+    let letters: Vec<char> = "aAbB01vV-_".chars().collect();
+    let body = || {
+        let length = 1 + random.below(6);
+        let drawn = (0..length).filter_map(|_| random.choose(&letters));
+        drawn.collect::<String>()
+    };
+    (0..60)
+        .filter_map(|_| Coordinate::from_stored(&format!("x_{}_v1", body())).ok())
+        .collect()
+}
+
 /// A coordinate of so many bytes.
 fn of_length(bytes: usize, filling: char) -> Option<Coordinate> {
     let around = "x__v1".len();
@@ -87,6 +102,7 @@ pub async fn no_two_coordinates_share_a_name(subject: &dyn Subject) -> Verdict {
     let (hand, backend) = (Hand::new(), subject.backend());
     let longest = backend.capabilities().longest_name;
     let mut coordinates = hard();
+    coordinates.extend(generated());
     coordinates.retain(|coordinate| coordinate.as_str().len() <= longest);
     for (bytes, filling) in [
         (longest, 'a'),
@@ -148,6 +164,12 @@ mod tests {
             .map(|it| it.as_str().to_lowercase().replace('-', "_"))
             .collect();
         assert!(folded.len() + 10 < coordinates.len(), "they are not hard");
+    }
+
+    #[test]
+    fn the_generated_ones_are_many_and_the_same_each_time() {
+        assert!(generated().len() > 50, "{}", generated().len());
+        assert_eq!(generated(), generated());
     }
 
     #[test]

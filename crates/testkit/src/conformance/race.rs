@@ -6,8 +6,8 @@ use cloakroom_core::{Coordinate, ErrorKind, PutOutcome, SecretValue};
 use tokio::task::JoinSet;
 
 use super::Subject;
-use super::hand::{Hand, value_of};
-use super::verdict::{Broken, Verdict, ensure, ensure_eq};
+use super::hand::{Hand, listed, value_of};
+use super::verdict::{Broken, Verdict, ensure, ensure_eq, ensure_kind};
 
 const WRITERS: usize = 8;
 const ROUNDS: usize = 5;
@@ -60,6 +60,37 @@ pub async fn repeated_writers_agree(subject: &dyn Subject) -> Verdict {
         ensure_eq(&there, &(WRITERS - 1), "how many were told it was there")?;
         hand.ensure_there(&*subject.backend(), &coordinate, &values[0])
             .await?;
+    }
+    Ok(())
+}
+
+/// Whatever the manager can promise to writers that meet, what they leave is one secret, whole: one
+/// writer's value under that writer's mark. And whoever comes later changes nothing.
+pub async fn writers_that_meet_leave_one_whole_secret(subject: &dyn Subject) -> Verdict {
+    for _ in 0..ROUNDS {
+        let (hand, backend) = (Hand::new(), subject.backend());
+        let coordinate = hand.coordinate();
+        let values: Vec<SecretValue> = (0..WRITERS)
+            .map(|writer| SecretValue::from(format!("writer {writer}")))
+            .collect();
+        let outcomes = put_at_once(subject, &hand, &coordinate, &values).await?;
+        ensure(outcomes.iter().any(Result::is_ok), || {
+            format!("nobody was told that it is there: {outcomes:?}")
+        })?;
+        let stored = backend.get(&coordinate).await?;
+        let Some(winner) = values.iter().find(|value| **value == stored.value) else {
+            return Err(Broken::new("the value is no writer's"));
+        };
+        let mark = Some(hand.mark(&coordinate, winner));
+        ensure_eq(&stored.mark, &mark, "the mark of the value that is there")?;
+        for value in values.iter().filter(|value| *value != winner) {
+            let late = backend.put(&hand.request(&coordinate, value)).await;
+            ensure_kind(late, &[ErrorKind::Conflict], "a put that comes later")?;
+        }
+        hand.ensure_there(&*backend, &coordinate, winner).await?;
+        subject.settle().await;
+        let times = listed(&*backend, &coordinate).await?.len();
+        ensure_eq(&times, &1, "how often it is listed")?;
     }
     Ok(())
 }

@@ -10,16 +10,17 @@ use super::law::{Law, laws};
 use super::{Broken, Manager, Verdict};
 
 /// How `cargo xtask test` tells what does not apply from what was skipped.
-const UNSUPPORTED: &str = "unsupported";
+pub(crate) const UNSUPPORTED: &str = "unsupported";
 
 /// Every law as a trial, each on an empty namespace of its own. A law that does not apply is
 /// ignored, with the reason behind its name.
 pub fn trials(manager: impl Manager) -> Vec<Trial> {
     let manager: Arc<dyn Manager> = Arc::new(manager);
     let (capabilities, powers) = (manager.capabilities(), manager.powers());
+    let credentials = manager.credentials();
     let trial = |law: &'static Law| {
         let name = format!("{}::{}", manager.name(), law.name);
-        if let Some(reason) = law.excluded(&capabilities, powers) {
+        if let Some(reason) = law.excluded_with(&capabilities, powers, credentials) {
             return ignored(&name, reason).with_kind(UNSUPPORTED);
         }
         let manager = Arc::clone(&manager);
@@ -49,22 +50,27 @@ pub fn run(trials: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn ignored(name: &str, reason: &str) -> Trial {
+pub(crate) fn ignored(name: &str, reason: &str) -> Trial {
     let told = reason.to_owned();
     let skip = move || Ok(Completion::ignored_with(told));
     Trial::ignorable_test(format!("{name} ({reason})"), skip).with_ignored_flag(true)
 }
 
 fn hold(manager: &dyn Manager, law: &Law) -> Verdict {
+    block_on(async {
+        let subject = manager.subject().await?;
+        let verdict = (law.check)(&*subject).await;
+        subject.finish().await;
+        verdict
+    })?
+}
+
+/// Runs one trial on a runtime of its own.
+pub(crate) fn block_on<T>(trial: impl Future<Output = T>) -> Result<T, Broken> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Broken::new(error.to_string()))?;
-    runtime.block_on(async {
-        let subject = manager.subject().await?;
-        let verdict = (law.check)(&*subject).await;
-        subject.finish().await;
-        verdict
-    })
+    Ok(runtime.block_on(trial))
 }

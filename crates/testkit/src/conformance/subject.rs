@@ -21,6 +21,44 @@ pub struct Powers {
     pub pages: bool,
 }
 
+/// Which credentials besides wrong ones a test can try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// [`Subject::expired`] gives a backend.
+    pub expired: bool,
+    /// [`Subject::without`] gives a backend for at least one permission.
+    pub restricted: bool,
+}
+
+/// What credentials can be without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Storing a value.
+    Put,
+    /// Reading a value.
+    Read,
+    /// Describing a secret.
+    Describe,
+    /// Listing what is ours.
+    List,
+    /// Deleting, for good and so that it can be restored.
+    Delete,
+    /// Restoring what waits for its deletion.
+    Restore,
+}
+
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 6] = [
+        Self::Put,
+        Self::Read,
+        Self::Describe,
+        Self::List,
+        Self::Delete,
+        Self::Restore,
+    ];
+}
+
 /// One kind of manager, of which each law gets an empty namespace of its own.
 #[async_trait]
 pub trait Manager: Send + Sync + 'static {
@@ -32,6 +70,11 @@ pub trait Manager: Send + Sync + 'static {
 
     /// What a test can do to it.
     fn powers(&self) -> Powers;
+
+    /// Which credentials besides wrong ones a test can try.
+    fn credentials(&self) -> Credentials {
+        Credentials::default()
+    }
 
     /// An empty namespace: a database, a mount, a prefix.
     async fn subject(&self) -> Result<Box<dyn Subject>>;
@@ -51,6 +94,17 @@ pub trait Subject: Send + Sync {
     /// A backend on the same namespace that has wrong credentials or keys.
     fn misled(&self) -> Option<Arc<dyn SecretBackend>> {
         None
+    }
+
+    /// A backend on the same namespace whose credentials were right and have expired.
+    async fn expired(&self) -> Result<Option<Arc<dyn SecretBackend>>> {
+        Ok(None)
+    }
+
+    /// A backend on the same namespace whose credentials allow everything but this; `None` where
+    /// the manager has no such permission, or does not tell it from another.
+    async fn without(&self, _permission: Permission) -> Result<Option<Arc<dyn SecretBackend>>> {
+        Ok(None)
     }
 
     /// How many secrets make a listing of at least two pages.

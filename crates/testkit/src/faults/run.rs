@@ -1,0 +1,170 @@
+//! The fault laws as trials of libtest-mimic.
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use super::hold::Findings;
+use super::table::{self, Held, Row};
+use super::{FaultManager, FaultSubject, Operation, Trouble, hold, pages, storm};
+use crate::conformance::run::{UNSUPPORTED, block_on, ignored, skipped};
+use crate::conformance::verdict::{Broken, Verdict};
+
+/// One law: which trouble meets what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultLaw {
+    /// A trouble meets every request of an operation, and each in turn.
+    Meets(Trouble, Operation),
+    /// The token of a listing's second page has expired.
+    ExpiredPage,
+    /// Every other trouble on a listing's second page.
+    NextPage,
+    /// Troubles at random, by this seed.
+    Storm(u64),
+}
+
+impl FaultLaw {
+    fn all() -> Vec<Self> {
+        let mut laws = Vec::new();
+        for operation in Operation::ALL {
+            for trouble in Trouble::ALL {
+                if trouble != Trouble::ExpiredPage {
+                    laws.push(Self::Meets(trouble, operation));
+                }
+            }
+        }
+        laws.extend([Self::ExpiredPage, Self::NextPage]);
+        laws.extend(storm::SEEDS.map(Self::Storm));
+        laws
+    }
+
+    /// Its name: operation and trouble.
+    pub fn name(self) -> String {
+        format!("{}_{}", self.operation(), self.trouble())
+    }
+
+    /// Holds it against a subject, as if its manager excluded nothing.
+    pub async fn check(self, subject: &dyn FaultSubject) -> Verdict {
+        self.hold(subject, &|_| true).await.map(|_| ())
+    }
+
+    fn operation(self) -> &'static str {
+        match self {
+            Self::Meets(_, operation) => operation.name(),
+            Self::ExpiredPage | Self::NextPage => Operation::List.name(),
+            Self::Storm(_) => "all",
+        }
+    }
+
+    fn trouble(self) -> String {
+        match self {
+            Self::Meets(trouble, _) => trouble.name().to_owned(),
+            Self::ExpiredPage => Trouble::ExpiredPage.name().to_owned(),
+            Self::NextPage => table::NEXT_PAGE.to_owned(),
+            Self::Storm(seed) => format!("{}{seed}", table::STORM),
+        }
+    }
+
+    fn trial(self, manager: &str) -> String {
+        format!("faults::{manager}::{}", self.name())
+    }
+
+    fn excluded(self, manager: &dyn FaultManager) -> Option<&'static str> {
+        let pages = manager.powers().pages;
+        let no_pages = (!pages).then_some("a second page is more than a test can fill");
+        match self {
+            Self::Meets(trouble, operation) => operation
+                .excluded(&manager.capabilities())
+                .or_else(|| manager.excluded(trouble, operation)),
+            Self::ExpiredPage => {
+                no_pages.or_else(|| manager.excluded(Trouble::ExpiredPage, Operation::List))
+            }
+            Self::NextPage => no_pages,
+            Self::Storm(_) => None,
+        }
+    }
+
+    async fn hold(
+        self,
+        subject: &dyn FaultSubject,
+        happens: &(dyn Fn(Trouble) -> bool + Sync),
+    ) -> Result<Findings, Broken> {
+        match self {
+            Self::Meets(trouble, operation) => hold::hold(subject, trouble, operation).await,
+            Self::ExpiredPage => pages::hold(subject, &[Trouble::ExpiredPage]).await,
+            Self::NextPage => {
+                let mut troubles = Trouble::ALL.to_vec();
+                troubles.retain(|it| *it != Trouble::ExpiredPage && happens(*it));
+                pages::hold(subject, &troubles).await
+            }
+            Self::Storm(seed) => storm::hold(subject, seed).await,
+        }
+    }
+}
+
+/// Every fault law there is.
+pub fn fault_laws() -> Vec<FaultLaw> {
+    FaultLaw::all()
+}
+
+/// Every fault law as a trial, each on an empty namespace and a proxy of its own. A law that does
+/// not apply is ignored, with the reason behind its name.
+pub fn trials(manager: impl FaultManager) -> Vec<Trial> {
+    let manager: Arc<dyn FaultManager> = Arc::new(manager);
+    let trial = |law: FaultLaw| {
+        let name = law.trial(manager.name());
+        if let Some(reason) = law.excluded(&*manager) {
+            table::write(&Row {
+                note: Some(reason.to_owned()),
+                ..row(&*manager, law, Held::Excluded)
+            });
+            return ignored(&name, reason).with_kind(UNSUPPORTED);
+        }
+        let manager = Arc::clone(&manager);
+        Trial::test(name, move || Ok(run(&*manager, law)?))
+    };
+    fault_laws().into_iter().map(trial).collect()
+}
+
+/// The trials of a manager that is not there, each
+/// [skipped](crate::conformance::skipped).
+pub fn absent(manager: &str, reason: &str) -> Vec<Trial> {
+    let laws = fault_laws().into_iter();
+    laws.map(|law| skipped(&law.trial(manager), reason))
+        .collect()
+}
+
+fn run(manager: &dyn FaultManager, law: FaultLaw) -> Verdict {
+    let ended = block_on(async {
+        let subject = manager.fault_subject().await?;
+        let happens = |trouble| manager.excluded(trouble, Operation::List).is_none();
+        let ended = law.hold(&*subject, &happens).await;
+        subject.finish().await;
+        ended
+    });
+    let ended = ended.and_then(|ended| ended);
+    table::write(&match &ended {
+        Ok(findings) => Row {
+            kind: findings.kind.map(|kind| kind.as_str().to_owned()),
+            requests: findings.requests,
+            ..row(manager, law, Held::Holds)
+        },
+        Err(broken) => Row {
+            note: Some(broken.to_string()),
+            ..row(manager, law, Held::Broken)
+        },
+    });
+    ended.map(|_| ())
+}
+
+fn row(manager: &dyn FaultManager, law: FaultLaw, held: Held) -> Row {
+    Row {
+        manager: manager.name().to_owned(),
+        operation: law.operation().to_owned(),
+        trouble: law.trouble(),
+        held,
+        kind: None,
+        requests: None,
+        note: None,
+    }
+}
