@@ -1,0 +1,339 @@
+//! One place in one Vault or OpenBao as a backend.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::{
+    BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
+    ListPage, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
+    StoredSecret,
+};
+use futures_util::StreamExt as _;
+
+use crate::client::Client;
+use crate::entry::{self, MOST_BYTES};
+use crate::failure::Failure;
+use crate::kv::{Data, Kv, Notes, Written};
+use crate::list::{self, Plain};
+use crate::names::{self, Names};
+use crate::record::{self, Record};
+use crate::session::Sessions;
+use crate::settings::{VaultAuth, VaultSettings};
+use crate::{delete, put};
+
+/// The engine keeps what it deleted until it is told otherwise; this is as long as anybody means.
+pub(crate) const LONGEST_WINDOW: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// One place in one Vault or OpenBao as a backend.
+pub struct VaultBackend {
+    id: BackendId,
+    manager: String,
+    kv: Kv,
+    plain: Plain,
+    settings: VaultSettings,
+}
+
+impl VaultBackend {
+    /// What it can do.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        least_bytes: 0,
+        most_bytes: MOST_BYTES,
+        binary: true,
+        longest_name: MAX_LENGTH,
+        put_batch: 1,
+        get_batch: 1,
+        describe_batch: 1,
+        delete_batch: 1,
+        native_expiry: NativeExpiry::Hides,
+        recovery: Some(Recovery {
+            shortest: Duration::from_secs(1),
+            longest: LONGEST_WINDOW,
+        }),
+        listing_lag: Duration::ZERO,
+        list_order: ListOrder::Coordinate,
+        create_only: true,
+        describe_without_reading: true,
+        delete_precondition: false,
+        rates: Rates {
+            write: None,
+            read: None,
+            describe: None,
+            list: None,
+            delete: None,
+        },
+    };
+
+    /// A backend under `settings`. Asks nothing of the server: it logs in when it is first used.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) for settings that cannot be right.
+    pub fn new(id: BackendId, settings: VaultSettings) -> Result<Self> {
+        let names = Names::new(&settings.mount, &settings.prefix)?;
+        if let VaultAuth::AppRole { mount, .. } | VaultAuth::Kubernetes { mount, .. } =
+            &settings.auth
+        {
+            Names::new(mount, "")?;
+        }
+        let client = Client::new(&settings)?;
+        let mount = names::path(&settings.mount).unwrap_or_default();
+        let manager = format!(
+            "vault {} mount {mount} prefix {}",
+            client.place(),
+            settings.prefix
+        );
+        let sessions = Sessions::new(client, settings.auth.clone());
+        Ok(Self {
+            id,
+            manager,
+            kv: Kv::new(sessions, names),
+            plain: Plain::default(),
+            settings,
+        })
+    }
+
+    pub(crate) fn kv(&self) -> &Kv {
+        &self.kv
+    }
+
+    pub(crate) fn plain(&self) -> &Plain {
+        &self.plain
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.settings.in_flight.max(1)
+    }
+
+    pub(crate) fn purge_delay(&self) -> Duration {
+        self.settings.purge_delay
+    }
+
+    pub(crate) fn openbao_extensions(&self) -> bool {
+        self.settings.openbao_extensions
+    }
+
+    /// Writes about a secret, where a refusal is a failure.
+    pub(crate) async fn note(
+        &self,
+        coordinate: &Coordinate,
+        notes: &Notes<'_>,
+    ) -> Result<(), Failure> {
+        match self.kv.note(coordinate, notes).await? {
+            Written::Done(()) => Ok(()),
+            Written::Refused(failure) => Err(failure),
+        }
+    }
+
+    pub(crate) async fn lift(&self, coordinate: &Coordinate) -> Result<(), Failure> {
+        delete::lift(self, coordinate).await
+    }
+
+    async fn read(&self, coordinate: &Coordinate) -> Result<StoredSecret, Failure> {
+        let seen = self.kv.data(coordinate).await?;
+        let (content, version) = match seen.it {
+            Data::There(content, version) => (content, version),
+            Data::Nothing => return Err(missing()),
+            Data::Gone(version) => {
+                let custom = version.custom_metadata.as_ref();
+                let standing = record::standing(&version, custom, seen.now);
+                return Err(match standing {
+                    record::Standing::Waiting { .. }
+                        if !standing.is_over(seen.now, self.purge_delay()) =>
+                    {
+                        Failure::new(
+                            ErrorKind::ScheduledForDeletion,
+                            "it was deleted and can still be restored",
+                        )
+                    }
+                    _ => missing(),
+                });
+            }
+        };
+        Ok(StoredSecret {
+            value: entry::parse(&content)?.value,
+            mark: record::mark(coordinate, version.custom_metadata.as_ref())?,
+        })
+    }
+
+    async fn look(&self, coordinate: &Coordinate) -> Result<Description, Failure> {
+        let seen = self.kv.metadata(coordinate).await?.ok_or_else(missing)?;
+        let record = Record::read(coordinate, seen)?;
+        if record.is_over(self.purge_delay()) {
+            return Err(missing());
+        }
+        Ok(record.describe(coordinate))
+    }
+
+    fn error(
+        &self,
+        operation: &'static str,
+        coordinate: &Coordinate,
+    ) -> impl FnOnce(Failure) -> Error {
+        let (id, coordinate) = (self.id.clone(), coordinate.clone());
+        move |failure| {
+            failure
+                .to_error(operation)
+                .with_backend(&id)
+                .with_coordinate(coordinate)
+        }
+    }
+}
+
+/// Runs requests, so many at once; the answers are in the order of the requests.
+pub(crate) async fn together<T>(
+    in_flight: usize,
+    requests: impl IntoIterator<Item = impl Future<Output = T>>,
+) -> Vec<T> {
+    futures_util::stream::iter(requests)
+        .buffered(in_flight)
+        .collect()
+        .await
+}
+
+#[async_trait]
+impl SecretBackend for VaultBackend {
+    fn id(&self) -> &BackendId {
+        &self.id
+    }
+
+    fn manager(&self) -> &str {
+        &self.manager
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &Self::CAPABILITIES
+    }
+
+    fn permissions(&self, operation: Operation) -> &'static [&'static str] {
+        match operation {
+            Operation::Put => &[
+                "create, read, update on MOUNT/metadata/PREFIX*",
+                "create, update, read on MOUNT/data/PREFIX*",
+            ],
+            Operation::Get => &["read on MOUNT/data/PREFIX*"],
+            Operation::Describe => &["read on MOUNT/metadata/PREFIX*"],
+            Operation::List => &[
+                "list on MOUNT/detailed-metadata/FOLDER (OpenBao)",
+                "list on MOUNT/metadata/FOLDER",
+                "read on MOUNT/metadata/PREFIX*",
+            ],
+            Operation::Delete => &[
+                "read, update on MOUNT/metadata/PREFIX*",
+                "update on MOUNT/delete/PREFIX*",
+            ],
+            Operation::DeleteFinally => &["read, delete on MOUNT/metadata/PREFIX*"],
+            Operation::Restore | Operation::LiftExpiry => &[
+                "read, update on MOUNT/metadata/PREFIX*",
+                "update on MOUNT/undelete/PREFIX*",
+            ],
+        }
+    }
+
+    async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
+        put::put(self, request)
+            .await
+            .map_err(self.error("put", &request.mark.coordinate))
+    }
+
+    /// Many at once, except where one name is among them twice: then one after the other.
+    async fn put_many(&self, requests: &[PutRequest]) -> Vec<Result<PutOutcome>> {
+        let names = requests.iter().map(|request| &request.mark.coordinate);
+        let in_flight = self.in_flight_for(names);
+        let answers: Vec<_> = requests.iter().map(|request| self.put(request)).collect();
+        together(in_flight, answers).await
+    }
+
+    async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
+        self.read(coordinate)
+            .await
+            .map_err(self.error("get", coordinate))
+    }
+
+    async fn get_many(&self, coordinates: &[Coordinate]) -> Vec<Result<StoredSecret>> {
+        let answers: Vec<_> = coordinates.iter().map(|it| self.get(it)).collect();
+        together(self.in_flight(), answers).await
+    }
+
+    async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
+        self.look(coordinate)
+            .await
+            .map_err(self.error("describe", coordinate))
+    }
+
+    async fn describe_many(&self, coordinates: &[Coordinate]) -> Vec<Result<Description>> {
+        let answers: Vec<_> = coordinates.iter().map(|it| self.describe(it)).collect();
+        together(self.in_flight(), answers).await
+    }
+
+    async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
+        list::list(self, page)
+            .await
+            .map_err(|failure| failure.to_error("list").with_backend(&self.id))
+    }
+
+    async fn delete(
+        &self,
+        coordinate: &Coordinate,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion> {
+        let deletion = match precondition {
+            None => delete::delete(self, coordinate, mode).await,
+            Some(_) => Err(Failure::new(
+                ErrorKind::Unsupported,
+                "this manager has no preconditions",
+            )),
+        };
+        deletion.map_err(self.error("delete", coordinate))
+    }
+
+    /// Many at once, except where one name is among them twice: then one after the other.
+    async fn delete_many(
+        &self,
+        coordinates: &[Coordinate],
+        mode: DeleteMode,
+    ) -> Vec<Result<Deletion>> {
+        let in_flight = self.in_flight_for(coordinates);
+        let answers: Vec<_> = coordinates
+            .iter()
+            .map(|it| self.delete(it, mode, None))
+            .collect();
+        together(in_flight, answers).await
+    }
+
+    async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
+        delete::restore(self, coordinate)
+            .await
+            .map_err(self.error("restore", coordinate))
+    }
+
+    async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
+        self.lift(coordinate)
+            .await
+            .map_err(self.error("lift the expiry of", coordinate))
+    }
+}
+
+impl VaultBackend {
+    fn in_flight_for<'a>(&self, names: impl IntoIterator<Item = &'a Coordinate>) -> usize {
+        let mut seen = std::collections::HashSet::new();
+        let distinct = names.into_iter().all(|name| seen.insert(name));
+        if distinct { self.in_flight() } else { 1 }
+    }
+}
+
+impl fmt::Debug for VaultBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultBackend")
+            .field("id", &self.id)
+            .field("manager", &self.manager)
+            .finish_non_exhaustive()
+    }
+}
+
+fn missing() -> Failure {
+    Failure::new(ErrorKind::Missing, "there is no such secret")
+}

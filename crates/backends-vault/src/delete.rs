@@ -1,0 +1,163 @@
+//! Deleting, bringing back, and taking an expiry off.
+
+use std::time::Duration;
+
+use cloakroom_core::{Coordinate, DeleteMode, Deletion, ErrorKind, Timestamp};
+
+use crate::backend::{LONGEST_WINDOW, VaultBackend};
+use crate::failure::Failure;
+use crate::kv::{Notes, Written};
+use crate::record::{Record, Standing, after};
+
+pub(crate) async fn delete(
+    backend: &VaultBackend,
+    coordinate: &Coordinate,
+    mode: DeleteMode,
+) -> Result<Deletion, Failure> {
+    if matches!(mode, DeleteMode::Recoverable(window) if window > LONGEST_WINDOW) {
+        return Err(Failure::new(
+            ErrorKind::Unsupported,
+            format!(
+                "no window is longer than {} days",
+                LONGEST_WINDOW.as_secs() / 86_400
+            ),
+        ));
+    }
+    let Some(record) = ours(backend, coordinate).await? else {
+        return Ok(Deletion::AlreadyGone);
+    };
+    if record.is_over(backend.purge_delay()) {
+        backend.kv().remove(coordinate).await?;
+        return Ok(Deletion::AlreadyGone);
+    }
+    match (mode, record.standing) {
+        (DeleteMode::Recoverable(window), Standing::Live { .. }) => {
+            backend
+                .kv()
+                .delete(coordinate, &record.live_versions())
+                .await?;
+            let due = note_due(backend, coordinate, &record, window).await?;
+            Ok(Deletion::Scheduled { due })
+        }
+        (DeleteMode::Recoverable(window), Standing::Waiting { due }) => {
+            // A deletion that broke off, an expiry that passed, or somebody else's deletion.
+            if due.is_none() {
+                note_due(backend, coordinate, &record, window).await?;
+            }
+            Ok(Deletion::AlreadyGone)
+        }
+        // There is no value that could be brought back.
+        (DeleteMode::Final, _) | (_, Standing::Hollow { .. }) => {
+            backend.kv().remove(coordinate).await?;
+            Ok(Deletion::Deleted)
+        }
+    }
+}
+
+/// Brings back what waits. The end of the window goes first: what is left if this breaks off waits
+/// without an end.
+pub(crate) async fn restore(
+    backend: &VaultBackend,
+    coordinate: &Coordinate,
+) -> Result<(), Failure> {
+    let record = ours(backend, coordinate).await?.ok_or_else(missing)?;
+    match record.standing {
+        Standing::Live { .. } => Ok(()),
+        Standing::Waiting { .. } if record.is_restorable(backend.purge_delay()) => {
+            if record.has_due() {
+                write_due(backend, coordinate, &record, None).await?;
+            }
+            let versions = record.waiting_versions();
+            backend.kv().undelete(coordinate, &versions).await
+        }
+        Standing::Waiting { .. } | Standing::Hollow { .. } => Err(missing()),
+    }
+}
+
+/// Takes the expiry off, also off what a restoration of an expired secret would bring back.
+pub(crate) async fn lift(backend: &VaultBackend, coordinate: &Coordinate) -> Result<(), Failure> {
+    let record = ours(backend, coordinate).await?.ok_or_else(missing)?;
+    if record.expires_versions() {
+        let notes = Notes {
+            delete_version_after: Some("0s".to_owned()),
+            ..Notes::default()
+        };
+        backend.note(coordinate, &notes).await?;
+    }
+    match record.standing {
+        Standing::Live { expires: Some(_) } => {}
+        Standing::Live { expires: None } | Standing::Waiting { .. } => return Ok(()),
+        Standing::Hollow { .. } => return Err(missing()),
+    }
+    // The engine counts the expiry of what is brought back anew, and now there is none to count.
+    let versions = [record.metadata.current_version];
+    backend.kv().undelete(coordinate, &versions).await?;
+    let record = ours(backend, coordinate).await?.ok_or_else(missing)?;
+    if let Standing::Live { expires: None } = record.standing {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ErrorKind::Invalid,
+        "the mount itself lets every secret expire; set its delete_version_after to 0",
+    ))
+}
+
+/// The record of a secret that bears a mark; what bears none is not ours to touch.
+async fn ours(backend: &VaultBackend, coordinate: &Coordinate) -> Result<Option<Record>, Failure> {
+    let Some(seen) = backend.kv().metadata(coordinate).await? else {
+        return Ok(None);
+    };
+    let record = Record::read(coordinate, seen)?;
+    if record.mark.is_some() {
+        return Ok(Some(record));
+    }
+    Err(Failure::new(
+        ErrorKind::Conflict,
+        "the secret of that name bears no mark of Cloakroom's and is left alone",
+    ))
+}
+
+/// Notes when the window ends, by the server's clock: the engine itself keeps what it deleted for
+/// ever. Without a clock there is no end.
+async fn note_due(
+    backend: &VaultBackend,
+    coordinate: &Coordinate,
+    record: &Record,
+    window: Duration,
+) -> Result<Option<Timestamp>, Failure> {
+    let due = record
+        .now
+        .map(|now| after(now, window.max(Duration::from_secs(1))));
+    if due.is_some() {
+        write_due(backend, coordinate, record, due).await?;
+    }
+    Ok(due)
+}
+
+async fn write_due(
+    backend: &VaultBackend,
+    coordinate: &Coordinate,
+    record: &Record,
+    due: Option<Timestamp>,
+) -> Result<(), Failure> {
+    let custom = record.custom_due(due);
+    let notes = Notes {
+        custom_metadata: Some(&custom),
+        metadata_cas: record
+            .metadata
+            .current_metadata_version
+            .filter(|_| backend.openbao_extensions()),
+        ..Notes::default()
+    };
+    match backend.kv().note(coordinate, &notes).await? {
+        Written::Done(()) => Ok(()),
+        Written::Refused(_) => Err(Failure::new(
+            ErrorKind::Unavailable,
+            "somebody else changed the secret's metadata at the same time",
+        )),
+    }
+}
+
+fn missing() -> Failure {
+    Failure::new(ErrorKind::Missing, "there is no such secret")
+}

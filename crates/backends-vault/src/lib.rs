@@ -1,0 +1,19 @@
+//! HashiCorp Vault and OpenBao (KV version 2) as backends.
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod client;
+mod delete;
+mod entry;
+mod failure;
+mod kv;
+mod list;
+mod login;
+mod names;
+mod put;
+mod record;
+mod session;
+mod settings;
+
+pub use backend::VaultBackend;
+pub use settings::{VaultAuth, VaultSettings};

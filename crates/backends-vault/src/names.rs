@@ -1,0 +1,146 @@
+//! Names: where the secrets of one backend are, and back from a name to its coordinate.
+
+use cloakroom_core::{Coordinate, Error, ErrorKind, Result};
+
+/// Where the secrets of one backend are. A name is prefix and coordinate, nothing between and
+/// nothing changed: a coordinate's characters are plain in every path.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    mount: String,
+    /// The folder of all names, empty or ending in `/`.
+    folder: String,
+    /// What every name within the folder begins with.
+    stem: String,
+}
+
+impl Names {
+    /// Fails with `Invalid` for a mount or prefix that would not stay what it is in a URL.
+    pub(crate) fn new(mount: &str, prefix: &str) -> Result<Self> {
+        let mount = path(mount).ok_or_else(|| invalid("mount", mount))?;
+        let (folder, stem) = match prefix.rfind('/') {
+            Some(slash) => prefix.split_at(slash + 1),
+            None => ("", prefix),
+        };
+        let folder_is_plain = folder.is_empty() || folder.strip_suffix('/').is_some_and(is_path);
+        // A dot alone would be a step in the path; the coordinate makes any other stem a name.
+        if !folder_is_plain || !stem.bytes().all(is_plain) {
+            return Err(invalid("prefix", prefix));
+        }
+        Ok(Self {
+            mount: mount.to_owned(),
+            folder: folder.to_owned(),
+            stem: stem.to_owned(),
+        })
+    }
+
+    pub(crate) fn mount(&self) -> &str {
+        &self.mount
+    }
+
+    /// The path of a secret below one of the engine's parts (`data`, `metadata`, …).
+    pub(crate) fn path(&self, part: &str, coordinate: &Coordinate) -> String {
+        let Self {
+            mount,
+            folder,
+            stem,
+        } = self;
+        format!("{mount}/{part}/{folder}{stem}{coordinate}")
+    }
+
+    /// The path of the folder below one of the engine's parts.
+    pub(crate) fn folder(&self, part: &str) -> String {
+        format!("{}/{part}/{}", self.mount, self.folder)
+    }
+
+    /// What every key of the folder that may be ours begins with.
+    pub(crate) fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// The coordinate of a key of the folder; `None` for what cannot be ours.
+    pub(crate) fn coordinate(&self, key: &str) -> Option<Coordinate> {
+        Coordinate::from_stored(key.strip_prefix(&self.stem)?).ok()
+    }
+}
+
+/// A path with neither leading nor trailing slash, where it is plain.
+pub(crate) fn path(text: &str) -> Option<&str> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    is_path(text).then_some(text)
+}
+
+fn is_path(text: &str) -> bool {
+    text.split('/').all(|segment| {
+        !segment.is_empty() && segment.bytes().any(|it| it != b'.') && segment.bytes().all(is_plain)
+    })
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+}
+
+fn invalid(what: &'static str, text: &str) -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "configure Vault",
+        format!("the {what} {text:?} is not made of names of A-Z a-z 0-9 _ - . with / between"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn coordinate(text: &str) -> Coordinate {
+        Coordinate::from_stored(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_prefix_and_coordinate() {
+        for (prefix, name) in [
+            ("", "kv/team/data/x_a_v1"),
+            ("airbyte-", "kv/team/data/airbyte-x_a_v1"),
+            ("a/b/", "kv/team/data/a/b/x_a_v1"),
+            ("a/b.", "kv/team/data/a/b.x_a_v1"),
+        ] {
+            let names = Names::new("kv/team/", prefix).unwrap();
+            assert_eq!(names.path("data", &coordinate("x_a_v1")), name);
+        }
+        let names = Names::new("secret", "a/b-").unwrap();
+        assert_eq!(names.folder("metadata"), "secret/metadata/a/");
+        assert_eq!(names.coordinate("b-x_a_v1"), Some(coordinate("x_a_v1")));
+        for foreign in ["x_a_v1", "b-", "b-x_a", "b-x_a_v1/", "c-x_a_v1"] {
+            assert_eq!(names.coordinate(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn what_would_not_stay_itself_in_a_url_is_refused() {
+        for mount in [
+            "", "/", "/secret", "a//b", "..", "a/../b", "a b", "ä", "a%2Fb", "a?b",
+        ] {
+            assert!(Names::new(mount, "").is_err(), "{mount}");
+        }
+        for prefix in ["/", "/a", "a//", "../", "a/./", "a b", "ä/", "a?", "#"] {
+            assert!(Names::new("secret", prefix).is_err(), "{prefix}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_leads_back(
+            prefix in "([a-zA-Z0-9_-]{1,8}/){0,2}[a-zA-Z0-9_.-]{0,8}",
+            body in "[a-zA-Z0-9_-]{1,40}",
+            version in 1_i64..,
+        ) {
+            let names = Names::new("secret", &prefix).unwrap();
+            let coordinate = coordinate(&format!("{body}_v{version}"));
+            let path = names.path("metadata", &coordinate);
+            let key = path.strip_prefix(&names.folder("metadata")).unwrap();
+            prop_assert!(!key.contains('/'));
+            prop_assert_eq!(names.coordinate(key), Some(coordinate));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A secret as its metadata tells it: whose it is, and how it stands at the server's present moment.
+
+use std::time::Duration;
+
+use cloakroom_core::{Coordinate, Description, ErrorKind, Mark, SecretState, Timestamp};
+
+use crate::failure::Failure;
+use crate::kv::{Custom, Metadata, Seen, Version};
+
+/// What is before the name of every field of ours in the custom metadata.
+const OURS: &str = "cloakroom_";
+
+/// The field that says until when a deleted secret is kept.
+const DUE: &str = "cloakroom_due";
+
+/// The longest text the custom metadata take, in bytes.
+pub(crate) const MOST_TEXT: usize = 512;
+
+/// How far the clocks of two nodes of one cluster may differ. A deletion within it has happened; an
+/// expiry is always further away, or near enough to count as passed.
+const SKEW: Duration = Duration::from_secs(5);
+
+/// A secret with a mark of Cloakroom's, or somebody else's.
+pub(crate) struct Record {
+    pub(crate) mark: Option<Mark>,
+    pub(crate) standing: Standing,
+    pub(crate) metadata: Metadata,
+    /// The server's time.
+    pub(crate) now: Option<Timestamp>,
+}
+
+/// How the latest version stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It can be read, until `expires` if there is such a moment.
+    Live { expires: Option<Timestamp> },
+    /// It can be brought back. Once `due` has passed it is removed at the next opportunity.
+    Waiting { due: Option<Timestamp> },
+    /// There never was a version, or it was destroyed: only the metadata are there.
+    Hollow { destroyed: bool },
+}
+
+impl Record {
+    /// Reads a secret's metadata. A mark that names another coordinate came here by a copy, and
+    /// makes nothing ours.
+    pub(crate) fn read(coordinate: &Coordinate, seen: Seen<Metadata>) -> Result<Self, Failure> {
+        let Seen { it: metadata, now } = seen;
+        let mark = mark(coordinate, metadata.custom_metadata.as_ref())?;
+        let standing = metadata
+            .versions
+            .get(&metadata.current_version)
+            .map_or(Standing::Hollow { destroyed: false }, |version| {
+                standing(version, metadata.custom_metadata.as_ref(), now)
+            });
+        Ok(Self {
+            mark,
+            standing,
+            metadata,
+            now,
+        })
+    }
+
+    /// Whether its window ended so long ago that nobody may be bringing it back any more.
+    pub(crate) fn is_over(&self, delay: Duration) -> bool {
+        self.mark.is_some() && self.standing.is_over(self.now, delay)
+    }
+
+    /// Whether it can still be brought back without anybody removing it meanwhile.
+    pub(crate) fn is_restorable(&self, delay: Duration) -> bool {
+        !self.standing.is_over(self.now, delay / 2)
+    }
+
+    /// The versions that can be read, now or until they expire.
+    pub(crate) fn live_versions(&self) -> Vec<u64> {
+        self.versions(|version| matches!(standing(version, None, self.now), Standing::Live { .. }))
+    }
+
+    /// The versions that can be brought back.
+    pub(crate) fn waiting_versions(&self) -> Vec<u64> {
+        self.versions(|version| {
+            matches!(standing(version, None, self.now), Standing::Waiting { .. })
+        })
+    }
+
+    /// The custom metadata with another end of the recovery window, or none.
+    pub(crate) fn custom_due(&self, due: Option<Timestamp>) -> Custom {
+        let mut custom = self.metadata.custom_metadata.clone().unwrap_or_default();
+        match due {
+            Some(due) => custom.insert(DUE.to_owned(), due.to_string()),
+            None => custom.remove(DUE),
+        };
+        custom
+    }
+
+    /// Whether an end of a recovery window was noted.
+    pub(crate) fn has_due(&self) -> bool {
+        let custom = self.metadata.custom_metadata.as_ref();
+        custom.is_some_and(|custom| custom.contains_key(DUE))
+    }
+
+    /// Whether versions written from now on would expire.
+    pub(crate) fn expires_versions(&self) -> bool {
+        !matches!(self.metadata.delete_version_after.as_str(), "" | "0s")
+    }
+
+    pub(crate) fn describe(self, coordinate: &Coordinate) -> Description {
+        let (state, native_expiry) = match self.standing {
+            Standing::Live { expires } => (SecretState::Enabled, expires),
+            Standing::Waiting { due } => (SecretState::ScheduledForDeletion { due }, None),
+            Standing::Hollow { .. } => (SecretState::Disabled, None),
+        };
+        Description {
+            coordinate: coordinate.clone(),
+            mark: self.mark,
+            state,
+            native_expiry,
+            created: Some(self.metadata.created_time),
+            changed: Some(self.metadata.updated_time),
+            accessed: None,
+            precondition: None,
+        }
+    }
+
+    fn versions(&self, wanted: impl Fn(&Version) -> bool) -> Vec<u64> {
+        let versions = self.metadata.versions.iter();
+        versions
+            .filter(|(_, version)| wanted(version))
+            .map(|(number, _)| *number)
+            .collect()
+    }
+}
+
+impl Standing {
+    /// Whether the window ended at least `delay` ago. What the clock does not say is not over.
+    pub(crate) fn is_over(self, now: Option<Timestamp>, delay: Duration) -> bool {
+        let Self::Waiting { due: Some(due) } = self else {
+            return false;
+        };
+        now.is_some_and(|now| now >= after(due, delay))
+    }
+}
+
+/// How one version stands.
+pub(crate) fn standing(
+    version: &Version,
+    custom: Option<&Custom>,
+    now: Option<Timestamp>,
+) -> Standing {
+    if version.destroyed {
+        return Standing::Hollow { destroyed: true };
+    }
+    match version.deletion_time {
+        None => Standing::Live { expires: None },
+        Some(moment) if now.is_some_and(|now| moment > after(now, SKEW)) => Standing::Live {
+            expires: Some(moment),
+        },
+        Some(_) => Standing::Waiting {
+            due: custom
+                .and_then(|custom| custom.get(DUE))
+                .and_then(|text| text.parse().ok()),
+        },
+    }
+}
+
+/// The mark in custom metadata, where it is this secret's.
+pub(crate) fn mark(
+    coordinate: &Coordinate,
+    custom: Option<&Custom>,
+) -> Result<Option<Mark>, Failure> {
+    let Some(custom) = custom else {
+        return Ok(None);
+    };
+    let mark = Mark::from_fields(|field| custom.get(&format!("{OURS}{field}")).map(String::as_str))
+        .map_err(|error| Failure::new(ErrorKind::Corrupt, error.message().to_owned()))?;
+    Ok(mark.filter(|mark| mark.coordinate == *coordinate))
+}
+
+/// A mark as custom metadata.
+pub(crate) fn custom(mark: &Mark) -> Custom {
+    mark.fields()
+        .map(|(field, text)| (format!("{OURS}{field}"), text))
+        .into()
+}
+
+/// The moment `wait` after another, at most the last one there is.
+pub(crate) fn after(moment: Timestamp, wait: Duration) -> Timestamp {
+    moment.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
