@@ -1,0 +1,16 @@
+//! Google Secret Manager as a backend.
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod checksum;
+mod delete;
+mod failure;
+mod naming;
+mod put;
+mod read;
+mod sdk;
+mod secret;
+mod settings;
+
+pub use backend::GcpBackend;
+pub use settings::{GcpCredentials, GcpSettings};

@@ -1,0 +1,77 @@
+//! What drongo agrees about: paths, verbs, encodings and codes as somebody else read them.
+//!
+//! It keeps no annotations, so that nothing there bears a mark; it has no expiry, no delayed
+//! destruction, no checksums, no filters, no pages and ignores etags. The laws of every backend rest
+//! on these, and run against the double that has them.
+
+use std::time::Duration;
+
+use cloakroom_backends_gcp::{GcpCredentials, GcpSettings};
+use cloakroom_core::{
+    DeleteMode, Deletion, ErrorKind, PutOutcome, Randomness as _, Result, SecretBackend as _,
+    SecretState, SecretValue, SystemRandomness,
+};
+
+use crate::double::{backend, client, request};
+
+pub(crate) async fn what_it_knows_of(url: &str) -> Result<()> {
+    let project = format!("p-{}", SystemRandomness.uuid());
+    let backend = backend(GcpSettings {
+        endpoint: Some(url.to_owned()),
+        credentials: GcpCredentials::Anonymous,
+        ..GcpSettings::new(&project)
+    });
+    let mut request = request("value");
+    request.value = SecretValue::new((0..=255).collect());
+    let coordinate = &request.mark.coordinate;
+    let missing = |error: cloakroom_core::Error| assert_eq!(error.kind(), ErrorKind::Missing);
+
+    missing(backend.get(coordinate).await.unwrap_err());
+    missing(backend.describe(coordinate).await.unwrap_err());
+    let gone = backend.delete(coordinate, DeleteMode::Final, None).await?;
+    assert_eq!(gone, Deletion::AlreadyGone);
+
+    // It does not check our checksum, so the bytes are read back.
+    assert_eq!(backend.put(&request).await?, PutOutcome::Created);
+    let stored = backend.get(coordinate).await?;
+    assert_eq!(stored.value, request.value);
+    assert_eq!(stored.mark, None);
+    assert_eq!(
+        backend.describe(coordinate).await?.state,
+        SecretState::Enabled
+    );
+    assert_eq!(
+        backend.put(&request).await.unwrap_err().kind(),
+        ErrorKind::Conflict
+    );
+    assert_eq!(backend.list(None).await?.secrets, []);
+
+    // Without delayed destruction nothing may be destroyed.
+    let week = DeleteMode::Recoverable(Duration::from_hours(7 * 24));
+    let error = backend.delete(coordinate, week, None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert_eq!(backend.get(coordinate).await?.value, request.value);
+
+    let version = format!("projects/{project}/secrets/{coordinate}/versions/1");
+    let others = client(url).await;
+    others
+        .disable_secret_version()
+        .set_name(&version)
+        .send()
+        .await
+        .unwrap();
+    // Its `latest` is the newest *enabled* version, where Google's is the newest.
+    missing(backend.get(coordinate).await.unwrap_err());
+    others
+        .enable_secret_version()
+        .set_name(&version)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(backend.get(coordinate).await?.value, request.value);
+
+    let deletion = backend.delete(coordinate, DeleteMode::Final, None).await?;
+    assert_eq!(deletion, Deletion::Deleted);
+    missing(backend.get(coordinate).await.unwrap_err());
+    Ok(())
+}
