@@ -1,0 +1,362 @@
+//! The backend itself: the contract of `SecretBackend` over Kubernetes Secrets.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates};
+use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::{
+    BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
+    ListPage, Mark, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result,
+    SecretBackend, SecretState, StoredSecret,
+};
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::mark;
+use crate::names::name_of;
+use crate::precondition::State;
+use crate::secret::{Created, Deleted, Metadata, NewSecret};
+use crate::settings::KubernetesSettings;
+
+/// The largest value, in bytes: Kubernetes counts all values of a Secret, and ours has one.
+const MOST_BYTES: usize = 1024 * 1024;
+/// Requests of one batch that are under way together; Kubernetes has no batches of its own.
+const IN_FLIGHT: usize = 8;
+
+/// Secrets of one namespace of a Kubernetes cluster, each immutable and with the one key `value`.
+///
+/// Values have 0 to 1,048,576 bytes of any kind. There is no expiry, and a deletion is final: what
+/// asks for more answers `Unsupported`. Roles cannot tell reading a Secret's labels from reading its
+/// value, so describing and listing need the right to read values, though no value is transferred.
+pub struct KubernetesBackend {
+    id: BackendId,
+    manager: String,
+    client: Client,
+}
+
+impl KubernetesBackend {
+    /// What it can do, whatever the settings.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        least_bytes: 0,
+        most_bytes: MOST_BYTES,
+        binary: true,
+        longest_name: MAX_LENGTH,
+        put_batch: 1,
+        get_batch: 1,
+        describe_batch: 1,
+        delete_batch: 1,
+        native_expiry: NativeExpiry::Absent,
+        recovery: None,
+        listing_lag: Duration::ZERO,
+        list_order: ListOrder::Unspecified,
+        create_only: true,
+        describe_without_reading: false,
+        delete_precondition: true,
+        rates: Rates {
+            write: None,
+            read: None,
+            describe: None,
+            list: None,
+            delete: None,
+        },
+    };
+
+    /// The backend called `id`. Reads the settings and what they point to; the cluster is asked
+    /// nothing yet, so that it may be away while this starts.
+    ///
+    /// # Errors
+    /// `Invalid` where the settings cannot be meant, or do not say where the cluster is;
+    /// `Unavailable` where the kubeconfig cannot be read.
+    pub async fn connect(id: BackendId, settings: KubernetesSettings) -> Result<Self> {
+        let opened = async {
+            settings.check()?;
+            Client::new(settings).await
+        };
+        let opened = opened.await;
+        let client = opened.map_err(|failure| failure.into_error("connect").with_backend(&id))?;
+        let (server, namespace) = (client.server(), &client.settings().namespace);
+        Ok(Self {
+            manager: format!("kubernetes at {server}, namespace {namespace}"),
+            id,
+            client,
+        })
+    }
+
+    async fn try_put(&self, request: &PutRequest) -> Result<PutOutcome, Failure> {
+        let PutRequest {
+            mark,
+            value,
+            native_expiry,
+        } = request;
+        if native_expiry.is_some() {
+            return Err(Failure::new(
+                ErrorKind::Unsupported,
+                "a Kubernetes Secret has no expiry",
+            ));
+        }
+        if value.len() > MOST_BYTES {
+            return Err(Failure::new(
+                ErrorKind::TooLarge,
+                format!("a Kubernetes Secret holds {MOST_BYTES} bytes at most"),
+            ));
+        }
+        let settings = self.client.settings();
+        let (mut labels, mut annotations) = (settings.labels.clone(), settings.annotations.clone());
+        mark::write(mark, &mut labels, &mut annotations);
+        let new = NewSecret {
+            name: name_of(&mark.coordinate),
+            labels,
+            annotations,
+            value,
+        };
+        match self.client.create(new).await? {
+            Created::New => Ok(PutOutcome::Created),
+            Created::Taken => self.compare(request).await,
+        }
+    }
+
+    /// What has the name already: the same put, whose answer was lost, or something else.
+    async fn compare(&self, request: &PutRequest) -> Result<PutOutcome, Failure> {
+        let conflict = |message| Err(Failure::new(ErrorKind::Conflict, message));
+        let name = name_of(&request.mark.coordinate);
+        let (found, value) = match self.client.read(&name).await {
+            Ok(found) => found,
+            Err(failure) if failure.is_missing() => {
+                return Err(Failure::new(
+                    ErrorKind::Unavailable,
+                    "the name was taken and free again in one moment",
+                ));
+            }
+            Err(failure) if failure.is_corrupt() => {
+                return conflict("the name is taken by a Secret of another kind");
+            }
+            Err(failure) => return Err(failure),
+        };
+        let Ok(Some(theirs)) = found.mark() else {
+            return conflict("the name is taken by a Secret without a mark of Cloakroom's");
+        };
+        if theirs.store != request.mark.store || theirs.coordinate != request.mark.coordinate {
+            return conflict("the name is taken by another store's secret");
+        }
+        if found.deleting {
+            return Err(Failure::new(
+                ErrorKind::ScheduledForDeletion,
+                "the secret of that name is being deleted and waits for its finalizers",
+            ));
+        }
+        if value != request.value {
+            return conflict("the name is taken by other bytes");
+        }
+        Ok(PutOutcome::AlreadyThere)
+    }
+
+    async fn try_get(&self, coordinate: &Coordinate) -> Result<StoredSecret, Failure> {
+        let (found, value) = self.client.read(&name_of(coordinate)).await?;
+        let mark = mark::of(coordinate, found.mark()?);
+        Ok(StoredSecret { value, mark })
+    }
+
+    async fn try_describe(&self, coordinate: &Coordinate) -> Result<Description, Failure> {
+        let found = self.client.describe(&name_of(coordinate)).await?;
+        let mark = mark::of(coordinate, found.mark()?);
+        Ok(found.into_description(coordinate.clone(), mark))
+    }
+
+    async fn try_list(&self, page: Option<&PageToken>) -> Result<ListPage, Failure> {
+        let page = self.client.list(page.map(|token| &*token.0)).await?;
+        let mut secrets = Vec::with_capacity(page.secrets.len());
+        for found in page.secrets {
+            // A damaged mark fails the page: a listing that leaves it out would pass for whole.
+            let mark = found.mark().map_err(|failure| failure.about(&found.name))?;
+            if let Some(mark) = mark {
+                let coordinate = mark.coordinate.clone();
+                secrets.push(found.into_description(coordinate, Some(mark)));
+            }
+        }
+        let next = page.next.map(|token| PageToken(token.into()));
+        Ok(ListPage { secrets, next })
+    }
+
+    async fn try_delete(
+        &self,
+        coordinate: &Coordinate,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion, Failure> {
+        if matches!(mode, DeleteMode::Recoverable(_)) {
+            return Err(Failure::new(
+                ErrorKind::Unsupported,
+                "Kubernetes deletes Secrets for good",
+            ));
+        }
+        let state = precondition.map(State::from_precondition).transpose()?;
+        match self.client.delete(&name_of(coordinate), state).await? {
+            Deleted::Gone => Ok(Deletion::Deleted),
+            Deleted::Missing => Ok(Deletion::AlreadyGone),
+            Deleted::WaitsFor(finalizers) => Err(Failure::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "its deletion has begun and waits for whoever holds its finalizers: {}",
+                    finalizers.join(", ")
+                ),
+            )),
+        }
+    }
+
+    /// Succeeds on a secret that is there and stays, which is all that can be brought about here.
+    async fn stands(&self, coordinate: &Coordinate) -> Result<(), Failure> {
+        match self.try_describe(coordinate).await?.state {
+            SecretState::ScheduledForDeletion { .. } => Err(Failure::new(
+                ErrorKind::Unsupported,
+                "Kubernetes cannot take back a deletion that has begun",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn told<'a>(
+        &'a self,
+        operation: &'static str,
+        coordinate: &'a Coordinate,
+    ) -> impl FnOnce(Failure) -> Error + 'a {
+        move |failure| {
+            let error = failure.into_error(operation);
+            error.with_backend(&self.id).with_coordinate(coordinate)
+        }
+    }
+}
+
+impl Metadata {
+    /// Our mark, where it bears one.
+    fn mark(&self) -> Result<Option<Mark>, Failure> {
+        Ok(mark::read(&self.name, &self.labels, &self.annotations)?)
+    }
+
+    fn into_description(self, coordinate: Coordinate, mark: Option<Mark>) -> Description {
+        Description {
+            coordinate,
+            mark,
+            state: if self.deleting {
+                SecretState::ScheduledForDeletion { due: None }
+            } else {
+                SecretState::Enabled
+            },
+            native_expiry: None,
+            created: self.created,
+            changed: self.changed,
+            accessed: None,
+            precondition: self.state.as_ref().map(State::to_precondition),
+        }
+    }
+}
+
+/// The answers in the order of the requests, so many of which are under way at once.
+async fn together<T>(requests: Vec<impl Future<Output = T>>, at_once: usize) -> Vec<T> {
+    stream::iter(requests).buffered(at_once).collect().await
+}
+
+#[async_trait]
+impl SecretBackend for KubernetesBackend {
+    fn id(&self) -> &BackendId {
+        &self.id
+    }
+
+    fn manager(&self) -> &str {
+        &self.manager
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &Self::CAPABILITIES
+    }
+
+    fn permissions(&self, operation: Operation) -> &'static [&'static str] {
+        match operation {
+            // A name that is taken is compared with.
+            Operation::Put => &["create secrets", "get secrets"],
+            Operation::List => &["list secrets"],
+            Operation::DeleteFinally => &["delete secrets"],
+            Operation::Get | Operation::Describe | Operation::Restore | Operation::LiftExpiry => {
+                &["get secrets"]
+            }
+            Operation::Delete => &[],
+        }
+    }
+
+    async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
+        let put = self.try_put(request).await;
+        put.map_err(self.told("put", &request.mark.coordinate))
+    }
+
+    async fn put_many(&self, requests: &[PutRequest]) -> Vec<Result<PutOutcome>> {
+        // Two puts of one name keep their order.
+        let names: HashSet<_> = requests.iter().map(|it| &it.mark.coordinate).collect();
+        let at_once = if names.len() == requests.len() {
+            IN_FLIGHT
+        } else {
+            1
+        };
+        let puts = requests.iter().map(|request| self.put(request));
+        together(puts.collect(), at_once).await
+    }
+
+    async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
+        let stored = self.try_get(coordinate).await;
+        stored.map_err(self.told("get", coordinate))
+    }
+
+    async fn get_many(&self, coordinates: &[Coordinate]) -> Vec<Result<StoredSecret>> {
+        let gets = coordinates.iter().map(|coordinate| self.get(coordinate));
+        together(gets.collect(), IN_FLIGHT).await
+    }
+
+    async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
+        let described = self.try_describe(coordinate).await;
+        described.map_err(self.told("describe", coordinate))
+    }
+
+    async fn describe_many(&self, coordinates: &[Coordinate]) -> Vec<Result<Description>> {
+        let asked = coordinates
+            .iter()
+            .map(|coordinate| self.describe(coordinate));
+        together(asked.collect(), IN_FLIGHT).await
+    }
+
+    async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
+        let listed = self.try_list(page).await;
+        listed.map_err(|failure| failure.into_error("list").with_backend(&self.id))
+    }
+
+    async fn delete(
+        &self,
+        coordinate: &Coordinate,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion> {
+        let deleted = self.try_delete(coordinate, mode, precondition).await;
+        deleted.map_err(self.told("delete", coordinate))
+    }
+
+    async fn delete_many(
+        &self,
+        coordinates: &[Coordinate],
+        mode: DeleteMode,
+    ) -> Vec<Result<Deletion>> {
+        let deletions = coordinates.iter().map(|it| self.delete(it, mode, None));
+        together(deletions.collect(), IN_FLIGHT).await
+    }
+
+    async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
+        let stands = self.stands(coordinate).await;
+        stands.map_err(self.told("restore", coordinate))
+    }
+
+    async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
+        let stands = self.try_describe(coordinate).await;
+        let stands = stands.map_err(self.told("lift the expiry of", coordinate));
+        stands.map(|_| ())
+    }
+}

@@ -1,0 +1,15 @@
+//! Kubernetes Secrets as a backend.
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod client;
+mod failure;
+mod mark;
+mod names;
+mod precondition;
+mod secret;
+mod settings;
+
+pub use backend::KubernetesBackend;
+pub use names::name_of;
+pub use settings::KubernetesSettings;
