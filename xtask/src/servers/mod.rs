@@ -1,7 +1,14 @@
 //! Real servers to test against: one table, started, found again and stopped by name.
 
 mod daemon;
+mod drongo;
+#[allow(dead_code)]
+mod install;
+mod kubernetes;
+mod moto;
+mod openbao;
 mod postgres;
+mod secret_manager;
 mod state;
 
 use std::fs::{self, File};
@@ -24,11 +31,38 @@ struct Server {
     start: fn(&Path) -> Result<Daemon>,
 }
 
-const TABLE: &[Server] = &[Server {
-    name: postgres::NAME,
-    about: postgres::ABOUT,
-    start: postgres::start,
-}];
+const TABLE: &[Server] = &[
+    Server {
+        name: postgres::NAME,
+        about: postgres::ABOUT,
+        start: postgres::start,
+    },
+    Server {
+        name: kubernetes::NAME,
+        about: kubernetes::ABOUT,
+        start: kubernetes::start,
+    },
+    Server {
+        name: moto::NAME,
+        about: moto::ABOUT,
+        start: moto::start,
+    },
+    Server {
+        name: openbao::NAME,
+        about: openbao::ABOUT,
+        start: openbao::start,
+    },
+    Server {
+        name: secret_manager::NAME,
+        about: secret_manager::ABOUT,
+        start: secret_manager::start,
+    },
+    Server {
+        name: drongo::NAME,
+        about: drongo::ABOUT,
+        start: drongo::start,
+    },
+];
 
 /// Start, stop and show the real servers that tests run against
 ///

@@ -1,0 +1,117 @@
+"""An AWS in memory that checks signatures and permissions, for Cloakroom's tests.
+
+Beside what `moto_server` does: requests are handled one at a time, since AWS creates a secret in
+one step and moto in two; and users and a role are there before the first request, so that every
+request can be held to a policy. A parameter's policies are described as the service model says; moto
+gives objects where the model has texts, which no SDK can read. moto compares a policy's resources with the text "*" and knows few
+conditions, so of a policy only its actions count here.
+"""
+
+import io
+import json
+import sys
+from pathlib import Path
+from threading import Lock
+
+from moto import settings
+from moto.iam.models import iam_backends
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.ssm.models import Parameter
+from werkzeug.serving import run_simple
+
+ACCOUNT = "123456789012"
+EXTERNAL_ID = "cloakroom-tests"
+WITHOUT = {
+    "put": ["secretsmanager:CreateSecret", "ssm:PutParameter"],
+    "read": ["secretsmanager:*GetSecretValue", "ssm:GetParameters"],
+    "describe": ["secretsmanager:DescribeSecret"],
+    "list": ["secretsmanager:ListSecrets"],
+    "delete": ["secretsmanager:DeleteSecret", "ssm:DeleteParameter*"],
+    "restore": ["secretsmanager:RestoreSecret"],
+}
+EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
+def main(port, policies, answer):
+    iam = iam_backends[ACCOUNT]["aws"]
+    read_write = actions(policies, "*-read-write.json")
+    assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
+    users = {
+        "admin": [EVERYTHING],
+        "read_write": [*read_write, assume],
+        "verify_only": actions(policies, "*-verify-only.json"),
+        "nobody": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}],
+    }
+    for name, denied in WITHOUT.items():
+        deny = {"Effect": "Deny", "Action": denied, "Resource": "*"}
+        users[f"without_{name}"] = [EVERYTHING, deny]
+    told = {}
+    for name, statements in users.items():
+        iam.create_user("us-east-1", name)
+        iam.put_user_policy(name, "tests", document(statements))
+        key = iam.create_access_key(name)
+        told[name] = f"{key.access_key_id}:{key.secret_access_key}"
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "*"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}},
+    }
+    role = iam.create_role("cloakroom", document([trust]), "/", None, "", [], "3600")
+    iam.put_role_policy("cloakroom", "tests", document(read_write))
+    told["role"] = f"{role.arn} {EXTERNAL_ID}"
+    Path(answer).write_text(json.dumps(told))
+
+    Parameter.describe_response_object = described(Parameter.describe_response_object)
+    settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
+    run_simple(
+        "127.0.0.1",
+        port,
+        one_at_a_time(DomainDispatcherApplication(create_backend_app)),
+        threaded=True,
+        request_handler=MotoRequestHandler,
+    )
+
+
+def actions(policies, pattern):
+    """The statements of the policies that are published, with what moto understands of them."""
+    return [
+        {"Effect": it["Effect"], "Action": it["Action"], "Resource": "*"}
+        for file in sorted(Path(policies).glob(pattern))
+        for it in json.loads(file.read_text())["Statement"]
+    ]
+
+
+def described(describe):
+    def corrected(parameter, *arguments, **options):
+        response = describe(parameter, *arguments, **options)
+        policies = json.loads(parameter.policies or "[]")
+        response["Policies"] = [
+            {"PolicyText": json.dumps(it), "PolicyType": it["Type"], "PolicyStatus": "Pending"}
+            for it in policies
+            if it
+        ]
+        return response
+
+    return corrected
+
+
+def document(statements):
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def one_at_a_time(application):
+    lock = Lock()
+
+    def handle(environ, start_response):
+        # Read before the lock is taken: a client that stops in the middle holds up nobody else.
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
+        with lock:
+            return [b"".join(application(environ, start_response))]
+
+    return handle
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
