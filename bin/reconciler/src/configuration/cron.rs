@@ -76,10 +76,16 @@ impl FromStr for CronLine {
         let cron = parser()
             .parse(&with_seconds(written))
             .map_err(|error| error.to_string())?;
-        Ok(Self {
+        let line = Self {
             written: fields.join(" "),
             cron,
-        })
+        };
+        if line.next_after(Timestamp::UNIX_EPOCH).is_none() {
+            return Err(format!(
+                "the cron line `{line}` names no time that ever comes"
+            ));
+        }
+        Ok(line)
     }
 }
 
@@ -149,6 +155,16 @@ mod tests {
         assert!(error.contains("field 1 (the second)"), "{error}");
         let error = "* * *".parse::<CronLine>().unwrap_err();
         assert!(error.contains("this one has 3"), "{error}");
+    }
+
+    #[test]
+    fn a_line_that_never_fires_is_refused() {
+        for never in ["0 3 30 2 *", "0 0 3 31 4,6,9,11 *"] {
+            let error = never.parse::<CronLine>().unwrap_err();
+            assert!(error.contains("ever comes"), "{error}");
+        }
+        // Rarely is not never: a leap day that is a Monday.
+        "0 0 29 2 1".parse::<CronLine>().unwrap();
     }
 
     #[test]

@@ -63,6 +63,9 @@ fn resolve_paths(configuration: &mut Configuration, folder: &Path) {
         }
     };
     configuration.keys.iter_mut().for_each(resolve_reference);
+    for backend in configuration.backends.values_mut() {
+        backend.paths().into_iter().for_each(resolve);
+    }
     match &mut configuration.store {
         Store::Sqlite(sqlite) => sqlite.path.iter_mut().for_each(resolve),
         Store::Postgres(postgres) => resolve_reference(&mut postgres.url),
@@ -123,6 +126,7 @@ impl Loaded {
 
 #[cfg(test)]
 mod tests {
+    use super::super::backends::{Backend, VaultLogin};
     use super::*;
 
     fn load_text(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Configuration> {
@@ -228,6 +232,11 @@ mod tests {
             ("reconcile: {batch: canary, backup_horizon: canary}", &[]),
             ("reconcile: {backup_horizon: canary}", &[]),
             ("backends: {main: {type: canary}}", &[]),
+            ("backends: {main: canary}", &[]),
+            (
+                "backends: {main: {type: vault, address: a, auth: {token: canary}}}",
+                &[],
+            ),
             ("http: {listen: canary}", &[]),
             (
                 "",
@@ -250,11 +259,56 @@ mod tests {
 
     #[test]
     fn a_backend_of_an_unknown_type_names_the_known_ones() {
-        let refused = refusal("backends:\n  main: {type: aws}\n", &[]);
+        let refused = refusal("backends:\n  main:\n    type: vaul\n", &[]);
         assert!(
-            refused.contains("embedded") && refused.contains("line 2"),
+            refused.contains("embedded")
+                && refused.contains("did you mean `vault`?")
+                && refused.contains("line 3"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn what_is_wrong_within_a_backend_names_its_line() {
+        let refused = refusal(
+            "backends:\n  main:\n    address: a\n    mout: b\n    type: vault\n    auth: {token: {env: T}}\n",
+            &[],
+        );
+        assert!(
+            refused.contains("line 4") && refused.contains("did you mean `mount`?"),
+            "{refused}"
+        );
+        for (text, word) in [
+            ("backends: {main: {address: a}}", "`type` is missing"),
+            ("backends: {main: {type: vault}}", "`address` is missing"),
+            (
+                "backends: {main: {type: embedded, path: x}}",
+                "unknown key `path`",
+            ),
+        ] {
+            let refused = refusal(text, &[]);
+            assert!(refused.contains(word), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_backend_is_read_with_its_defaults_and_paths_beside_the_file() {
+        let configuration = load_text(
+            "backends:\n  main:\n    type: vault\n    address: https://v\n    auth: {token: {file: t}}\n",
+            &[("CLOAKROOM_BACKENDS__MAIN__MOUNT", "kv")],
+        )
+        .unwrap();
+        let Some(Backend::Vault(vault)) = configuration.backends.get("main") else {
+            panic!("no Vault")
+        };
+        assert_eq!(
+            (vault.mount.as_str(), vault.prefix.as_str()),
+            ("kv", "cloakroom/")
+        );
+        let VaultLogin::Token(SecretReference::File(path)) = &vault.auth else {
+            panic!("no token file")
+        };
+        assert!(path.is_absolute());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The configuration: a YAML file, overrides from the environment, secrets by reference.
 
+mod backends;
 mod check;
 mod cron;
 mod duration;
@@ -13,6 +14,10 @@ mod secret_reference;
 mod sections;
 mod yaml;
 
+pub use backends::{
+    AppRole, Aws, AwsKeys, AwsLogin, Azure, AzureLogin, Backend, Embedded, Gcp, GcpLogin,
+    Kubernetes, KubernetesLogin, Vault, VaultLogin,
+};
 pub use cron::CronLine;
 pub use duration::Span;
 pub use load::{Loaded, load};
@@ -20,8 +25,8 @@ pub use print::print;
 pub use schema::schema;
 pub use secret_reference::SecretReference;
 pub use sections::{
-    Backend, BackendKind, Configuration, Deployment, Documents, Failures, Guards, Http, Jobs, Log,
-    LogFormat, Postgres, Reconcile, Request, Schedule, Shutdown, Sqlite, Store, Windows,
+    Configuration, Deployment, Documents, Failures, Guards, Http, Jobs, Log, LogFormat, Postgres,
+    Reconcile, Request, Schedule, Shutdown, Sqlite, Store, Windows,
 };
 
 /// The known word nearest to `word`, if one is near enough to have been meant.

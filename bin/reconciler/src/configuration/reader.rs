@@ -12,6 +12,10 @@ use serde::de::{
 use super::node::{Content, Node, Origin};
 use super::{nearest, yaml};
 
+/// Enumerations of this name are told apart by the key `type` beside their settings.
+pub(super) const TYPED: &str = "Backend";
+const TYPE: &str = "type";
+
 /// Reads a whole tree.
 pub(super) fn read<T: DeserializeOwned>(node: &Node) -> Result<T, ReadError> {
     T::deserialize(Reader(node))
@@ -118,6 +122,36 @@ impl Reader<'_> {
         let node = yaml::parse(text).map_err(|_| ReadError::new("not YAML".into()))?;
         Ok(node.told_by(name))
     }
+
+    /// A choice whose name stands beside its settings, under `type`.
+    fn deserialize_typed<'de, V: Visitor<'de>>(
+        self,
+        members: &[(String, Node)],
+        choices: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        let (kind, settings): (Vec<_>, Vec<_>) =
+            members.iter().cloned().partition(|(key, _)| key == TYPE);
+        let [(_, kind)] = kind.as_slice() else {
+            return Err(ReadError::new(format!(
+                "`{TYPE}` is missing, one of: {}",
+                choices.join(", ")
+            )));
+        };
+        let (Content::Text(name) | Content::Raw(name)) = &kind.value else {
+            let message = format!("expected one of: {}", choices.join(", "));
+            return Err(ReadError::new(message).under(TYPE));
+        };
+        let content = Node {
+            value: Content::Section(settings),
+            origin: self.0.origin.clone(),
+        };
+        visitor.visit_enum(Choice {
+            name,
+            content: &content,
+            stands: Stands::AsType,
+        })
+    }
 }
 
 impl<'de> Deserializer<'de> for Reader<'_> {
@@ -194,22 +228,36 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         choices: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         match &self.0.value {
             Content::Raw(text) if text.trim_start().starts_with('{') => {
-                Reader(&self.raw_as_yaml(text)?).deserialize_enum("", choices, visitor)
+                Reader(&self.raw_as_yaml(text)?).deserialize_enum(name, choices, visitor)
             }
-            Content::Text(word) | Content::Raw(word) => visitor.visit_enum(Choice {
-                name: word,
-                content: &Node::empty(),
-            }),
+            Content::Section(members) if name == TYPED => {
+                self.deserialize_typed(members, choices, visitor)
+            }
+            Content::Text(word) | Content::Raw(word) if name != TYPED => {
+                visitor.visit_enum(Choice {
+                    name: word,
+                    content: &Node::empty(),
+                    stands: Stands::AsKey,
+                })
+            }
             Content::Section(members) if members.len() == 1 => {
                 let (name, content) = &members[0];
-                visitor.visit_enum(Choice { name, content })
+                visitor.visit_enum(Choice {
+                    name,
+                    content,
+                    stands: Stands::AsKey,
+                })
             }
+            _ if name == TYPED => Err(ReadError::new(format!(
+                "expected a section with `type`, one of: {}",
+                choices.join(", ")
+            ))),
             _ => Err(ReadError::new(format!(
                 "choose exactly one of: {}",
                 choices.join(", ")
@@ -279,6 +327,26 @@ impl<'de> MapAccess<'de> for Members<'_> {
 struct Choice<'t> {
     name: &'t str,
     content: &'t Node,
+    stands: Stands,
+}
+
+/// Where the name of a choice stands.
+#[derive(Clone, Copy)]
+enum Stands {
+    /// Over its settings.
+    AsKey,
+    /// Beside them, under `type`.
+    AsType,
+}
+
+impl Choice<'_> {
+    /// The path to what is wrong with the settings.
+    fn within(&self, error: ReadError) -> ReadError {
+        match self.stands {
+            Stands::AsKey => error.under(self.name),
+            Stands::AsType => error,
+        }
+    }
 }
 
 impl<'de> EnumAccess<'de> for Choice<'_> {
@@ -287,7 +355,11 @@ impl<'de> EnumAccess<'de> for Choice<'_> {
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), ReadError> {
         let name: StrDeserializer<'_, ReadError> = self.name.into_deserializer();
-        Ok((seed.deserialize(name)?, self))
+        let choice = seed.deserialize(name).map_err(|error| match self.stands {
+            Stands::AsKey => error,
+            Stands::AsType => error.under(TYPE),
+        })?;
+        Ok((choice, self))
     }
 }
 
@@ -300,13 +372,13 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ReadError> {
         seed.deserialize(Reader(self.content))
-            .map_err(|error| error.under(self.name))
+            .map_err(|error| self.within(error))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, ReadError> {
         Reader(self.content)
             .deserialize_any(visitor)
-            .map_err(|error| error.under(self.name))
+            .map_err(|error| self.within(error))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -316,6 +388,6 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
     ) -> Result<V::Value, ReadError> {
         Reader(self.content)
             .deserialize_any(visitor)
-            .map_err(|error| error.under(self.name))
+            .map_err(|error| self.within(error))
     }
 }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::backends::{Backend, Embedded};
 use super::cron::CronLine;
 use super::duration::Span;
 use super::secret_reference::SecretReference;
@@ -27,10 +28,6 @@ pub struct Configuration {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<SecretReference>,
     /// The secrets managers, by a name of your own (1 to 63 of a-z, 0-9 and -).
-    #[expect(
-        clippy::zero_sized_map_values,
-        reason = "the other kinds have settings of their own"
-    )]
     pub backends: BTreeMap<String, Backend>,
     /// The backend that takes the secrets of every workspace that is not bound to another. Not
     /// needed where there is only one.
@@ -60,9 +57,7 @@ impl Default for Configuration {
             keys: None,
             backends: BTreeMap::from([(
                 "embedded".to_owned(),
-                Backend {
-                    kind: BackendKind::Embedded,
-                },
+                Backend::Embedded(Embedded::default()),
             )]),
             default_backend: None,
             workspaces: BTreeMap::new(),
@@ -144,23 +139,6 @@ fn ten_seconds() -> Span {
 
 fn half_a_minute() -> Span {
     Span(Duration::from_secs(30))
-}
-
-/// A secrets manager.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Backend {
-    /// Which kind it is.
-    #[serde(rename = "type")]
-    pub kind: BackendKind,
-}
-
-/// The kinds of secrets managers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum BackendKind {
-    /// Encrypted, in Cloakroom's own database.
-    Embedded,
 }
 
 /// Writing documents.

@@ -1,5 +1,6 @@
 //! From the configuration to store, keys, backends, documents and jobs.
 
+mod backends;
 mod connection;
 mod keys;
 mod place;
@@ -17,7 +18,7 @@ use cloakroom_reconcile::Reconciler;
 use cloakroom_store_db::{DbStore, Location, MigrationReport, Options, StoreClock};
 use tokio_util::sync::CancellationToken;
 
-use crate::configuration::{BackendKind, Configuration, Store};
+use crate::configuration::{Configuration, Store};
 
 pub use connection::Connection;
 
@@ -82,6 +83,7 @@ impl Context {
     ) -> anyhow::Result<Self> {
         let options = options(&configuration, &surroundings)?;
         if may_migrate(&configuration, schema)? {
+            place::make_file(&configuration)?;
             DbStore::migrate(&options).await?;
         }
         let store = Arc::new(DbStore::open(&options).await?);
@@ -89,19 +91,21 @@ impl Context {
         let keys = keys::open(&configuration, &pool, &*surroundings.randomness).await?;
         let mut embedded = Vec::new();
         let mut backends: Vec<Arc<dyn SecretBackend>> = Vec::new();
-        for (name, backend) in &configuration.backends {
-            match backend.kind {
-                BackendKind::Embedded => {
-                    let backend = EmbeddedBackend::new(
-                        name.parse()?,
-                        pool.clone(),
-                        keys.clone(),
-                        surroundings.randomness.clone(),
-                        surroundings.clock.clone(),
-                    );
-                    embedded.push(backend.clone());
-                    backends.push(Arc::new(backend));
-                }
+        for (name, section) in &configuration.backends {
+            let id: BackendId = name.parse()?;
+            if section.is_embedded() {
+                let backend = EmbeddedBackend::new(
+                    id,
+                    pool.clone(),
+                    keys.clone(),
+                    surroundings.randomness.clone(),
+                    surroundings.clock.clone(),
+                );
+                embedded.push(backend.clone());
+                backends.push(Arc::new(backend));
+            } else {
+                let backend = Box::pin(backends::connect(id, section)).await;
+                backends.push(backend.with_context(|| format!("backends.{name}"))?);
             }
         }
         let mut backends = BackendSet::new(backends, settings::default_backend(&configuration)?)?;
@@ -171,13 +175,27 @@ impl Context {
 pub async fn migrate(configuration: &Configuration) -> anyhow::Result<MigrationReport> {
     let options = options(configuration, &Surroundings::default())?;
     make_chosen_folder(configuration)?;
+    place::make_file(configuration)?;
     Ok(DbStore::migrate(&options).await?)
+}
+
+/// The configuration in force, the places of database and keys written out where they were chosen
+/// here.
+pub fn in_force(configuration: &Configuration) -> Configuration {
+    place::written_out(configuration)
 }
 
 /// Reads every secret the configuration refers to, without using any.
 pub fn check_references(configuration: &Configuration) -> anyhow::Result<()> {
     if let Store::Postgres(postgres) = &configuration.store {
         postgres.url.read().context("store.postgres.url")?;
+    }
+    for (name, section) in &configuration.backends {
+        for reference in section.references() {
+            reference
+                .read()
+                .with_context(|| format!("backends.{name}"))?;
+        }
     }
     keys::check(configuration)
 }

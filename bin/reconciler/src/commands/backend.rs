@@ -1,0 +1,282 @@
+//! `backend list|check`.
+
+use std::time::Duration;
+
+use cloakroom_core::capabilities::NativeExpiry;
+use cloakroom_core::{BackendId, Capabilities, ErrorKind, SecretBackend};
+use cloakroom_documents::{Step, StepOutcome};
+use humantime::format_duration;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{BackendCommand, CheckBackendArgs};
+use crate::exit::Exit;
+use crate::output::{Console, new_table};
+use crate::signals;
+use crate::wiring::Context;
+
+/// Runs one of them.
+pub(super) async fn backend(
+    command: BackendCommand,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Exit> {
+    match command {
+        BackendCommand::List => list(context, console),
+        BackendCommand::Check(args) => check(args, context, console).await,
+    }
+}
+
+#[derive(Serialize)]
+struct Listed<'c> {
+    backend: &'c BackendId,
+    manager: &'c str,
+    default: bool,
+    capabilities: &'c Capabilities,
+}
+
+fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
+    let default = context.backends.default_backend()?.id().clone();
+    if console.is_json() {
+        for backend in context.backends.iter() {
+            console.json_line(&Listed {
+                backend: backend.id(),
+                manager: backend.manager(),
+                default: *backend.id() == default,
+                capabilities: backend.capabilities(),
+            })?;
+        }
+        return Ok(Exit::Done);
+    }
+    for (at, backend) in context.backends.iter().enumerate() {
+        if at > 0 {
+            console.line("")?;
+        }
+        let role = if *backend.id() == default {
+            ", the default"
+        } else {
+            ""
+        };
+        console.line(format_args!(
+            "{}{role}: {}",
+            backend.id(),
+            backend.manager()
+        ))?;
+        let mut table = new_table(&["WHAT", "HOW"]);
+        for (what, how) in told(backend.capabilities()) {
+            table.add_row([what.to_owned(), how]);
+        }
+        console.table(&table)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What a person wants to know of a manager before choosing it.
+fn told(it: &Capabilities) -> Vec<(&'static str, String)> {
+    let batch = |size: usize| match size {
+        0 | 1 => "one by one".to_owned(),
+        many => format!("{many} in one call"),
+    };
+    let expiry = match it.native_expiry {
+        NativeExpiry::Deletes => "the manager deletes what expired",
+        NativeExpiry::Hides => "the manager no longer gives out what expired",
+        NativeExpiry::Advises => "the manager only notes it",
+        NativeExpiry::Absent => "none; the reconciler alone expires",
+    };
+    let recovery = it.recovery.map_or_else(
+        || "none; the deletion of what was once in use is put off instead".to_owned(),
+        |it| {
+            let (shortest, longest) = (in_days(it.shortest), in_days(it.longest));
+            if shortest == longest {
+                shortest
+            } else {
+                format!("{shortest} to {longest}")
+            }
+        },
+    );
+    vec![
+        (
+            "value size",
+            format!("{} to {} bytes", it.least_bytes, it.most_bytes),
+        ),
+        (
+            "values that are not text",
+            if it.binary { "kept exactly" } else { "refused" }.to_owned(),
+        ),
+        ("longest coordinate", format!("{} bytes", it.longest_name)),
+        ("writing", batch(it.put_batch)),
+        ("reading", batch(it.get_batch)),
+        ("describing", batch(it.describe_batch)),
+        ("deleting", batch(it.delete_batch)),
+        ("expiry", expiry.to_owned()),
+        ("recovery after deletion", recovery),
+        ("listing lags", format_duration(it.listing_lag).to_string()),
+        (
+            "a taken name is refused",
+            if it.create_only {
+                "by the manager"
+            } else {
+                "by looking before and after"
+            }
+            .to_owned(),
+        ),
+        (
+            "describing without the right to read values",
+            if it.describe_without_reading {
+                "yes"
+            } else {
+                "no"
+            }
+            .to_owned(),
+        ),
+    ]
+}
+
+/// Days where there are whole ones; months and years would only be approximations.
+fn in_days(duration: Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    match duration.as_secs() / DAY {
+        days if days > 1 => format!("{days} days"),
+        _ => format_duration(duration).to_string(),
+    }
+}
+
+#[derive(Serialize)]
+struct Checked {
+    backend: BackendId,
+    coordinate: String,
+    steps: Vec<Told>,
+    /// What may still be in the manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<String>,
+}
+
+/// One step as it is printed.
+#[derive(Serialize)]
+struct Told {
+    operation: &'static str,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<ErrorKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    permissions: &'static [&'static str],
+}
+
+async fn check(
+    args: CheckBackendArgs,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Exit> {
+    let chosen: Vec<BackendId> = match &args.backend {
+        Some(asked) => vec![context.backends.get(asked)?.id().clone()],
+        None => context.backends.iter().map(|it| it.id().clone()).collect(),
+    };
+    let mut all = Vec::new();
+    for backend in &chosen {
+        all.push(check_one(backend, args.keep, context, console).await?);
+    }
+    let failed = all
+        .iter()
+        .any(|it| it.left.is_some() || it.steps.iter().any(|step| step.outcome == "failed"));
+    if console.is_json() {
+        console.json(&all)?;
+    }
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+async fn check_one(
+    backend: &BackendId,
+    keep: bool,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Checked> {
+    let manager = context.backends.get(backend)?;
+    let mut probe = context.documents.probe(backend).await?;
+    let coordinate = probe.coordinate().to_string();
+    if !console.is_json() {
+        console.line(format_args!("{backend}: {}", manager.manager()))?;
+    }
+    let mut steps = Vec::new();
+    let stop = CancellationToken::new();
+    signals::cancel_on_signal(stop.clone())?;
+    let interrupted = tokio::select! {
+        () = probe.run(keep, |step| {
+            let told = tell(step, &**manager);
+            if !console.is_json() {
+                // What cannot be written is told at the end by the exit status.
+                let _ = console.line(in_words(&told));
+            }
+            steps.push(told);
+        }) => false,
+        () = stop.cancelled() => true,
+    };
+    let wrote = steps.first().is_some_and(|step| step.outcome == "works");
+    let mut left = None;
+    if keep && wrote && !interrupted {
+        probe.keep().await?;
+        if !console.is_json() {
+            console.line(format_args!(
+                "  left for two hours: {coordinate}; the reconciler deletes it then"
+            ))?;
+        }
+    } else if let Err(error) = probe.clean_up().await {
+        let told = format!("{coordinate}: {error}; the reconciler tries again");
+        console.note(format_args!("warning: the test secret may be left: {told}"));
+        left = Some(told);
+    }
+    anyhow::ensure!(!interrupted, "interrupted");
+    Ok(Checked {
+        backend: backend.clone(),
+        coordinate,
+        steps,
+        left,
+    })
+}
+
+fn tell(step: Step, manager: &dyn SecretBackend) -> Told {
+    let operation = step.operation.as_str();
+    match step.outcome {
+        StepOutcome::Works => Told {
+            operation,
+            outcome: "works",
+            kind: None,
+            message: None,
+            permissions: &[],
+        },
+        StepOutcome::NotTried(reason) => Told {
+            operation,
+            outcome: "not tried",
+            kind: None,
+            message: Some(reason.to_owned()),
+            permissions: &[],
+        },
+        StepOutcome::Failed(error) => Told {
+            operation,
+            outcome: "failed",
+            kind: Some(error.kind()),
+            permissions: match error.kind() {
+                ErrorKind::Denied => manager.permissions(step.operation),
+                _ => &[],
+            },
+            message: Some(error.to_string()),
+        },
+    }
+}
+
+fn in_words(told: &Told) -> String {
+    let sign = match told.outcome {
+        "works" => "ok  ",
+        "failed" => "FAIL",
+        _ => "-   ",
+    };
+    let mut line = format!("  {sign} {}", told.operation);
+    if let Some(message) = &told.message {
+        line = format!("{line}: {message}");
+    }
+    if !told.permissions.is_empty() {
+        line = format!("{line}\n       it needs {}", told.permissions.join(", "));
+    }
+    line
+}

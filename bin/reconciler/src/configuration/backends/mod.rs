@@ -1,0 +1,135 @@
+//! The secrets managers in a configuration, each kind with settings of its own under its `type`.
+
+mod aws;
+mod azure;
+mod gcp;
+mod kubernetes;
+mod vault;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use aws::{Aws, AwsKeys, AwsLogin};
+pub use azure::{Azure, AzureLogin};
+pub use gcp::{Gcp, GcpLogin};
+pub use kubernetes::Kubernetes;
+pub use vault::{AppRole, KubernetesLogin, Vault, VaultLogin};
+
+use super::duration::Span;
+use super::secret_reference::SecretReference;
+
+/// A secrets manager.
+// The reader knows this enumeration by its name: its `type` stands beside its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Backend {
+    /// AWS Secrets Manager.
+    AwsSecretsManager(Aws),
+    /// AWS Systems Manager Parameter Store.
+    AwsParameterStore(Aws),
+    /// Azure Key Vault.
+    Azure(Azure),
+    /// Encrypted, in Cloakroom's own database.
+    Embedded(Embedded),
+    /// Google Secret Manager.
+    Gcp(Gcp),
+    /// Kubernetes Secrets.
+    Kubernetes(Kubernetes),
+    /// HashiCorp Vault or OpenBao, KV version 2.
+    Vault(Vault),
+}
+
+/// The embedded backend has no settings: it is where the store is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Embedded {}
+
+/// The same kinds as the reader takes them: a name, then its settings.
+#[derive(Deserialize)]
+#[serde(rename = "Backend", rename_all = "kebab-case")]
+enum Written {
+    AwsSecretsManager(Aws),
+    AwsParameterStore(Aws),
+    Azure(Azure),
+    Embedded(Embedded),
+    Gcp(Gcp),
+    Kubernetes(Kubernetes),
+    Vault(Vault),
+}
+
+impl<'de> Deserialize<'de> for Backend {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Written::deserialize(deserializer)? {
+            Written::AwsSecretsManager(it) => Self::AwsSecretsManager(it),
+            Written::AwsParameterStore(it) => Self::AwsParameterStore(it),
+            Written::Azure(it) => Self::Azure(it),
+            Written::Embedded(it) => Self::Embedded(it),
+            Written::Gcp(it) => Self::Gcp(it),
+            Written::Kubernetes(it) => Self::Kubernetes(it),
+            Written::Vault(it) => Self::Vault(it),
+        })
+    }
+}
+
+impl Backend {
+    /// Whether it seals its secrets under the key-encryption keys.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self, Self::Embedded(_))
+    }
+
+    /// Every path that stands in its settings.
+    pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let (references, mut paths) = self.places();
+        for reference in references {
+            if let SecretReference::File(path) = reference {
+                paths.push(path);
+            }
+        }
+        paths
+    }
+
+    /// Every secret that it refers to.
+    pub fn references(&self) -> Vec<SecretReference> {
+        let mut copy = self.clone();
+        let (references, _) = copy.places();
+        references.into_iter().map(|it| it.clone()).collect()
+    }
+
+    /// The references and the files in its settings.
+    fn places(&mut self) -> (Vec<&mut SecretReference>, Vec<&mut PathBuf>) {
+        match self {
+            Self::AwsSecretsManager(it) | Self::AwsParameterStore(it) => {
+                (it.authentication.references(), Vec::new())
+            }
+            Self::Azure(it) => (
+                it.client_secret
+                    .iter_mut()
+                    .chain(&mut it.federated_token)
+                    .collect(),
+                it.ca_file.iter_mut().collect(),
+            ),
+            Self::Embedded(_) => (Vec::new(), Vec::new()),
+            Self::Gcp(it) => (it.credentials.reference().into_iter().collect(), Vec::new()),
+            Self::Kubernetes(it) => (
+                it.token.iter_mut().collect(),
+                it.ca_file.iter_mut().chain(&mut it.kubeconfig).collect(),
+            ),
+            Self::Vault(it) => (
+                it.auth.reference().into_iter().collect(),
+                it.ca_file.iter_mut().collect(),
+            ),
+        }
+    }
+}
+
+/// How long one request may take where nothing is said.
+fn ten_seconds() -> Span {
+    Span(std::time::Duration::from_secs(10))
+}
+
+/// Requests of one batch at once where nothing is said.
+fn sixteen() -> usize {
+    16
+}

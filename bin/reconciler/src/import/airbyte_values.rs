@@ -1,0 +1,242 @@
+//! Airbyte's Helm values: the section `secretsManager`.
+
+use anyhow::bail;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::source::Source;
+use super::{Imported, Notes};
+use crate::configuration::{
+    Aws, AwsKeys, AwsLogin, Azure, AzureLogin, Backend, Gcp, GcpLogin, Kubernetes, Vault,
+    VaultLogin,
+};
+
+/// Reads `secretsManager`, at the top or under `global`; without it the secrets are Kubernetes' own.
+pub fn airbyte_values(text: &str) -> anyhow::Result<Imported> {
+    let mut file = Source::read(text)?;
+    let mut global = file.section("global")?;
+    let place = if file.has("secretsManager") {
+        &mut file
+    } else {
+        &mut global
+    };
+    let mut source = place.section("secretsManager")?;
+    let mut notes = Notes::default();
+    let kind = source.text("type")?;
+    let backend = match kind.as_deref() {
+        Some("awsSecretManager" | "AWS_SECRET_MANAGER") => Backend::AwsSecretsManager(aws(
+            source.section("awsSecretManager")?,
+            &mut source,
+            &mut notes,
+        )?),
+        Some("googleSecretManager" | "GOOGLE_SECRET_MANAGER") => Backend::Gcp(gcp(
+            source.section("googleSecretManager")?,
+            &mut source,
+            &mut notes,
+        )?),
+        Some("azureKeyVault" | "AZURE_KEY_VAULT") => Backend::Azure(azure(
+            source.section("azureKeyVault")?,
+            &mut source,
+            &mut notes,
+        )?),
+        Some("vault" | "VAULT") => {
+            Backend::Vault(vault(source.section("vault")?, &mut source, &mut notes)?)
+        }
+        None => Backend::Kubernetes(kubernetes(&mut notes)?),
+        Some(_) => bail!(
+            "`secretsManager.type` is none of awsSecretManager, googleSecretManager, azureKeyVault \
+             and vault"
+        ),
+    };
+    source.finish(&mut notes);
+    Ok(notes.with(backend))
+}
+
+fn aws(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Result<Aws> {
+    let mut aws = aws_in(&source.required("region")?)?;
+    aws.kms_key = source.text("kms")?;
+    aws.tags = source.tags("tags")?.into_iter().collect();
+    let kind = source.text("authenticationType")?;
+    aws.authentication = match kind.as_deref().unwrap_or("credentials") {
+        "instanceProfile" => AwsLogin::InstanceProfile,
+        "credentials" => {
+            let named = [
+                source.text("accessKeyIdSecretKey")?,
+                source.text("secretAccessKeySecretKey")?,
+                kubernetes_secret(&mut source, around)?,
+            ];
+            kubernetes_remark(
+                named[2].as_deref(),
+                "airbyte-config-secrets",
+                &named[..2],
+                notes,
+            );
+            AwsLogin::Keys(AwsKeys {
+                access_key_id: notes.secret(None, "AWS_ACCESS_KEY_ID", "the access key's id"),
+                secret_access_key: notes.secret(
+                    None,
+                    "AWS_SECRET_ACCESS_KEY",
+                    "the secret access key",
+                ),
+                session_token: None,
+            })
+        }
+        _ => bail!("`authenticationType` is neither credentials nor instanceProfile"),
+    };
+    source.finish(notes);
+    Ok(aws)
+}
+
+fn gcp(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Result<Gcp> {
+    let mut gcp = gcp_in(&source.required("projectId")?)?;
+    gcp.location = source.text("region")?;
+    let key = source.text("credentialsSecretKey")?;
+    let of = kubernetes_secret(&mut source, around)?;
+    kubernetes_remark(of.as_deref(), "gcp-cred-secrets", &[key], notes);
+    gcp.credentials = GcpLogin::Json(notes.secret(
+        None,
+        "GCP_CREDENTIALS_JSON",
+        "the service account's credential file, as JSON",
+    ));
+    source.finish(notes);
+    Ok(gcp)
+}
+
+fn azure(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Result<Azure> {
+    let mut azure = azure_at(&source.required("vaultUrl")?)?;
+    azure.tenant_id = source.text("tenantId")?;
+    azure.tags = source.tags("tags")?.into_iter().collect();
+    azure.authentication = AzureLogin::ClientSecret;
+    let keys = [
+        source.text("clientIdSecretKey")?,
+        source.text("clientSecretSecretKey")?,
+    ];
+    azure.client_id = source.text("clientId")?;
+    if azure.client_id.is_none() {
+        notes.remark("`client_id` has to be filled in: the values keep it in a Kubernetes Secret");
+        azure.client_id = Some("FILL-IN".to_owned());
+    }
+    let of = kubernetes_secret(&mut source, around)?;
+    kubernetes_remark(of.as_deref(), "airbyte-config-secrets", &keys, notes);
+    azure.client_secret = Some(notes.secret(
+        None,
+        "AZURE_CLIENT_SECRET",
+        "the service principal's secret",
+    ));
+    source.finish(notes);
+    Ok(azure)
+}
+
+fn vault(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Result<Vault> {
+    let address = source.required("address")?;
+    let prefix = source.text("prefix")?;
+    let key = source.text("authTokenSecretKey")?;
+    source.has_secret("authToken");
+    let of = kubernetes_secret(&mut source, around)?;
+    kubernetes_remark(of.as_deref(), "airbyte-config-secrets", &[key], notes);
+    let token = notes.secret(None, "VAULT_TOKEN", "the token");
+    let mut vault = vault_at(&address, VaultLogin::Token(token))?;
+    vault.prefix = prefix.unwrap_or_default();
+    source.finish(notes);
+    Ok(vault)
+}
+
+fn kubernetes(notes: &mut Notes) -> anyhow::Result<Kubernetes> {
+    notes.remark(
+        "no manager is configured, so Airbyte keeps its secrets on the cluster; `namespace` is the \
+         release's own, fill it in",
+    );
+    typed(json!({"namespace": "airbyte"}))
+}
+
+/// The Kubernetes Secret that credentials are in: the manager's own setting, or the one around it.
+fn kubernetes_secret(source: &mut Source, around: &mut Source) -> anyhow::Result<Option<String>> {
+    let mut found = None;
+    for key in ["secretName", "credentialsSecretName", "storageSecretName"] {
+        found = found.or(source.text(key)?);
+    }
+    for key in [
+        "secretsManagerSecretName",
+        "secretName",
+        "storageSecretName",
+    ] {
+        found = found.or(around.text(key)?);
+    }
+    Ok(found)
+}
+
+fn kubernetes_remark(
+    secret: Option<&str>,
+    usual: &str,
+    keys: &[Option<String>],
+    notes: &mut Notes,
+) {
+    let secret = secret.unwrap_or(usual);
+    let keys: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
+    let under = if keys.is_empty() {
+        String::new()
+    } else {
+        format!(", under {}", keys.join(" and "))
+    };
+    notes.remark(format!(
+        "the credentials are in the Kubernetes Secret {secret}{under}: give them to the reconciler as \
+         environment variables"
+    ));
+}
+
+/// AWS Secrets Manager in a region, as Airbyte names secrets there.
+pub(super) fn aws_in(region: &str) -> anyhow::Result<Aws> {
+    typed(json!({"region": region}))
+}
+
+/// A vault of Azure's, as Airbyte names secrets there.
+pub(super) fn azure_at(vault_url: &str) -> anyhow::Result<Azure> {
+    typed(json!({"vault_url": vault_url}))
+}
+
+/// A project of Google's, as Airbyte names secrets there.
+pub(super) fn gcp_in(project: &str) -> anyhow::Result<Gcp> {
+    typed(json!({"project": project}))
+}
+
+/// A Vault, where Airbyte puts the prefix before the coordinate as it is.
+pub(super) fn vault_at(address: &str, auth: VaultLogin) -> anyhow::Result<Vault> {
+    let mut vault: Vault = typed(json!({
+        "address": address, "prefix": "", "auth": {"token": {"env": "VAULT_TOKEN"}},
+    }))?;
+    vault.auth = auth;
+    Ok(vault)
+}
+
+/// A section with every default that it has.
+pub(super) fn typed<T: DeserializeOwned>(members: serde_json::Value) -> anyhow::Result<T> {
+    Ok(serde_json::from_value(members)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn tags_and_keys_are_carried_over() {
+        let imported = airbyte_values(
+            "global:\n  secretsManager:\n    type: awsSecretManager\n    awsSecretManager:\n      \
+             region: eu-west-1\n      authenticationType: credentials\n      kms: arn:aws:kms:x\n      \
+             tags:\n        - {key: team, value: data}\n      surprise: 1\n",
+        )
+        .unwrap();
+        let Backend::AwsSecretsManager(aws) = &imported.backend else {
+            panic!("not AWS")
+        };
+        assert_eq!(aws.region, "eu-west-1");
+        assert_eq!(aws.tags, BTreeMap::from([("team".into(), "data".into())]));
+        assert_eq!(imported.to_fill_in.len(), 2);
+        let remarks = imported.remarks.join("\n");
+        assert!(
+            remarks.contains("secretsManager.awsSecretManager.surprise"),
+            "{remarks}"
+        );
+    }
+}

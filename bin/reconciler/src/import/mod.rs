@@ -1,0 +1,107 @@
+//! Configurations of other platforms, in Cloakroom's own form. A secret in them becomes a reference
+//! to be filled in and is never repeated.
+
+mod airbyte_storage;
+mod airbyte_values;
+mod openmetadata;
+mod source;
+mod template;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::configuration::{Backend, SecretReference};
+
+pub use airbyte_storage::airbyte_storage;
+pub use airbyte_values::airbyte_values;
+pub use openmetadata::openmetadata;
+
+/// The name an imported backend gets.
+const NAME: &str = "imported";
+
+/// What was understood, and what was not.
+#[derive(Debug)]
+pub struct Imported {
+    /// The backend.
+    pub backend: Backend,
+    /// What has to be filled in: the environment variable, and what belongs there.
+    pub to_fill_in: Vec<ToFillIn>,
+    /// What could not be carried over, and what should be known.
+    pub remarks: Vec<String>,
+}
+
+/// A secret that has to be filled in.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct ToFillIn {
+    /// The environment variable.
+    pub variable: String,
+    /// What belongs there.
+    pub what: &'static str,
+}
+
+/// The part of a configuration that an import prints.
+#[derive(Serialize)]
+struct Printed<'i> {
+    backends: BTreeMap<&'static str, &'i Backend>,
+    default_backend: &'static str,
+}
+
+impl Imported {
+    /// As the sections of a configuration file.
+    pub fn to_yaml(&self) -> anyhow::Result<String> {
+        // JSON is YAML: read so, every section is a plain map and every number a number, which the
+        // YAML serialiser makes of neither a tagged enumeration nor of serde_json's numbers.
+        let plain = serde_json::to_string(&self.printed())?;
+        let plain: serde_yaml_ng::Value = serde_yaml_ng::from_str(&plain)?;
+        Ok(serde_yaml_ng::to_string(&plain)?)
+    }
+
+    /// The sections as a value.
+    pub fn to_json(&self) -> anyhow::Result<serde_json::Value> {
+        Ok(serde_json::to_value(self.printed())?)
+    }
+
+    fn printed(&self) -> Printed<'_> {
+        Printed {
+            backends: BTreeMap::from([(NAME, &self.backend)]),
+            default_backend: NAME,
+        }
+    }
+}
+
+/// Collects what an import says beside the backend.
+#[derive(Default)]
+struct Notes {
+    to_fill_in: Vec<ToFillIn>,
+    remarks: Vec<String>,
+}
+
+impl Notes {
+    /// A reference in the place of a secret: to the variable the input names, or to one to be made.
+    fn secret(
+        &mut self,
+        variable: Option<String>,
+        usual: &str,
+        what: &'static str,
+    ) -> SecretReference {
+        let variable = variable.unwrap_or_else(|| usual.to_owned());
+        self.to_fill_in.push(ToFillIn {
+            variable: variable.clone(),
+            what,
+        });
+        SecretReference::Env(variable)
+    }
+
+    fn remark(&mut self, remark: impl Into<String>) {
+        self.remarks.push(remark.into());
+    }
+
+    fn with(self, backend: Backend) -> Imported {
+        Imported {
+            backend,
+            to_fill_in: self.to_fill_in,
+            remarks: self.remarks,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A section of somebody else's configuration, whose keys are taken one by one: what is left at the
+//! end was not understood.
+
+use anyhow::{Context, bail};
+use serde_json::{Map, Value};
+use zeroize::Zeroize;
+
+use super::Notes;
+
+/// The most bytes such a file may have.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// One section. What it holds may be secret: it is never shown, and overwritten when dropped.
+pub(super) struct Source {
+    /// Where it stands, for errors and remarks.
+    place: String,
+    members: Map<String, Value>,
+}
+
+impl Source {
+    /// Reads a whole file, YAML or JSON.
+    pub(super) fn read(text: &str) -> anyhow::Result<Self> {
+        if text.len() > MOST_BYTES {
+            bail!("it is larger than {MOST_BYTES} bytes");
+        }
+        // The parser's message may repeat a value; where it stopped is enough.
+        let value: Value = serde_yaml_ng::from_str(text).map_err(|error| {
+            let place = error.location().map_or_else(String::new, |place| {
+                format!(", line {} column {}", place.line(), place.column())
+            });
+            anyhow::anyhow!("it is neither YAML nor JSON{place}")
+        })?;
+        match value {
+            Value::Object(members) => Ok(Self {
+                place: String::new(),
+                members,
+            }),
+            _ => bail!("it is not a section with keys"),
+        }
+    }
+
+    /// The section under `key`, taken out; an empty one where there is none.
+    pub(super) fn section(&mut self, key: &str) -> anyhow::Result<Self> {
+        let place = self.at(key);
+        match self.members.remove(key) {
+            None | Some(Value::Null) => Ok(Self {
+                place,
+                members: Map::new(),
+            }),
+            Some(Value::Object(members)) => Ok(Self { place, members }),
+            Some(_) => bail!("`{place}` should be a section"),
+        }
+    }
+
+    /// Whether there is a section under `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.members.get(key).is_some_and(|it| !it.is_null())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// A text that is no secret, taken out; numbers and booleans read as text. An empty one is none.
+    pub(super) fn text(&mut self, key: &str) -> anyhow::Result<Option<String>> {
+        let text = match self.members.remove(key) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text),
+            Some(other @ (Value::Number(_) | Value::Bool(_))) => Some(other.to_string()),
+            Some(_) => bail!("`{}` should be text", self.at(key)),
+        };
+        Ok(text.filter(|text| !text.trim().is_empty()))
+    }
+
+    /// A text that has to be there.
+    pub(super) fn required(&mut self, key: &str) -> anyhow::Result<String> {
+        let text = self.text(key)?;
+        text.with_context(|| format!("`{}` is missing", self.at(key)))
+    }
+
+    /// Takes a list of `{key: …, value: …}` out.
+    pub(super) fn tags(&mut self, key: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let place = self.at(key);
+        let wrong = || format!("`{place}` should be a list of key and value");
+        match self.members.remove(key) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(items)) => items
+                .into_iter()
+                .map(|item| {
+                    let Value::Object(members) = item else {
+                        bail!(wrong())
+                    };
+                    let mut item = Self {
+                        place: place.clone(),
+                        members,
+                    };
+                    Ok((
+                        item.required("key")?,
+                        item.text("value")?.unwrap_or_default(),
+                    ))
+                })
+                .collect(),
+            Some(Value::Object(members)) => members
+                .into_iter()
+                .map(|(key, value)| match value {
+                    Value::String(text) => Ok((key, text)),
+                    _ => bail!(wrong()),
+                })
+                .collect(),
+            Some(_) => bail!(wrong()),
+        }
+    }
+
+    /// Texts under `key`, one or a list of them, taken out; whatever else stands there is left.
+    pub(super) fn words(&mut self, key: &str) -> Vec<String> {
+        match self.members.remove(key) {
+            Some(Value::String(text)) => vec![text],
+            Some(Value::Array(items)) => items
+                .into_iter()
+                .filter_map(|item| item.as_str().map(ToOwned::to_owned))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a secret stands under `key`; it is overwritten, never given out.
+    pub(super) fn has_secret(&mut self, key: &str) -> bool {
+        match self.members.remove(key) {
+            Some(Value::String(mut text)) => {
+                let there = !text.is_empty();
+                text.zeroize();
+                there
+            }
+            None | Some(Value::Null) => false,
+            Some(mut other) => {
+                wipe(&mut other);
+                true
+            }
+        }
+    }
+
+    /// Names what is left, none of which was understood.
+    pub(super) fn finish(self, notes: &mut Notes) {
+        let mut left: Vec<String> = self.members.keys().map(|key| self.at(key)).collect();
+        left.sort_unstable();
+        for key in left {
+            notes.remark(format!(
+                "`{key}` is not carried over: Cloakroom has nothing like it"
+            ));
+        }
+    }
+
+    fn at(&self, key: &str) -> String {
+        if self.place.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.place)
+        }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.members {
+            wipe(value);
+        }
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.iter_mut().for_each(|(_, value)| wipe(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

@@ -1,0 +1,241 @@
+//! `config import`: what other platforms write, in Cloakroom's own form. Whatever is printed has to
+//! be read again as it stands, and no secret of the input may be in it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+const CANARY: &str = "canary-4f1d";
+
+fn run(option: &str, text: &str, output: &str, variables: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("input");
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reconciler"));
+    command
+        .env_clear()
+        .env("HOME", folder.path())
+        .envs(variables.iter().copied())
+        .args(["config", "import", option])
+        .arg(&file)
+        .args(["--output", output])
+        .stdin(Stdio::null());
+    let done = command.output().unwrap();
+    for stream in [&done.stdout, &done.stderr] {
+        let told = String::from_utf8_lossy(stream);
+        assert!(!told.contains(CANARY), "{told}");
+    }
+    done
+}
+
+/// The imported backend, after its YAML was read back by the program itself.
+fn imported(option: &str, text: &str) -> Value {
+    let done = run(option, text, "table", &[]);
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("reconciler.yaml");
+    std::fs::write(&file, &done.stdout).unwrap();
+    let printed = Command::new(env!("CARGO_BIN_EXE_reconciler"))
+        .env_clear()
+        .env("HOME", folder.path())
+        .args(["config", "print", "--output", "json", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(
+        printed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&printed.stderr)
+    );
+    let configuration: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(configuration["default_backend"], "imported");
+    configuration["backends"]["imported"].clone()
+}
+
+/// The members that are expected, whatever else has a default.
+fn ensure(backend: &Value, expected: &Value) {
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&backend[key], value, "{key} of {backend}");
+    }
+}
+
+#[test]
+fn every_shape_of_airbytes_values() {
+    for (text, expected) in [
+        (
+            "secretsManager:\n  type: awsSecretManager\n  awsSecretManager:\n    region: eu-west-1\n    \
+             authenticationType: instanceProfile\n    tags: [{key: team, value: data}]\n    kms: arn:k\n",
+            json!({"type": "aws-secrets-manager", "region": "eu-west-1", "kms_key": "arn:k",
+                   "authentication": "instance_profile", "tags": {"team": "data"}}),
+        ),
+        (
+            "global:\n  secretsManager:\n    type: googleSecretManager\n    storageSecretName: s\n    \
+             googleSecretManager: {projectId: p, credentialsSecretKey: gcp.json, region: europe-west3}\n",
+            json!({"type": "gcp", "project": "p", "location": "europe-west3",
+                   "credentials": {"json": {"env": "GCP_CREDENTIALS_JSON"}}}),
+        ),
+        (
+            "secretsManager: {type: azureKeyVault, azureKeyVault: {vaultUrl: 'https://v.vault.azure.net', tenantId: t, clientId: c}}",
+            json!({"type": "azure", "vault_url": "https://v.vault.azure.net", "tenant_id": "t",
+                   "client_id": "c", "authentication": "client_secret",
+                   "client_secret": {"env": "AZURE_CLIENT_SECRET"}}),
+        ),
+        (
+            "secretsManager: {type: vault, vault: {address: 'https://v:8200', prefix: 'airbyte/'}}",
+            json!({"type": "vault", "address": "https://v:8200", "prefix": "airbyte/",
+                   "auth": {"token": {"env": "VAULT_TOKEN"}}}),
+        ),
+        (
+            "webapp: {replicaCount: 1}\n",
+            json!({"type": "kubernetes", "namespace": "airbyte"}),
+        ),
+    ] {
+        ensure(&imported("--airbyte-values", text), &expected);
+    }
+}
+
+#[test]
+fn every_shape_of_a_customers_own_manager() {
+    for (input, expected) in [
+        (
+            json!({"awsRegion": "us-east-1", "awsAccessKey": CANARY, "awsSecretAccessKey": CANARY,
+                   "tagKey": "AirbyteManaged"}),
+            json!({"type": "aws-secrets-manager", "region": "us-east-1",
+                   "tags": {"AirbyteManaged": "true"},
+                   "authentication": {"keys": {"access_key_id": {"env": "AWS_ACCESS_KEY_ID"},
+                       "secret_access_key": {"env": "AWS_SECRET_ACCESS_KEY"}}}}),
+        ),
+        (
+            json!({"auth_type": "IAM_ROLE", "awsRegion": "us-east-1",
+                   "roleArn": "arn:aws:iam::123456789012:role/r", "externalId": "e"}),
+            json!({"type": "aws-secrets-manager", "external_id": "e",
+                   "role_arn": "arn:aws:iam::123456789012:role/r"}),
+        ),
+        (
+            json!({"vaultUrl": "https://v.vault.azure.net", "tenantId": "t", "clientId": "c",
+                   "clientSecret": CANARY, "tags": {"a": "b"}}),
+            json!({"type": "azure", "client_secret": {"env": "AZURE_CLIENT_SECRET"},
+                   "tags": {"a": "b"}}),
+        ),
+        (
+            json!({"gcpProjectId": "p", "gcpCredentialsJson": {"private_key": CANARY}}),
+            json!({"type": "gcp", "project": "p"}),
+        ),
+        (
+            json!({"address": "https://v", "token": CANARY, "prefix": ""}),
+            json!({"type": "vault", "prefix": "", "mount": "secret"}),
+        ),
+    ] {
+        ensure(
+            &imported("--airbyte-storage", &input.to_string()),
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn every_manager_of_openmetadata() {
+    let file = |manager: &str, parameters: &str| {
+        format!(
+            "clusterName: ${{OPENMETADATA_CLUSTER_NAME:-openmetadata}}\nserver: {{x: 1}}\n\
+             secretsManagerConfiguration:\n  secretsManager: ${{SECRET_MANAGER:-{manager}}}\n  \
+             prefix: ''\n  tags: '[team:data,broken]'\n  parameters: {parameters}\n"
+        )
+    };
+    for (text, expected) in [
+        (
+            file(
+                "managed-aws",
+                &format!(
+                    "{{region: eu-central-1, accessKeyId: '${{KEY_ID:-}}', secretAccessKey: {CANARY}}}"
+                ),
+            ),
+            json!({"type": "aws-secrets-manager", "region": "eu-central-1", "tags": {"team": "data"},
+                   "authentication": {"keys": {"access_key_id": {"env": "KEY_ID"},
+                       "secret_access_key": {"env": "AWS_SECRET_ACCESS_KEY"}}}}),
+        ),
+        (
+            file("aws-ssm", "{region: '${REGION:-\"eu-west-1\"}'}"),
+            json!({"type": "aws-parameter-store", "region": "eu-west-1",
+                   "authentication": "default_chain"}),
+        ),
+        (
+            file(
+                "azure-kv",
+                &format!("{{vaultName: v, tenantId: t, clientId: c, clientSecret: {CANARY}}}"),
+            ),
+            json!({"type": "azure", "vault_url": "https://v.vault.azure.net"}),
+        ),
+        (
+            file("gcp", "{projectId: p}"),
+            json!({"type": "gcp", "project": "p", "labels": {"team": "data"}}),
+        ),
+        (
+            file("kubernetes", "{namespace: n, inCluster: 'true'}"),
+            json!({"type": "kubernetes", "namespace": "n"}),
+        ),
+        (file("db", "{}"), json!({"type": "embedded"})),
+        (
+            "workflowConfig:\n  openMetadataServerConfig:\n    secretsManagerProvider: gcp\n    \
+             secretsManagerLoader: env\n"
+                .to_owned(),
+            json!({"type": "gcp", "project": "FILL-IN"}),
+        ),
+    ] {
+        ensure(&imported("--openmetadata", &text), &expected);
+    }
+}
+
+#[test]
+fn variables_of_openmetadata_are_looked_up() {
+    let text = "secretsManagerConfiguration: {secretsManager: '${MANAGER:-db}', parameters: {projectId: '${P:-x}'}}";
+    let done = run(
+        "--openmetadata",
+        text,
+        "json",
+        &[("MANAGER", "gcp"), ("P", "looked-up")],
+    );
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let backend = &told["configuration"]["backends"]["imported"];
+    ensure(backend, &json!({"type": "gcp", "project": "looked-up"}));
+}
+
+#[test]
+fn what_was_not_carried_over_is_named() {
+    let text = json!({"awsRegion": "r", "awsAccessKey": CANARY, "surprise": CANARY}).to_string();
+    let done = run("--airbyte-storage", &text, "json", &[]);
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(told["remarks"].to_string().contains("surprise"), "{told}");
+    assert_eq!(told["to_fill_in"].as_array().unwrap().len(), 2, "{told}");
+}
+
+#[test]
+fn what_is_none_of_them_is_refused_without_repeating_it() {
+    for (option, text) in [
+        (
+            "--airbyte-storage",
+            format!("{{\"password\": \"{CANARY}\"}}"),
+        ),
+        ("--airbyte-storage", format!("{CANARY}: [")),
+        ("--airbyte-storage", CANARY.to_owned()),
+        (
+            "--airbyte-values",
+            format!("secretsManager: {{type: {CANARY}}}"),
+        ),
+        ("--airbyte-values", format!("secretsManager: {CANARY}")),
+        ("--openmetadata", format!("a: {CANARY}")),
+        (
+            "--openmetadata",
+            format!("secretsManagerConfiguration: {{secretsManager: {CANARY}}}"),
+        ),
+    ] {
+        let done = run(option, &text, "table", &[]);
+        assert_eq!(done.status.code(), Some(1), "{option} {text}");
+        assert!(done.stdout.is_empty());
+    }
+}
