@@ -8,6 +8,8 @@ pub mod configuration;
 pub mod demo;
 pub mod exit;
 pub mod http;
+pub mod import;
+pub mod listing;
 pub mod metrics;
 pub mod output;
 pub mod progress;
@@ -21,7 +23,7 @@ pub mod wiring;
 
 use crate::cli::Cli;
 use crate::exit::Exit;
-use crate::output::Console;
+use crate::output::{Console, Format};
 
 /// Runs one command to its end and says how the process is to exit. An error is printed here,
 /// once, with the chain of its causes.
@@ -43,6 +45,30 @@ pub fn run(cli: Cli) -> Exit {
     // A read of standard input cannot be cancelled; nobody waits for it any more.
     runtime.shutdown_background();
     done.unwrap_or_else(|error| fail(&console, &error))
+}
+
+/// Says what is wrong with a command line that cannot be read; help and version are no error.
+pub fn misused(error: &clap::Error) -> Exit {
+    if error.use_stderr() && asks_for_json(std::env::args_os().skip(1)) {
+        Console::new(Format::Json).usage(error);
+    } else {
+        // Nothing is left to be done where nobody reads.
+        let _ = error.print();
+    }
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
+}
+
+/// Whether an unreadable command line asks for JSON all the same.
+fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let arguments: Vec<_> = arguments.take_while(|argument| argument != "--").collect();
+    let two = arguments
+        .windows(2)
+        .any(|pair| pair[0] == "--output" && pair[1] == "json");
+    two || arguments.iter().any(|argument| argument == "--output=json")
 }
 
 fn fail(console: &Console, error: &anyhow::Error) -> Exit {

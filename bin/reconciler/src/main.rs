@@ -6,5 +6,9 @@ use clap::Parser;
 use cloakroom_reconciler::cli::Cli;
 
 fn main() -> ExitCode {
-    cloakroom_reconciler::run(Cli::parse()).into()
+    let exit = match Cli::try_parse() {
+        Ok(cli) => cloakroom_reconciler::run(cli),
+        Err(error) => cloakroom_reconciler::misused(&error),
+    };
+    exit.into()
 }

@@ -20,6 +20,7 @@ const RUN_DURATION: &str = "cloakroom_run_duration_seconds";
 const DELETIONS: &str = "cloakroom_deletions_total";
 const FINDINGS: &str = "cloakroom_findings";
 const SECRETS: &str = "cloakroom_secrets";
+const RESCUES: &str = "cloakroom_rescues_total";
 const GUARD_TRIPS: &str = "cloakroom_guard_trips_total";
 const LAST_SUCCESS: &str = "cloakroom_job_last_success_timestamp_seconds";
 const BUILD_INFO: &str = "cloakroom_build_info";
@@ -85,6 +86,7 @@ impl Metrics {
                     counter!(DELETIONS, &labels).increment(number);
                 }
             }
+            counter!(RESCUES, "backend" => backend.clone()).increment(report.rescued);
             for trip in &report.guards {
                 counter!(GUARD_TRIPS, "backend" => backend.clone(), "guard" => trip.guard.as_str())
                     .increment(1);
@@ -161,6 +163,10 @@ fn describe() {
     );
     describe_gauge!(FINDINGS, "What the latest verify-blobs found amiss.");
     describe_gauge!(SECRETS, "Rows of the ledger by state.");
+    describe_counter!(
+        RESCUES,
+        "Secrets in use that waited for deletion or carried an expiry, and were restored."
+    );
     describe_counter!(GUARD_TRIPS, "Guards that stepped in.");
     describe_gauge!(
         LAST_SUCCESS,
@@ -173,6 +179,8 @@ fn register_runs() {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     for job in Job::ALL {
         gauge!(LAST_SUCCESS, "job" => job.as_str()).set(0.0);
+        // One that has recorded nothing yet is rendered as well.
+        let _ = histogram!(RUN_DURATION, "job" => job.as_str());
         for outcome in OUTCOMES {
             counter!(RUNS, "job" => job.as_str(), "outcome" => outcome.as_str()).increment(0);
         }
@@ -181,6 +189,7 @@ fn register_runs() {
 
 fn register_backend(backend: &BackendId) {
     let backend = backend.to_string();
+    counter!(RESCUES, "backend" => backend.clone()).increment(0);
     for guard in Guard::ALL {
         counter!(GUARD_TRIPS, "backend" => backend.clone(), "guard" => guard.as_str()).increment(0);
     }
@@ -216,6 +225,8 @@ mod tests {
             "cloakroom_deletions_total{backend=\"main\",reason=\"orphaned\",outcome=\"deleted\"} 0",
             "cloakroom_secrets{backend=\"main\",state=\"stored\"} 0",
             "cloakroom_findings{backend=\"main\",kind=\"dangling\"} 0",
+            "cloakroom_rescues_total{backend=\"main\"} 0",
+            "cloakroom_run_duration_seconds_count{job=\"verify-blobs\"} 0",
             "cloakroom_job_last_success_timestamp_seconds{job=\"expire-orphans\"} 0",
         ] {
             assert!(

@@ -1,5 +1,6 @@
 //! The one place that writes to standard output and standard error. Results go to standard
-//! output and nothing else does; notes, progress and errors go to standard error.
+//! output and nothing else does; notes, progress and errors go to standard error, errors as one line
+//! of JSON where results are JSON.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -9,6 +10,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+
+use crate::listing::Listing;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -84,9 +87,39 @@ impl Console {
         self.line(text)
     }
 
-    /// The result as a table.
+    /// The result as a table, its cells wrapped where the terminal is too narrow.
     pub fn table(&self, table: &Table) -> anyhow::Result<()> {
-        self.line(table)
+        let Some(width) = self.width().and_then(|width| u16::try_from(width).ok()) else {
+            return self.line(table.trim_fmt());
+        };
+        let mut table = table.clone();
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width);
+        self.line(table.trim_fmt())
+    }
+
+    /// The result as a list that fits the terminal; columns that found no place are named beside it.
+    pub fn list(&self, listing: &Listing) -> anyhow::Result<()> {
+        let fitted = listing.fit(self.width());
+        self.line(&fitted.text)?;
+        if !fitted.left_out.is_empty() {
+            let columns = fitted.left_out.join(" and ");
+            self.note(format_args!(
+                "{columns} left out: the terminal is too narrow; `--output json` tells everything"
+            ));
+        }
+        Ok(())
+    }
+
+    /// How many columns a line has: what `COLUMNS` says, or the terminal. `None` where it may be as
+    /// long as it likes.
+    #[expect(clippy::unused_self, reason = "the console's own width")]
+    fn width(&self) -> Option<usize> {
+        let told = std::env::var("COLUMNS").ok();
+        let told = told.and_then(|told| told.parse().ok());
+        told.filter(|width| *width > 0)
+            .or_else(|| Table::new().width().map(usize::from))
     }
 
     /// A sentence for the person at the terminal; no part of the result.
@@ -97,10 +130,27 @@ impl Console {
 
     /// An error with the chain of its causes.
     pub fn error(&self, error: &anyhow::Error) {
+        if self.is_json() {
+            return self.error_as_json(kind(error), &format!("{error:#}"));
+        }
         self.note(format_args!("error: {error}"));
         for cause in error.chain().skip(1) {
             self.note(format_args!("caused by: {cause}"));
         }
+    }
+
+    /// What is wrong with a command line, as JSON.
+    pub fn usage(&self, error: &clap::Error) {
+        let text = error.render().to_string();
+        let text = text.trim_start_matches("error: ");
+        let ends = ["\n\nUsage:", "\n\nFor more information"];
+        let end = ends.iter().filter_map(|end| text.find(end)).min();
+        let message = &text[..end.unwrap_or(text.len())];
+        self.error_as_json("usage", message.trim());
+    }
+
+    fn error_as_json(&self, kind: &str, message: &str) {
+        self.note(serde_json::json!({"error": {"kind": kind, "message": message}}));
     }
 
     fn write(
@@ -119,6 +169,19 @@ impl Console {
             done => done.context("write to standard output"),
         }
     }
+}
+
+/// The kind of the error that an error was caused by, `failed` where it has none.
+pub fn kind(error: &anyhow::Error) -> &'static str {
+    error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<cloakroom_core::Error>())
+        .map_or("failed", |error| error.kind().as_str())
+}
+
+/// A number with its noun.
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// An empty table in the style of this program.

@@ -95,8 +95,8 @@ impl MeasuredRunner {
 /// How many of the latest runs are looked through for one that was not cut short.
 const LOOKED_THROUGH: u32 = 500;
 
-/// The latest run of a job on a backend that went through everything; one that was cut short knows
-/// nothing of the rest.
+/// The latest run of a job on a backend that went through everything; one that was cut short, or
+/// that applied a plan, knows nothing of the rest.
 pub async fn last_complete<S: Journal + ?Sized>(
     store: &S,
     job: Job,
@@ -108,6 +108,7 @@ pub async fn last_complete<S: Journal + ?Sized>(
             && run.backend == *backend
             && !run.dry_run
             && run.outcome == Some(RunOutcome::Done)
+            && run.report["plan"].is_null()
     }))
 }
 

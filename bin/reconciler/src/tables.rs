@@ -4,7 +4,7 @@ use cloakroom_core::store::RunOutcome;
 use cloakroom_reconcile::{DeletionCount, Report};
 use comfy_table::Table;
 
-use crate::output::new_table;
+use crate::output::{count, new_table};
 
 /// One line a report: what was found, done and left.
 pub fn reports(reports: &[Report]) -> Table {
@@ -65,8 +65,8 @@ pub fn remarks(report: &Report) -> Vec<String> {
     }
     if report.quarantined > 0 {
         remarks.push(format!(
-            "{} deletions were parked; see `reconciler quarantine list`",
-            report.quarantined
+            "{} parked; see `reconciler quarantine list`",
+            count(report.quarantined, "deletion was", "deletions were")
         ));
     }
     if report.cut_short {
@@ -85,7 +85,7 @@ fn found(report: &Report) -> String {
         .collect();
     let findings: u64 = report.findings.values().sum();
     if findings > 0 {
-        parts.push(format!("{findings} findings"));
+        parts.push(count(findings, "finding", "findings"));
     }
     let nothing = if report.cut_short {
         "nothing amiss so far"
@@ -113,9 +113,18 @@ fn done(report: &Report) -> String {
     }
     say(scheduled, "handed to deletion");
     say(report.rescued, "rescued");
-    say(checked.references, "references checked");
-    say(checked.values, "values read");
-    say(checked.documents, "documents checked");
+    let mut say = |number: u64, one: &str, many: &str| {
+        if number > 0 {
+            parts.push(count(number, one, many));
+        }
+    };
+    say(
+        checked.references,
+        "reference checked",
+        "references checked",
+    );
+    say(checked.values, "value read", "values read");
+    say(checked.documents, "document checked", "documents checked");
     joined(&parts, "nothing to do")
 }
 

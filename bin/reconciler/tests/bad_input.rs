@@ -140,9 +140,10 @@ fn a_revision_that_lost_the_race() {
         .deployment
         .run_with_input(&update, &config("late"))
         .refused(1);
-    says(&refused, "it stands at revision 1");
+    let both = "it stands at revision 1 and was to stand at 7";
+    says(&refused, both);
     let remove = ["document", "remove", &before.id, "--if-revision", "7"];
-    says(&before.deployment.run(&remove).refused(1), "revision 1");
+    says(&before.deployment.run(&remove).refused(1), both);
     before.nothing_is_lost();
 }
 
@@ -400,6 +401,36 @@ fn a_cron_line_that_does_not_parse() {
         .refused(1);
     says(&refused, "field 2 (the hour)");
     says(&refused, "`jobs.verify-blobs.cron`");
+    deployment.configure("jobs: {expire-orphans: {cron: '0 3 30 2 *'}}");
+    says(
+        &deployment.run(&["config", "check"]).refused(1),
+        "names no time that ever comes",
+    );
+}
+
+#[test]
+fn a_document_that_is_no_object() {
+    let before = Before::new();
+    for document in [
+        format!("[\"{CANARY}\"]"),
+        format!("\"{CANARY}\""),
+        "4242".to_owned(),
+    ] {
+        says(&before.put(&document).refused(1), "describes an object");
+    }
+    before.nothing_is_lost();
+}
+
+#[test]
+fn a_spec_that_leads_back_to_itself() {
+    let before = Before::new();
+    let endless = r##"{"properties": {"password": {"$ref": "#/properties/password"}}}"##;
+    before.deployment.write("spec.json", endless);
+    says(
+        &before.put(&config("new")).refused(1),
+        "/properties/password/$ref",
+    );
+    before.nothing_is_lost();
 }
 
 #[test]
@@ -436,10 +467,9 @@ fn wrong_usage() {
             .refused(2),
         "did you mean `stored`?",
     );
-    says(
-        &deployment.run(&["plan", "verify-blobs"]).refused(2),
-        "deletes nothing",
-    );
+    let of_all = deployment.run(&["plan", "all"]).refused(2);
+    says(&of_all, "a plan is of one job");
+    assert!(!of_all.contains("did you mean"), "{of_all}");
     says(
         &deployment.run(&["document", "put", "x.json"]).refused(2),
         "--workspace",

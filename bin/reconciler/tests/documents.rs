@@ -170,7 +170,7 @@ fn jobs_plans_and_status_go_through_the_command_line() {
         .json();
     assert_eq!(dry["reports"].as_array().unwrap().len(), 3);
     let planned = deployment.run(&["plan", "delete-superseded"]);
-    assert!(planned.stderr.contains("1 candidates"), "{planned:?}");
+    assert!(planned.stderr.contains("1 deletion of"), "{planned:?}");
     let plan = planned.done();
     let applied = deployment
         .run_with_input(&["apply", "-", "--output", "json"], &plan)

@@ -1,21 +1,24 @@
 //! `plan` and `apply`: a plan is made and read first, then exactly it is executed, once.
 
-use cloakroom_core::ledger::DueCursor;
-use cloakroom_core::store::Job;
-use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result};
+use cloakroom_core::ledger::{Census, DueCursor};
+use cloakroom_core::store::{Finding, FindingKind, Job};
+use cloakroom_core::{BackendId, Coordinate, Description, Error, ErrorKind, Result};
 
+use crate::ask::Describe;
 use crate::delete::classes;
 use crate::execute::{Flow, Item};
-use crate::observe::Observer;
-use crate::plan::{Plan, PlanHeader, PlanItem};
+use crate::observe::{Observer, Phase};
+use crate::plan::{Plan, PlanContent, PlanHeader, PlanItem, PlanRescue};
 use crate::report::Report;
+use crate::rescue::DrawnUp;
 use crate::settings::RunOptions;
-use crate::survey::Survey;
+use crate::survey::{Survey, endangered};
 use crate::{Pass, Reconciler};
 
 impl Reconciler {
-    /// Makes the plan of a deletion job, at most `limit` candidates, changing nothing.
-    /// `Unsupported` for verify-blobs, which deletes nothing: run it with `dry_run` instead.
+    /// Makes the plan of a job, at most `limit` candidates, changing nothing. The candidates of a
+    /// deletion job are deletions; those of verify-blobs are rescues, beside what it found (of which
+    /// the plan holds at most `limit` as well).
     pub async fn plan(
         &self,
         job: Job,
@@ -23,50 +26,21 @@ impl Reconciler {
         limit: u32,
         observer: &dyn Observer,
     ) -> Result<Plan> {
-        if job == Job::VerifyBlobs {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "plan",
-                "verify-blobs deletes nothing, so there is nothing to plan; \
-                 `run verify-blobs --dry-run` shows what it finds",
-            ));
-        }
         let options = RunOptions {
             dry_run: true,
             ..RunOptions::default()
         };
         let mut pass = self.begin(job, backend, &options, observer).await?;
-        let survey = pass.survey().await?;
-        if survey.stopped {
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                "plan",
-                "it was told to stop before the backend's listing ended",
-            )
-            .with_backend(backend));
+        match job {
+            Job::VerifyBlobs => pass.plan_rescues(limit as usize).await,
+            Job::ExpireOrphans | Job::DeleteSuperseded => pass.plan_deletions(limit as usize).await,
         }
-        let (_, census) = pass.guarded(&survey).await?;
-        let (items, more) = pass.candidates(&survey, limit as usize).await?;
-        let header = PlanHeader {
-            format: 0,
-            job,
-            store: pass.identity.clone(),
-            backend: backend.clone(),
-            manager: pass.backend.manager().to_owned(),
-            made: pass.report.started,
-            windows: pass.windows(),
-            census,
-            listed: survey.listed,
-            guards: std::mem::take(&mut pass.report.guards),
-            more,
-        };
-        Plan::new(header, items)
     }
 
     /// Executes exactly what a plan holds, once. Each candidate is checked again; the guards look
     /// at what is due now. `Invalid` where the plan is of another store or manager, `Conflict`
     /// where it was applied before. An application that a guard refused altogether did not use the
-    /// plan up.
+    /// plan up. Rescues pass no guard: they delete nothing.
     pub async fn apply(
         &self,
         plan: &Plan,
@@ -80,7 +54,11 @@ impl Reconciler {
         let mut pass = self
             .prepare(header.job, &header.backend, options, observer)
             .await?;
-        let applied = pass.apply_plan(plan).await;
+        pass.report.plan = Some(plan.id.clone());
+        let applied = match header.job {
+            Job::VerifyBlobs => pass.apply_rescues(plan).await,
+            Job::ExpireOrphans | Job::DeleteSuperseded => pass.apply_deletions(plan).await,
+        };
         pass.end(applied).await
     }
 
@@ -107,7 +85,114 @@ impl Reconciler {
 }
 
 impl Pass<'_> {
-    async fn apply_plan(&mut self, plan: &Plan) -> Result<()> {
+    async fn plan_deletions(&mut self, limit: usize) -> Result<Plan> {
+        let survey = self.survey().await?;
+        if survey.stopped {
+            return Err(self.stopped_early("before the backend's listing ended"));
+        }
+        let (_, census) = self.guarded(&survey).await?;
+        let (items, more) = self.candidates(&survey, limit).await?;
+        let header = PlanHeader {
+            census,
+            listed: survey.listed,
+            guards: std::mem::take(&mut self.report.guards),
+            more,
+            ..self.header()
+        };
+        let content = PlanContent {
+            items,
+            ..PlanContent::default()
+        };
+        Plan::new(header, content)
+    }
+
+    async fn plan_rescues(&mut self, limit: usize) -> Result<Plan> {
+        self.drawn_up = Some(DrawnUp::new(limit));
+        self.verify().await?;
+        if self.report.cut_short {
+            return Err(self.stopped_early("before everything was looked at"));
+        }
+        let Some(DrawnUp { content, more, .. }) = self.drawn_up.take() else {
+            return Err(self.stopped_early("before it began"));
+        };
+        let header = PlanHeader {
+            listed: self.report.checked.listed,
+            more,
+            ..self.header()
+        };
+        Plan::new(header, content)
+    }
+
+    fn header(&self) -> PlanHeader {
+        PlanHeader {
+            format: 0,
+            job: self.report.job,
+            store: self.identity.clone(),
+            backend: self.backend_id().clone(),
+            manager: self.backend.manager().to_owned(),
+            made: self.report.started,
+            windows: self.windows(),
+            census: Census::default(),
+            listed: 0,
+            guards: Vec::new(),
+            more: false,
+        }
+    }
+
+    fn stopped_early(&self, when: &str) -> Error {
+        let message = format!("it was told to stop {when}");
+        Error::new(ErrorKind::Unavailable, "plan", message).with_backend(self.backend_id())
+    }
+
+    /// Restores what the plan names and is still in use and in danger.
+    async fn apply_rescues(&mut self, plan: &Plan) -> Result<()> {
+        self.start(Some(plan.id.clone())).await?;
+        for batch in plan.rescues.chunks(self.settings().batch.max(1) as usize) {
+            if self.told_to_stop() {
+                self.report.cut_short = true;
+                return Ok(());
+            }
+            self.keep_lease().await?;
+            let coordinates: Vec<Coordinate> = batch
+                .iter()
+                .map(|rescue| rescue.coordinate.clone())
+                .collect();
+            let described = self.ask(&Describe, &coordinates).await?;
+            for (rescue, described) in batch.iter().zip(described) {
+                self.apply_rescue(rescue, described).await?;
+            }
+            self.report.checked.references += batch.len() as u64;
+            self.progressed(Phase::References, self.report.checked.references);
+        }
+        self.flush_findings().await
+    }
+
+    async fn apply_rescue(
+        &mut self,
+        rescue: &PlanRescue,
+        described: Result<Description>,
+    ) -> Result<()> {
+        match described {
+            Ok(described) if self.is_ours(&described) && endangered(&described) => {
+                self.rescue_if_referenced(&described).await
+            }
+            // Safe again, or somebody else's by now.
+            Ok(_) => Ok(()),
+            Err(error) if error.is_retryable() => Err(error),
+            Err(error) => {
+                self.found(Finding {
+                    kind: FindingKind::Endangered,
+                    document: Some(rescue.document),
+                    pointer: Some(rescue.pointer.clone()),
+                    coordinate: Some(rescue.coordinate.clone()),
+                    detail: format!("it was in danger and could not be restored: {error}"),
+                })
+                .await
+            }
+        }
+    }
+
+    async fn apply_deletions(&mut self, plan: &Plan) -> Result<()> {
         let survey = self.survey().await?;
         if survey.stopped {
             return Ok(());

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use driver::{Activator, Driver, JobRunner, JobState};
 pub use guard::{Guard, GuardTrip};
 pub use observe::{Observer, Phase, Silent};
-pub use plan::{Plan, PlanHeader, PlanItem};
+pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
 pub use report::{Checked, DeletionCount, Report};
 pub use settings::{RunOptions, Settings};
 
@@ -38,6 +38,11 @@ const BEGIN: &str = "begin the run";
 /// backend: nothing failed.
 pub fn is_busy(error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable && error.operation() == BEGIN
+}
+
+/// The lease that whoever is at a backend holds, under the id of its run.
+pub fn lease_name(backend: &BackendId) -> String {
+    format!("reconcile/{backend}")
 }
 
 /// The jobs over one store and its backends.
@@ -138,6 +143,7 @@ impl Reconciler {
             started: false,
             allowance: u64::MAX,
             unsure: None,
+            drawn_up: None,
         };
         if !options.dry_run {
             pass.hold_lease().await?;
@@ -162,6 +168,8 @@ struct Pass<'a> {
     allowance: u64,
     /// The first question that got no answer although the backend is there.
     unsure: Option<Error>,
+    /// What verify-blobs would do and say, where a plan of that is made.
+    drawn_up: Option<rescue::DrawnUp>,
 }
 
 impl Pass<'_> {
@@ -207,17 +215,17 @@ impl Pass<'_> {
             .progressed(self.report.job, self.backend_id(), phase, done);
     }
 
-    fn lease_name(&self) -> String {
-        format!("reconcile/{}", self.backend_id())
-    }
-
     /// Takes or renews the right to work on this backend. Every run has a holder name of its own,
     /// so that two runs in one process keep each other out as well.
     async fn hold_lease(&self) -> Result<()> {
         let holder = self.run().to_string();
         let lease = self
             .store()
-            .acquire_lease(&self.lease_name(), &holder, self.settings().lease)
+            .acquire_lease(
+                &lease_name(self.backend_id()),
+                &holder,
+                self.settings().lease,
+            )
             .await?;
         match lease {
             Some(_) => Ok(()),
@@ -236,7 +244,7 @@ impl Pass<'_> {
 
     async fn give_lease_back(&self) {
         let holder = self.run().to_string();
-        let name = self.lease_name();
+        let name = lease_name(self.backend_id());
         let held = self
             .store()
             .acquire_lease(&name, &holder, self.settings().lease)

@@ -1,15 +1,15 @@
 //! A plan is data: every candidate with its reason and evidence, and what it rests on.
 
 use cloakroom_core::ledger::{Census, Reason, Windows};
-use cloakroom_core::store::{Job, StoreIdentity};
-use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, Timestamp};
+use cloakroom_core::store::{Finding, Job, StoreIdentity};
+use cloakroom_core::{BackendId, Coordinate, DocumentId, Error, ErrorKind, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::guard::GuardTrip;
 
 /// The format written here. A plan of another format is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a plan rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,28 +51,76 @@ pub struct PlanItem {
     pub evidence: String,
 }
 
+/// Why a secret in use is to be restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RescueReason {
+    /// It waits for its deletion, and may carry an expiry beside.
+    ScheduledForDeletion,
+    /// It carries an expiry.
+    Expiring,
+}
+
+/// One secret in use to be restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRescue {
+    /// Which secret.
+    pub coordinate: Coordinate,
+    /// A document that refers to it.
+    pub document: DocumentId,
+    /// Where in that document.
+    pub pointer: String,
+    /// What it is to be saved from.
+    pub reason: RescueReason,
+    /// What the decision rests on, in words; no value.
+    pub evidence: String,
+}
+
+/// What a plan asks for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PlanContent {
+    pub(crate) items: Vec<PlanItem>,
+    pub(crate) rescues: Vec<PlanRescue>,
+    pub(crate) findings: Vec<Finding>,
+}
+
 /// A plan with the hash of its content as its id, so that what is applied is what was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// SHA-256 over header and items, in hex.
+    /// SHA-256 over all the rest, in hex.
     pub id: String,
     /// What it rests on.
     pub header: PlanHeader,
-    /// The candidates.
+    /// What a deletion job would delete.
     pub items: Vec<PlanItem>,
+    /// What verify-blobs would restore.
+    #[serde(default)]
+    pub rescues: Vec<PlanRescue>,
+    /// What verify-blobs found that nothing but a person can mend; applying the plan does nothing
+    /// about it.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 impl Plan {
-    pub(crate) fn new(header: PlanHeader, items: Vec<PlanItem>) -> Result<Self> {
-        let header = PlanHeader {
-            format: FORMAT,
-            ..header
+    pub(crate) fn new(header: PlanHeader, content: PlanContent) -> Result<Self> {
+        let mut plan = Self {
+            id: String::new(),
+            header: PlanHeader {
+                format: FORMAT,
+                ..header
+            },
+            items: content.items,
+            rescues: content.rescues,
+            findings: content.findings,
         };
-        Ok(Self {
-            id: hash(&header, &items)?,
-            header,
-            items,
-        })
+        plan.id = plan.hash()?;
+        Ok(plan)
+    }
+
+    /// Whether applying it does nothing.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.rescues.is_empty()
     }
 
     /// Reads a plan that `plan` printed. `Invalid` where it is not one, is of another format, or
@@ -100,18 +148,19 @@ impl Plan {
                 self.header.format
             ));
         }
-        if hash(&self.header, &self.items)? != self.id {
+        if self.hash()? != self.id {
             return refuse(
                 "its content is not what was planned; make a new one instead of editing it".into(),
             );
         }
         Ok(())
     }
-}
 
-fn hash(header: &PlanHeader, items: &[PlanItem]) -> Result<String> {
-    let text = serde_json::to_vec(&(header, items)).map_err(|error| {
-        Error::new(ErrorKind::Invalid, "hash the plan", "it is not JSON").with_source(error)
-    })?;
-    Ok(hex::encode(Sha256::digest(text)))
+    fn hash(&self) -> Result<String> {
+        let content = (&self.header, &self.items, &self.rescues, &self.findings);
+        let text = serde_json::to_vec(&content).map_err(|error| {
+            Error::new(ErrorKind::Invalid, "hash the plan", "it is not JSON").with_source(error)
+        })?;
+        Ok(hex::encode(Sha256::digest(text)))
+    }
 }

@@ -52,6 +52,9 @@ pub struct Report {
     pub backend: BackendId,
     /// Whether it only looked.
     pub dry_run: bool,
+    /// The plan it applied. A run that goes through everything has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// When it began, by the store's clock.
     pub started: Timestamp,
     /// When it ended.
@@ -93,6 +96,7 @@ impl Report {
             job,
             backend,
             dry_run,
+            plan: None,
             started,
             finished: started,
             outcome: RunOutcome::Done,

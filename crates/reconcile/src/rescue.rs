@@ -5,6 +5,8 @@ use cloakroom_core::store::{Finding, FindingKind};
 use cloakroom_core::{Description, DocumentId, Result, SecretState};
 
 use crate::Pass;
+use crate::plan::{PlanContent, PlanRescue, RescueReason};
+use crate::survey::is_waiting;
 
 /// Findings written to the journal together.
 const FINDINGS_TOGETHER: usize = 500;
@@ -13,6 +15,40 @@ const FINDINGS_TOGETHER: usize = 500;
 const FINDINGS_KEPT: usize = 50_000;
 /// Findings of each kind that the report itself carries.
 const EXAMPLES: u64 = 3;
+
+/// What verify-blobs would do and say, at most `limit` of each.
+pub(crate) struct DrawnUp {
+    pub(crate) content: PlanContent,
+    pub(crate) limit: usize,
+    /// Whether there was more of either.
+    pub(crate) more: bool,
+}
+
+impl DrawnUp {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            content: PlanContent::default(),
+            limit,
+            more: false,
+        }
+    }
+
+    fn rescue(&mut self, rescue: PlanRescue) {
+        if self.content.rescues.len() < self.limit {
+            self.content.rescues.push(rescue);
+        } else {
+            self.more = true;
+        }
+    }
+
+    fn finding(&mut self, finding: Finding) {
+        if self.content.findings.len() < self.limit {
+            self.content.findings.push(finding);
+        } else {
+            self.more = true;
+        }
+    }
+}
 
 impl Pass<'_> {
     pub(crate) async fn rescue_if_referenced(&mut self, endangered: &Description) -> Result<()> {
@@ -37,7 +73,17 @@ impl Pass<'_> {
         document: DocumentId,
         pointer: String,
     ) -> Result<bool> {
-        let waited = matches!(endangered.state, SecretState::ScheduledForDeletion { .. });
+        if let Some(drawn_up) = &mut self.drawn_up {
+            drawn_up.rescue(PlanRescue {
+                coordinate: endangered.coordinate.clone(),
+                document,
+                pointer,
+                reason: reason(endangered),
+                evidence: evidence(endangered),
+            });
+            return Ok(false);
+        }
+        let waited = is_waiting(endangered);
         let danger = if waited {
             "it waited for its deletion"
         } else {
@@ -92,6 +138,10 @@ impl Pass<'_> {
 
     /// Counts a finding, and keeps it for the journal.
     pub(crate) async fn found(&mut self, finding: Finding) -> Result<()> {
+        if let Some(drawn_up) = &mut self.drawn_up {
+            drawn_up.finding(finding);
+            return Ok(());
+        }
         let count = self.report.findings.entry(finding.kind).or_default();
         *count += 1;
         if *count <= EXAMPLES {
@@ -119,4 +169,24 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+fn reason(endangered: &Description) -> RescueReason {
+    if is_waiting(endangered) {
+        RescueReason::ScheduledForDeletion
+    } else {
+        RescueReason::Expiring
+    }
+}
+
+fn evidence(endangered: &Description) -> String {
+    let mut parts = Vec::new();
+    if let SecretState::ScheduledForDeletion { due } = &endangered.state {
+        let due = due.map_or_else(|| "at an unknown time".to_owned(), |at| format!("at {at}"));
+        parts.push(format!("in use, and its deletion is due {due}"));
+    }
+    if let Some(at) = endangered.native_expiry {
+        parts.push(format!("in use, and it expires at {at}"));
+    }
+    parts.join("; ")
 }

@@ -1,9 +1,11 @@
 //! `config`.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 
 /// `config …`
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print the configuration in force and where each value came from; secrets stay references
     Print,
@@ -11,4 +13,22 @@ pub enum ConfigCommand {
     Schema,
     /// Check the configuration, its secrets' references and its schedules
     Check,
+    /// Print another platform's secrets manager in this program's own form, and what could not be
+    /// carried over
+    Import(ImportArgs),
+}
+
+/// Arguments of `config import`.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ImportArgs {
+    /// Airbyte's Helm values (`-` reads standard input)
+    #[arg(long, value_name = "FILE")]
+    pub airbyte_values: Option<PathBuf>,
+    /// The JSON object of a customer's own secrets manager for Airbyte (`-` reads standard input)
+    #[arg(long, value_name = "FILE")]
+    pub airbyte_storage: Option<PathBuf>,
+    /// openmetadata.yaml, or an ingestion workflow's YAML (`-` reads standard input)
+    #[arg(long, value_name = "FILE")]
+    pub openmetadata: Option<PathBuf>,
 }

@@ -76,13 +76,13 @@ pub struct RunArgs {
 /// Arguments of `plan`.
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
-    /// expire-orphans or delete-superseded
-    #[arg(value_parser = deleting_job)]
+    /// expire-orphans, delete-superseded or verify-blobs
+    #[arg(value_parser = one_job)]
     pub job: Job,
     /// On which backend; not needed where there is only one
     #[arg(long, value_name = "ID")]
     pub backend: Option<BackendId>,
-    /// How many candidates the plan holds at most
+    /// How many candidates the plan holds at most, and as many findings of verify-blobs
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
@@ -118,25 +118,20 @@ pub struct FindingsArgs {
 }
 
 fn job(word: &str) -> Result<Job, String> {
-    Job::from_word(word).ok_or_else(|| {
-        let names: Vec<&str> = Job::ALL
-            .map(Job::as_str)
-            .into_iter()
-            .chain(["all"])
-            .collect();
-        unknown("job", word, &names)
-    })
+    let names = Job::ALL.map(Job::as_str);
+    let names: Vec<&str> = names.into_iter().chain(["all"]).collect();
+    Job::from_word(word).ok_or_else(|| unknown("job", word, &names))
 }
 
-fn deleting_job(word: &str) -> Result<Job, String> {
-    match job(word)? {
-        Job::VerifyBlobs => Err(
-            "verify-blobs deletes nothing, so there is nothing to plan; see \
-             `run verify-blobs --dry-run`"
-                .into(),
-        ),
-        deleting => Ok(deleting),
+fn one_job(word: &str) -> Result<Job, String> {
+    let names = Job::ALL.map(Job::as_str);
+    if word == "all" {
+        return Err(format!(
+            "a plan is of one job; there are {}",
+            names.join(", ")
+        ));
     }
+    Job::from_word(word).ok_or_else(|| unknown("job", word, &names))
 }
 
 fn guard(word: &str) -> Result<Guard, String> {

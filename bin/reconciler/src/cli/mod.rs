@@ -1,5 +1,6 @@
 //! The command line as clap reads it.
 
+mod backends;
 mod config;
 mod demo_args;
 mod documents;
@@ -12,7 +13,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use config::ConfigCommand;
+pub use backends::{BackendCommand, CheckBackendArgs};
+pub use config::{ConfigCommand, ImportArgs};
 pub use demo_args::DemoArgs;
 pub use documents::{
     DocumentCommand, EphemeralCommand, GetArgs, HydrateArgs, ListDocumentsArgs, PutArgs,
@@ -76,7 +78,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run a job now, or all of them
     Run(RunArgs),
-    /// Print what a job would delete, as a plan that `apply` takes
+    /// Print what a job would delete or restore, as a plan that `apply` takes
     Plan(PlanArgs),
     /// Carry out exactly one plan, once
     Apply(ApplyArgs),
@@ -93,6 +95,9 @@ pub enum Command {
     /// Metadata of secrets; never a value
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// The secrets managers: what they can do, and whether they can be used
+    #[command(subcommand)]
+    Backend(BackendCommand),
     /// The key-encryption keys of the embedded backend
     #[command(subcommand)]
     Key(KeyCommand),
@@ -109,6 +114,10 @@ pub enum Command {
         /// Which shell
         shell: Shell,
     },
-    /// Print the manual page (roff)
-    Man,
+    /// Print the manual (roff), every command on one page
+    Man {
+        /// Write it to this folder instead, a page for each command
+        #[arg(long, value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
 }

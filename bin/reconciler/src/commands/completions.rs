@@ -1,5 +1,8 @@
 //! `completions` and `man`.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -15,9 +18,18 @@ pub(super) fn completions(shell: Shell, console: &Console) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-/// Prints the manual: one page with every command.
-pub(super) fn man(console: &Console) -> anyhow::Result<Exit> {
+/// Prints the manual, every command on one page; or writes a page for each command into a folder,
+/// so that `man reconciler-document-put` finds it.
+pub(super) fn man(folder: Option<&Path>, console: &Console) -> anyhow::Result<Exit> {
     let mut command = Cli::command();
+    if let Some(folder) = folder {
+        let shown = folder.display();
+        std::fs::create_dir_all(folder).with_context(|| format!("make the folder {shown}"))?;
+        clap_mangen::generate_to(command, folder)
+            .with_context(|| format!("write the manual to {shown}"))?;
+        console.note(format_args!("the manual is in {shown}"));
+        return Ok(Exit::Done);
+    }
     command.build();
     let mut page = Vec::new();
     let manual = clap_mangen::Man::new(command.clone());

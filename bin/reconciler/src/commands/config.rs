@@ -1,8 +1,13 @@
-//! `config print|schema|check`.
+//! `config print|schema|check|import`.
 
-use crate::cli::{ConfigCommand, Global};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use crate::cli::{ConfigCommand, Global, ImportArgs};
 use crate::configuration;
 use crate::exit::Exit;
+use crate::import::{self, Imported};
 use crate::output::Console;
 use crate::wiring;
 
@@ -15,7 +20,8 @@ pub(super) fn config(
     match command {
         ConfigCommand::Schema => console.json(&configuration::schema())?,
         ConfigCommand::Print => {
-            let loaded = super::load(global)?;
+            let mut loaded = super::load(global)?;
+            loaded.configuration = wiring::in_force(&loaded.configuration);
             if console.is_json() {
                 console.json(&loaded.configuration)?;
             } else {
@@ -27,6 +33,44 @@ pub(super) fn config(
             wiring::check_references(&loaded.configuration)?;
             console.line("the configuration holds")?;
         }
+        ConfigCommand::Import(args) => print_imported(&import(&args)?, console)?,
     }
     Ok(Exit::Done)
+}
+
+/// The largest file that is read, in bytes.
+const MOST_IMPORTED: usize = 1024 * 1024;
+
+fn import(args: &ImportArgs) -> anyhow::Result<Imported> {
+    let read = |path: &Path| super::input::text(path, MOST_IMPORTED);
+    let variable = |name: &str| std::env::var(name).ok();
+    let (path, imported) = match (
+        &args.airbyte_values,
+        &args.airbyte_storage,
+        &args.openmetadata,
+    ) {
+        (Some(path), ..) => (path, import::airbyte_values(&read(path)?)),
+        (_, Some(path), _) => (path, import::airbyte_storage(&read(path)?)),
+        (.., Some(path)) => (path, import::openmetadata(&read(path)?, variable)),
+        _ => bail!("say what is to be imported"),
+    };
+    imported.with_context(|| format!("import {}", path.display()))
+}
+
+fn print_imported(imported: &Imported, console: &Console) -> anyhow::Result<()> {
+    if console.is_json() {
+        return console.json(&serde_json::json!({
+            "configuration": imported.to_json()?,
+            "to_fill_in": imported.to_fill_in,
+            "remarks": imported.remarks,
+        }));
+    }
+    console.bytes(imported.to_yaml()?.as_bytes())?;
+    for it in &imported.to_fill_in {
+        console.note(format_args!("fill in {}: {}", it.variable, it.what));
+    }
+    for remark in &imported.remarks {
+        console.note(format_args!("note: {remark}"));
+    }
+    Ok(())
 }

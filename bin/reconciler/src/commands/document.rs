@@ -8,7 +8,8 @@ use cloakroom_documents::{ChangeKind, DocumentSpec, Put, PutDone};
 use super::input;
 use crate::cli::{DocumentCommand, GetArgs, HydrateArgs, ListDocumentsArgs, PutArgs, RemoveArgs};
 use crate::exit::Exit;
-use crate::output::{Console, new_table};
+use crate::listing::{Listing, moment};
+use crate::output::{Console, count};
 use crate::wiring::Context;
 
 /// Runs one of them.
@@ -17,14 +18,32 @@ pub(super) async fn document(
     context: &Context,
     console: &Console,
 ) -> anyhow::Result<Exit> {
-    match command {
-        DocumentCommand::Put(args) => put(args, context, console).await?,
-        DocumentCommand::Get(args) => get(args, context, console).await?,
-        DocumentCommand::Hydrate(args) => hydrate(args, context, console).await?,
-        DocumentCommand::List(args) => list(args, context, console).await?,
-        DocumentCommand::Remove(args) => remove(args, context, console).await?,
+    let about = match &command {
+        DocumentCommand::Put(args) => args.id,
+        DocumentCommand::Get(args) => Some(args.id),
+        DocumentCommand::Hydrate(args) => Some(args.id),
+        DocumentCommand::Remove(args) => Some(args.id),
+        DocumentCommand::List(_) => None,
+    };
+    let done = match command {
+        DocumentCommand::Put(args) => put(args, context, console).await,
+        DocumentCommand::Get(args) => get(args, context, console).await,
+        DocumentCommand::Hydrate(args) => hydrate(args, context, console).await,
+        DocumentCommand::List(args) => list(args, context, console).await,
+        DocumentCommand::Remove(args) => remove(args, context, console).await,
+    };
+    done.map(|()| Exit::Done)
+        .map_err(|error| naming(about, error))
+}
+
+/// The error, with the document it is about where it does not name that itself.
+fn naming(document: Option<DocumentId>, error: anyhow::Error) -> anyhow::Error {
+    match document {
+        Some(id) if !format!("{error:#}").contains(&id.to_string()) => {
+            error.context(format!("document {id}"))
+        }
+        _ => error,
     }
-    Ok(Exit::Done)
 }
 
 async fn put(args: PutArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
@@ -85,20 +104,20 @@ fn print_put(done: &PutDone, console: &Console) -> anyhow::Result<()> {
     if done.changes.is_empty() {
         return Ok(());
     }
-    let mut table = new_table(&["WHERE", "WHAT", "COORDINATE"]);
+    let mut listing = Listing::new(&["WHERE", "CHANGE", "COORDINATE"]);
     for change in &done.changes {
         let moved = change
             .from
             .as_ref()
             .map(|from| format!(" (was at {from})"))
             .unwrap_or_default();
-        table.add_row([
+        listing.add([
             change.pointer.clone(),
             format!("{}{moved}", word(change.change)),
             change.coordinate.clone(),
         ]);
     }
-    console.table(&table)
+    console.list(&listing)
 }
 
 fn word(change: ChangeKind) -> &'static str {
@@ -140,17 +159,18 @@ async fn list(args: ListDocumentsArgs, context: &Context, console: &Console) -> 
             .iter()
             .try_for_each(|document| console.json_line(document));
     }
-    let mut table = new_table(&["DOCUMENT", "WORKSPACE", "REVISION", "SECRETS", "UPDATED"]);
+    let mut listing = Listing::new(&["DOCUMENT", "WORKSPACE", "REVISION", "SECRETS", "UPDATED"])
+        .with_optional(&["WORKSPACE"]);
     for document in &documents {
-        table.add_row([
+        listing.add([
             document.id.to_string(),
             document.workspace.to_string(),
             document.revision.to_string(),
             document.secrets.to_string(),
-            document.updated.to_string(),
+            moment(document.updated),
         ]);
     }
-    console.table(&table)?;
+    console.list(&listing)?;
     if documents.len() == args.limit as usize
         && let Some(last) = documents.last()
     {
@@ -168,8 +188,12 @@ async fn remove(args: RemoveArgs, context: &Context, console: &Console) -> anyho
         return console.json(&serde_json::json!({"id": args.id, "unreferenced": unreferenced}));
     }
     console.line(format_args!(
-        "document {} is removed; {} secrets lost their last reference and go later",
+        "document {} is removed; {} and will go",
         args.id,
-        unreferenced.len()
+        count(
+            unreferenced.len() as u64,
+            "secret lost its last reference",
+            "secrets lost their last reference",
+        )
     ))
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::cli::FindingsArgs;
 use crate::exit::Exit;
-use crate::output::{Console, new_table};
+use crate::listing::{Listing, or_nothing};
+use crate::output::Console;
 use crate::runner::last_complete;
 use crate::wiring::Context;
 
@@ -71,16 +72,15 @@ fn print(run: RunId, page: &[Finding], console: &Console) -> anyhow::Result<()> 
     if page.is_empty() {
         return Ok(());
     }
-    let mut table = new_table(&["FINDING", "DOCUMENT", "WHERE", "COORDINATE", "DETAIL"]);
+    let mut listing = Listing::new(&["FINDING", "DOCUMENT", "WHERE", "COORDINATE", "DETAIL"]);
     for finding in page {
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        table.add_row([
+        listing.add([
             finding.kind.as_str().to_owned(),
-            or_dash(finding.document.map(|id| id.to_string())),
-            or_dash(finding.pointer.clone()),
-            or_dash(finding.coordinate.as_ref().map(ToString::to_string)),
+            or_nothing(finding.document),
+            or_nothing(finding.pointer.as_ref()),
+            or_nothing(finding.coordinate.as_ref()),
             finding.detail.clone(),
         ]);
     }
-    console.table(&table)
+    console.list(&listing)
 }

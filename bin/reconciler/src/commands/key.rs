@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli::{GenerateArgs, Global, KeyCommand, RotateArgs};
 use crate::exit::Exit;
-use crate::output::{Console, new_table};
+use crate::output::{Console, count, new_table};
 use crate::wiring::Context;
 
 /// Data keys wrapped by one statement.
@@ -105,8 +105,8 @@ async fn rotate(args: &RotateArgs, context: &Context, console: &Console) -> anyh
         let current = context.keys.ring()?.current().id().clone();
         for rotated in &all {
             console.line(format_args!(
-                "{} data keys on {} are under key {current} now, {} are as they were",
-                rotated.rewrapped,
+                "{} on {} under key {current} now, {} as before",
+                count(rotated.rewrapped, "data key is", "data keys are"),
                 rotated.backend,
                 rotated.failed.len()
             ))?;
@@ -130,8 +130,8 @@ async fn rotate_one(backend: &EmbeddedBackend, console: &Console) -> anyhow::Res
         let page = backend.rewrap(after.as_ref(), BATCH).await?;
         rotated.rewrapped += page.rewrapped;
         for error in page.failed {
-            console.note(format_args!("error: {error}"));
             rotated.failed.push(error.to_string());
+            console.error(&error.into());
         }
         if let Some(bar) = &bar {
             bar.set_position(rotated.rewrapped);

@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 mod apply;
+mod backend;
 mod completions;
 mod config;
 mod document;
@@ -30,7 +31,7 @@ pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
     let global = cli.global;
     match cli.command {
         Command::Completions { shell } => completions::completions(shell, console),
-        Command::Man => completions::man(console),
+        Command::Man { folder } => completions::man(folder.as_deref(), console),
         Command::Config(command) => config::config(command, &global, console),
         Command::Demo(args) => {
             telemetry::start(
@@ -71,6 +72,7 @@ async fn with_context(
         Command::Document(command) => document::document(command, context, console).await,
         Command::Ephemeral(command) => ephemeral::ephemeral(command, context, console).await,
         Command::Secret(command) => secret::secret(command, context, console).await,
+        Command::Backend(command) => backend::backend(command, context, console).await,
         Command::Quarantine(command) => quarantine::quarantine(command, context, console).await,
         Command::Findings(args) => findings::findings(args, context, console).await,
         Command::Serve(_)
@@ -79,7 +81,7 @@ async fn with_context(
         | Command::Key(_)
         | Command::Config(_)
         | Command::Completions { .. }
-        | Command::Man => anyhow::bail!("this command needs no store"),
+        | Command::Man { .. } => anyhow::bail!("this command needs no store"),
     }
 }
 

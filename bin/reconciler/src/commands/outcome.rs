@@ -1,7 +1,7 @@
 //! What runs found, did and left, printed; and the exit status it calls for.
 
-use cloakroom_core::BackendId;
 use cloakroom_core::store::Job;
+use cloakroom_core::{BackendId, ErrorKind};
 use cloakroom_reconcile::Report;
 use serde::Serialize;
 
@@ -21,6 +21,7 @@ pub(super) struct Runs {
 struct Failure {
     job: Job,
     backend: BackendId,
+    kind: ErrorKind,
     error: String,
 }
 
@@ -39,9 +40,10 @@ impl Runs {
                 self.errors.push(Failure {
                     job,
                     backend: backend.clone(),
+                    kind: error.kind(),
                     error: error.to_string(),
                 });
-                console.error(&anyhow::Error::new(error));
+                console.error(&anyhow::Error::new(error).context(format!("{job} on {backend}")));
             }
         }
     }

@@ -1,10 +1,12 @@
 //! `plan`.
 
+use cloakroom_core::store::Job;
+use cloakroom_reconcile::Plan;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::PlanArgs;
 use crate::exit::Exit;
-use crate::output::Console;
+use crate::output::{Console, count};
 use crate::progress::Progress;
 use crate::signals;
 use crate::wiring::Context;
@@ -31,9 +33,9 @@ pub(super) async fn plan(
         ""
     };
     console.note(format_args!(
-        "plan {}: {} candidates of {} on {backend}{more}",
+        "plan {}: {} of {} on {backend}{more}",
         &plan.id[..plan.id.len().min(12)],
-        plan.items.len(),
+        candidates(&plan),
         args.job,
     ));
     for trip in &plan.header.guards {
@@ -42,10 +44,20 @@ pub(super) async fn plan(
             trip.guard, trip.saw
         ));
     }
-    if plan.items.is_empty() {
-        console.note("nothing is due; applying it does nothing");
+    if plan.is_empty() {
+        console.note("nothing is to be done; applying it does nothing");
     } else {
         console.note("`reconciler apply FILE` carries out exactly this, once");
     }
     Ok(Exit::Done)
+}
+
+fn candidates(plan: &Plan) -> String {
+    let deletions = count(plan.items.len() as u64, "deletion", "deletions");
+    let rescues = count(plan.rescues.len() as u64, "rescue", "rescues");
+    let findings = count(plan.findings.len() as u64, "finding", "findings");
+    match plan.header.job {
+        Job::VerifyBlobs => format!("{rescues} and {findings}"),
+        Job::ExpireOrphans | Job::DeleteSuperseded => deletions,
+    }
 }

@@ -8,7 +8,7 @@ use cloakroom_core::store::SecretFilter;
 use super::secret;
 use crate::cli::{QuarantineCommand, ReleaseArgs};
 use crate::exit::Exit;
-use crate::output::Console;
+use crate::output::{Console, count};
 use crate::wiring::Context;
 
 /// Runs one of them.
@@ -44,7 +44,12 @@ async fn release(args: ReleaseArgs, context: &Context, console: &Console) -> any
         console.json(&serde_json::json!({"backend": backend, "released": released}))
     } else {
         console.line(format_args!(
-            "{released} deletions on {backend} are tried again with the next run"
+            "{} on {backend} with the next run",
+            count(
+                released,
+                "deletion is tried again",
+                "deletions are tried again"
+            )
         ))
     }
 }

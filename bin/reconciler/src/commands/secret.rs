@@ -3,12 +3,13 @@
 use anyhow::{Context as _, bail};
 use cloakroom_core::ledger::{Ledger, LedgerRow};
 use cloakroom_core::store::{DocumentStore, SecretFilter};
-use cloakroom_core::{BackendId, Coordinate};
+use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind};
 use serde::Serialize;
 
 use crate::cli::{ListSecretsArgs, SecretCommand, ShowSecretArgs};
 use crate::exit::Exit;
-use crate::output::{Console, new_table};
+use crate::listing::{Listing, moment, or_nothing};
+use crate::output::{Console, count};
 use crate::wiring::Context;
 
 /// How many versions and referrers `show` names.
@@ -49,7 +50,7 @@ pub(super) async fn print_rows(
     if console.is_json() {
         return rows.iter().try_for_each(|row| console.json_line(row));
     }
-    console.table(&table(&rows))?;
+    console.list(&listed(&rows))?;
     if rows.len() == limit as usize
         && let Some(last) = rows.last()
     {
@@ -61,10 +62,10 @@ pub(super) async fn print_rows(
     Ok(())
 }
 
-fn table(rows: &[LedgerRow]) -> comfy_table::Table {
-    let mut table = new_table(&[
-        "BACKEND",
+fn listed(rows: &[LedgerRow]) -> Listing {
+    let mut listing = Listing::new(&[
         "COORDINATE",
+        "BACKEND",
         "STATE",
         "CREATED",
         "EXPIRES",
@@ -72,26 +73,25 @@ fn table(rows: &[LedgerRow]) -> comfy_table::Table {
         "REMARK",
     ]);
     for row in rows {
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        table.add_row([
-            row.backend.to_string(),
+        listing.add([
             row.coordinate.to_string(),
+            row.backend.to_string(),
             row.state.as_str().to_owned(),
-            row.created.to_string(),
-            or_dash(row.expires.map(|at| at.to_string())),
-            or_dash(row.unreferenced_since.map(|at| at.to_string())),
-            or_dash(remark(row)),
+            moment(row.created),
+            or_nothing(row.expires.map(moment)),
+            or_nothing(row.unreferenced_since.map(moment)),
+            or_nothing(remark(row)),
         ]);
     }
-    table
+    listing
 }
 
 fn remark(row: &LedgerRow) -> Option<String> {
     let damage = row.damage.map(|damage| damage.as_str().to_owned());
-    let failed = row
-        .last_error
-        .as_ref()
-        .map(|error| format!("{} failures, last: {error}", row.attempts));
+    let failed = row.last_error.as_ref().map(|error| {
+        let failures = count(row.attempts.into(), "failure", "failures");
+        format!("{failures}, last: {error}")
+    });
     let superseded = row.superseded.then(|| "superseded".to_owned());
     damage.or(failed).or(superseded)
 }
@@ -106,7 +106,9 @@ fn place(text: &str) -> anyhow::Result<(BackendId, Coordinate)> {
 
 /// Reads a coordinate of whatever prefix.
 pub(super) fn coordinate(text: &str) -> anyhow::Result<Coordinate> {
-    Coordinate::from_stored(text).with_context(|| format!("`{text}` is no coordinate"))
+    Coordinate::from_stored(text).with_context(|| {
+        format!("`{text}` is no coordinate; `reconciler secret list` shows those there are")
+    })
 }
 
 /// A secret, its versions and who refers to it.
@@ -161,6 +163,9 @@ async fn find(
     backend: Option<&BackendId>,
     context: &Context,
 ) -> anyhow::Result<LedgerRow> {
+    if let Some(backend) = backend {
+        context.backends.get(backend)?;
+    }
     let mut found = Vec::new();
     for candidate in context.backends.iter() {
         if backend.is_none_or(|backend| backend == candidate.id()) {
@@ -172,23 +177,40 @@ async fn find(
         }
     }
     match found.len() {
-        0 => bail!("the ledger has no secret {coordinate}"),
+        0 => Err(Error::new(
+            ErrorKind::Missing,
+            "show the secret",
+            "the ledger has none of that name; `reconciler secret list` shows those there are",
+        )
+        .with_coordinate(coordinate)
+        .into()),
         1 => Ok(found.remove(0)),
         _ => bail!("several backends have {coordinate}; say which one with --backend"),
     }
 }
 
 fn print(shown: &Shown, console: &Console) -> anyhow::Result<()> {
-    console.table(&table(std::slice::from_ref(&shown.secret)))?;
-    console.line(format_args!("\n{} versions:", shown.versions.len()))?;
-    console.table(&table(&shown.versions))?;
+    console.list(&listed(std::slice::from_ref(&shown.secret)))?;
+    let others: Vec<LedgerRow> = shown
+        .versions
+        .iter()
+        .filter(|version| version.coordinate != shown.secret.coordinate)
+        .cloned()
+        .collect();
+    if others.is_empty() {
+        console.line("\nits only version")?;
+    } else {
+        let number = count(others.len() as u64, "other version", "other versions");
+        console.line(format_args!("\n{number}:"))?;
+        console.list(&listed(&others))?;
+    }
     if shown.referrers.is_empty() {
         return console.line("\nno document refers to it");
     }
-    let mut referrers = new_table(&["DOCUMENT", "WHERE"]);
+    let mut referrers = Listing::new(&["DOCUMENT", "WHERE"]);
     for referrer in &shown.referrers {
-        referrers.add_row([referrer.document.to_string(), referrer.pointer.clone()]);
+        referrers.add([referrer.document.to_string(), referrer.pointer.clone()]);
     }
     console.line("\nreferred to by:")?;
-    console.table(&referrers)
+    console.list(&referrers)
 }

@@ -1,12 +1,24 @@
 //! `status`.
 
 use cloakroom_core::ledger::{Ledger, RowState};
-use cloakroom_core::store::{DocumentStore, Job, Journal, RunOutcome, RunRecord};
+use cloakroom_core::store::{DocumentStore, Job, Journal, RunRecord};
+use cloakroom_reconcile::lease_name;
+use serde::Serialize;
 
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
-use crate::output::{Console, new_table};
+use crate::listing::{Listing, moment};
+use crate::output::Console;
 use crate::wiring::Context;
+
+/// A run, and where it stands.
+#[derive(Serialize)]
+struct Run {
+    #[serde(flatten)]
+    record: RunRecord,
+    /// How it ended, `running`, or `abandoned` where its process died.
+    state: &'static str,
+}
 
 /// Shows the store, its backends and the latest runs.
 pub(super) async fn status(
@@ -16,7 +28,7 @@ pub(super) async fn status(
 ) -> anyhow::Result<Exit> {
     let identity = context.store.identity().await?;
     let now = context.store.now().await?;
-    let runs = context.store.runs(args.runs).await?;
+    let runs = runs(args.runs, context).await?;
     let mut backends = Vec::new();
     for backend in context.backends.iter() {
         let counts = context.store.count_by_state(backend.id()).await?;
@@ -53,9 +65,10 @@ pub(super) async fn status(
         "store {} ({}), epoch {}",
         identity.store, identity.deployment, identity.epoch
     ))?;
-    let mut table = new_table(&[
+    let mut listing = Listing::new(&[
         "BACKEND", "MANAGER", "INTENDED", "STORED", "DELETING", "DELETED", "HELD", "PARKED",
-    ]);
+    ])
+    .with_optional(&["MANAGER"]);
     for (id, manager, counts) in backends {
         let number = |state: RowState| {
             counts
@@ -64,45 +77,64 @@ pub(super) async fn status(
                 .map_or(0, |(_, number)| *number)
                 .to_string()
         };
-        table.add_row(
+        listing.add(
             [id.to_string(), manager]
                 .into_iter()
                 .chain(RowState::ALL.map(number)),
         );
     }
     console.line("")?;
-    console.table(&table)?;
-    let mut table = new_table(&["JOB", "SCHEDULE (UTC)", "NEXT"]);
+    console.list(&listing)?;
+    let mut listing = Listing::new(&["JOB", "SCHEDULE (UTC)", "NEXT"]);
     for (job, schedule) in schedules {
         let next = schedule.cron.next_after(now).filter(|_| schedule.enabled);
-        table.add_row([
+        listing.add([
             job.to_string(),
             schedule.cron.to_string(),
-            next.map_or_else(|| "switched off".to_owned(), |next| next.to_string()),
+            next.map_or_else(|| "switched off".to_owned(), moment),
         ]);
     }
     console.line("")?;
-    console.table(&table)?;
-    let mut table = new_table(&["RUN", "JOB", "BACKEND", "STARTED", "OUTCOME"]);
-    for run in &runs {
-        table.add_row([
-            run.id.to_string(),
-            run.job.to_string(),
-            run.backend.to_string(),
-            run.started.to_string(),
-            outcome(run).to_owned(),
+    console.list(&listing)?;
+    let mut listing =
+        Listing::new(&["JOB", "BACKEND", "STARTED", "OUTCOME", "RUN"]).with_optional(&["RUN"]);
+    for Run { record, state } in &runs {
+        listing.add([
+            record.job.to_string(),
+            record.backend.to_string(),
+            moment(record.started),
+            (*state).to_owned(),
+            record.id.to_string(),
         ]);
     }
     console.line("")?;
     if runs.is_empty() {
         console.line("no job has run yet")?;
     } else {
-        console.table(&table)?;
+        console.list(&listing)?;
     }
     Ok(Exit::Done)
 }
 
-fn outcome(run: &RunRecord) -> &'static str {
-    run.outcome
-        .map_or("running, or its process died", RunOutcome::as_str)
+/// The latest runs. One that has not ended holds its backend's lease as long as its process lives, and
+/// for as long as the lease lasts after that.
+async fn runs(limit: u32, context: &Context) -> anyhow::Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for record in context.store.runs(limit).await? {
+        let state = if let Some(outcome) = record.outcome {
+            outcome.as_str()
+        } else if is_alive(&record, context).await? {
+            "running"
+        } else {
+            "abandoned"
+        };
+        runs.push(Run { record, state });
+    }
+    Ok(runs)
+}
+
+async fn is_alive(run: &RunRecord, context: &Context) -> anyhow::Result<bool> {
+    let lease = lease_name(&run.backend);
+    let holder = context.store.lease_holder(&lease).await?;
+    Ok(holder == Some(run.id.to_string()))
 }

@@ -90,6 +90,38 @@ impl Fate {
     }
 }
 
+/// What happens to a document in one pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Change,
+    SaveMasked,
+    ChangeInForm,
+    SaveUnchanged,
+    Replace,
+    DieChanging,
+    Remove,
+    /// Somebody checks a configuration of its connector and never comes back.
+    Check,
+}
+
+impl Event {
+    fn of(pass: usize, id: DocumentId) -> Option<Self> {
+        Some(match (pass, Fate::of(id)) {
+            (0, Fate::Changed)
+            | (2, Fate::ChangedLater | Fate::DiedFirst)
+            | (3, Fate::ChangedLately) => Self::Change,
+            (0, Fate::Masked) => Self::SaveMasked,
+            (0, Fate::ChangedInForm) | (2, Fate::Masked) => Self::ChangeInForm,
+            (0, Fate::Unchanged) | (2, Fate::Changed) => Self::SaveUnchanged,
+            (0, Fate::Replaced) => Self::Replace,
+            (0, Fate::DiedFirst) => Self::DieChanging,
+            (1, Fate::Removed) | (3, Fate::RemovedLately) => Self::Remove,
+            (2 | 3, Fate::Quiet) if id.0.as_u128().is_multiple_of(13) => Self::Check,
+            _ => return None,
+        })
+    }
+}
+
 /// A stretch of the twelve days, in hours before the end.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
@@ -219,7 +251,7 @@ impl<'a> Scenario<'a> {
             for document in &page {
                 self.at(stretch, seen, documents);
                 seen += 1;
-                self.meet(pass, document).await?;
+                self.meet(pass, document.id).await?;
             }
             self.watcher.stepped(stretch.what, page.len() as u64);
         }
@@ -229,27 +261,30 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    async fn meet(&mut self, pass: usize, document: &StoredDocument) -> Result<()> {
-        match (pass, Fate::of(document.id)) {
-            (0, Fate::Changed) => self.change(document).await,
-            (0, Fate::Masked) => self.save_masked(document).await,
-            (0, Fate::ChangedInForm) | (2, Fate::Masked) => self.change_in_form(document).await,
-            (0, Fate::Unchanged) | (2, Fate::Changed) => self.save_unchanged(document).await,
-            (0, Fate::Replaced) => self.replace(document).await,
-            (0, Fate::DiedFirst) => self.die_changing(document).await,
-            (1, Fate::Removed) | (3, Fate::RemovedLately) => self.remove(document).await,
-            (2, Fate::ChangedLater | Fate::DiedFirst) | (3, Fate::ChangedLately) => {
-                self.change(document).await
-            }
-            (2 | 3, Fate::Quiet) if document.id.0.as_u128().is_multiple_of(13) => {
+    /// What happens to a document in a pass; most are left alone most of the time, and the whole
+    /// document is read for the others only.
+    async fn meet(&mut self, pass: usize, id: DocumentId) -> Result<()> {
+        let Some(event) = Event::of(pass, id) else {
+            return Ok(());
+        };
+        let document = self.deployment.store.document(id).await?;
+        let document = &document.context("a document went on its own")?;
+        match event {
+            Event::Change => self.change(document).await,
+            Event::SaveMasked => self.save_masked(document).await,
+            Event::ChangeInForm => self.change_in_form(document).await,
+            Event::SaveUnchanged => self.save_unchanged(document).await,
+            Event::Replace => self.replace(document).await,
+            Event::DieChanging => self.die_changing(document).await,
+            Event::Remove => self.remove(document).await,
+            Event::Check => {
                 let connector = self.connector_of(document).await?;
                 self.check(connector).await?;
-                if document.id.0.as_u128().is_multiple_of(5) {
+                if id.0.as_u128().is_multiple_of(5) {
                     self.die_making(document.workspace, connector).await?;
                 }
                 Ok(())
             }
-            _ => Ok(()),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use cloakroom_core::ledger::Reason;
 
+pub(super) use crate::output::count;
+
 /// Why secrets of this reason go.
 pub(super) fn of_reason(reason: Reason) -> &'static str {
     match reason {
@@ -11,9 +13,4 @@ pub(super) fn of_reason(reason: Reason) -> &'static str {
         Reason::Superseded => "a newer version took its place",
         Reason::Resurfaced => "it landed after it was given up",
     }
-}
-
-/// A number with its noun.
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

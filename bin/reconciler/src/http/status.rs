@@ -86,9 +86,15 @@ async fn job_status(app: &App, mut state: JobState, now: Timestamp) -> Result<Jo
     if state.runs == 0 {
         recall(app, &mut state).await?;
     }
-    // Examples name documents and secrets; whoever reaches this address need not know them.
     for report in &mut state.reports {
         report.examples.clear();
+        for trip in &mut report.guards {
+            trip.saw = without_ids(&trip.saw);
+        }
+        report.error = report.error.as_deref().map(without_ids);
+    }
+    for error in &mut state.errors {
+        *error = without_ids(error);
     }
     let schedule = app.jobs.as_ref().map(|jobs| jobs.of(state.job));
     let enabled = schedule.is_some_and(|schedule| schedule.enabled);
@@ -139,5 +145,50 @@ fn weight(outcome: RunOutcome) -> u8 {
         RunOutcome::Partial => 1,
         RunOutcome::Refused => 2,
         RunOutcome::Failed => 3,
+    }
+}
+
+/// A text without the ids in it: they name documents, workspaces and secrets, and whoever reaches this
+/// address need not know them.
+fn without_ids(text: &str) -> String {
+    let mut told = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let id = rest.get(..ID_LENGTH).filter(|start| is_id(start));
+        if id.is_some() {
+            told.push('…');
+        } else {
+            told.push(next);
+        }
+        rest = &rest[id.map_or(next.len_utf8(), str::len)..];
+    }
+    told
+}
+
+/// The length of a UUID with its hyphens.
+const ID_LENGTH: usize = 36;
+
+fn is_id(text: &str) -> bool {
+    text.bytes().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_told_without_ids() {
+        let id = "6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11";
+        let text = format!("30 of 40 in workspace {id} would go, é airbyte_workspace_{id}_v1");
+        assert_eq!(
+            without_ids(&text),
+            "30 of 40 in workspace … would go, é airbyte_workspace_…_v1"
+        );
+        for kept in ["", "6a1d7e9c-8d3b", "ééééééééééééééééééééé", "no id"] {
+            assert_eq!(without_ids(kept), kept);
+        }
     }
 }

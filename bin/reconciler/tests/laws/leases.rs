@@ -1,9 +1,11 @@
 //! One run at a time on one backend; a run whose process died is taken over; a run told to stop ends
 //! at the next batch and the next one does the rest.
 
+use std::time::Duration;
+
 use cloakroom_core::ErrorKind;
-use cloakroom_core::store::{Job, RunOutcome};
-use cloakroom_reconcile::{RunOptions, Silent};
+use cloakroom_core::store::{Job, Journal as _, RunOutcome};
+use cloakroom_reconcile::{RunOptions, Silent, lease_name};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -204,4 +206,23 @@ pub(crate) async fn a_run_told_to_stop_reads_no_further_page(kind: Kind, seed: u
         );
         world.close().await;
     }
+}
+
+pub(crate) async fn a_run_that_died_no_longer_holds_its_lease(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    world.create(json!({"a": "stays"})).await;
+    let name = lease_name(&world.id());
+    assert_eq!(world.db.lease_holder(&name).await.unwrap(), None);
+    let lease = Duration::from_mins(1);
+    let held = world.db.acquire_lease(&name, "a run", lease).await.unwrap();
+    let holder = async || world.db.lease_holder(&name).await.unwrap();
+    assert_eq!(holder().await.as_deref(), Some("a run"));
+    world.clock.advance(a_millisecond_less(lease));
+    assert_eq!(holder().await.as_deref(), Some("a run"));
+    world.clock.advance(MILLISECOND);
+    assert_eq!(holder().await, None, "its process died");
+    world.db.release_lease(&held.unwrap()).await.unwrap();
+    world.run(Job::VerifyBlobs).await;
+    assert_eq!(holder().await, None, "a run gives its lease back");
+    world.close().await;
 }

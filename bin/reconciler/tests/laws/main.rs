@@ -142,13 +142,16 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_superseded_candidate_that_became_an_orphan_is_spared,
             guards_look_at_an_application_too,
             what_the_plan_calls_never_referenced_and_was_is_spared,
-            verify_has_no_plan,
+            rescues_are_planned_and_applied_once,
+            a_planned_rescue_that_nothing_asks_for_any_more_is_left_alone,
+            a_planned_rescue_that_fails_is_reported,
             a_dry_run_changes_nothing,
             a_dry_run_tells_the_truth;
         leases:
             a_second_run_is_told_and_a_dead_one_is_taken_over,
             a_run_that_lost_its_lease_stops,
             every_run_gives_its_lease_back,
+            a_run_that_died_no_longer_holds_its_lease,
             a_run_told_to_stop_ends_at_the_batch,
             a_run_told_to_stop_reads_no_further_page;
         receipts:

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{Fate, Kind, World, hours, loose};
+use crate::rescue::{Danger, endanger, is_safe};
 
 async fn plan(world: &World, job: Job, limit: u32) -> Plan {
     let plan = world
@@ -101,7 +102,7 @@ pub(crate) async fn a_plan_that_was_touched_is_refused(kind: Kind, seed: u64) {
         ("/items/0/once_referenced", json!(false)),
         ("/header/manager", json!("another")),
         ("/header/listed", json!(9)),
-        ("/header/format", json!(2)),
+        ("/header/format", json!(1)),
     ];
     for (pointer, value) in edits {
         let mut edited = text.clone();
@@ -278,13 +279,131 @@ pub(crate) async fn what_the_plan_calls_never_referenced_and_was_is_spared(kind:
     world.close().await;
 }
 
-pub(crate) async fn verify_has_no_plan(kind: Kind, seed: u64) {
+/// verify-blobs plans what it would restore and tells what it found; applying restores exactly that.
+pub(crate) async fn rescues_are_planned_and_applied_once(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
-    let refused = world
-        .reconciler()
-        .plan(Job::VerifyBlobs, &world.id(), 9, &Silent)
-        .await;
-    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
+    let config = json!({"a": "one", "b": "two", "t": ["three"]});
+    let id = world.create(config).await.id;
+    let (planned, later) = (
+        world.coordinate(id, "/a").await,
+        world.coordinate(id, "/b").await,
+    );
+    let lost = world.coordinate(id, "/t/0").await;
+    endanger(&world, &planned, Danger::Both).await;
+    world
+        .embedded
+        .delete(&lost, DeleteMode::Final, None)
+        .await
+        .unwrap();
+    let before = world.dump().await;
+    let plan = plan(&world, Job::VerifyBlobs, 100).await;
+    assert_eq!(world.dump().await, before, "making a plan changes nothing");
+    assert!(plan.items.is_empty() && !plan.header.more, "{plan:#?}");
+    let [rescue] = plan.rescues.as_slice() else {
+        panic!("{plan:#?}");
+    };
+    assert_eq!(
+        (&rescue.coordinate, rescue.document, rescue.pointer.as_str()),
+        (&planned, id, "/a")
+    );
+    assert_eq!(rescue.reason, Danger::Both.as_planned());
+    assert!(rescue.evidence.contains("deletion"), "{rescue:?}");
+    let [found] = plan.findings.as_slice() else {
+        panic!("{plan:#?}");
+    };
+    assert_eq!(found.kind, FindingKind::Dangling);
+
+    let mut edited = serde_json::to_value(&plan).unwrap();
+    edited["rescues"][0]["coordinate"] = json!(later.to_string());
+    let refused = Plan::read(&edited.to_string()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+
+    endanger(&world, &later, Danger::Waiting).await;
+    let dry = RunOptions {
+        dry_run: true,
+        ..RunOptions::default()
+    };
+    let looked = world.reconciler().apply(&plan, &dry, &Silent).await;
+    assert_eq!(looked.unwrap().rescued, 0);
+    assert!(!is_safe(&world, &planned).await);
+    let report = apply(&world, &plan).await.unwrap();
+    assert_eq!(
+        (report.rescued, report.outcome),
+        (1, RunOutcome::Done),
+        "{report:#?}"
+    );
+    assert_eq!(report.plan.as_ref(), Some(&plan.id));
+    assert_eq!(
+        world.found(&report).await,
+        [(FindingKind::Endangered, 1)].into()
+    );
+    assert!(is_safe(&world, &planned).await);
+    assert!(!is_safe(&world, &later).await, "it was not planned");
+    let again = apply(&world, &plan).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict, "{again}");
+    world.run(Job::VerifyBlobs).await;
+    assert!(
+        is_safe(&world, &later).await,
+        "a refused plan leaves no lease"
+    );
+    world.close().await;
+}
+
+pub(crate) async fn a_planned_rescue_that_nothing_asks_for_any_more_is_left_alone(
+    kind: Kind,
+    seed: u64,
+) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    let removed = world.coordinate(id, "/a").await;
+    let other = world.create(json!({"a": "two"})).await.id;
+    let safe_again = world.coordinate(other, "/a").await;
+    for coordinate in [&removed, &safe_again] {
+        endanger(&world, coordinate, Danger::Waiting).await;
+    }
+    let few = plan(&world, Job::VerifyBlobs, 1).await;
+    assert_eq!((few.rescues.len(), few.header.more), (1, true));
+    let plan = plan(&world, Job::VerifyBlobs, 100).await;
+    assert_eq!(plan.rescues.len(), 2, "{plan:#?}");
+    world.documents.remove(id, None).await.unwrap();
+    world.embedded.restore(&safe_again).await.unwrap();
+    let report = apply(&world, &plan).await.unwrap();
+    assert_eq!(
+        (report.rescued, report.has_findings()),
+        (0, false),
+        "{report:#?}"
+    );
+    assert!(!is_safe(&world, &removed).await, "no document needs it");
+    world.close().await;
+}
+
+pub(crate) async fn a_planned_rescue_that_fails_is_reported(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one", "b": "two"})).await.id;
+    let (bad, good) = (
+        world.coordinate(id, "/a").await,
+        world.coordinate(id, "/b").await,
+    );
+    for coordinate in [&bad, &good] {
+        endanger(&world, coordinate, Danger::Waiting).await;
+    }
+    let plan = plan(&world, Job::VerifyBlobs, 100).await;
+    let one = bad.clone();
+    world.backend.faults.set(move |call| {
+        let this = call.operation == "restore" && call.coordinate == Some(&one);
+        if this {
+            Fate::Before(ErrorKind::Denied)
+        } else {
+            Fate::Pass
+        }
+    });
+    let report = apply(&world, &plan).await.unwrap();
+    assert_eq!(
+        world.found(&report).await,
+        [(FindingKind::Endangered, 2)].into()
+    );
+    assert_eq!(report.rescued, 1, "{report:#?}");
+    assert!(is_safe(&world, &good).await && !is_safe(&world, &bad).await);
     world.close().await;
 }
 

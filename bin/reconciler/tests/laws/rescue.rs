@@ -2,20 +2,29 @@
 
 use cloakroom_core::store::{FindingKind, Job};
 use cloakroom_core::{Clock as _, Coordinate, DeleteMode, ErrorKind, SecretBackend as _};
-use cloakroom_reconcile::RunOptions;
+use cloakroom_reconcile::{RescueReason, RunOptions};
 use serde_json::json;
 
 use crate::harness::{Kind, World, hours};
 
 /// What can happen to a secret in use.
 #[derive(Clone, Copy, Debug)]
-enum Danger {
+pub(crate) enum Danger {
     Waiting,
     Expiring,
     Both,
 }
 
-async fn endanger(world: &World, coordinate: &Coordinate, danger: Danger) {
+impl Danger {
+    pub(crate) fn as_planned(self) -> RescueReason {
+        match self {
+            Self::Waiting | Self::Both => RescueReason::ScheduledForDeletion,
+            Self::Expiring => RescueReason::Expiring,
+        }
+    }
+}
+
+pub(crate) async fn endanger(world: &World, coordinate: &Coordinate, danger: Danger) {
     if matches!(danger, Danger::Expiring | Danger::Both) {
         let soon = world.clock.now().as_millisecond() + 3_600_000;
         let set = format!(
@@ -29,7 +38,7 @@ async fn endanger(world: &World, coordinate: &Coordinate, danger: Danger) {
     }
 }
 
-async fn is_safe(world: &World, coordinate: &Coordinate) -> bool {
+pub(crate) async fn is_safe(world: &World, coordinate: &Coordinate) -> bool {
     world
         .living()
         .await

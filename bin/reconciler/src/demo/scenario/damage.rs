@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use cloakroom_core::config::Held;
-use cloakroom_core::store::{FindingKind, StoredDocument};
+use cloakroom_core::store::{DocumentRow, FindingKind, RecordedReference};
 use cloakroom_core::{DeleteMode, PutRequest, SecretValue};
 use serde_json::{Value, json};
 
@@ -63,7 +62,12 @@ impl Scenario<'_> {
         Ok(())
     }
 
-    async fn harm(&mut self, harm: Harm, document: &StoredDocument, held: &Held) -> Result<()> {
+    async fn harm(
+        &mut self,
+        harm: Harm,
+        document: &DocumentRow,
+        held: &RecordedReference,
+    ) -> Result<()> {
         let (what, findings, lost) = match harm {
             Harm::ClearText => {
                 let clear = json!(format!(
@@ -126,7 +130,7 @@ impl Scenario<'_> {
     }
 
     /// Another value under the mark of the one before, as a hand in the manager's console leaves it.
-    async fn alter(&self, held: &Held) -> Result<()> {
+    async fn alter(&self, held: &RecordedReference) -> Result<()> {
         let backend = &self.deployment.backend;
         let mark = backend
             .describe(&held.coordinate)
@@ -149,7 +153,7 @@ impl Scenario<'_> {
 
     async fn rewrite(
         &self,
-        document: &StoredDocument,
+        document: &DocumentRow,
         pointer: &str,
         value: Option<Value>,
     ) -> Result<()> {
@@ -167,7 +171,7 @@ impl Scenario<'_> {
         self.store_blob(document, &blob.to_string()).await
     }
 
-    async fn store_blob(&self, document: &StoredDocument, blob: &str) -> Result<()> {
+    async fn store_blob(&self, document: &DocumentRow, blob: &str) -> Result<()> {
         let written = sqlx::query("UPDATE documents SET blob = $1 WHERE document_id = $2")
             .bind(blob)
             .bind(document.id.to_string())
@@ -183,7 +187,7 @@ impl Scenario<'_> {
 }
 
 /// A secret of the document that is a member of an object.
-fn replaceable(document: &StoredDocument) -> Option<&Held> {
+fn replaceable(document: &DocumentRow) -> Option<&RecordedReference> {
     let numbered = |pointer: &str| {
         pointer
             .rsplit('/')

@@ -3,10 +3,13 @@
 use cloakroom_core::ledger::Reason;
 use cloakroom_core::store::{Finding, FindingKind};
 use cloakroom_reconcile::Report;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::ConnectorLine;
 use crate::demo::words;
+
+/// An id and the space around it.
+const ID_WIDTH: u16 = 38;
 
 /// How wide tables are where nobody says.
 const WIDTH: u16 = 120;
@@ -42,6 +45,10 @@ pub(super) fn findings(findings: &[Finding]) -> Table {
             first.detail.clone(),
             place(first),
         ]);
+    }
+    // An id that is cut cannot be asked for.
+    if let Some(examples) = table.column_mut(3) {
+        examples.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(ID_WIDTH)));
     }
     table
 }

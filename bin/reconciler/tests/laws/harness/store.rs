@@ -9,9 +9,9 @@ use cloakroom_core::ledger::{
     QuarantineRelease, RowState, Settlement, Windows,
 };
 use cloakroom_core::store::{
-    CommitOutcome, DocumentCommit, DocumentStore, DocumentSummary, Finding, Intent, Job, Journal,
-    Lease, NewRun, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, RunOutcome,
-    RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Finding, Intent,
+    Job, Journal, Lease, NewRun, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome,
+    RunOutcome, RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Result, Revision, RunId, Timestamp, WorkspaceId,
@@ -173,11 +173,7 @@ impl ReferenceSource for Crashing {
         )
     }
 
-    async fn documents(
-        &self,
-        after: Option<DocumentId>,
-        limit: u32,
-    ) -> Result<Vec<StoredDocument>> {
+    async fn documents(&self, after: Option<DocumentId>, limit: u32) -> Result<Vec<DocumentRow>> {
         fated!(
             self.faults,
             "documents",
@@ -393,6 +389,15 @@ impl Journal for Crashing {
             "acquire_lease",
             None,
             Journal::acquire_lease(&self.inner, name, holder, ttl).await
+        )
+    }
+
+    async fn lease_holder(&self, name: &str) -> Result<Option<String>> {
+        fated!(
+            self.faults,
+            "lease_holder",
+            None,
+            Journal::lease_holder(&self.inner, name).await
         )
     }
 
