@@ -6,6 +6,7 @@ mod machine;
 mod results;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
@@ -13,8 +14,8 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table};
 
 use crate::workspace::Workspace;
-use crate::{interrupt, process, servers};
-use entries::{ENTRIES, Entry, Limit, Reading};
+use crate::{apt, interrupt, process, servers};
+use entries::{BACKENDS, ENTRIES, Entry, Limit, Reading};
 use results::{Figure, Unit};
 
 /// Run the benchmarks and print one table: the machine, the figures, peers and limits
@@ -26,6 +27,10 @@ pub(crate) struct Options {
     /// Run only the benchmarks whose name contains this
     #[arg(value_name = "NAME")]
     filter: Option<String>,
+    /// Run each backend against its own server instead: operations a second and calls an operation,
+    /// beside what the server answers wrk
+    #[arg(long, conflicts_with_all = ["filter", "count"])]
+    backends: bool,
     /// Count the instructions of one bench target instead of running the table
     #[arg(long, value_name = "PACKAGE/BENCH", conflicts_with = "filter")]
     count: Option<String>,
@@ -56,7 +61,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for (name, reason) in &servers.missing {
         skipped.push(format!("{name}: {reason}"));
     }
-    for entry in ENTRIES.iter().filter(|it| it.name.contains(wanted)) {
+    if options.backends {
+        load_generator()?;
+    }
+    let chosen = ENTRIES
+        .iter()
+        .filter(|it| (it.name == BACKENDS) == options.backends && it.name.contains(wanted));
+    for entry in chosen {
         if !has_bench(workspace, entry) {
             skipped.push(format!(
                 "{}: {} has no bench target {}",
@@ -79,6 +90,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         bail!("past the limit: {}", over.join(", "));
     }
     Ok(())
+}
+
+/// wrk, from Debian's package where it is missing.
+fn load_generator() -> Result<()> {
+    match Command::new("wrk").arg("--version").output() {
+        Ok(_) => Ok(()),
+        Err(_) => apt::install("wrk"),
+    }
 }
 
 fn measure(

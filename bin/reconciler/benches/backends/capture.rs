@@ -1,0 +1,113 @@
+//! The requests that one operation makes, taken down on their way to the server.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use cloakroom_testkit::proxy::{Proxy, Upstream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::targets::Target;
+use crate::{Operation, Work};
+
+/// One request as it was sent.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+/// The requests of one operation, after one that was not looked at: logging in and connecting are
+/// no part of it.
+pub(crate) async fn requests(
+    target: &Target,
+    operation: Operation,
+    work: &Work,
+) -> Result<Vec<Request>> {
+    // The proxy speaks plain HTTP to this side, whatever the server speaks.
+    let proxy = Proxy::start(Upstream::new(&target.url)?).await?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let port = proxy.port();
+    let taking = tokio::spawn(take_down(listener, port, sent.clone()));
+    let backend = target.connect(&url).await?;
+    work.once(&*backend, operation).await?;
+    let warm = of(&sent).len();
+    work.once(&*backend, operation).await?;
+    taking.abort();
+    let texts = of(&sent).split_off(warm);
+    texts.iter().map(|text| read(text)).collect()
+}
+
+fn of(sent: &Mutex<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
+    sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Hands every connection on and keeps what the client sent, request by request.
+async fn take_down(listener: TcpListener, port: u16, sent: Arc<Mutex<Vec<Vec<u8>>>>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let sent = sent.clone();
+        tokio::spawn(async move {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
+                return;
+            };
+            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                (client.into_split(), server.into_split());
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            let mut open = Vec::new();
+            let mut part = vec![0; 64 * 1024];
+            while let Ok(count) = from_client.read(&mut part).await {
+                if count == 0 || to_server.write_all(&part[..count]).await.is_err() {
+                    break;
+                }
+                open.extend_from_slice(&part[..count]);
+                while let Some(length) = whole(&open) {
+                    let rest = open.split_off(length);
+                    let request = std::mem::replace(&mut open, rest);
+                    let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+                    sent.push(request);
+                }
+            }
+        });
+    }
+}
+
+/// How many bytes the first request has, once it is whole.
+fn whole(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.windows(4).position(|it| it == b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .and_then(|length| length.trim().parse().ok())
+        .unwrap_or(0);
+    (bytes.len() >= head + length).then_some(head + length)
+}
+
+fn read(bytes: &[u8]) -> Result<Request> {
+    let text = std::str::from_utf8(bytes).context("a request is not text")?;
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .context("a request has no end")?;
+    let mut lines = head.lines();
+    let mut first = lines.next().unwrap_or_default().split(' ');
+    let (method, path) = (
+        first.next().unwrap_or_default(),
+        first.next().unwrap_or_default(),
+    );
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(name, _)| {
+            !["content-length", "connection", "host"].contains(&name.to_lowercase().as_str())
+        })
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Ok(Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        headers,
+        body: body.to_owned(),
+    })
+}

@@ -1,0 +1,123 @@
+//! What the server answers wrk, which sends the same requests and does nothing with the answers.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::Operation;
+use crate::capture::Request;
+use crate::targets::Target;
+
+/// Seconds that it lasts.
+const LONG: &str = "2s";
+
+/// Requests a second; `None` where they cannot be sent again.
+pub(crate) fn calls_a_second(
+    target: &Target,
+    operation: Operation,
+    requests: &[Request],
+    in_flight: usize,
+) -> Result<Option<f64>> {
+    if !target.can_be_repeated {
+        return Ok(None);
+    }
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("requests.lua");
+    std::fs::write(&script, lua(operation, requests)?)?;
+    let output = Command::new("wrk")
+        .args(["--threads", if in_flight > 1 { "2" } else { "1" }])
+        .args(["--connections", &in_flight.to_string(), "--duration", LONG])
+        .arg("--script")
+        .arg(&script)
+        .arg(&target.url)
+        .output()
+        .context("`wrk` could not be started; it is the Debian package wrk")?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    if told.contains("Non-2xx") {
+        bail!("the server refused requests of the load generator:\n{told}");
+    }
+    let rate = told
+        .lines()
+        .find_map(|line| line.strip_prefix("Requests/sec:"))
+        .and_then(|rate| rate.trim().parse().ok());
+    rate.map(Some)
+        .with_context(|| format!("wrk told no rate:\n{told}"))
+}
+
+/// A script that sends the requests in turn. A put's are about another name each time: the owner's
+/// part of the coordinate, wherever it stands, is counted up.
+fn lua(operation: Operation, requests: &[Request]) -> Result<String> {
+    let mut text = String::from("local requests = {}\n");
+    for request in requests {
+        write!(
+            text,
+            "requests[#requests + 1] = {{{}, {}, {{",
+            quoted(&request.method),
+            quoted(&request.path)
+        )?;
+        for (name, value) in &request.headers {
+            write!(text, "[{}] = {}, ", quoted(name), quoted(value))?;
+        }
+        writeln!(text, "}}, {}}}", quoted(&request.body))?;
+    }
+    let owner = match operation {
+        Operation::Put => requests
+            .iter()
+            .find_map(|it| owner(&it.path).or_else(|| owner(&it.body))),
+        _ => None,
+    };
+    writeln!(
+        text,
+        "local owner = {}",
+        owner.map_or("nil".to_owned(), |it| quoted(&it))
+    )?;
+    text.push_str(
+        "local threads = 0
+function setup(thread) threads = threads + 1 thread:set('id', threads) end
+local at, round = 0, 0
+function request()
+  at = at + 1
+  if at > #requests then at = 1 round = round + 1 end
+  local it = requests[at]
+  local path, body = it[2], it[4]
+  if owner then
+    local fresh = string.format('%08x-%04x-4000-8000-%012x', os.time(), id, round)
+    local pattern = owner:gsub('%-', '%%-')
+    path = path:gsub(pattern, fresh)
+    body = body:gsub(pattern, fresh)
+  end
+  if body == '' then body = nil end
+  return wrk.format(it[1], path, it[3], body)
+end
+",
+    );
+    Ok(text)
+}
+
+/// The owner's id in a coordinate, however the manager writes its underscores.
+fn owner(text: &str) -> Option<String> {
+    let from = text
+        .find("workspace_")
+        .or_else(|| text.find("workspace-"))?
+        + "workspace_".len();
+    text.get(from..from + 36).map(ToOwned::to_owned)
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => {
+                quoted.push('\\');
+                quoted.push(char::from(byte));
+            }
+            0x20..=0x7e => quoted.push(char::from(byte)),
+            _ => {
+                let _ = write!(quoted, "\\{byte:03}");
+            }
+        }
+    }
+    quoted.push('"');
+    quoted
+}
