@@ -1,13 +1,15 @@
 //! Whole deployments: documents a second through the write protocol, beside the ceiling of the disk
-//! under it; and a full pass of all three jobs with its peak memory, at two sizes.
+//! under it; and a full pass of all three jobs with its peak memory, at two sizes, and how the larger
+//! one stands beside the smaller one. What grows faster than the deployment shows in the processor
+//! time and the reads of a secret, whatever else the machine is at.
 //!
 //! Prints one line of JSON a figure. `CLOAKROOM_BENCH_DOCUMENTS=1000,10000` sets other sizes;
 //! `CLOAKROOM_TEST_POSTGRES_URL` adds PostgreSQL.
 #![expect(clippy::print_stdout, reason = "its figures go to standard output")]
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,6 +68,7 @@ async fn everything() -> Result<()> {
         Ok(url) => write_protocol_on_postgres(url, WRITTEN_RELAXED).await?,
         Err(_) => println!("skipped: PostgreSQL (CLOAKROOM_TEST_POSTGRES_URL is not set)"),
     }
+    let mut passes = Vec::new();
     for documents in sizes()? {
         let folder = folder.path().join(documents.to_string());
         std::fs::create_dir(&folder)?;
@@ -75,10 +78,89 @@ async fn everything() -> Result<()> {
             "made {documents} documents in {:.0} s",
             begun.elapsed().as_secs_f64()
         );
-        this_program(&["--pass", path(&folder)?])?;
+        passes.push(Passed::read(&this_program(&["--pass", path(&folder)?])?)?);
         std::fs::remove_dir_all(&folder)?;
     }
+    if let [smallest, .., largest] = &passes[..] {
+        largest.beside(smallest);
+    }
     Ok(())
+}
+
+/// What a pass took; its line is handed from the process that did it to the one that compares.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Passed {
+    secrets: u64,
+    seconds: f64,
+    processor_seconds: f64,
+    reads: f64,
+    peak_memory: f64,
+}
+
+impl Passed {
+    const LINE: &str = "pass: ";
+
+    fn read(output: &str) -> Result<Self> {
+        let line = output
+            .lines()
+            .find_map(|line| line.strip_prefix(Self::LINE))
+            .context("the pass left no line about itself")?;
+        Ok(serde_json::from_str(line)?)
+    }
+
+    fn show(&self) -> Result<()> {
+        let Self { secrets, .. } = self;
+        println!("{}{}", Self::LINE, serde_json::to_string(self)?);
+        figure(
+            &format!("full pass over {secrets} secrets"),
+            self.seconds,
+            "seconds",
+            Some(per_second(
+                *secrets as f64,
+                Duration::from_secs_f64(self.seconds),
+            )),
+        );
+        figure(
+            &format!("processor time of the pass over {secrets}"),
+            self.processor_seconds,
+            "seconds",
+            None,
+        );
+        figure(
+            &format!("reads for each secret of {secrets}"),
+            self.reads / *secrets as f64,
+            "count",
+            None,
+        );
+        figure(
+            &format!("peak memory of the pass over {secrets}"),
+            self.peak_memory,
+            "bytes",
+            None,
+        );
+        Ok(())
+    }
+
+    /// What a secret costs here for each unit that it costs there.
+    fn beside(&self, smaller: &Self) {
+        let growth = |of: fn(&Self) -> f64| {
+            (of(self) / self.secrets as f64) / (of(smaller) / smaller.secrets as f64)
+        };
+        for (name, growth) in [
+            ("time", growth(|it| it.seconds)),
+            ("processor time", growth(|it| it.processor_seconds)),
+            ("reads", growth(|it| it.reads)),
+        ] {
+            let name = format!("growth of {name} a secret, largest beside smallest pass");
+            figure(&name, growth, "ratio", None);
+        }
+        figure(
+            "peak memory of the largest pass",
+            self.peak_memory,
+            "bytes",
+            None,
+        );
+    }
 }
 
 fn sizes() -> Result<Vec<u64>> {
@@ -91,15 +173,18 @@ fn sizes() -> Result<Vec<u64>> {
     }
 }
 
-/// A process of its own, so that its peak memory is the pass's alone.
-fn this_program(arguments: &[&str]) -> Result<()> {
-    let status = Command::new(std::env::current_exe()?)
+/// A process of its own, so that its peak memory is the pass's alone. Gives back what it printed.
+fn this_program(arguments: &[&str]) -> Result<String> {
+    let output = Command::new(std::env::current_exe()?)
         .args(arguments)
-        .status()?;
-    if !status.success() {
-        bail!("{arguments:?} failed ({status})");
+        .stderr(Stdio::inherit())
+        .output()?;
+    let printed = String::from_utf8(output.stdout)?;
+    print!("{printed}");
+    if !output.status.success() {
+        bail!("{arguments:?} failed ({})", output.status);
     }
-    Ok(())
+    Ok(printed)
 }
 
 fn path(path: &Path) -> Result<&str> {
@@ -306,7 +391,8 @@ async fn pass(folder: &Path) -> Result<()> {
         tokio_util::sync::CancellationToken::new(),
     );
     let backend: BackendId = "embedded".parse()?;
-    let (mut whole, mut references, mut deleted) = (Duration::ZERO, 0, 0);
+    let (mut whole, mut secrets) = (Duration::ZERO, 0);
+    let (processor, reads) = (processor_time()?, own_figure("io", "syscr:")?);
     for job in Job::ALL {
         let begun = Instant::now();
         let report = reconciler
@@ -317,37 +403,41 @@ async fn pass(folder: &Path) -> Result<()> {
             bail!("{job} was not clean: {}", serde_json::to_string(&report)?);
         }
         whole += took;
-        references += report.checked.references;
-        deleted += report.deleted();
-        println!("{job}: {:.2} s", took.as_secs_f64());
+        secrets += report.checked.references + report.deleted();
+        println!(
+            "{job}: {:.2} s, {:.2} s of the processor and {:.0} reads so far",
+            took.as_secs_f64(),
+            processor_time()? - processor,
+            own_figure("io", "syscr:")? - reads
+        );
     }
-    let name = format!("full pass, {references} secrets in use, {deleted} deleted");
-    figure(
-        &name,
-        whole.as_secs_f64(),
-        "seconds",
-        Some(per_second((references + deleted) as f64, whole)),
-    );
-    figure(
-        &format!("peak memory of the pass over {references}"),
-        peak_memory()?,
-        "bytes",
-        None,
-    );
     world.store.close().await;
-    Ok(())
+    let passed = Passed {
+        secrets,
+        seconds: whole.as_secs_f64(),
+        processor_seconds: processor_time()? - processor,
+        reads: own_figure("io", "syscr:")? - reads,
+        peak_memory: own_figure("status", "VmHWM:")? * 1024.0,
+    };
+    passed.show()
 }
 
-fn peak_memory() -> Result<f64> {
-    let status = std::fs::read_to_string(PathBuf::from("/proc/self/status"))?;
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .context("no VmHWM")?;
-    let kilobytes: f64 = line
-        .split_whitespace()
-        .nth(1)
-        .context("no figure")?
-        .parse()?;
-    Ok(kilobytes * 1024.0)
+/// What the kernel counts of this process.
+fn own_figure(file: &str, name: &str) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/self/{file}"))?;
+    let figures = text.lines().find_map(|line| line.strip_prefix(name));
+    let figure = figures.and_then(|it| it.split_whitespace().next());
+    Ok(figure.with_context(|| format!("no {name}"))?.parse()?)
+}
+
+/// Seconds that all threads of this process were on a processor, its own code and the kernel's for it.
+fn processor_time() -> Result<f64> {
+    /// Linux tells every architecture's times in hundredths of a second.
+    const TICK: f64 = 0.01;
+    let text = std::fs::read_to_string("/proc/self/stat")?;
+    // The name before may hold anything, blanks and brackets too.
+    let (_, fields) = text.rsplit_once(')').context("no name")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = |at: usize| -> Result<f64> { Ok(fields.get(at).context("no times")?.parse()?) };
+    Ok((ticks(11)? + ticks(12)?) * TICK)
 }

@@ -20,7 +20,8 @@ pub(crate) fn before(now: i64, wait: Duration) -> i64 {
     now.saturating_sub(length(wait))
 }
 
-fn length(wait: Duration) -> i64 {
+/// The milliseconds of a wait.
+pub(crate) fn length(wait: Duration) -> i64 {
     // Rounded up, so that nothing is due a part of a millisecond early.
     i64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
 }

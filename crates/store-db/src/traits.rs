@@ -8,9 +8,9 @@ use cloakroom_core::ledger::{
     QuarantineRelease, RowState, Settlement, Windows,
 };
 use cloakroom_core::store::{
-    CommitOutcome, DocumentCommit, DocumentStore, DocumentSummary, Finding, Intent, Job, Journal,
-    Lease, NewRun, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, RunOutcome,
-    RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Finding, Intent,
+    Job, Journal, Lease, NewRun, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome,
+    RunOutcome, RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Result, Revision, RunId, Timestamp, WorkspaceId,
@@ -97,11 +97,7 @@ impl ReferenceSource for DbStore {
         of_either!(self, inner => inner.references(backend, after, limit).await)
     }
 
-    async fn documents(
-        &self,
-        after: Option<DocumentId>,
-        limit: u32,
-    ) -> Result<Vec<StoredDocument>> {
+    async fn documents(&self, after: Option<DocumentId>, limit: u32) -> Result<Vec<DocumentRow>> {
         of_either!(self, inner => inner.documents(after, limit).await)
     }
 
@@ -228,6 +224,10 @@ impl Journal for DbStore {
         ttl: Duration,
     ) -> Result<Option<Lease>> {
         of_either!(self, inner => inner.acquire_lease(name, holder, ttl).await)
+    }
+
+    async fn lease_holder(&self, name: &str) -> Result<Option<String>> {
+        of_either!(self, inner => inner.lease_holder(name).await)
     }
 
     async fn release_lease(&self, lease: &Lease) -> Result<()> {

@@ -38,6 +38,9 @@ impl Entry {
     }
 }
 
+/// The entry that needs every server, and is run when asked for.
+pub(super) const BACKENDS: &str = "backends";
+
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "coordinates",
@@ -123,6 +126,27 @@ pub(super) const ENTRIES: &[Entry] = &[
         bench: "deployment",
         reading: Reading::Figures,
         peer: "the row \"disk\": a write of the protocol waits for the disk three times",
+        limits: &[
+            Limit {
+                figure: "growth of processor time a secret, largest beside smallest pass",
+                most: 1.2,
+            },
+            Limit {
+                figure: "growth of reads a secret, largest beside smallest pass",
+                most: 1.2,
+            },
+            Limit {
+                figure: "peak memory of the largest pass",
+                most: 150e6,
+            },
+        ],
+    },
+    Entry {
+        name: BACKENDS,
+        package: "cloakroom-reconciler",
+        bench: "backends",
+        reading: Reading::Figures,
+        peer: "the same requests sent by wrk to the same server",
         limits: &[],
     },
 ];

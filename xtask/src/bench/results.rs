@@ -37,6 +37,7 @@ pub(super) enum Unit {
     Instructions,
     Bytes,
     Count,
+    Ratio,
 }
 
 impl Figure {
@@ -63,7 +64,7 @@ impl Unit {
         };
         match self {
             Self::Nanoseconds => scaled(&[(1e9, "s"), (1e6, "ms"), (1e3, "µs")], "ns"),
-            Self::Seconds => scaled(&[(1.0, "s")], "s"),
+            Self::Seconds => scaled(&[(1.0, "s"), (1e-3, "ms"), (1e-6, "µs")], "s"),
             Self::Instructions => format!("{value:.0} instructions"),
             Self::Bytes => scaled(
                 &[
@@ -73,6 +74,7 @@ impl Unit {
                 ],
                 "B",
             ),
+            Self::Ratio => format!("{value:.2}"),
             Self::Count => scaled(&[(1e9, "G"), (1e6, "M"), (1e3, "k")], "")
                 .trim()
                 .to_owned(),
@@ -226,6 +228,10 @@ mod tests {
             r#"{"figure":"plan","value":1.25,"unit":"seconds","throughput":"80000 items/s"}"#;
         let figure = printed(line).unwrap();
         assert_eq!(figure.unit.show(figure.value), "1.25 s");
+        assert_eq!(figure.unit.show(0.0037), "3.70 ms");
         assert_eq!(printed("running 1 test"), None);
+        let growth = r#"{"figure":"growth","value":1.04,"unit":"ratio"}"#;
+        let growth = printed(growth).unwrap();
+        assert_eq!(growth.unit.show(growth.value), "1.04");
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cloakroom_core::config::{CompiledSpec, clear_text, nodes, parse_json};
-use cloakroom_core::store::{Finding, FindingKind, SpecId, StoredDocument};
+use cloakroom_core::store::{DocumentRow, Finding, FindingKind, SpecId};
 use cloakroom_core::{DocumentId, Error, Result};
 
 use crate::Pass;
@@ -45,11 +45,7 @@ impl Pass<'_> {
         }
     }
 
-    async fn verify_document(
-        &mut self,
-        document: &StoredDocument,
-        specs: &mut Specs,
-    ) -> Result<()> {
+    async fn verify_document(&mut self, document: &DocumentRow, specs: &mut Specs) -> Result<()> {
         let blob = match parse_json("read the document", document.blob.as_bytes()) {
             Ok(blob) => blob,
             Err(error) => return self.broken(document, &error).await,
@@ -77,7 +73,7 @@ impl Pass<'_> {
 
     async fn compare_nodes(
         &mut self,
-        document: &StoredDocument,
+        document: &DocumentRow,
         nodes: Vec<(String, String)>,
     ) -> Result<()> {
         let mut recorded: BTreeMap<&str, &str> = document
@@ -102,7 +98,7 @@ impl Pass<'_> {
     }
 
     /// References into a backend that no job is at, because the configuration lost it.
-    async fn look_for_strangers(&mut self, document: &StoredDocument) -> Result<()> {
+    async fn look_for_strangers(&mut self, document: &DocumentRow) -> Result<()> {
         for held in &document.references {
             if self.reconciler.backends.get(&held.backend).is_ok() {
                 continue;
@@ -145,7 +141,7 @@ impl Pass<'_> {
         Ok(specs.get(id).and_then(Option::as_ref))
     }
 
-    async fn broken(&mut self, document: &StoredDocument, error: &Error) -> Result<()> {
+    async fn broken(&mut self, document: &DocumentRow, error: &Error) -> Result<()> {
         let detail = format!(
             "its stored blob is damaged ({}); put it again",
             error.message()
@@ -157,7 +153,7 @@ impl Pass<'_> {
     async fn about(
         &mut self,
         kind: FindingKind,
-        document: &StoredDocument,
+        document: &DocumentRow,
         pointer: Option<String>,
         detail: &str,
     ) -> Result<()> {

@@ -61,10 +61,17 @@ async fn any_reference(conn: &mut Conn, backend: &BackendId) -> Result<bool, Fai
 }
 
 async fn once_referenced(conn: &mut Conn, backend: &BackendId) -> Result<u64, Failure> {
+    let row = once_referenced_query(backend)
+        .build()
+        .fetch_one(conn)
+        .await?;
+    Reader::new("secrets", &row).count("count")
+}
+
+pub(crate) fn once_referenced_query(backend: &BackendId) -> Query {
     let mut query = Query::new("SELECT COUNT(*) AS count ");
     query.push(ONCE_REFERENCED).push_bind(backend.as_str());
-    let row = query.build().fetch_one(conn).await?;
-    Reader::new("secrets", &row).count("count")
+    query
 }
 
 /// What is due in some classes.

@@ -78,7 +78,8 @@ impl Store {
 
         write_references(conn, commit, &recorded).await?;
         attach(conn, &intended).await?;
-        let unreferenced = settle_references(conn, &locked, &dropped, now).await?;
+        let lost = self.lasting_moment(conn).await?;
+        let unreferenced = settle_references(conn, &locked, &dropped, lost).await?;
         Ok(Ending::Keep(CommitOutcome::Committed {
             revision,
             unreferenced,

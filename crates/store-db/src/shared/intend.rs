@@ -41,7 +41,7 @@ impl Store {
     ) -> Result<Vec<Coordinate>, Failure> {
         let bases: BTreeSet<&str> = intents.iter().map(|intent| intent.base.base()).collect();
         dialect::lock_bases(conn, backend, &bases).await?;
-        let now = self.moment(conn).await?;
+        let now = self.lasting_moment(conn).await?;
         let mut highest = highest_versions(conn, backend, &bases).await?;
         let mut coordinates = Vec::with_capacity(intents.len());
         for intent in intents {

@@ -7,7 +7,7 @@ use cloakroom_core::store::Lease;
 
 use super::locks::execute_exactly;
 use super::rows::Reader;
-use super::transaction::Ending;
+use super::transaction::{Ending, told};
 use super::{Conn, Query, Store, dialect};
 use crate::failure::Failure;
 use crate::times::after;
@@ -94,6 +94,19 @@ impl Store {
         Ok(Some(lease(token)))
     }
 
+    pub(crate) async fn lease_holder(&self, name: &str) -> Result<Option<String>> {
+        let holder = async {
+            let mut conn = self.read.acquire().await?;
+            let standing = standing(&mut conn, name, "").await?;
+            let now = self.moment(&mut conn).await?;
+            let held = standing.filter(|standing| standing.stands(now));
+            Ok(held.and_then(|standing| standing.holder))
+        };
+        holder
+            .await
+            .map_err(|failure: Failure| told("look at a lease", failure))
+    }
+
     pub(crate) async fn release_lease(&self, lease: &Lease) -> Result<()> {
         in_transaction!(self, "release a lease", |tx| release_within(&mut tx, lease)
             .await)
@@ -101,9 +114,17 @@ impl Store {
 }
 
 async fn lock_lease(conn: &mut Conn, name: &str) -> Result<Option<Standing>, Failure> {
+    standing(conn, name, dialect::FOR_UPDATE).await
+}
+
+async fn standing(
+    conn: &mut Conn,
+    name: &str,
+    lock: &'static str,
+) -> Result<Option<Standing>, Failure> {
     let mut query =
         Query::new("SELECT name, holder, token, acquired_at, expires_at FROM leases WHERE name = ");
-    query.push_bind(name).push(dialect::FOR_UPDATE);
+    query.push_bind(name).push(lock);
     let Some(row) = query.build().fetch_optional(conn).await? else {
         return Ok(None);
     };

@@ -48,16 +48,7 @@ pub(super) async fn lock<'a>(
     for (backend, bases) in bases {
         let bases: Vec<&str> = bases.into_iter().collect();
         for bases in bases.chunks(CHUNK) {
-            let mut query = Query::new(
-                "SELECT s.backend_id, s.coordinate, s.state, s.expires_at, s.unreferenced_since, \
-                 s.superseded FROM secrets AS s WHERE s.state <> 'deleted' AND s.backend_id = ",
-            );
-            query.push_bind(backend.as_str()).push(" AND s.base IN ");
-            push_list(&mut query, bases.iter().copied());
-            query
-                .push(" ORDER BY s.base, s.version")
-                .push(dialect::FOR_UPDATE);
-            for row in query
+            for row in living_query(backend, bases)
                 .build()
                 .persistent(false)
                 .fetch_all(&mut *conn)
@@ -75,6 +66,20 @@ pub(super) async fn lock<'a>(
         }
     }
     Ok(LockedRows { rows })
+}
+
+/// Looks at the rows of these bases alone, however many the ledger has.
+pub(crate) fn living_query(backend: &BackendId, bases: &[&str]) -> Query {
+    let mut query = Query::new(
+        "SELECT s.backend_id, s.coordinate, s.state, s.expires_at, s.unreferenced_since, \
+         s.superseded FROM secrets AS s WHERE s.state <> 'deleted' AND s.backend_id = ",
+    );
+    query.push_bind(backend.as_str()).push(" AND s.base IN ");
+    push_list(&mut query, bases.iter().copied());
+    query
+        .push(" ORDER BY s.base, s.version")
+        .push(dialect::FOR_UPDATE);
+    query
 }
 
 /// Marks those of `dropped` that no document refers to any more, then sets for every locked row
@@ -166,18 +171,7 @@ pub(super) async fn highest_referenced<'a>(
     for (backend, bases) in bases {
         let bases: Vec<&str> = bases.into_iter().collect();
         for bases in bases.chunks(CHUNK) {
-            let mut query = Query::new(
-                "SELECT s.backend_id, s.coordinate FROM secrets AS s \
-                 WHERE s.state <> 'deleted' AND s.backend_id = ",
-            );
-            query.push_bind(backend.as_str()).push(" AND s.base IN ");
-            push_list(&mut query, bases.iter().copied());
-            query.push(
-                " AND EXISTS (SELECT 1 FROM secret_references AS r \
-                 WHERE r.backend_id = s.backend_id AND r.coordinate = s.coordinate) \
-                 ORDER BY s.base, s.version",
-            );
-            for row in query
+            for row in highest_query(backend, bases)
                 .build()
                 .persistent(false)
                 .fetch_all(&mut *conn)
@@ -190,6 +184,21 @@ pub(super) async fn highest_referenced<'a>(
         }
     }
     Ok(highest)
+}
+
+pub(crate) fn highest_query(backend: &BackendId, bases: &[&str]) -> Query {
+    let mut query = Query::new(
+        "SELECT s.backend_id, s.coordinate FROM secrets AS s \
+         WHERE s.state <> 'deleted' AND s.backend_id = ",
+    );
+    query.push_bind(backend.as_str()).push(" AND s.base IN ");
+    push_list(&mut query, bases.iter().copied());
+    query.push(
+        " AND EXISTS (SELECT 1 FROM secret_references AS r \
+         WHERE r.backend_id = s.backend_id AND r.coordinate = s.coordinate) \
+         ORDER BY s.base, s.version",
+    );
+    query
 }
 
 /// Which of these some document refers to.

@@ -3,7 +3,7 @@
 #[macro_use]
 mod transaction;
 
-mod census;
+pub(crate) mod census;
 mod claim;
 mod commit;
 mod documents;
@@ -13,10 +13,10 @@ mod intend;
 mod leases;
 mod ledger;
 mod list;
-mod locks;
+pub(crate) mod locks;
 mod quarantine;
 mod receipts;
-mod references;
+pub(crate) mod references;
 mod remove;
 mod rows;
 mod runs;
@@ -33,7 +33,7 @@ use crate::options::{Options, StoreClock};
 
 type Conn = <Db as sqlx::Database>::Connection;
 type Row = <Db as sqlx::Database>::Row;
-type Query = sqlx::QueryBuilder<Db>;
+pub(crate) type Query = sqlx::QueryBuilder<Db>;
 
 /// Rows handled by one statement: far below what either database takes as parameters.
 const CHUNK: usize = 500;

@@ -87,7 +87,7 @@ impl Store {
         coordinates: &[Coordinate],
         hold: Duration,
     ) -> Result<u64, Failure> {
-        let until = after(self.moment(conn).await?, hold);
+        let until = after(self.lasting_moment(conn).await?, hold);
         let mut count = 0;
         for (backend, chunk) in by_backend(&keys(backend, coordinates)) {
             // Its time-to-live begins when the hold ends: until then no scan comes upon it.

@@ -1,12 +1,14 @@
-//! References as the jobs scan them.
+//! References and documents as the jobs scan them, each in the order it is kept in.
 
 use cloakroom_core::ledger::{Damage, RowState};
-use cloakroom_core::store::{ReferenceCursor, ReferenceRow, ReferencedRow};
-use cloakroom_core::{BackendId, Coordinate, Digest, DocumentId, Result, WorkspaceId};
+use cloakroom_core::store::{
+    DocumentRow, RecordedReference, ReferenceCursor, ReferenceRow, ReferencedRow, SpecId,
+};
+use cloakroom_core::{BackendId, Coordinate, Digest, DocumentId, Result};
 
 use super::rows::{Reader, parsed, value_kind};
 use super::transaction::told;
-use super::{Query, Row, Store, dialect};
+use super::{Conn, Query, Row, Store, dialect};
 use crate::failure::Failure;
 
 impl Store {
@@ -16,22 +18,7 @@ impl Store {
         after: Option<&ReferenceCursor>,
         limit: u32,
     ) -> Result<Vec<ReferenceRow>> {
-        let mut query = Query::new(
-            "SELECT r.document_id, d.workspace_id, r.pointer, r.coordinate, s.state, s.kind, \
-             s.digest, s.damage FROM secret_references AS r \
-             JOIN documents AS d ON d.document_id = r.document_id \
-             LEFT JOIN secrets AS s ON s.backend_id = r.backend_id AND s.coordinate = r.coordinate \
-             WHERE r.backend_id = ",
-        );
-        query.push_bind(backend.as_str());
-        if let Some(after) = after {
-            query.push(" AND (r.coordinate, r.document_id, r.pointer) > (");
-            query.push_bind(after.coordinate.as_str()).push(", ");
-            query.push_bind(dialect::id(after.document.0)).push(", ");
-            query.push_bind(after.pointer.as_str()).push(")");
-        }
-        query.push(" ORDER BY r.coordinate, r.document_id, r.pointer LIMIT ");
-        query.push_bind(i64::from(limit));
+        let mut query = references_query(backend, after, limit);
         let references = async {
             let rows = query.build().fetch_all(&self.read).await?;
             rows.iter().map(reference).collect::<Result<_, Failure>>()
@@ -39,6 +26,27 @@ impl Store {
         references
             .await
             .map_err(|failure| told("read references", failure))
+    }
+
+    pub(crate) async fn documents(
+        &self,
+        after: Option<DocumentId>,
+        limit: u32,
+    ) -> Result<Vec<DocumentRow>> {
+        let documents = async {
+            let mut tx = self.begin_read().await?;
+            let rows = documents_query(after, limit)
+                .build()
+                .fetch_all(&mut *tx)
+                .await?;
+            let mut documents = rows.iter().map(document).collect::<Result<Vec<_>, _>>()?;
+            add_references(&mut tx, &mut documents).await?;
+            tx.commit().await?;
+            Ok(documents)
+        };
+        documents
+            .await
+            .map_err(|failure| told("read documents", failure))
     }
 
     pub(crate) async fn referrers(
@@ -73,6 +81,89 @@ impl Store {
     }
 }
 
+/// Index and ledger are read side by side, each in its own order: a coordinate is next to the one
+/// before it in both.
+pub(crate) fn references_query(
+    backend: &BackendId,
+    after: Option<&ReferenceCursor>,
+    limit: u32,
+) -> Query {
+    let mut query = Query::new(
+        "SELECT r.document_id, r.pointer, r.coordinate, s.state, s.kind, s.digest, s.damage \
+         FROM secret_references AS r \
+         LEFT JOIN secrets AS s ON s.backend_id = r.backend_id AND s.coordinate = r.coordinate \
+         WHERE r.backend_id = ",
+    );
+    query.push_bind(backend.as_str());
+    if let Some(after) = after {
+        query.push(" AND (r.coordinate, r.document_id, r.pointer) > (");
+        query.push_bind(after.coordinate.as_str()).push(", ");
+        query.push_bind(dialect::id(after.document.0)).push(", ");
+        query.push_bind(after.pointer.as_str()).push(")");
+    }
+    query.push(" ORDER BY r.coordinate, r.document_id, r.pointer LIMIT ");
+    query.push_bind(i64::from(limit));
+    query
+}
+
+fn documents_query(after: Option<DocumentId>, limit: u32) -> Query {
+    let mut query = Query::new("SELECT d.document_id, d.spec_id, d.blob FROM documents AS d");
+    if let Some(after) = after {
+        query
+            .push(" WHERE d.document_id > ")
+            .push_bind(dialect::id(after.0));
+    }
+    query
+        .push(" ORDER BY d.document_id LIMIT ")
+        .push_bind(i64::from(limit));
+    query
+}
+
+pub(crate) fn recorded_query(first: DocumentId, last: DocumentId) -> Query {
+    let mut query = Query::new(
+        "SELECT r.document_id, r.pointer, r.backend_id, r.coordinate FROM secret_references AS r \
+         WHERE r.document_id BETWEEN ",
+    );
+    query.push_bind(dialect::id(first.0)).push(" AND ");
+    query.push_bind(dialect::id(last.0));
+    query.push(" ORDER BY r.document_id, r.pointer");
+    query
+}
+
+/// Gives each of some documents, which are all there are from the first to the last, what is
+/// recorded for it.
+async fn add_references(conn: &mut Conn, documents: &mut [DocumentRow]) -> Result<(), Failure> {
+    let (Some(first), Some(last)) = (documents.first(), documents.last()) else {
+        return Ok(());
+    };
+    let mut query = recorded_query(first.id, last.id);
+    let rows = query.build().fetch_all(conn).await?;
+    let mut documents = documents.iter_mut().peekable();
+    for row in &rows {
+        let reader = Reader::new("secret_references", row);
+        let owner = DocumentId(reader.id("document_id")?);
+        while documents.next_if(|document| document.id < owner).is_some() {}
+        if let Some(document) = documents.peek_mut().filter(|document| document.id == owner) {
+            document.references.push(RecordedReference {
+                pointer: reader.get("pointer")?,
+                backend: reader.backend()?,
+                coordinate: reader.coordinate()?,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn document(row: &Row) -> Result<DocumentRow, Failure> {
+    let reader = Reader::new("documents", row);
+    Ok(DocumentRow {
+        id: DocumentId(reader.id("document_id")?),
+        spec: SpecId(reader.get("spec_id")?),
+        blob: reader.get("blob")?,
+        references: Vec::new(),
+    })
+}
+
 fn reference(row: &Row) -> Result<ReferenceRow, Failure> {
     let reader = Reader::new("secret_references", row);
     let ledger = match reader.optional_word("state", RowState::from_word)? {
@@ -86,7 +177,6 @@ fn reference(row: &Row) -> Result<ReferenceRow, Failure> {
     };
     Ok(ReferenceRow {
         document: DocumentId(reader.id("document_id")?),
-        workspace: WorkspaceId(reader.id("workspace_id")?),
         pointer: reader.get("pointer")?,
         coordinate: reader.coordinate()?,
         ledger,

@@ -38,7 +38,7 @@ impl Store {
         }
         let dropped = references_of(conn, id).await?;
         let locked = locks::lock(conn, &dropped).await?;
-        let now = self.moment(conn).await?;
+        let now = self.lasting_moment(conn).await?;
         sqlx::query("DELETE FROM secret_references WHERE document_id = $1")
             .bind(dialect::id(id.0))
             .execute(&mut *conn)

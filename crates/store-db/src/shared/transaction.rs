@@ -91,6 +91,14 @@ impl Store {
         }
     }
 
+    /// The moment that waits of days are counted from: the present one, unless the clock has fallen
+    /// behind what the store knows. What has passed is judged by [`Self::moment`], so that a clock
+    /// that was ahead makes nothing look older than it is.
+    pub(super) async fn lasting_moment(&self, conn: &mut Conn) -> Result<i64, Failure> {
+        let now = self.moment(conn).await?;
+        dialect::no_earlier(conn, now).await
+    }
+
     /// Waits a little and gives `Ok` where the same transaction may succeed if it is begun again.
     pub(super) async fn pause_before_again(
         &self,

@@ -15,6 +15,14 @@ use super::shared::Store;
 use crate::failure::Failure;
 use crate::options::{Durability, Options};
 
+/// Pages a connection keeps, in KiB. A writer comes back to the upper pages of every index; whoever
+/// reads goes through in order. All of them together stay far below what a process may take.
+const WRITER_CACHE: &str = "-32768";
+const READER_CACHE: &str = "-8192";
+/// Pages written before they are moved from the log to their places. A deletion writes to the same
+/// rows and indexes twice, when it is claimed and when it is settled; they are moved once.
+const LOG_PAGES: &str = "4000";
+
 /// Whether a database that is not there is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absent {
@@ -46,9 +54,17 @@ pub(crate) async fn connect(
         })
         .foreign_keys(true)
         .busy_timeout(options.lock_timeout);
-    let write = first_connection(operation, options, &connect).await?;
-    let read = pool(options, options.max_connections.saturating_sub(1).max(1))
-        .connect_lazy_with(connect.create_if_missing(false).pragma("query_only", "ON"));
+    let writing = connect
+        .clone()
+        .pragma("cache_size", WRITER_CACHE)
+        .pragma("wal_autocheckpoint", LOG_PAGES);
+    let write = first_connection(operation, options, &writing).await?;
+    let reading = connect
+        .create_if_missing(false)
+        .pragma("cache_size", READER_CACHE)
+        .pragma("query_only", "ON");
+    let read =
+        pool(options, options.max_connections.saturating_sub(1).max(1)).connect_lazy_with(reading);
     Ok(Store::new(options, write, read))
 }
 

@@ -1,13 +1,14 @@
 //! What SQLite says differently.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use cloakroom_core::{BackendId, Clock as _, ErrorKind, SystemClock};
 use uuid::Uuid;
 
 use crate::failure::{Failure, Meaning, means};
 use crate::migrations::Embedded;
-use crate::times::millis;
+use crate::times::{length, millis};
 
 pub(crate) type Db = sqlx::Sqlite;
 
@@ -40,6 +41,34 @@ pub(crate) const HAS_MIGRATIONS: &str =
 #[expect(clippy::unused_async, reason = "PostgreSQL asks its server")]
 pub(crate) async fn now(_: &mut sqlx::SqliteConnection) -> Result<i64, Failure> {
     Ok(millis(SystemClock.now()))
+}
+
+/// A clock that is farther behind the latest time than this is believed, since the latest time may be
+/// one from a clock that was far ahead, and must not hold what is written now for ever.
+pub(crate) const FARTHEST_BEHIND: Duration = Duration::from_hours(31 * 24);
+
+/// How far the latest time may lag behind what was written at it, in milliseconds: it is not written
+/// anew for every transaction.
+const LAG: i64 = 1_000;
+
+/// `now`, or the latest moment that anything was written at where the machine's clock has fallen
+/// behind that. What is written then does not look old once the clock is set right.
+pub(crate) async fn no_earlier(
+    conn: &mut sqlx::SqliteConnection,
+    now: i64,
+) -> Result<i64, Failure> {
+    let latest: i64 = sqlx::query_scalar("SELECT latest FROM store_clock WHERE single = 1")
+        .fetch_one(&mut *conn)
+        .await?;
+    let ahead = latest.saturating_sub(now);
+    let believed = ahead <= length(FARTHEST_BEHIND);
+    if ahead <= -LAG || !believed {
+        sqlx::query("UPDATE store_clock SET latest = $1 WHERE single = 1")
+            .bind(now)
+            .execute(conn)
+            .await?;
+    }
+    Ok(if believed { now.max(latest) } else { now })
 }
 
 #[expect(clippy::unused_async, reason = "PostgreSQL takes locks here")]

@@ -1,22 +1,92 @@
-//! Scans of due rows read their partial index in order, and nothing else.
+//! How SQLite goes about the scans: due rows by their partial index, references and what is recorded
+//! for documents in the order the rows are kept in. A row that is elsewhere is a page to fetch.
 
 use cloakroom_core::ledger::{DueClass, DueCursor, Windows};
-use cloakroom_core::{BackendId, Coordinate, Timestamp};
-use sqlx::{AssertSqlSafe, Row as _};
+use cloakroom_core::store::ReferenceCursor;
+use cloakroom_core::{BackendId, Coordinate, DocumentId, Timestamp};
+use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
+use uuid::Uuid;
 
+use super::shared::Query;
+use super::shared::census::once_referenced_query;
 use super::shared::due::{Cutoffs, due_query};
+use super::shared::locks::{highest_query, living_query};
+use super::shared::references::{recorded_query, references_query};
 use crate::{DbStore, Location, Options, Pool};
 
-#[tokio::test]
-async fn due_rows_are_ranges_of_their_index() {
-    let folder = tempfile::tempdir().unwrap();
+async fn fresh(folder: &tempfile::TempDir) -> (DbStore, SqlitePool) {
     let options = Options::new(Location::Sqlite(folder.path().join("store.db")), "plans");
     DbStore::migrate(&options).await.unwrap();
     let store = DbStore::open(&options).await.unwrap();
     let Pool::Sqlite { read, .. } = store.pool() else {
         unreachable!()
     };
+    (store, read)
+}
 
+async fn plan_of(query: Query, read: &SqlitePool) -> Vec<String> {
+    let sql = format!("EXPLAIN QUERY PLAN {}", query.into_sql().as_str());
+    let plan = sqlx::query(AssertSqlSafe(sql))
+        .fetch_all(read)
+        .await
+        .unwrap();
+    plan.iter().map(|row| row.get("detail")).collect()
+}
+
+#[tokio::test]
+async fn references_and_their_secrets_are_read_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, read) = fresh(&folder).await;
+    let backend: BackendId = "main".parse().unwrap();
+    let cursor = ReferenceCursor {
+        coordinate: Coordinate::from_stored("airbyte_x_v1").unwrap(),
+        document: DocumentId(Uuid::nil()),
+        pointer: "/a".into(),
+    };
+    for after in [None, Some(&cursor)] {
+        let plan = plan_of(references_query(&backend, after, 10), &read).await;
+        assert_eq!(plan.len(), 2, "{plan:#?}");
+        let references = "SEARCH r USING COVERING INDEX secret_references_by_secret (backend_id=?";
+        assert!(plan[0].starts_with(references), "{plan:#?}");
+        let secrets = "SEARCH s USING PRIMARY KEY (backend_id=? AND coordinate=?)";
+        assert!(plan[1].starts_with(secrets), "{plan:#?}");
+    }
+    let first_to_last = recorded_query(DocumentId(Uuid::nil()), DocumentId(Uuid::max()));
+    let plan = plan_of(first_to_last, &read).await;
+    assert_eq!(
+        plan,
+        ["SEARCH r USING PRIMARY KEY (document_id>? AND document_id<?)"]
+    );
+    store.close().await;
+}
+
+/// One writer, or one batch of deletions, looks at the rows of its bases, not at the ledger.
+#[tokio::test]
+async fn rows_of_a_base_are_found_by_their_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, read) = fresh(&folder).await;
+    let backend: BackendId = "main".parse().unwrap();
+    let many = ["a", "b", "c", "d"].repeat(50);
+    for bases in [&many[..1], &many[..3], &many] {
+        let living = "SEARCH s USING INDEX secrets_living (base=? AND backend_id=?)";
+        let plan = plan_of(living_query(&backend, bases), &read).await;
+        assert_eq!(plan, [living]);
+        let plan = plan_of(highest_query(&backend, bases), &read).await;
+        assert_eq!(plan[0], living, "{plan:#?}");
+        assert!(!plan.concat().contains("TEMP B-TREE"), "{plan:#?}");
+    }
+    let plan = plan_of(once_referenced_query(&backend), &read).await;
+    assert_eq!(
+        plan,
+        ["SEARCH s USING COVERING INDEX secrets_once_referenced (backend_id=?)"]
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn due_rows_are_ranges_of_their_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, read) = fresh(&folder).await;
     let backend: BackendId = "main".parse().unwrap();
     let cursor = DueCursor {
         at: Timestamp::UNIX_EPOCH,
@@ -39,12 +109,7 @@ async fn due_rows_are_ranges_of_their_index() {
                     ..Windows::default()
                 };
                 let query = due_query(&backend, class, Cutoffs::new(0, &windows), after, 10);
-                let sql = format!("EXPLAIN QUERY PLAN {}", query.into_sql().as_str());
-                let plan = sqlx::query(AssertSqlSafe(sql))
-                    .fetch_all(&read)
-                    .await
-                    .unwrap();
-                let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+                let plan = plan_of(query, &read).await;
                 let search = format!("SEARCH s USING INDEX {index} (backend_id=? AND ");
                 assert!(plan[0].starts_with(&search), "{class:?}: {plan:#?}");
                 assert!(plan[0].contains(time), "{class:?}: {plan:#?}");

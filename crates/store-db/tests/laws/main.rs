@@ -18,6 +18,8 @@ mod scans;
 mod schema;
 mod settling;
 mod support;
+mod times;
+mod upgrade;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -84,6 +86,12 @@ fn main() {
             claimers_get_disjoint_rows, removal_and_claim, commits_that_cross, settling_crosses;
         model: histories;
     };
+    let only_sqlite = laws! {
+        times:
+            a_clock_behind_ends_no_grace_early, a_clock_that_was_ahead_ages_nothing,
+            a_clock_that_was_far_ahead_is_forgotten, the_latest_time_survives_the_process;
+        upgrade: every_row_is_carried_over;
+    };
     let only_postgres = laws! {
         postgres:
             a_locked_row_is_left_to_whoever_has_it, a_commit_waits_for_a_claim,
@@ -93,7 +101,7 @@ fn main() {
     };
 
     let mut trials: Vec<Trial> = bad_files::trials();
-    for (name, law) in &laws {
+    for (name, law) in laws.iter().chain(&only_sqlite) {
         let law = *law;
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             on_sqlite(law)

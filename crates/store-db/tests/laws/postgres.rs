@@ -10,7 +10,10 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::support::*;
 
-const MOMENT: Duration = Duration::from_millis(200);
+/// What the server itself is told to wait at most; no law waits for it to pass.
+const SHORT: Duration = Duration::from_millis(200);
+/// Far longer than anything here takes: a law that runs into it has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn pool(store: &DbStore) -> PgPool {
     let Pool::Postgres(pool) = store.pool() else {
@@ -24,6 +27,34 @@ async fn meanwhile(bench: &Bench, statements: &'static str) -> Transaction<'stat
     let mut tx = pool(&bench.store).begin().await.unwrap();
     sqlx::raw_sql(statements).execute(&mut *tx).await.unwrap();
     tx
+}
+
+async fn pid_of(tx: &mut Transaction<'static, Postgres>) -> i32 {
+    sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut **tx)
+        .await
+        .unwrap()
+}
+
+/// Asks the server until it says yes about a process of its own.
+async fn until(bench: &Bench, question: &'static str, pid: i32) {
+    let pool = pool(&bench.store);
+    let asking = async {
+        while !sqlx::query_scalar::<_, bool>(question)
+            .bind(pid)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+        {}
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap();
+}
+
+/// Waits until somebody is held up by a lock of this transaction's.
+async fn somebody_waits_for(bench: &Bench, tx: &mut Transaction<'static, Postgres>) {
+    let waits = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity AS other \
+         WHERE other.wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(other.pid)))";
+    until(bench, waits, pid_of(tx).await).await;
 }
 
 pub(crate) async fn a_locked_row_is_left_to_whoever_has_it(bench: Bench) {
@@ -66,11 +97,11 @@ pub(crate) async fn a_commit_waits_for_a_claim(bench: Bench) {
         let written = bench
             .put(document(n), Expected::Absent, &[("/a", base(n))])
             .await;
-        let tx = meanwhile(&bench, fate).await;
+        let mut tx = meanwhile(&bench, fate).await;
         let commit = commit_of(document(n), FIRST, &[("/b", written[0].clone())], &[]);
         let store = bench.store.clone();
         let waiting = tokio::spawn(async move { store.commit(&commit).await.unwrap() });
-        tokio::time::sleep(MOMENT).await;
+        somebody_waits_for(&bench, &mut tx).await;
         assert!(!waiting.is_finished());
         tx.commit().await.unwrap();
         assert_eq!(waiting.await.unwrap(), outcome);
@@ -104,8 +135,8 @@ pub(crate) async fn a_claim_sees_what_was_committed_before_it(bench: Bench) {
 
 pub(crate) async fn waits_end(bench: Bench) {
     let mut options = bench.options.clone();
-    options.lock_timeout = MOMENT;
-    options.statement_timeout = 10 * MOMENT;
+    options.lock_timeout = SHORT;
+    options.statement_timeout = 10 * SHORT;
     let store = DbStore::open(&options).await.unwrap();
     let written = bench
         .put(document(1), Expected::Absent, &[("/a", base(1))])
@@ -166,11 +197,12 @@ pub(crate) async fn passwords_are_not_shown(_: Bench) {
 
 pub(crate) async fn a_silent_transaction_ends(bench: Bench) {
     let mut options = bench.options.clone();
-    options.idle_in_transaction_timeout = MOMENT;
+    options.idle_in_transaction_timeout = SHORT;
     let store = DbStore::open(&options).await.unwrap();
     let mut tx = pool(&store).begin().await.unwrap();
-    sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap();
-    tokio::time::sleep(3 * MOMENT).await;
+    let pid = pid_of(&mut tx).await;
+    let gone = "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1)";
+    until(&bench, gone, pid).await;
     sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap_err();
     drop(tx);
     store.check().await.unwrap();
@@ -223,7 +255,7 @@ pub(crate) async fn deadlocks_are_tried_again(bench: Bench) {
     let commit = commit_of(document(1), FIRST, &references, &[]);
     let store = bench.store.clone();
     let waiting = tokio::spawn(async move { store.commit(&commit).await });
-    tokio::time::sleep(MOMENT).await;
+    somebody_waits_for(&bench, &mut tx).await;
     sqlx::raw_sql("SELECT 1 FROM secrets WHERE coordinate LIKE '%000000000001_v1' FOR UPDATE")
         .execute(&mut *tx)
         .await

@@ -1,0 +1,104 @@
+//! A machine's clock that was set wrong for a while, with SQLite, whose clock it is.
+
+use std::time::Duration;
+
+use cloakroom_core::ledger::DueClass;
+use cloakroom_core::store::Expected;
+
+use crate::support::*;
+
+const DAY: Duration = Duration::from_hours(24);
+
+impl Bench {
+    fn set_back(&self, by: Duration) {
+        self.clock.set(self.clock.millis() - millis(by));
+    }
+
+    async fn superseded(&self) -> usize {
+        self.due(DueClass::Superseded, &windows()).await.len()
+    }
+}
+
+/// The grace of what lost its reference while the clock was days behind is not over when it is set
+/// right.
+pub(crate) async fn a_clock_behind_ends_no_grace_early(bench: Bench) {
+    let places = [("/a", base(1))];
+    bench.put(document(1), Expected::Absent, &places).await;
+    bench.set_back(30 * DAY);
+    bench.put(document(1), FIRST, &places).await;
+    let orphan = bench.orphan(2).await;
+    let intended = bench.intend(&[base(3)]).await;
+
+    bench.clock.advance(30 * DAY);
+    assert_eq!(bench.superseded().await, 0);
+    let since = bench.row(&orphan).await.unreferenced_since.unwrap();
+    assert_eq!(since.as_millisecond(), bench.clock.millis());
+    let expires = bench.row(&intended[0]).await.expires.unwrap();
+    assert_eq!(
+        expires.as_millisecond(),
+        bench.clock.millis() + millis(2 * HOUR)
+    );
+
+    bench.clock.advance(just_before(windows().superseded_grace));
+    assert_eq!(bench.superseded().await, 0);
+    bench.clock.advance(Duration::from_millis(1));
+    assert_eq!(bench.superseded().await, 1);
+}
+
+/// A clock that was ahead for a moment puts off what is written afterwards by as much at most, and
+/// makes nothing older look older.
+pub(crate) async fn a_clock_that_was_ahead_ages_nothing(bench: Bench) {
+    let places = [("/a", base(1))];
+    bench.put(document(1), Expected::Absent, &places).await;
+    bench.put(document(1), FIRST, &places).await;
+    bench.clock.advance(10 * DAY);
+    bench.intend(&[base(2)]).await;
+    bench.set_back(10 * DAY);
+    let late = bench.orphan(3).await;
+
+    assert_eq!(bench.superseded().await, 0);
+    bench.clock.advance(windows().superseded_grace);
+    assert_eq!(bench.superseded().await, 1);
+    let since = bench.row(&late).await.unreferenced_since.unwrap();
+    assert_eq!(
+        since.as_millisecond(),
+        bench.clock.millis() + millis(9 * DAY)
+    );
+    bench.clock.advance(9 * DAY + windows().orphan_ttl);
+    assert_eq!(bench.due(DueClass::Orphaned, &windows()).await.len(), 1);
+}
+
+/// A clock that was decades ahead is forgotten with the next write.
+pub(crate) async fn a_clock_that_was_far_ahead_is_forgotten(bench: Bench) {
+    bench.clock.advance(20 * 365 * DAY);
+    bench.intend(&[base(1)]).await;
+    bench.set_back(20 * 365 * DAY);
+    for n in 2..=3 {
+        let orphan = bench.orphan(n).await;
+        let since = bench.row(&orphan).await.unreferenced_since.unwrap();
+        assert_eq!(since.as_millisecond(), bench.clock.millis());
+        // And from here on it is kept again.
+        bench.set_back(DAY);
+        let next = bench.orphan(n + 10).await;
+        let since = bench.row(&next).await.unreferenced_since.unwrap();
+        bench.clock.advance(DAY);
+        assert_eq!(since.as_millisecond(), bench.clock.millis());
+    }
+}
+
+/// What was written before the store kept its latest time counts as well.
+pub(crate) async fn the_latest_time_survives_the_process(bench: Bench) {
+    bench.orphan(1).await;
+    let latest = bench.clock.millis();
+    bench.set_back(DAY);
+    let again = bench.another().await;
+    let bench = Bench {
+        store: again,
+        clock: bench.clock,
+        options: bench.options,
+    };
+    let orphan = bench.orphan(2).await;
+    let since = bench.row(&orphan).await.unreferenced_since.unwrap();
+    assert_eq!(since.as_millisecond(), latest);
+    bench.store.close().await;
+}
