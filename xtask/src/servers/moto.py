@@ -3,7 +3,10 @@
 Beside what `moto_server` does: requests are handled one at a time, since AWS creates a secret in
 one step and moto in two; and users and a role are there before the first request, so that every
 request can be held to a policy. A parameter's policies are described as the service model says; moto
-gives objects where the model has texts, which no SDK can read. moto compares a policy's resources with the text "*" and knows few
+gives objects where the model has texts, which no SDK can read. A secret that waits for its deletion
+has its name, whatever token a request bears: AWS refuses to work on what is marked deleted, and moto
+would call the repetition of a creation done. A session that is over is refused: moto keeps its end
+and never looks at it. moto compares a policy's resources with the text "*" and knows few
 conditions, so of a policy only its actions count here.
 """
 
@@ -13,10 +16,16 @@ import sys
 from pathlib import Path
 from threading import Lock
 
-from moto import settings
+from moto import backends, settings
+from moto.core.exceptions import JsonRESTError
+from moto.core.utils import utcnow
+from moto.iam.access_control import AssumedRoleAccessKey
 from moto.iam.models import iam_backends
+from moto.secretsmanager.exceptions import InvalidRequestException
+from moto.secretsmanager.models import SecretsManagerBackend
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.ssm.models import Parameter
+from moto.sts.models import sts_backends
 from werkzeug.serving import run_simple
 
 ACCOUNT = "123456789012"
@@ -59,18 +68,38 @@ def main(port, policies, answer):
     }
     role = iam.create_role("cloakroom", document([trust]), "/", None, "", [], "3600")
     iam.put_role_policy("cloakroom", "tests", document(read_write))
+    over = sts_backends[ACCOUNT]["aws"].assume_role(
+        "us-east-1", "over", role.arn, None, -1, EXTERNAL_ID
+    )
+    told["expired"] = f"{over.access_key_id}:{over.secret_access_key}:{over.session_token}"
     told["role"] = f"{role.arn} {EXTERNAL_ID}"
     Path(answer).write_text(json.dumps(told))
 
+    AssumedRoleAccessKey.__init__ = refused_when_over(AssumedRoleAccessKey.__init__)
+    SecretsManagerBackend.create_secret = refused_while_waiting(
+        SecretsManagerBackend.create_secret
+    )
     Parameter.describe_response_object = described(Parameter.describe_response_object)
+    # moto reads its own folder at every request.
+    modules = frozenset(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
     settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
     run_simple(
         "127.0.0.1",
         port,
         one_at_a_time(DomainDispatcherApplication(create_backend_app)),
         threaded=True,
-        request_handler=MotoRequestHandler,
+        request_handler=Handler,
     )
+
+
+class Handler(MotoRequestHandler):
+    """Sends an answer in one piece, and says nothing of each of the tens of thousands."""
+
+    wbufsize = -1
+
+    def log_request(self, *_):
+        pass
 
 
 def actions(policies, pattern):
@@ -80,6 +109,26 @@ def actions(policies, pattern):
         for file in sorted(Path(policies).glob(pattern))
         for it in json.loads(file.read_text())["Statement"]
     ]
+
+
+def refused_when_over(login):
+    def checked(key, account_id, partition, access_key_id, headers):
+        login(key, account_id, partition, access_key_id, headers)
+        for session in sts_backends[account_id][partition].assumed_roles:
+            if session.access_key_id == access_key_id and session.expiration < utcnow():
+                raise JsonRESTError("ExpiredTokenException", "the session is over")
+
+    return checked
+
+
+def refused_while_waiting(create):
+    def checked(backend, name, *arguments, **options):
+        secret = backend.secrets.get(name)
+        if secret is not None and secret.is_deleted():
+            raise InvalidRequestException("the secret is scheduled for deletion")
+        return create(backend, name, *arguments, **options)
+
+    return checked
 
 
 def described(describe):

@@ -1,9 +1,9 @@
 //! Laws of what is not ours: seen only where it bears a mark, and never touched.
 
-use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, PutOutcome, SecretValue};
+use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, SecretValue};
 
 use super::Subject;
-use super::hand::{Hand, list_all, listed, window};
+use super::hand::{Hand, ensure_repeated, list_all, listed, window};
 use super::verdict::{Broken, Verdict, ensure, ensure_eq, ensure_kind};
 
 /// Somebody else's secret under a name of ours is neither listed nor touched, and its name is taken.
@@ -49,7 +49,7 @@ pub async fn a_look_alike_is_left_alone(subject: &dyn Subject) -> Verdict {
 
     hand.ensure_there(&*backend, &coordinate, &value).await?;
     let again = backend.put(&hand.request(&coordinate, &value)).await?;
-    ensure_eq(&again, &PutOutcome::AlreadyThere, "the same put again")?;
+    ensure_repeated(subject, again, "the same put again")?;
     if let Ok(mode) = window(&*backend) {
         backend.delete(&coordinate, mode, None).await?;
         backend.restore(&coordinate).await?;

@@ -4,10 +4,11 @@ use cloakroom_core::keys::{KEY_BYTES, Key};
 use cloakroom_core::{
     Coordinate, DeleteMode, Description, Digest, Error, ErrorKind, Grammar, Mark, PageToken,
     PutOutcome, PutRequest, Randomness as _, Result, Scope, SecretBackend, SecretValue, StoreId,
-    SystemRandomness, ValueKind, Version,
+    StoredSecret, SystemRandomness, ValueKind, Version,
 };
 use uuid::Uuid;
 
+use super::Subject;
 use super::verdict::{Broken, Verdict, ensure, ensure_eq};
 
 /// More pages than any law's secrets can fill.
@@ -93,6 +94,16 @@ impl Hand {
         value: &SecretValue,
     ) -> Verdict {
         let stored = backend.get(coordinate).await?;
+        self.ensure_stored(&stored, coordinate, value)
+    }
+
+    /// The same of what was read already.
+    pub(crate) fn ensure_stored(
+        &self,
+        stored: &StoredSecret,
+        coordinate: &Coordinate,
+        value: &SecretValue,
+    ) -> Verdict {
         ensure(stored.value == *value, || {
             format!("{coordinate} has another value than was put")
         })?;
@@ -102,6 +113,18 @@ impl Hand {
             "the mark of the value read",
         )
     }
+}
+
+/// Breaks the law unless a put found the same bytes there, as far as that can be told.
+pub(crate) fn ensure_repeated<S: Subject + ?Sized>(
+    subject: &S,
+    outcome: PutOutcome,
+    what: &str,
+) -> Verdict {
+    if outcome == PutOutcome::Created && subject.knows_repetitions() {
+        return Ok(());
+    }
+    ensure_eq(&outcome, &PutOutcome::AlreadyThere, what)
 }
 
 /// A value that no other name has; ASCII, so that every manager takes it.

@@ -3,7 +3,7 @@
 use cloakroom_core::{ErrorKind, PutOutcome, SecretValue};
 
 use super::Subject;
-use super::hand::{Hand, MOST, listed, value_of};
+use super::hand::{Hand, MOST, ensure_repeated, listed, value_of};
 use super::verdict::{Verdict, ensure_eq, ensure_kind};
 
 /// What was put can be got, with its mark.
@@ -21,7 +21,7 @@ pub async fn same_bytes_again_are_already_there(subject: &dyn Subject) -> Verdic
     let (coordinate, value) = hand.create_one(&*backend).await?;
     for backend in [&backend, &subject.second()] {
         let outcome = backend.put(&hand.request(&coordinate, &value)).await?;
-        ensure_eq(&outcome, &PutOutcome::AlreadyThere, "the same put again")?;
+        ensure_repeated(subject, outcome, "the same put again")?;
     }
     hand.ensure_there(&*backend, &coordinate, &value).await?;
     subject.settle().await;
@@ -105,7 +105,7 @@ pub async fn many_are_put_in_order(subject: &dyn Subject) -> Verdict {
         if at == conflict {
             ensure_kind(answer, &[ErrorKind::Conflict], &what)?;
         } else if at == 1 || at == last {
-            ensure_eq(&answer?, &PutOutcome::AlreadyThere, &what)?;
+            ensure_repeated(subject, answer?, &what)?;
         } else {
             ensure_eq(&answer?, &PutOutcome::Created, &what)?;
         }

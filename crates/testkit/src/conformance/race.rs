@@ -6,7 +6,7 @@ use cloakroom_core::{Coordinate, ErrorKind, PutOutcome, SecretValue};
 use tokio::task::JoinSet;
 
 use super::Subject;
-use super::hand::{Hand, listed, value_of};
+use super::hand::{Hand, ensure_repeated, listed, value_of};
 use super::verdict::{Broken, Verdict, ensure, ensure_eq, ensure_kind};
 
 const WRITERS: usize = 8;
@@ -41,7 +41,8 @@ pub async fn one_writer_has_the_name(subject: &dyn Subject) -> Verdict {
     Ok(())
 }
 
-/// Of writers with the same bytes one creates them, and the others find them there.
+/// Of writers with the same bytes one creates them, and the others find them there, as far as that
+/// can be told.
 pub async fn repeated_writers_agree(subject: &dyn Subject) -> Verdict {
     for _ in 0..ROUNDS {
         let hand = Hand::new();
@@ -50,14 +51,19 @@ pub async fn repeated_writers_agree(subject: &dyn Subject) -> Verdict {
         let outcomes = put_at_once(subject, &hand, &coordinate, &values).await?;
         let created = outcomes
             .iter()
-            .filter(|it| **it == Ok(PutOutcome::Created))
-            .count();
-        ensure_eq(&created, &1, "how many were told they created it")?;
-        let there = outcomes
-            .iter()
-            .filter(|it| **it == Ok(PutOutcome::AlreadyThere))
-            .count();
-        ensure_eq(&there, &(WRITERS - 1), "how many were told it was there")?;
+            .position(|it| *it == Ok(PutOutcome::Created))
+            .ok_or_else(|| Broken::new("nobody was told to have created it"))?;
+        for (writer, outcome) in outcomes.into_iter().enumerate() {
+            let outcome =
+                outcome.map_err(|kind| Broken::new(format!("writer {writer} was told {kind}")))?;
+            if writer != created {
+                ensure_repeated(
+                    subject,
+                    outcome,
+                    "the put of a writer who was not the first",
+                )?;
+            }
+        }
         hand.ensure_there(&*subject.backend(), &coordinate, &values[0])
             .await?;
     }

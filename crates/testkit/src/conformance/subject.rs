@@ -107,6 +107,13 @@ pub trait Subject: Send + Sync {
         Ok(None)
     }
 
+    /// Whether the manager itself takes a repeated put for one, by a token in the request, so that
+    /// a backend cannot tell the repetition from the first and both are
+    /// [`Created`](cloakroom_core::PutOutcome::Created).
+    fn knows_repetitions(&self) -> bool {
+        false
+    }
+
     /// How many secrets make a listing of at least two pages.
     fn several_pages(&self) -> usize {
         0

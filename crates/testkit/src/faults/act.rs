@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use cloakroom_core::{Deletion, Error, PutOutcome, SecretBackend, SecretState};
+use cloakroom_core::{Deletion, Error, SecretBackend, SecretState};
 
 use super::Operation;
 use super::scene::{Scene, Target};
-use crate::conformance::hand::list_all;
+use crate::conformance::hand::{ensure_repeated, list_all};
 use crate::conformance::verdict::{Broken, Verdict, ensure, ensure_eq};
 
 /// What a call ended with. What it claims to know has been found true.
@@ -59,7 +59,7 @@ pub(super) async fn act(
         Operation::PutAgain => {
             let request = hand.request(coordinate, value);
             Answer::of(backend.put(&request).await, |outcome| {
-                ensure_eq(&outcome, &PutOutcome::AlreadyThere, "the same put again")
+                ensure_repeated(scene.subject, outcome, "the same put again")
             })
         }
         Operation::Get => Answer::of(backend.get(coordinate).await, |stored| {

@@ -1,0 +1,16 @@
+//! AWS Secrets Manager and SSM Parameter Store as backends.
+#![doc = include_str!("../README.md")]
+
+mod failure;
+mod manager;
+mod mark_text;
+mod parameter_store;
+mod policy;
+mod request_token;
+mod sdk;
+mod secrets_manager;
+mod settings;
+
+pub use parameter_store::ParameterStoreBackend;
+pub use secrets_manager::SecretsManagerBackend;
+pub use settings::{Authentication, AwsSettings};

@@ -1,0 +1,118 @@
+//! What both backends are made of: a name, an identity, names of secrets.
+
+use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Mark, PutRequest, Result};
+
+use crate::failure::Failure;
+use crate::mark_text::to_tags;
+use crate::sdk::account_of_caller;
+use crate::settings::{AwsSettings, Service};
+
+/// Requests about single secrets that are under way at a time for one batch.
+pub(crate) const AT_ONCE: usize = 16;
+
+pub(crate) struct Place {
+    pub(crate) id: BackendId,
+    pub(crate) settings: AwsSettings,
+    pub(crate) identity: String,
+}
+
+impl Place {
+    /// Checks the settings, and asks STS for the account if they do not tell it.
+    pub(crate) async fn new(
+        id: BackendId,
+        settings: AwsSettings,
+        service: Service,
+    ) -> Result<Self> {
+        settings
+            .validate(service)
+            .map_err(|error| error.with_backend(&id))?;
+        let account = match settings.known_account() {
+            Some(account) => account.to_owned(),
+            None => Box::pin(account_of_caller(&settings))
+                .await
+                .map_err(|failure| {
+                    failure.to_error("find out the account of the credentials", &id, None)
+                })?,
+        };
+        let identity = format!(
+            "{} of account {account} in {}{}, names {:?}",
+            match service {
+                Service::SecretsManager => "AWS Secrets Manager",
+                Service::ParameterStore => "AWS Parameter Store",
+            },
+            settings.region,
+            // Emulators have the same accounts as each other.
+            match &settings.endpoint_url {
+                Some(url) => format!(" at {}", url.trim_end_matches('/')),
+                None => String::new(),
+            },
+            settings.name_prefix,
+        );
+        Ok(Self {
+            id,
+            settings,
+            identity,
+        })
+    }
+
+    /// The secret's name in AWS.
+    pub(crate) fn name(&self, coordinate: &Coordinate) -> String {
+        format!("{}{coordinate}", self.settings.name_prefix)
+    }
+
+    /// The coordinate a name is of, where it can be one of ours.
+    pub(crate) fn coordinate(&self, name: &str) -> Option<Coordinate> {
+        let text = name.strip_prefix(&self.settings.name_prefix)?;
+        Coordinate::from_stored(text).ok()
+    }
+
+    /// The mark and the settings' own tags.
+    pub(crate) fn tags(&self, mark: &Mark) -> Result<Vec<(String, String)>, Failure> {
+        let mut tags = to_tags(mark)?;
+        tags.extend(self.settings.tags.iter().cloned());
+        Ok(tags)
+    }
+
+    /// What a failure is to whoever asked.
+    pub(crate) fn error(
+        &self,
+        operation: &'static str,
+        coordinate: &Coordinate,
+        failure: &Failure,
+    ) -> Error {
+        failure.to_error(operation, &self.id, Some(coordinate))
+    }
+}
+
+/// Refuses a value that the manager does not keep.
+pub(crate) fn check_size(request: &PutRequest, most: usize) -> Result<(), Failure> {
+    let size = request.value.len();
+    if size == 0 {
+        let told = "AWS keeps no empty value";
+        return Err(Failure::new(ErrorKind::Invalid, told));
+    }
+    if size > most {
+        let told = format!("{size} bytes are more than the {most} that are kept");
+        return Err(Failure::new(ErrorKind::TooLarge, told));
+    }
+    Ok(())
+}
+
+/// What a put found on its taken name.
+pub(crate) fn compare(
+    request: &PutRequest,
+    mark: Option<&Mark>,
+    same_bytes: impl FnOnce() -> bool,
+) -> Result<cloakroom_core::PutOutcome, Failure> {
+    let told = match mark {
+        Some(mark) if mark.store == request.mark.store => {
+            if same_bytes() {
+                return Ok(cloakroom_core::PutOutcome::AlreadyThere);
+            }
+            "the name is taken by another value"
+        }
+        Some(_) => "the name is taken by another store's secret",
+        None => "the name is taken by a secret without our mark",
+    };
+    Err(Failure::new(ErrorKind::Conflict, told))
+}

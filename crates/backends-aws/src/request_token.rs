@@ -1,0 +1,45 @@
+//! The token by which AWS knows a repeated request.
+
+use cloakroom_core::Mark;
+use sha2::{Digest as _, Sha256};
+use uuid::Builder;
+
+/// A token from the store and the coordinate, in the shape of a UUID. The store is part of it: the
+/// same bytes under the same name from another store are not this store's secret.
+pub(crate) fn request_token(mark: &Mark) -> String {
+    let mut hash = Sha256::new();
+    hash.update(mark.store.0.as_bytes());
+    hash.update(mark.coordinate.as_str());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::keys::Key;
+    use cloakroom_core::{Coordinate, Digest, SecretValue, StoreId, ValueKind};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn token(store: u128, coordinate: &str, value: &str) -> String {
+        let coordinate = Coordinate::from_stored(coordinate).unwrap();
+        let value = SecretValue::from(value.to_owned());
+        request_token(&Mark {
+            store: StoreId(Uuid::from_u128(store)),
+            deployment: "d".to_owned(),
+            digest: Digest::of(&Key::derive([7; 32]), "base", ValueKind::Text, &value),
+            coordinate,
+        })
+    }
+
+    #[test]
+    fn it_follows_from_store_and_coordinate_alone() {
+        let one = token(1, "airbyte_x_v1", "a");
+        assert_eq!(one.len(), 36);
+        assert_eq!(one, token(1, "airbyte_x_v1", "b"));
+        assert_ne!(one, token(2, "airbyte_x_v1", "a"));
+        assert_ne!(one, token(1, "airbyte_x_v2", "a"));
+    }
+}

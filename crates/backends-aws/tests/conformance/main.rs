@@ -1,0 +1,39 @@
+//! The laws of every backend and those of these two, against a server that checks signatures and
+//! permissions. The backends work under the published policy with reading of values.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod credentials;
+mod emulator;
+mod faults;
+mod own;
+mod parameters;
+mod secrets;
+mod server;
+
+use std::process::ExitCode;
+
+use cloakroom_testkit::conformance;
+
+use server::{Aws, Server};
+
+fn main() -> ExitCode {
+    let kinds = [Aws::SecretsManager, Aws::ParameterStore];
+    let mut trials = Vec::new();
+    if let Some(server) = Server::from_environment() {
+        for kind in kinds {
+            let manager = kind.on(&server);
+            let laws = conformance::trials(manager.clone());
+            trials.extend(laws.into_iter().map(emulator::or_unsupported));
+            trials.extend(cloakroom_testkit::faults::trials(manager));
+        }
+        trials.extend(own::trials(&server));
+    } else {
+        let reason = "CLOAKROOM_TEST_AWS_URL is not set; cargo xtask test sets it";
+        for kind in kinds {
+            trials.extend(conformance::absent(kind.name(), reason));
+            trials.extend(cloakroom_testkit::faults::absent(kind.name(), reason));
+        }
+        trials.extend(own::absent(reason));
+    }
+    conformance::run(trials)
+}

@@ -1,0 +1,221 @@
+//! Laws of Parameter Store alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_ssm::types::{
+    ParameterMetadata, ParameterStringFilter, ParameterTier, ResourceTypeForTagging,
+};
+use cloakroom_core::{DeleteMode, Deletion, ErrorKind, SecretBackend};
+use cloakroom_testkit::proxy::{Answer, Fault, Proxy, Rule};
+
+use crate::faults::upstream;
+use crate::own::{Outcome, request, request_for};
+use crate::server::{Aws, Namespace, Server};
+
+const AWS: Aws = Aws::ParameterStore;
+const EXPIRY: Duration = Duration::from_hours(2);
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+async fn namespace(server: &Server) -> cloakroom_core::Result<Namespace> {
+    AWS.on(server).namespace().await
+}
+
+async fn proxied(server: &Server, prefix: &str) -> Result<(Proxy, Arc<dyn SecretBackend>), Failed> {
+    let proxy = Proxy::start(upstream(&server.url)?).await?;
+    let mut settings = server.settings(&server.read_write, prefix);
+    settings.endpoint_url = Some(proxy.url());
+    let backend = AWS.connect(settings).await?;
+    Ok((proxy, backend))
+}
+
+/// What the server itself says of a parameter.
+async fn described(server: &Server, name: &str) -> Result<ParameterMetadata, Failed> {
+    let filter = ParameterStringFilter::builder()
+        .key("Name")
+        .values(name)
+        .build()?;
+    let found = server
+        .parameters()
+        .describe_parameters()
+        .parameter_filters(filter);
+    let mut found = found.send().await?.parameters.unwrap_or_default();
+    found.pop().ok_or_else(|| "it is not described".into())
+}
+
+async fn tags(server: &Server, name: &str) -> Result<Vec<(String, String)>, Failed> {
+    let asked = server
+        .parameters()
+        .list_tags_for_resource()
+        .resource_id(name);
+    let asked = asked.resource_type(ResourceTypeForTagging::Parameter);
+    let tags = asked.send().await?.tag_list.unwrap_or_default();
+    let mut tags: Vec<_> = tags.into_iter().map(|it| (it.key, it.value)).collect();
+    tags.sort();
+    Ok(tags)
+}
+
+pub(crate) async fn the_tier_follows_from_size_and_expiry(server: &Server) -> Outcome {
+    let here = namespace(server).await?;
+    for (bytes, expiry, tier) in [
+        (1, None, ParameterTier::Standard),
+        (4096, None, ParameterTier::Standard),
+        (4097, None, ParameterTier::Advanced),
+        (8192, None, ParameterTier::Advanced),
+        (1, Some(EXPIRY), ParameterTier::Advanced),
+    ] {
+        let mut put = request("v".repeat(bytes));
+        put.native_expiry = expiry;
+        here.backend.put(&put).await?;
+        let made = described(server, &here.name(&put.mark.coordinate)).await?;
+        assert_eq!(made.tier(), Some(&tier), "{bytes} bytes, {expiry:?}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_parameter_has_mark_tags_and_key(server: &Server) -> Outcome {
+    let prefix = AWS.prefix();
+    let mut settings = server.settings(&server.read_write, &prefix);
+    settings.kms_key = Some("alias/cloakroom".to_owned());
+    settings.tags = vec![("team".to_owned(), "data".to_owned())];
+    let backend = AWS.connect(settings).await?;
+    let put = request("a value".to_owned());
+    backend.put(&put).await?;
+    let name = format!("{prefix}{}", put.mark.coordinate);
+    let made = described(server, &name).await?;
+    assert_eq!(made.key_id(), Some("alias/cloakroom"));
+    assert!(made.description().unwrap().starts_with("cloakroom:store="));
+    let tags = tags(server, &name).await?;
+    let keys: Vec<_> = tags.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(
+        keys[..3],
+        [
+            "cloakroom:coordinate",
+            "cloakroom:deployment",
+            "cloakroom:digest"
+        ]
+    );
+    assert_eq!(keys[3..], ["cloakroom:managed", "cloakroom:store", "team"]);
+    Ok(())
+}
+
+/// Ten values a request and one description for fifty; deletions by ten.
+pub(crate) async fn a_batch_takes_no_request_more_than_it_must(server: &Server) -> Outcome {
+    let (proxy, backend) = proxied(server, &AWS.prefix()).await?;
+    let mut coordinates = Vec::new();
+    for n in 0..20 {
+        let put = request(format!("value {n}"));
+        backend.put(&put).await?;
+        coordinates.push(put.mark.coordinate);
+    }
+    assert_eq!(proxy.count(), 20);
+    // The server gives ten descriptions a page whatever is asked for; AWS gives fifty.
+    let pages = |asked: usize| asked.div_ceil(10);
+    for asked in [20, 11, 10, 1] {
+        let before = proxy.count();
+        for answer in backend.get_many(&coordinates[..asked]).await {
+            assert!(answer?.mark.is_some());
+        }
+        assert_eq!(proxy.count() - before, asked.div_ceil(10) + pages(asked));
+        let before = proxy.count();
+        for answer in backend.describe_many(&coordinates[..asked]).await {
+            answer?;
+        }
+        assert_eq!(proxy.count() - before, pages(asked));
+    }
+    let before = proxy.count();
+    for answer in backend.delete_many(&coordinates, DeleteMode::Final).await {
+        assert_eq!(answer?, Deletion::Deleted);
+    }
+    assert_eq!(proxy.count() - before, 2);
+    Ok(())
+}
+
+pub(crate) async fn every_page_is_listed_once(server: &Server) -> Outcome {
+    let here = namespace(server).await?;
+    let mut put = Vec::new();
+    for n in 0..25 {
+        let request = request(format!("value {n}"));
+        here.backend.put(&request).await?;
+        put.push(request.mark.coordinate);
+    }
+    let (mut listed, mut pages, mut next) = (Vec::new(), 0, None);
+    loop {
+        let page = here.backend.list(next.as_ref()).await?;
+        pages += 1;
+        listed.extend(page.secrets.into_iter().map(|it| it.coordinate));
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    listed.sort();
+    put.sort();
+    assert_eq!(listed, put);
+    assert!(pages > 1);
+    Ok(())
+}
+
+pub(crate) async fn a_description_that_lags_is_no_missing_secret(server: &Server) -> Outcome {
+    let (proxy, backend) = proxied(server, &AWS.prefix()).await?;
+    let put = request("a value".to_owned());
+    let coordinate = &put.mark.coordinate;
+    backend.put(&put).await?;
+    let empty = Fault::Answer(Answer::json(200, r#"{"Parameters":[]}"#));
+    let lag = Rule::new(empty)
+        .matching(|seen| seen.aws_operation() == Some("AmazonSSM.DescribeParameters"));
+    proxy.add(lag);
+    let error = backend.describe(coordinate).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(backend.get(coordinate).await?.mark, Some(put.mark.clone()));
+    backend.put(&put).await?;
+    let missing = request("never put".to_owned()).mark.coordinate;
+    assert!(backend.describe(&missing).await.unwrap_err().is_missing());
+    Ok(())
+}
+
+pub(crate) async fn lifting_an_expiry_keeps_everything_else(server: &Server) -> Outcome {
+    let here = namespace(server).await?;
+    let mut put = request("a value".to_owned());
+    put.native_expiry = Some(EXPIRY);
+    here.backend.put(&put).await?;
+    let name = here.name(&put.mark.coordinate);
+    let (before, tags_before) = (described(server, &name).await?, tags(server, &name).await?);
+    here.backend.lift_expiry(&put.mark.coordinate).await?;
+    let after = described(server, &name).await?;
+    assert_eq!(after.description(), before.description());
+    assert_eq!(after.key_id(), before.key_id());
+    assert_eq!(after.r#type(), before.r#type());
+    assert_eq!(tags(server, &name).await?, tags_before);
+    let stored = here.backend.get(&put.mark.coordinate).await?;
+    assert_eq!(stored.value, put.value);
+    assert_eq!(stored.mark, Some(put.mark));
+    Ok(())
+}
+
+pub(crate) async fn without_advanced_parameters_there_is_no_expiry(server: &Server) -> Outcome {
+    let mut settings = server.settings(&server.read_write, &AWS.prefix());
+    settings.advanced_parameters = false;
+    let backend = AWS.connect(settings).await?;
+    assert_eq!(backend.capabilities().most_bytes, 4096);
+    let mut put = request("a value".to_owned());
+    put.native_expiry = Some(EXPIRY);
+    let error = backend.put(&put).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let error = backend.put(&request("v".repeat(4097))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let error = backend.lift_expiry(&put.mark.coordinate).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    Ok(())
+}
+
+pub(crate) async fn reserved_names_are_refused(server: &Server) -> Outcome {
+    let backend = AWS.connect(server.settings(&server.read_write, "")).await?;
+    for name in ["aws_x_v1", "SSM-x_v1"] {
+        let coordinate = cloakroom_core::Coordinate::from_stored(name)?;
+        let error = backend.put(&request_for(&coordinate, "x".to_owned())).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid, "{name}");
+    }
+    Ok(())
+}
