@@ -1,0 +1,18 @@
+//! Azure Key Vault as a backend.
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod claim;
+mod failure;
+mod mark;
+mod name;
+mod put;
+mod read;
+mod remove;
+mod sdk;
+mod settings;
+mod standing;
+mod wait;
+
+pub use backend::AzureBackend;
+pub use settings::{Authentication, AzureSettings, LONGEST_PREFIX};
