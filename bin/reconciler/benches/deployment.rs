@@ -336,9 +336,20 @@ async fn write_protocol(folder: &Path, durability: Durability, count: u64) -> Re
 }
 
 async fn write_protocol_on_postgres(url: String, count: u64) -> Result<()> {
+    // The ids come from a seed, so what an earlier run left would be in the way.
+    let admin = sqlx::PgPool::connect(&url).await?;
+    sqlx::raw_sql("DROP SCHEMA IF EXISTS deployment_bench CASCADE; CREATE SCHEMA deployment_bench")
+        .execute(&admin)
+        .await?;
+    let joint = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{joint}options[search_path]=deployment_bench");
     let location = Location::Postgres(SecretValue::from(url));
     let world = World::open(location, Durability::Full, clock()).await?;
-    written(&world, "write protocol, PostgreSQL, a document", count).await
+    written(&world, "write protocol, PostgreSQL, a document", count).await?;
+    sqlx::raw_sql("DROP SCHEMA deployment_bench CASCADE")
+        .execute(&admin)
+        .await?;
+    Ok(())
 }
 
 async fn written(world: &World, name: &str, count: u64) -> Result<()> {

@@ -18,7 +18,7 @@ use crate::options::{Durability, Options};
 /// Pages a connection keeps, in KiB. A writer comes back to the upper pages of every index; whoever
 /// reads goes through in order. All of them together stay far below what a process may take.
 const WRITER_CACHE: &str = "-32768";
-const READER_CACHE: &str = "-8192";
+const READER_CACHE: &str = "-4096";
 /// Pages written before they are moved from the log to their places. A deletion writes to the same
 /// rows and indexes twice, when it is claimed and when it is settled; they are moved once.
 const LOG_PAGES: &str = "4000";
