@@ -31,7 +31,7 @@ pub fn remarks(report: &Report) -> Vec<String> {
         } else {
             "stopped deletions"
         };
-        let way = if trip.overridden {
+        let way = if trip.overridden || !trip.guard.can_be_passed() {
             String::new()
         } else {
             format!(

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::error::{ErrorKind, Result};
 use crate::ids::{BackendId, RunId};
 use crate::secret::ValueKind;
+use crate::store::Lease;
 
 /// Where a row stands. `Intended → Stored → Deleting → Deleted`; a row is never removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -347,6 +348,11 @@ pub trait Ledger: Send + Sync {
         share_from: u64,
     ) -> Result<Census>;
 
+    /// How many rows are due, by the reason they go for; reasons without a row are left out. Work is
+    /// proportional to what is due.
+    async fn count_due(&self, backend: &BackendId, windows: &Windows)
+    -> Result<Vec<(Reason, u64)>>;
+
     /// The rows of these coordinates, in their order; `None` where there is none.
     async fn rows(
         &self,
@@ -355,16 +361,21 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Vec<Option<LedgerRow>>>;
 
     /// Locks each row, reads its references in a second statement, and sets `Deleting` where
-    /// none is left and the reason still holds. The claim lapses after `deadline`.
+    /// none is left and the reason still holds. The claim lapses after `deadline`. All of it only
+    /// while `lease` is still its holder's under its token, looked at in the same transaction:
+    /// `Unavailable` where somebody else has taken it since, whether or not they gave it back.
     async fn claim(
         &self,
+        lease: &Lease,
         backend: &BackendId,
         items: &[ClaimItem],
         windows: &Windows,
         deadline: Duration,
     ) -> Result<Vec<Claim>>;
 
-    /// Writes down how claimed deletions ended, with a receipt for each, in one transaction.
+    /// Writes down how claimed deletions ended, with a receipt for each, in one transaction. The
+    /// receipts name the plan the run applies. Needs no lease: what happened is written down by
+    /// whoever did it.
     async fn settle(
         &self,
         run: RunId,

@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod backend_set;
+pub mod budget;
 pub mod capabilities;
 pub mod clock;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod ids;
 pub mod keys;
 pub mod ledger;
 pub mod mark;
+pub mod mutant;
 pub mod randomness;
 pub mod retry;
 pub mod secret;

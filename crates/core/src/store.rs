@@ -1,17 +1,21 @@
 //! What the write protocol and the jobs ask of a store besides the ledger: documents, references,
-//! and the journal of runs.
+//! the journal of runs, epochs and receipts.
 
 mod documents;
+mod epochs;
 mod journal;
+mod receipts;
 mod references;
 
 pub use documents::*;
+pub use epochs::*;
 pub use journal::*;
+pub use receipts::*;
 pub use references::*;
 
 use crate::ledger::Ledger;
 
 /// Everything the reconciler needs of its own store.
-pub trait Store: DocumentStore + Ledger + ReferenceSource + Journal {}
+pub trait Store: DocumentStore + Ledger + ReferenceSource + Journal + Epochs + Receipts {}
 
-impl<T: DocumentStore + Ledger + ReferenceSource + Journal> Store for T {}
+impl<T: DocumentStore + Ledger + ReferenceSource + Journal + Epochs + Receipts> Store for T {}

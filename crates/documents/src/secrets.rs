@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cloakroom_core::capabilities::NativeExpiry;
+use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{Intent, StoreIdentity};
 use cloakroom_core::{
     BackendId, Coordinate, Digest, Error, ErrorKind, KeyRing, Mark, PutRequest, Result,
@@ -227,6 +228,9 @@ impl Documents {
                 .put_value(&*backend, secret, ring, identity, ephemeral)
                 .await
             {
+                Err(error) if taken(&error) && mutant::on(Mutant::ConflictReadAsStored) => {
+                    return Ok(());
+                }
                 Err(error) if taken(&error) => {
                     let given_up = secret.coordinate.clone();
                     self.intend(std::slice::from_mut(secret), ring).await?;
@@ -271,7 +275,8 @@ impl Documents {
                 digest: secret.digest(ring),
             },
             value: secret.value.clone(),
-            native_expiry: expires.then_some(self.settings.expires_in),
+            native_expiry: (expires || mutant::on(Mutant::ExpiryOnReferenced))
+                .then_some(self.settings.expires_in),
         }
     }
 

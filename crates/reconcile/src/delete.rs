@@ -1,6 +1,7 @@
 //! expire-orphans and delete-superseded: what is due, in batches, as far as the guards allow.
 
 use cloakroom_core::ledger::{Candidate, Census, DueClass, DueCursor, Reason, Windows};
+use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::Job;
 use cloakroom_core::{Capabilities, Result};
 
@@ -41,7 +42,8 @@ pub(crate) fn windows(settings: &Settings, capabilities: &Capabilities) -> Windo
         .recovery
         .map(|recovery| recovery.longest)
         .unwrap_or_default();
-    let wait = settings.backup_horizon.saturating_sub(recoverable);
+    let horizon = settings.backup_horizon * u32::from(!mutant::on(Mutant::HorizonIgnored));
+    let wait = horizon.saturating_sub(recoverable);
     Windows {
         orphan_ttl: settings.windows.orphan_ttl.max(wait),
         superseded_grace: settings.windows.superseded_grace.max(wait),
@@ -69,7 +71,9 @@ impl Pass<'_> {
             once_referenced: false,
             ..stops
         };
-        if self.delete_class(DueClass::Resumable, begun).await? == Flow::Stop {
+        if !mutant::on(Mutant::ResumeLeftOut)
+            && self.delete_class(DueClass::Resumable, begun).await? == Flow::Stop
+        {
             return Ok(());
         }
         self.allowance = census.due_once_referenced;
@@ -88,15 +92,19 @@ impl Pass<'_> {
     /// what the run takes on may not be more.
     pub(crate) async fn guarded(&mut self, survey: &Survey) -> Result<(Stops, Census)> {
         let census = self.census(survey).await?;
+        let fence = self
+            .look_at_epoch(survey.epochs.clone(), survey.failure.is_none())
+            .await?;
         let mut stops = Stops::default();
-        for (guard, saw) in guard::trips(&census, survey, self.settings()) {
-            let overridden = self.options.overrides.contains(&guard);
+        for (guard, saw) in guard::trips(&census, survey, &fence.verdict, self.settings()) {
+            let overridden = guard.can_be_passed() && self.options.overrides.contains(&guard);
             self.tripped(guard, saw, overridden);
             if !overridden {
                 stops.everything |= !guard.spares_never_referenced();
                 stops.once_referenced = true;
             }
         }
+        self.fence = Some(fence);
         Ok((stops, census))
     }
 
@@ -203,6 +211,7 @@ impl Pass<'_> {
                 return Ok(Flow::Continue);
             }
             self.keep_lease().await?;
+            self.pass_the_fence().await?;
             if self.execute(now).await? == Flow::Stop {
                 return Ok(Flow::Stop);
             }

@@ -1,6 +1,7 @@
 //! Execute: claim, look once more, delete, write down. One bad item never holds up the rest.
 
 use cloakroom_core::ledger::{Claim, ClaimItem, DeletionOutcome, LedgerRow, Reason, Settlement};
+use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::{
     Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind, Result, SecretState,
 };
@@ -99,10 +100,14 @@ impl Pass<'_> {
                 reason: item.reason,
             })
             .collect();
+        let Some(lease) = &self.lease else {
+            let message = "a run without a lease claims nothing";
+            return Err(Error::new(ErrorKind::Invalid, "claim secrets", message));
+        };
         let deadline = self.settings().claim_deadline;
         let claims = self
             .store()
-            .claim(self.backend_id(), &asked, &self.windows(), deadline)
+            .claim(lease, self.backend_id(), &asked, &self.windows(), deadline)
             .await?;
         let mut claimed = Vec::with_capacity(items.len());
         for (item, claim) in items.into_iter().zip(claims) {
@@ -171,16 +176,21 @@ impl Pass<'_> {
         seen: &Result<Description>,
     ) -> Option<DeletionOutcome> {
         match seen {
-            Ok(described) if !self.is_of(described, &claimed.row) => {
+            Ok(described)
+                if !self.is_of(described, &claimed.row) && !mutant::on(Mutant::StrangerDeleted) =>
+            {
                 Some(DeletionOutcome::AlreadyGone)
             }
             Ok(Description {
                 state: SecretState::ScheduledForDeletion { due },
                 ..
-            }) => Some(DeletionOutcome::Scheduled { due: *due }),
+            }) if !mutant::on(Mutant::ScheduledReadAsMissing) => {
+                Some(DeletionOutcome::Scheduled { due: *due })
+            }
             Ok(_) => None,
             Err(error) => match error.kind() {
                 ErrorKind::Missing => Some(DeletionOutcome::AlreadyGone),
+                _ if mutant::on(Mutant::ErrorReadAsMissing) => Some(DeletionOutcome::AlreadyGone),
                 ErrorKind::ScheduledForDeletion => Some(DeletionOutcome::Scheduled { due: None }),
                 _ => Some(self.failed(claimed, error)),
             },
@@ -230,11 +240,13 @@ impl Pass<'_> {
     /// goes; what it does not cover was waited for before.
     fn mode(&self, recoverable: bool) -> DeleteMode {
         match self.backend.capabilities().recovery {
-            Some(recovery) if recoverable => DeleteMode::Recoverable(
-                self.settings()
-                    .backup_horizon
-                    .clamp(recovery.shortest, recovery.longest),
-            ),
+            Some(recovery) if recoverable && !mutant::on(Mutant::DeletedForGood) => {
+                DeleteMode::Recoverable(
+                    self.settings()
+                        .backup_horizon
+                        .clamp(recovery.shortest, recovery.longest),
+                )
+            }
             _ => DeleteMode::Final,
         }
     }
@@ -275,15 +287,4 @@ fn is_unreachable(outcome: &DeletionOutcome) -> bool {
             ..
         }
     )
-}
-
-impl Pass<'_> {
-    /// Renews the lease of a run that changes things. `Unavailable` where another run took over.
-    pub(crate) async fn keep_lease(&self) -> Result<()> {
-        if self.options.dry_run {
-            Ok(())
-        } else {
-            self.hold_lease().await
-        }
-    }
 }

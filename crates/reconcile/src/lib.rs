@@ -5,6 +5,7 @@ mod apply;
 mod ask;
 mod delete;
 mod driver;
+mod epoch;
 mod execute;
 mod guard;
 mod listing;
@@ -14,23 +15,29 @@ mod report;
 mod rescue;
 mod settings;
 mod survey;
+mod sweep;
+mod undo;
 mod verify;
 
 use std::sync::Arc;
 
-use cloakroom_core::ledger::QuarantineRelease;
-use cloakroom_core::store::{Finding, Job, NewRun, RunOutcome, Store, StoreIdentity};
+use cloakroom_core::ledger::{QuarantineRelease, Windows};
+use cloakroom_core::mutant::{self, Mutant};
+use cloakroom_core::store::{Finding, Job, Lease, NewRun, RunOutcome, Store, StoreIdentity};
 use cloakroom_core::{
     BackendId, BackendSet, Error, ErrorKind, KeySource, Randomness, Result, RunId, SecretBackend,
 };
 use tokio_util::sync::CancellationToken;
 
 pub use driver::{Activator, Driver, JobRunner, JobState};
+pub use epoch::{EpochAdoption, EpochReport, EpochStanding, epoch_mark, is_epoch_mark};
 pub use guard::{Guard, GuardTrip};
 pub use observe::{Observer, Phase, Silent};
 pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
 pub use report::{Checked, DeletionCount, Report};
 pub use settings::{RunOptions, Settings};
+pub use sweep::{SweepFate, SweepOptions, SweepReport, Swept};
+pub use undo::{UndoFate, UndoOptions, UndoReport, Undone};
 
 const BEGIN: &str = "begin the run";
 
@@ -82,6 +89,13 @@ impl Reconciler {
         &self.backends
     }
 
+    /// How long things on a backend are left alone before a job may take them, the wait for the
+    /// backup horizon included.
+    pub fn windows(&self, backend: &BackendId) -> Result<Windows> {
+        let backend = self.backends.get(backend)?;
+        Ok(delete::windows(&self.settings, backend.capabilities()))
+    }
+
     /// Runs a job on one backend: scan, guard, execute. A dry run changes nothing anywhere and
     /// its report says what a run would find and do. `Unavailable` while another process is at
     /// the same backend.
@@ -126,7 +140,7 @@ impl Reconciler {
     ) -> Result<Pass<'a>> {
         let backend = self.backends.get(backend)?.clone();
         let run = RunId(self.randomness.uuid());
-        let pass = Pass {
+        let mut pass = Pass {
             identity: self.store.identity().await?,
             report: Report::new(
                 run,
@@ -144,9 +158,11 @@ impl Reconciler {
             allowance: u64::MAX,
             unsure: None,
             drawn_up: None,
+            lease: None,
+            fence: None,
         };
         if !options.dry_run {
-            pass.hold_lease().await?;
+            pass.take_lease().await?;
         }
         Ok(pass)
     }
@@ -170,6 +186,10 @@ struct Pass<'a> {
     unsure: Option<Error>,
     /// What verify-blobs would do and say, where a plan of that is made.
     drawn_up: Option<rescue::DrawnUp>,
+    /// The lease of a run that changes things.
+    lease: Option<Lease>,
+    /// What the run knows of the epoch, until it has been raised.
+    fence: Option<epoch::Fence>,
 }
 
 impl Pass<'_> {
@@ -215,46 +235,60 @@ impl Pass<'_> {
             .progressed(self.report.job, self.backend_id(), phase, done);
     }
 
-    /// Takes or renews the right to work on this backend. Every run has a holder name of its own,
-    /// so that two runs in one process keep each other out as well.
-    async fn hold_lease(&self) -> Result<()> {
+    /// Takes the right to work on this backend. Every run has a holder name of its own, so that two
+    /// runs in one process keep each other out as well.
+    async fn take_lease(&mut self) -> Result<()> {
+        let lease = self.acquire_lease().await?;
+        self.lease = Some(lease);
+        Ok(())
+    }
+
+    /// Renews the lease of a run that changes things. `Unavailable` where another run has had it
+    /// meanwhile, whether or not that one has ended: what this one knows is from before.
+    pub(crate) async fn keep_lease(&self) -> Result<()> {
+        let Some(held) = &self.lease else {
+            return Ok(());
+        };
+        let renewed = self.acquire_lease().await?;
+        if renewed.token == held.token || mutant::on(Mutant::FencingLeftOut) {
+            return Ok(());
+        }
+        let message = "another run was at this backend while this one slept; it ends here";
+        Err(
+            Error::new(ErrorKind::Unavailable, "renew the lease", message)
+                .with_backend(self.backend_id()),
+        )
+    }
+
+    async fn acquire_lease(&self) -> Result<Lease> {
         let holder = self.run().to_string();
-        let lease = self
-            .store()
-            .acquire_lease(
-                &lease_name(self.backend_id()),
-                &holder,
-                self.settings().lease,
-            )
-            .await?;
-        match lease {
-            Some(_) => Ok(()),
-            None => Err(Error::new(
+        let name = lease_name(self.backend_id());
+        let lasts = self.settings().lease;
+        let lease = self.store().acquire_lease(&name, &holder, lasts).await?;
+        let ignored = mutant::on(Mutant::LeaseIgnored).then_some(Lease {
+            name,
+            holder,
+            token: 0,
+        });
+        lease.or(ignored).ok_or_else(|| {
+            Error::new(
                 ErrorKind::Unavailable,
                 BEGIN,
                 format!(
                     "another run is at this backend, or its process died less than {} s ago; try \
                      again when it has ended",
-                    self.settings().lease.as_secs()
+                    lasts.as_secs()
                 ),
             )
-            .with_backend(self.backend_id())),
-        }
+            .with_backend(self.backend_id())
+        })
     }
 
     async fn give_lease_back(&self) {
-        let holder = self.run().to_string();
-        let name = lease_name(self.backend_id());
-        let held = self
-            .store()
-            .acquire_lease(&name, &holder, self.settings().lease)
-            .await;
-        let given_back = match held {
-            Ok(Some(lease)) => self.store().release_lease(&lease).await,
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
+        let Some(lease) = &self.lease else {
+            return;
         };
-        if let Err(error) = given_back {
+        if let Err(error) = self.store().release_lease(lease).await {
             tracing::warn!(backend.id = %self.backend_id(), error = %error, "the lease lapses by itself");
         }
     }

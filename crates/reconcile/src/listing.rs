@@ -6,6 +6,8 @@ use std::sync::Arc;
 use cloakroom_core::retry::RetryPolicy;
 use cloakroom_core::{Coordinate, Description, PageToken, Result, SecretBackend};
 
+use crate::epoch::is_epoch_mark;
+
 /// Reads a listing from its first page to its last. An error ends it: what was not listed is
 /// unknown, not missing.
 pub(crate) struct Listing {
@@ -29,7 +31,7 @@ impl Listing {
         }
     }
 
-    /// Secrets listed so far.
+    /// Secrets listed so far. An epoch mark is none.
     pub(crate) fn listed(&self) -> u64 {
         self.listed
     }
@@ -46,7 +48,11 @@ impl Listing {
             .await?;
         self.begun = true;
         self.next = page.next;
-        self.listed += page.secrets.len() as u64;
+        let secrets = page
+            .secrets
+            .iter()
+            .filter(|listed| !is_epoch_mark(&listed.coordinate));
+        self.listed += secrets.count() as u64;
         Ok(Some(page.secrets))
     }
 

@@ -2,10 +2,12 @@
 //! is in use, finds what landed late, and tells whether the ledger knows everything that is ours.
 
 use cloakroom_core::ledger::{LedgerRow, RowState};
+use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{Finding, FindingKind};
 use cloakroom_core::{Coordinate, Description, Result, SecretState};
 
 use crate::Pass;
+use crate::epoch::SeenMarks;
 use crate::listing::Listing;
 use crate::observe::Phase;
 
@@ -29,6 +31,8 @@ pub(crate) struct Survey {
     pub(crate) resurfaced: Vec<Resurfaced>,
     /// Secrets of ours without a row.
     pub(crate) unknown: u64,
+    /// The epoch marks among what was listed.
+    pub(crate) epochs: SeenMarks,
     /// Whether the run was told to stop before the listing ended.
     pub(crate) stopped: bool,
     /// Why the listing is incomplete, if it is.
@@ -50,7 +54,8 @@ impl Pass<'_> {
                 Ok(None) => break,
                 Err(error) => {
                     tracing::warn!(backend.id = %self.backend_id(), error = %error, "listing failed");
-                    survey.failure = Some(error.to_string());
+                    survey.failure =
+                        (!mutant::on(Mutant::PartialListAccepted)).then(|| error.to_string());
                     break;
                 }
             }
@@ -64,7 +69,11 @@ impl Pass<'_> {
     }
 
     async fn survey_page(&mut self, page: &[Description], survey: &mut Survey) -> Result<()> {
-        let ours: Vec<&Description> = page.iter().filter(|listed| self.is_ours(listed)).collect();
+        let ours: Vec<&Description> = page
+            .iter()
+            .filter(|listed| !self.notes_epoch_mark(listed, &mut survey.epochs))
+            .filter(|listed| self.is_ours(listed))
+            .collect();
         let coordinates: Vec<Coordinate> = ours
             .iter()
             .map(|listed| listed.coordinate.clone())
@@ -135,7 +144,7 @@ impl Pass<'_> {
 }
 
 fn resurfaced(listed: &Description, row: &LedgerRow) -> bool {
-    row.state == RowState::Deleted && !is_waiting(listed)
+    row.state == RowState::Deleted && !is_waiting(listed) && !mutant::on(Mutant::SweepLeftOut)
 }
 
 pub(crate) fn endangered(described: &Description) -> bool {

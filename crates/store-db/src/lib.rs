@@ -5,17 +5,18 @@
     reason = "one query text for two databases, compiled for each"
 )]
 
+mod audit;
 mod failure;
 mod migrations;
 mod options;
 mod postgres;
-mod receipt;
 mod sqlite;
 mod store;
 mod times;
 mod traits;
 
+pub use audit::{Audit, Break};
+pub use cloakroom_core::store::{Receipt, ReceiptPage};
 pub use migrations::MigrationReport;
 pub use options::{Durability, Location, Options, StoreClock};
-pub use receipt::{Receipt, ReceiptPage};
 pub use store::{DbStore, Pool};

@@ -1,13 +1,11 @@
 //! The store as the rest of the program holds it.
 
-use std::time::Duration;
-
-use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, SecretValue};
+use cloakroom_core::store::ReceiptPage;
+use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
 
 use crate::migrations::MigrationReport;
 use crate::options::{Location, Options};
-use crate::receipt::ReceiptPage;
-use crate::{postgres, sqlite};
+use crate::{Audit, postgres, sqlite};
 
 /// Documents, ledger, references, journal and receipts in a database. Cloning is cheap; clones
 /// share their connections.
@@ -148,18 +146,6 @@ impl DbStore {
         of_either!(self, inner => inner.close().await);
     }
 
-    /// Puts rows that an undo brought back into state `Held`: no job touches them until `hold` has
-    /// passed, and then their time-to-live begins. Gives back how many there were; rows that are
-    /// in use or on their way to be are left alone.
-    pub async fn hold(
-        &self,
-        backend: &BackendId,
-        coordinates: &[Coordinate],
-        hold: Duration,
-    ) -> Result<u64> {
-        of_either!(self, inner => inner.hold(backend, coordinates, hold).await)
-    }
-
     /// Receipts behind `after`, in the order they were written, at most `limit`.
     pub async fn receipts(&self, after: i64, limit: u32) -> Result<ReceiptPage> {
         of_either!(self, inner => inner.receipts(after, limit).await)
@@ -168,31 +154,18 @@ impl DbStore {
     /// Follows the chain of receipts from its start to its end and gives back its length;
     /// `Corrupt` where one was changed, removed or cut off.
     pub async fn verify_receipts(&self) -> Result<u64> {
-        let broken = |seq: i64, message: &'static str| {
-            Err(Error::new(ErrorKind::Corrupt, "verify receipts", message)
-                .with_coordinate(format_args!("receipt {seq}")))
-        };
-        let mut seq = 0;
-        let mut hash = "0".repeat(64);
-        loop {
-            let page = self.receipts(seq, 1000).await?;
-            if page.receipts.is_empty() {
-                return if page.length == seq && page.head == hash {
-                    Ok(seq.unsigned_abs())
-                } else {
-                    broken(page.length, "the end of the chain is not the last receipt")
-                };
-            }
-            for receipt in page.receipts {
-                if receipt.seq != seq + 1 || receipt.previous_hash != hash {
-                    return broken(seq + 1, "the chain is broken: a receipt was removed");
-                }
-                if receipt.expected_hash() != receipt.hash {
-                    return broken(receipt.seq, "the receipt is not what was written");
-                }
-                seq = receipt.seq;
-                hash = receipt.hash;
-            }
+        match self.audit_receipts().await? {
+            Audit {
+                broken: None,
+                whole,
+            } => Ok(whole),
+            Audit {
+                broken: Some(broken),
+                ..
+            } => Err(
+                Error::new(ErrorKind::Corrupt, "verify receipts", broken.message())
+                    .with_coordinate(format_args!("receipt {}", broken.seq)),
+            ),
         }
     }
 }

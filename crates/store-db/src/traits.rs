@@ -1,16 +1,17 @@
-//! The four traits, each method handed to the store it is.
+//! The traits of a store, each method handed to the store it is.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::ledger::{
     Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
-    QuarantineRelease, RowState, Settlement, Windows,
+    QuarantineRelease, Reason, RowState, Settlement, Windows,
 };
 use cloakroom_core::store::{
-    CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Finding, Intent,
-    Job, Journal, Lease, NewRun, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome,
-    RunOutcome, RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
+    EpochRaise, Epochs, Finding, Intent, Job, Journal, Lease, NewRun, Receipt, Receipts,
+    ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome, RunRecord,
+    SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Result, Revision, RunId, Timestamp, WorkspaceId,
@@ -133,6 +134,14 @@ impl Ledger for DbStore {
         of_either!(self, inner => inner.census(backend, classes, windows, share_from).await)
     }
 
+    async fn count_due(
+        &self,
+        backend: &BackendId,
+        windows: &Windows,
+    ) -> Result<Vec<(Reason, u64)>> {
+        of_either!(self, inner => inner.count_due(backend, windows).await)
+    }
+
     async fn rows(
         &self,
         backend: &BackendId,
@@ -143,12 +152,13 @@ impl Ledger for DbStore {
 
     async fn claim(
         &self,
+        lease: &Lease,
         backend: &BackendId,
         items: &[ClaimItem],
         windows: &Windows,
         deadline: Duration,
     ) -> Result<Vec<Claim>> {
-        of_either!(self, inner => inner.claim(backend, items, windows, deadline).await)
+        of_either!(self, inner => inner.claim(lease, backend, items, windows, deadline).await)
     }
 
     async fn settle(
@@ -230,7 +240,48 @@ impl Journal for DbStore {
         of_either!(self, inner => inner.lease_holder(name).await)
     }
 
+    async fn count_leases(&self, prefix: &str) -> Result<u64> {
+        of_either!(self, inner => inner.count_leases(prefix).await)
+    }
+
     async fn release_lease(&self, lease: &Lease) -> Result<()> {
         of_either!(self, inner => inner.release_lease(lease).await)
+    }
+}
+
+#[async_trait]
+impl Epochs for DbStore {
+    async fn epoch(&self, backend: &BackendId) -> Result<Epoch> {
+        of_either!(self, inner => inner.epoch(backend).await)
+    }
+
+    async fn raise_epoch(&self, backend: &BackendId, raise: &EpochRaise) -> Result<Epoch> {
+        of_either!(self, inner => inner.raise_epoch(backend, raise).await)
+    }
+}
+
+#[async_trait]
+impl Receipts for DbStore {
+    async fn receipts_of(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<Receipt>> {
+        of_either!(self, inner => inner.receipts_of(run, after, limit).await)
+    }
+
+    async fn adopt(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        adoptions: &[Adoption],
+    ) -> Result<Vec<bool>> {
+        of_either!(self, inner => inner.adopt(run, backend, adoptions).await)
+    }
+
+    async fn hold(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        restored: &[Restored],
+        hold: Duration,
+    ) -> Result<Vec<bool>> {
+        of_either!(self, inner => inner.hold(run, backend, restored, hold).await)
     }
 }

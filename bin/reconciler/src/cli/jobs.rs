@@ -135,7 +135,18 @@ fn one_job(word: &str) -> Result<Job, String> {
 }
 
 fn guard(word: &str) -> Result<Guard, String> {
-    Guard::from_word(word).ok_or_else(|| unknown("guard", word, &Guard::ALL.map(Guard::as_str)))
+    let passable: Vec<&str> = Guard::ALL
+        .into_iter()
+        .filter(|guard| guard.can_be_passed())
+        .map(Guard::as_str)
+        .collect();
+    match Guard::from_word(word) {
+        Some(guard) if guard.can_be_passed() => Ok(guard),
+        Some(guard) => Err(format!(
+            "guard {guard} cannot be passed; see `reconciler epoch show` and `epoch adopt`"
+        )),
+        None => Err(unknown("guard", word, &passable)),
+    }
 }
 
 fn unknown(what: &str, word: &str, names: &[&str]) -> String {

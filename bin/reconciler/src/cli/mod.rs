@@ -6,6 +6,7 @@ mod demo_args;
 mod documents;
 mod jobs;
 mod keys;
+mod operator;
 mod secrets;
 
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ pub use documents::{
 };
 pub use jobs::{ApplyArgs, FindingsArgs, PlanArgs, RunArgs, ServeArgs, StatusArgs, Target};
 pub use keys::{GenerateArgs, KeyCommand, RotateArgs};
+pub use operator::{
+    AdoptEpochArgs, AuditCommand, By, EpochCommand, ExportArgs, ShowEpochArgs, SweepArgs, UndoArgs,
+};
 pub use secrets::{
     ListQuarantineArgs, ListSecretsArgs, QuarantineCommand, ReleaseArgs, SecretCommand,
     ShowSecretArgs,
@@ -106,6 +110,16 @@ pub enum Command {
     Quarantine(QuarantineCommand),
     /// What verify-blobs found amiss
     Findings(FindingsArgs),
+    /// The epoch: what tells a restored or cloned database from the one that goes on
+    #[command(subcommand)]
+    Epoch(EpochCommand),
+    /// List secrets that bear this store's mark and are unknown to its ledger; adopt them if asked
+    Sweep(SweepArgs),
+    /// Bring back what a run deleted, as far as the manager still can
+    Undo(UndoArgs),
+    /// The receipts of what was deleted, adopted and restored
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// The configuration in force
     #[command(subcommand)]
     Config(ConfigCommand),

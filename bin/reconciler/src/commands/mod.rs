@@ -1,11 +1,13 @@
 //! The commands, one a file.
 
 mod apply;
+mod audit;
 mod backend;
 mod completions;
 mod config;
 mod document;
 mod ephemeral;
+mod epoch;
 mod findings;
 mod input;
 mod key;
@@ -17,6 +19,8 @@ mod run;
 mod secret;
 mod serve;
 mod status;
+mod sweep;
+mod undo;
 
 use crate::cli::{Cli, Command, Global};
 use crate::configuration::{self, Loaded};
@@ -75,6 +79,10 @@ async fn with_context(
         Command::Backend(command) => backend::backend(command, context, console).await,
         Command::Quarantine(command) => quarantine::quarantine(command, context, console).await,
         Command::Findings(args) => findings::findings(args, context, console).await,
+        Command::Epoch(command) => epoch::epoch(command, context, console).await,
+        Command::Sweep(args) => sweep::sweep(args, context, console).await,
+        Command::Undo(args) => undo::undo(args, context, console).await,
+        Command::Audit(command) => audit::audit(command, context, console).await,
         Command::Serve(_)
         | Command::Demo(_)
         | Command::MigrateSchema

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use cloakroom_core::BackendId;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ServeArgs;
 use crate::configuration::Configuration;
 use crate::exit::Exit;
-use crate::http::{self, Limits};
+use crate::http::{self, Limits, Token};
 use crate::metrics::Metrics;
 use crate::service::{self, Settings};
 use crate::signals;
@@ -24,6 +25,7 @@ pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyh
     } else {
         Schema::Migrate
     };
+    let token = Token::open(configuration.http.token_file.as_deref())?;
     let settings = Settings {
         jobs: Some(configuration.jobs.clone()),
         shutdown_deadline: configuration.shutdown.deadline.0,
@@ -31,11 +33,12 @@ pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyh
             timeout: configuration.http.timeout.0,
             connections: configuration.http.connections,
         },
+        token,
     };
-    let context = Context::open(configuration, schema).await?;
-    let metrics = Arc::new(Metrics::new(
-        context.backends.iter().map(|backend| backend.id()),
-    )?);
+    let names = configuration.backends.keys().map(|name| name.parse());
+    let names: Vec<BackendId> = names.collect::<Result<_, _>>()?;
+    let metrics = Arc::new(Metrics::new(names.iter())?);
+    let context = Context::open_measured(configuration, schema, metrics.clone()).await?;
     service::serve(listener, &context, metrics, settings, stop).await?;
     context.close().await;
     Ok(Exit::Done)

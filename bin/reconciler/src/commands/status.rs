@@ -1,15 +1,18 @@
 //! `status`.
 
-use cloakroom_core::ledger::{Ledger, RowState};
-use cloakroom_core::store::{DocumentStore, Job, Journal, RunRecord};
+use cloakroom_core::ledger::{Ledger, LedgerRow, RowState};
+use cloakroom_core::store::{DocumentStore, Job, Journal, RunRecord, SecretFilter};
 use cloakroom_reconcile::lease_name;
 use serde::Serialize;
 
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
-use crate::listing::{Listing, moment};
+use crate::listing::{Listing, moment, or_nothing};
 use crate::output::Console;
 use crate::wiring::Context;
+
+/// Parked deletions that are shown; `quarantine list` has all.
+const MOST_PARKED: u32 = 10;
 
 /// A run, and where it stands.
 #[derive(Serialize)]
@@ -34,6 +37,7 @@ pub(super) async fn status(
         let counts = context.store.count_by_state(backend.id()).await?;
         backends.push((backend.id().clone(), backend.manager().to_owned(), counts));
     }
+    let parked = parked(context).await?;
     let schedules = Job::ALL.map(|job| (job, context.configuration.jobs.of(job)));
     if console.is_json() {
         let backends: Vec<_> = backends
@@ -57,7 +61,7 @@ pub(super) async fn status(
             .collect();
         console.json(&serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "store": identity, "now": now,
-            "backends": backends, "jobs": jobs, "runs": runs,
+            "backends": backends, "jobs": jobs, "runs": runs, "parked": parked,
         }))?;
         return Ok(Exit::Done);
     }
@@ -113,7 +117,40 @@ pub(super) async fn status(
     } else {
         console.list(&listing)?;
     }
+    show_parked(&parked, console)?;
     Ok(Exit::Done)
+}
+
+/// Some of the deletions that failed too often.
+async fn parked(context: &Context) -> anyhow::Result<Vec<LedgerRow>> {
+    let filter = SecretFilter {
+        state: Some(RowState::Quarantined),
+        ..SecretFilter::default()
+    };
+    Ok(context
+        .store
+        .list_secrets(&filter, None, MOST_PARKED)
+        .await?)
+}
+
+fn show_parked(parked: &[LedgerRow], console: &Console) -> anyhow::Result<()> {
+    if parked.is_empty() {
+        return Ok(());
+    }
+    let mut listing = Listing::new(&["PARKED", "BACKEND", "FAILURES", "LAST ERROR"]);
+    for row in parked {
+        listing.add([
+            row.coordinate.to_string(),
+            row.backend.to_string(),
+            row.attempts.to_string(),
+            or_nothing(row.last_error.as_ref()),
+        ]);
+    }
+    console.line("")?;
+    console.list(&listing)?;
+    console
+        .note("`reconciler quarantine list` shows all of them, `quarantine release` tries again");
+    Ok(())
 }
 
 /// The latest runs. One that has not ended holds its backend's lease as long as its process lives, and

@@ -7,7 +7,7 @@ use anyhow::Result;
 use cloakroom_core::ledger::{LedgerRow, Reason, RowState};
 use cloakroom_core::store::{Finding, ReferenceCursor};
 use cloakroom_core::{Coordinate, Description, ErrorKind, SecretState};
-use cloakroom_reconcile::Report;
+use cloakroom_reconcile::{Report, is_epoch_mark};
 use serde::Serialize;
 
 use super::deployment::Deployment;
@@ -141,6 +141,9 @@ async fn check_listing(deployment: &Deployment, verdict: &mut Verdict) -> Result
     let deadline = deployment.deadline();
     let mut page = backend.list(None).await?;
     loop {
+        // An epoch mark is no secret, and no row is written for it.
+        page.secrets
+            .retain(|listed| !is_epoch_mark(&listed.coordinate));
         let coordinates: Vec<Coordinate> = page
             .secrets
             .iter()

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::DemoArgs;
 use crate::configuration;
 use crate::exit::Exit;
-use crate::http::{self, Limits};
+use crate::http::{self, Limits, Token};
 use crate::metrics::Metrics;
 use crate::output::Console;
 use crate::progress::Progress;
@@ -234,7 +234,7 @@ async fn serve(
 ) -> Result<()> {
     let address = listener.local_addr()?;
     let configuration = configuration::load(Some(config), &[])?.configuration;
-    let context = Context::open(configuration, Schema::Leave).await?;
+    let context = Context::open_measured(configuration, Schema::Leave, metrics.clone()).await?;
     let settings = service::Settings {
         jobs: None,
         shutdown_deadline: PATIENCE,
@@ -242,10 +242,11 @@ async fn serve(
             timeout: PATIENCE,
             connections: CONNECTIONS,
         },
+        token: Token::default(),
     };
     if !console.is_json() {
         console.note(format_args!(
-            "Serving http://{address}/metrics, /healthz and /status until Ctrl-C."
+            "Serving http://{address}/ (and /metrics, /healthz, /status) until Ctrl-C."
         ));
     }
     let served = service::serve(listener, &context, metrics, settings, stop).await;

@@ -257,6 +257,34 @@ async fn the_jitter_is_within_its_bound() {
     assert!(waits.len() > 10, "{waits:?}");
 }
 
+/// A machine that slept for eight hours wakes up with every start that it missed at once.
+async fn a_suspend_makes_one_run_of_each_job() {
+    let stage = stage(Duration::from_mins(1));
+    seconds(5).await;
+    let woke = Instant::now();
+    for job in Job::ALL {
+        for _ in 0..8 * 4 {
+            stage.driver.activate(job);
+        }
+    }
+    seconds(8 * 3600).await;
+    let mut begun = stage.runner.begun();
+    begun.sort();
+    assert_eq!(
+        begun,
+        [Job::ExpireOrphans, Job::DeleteSuperseded, Job::VerifyBlobs]
+    );
+    // Not all replicas at the very moment they wake: each run waits for its jitter.
+    let log = stage.runner.log.lock().unwrap();
+    let mut before = woke;
+    for (job, begun) in log.iter() {
+        let waited = *begun - before;
+        assert!(!waited.is_zero(), "{job} did not wait");
+        assert!(waited < Duration::from_secs(61 + 10), "{job}: {waited:?}");
+        before = *begun;
+    }
+}
+
 macro_rules! trials {
     ($($law:ident),+ $(,)?) => {
         vec![$(Trial::test(concat!("driver::", stringify!($law)), || paused($law()))),+]
@@ -275,6 +303,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_failing_job_is_recorded_and_the_next_one_runs,
         a_panicking_job_is_recorded_and_the_next_one_runs,
         the_jitter_is_within_its_bound,
+        a_suspend_makes_one_run_of_each_job,
     ]
 }
 

@@ -247,6 +247,11 @@ pub(crate) async fn another_stores_secrets_are_nobodys_business(kind: Kind, seed
 pub(crate) async fn listing_failed_on_a_later_page(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     let stays = with_secrets(&world, workspace(1), 10).await;
+    // A listing that stops shows no absence of an epoch mark; here one stands.
+    let first = world.create(json!({"a": "first"})).await.id;
+    world.documents.remove(first, None).await.unwrap();
+    world.clock.advance(hours(3));
+    world.run(Job::ExpireOrphans).await;
     let removed = world.create(json!({"a": "removed"})).await.id;
     let orphan = world.coordinate(removed, "/a").await;
     world.documents.remove(removed, None).await.unwrap();

@@ -112,6 +112,39 @@ pub(crate) async fn a_run_that_lost_its_lease_stops(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+/// The same where the other run has ended long since and nobody holds the lease: what this one knows
+/// of guards and listing is from before.
+pub(crate) async fn a_run_that_slept_through_another_stops(kind: Kind, seed: u64) {
+    let mut world = World::with_capabilities(kind, seed, |it| it.delete_batch = 1).await;
+    world.settings.batch = 1;
+    orphans(&world, 4).await;
+    let reconciler = world.reconciler();
+    let (id, options) = (world.id(), RunOptions::default());
+    let mut run = Box::pin(reconciler.run(Job::ExpireOrphans, &id, &options, &Silent));
+    world.backend.faults.set(|call| {
+        let first = call.operation == "delete" && call.number < 10;
+        if first { Fate::Hold } else { Fate::Pass }
+    });
+    let held = until(run.as_mut(), || world.backend.faults.is_holding()).await;
+    assert!(held.is_none());
+    world.clock.advance(world.settings.lease);
+    world.run(Job::VerifyBlobs).await;
+    assert_eq!(world.db.lease_holder(&lease_name(&id)).await.unwrap(), None);
+    world.backend.faults.set(|_| Fate::Pass);
+    world.backend.faults.let_go();
+    let lost = run.await.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::Unavailable, "{lost}");
+    assert_eq!(
+        world.living().await.len(),
+        4,
+        "the one under way, and no other"
+    );
+    world.clock.advance(hours(1));
+    world.run(Job::ExpireOrphans).await;
+    world.assert_nothing_unused("after the next run").await;
+    world.close().await;
+}
+
 pub(crate) async fn every_run_gives_its_lease_back(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     orphans(&world, 2).await;

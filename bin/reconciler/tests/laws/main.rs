@@ -5,9 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a law that cannot go on has failed")]
 
+mod copies;
 mod cut_jobs;
 mod cut_writers;
 mod driver;
+mod epochs;
 mod failures;
 mod guards;
 mod harness;
@@ -18,6 +20,8 @@ mod plans;
 mod receipts;
 mod rescue;
 mod simulation;
+mod sweeps;
+mod undos;
 mod vectors;
 mod verify;
 mod windows;
@@ -150,6 +154,7 @@ fn laws() -> Vec<(&'static str, Law)> {
         leases:
             a_second_run_is_told_and_a_dead_one_is_taken_over,
             a_run_that_lost_its_lease_stops,
+            a_run_that_slept_through_another_stops,
             every_run_gives_its_lease_back,
             a_run_that_died_no_longer_holds_its_lease,
             a_run_told_to_stop_ends_at_the_batch,
@@ -165,6 +170,36 @@ fn laws() -> Vec<(&'static str, Law)> {
             an_older_version_is_readable_for_the_grace,
             ephemerals_open_nothing_else,
             writers_are_kept_apart;
+        epochs:
+            raised_before_the_first_deletion_and_rarely,
+            it_costs_little,
+            the_mark_is_no_secret,
+            no_mark_no_deletion,
+            a_raise_cut_off_is_finished,
+            a_lost_mark_is_not_knowing,
+            a_listing_that_stopped_shows_no_absence,
+            a_plan_meets_the_fence,
+            a_long_run_looks_again;
+        copies:
+            yesterdays_backup_is_restored,
+            a_clone_runs_beside_the_original,
+            two_copies_in_step_are_told_apart,
+            a_copy_that_raises_in_between_wins,
+            another_store_under_the_same_name,
+            another_store_under_another_name;
+        sweeps:
+            a_dry_run_lists_and_changes_nothing,
+            what_is_adopted_waits_out_time_to_live_and_horizon,
+            what_another_value_has_the_name_of_is_not_adopted,
+            a_page_that_fails_says_so;
+        undos:
+            what_the_manager_has_comes_back_and_is_held,
+            not_before_its_requests_are_over,
+            it_says_what_cannot_come_back,
+            cut_anywhere_it_is_taken_up_again,
+            not_in_a_restored_database,
+            a_secret_that_cannot_be_restored_now_holds_up_no_other,
+            what_it_brought_back_is_deleted_again_in_the_end;
         simulation:
             everything_at_once;
     ]

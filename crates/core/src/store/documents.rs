@@ -21,7 +21,7 @@ pub struct StoreIdentity {
     pub store: StoreId,
     /// The deployment's name in the configuration.
     pub deployment: String,
-    /// Raised before the first deletion of a run.
+    /// The highest epoch of its backends; see [`Epochs`](super::Epochs).
     pub epoch: i64,
 }
 

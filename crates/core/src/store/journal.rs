@@ -253,6 +253,9 @@ pub trait Journal: Send + Sync {
     /// Who holds a lease now; `None` where nobody does. Changes nothing.
     async fn lease_holder(&self, name: &str) -> Result<Option<String>>;
 
+    /// How many leases whose names begin with `prefix` somebody holds now. Changes nothing.
+    async fn count_leases(&self, prefix: &str) -> Result<u64>;
+
     /// Gives a lease back; one that is no longer ours is left alone.
     async fn release_lease(&self, lease: &Lease) -> Result<()>;
 }

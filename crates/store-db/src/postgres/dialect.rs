@@ -29,6 +29,8 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ 
 pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 pub(crate) const FOR_UPDATE: &str = " FOR UPDATE";
+/// Others may look, and nobody may write.
+pub(crate) const FOR_SHARE: &str = " FOR SHARE";
 pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
 
 pub(crate) const HAS_MIGRATIONS: &str =

@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use cloakroom_core::ledger::{Claim, ClaimItem, LedgerRow, Reason, RowState, Windows};
+use cloakroom_core::store::Lease;
 use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, Timestamp};
 
 use super::due::{NEWER_SUPERSEDED, reason_of};
+use super::leases::fence;
 use super::locks::{Key, by_backend, execute_exactly, referenced};
 use super::rows::{LEDGER_COLUMNS, Reader, ledger_row};
 use super::transaction::Ending;
@@ -19,6 +21,7 @@ const OPERATION: &str = "claim secrets for deletion";
 impl Store {
     pub(crate) async fn claim(
         &self,
+        lease: &Lease,
         backend: &BackendId,
         items: &[ClaimItem],
         windows: &Windows,
@@ -28,6 +31,7 @@ impl Store {
             return Ok(Vec::new());
         }
         in_transaction!(self, OPERATION, |tx| {
+            fence(&mut tx, OPERATION, lease).await?;
             self.claim_within(&mut tx, backend, items, windows, deadline)
                 .await
                 .map(Ending::Keep)

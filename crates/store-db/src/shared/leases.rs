@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use cloakroom_core::Result;
 use cloakroom_core::store::Lease;
+use cloakroom_core::{Error, ErrorKind, Result};
 
 use super::locks::execute_exactly;
 use super::rows::Reader;
 use super::transaction::{Ending, told};
-use super::{Conn, Query, Store, dialect};
+use super::{Conn, Query, Row, Store, dialect};
 use crate::failure::Failure;
 use crate::times::after;
 
@@ -20,7 +20,20 @@ struct Standing {
     expires_at: i64,
 }
 
+/// All of a lease, to be followed by a condition.
+const STANDING: &str = "SELECT name, holder, token, acquired_at, expires_at FROM leases WHERE ";
+
 impl Standing {
+    fn read(row: &Row) -> Result<Self, Failure> {
+        let reader = Reader::new("leases", row);
+        Ok(Self {
+            holder: reader.get("holder")?,
+            token: reader.get("token")?,
+            acquired_at: reader.get("acquired_at")?,
+            expires_at: reader.get("expires_at")?,
+        })
+    }
+
     /// Whether somebody holds it now. One that was taken further ahead of now than it lasts was
     /// written before the clock jumped back.
     fn stands(&self, now: i64) -> bool {
@@ -107,10 +120,50 @@ impl Store {
             .map_err(|failure: Failure| told("look at a lease", failure))
     }
 
+    pub(crate) async fn count_leases(&self, prefix: &str) -> Result<u64> {
+        let count = async {
+            let mut conn = self.read.acquire().await?;
+            let now = self.moment(&mut conn).await?;
+            // Behind every name that begins so, in the order of the bytes.
+            let end = format!("{prefix}{}", char::MAX);
+            let mut query = Query::new(STANDING);
+            query.push("name >= ").push_bind(prefix);
+            query.push(" AND name < ").push_bind(end);
+            let mut held = 0;
+            for row in &query.build().fetch_all(&mut *conn).await? {
+                held += u64::from(Standing::read(row)?.stands(now));
+            }
+            Ok(held)
+        };
+        count
+            .await
+            .map_err(|failure: Failure| told("count leases", failure))
+    }
+
     pub(crate) async fn release_lease(&self, lease: &Lease) -> Result<()> {
         in_transaction!(self, "release a lease", |tx| release_within(&mut tx, lease)
             .await)
     }
+}
+
+/// Keeps a lease from changing hands until the transaction ends. `Unavailable` where somebody else
+/// has taken it since it was given out: one that has only lapsed is still its holder's.
+pub(super) async fn fence(
+    conn: &mut Conn,
+    operation: &'static str,
+    lease: &Lease,
+) -> Result<(), Failure> {
+    let standing = standing(conn, &lease.name, dialect::FOR_SHARE).await?;
+    let ours = standing.is_some_and(|standing| {
+        standing.token == lease.token && standing.holder.as_deref() == Some(lease.holder.as_str())
+    });
+    if ours {
+        return Ok(());
+    }
+    let message = "somebody else has taken the lease since: this run ends here";
+    Err(Error::new(ErrorKind::Unavailable, operation, message)
+        .with_coordinate(&lease.name)
+        .into())
 }
 
 async fn lock_lease(conn: &mut Conn, name: &str) -> Result<Option<Standing>, Failure> {
@@ -122,19 +175,10 @@ async fn standing(
     name: &str,
     lock: &'static str,
 ) -> Result<Option<Standing>, Failure> {
-    let mut query =
-        Query::new("SELECT name, holder, token, acquired_at, expires_at FROM leases WHERE name = ");
-    query.push_bind(name).push(lock);
-    let Some(row) = query.build().fetch_optional(conn).await? else {
-        return Ok(None);
-    };
-    let reader = Reader::new("leases", &row);
-    Ok(Some(Standing {
-        holder: reader.get("holder")?,
-        token: reader.get("token")?,
-        acquired_at: reader.get("acquired_at")?,
-        expires_at: reader.get("expires_at")?,
-    }))
+    let mut query = Query::new(STANDING);
+    query.push("name = ").push_bind(name).push(lock);
+    let row = query.build().fetch_optional(conn).await?;
+    row.as_ref().map(Standing::read).transpose()
 }
 
 async fn release_within(conn: &mut Conn, lease: &Lease) -> Result<Ending<()>, Failure> {

@@ -3,12 +3,16 @@
 #[macro_use]
 mod transaction;
 
+mod adopt;
 pub(crate) mod census;
 mod claim;
 mod commit;
 mod documents;
 pub(crate) mod due;
+mod due_counts;
+mod epochs;
 mod findings;
+mod hold;
 mod intend;
 mod leases;
 mod ledger;

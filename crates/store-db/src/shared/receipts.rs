@@ -1,24 +1,52 @@
 //! The chain of receipts.
 
 use cloakroom_core::ledger::{DeletionOutcome, Settlement};
-use cloakroom_core::{BackendId, Error, ErrorKind, Result, RunId, Timestamp};
+use cloakroom_core::store::{Receipt, ReceiptPage};
+use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, RunId, Timestamp};
 
 use super::locks::execute_exactly;
 use super::rows::Reader;
 use super::transaction::told;
 use super::{CHUNK, Conn, Query, Row, Store, dialect};
 use crate::failure::{Failure, printable};
-use crate::receipt::{Receipt, ReceiptPage};
 
-/// Adds a receipt for each settlement behind the end of the chain, which stays locked until the
+/// All of a receipt, to be followed by a condition.
+const COLUMNS: &str = "SELECT seq, run_id, backend_id, coordinate, reason, evidence, outcome, \
+     detail, plan, at, previous_hash, hash FROM receipts";
+
+/// What a receipt is to say.
+pub(super) struct Entry<'a> {
+    pub(super) coordinate: &'a Coordinate,
+    pub(super) reason: &'static str,
+    pub(super) evidence: &'a str,
+    pub(super) outcome: &'static str,
+    pub(super) detail: Option<String>,
+}
+
+impl<'a> From<&'a Settlement> for Entry<'a> {
+    fn from(settlement: &'a Settlement) -> Self {
+        Self {
+            coordinate: &settlement.coordinate,
+            reason: settlement.reason.as_str(),
+            evidence: &settlement.evidence,
+            outcome: settlement.outcome.as_str(),
+            detail: detail(&settlement.outcome),
+        }
+    }
+}
+
+/// Adds a receipt for each entry behind the end of the chain, which stays locked until the
 /// transaction ends.
 pub(super) async fn append(
     conn: &mut Conn,
     run: RunId,
     backend: &BackendId,
-    settlements: &[Settlement],
+    entries: &[Entry<'_>],
     now: i64,
 ) -> Result<(), Failure> {
+    if entries.is_empty() {
+        return Ok(());
+    }
     let at = Timestamp::from_millisecond(now).map_err(|source| {
         Error::new(
             ErrorKind::Corrupt,
@@ -27,22 +55,24 @@ pub(super) async fn append(
         )
         .with_source(source)
     })?;
+    let plan = plan_of(conn, run).await?;
     let mut query = Query::new("SELECT seq, hash FROM receipt_head WHERE single = 1");
     query.push(dialect::FOR_UPDATE);
     let (mut seq, mut hash): (i64, String) = query.build_query_as().fetch_one(&mut *conn).await?;
 
-    let mut receipts = Vec::with_capacity(settlements.len());
-    for settlement in settlements {
+    let mut receipts = Vec::with_capacity(entries.len());
+    for entry in entries {
         seq += 1;
         let mut receipt = Receipt {
             seq,
             run,
             backend: backend.clone(),
-            coordinate: settlement.coordinate.clone(),
-            reason: settlement.reason.as_str().to_owned(),
-            evidence: printable(&settlement.evidence),
-            outcome: settlement.outcome.as_str().to_owned(),
-            detail: detail(&settlement.outcome),
+            coordinate: entry.coordinate.clone(),
+            reason: entry.reason.to_owned(),
+            evidence: printable(entry.evidence),
+            outcome: entry.outcome.to_owned(),
+            detail: entry.detail.clone(),
+            plan: plan.clone(),
             at,
             previous_hash: hash.clone(),
             hash: String::new(),
@@ -63,6 +93,14 @@ pub(super) async fn append(
     execute_exactly(conn, query, "receipt_head", "single=1", 1).await
 }
 
+/// The plan that a run applies. What is no run applies none.
+async fn plan_of(conn: &mut Conn, run: RunId) -> Result<Option<String>, Failure> {
+    let mut query = Query::new("SELECT plan FROM runs WHERE run_id = ");
+    query.push_bind(dialect::id(run.0));
+    let plan: Option<(Option<String>,)> = query.build_query_as().fetch_optional(conn).await?;
+    Ok(plan.and_then(|(plan,)| plan))
+}
+
 fn detail(outcome: &DeletionOutcome) -> Option<String> {
     match outcome {
         DeletionOutcome::Deleted
@@ -78,7 +116,7 @@ fn detail(outcome: &DeletionOutcome) -> Option<String> {
 async fn insert(conn: &mut Conn, receipts: &[Receipt], at: i64) -> Result<(), Failure> {
     let mut query = Query::new(
         "INSERT INTO receipts (seq, run_id, backend_id, coordinate, reason, evidence, outcome, \
-         detail, at, previous_hash, hash) ",
+         detail, plan, at, previous_hash, hash) ",
     );
     query.push_values(receipts, |mut row, receipt| {
         row.push_bind(receipt.seq)
@@ -89,6 +127,7 @@ async fn insert(conn: &mut Conn, receipts: &[Receipt], at: i64) -> Result<(), Fa
             .push_bind(receipt.evidence.as_str())
             .push_bind(receipt.outcome.as_str())
             .push_bind(receipt.detail.as_deref())
+            .push_bind(receipt.plan.as_deref())
             .push_bind(at)
             .push_bind(receipt.previous_hash.as_str())
             .push_bind(receipt.hash.as_str());
@@ -104,14 +143,12 @@ impl Store {
                 sqlx::query_as("SELECT seq, hash FROM receipt_head WHERE single = 1")
                     .fetch_one(&mut *tx)
                     .await?;
-            let rows = sqlx::query(
-                "SELECT seq, run_id, backend_id, coordinate, reason, evidence, outcome, detail, \
-                 at, previous_hash, hash FROM receipts WHERE seq > $1 ORDER BY seq LIMIT $2",
-            )
-            .bind(after)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *tx)
-            .await?;
+            let mut query = Query::new(COLUMNS);
+            query.push(" WHERE seq > ").push_bind(after);
+            query
+                .push(" ORDER BY seq LIMIT ")
+                .push_bind(i64::from(limit));
+            let rows = query.build().fetch_all(&mut *tx).await?;
             tx.commit().await?;
             let receipts = rows.iter().map(receipt).collect::<Result<_, Failure>>()?;
             Ok(ReceiptPage {
@@ -121,6 +158,30 @@ impl Store {
             })
         };
         page.await.map_err(|failure| told("read receipts", failure))
+    }
+
+    pub(crate) async fn receipts_of(
+        &self,
+        run: RunId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Receipt>> {
+        let receipts = async {
+            let mut query = Query::new(COLUMNS);
+            query
+                .push(" WHERE run_id = ")
+                .push_bind(dialect::id(run.0))
+                .push(" AND seq > ")
+                .push_bind(after);
+            query
+                .push(" ORDER BY seq LIMIT ")
+                .push_bind(i64::from(limit));
+            let rows = query.build().fetch_all(&self.read).await?;
+            rows.iter().map(receipt).collect::<Result<_, Failure>>()
+        };
+        receipts
+            .await
+            .map_err(|failure| told("read receipts", failure))
     }
 }
 
@@ -135,6 +196,7 @@ fn receipt(row: &Row) -> Result<Receipt, Failure> {
         evidence: reader.get("evidence")?,
         outcome: reader.get("outcome")?,
         detail: reader.get("detail")?,
+        plan: reader.get("plan")?,
         at: reader.time("at")?,
         previous_hash: reader.get("previous_hash")?,
         hash: reader.get("hash")?,

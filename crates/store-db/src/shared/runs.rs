@@ -25,8 +25,8 @@ impl Store {
     async fn start_within(&self, conn: &mut Conn, run: &NewRun) -> Result<Ending<()>, Failure> {
         let now = self.moment(conn).await?;
         let met = sqlx::query(
-            "INSERT INTO runs (run_id, job, backend_id, dry_run, plan_hash, started_at, report) \
-             VALUES ($1, $2, $3, $4, $5, $6, 'null') ON CONFLICT DO NOTHING",
+            "INSERT INTO runs (run_id, job, backend_id, dry_run, plan_hash, started_at, report, plan) \
+             VALUES ($1, $2, $3, $4, $5, $6, 'null', $7) ON CONFLICT DO NOTHING",
         )
         .bind(dialect::id(run.id.0))
         .bind(run.job.as_str())
@@ -34,6 +34,7 @@ impl Store {
         .bind(run.dry_run)
         .bind(run.plan.as_deref().map(plan_hash))
         .bind(now)
+        .bind(run.plan.as_deref())
         .execute(&mut *conn)
         .await?
         .rows_affected();

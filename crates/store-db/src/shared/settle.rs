@@ -7,7 +7,7 @@ use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, RunId};
 
 use super::ledger::no_row;
 use super::locks::execute_exactly;
-use super::receipts::append;
+use super::receipts::{Entry, append};
 use super::rows::Reader;
 use super::transaction::Ending;
 use super::{CHUNK, Conn, Query, Store, dialect, push_list};
@@ -71,7 +71,8 @@ impl Store {
             write_gone(conn, backend, chunk, now).await?;
         }
         // Last, since everybody who settles waits for the chain's end.
-        append(conn, run, backend, settlements, now).await?;
+        let entries: Vec<Entry<'_>> = settlements.iter().map(Entry::from).collect();
+        append(conn, run, backend, &entries, now).await?;
         Ok(Ending::Keep(()))
     }
 }

@@ -33,6 +33,7 @@ pub(crate) const BEGIN_READ: &str = "BEGIN DEFERRED";
 
 /// The write lock is on the whole database.
 pub(crate) const FOR_UPDATE: &str = "";
+pub(crate) const FOR_SHARE: &str = "";
 pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = "";
 
 pub(crate) const HAS_MIGRATIONS: &str =

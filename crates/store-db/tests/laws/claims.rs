@@ -145,9 +145,10 @@ pub(crate) async fn one_coordinate_twice_is_claimed_once(bench: Bench) {
         coordinate: orphan,
         reason: Reason::Orphaned,
     };
+    let lease = lease(&bench.store).await;
     let claims = bench
         .store
-        .claim(&backend(), &[item.clone(), item], &windows(), HOUR)
+        .claim(&lease, &backend(), &[item.clone(), item], &windows(), HOUR)
         .await
         .unwrap();
     assert!(matches!(claims[0], Claim::Ready(_)));
@@ -155,7 +156,7 @@ pub(crate) async fn one_coordinate_twice_is_claimed_once(bench: Bench) {
     assert_eq!(
         bench
             .store
-            .claim(&backend(), &[], &windows(), HOUR)
+            .claim(&lease, &backend(), &[], &windows(), HOUR)
             .await
             .unwrap(),
         []

@@ -124,9 +124,10 @@ pub(crate) async fn claimers_get_disjoint_rows(bench: Bench) {
     }
     let backwards: Vec<ClaimItem> = items.iter().rev().cloned().collect();
     let (backend, windows) = (backend(), at_once());
+    let lease = lease(&bench.store).await;
     let (left, right) = tokio::join!(
-        bench.store.claim(&backend, &items, &windows, HOUR),
-        other.claim(&backend, &backwards, &windows, HOUR),
+        bench.store.claim(&lease, &backend, &items, &windows, HOUR),
+        other.claim(&lease, &backend, &backwards, &windows, HOUR),
     );
     let mut ready = BTreeSet::new();
     for claim in left.unwrap().into_iter().chain(right.unwrap()) {
@@ -140,7 +141,7 @@ pub(crate) async fn claimers_get_disjoint_rows(bench: Bench) {
     // What each left to the other is there to be claimed next time.
     for claim in bench
         .store
-        .claim(&backend, &items, &windows, HOUR)
+        .claim(&lease, &backend, &items, &windows, HOUR)
         .await
         .unwrap()
     {

@@ -166,3 +166,48 @@ pub(crate) async fn a_shorter_lease_takes_nothing_over(bench: Bench) {
         None
     );
 }
+
+/// Only what somebody holds now counts, and only what bears the prefix whole.
+pub(crate) async fn held_ones_are_counted_by_prefix(bench: Bench) {
+    let count = async |prefix: &str| bench.store.count_leases(prefix).await.unwrap();
+    assert_eq!(count("replica/").await, 0);
+    let mut leases = Vec::new();
+    for name in [
+        "replica/0",
+        "replica/1",
+        "replica/2",
+        "replica",
+        "replicas/0",
+        "other",
+    ] {
+        leases.push(
+            bench
+                .store
+                .acquire_lease(name, name, TTL)
+                .await
+                .unwrap()
+                .unwrap(),
+        );
+    }
+    assert_eq!(count("replica/").await, 3);
+    assert_eq!(count("").await, 6);
+    assert_eq!(count("replica/%").await, 0, "the prefix is no pattern");
+
+    bench.store.release_lease(&leases[0]).await.unwrap();
+    assert_eq!(count("replica/").await, 2);
+    bench.clock.advance(just_before(TTL));
+    bench
+        .store
+        .acquire_lease("replica/1", "replica/1", TTL)
+        .await
+        .unwrap()
+        .unwrap();
+    bench.clock.advance(Duration::from_millis(1));
+    assert_eq!(count("replica/").await, 1, "one is renewed, one has lapsed");
+    bench.clock.set(bench.clock.millis() - 3 * millis(TTL));
+    assert_eq!(
+        count("replica/").await,
+        0,
+        "written before the clock jumped back"
+    );
+}

@@ -7,11 +7,13 @@
 
 mod bad_files;
 mod claims;
+mod due_counts;
 mod dueness;
 mod isolation;
 mod journal;
 mod leases;
 mod model;
+mod operators;
 mod postgres;
 mod protocol;
 mod scans;
@@ -61,6 +63,7 @@ fn main() {
             superseded_until_the_document_goes, the_newest_superseded_stay,
             a_field_dropped_makes_orphans_of_all_its_versions, held_rows_wait,
             nothing_referenced_is_ever_due;
+        due_counts: the_counts_are_those_of_the_scans;
         claims:
             claims_mark_and_lapse, a_referenced_row_is_not_claimed, reasons_are_checked_again,
             a_tombstone_is_claimed_as_resurfaced, one_coordinate_twice_is_claimed_once,
@@ -75,7 +78,12 @@ fn main() {
             findings_of_ten_runs_stay, damage_is_remembered;
         leases:
             one_holder_at_a_time, a_clock_that_jumped_back, given_back,
-            a_shorter_lease_takes_nothing_over;
+            a_shorter_lease_takes_nothing_over, held_ones_are_counted_by_prefix;
+        operators:
+            an_epoch_is_compared_and_swapped, of_two_raises_one_wins,
+            an_operators_raise_is_in_the_chain, what_is_adopted_waits_its_whole_time,
+            what_is_held_has_a_receipt, receipts_name_the_plan,
+            a_lease_that_was_taken_claims_nothing;
         scans:
             references_are_paged, documents_are_paged, secrets_are_paged_and_filtered,
             due_rows_are_paged, census_counts_what_is_due, damaged_rows_are_named;

@@ -371,8 +371,9 @@ impl History<'_> {
             })
             .collect();
         let deadline = Duration::from_millis(DEADLINE as u64);
+        let lease = lease(store).await;
         let claims = store
-            .claim(&self.backend, &items, &windows, deadline)
+            .claim(&lease, &self.backend, &items, &windows, deadline)
             .await
             .unwrap();
         assert!(

@@ -5,7 +5,7 @@ use cloakroom_core::coordinates::Coordinate;
 use cloakroom_core::ledger::{
     Claim, DeletionOutcome, DueClass, Ledger, QuarantineRelease, Reason, RowState,
 };
-use cloakroom_core::store::Expected;
+use cloakroom_core::store::{Expected, Receipts};
 
 use crate::support::*;
 
@@ -132,14 +132,14 @@ pub(crate) async fn late_settlements_take_nothing_back(bench: Bench) {
     assert_eq!(
         bench
             .store
-            .hold(&backend(), &orphans[1..], 24 * HOUR)
+            .hold(run(2), &backend(), &[restored(&orphans[1])], 24 * HOUR)
             .await
             .unwrap(),
-        1
+        [true]
     );
     bench.settle(&orphans[1], DeletionOutcome::Deleted).await;
     assert_eq!(bench.row(&orphans[1]).await.state, RowState::Held);
-    assert_eq!(bench.store.verify_receipts().await.unwrap(), 3);
+    assert_eq!(bench.store.verify_receipts().await.unwrap(), 4);
 }
 
 pub(crate) async fn unclaimed_rows_cannot_be_settled(bench: Bench) {
@@ -203,6 +203,14 @@ pub(crate) async fn a_forged_receipt_shows(bench: Bench) {
     assert_eq!(
         (error.kind(), error.subject()),
         (ErrorKind::Corrupt, Some("receipt 2"))
+    );
+    let audit = bench.store.audit_receipts().await.unwrap();
+    let broken = audit.broken.unwrap();
+    assert_eq!((audit.whole, broken.seq), (1, 2));
+    let written = &bench.store.receipts(1, 1).await.unwrap().receipts[0];
+    assert_eq!(
+        (broken.expected, broken.found),
+        (written.expected_hash(), written.hash.clone())
     );
     bench
         .raw("UPDATE receipts SET evidence = 'nothing refers to it' WHERE seq = 2")

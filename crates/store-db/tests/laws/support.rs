@@ -10,8 +10,8 @@ use cloakroom_core::ledger::{
     Windows,
 };
 use cloakroom_core::store::{
-    CommitOutcome, DocumentCommit, DocumentStore, Expected, Intent, NewReference, RemoveOutcome,
-    Spec, SpecId,
+    CommitOutcome, DocumentCommit, DocumentStore, Expected, Intent, Journal, Lease, NewReference,
+    RemoveOutcome, Restored, Spec, SpecId,
 };
 use cloakroom_core::{
     BackendId, Clock, Digest, DocumentId, Revision, RunId, Timestamp, ValueKind, WorkspaceId,
@@ -261,6 +261,23 @@ impl Bench {
     }
 }
 
+/// The lease that every claim of these laws is made under.
+pub(crate) async fn lease(store: &DbStore) -> Lease {
+    store
+        .acquire_lease("laws", "law", HOUR)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+/// One secret as an undo hands it over.
+pub(crate) fn restored(coordinate: &Coordinate) -> Restored {
+    Restored {
+        coordinate: coordinate.clone(),
+        evidence: "brought back".into(),
+    }
+}
+
 pub(crate) async fn claim_with(
     store: &DbStore,
     coordinate: &Coordinate,
@@ -271,8 +288,9 @@ pub(crate) async fn claim_with(
         coordinate: coordinate.clone(),
         reason,
     };
+    let lease = lease(store).await;
     let claims = store
-        .claim(&backend(), &[item], windows, Duration::from_mins(1))
+        .claim(&lease, &backend(), &[item], windows, Duration::from_mins(1))
         .await
         .unwrap();
     claims.into_iter().next().unwrap()

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use cloakroom_store_db::{DbStore, Location};
+use cloakroom_core::{Coordinate, Timestamp};
+use cloakroom_store_db::{DbStore, Location, Receipt};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -71,7 +72,38 @@ async fn filled(path: &Path) -> SqlitePool {
     let pool = SqlitePool::connect_with(options).await.unwrap();
     migrator.run(&pool).await.unwrap();
     sqlx::raw_sql(ROWS).execute(&pool).await.unwrap();
+    let hash = receipt().expected_hash();
+    let written = format!(
+        "INSERT INTO receipts (seq, run_id, backend_id, coordinate, reason, evidence, outcome, \
+         detail, at, previous_hash, hash) VALUES (1, '{}', \
+         'main', 'c_v1', 'orphaned', 'it was seen', 'scheduled', 'due soon', 5, '{}', '{hash}'); \
+         UPDATE receipt_head SET seq = 1, hash = '{hash}'",
+        receipt().run,
+        receipt().previous_hash
+    );
+    sqlx::raw_sql(AssertSqlSafe(written))
+        .execute(&pool)
+        .await
+        .unwrap();
     pool
+}
+
+/// A receipt as the older program wrote it: it names no plan.
+fn receipt() -> Receipt {
+    Receipt {
+        seq: 1,
+        run: run(7),
+        backend: "main".parse().unwrap(),
+        coordinate: Coordinate::from_stored("c_v1").unwrap(),
+        reason: "orphaned".into(),
+        evidence: "it was seen".into(),
+        outcome: "scheduled".into(),
+        detail: Some("due soon".into()),
+        plan: None,
+        at: Timestamp::from_millisecond(5).unwrap(),
+        previous_hash: "0".repeat(64),
+        hash: String::new(),
+    }
 }
 
 /// Every table's columns and rows as text, in an order of their own.
@@ -124,6 +156,14 @@ pub(crate) async fn every_row_is_carried_over(bench: Bench) {
         .execute(&pool)
         .await
         .unwrap_err();
+    sqlx::query("DELETE FROM receipts")
+        .execute(&pool)
+        .await
+        .unwrap_err();
+    sqlx::query("UPDATE receipts SET evidence = ''")
+        .execute(&pool)
+        .await
+        .unwrap_err();
     sqlx::query("UPDATE secret_references SET coordinate = 'nowhere'")
         .execute(&pool)
         .await
@@ -133,6 +173,7 @@ pub(crate) async fn every_row_is_carried_over(bench: Bench) {
     // The latest time is that of what was written, not the one a held row waits for.
     bench.clock.set(1_700_000_000_000 - millis(HOUR));
     let store = DbStore::open(&options).await.unwrap();
+    assert_eq!(store.verify_receipts().await.unwrap(), 1);
     let bench = Bench {
         store,
         clock: bench.clock,

@@ -10,6 +10,7 @@ use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, ListPage, PageToken,
     Precondition, PutOutcome, PutRequest, Result, SecretBackend, StoredSecret,
 };
+use cloakroom_reconcile::is_epoch_mark;
 
 use super::faults::{Fate, Faults, fated, injected};
 
@@ -87,6 +88,16 @@ impl Decorated {
         (bent.slow, bent.slow_answers) = (None, None);
     }
 
+    /// The numbers of the epoch marks the backend has, in whatever state.
+    pub(crate) async fn epoch_marks(&self) -> Vec<i64> {
+        let page = self.inner.list(None).await.unwrap();
+        let marks = page.secrets.iter().map(|it| &it.coordinate);
+        marks
+            .filter(|it| is_epoch_mark(it))
+            .map(|it| it.version().get())
+            .collect()
+    }
+
     /// Coordinates under which more than one value was ever stored.
     pub(crate) fn lent_twice(&self) -> Vec<Coordinate> {
         let lent = |(coordinate, values): (&Coordinate, &Vec<Vec<u8>>)| {
@@ -100,9 +111,10 @@ impl Decorated {
         self.bent().lost.clone()
     }
 
-    /// Every coordinate under which something was ever stored.
+    /// Every coordinate under which a secret was ever stored.
     pub(crate) fn ever_put(&self) -> Vec<Coordinate> {
-        self.bent().put.keys().cloned().collect()
+        let put = self.bent().put.keys().cloned().collect::<Vec<_>>();
+        put.into_iter().filter(|it| !is_epoch_mark(it)).collect()
     }
 
     fn bent(&self) -> MutexGuard<'_, Bent> {

@@ -212,3 +212,47 @@ fn rows_of(table: &str, rows: sqlx::Result<Vec<String>>) -> Vec<String> {
     rows.sort();
     rows
 }
+
+/// What a backup of the store holds, children last. The embedded secrets are the manager's.
+const BACKED_UP: [&str; 10] = [
+    "store_identity",
+    "backend_epochs",
+    "specs",
+    "documents",
+    "secrets",
+    "secret_references",
+    "runs",
+    "findings",
+    "receipts",
+    "receipt_head",
+];
+
+/// Takes a backup of the store under a name, in place of one it had.
+pub(crate) async fn save(store: &DbStore, name: &str) {
+    let copies = BACKED_UP.map(|table| {
+        format!(
+            "DROP TABLE IF EXISTS {name}_{table}; \
+             CREATE TABLE {name}_{table} AS SELECT * FROM {table};"
+        )
+    });
+    behind_the_back(store, &copies.join(" ")).await;
+}
+
+/// Restores a backup; the manager keeps what it has.
+pub(crate) async fn bring_back(store: &DbStore, name: &str) {
+    let in_the_way = [
+        ("secrets_stay", "secrets"),
+        ("receipts_stay", "receipts"),
+        ("receipts_stand", "receipts"),
+    ];
+    let triggers = in_the_way.map(|(trigger, table)| match store.pool() {
+        Pool::Sqlite { .. } => format!("DROP TRIGGER IF EXISTS {trigger};"),
+        _ => format!("DROP TRIGGER IF EXISTS {trigger} ON {table};"),
+    });
+    let mut emptied = BACKED_UP.map(|table| format!("DELETE FROM {table};"));
+    emptied.reverse();
+    let filled =
+        BACKED_UP.map(|table| format!("INSERT INTO {table} SELECT * FROM {name}_{table};"));
+    let statements = [triggers.join(" "), emptied.join(" "), filled.join(" ")];
+    behind_the_back(store, &statements.join(" ")).await;
+}

@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::ledger::{
     Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
-    QuarantineRelease, RowState, Settlement, Windows,
+    QuarantineRelease, Reason, RowState, Settlement, Windows,
 };
 use cloakroom_core::store::{
-    CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Finding, Intent,
-    Job, Journal, Lease, NewRun, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome,
-    RunOutcome, RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
+    EpochRaise, Epochs, Finding, Intent, Job, Journal, Lease, NewRun, Receipt, Receipts,
+    ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome, RunRecord,
+    SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Result, Revision, RunId, Timestamp, WorkspaceId,
@@ -229,6 +230,19 @@ impl Ledger for Crashing {
         )
     }
 
+    async fn count_due(
+        &self,
+        backend: &BackendId,
+        windows: &Windows,
+    ) -> Result<Vec<(Reason, u64)>> {
+        fated!(
+            self.faults,
+            "count_due",
+            None,
+            Ledger::count_due(&self.inner, backend, windows).await
+        )
+    }
+
     async fn rows(
         &self,
         backend: &BackendId,
@@ -244,6 +258,7 @@ impl Ledger for Crashing {
 
     async fn claim(
         &self,
+        lease: &Lease,
         backend: &BackendId,
         items: &[ClaimItem],
         windows: &Windows,
@@ -253,7 +268,7 @@ impl Ledger for Crashing {
             self.faults,
             "claim",
             None,
-            Ledger::claim(&self.inner, backend, items, windows, deadline).await
+            Ledger::claim(&self.inner, lease, backend, items, windows, deadline).await
         )
     }
 
@@ -401,12 +416,83 @@ impl Journal for Crashing {
         )
     }
 
+    async fn count_leases(&self, prefix: &str) -> Result<u64> {
+        fated!(
+            self.faults,
+            "count_leases",
+            None,
+            Journal::count_leases(&self.inner, prefix).await
+        )
+    }
+
     async fn release_lease(&self, lease: &Lease) -> Result<()> {
         fated!(
             self.faults,
             "release_lease",
             None,
             Journal::release_lease(&self.inner, lease).await
+        )
+    }
+}
+
+#[async_trait]
+impl Epochs for Crashing {
+    async fn epoch(&self, backend: &BackendId) -> Result<Epoch> {
+        fated!(
+            self.faults,
+            "epoch",
+            None,
+            Epochs::epoch(&self.inner, backend).await
+        )
+    }
+
+    async fn raise_epoch(&self, backend: &BackendId, raise: &EpochRaise) -> Result<Epoch> {
+        fated!(
+            self.faults,
+            "raise_epoch",
+            None,
+            Epochs::raise_epoch(&self.inner, backend, raise).await
+        )
+    }
+}
+
+#[async_trait]
+impl Receipts for Crashing {
+    async fn receipts_of(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<Receipt>> {
+        fated!(
+            self.faults,
+            "receipts_of",
+            None,
+            Receipts::receipts_of(&self.inner, run, after, limit).await
+        )
+    }
+
+    async fn adopt(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        adoptions: &[Adoption],
+    ) -> Result<Vec<bool>> {
+        fated!(
+            self.faults,
+            "adopt",
+            None,
+            Receipts::adopt(&self.inner, run, backend, adoptions).await
+        )
+    }
+
+    async fn hold(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        restored: &[Restored],
+        hold: Duration,
+    ) -> Result<Vec<bool>> {
+        fated!(
+            self.faults,
+            "hold",
+            None,
+            Receipts::hold(&self.inner, run, backend, restored, hold).await
         )
     }
 }

@@ -20,7 +20,7 @@ use cloakroom_core::{
     WorkspaceId,
 };
 use cloakroom_documents::{DocumentSpec, Documents, Put, PutDone, Settings as DocumentSettings};
-use cloakroom_reconcile::{Guard, Reconciler, Report, RunOptions, Settings, Silent};
+use cloakroom_reconcile::{Guard, Reconciler, Report, RunOptions, Settings, Silent, is_epoch_mark};
 use cloakroom_store_db::{DbStore, Options, StoreClock};
 use cloakroom_testkit::{ManualClock, SeededRandomness};
 use serde_json::{Value, json};
@@ -60,6 +60,9 @@ pub(crate) const ONCE: RetryPolicy = RetryPolicy {
     ..QUICK
 };
 
+/// The deployment's name.
+const DEPLOYMENT: &str = "laws";
+
 pub(crate) const MASK: &str = "**********";
 
 pub(crate) fn hours(hours: u64) -> Duration {
@@ -87,7 +90,7 @@ impl World {
         let clock = ManualClock::default();
         let random = SeededRandomness::new(seed);
         let database = Database::create(kind).await;
-        let mut options = Options::new(database.location(), "laws");
+        let mut options = Options::new(database.location(), DEPLOYMENT);
         options.clock = StoreClock::Given(Arc::new(clock.clone()));
         options.randomness = Arc::new(random.stream("store"));
         options.max_connections = 4;
@@ -227,7 +230,7 @@ impl World {
             .collect()
     }
 
-    /// What the backend has, what waits for its deletion included.
+    /// What the backend has, what waits for its deletion included. Epoch marks are no secrets.
     pub(crate) async fn listed(&self) -> BTreeMap<Coordinate, Description> {
         let mut listed = BTreeMap::new();
         let mut next = None;
@@ -236,6 +239,7 @@ impl World {
             listed.extend(
                 page.secrets
                     .into_iter()
+                    .filter(|it| !is_epoch_mark(&it.coordinate))
                     .map(|it| (it.coordinate.clone(), it)),
             );
             next = page.next;
@@ -349,6 +353,21 @@ impl World {
 
     pub(crate) async fn behind_the_back(&self, statements: &str) {
         database::behind_the_back(&self.db, statements).await;
+    }
+
+    /// Takes a backup of the store; the manager is not part of it.
+    pub(crate) async fn save(&self, name: &str) {
+        database::save(&self.db, name).await;
+    }
+
+    /// Restores a backup of the store; the manager keeps what it has.
+    pub(crate) async fn bring_back(&self, name: &str) {
+        database::bring_back(&self.db, name).await;
+    }
+
+    /// The coordinate of this deployment's mark of an epoch.
+    pub(crate) fn epoch_coordinate(number: i64) -> Coordinate {
+        cloakroom_reconcile::epoch_mark(DEPLOYMENT, number).unwrap()
     }
 
     pub(crate) async fn delete_row(&self, coordinate: &Coordinate) {

@@ -1,0 +1,119 @@
+//! `sweep`.
+
+use cloakroom_reconcile::{SweepFate, SweepOptions, SweepReport, Swept};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::SweepArgs;
+use crate::exit::Exit;
+use crate::listing::{Listing, moment, or_nothing};
+use crate::output::{Console, count};
+use crate::progress::Progress;
+use crate::signals;
+use crate::wiring::Context;
+
+/// Secrets printed one by one; what is more is counted.
+const MOST_PRINTED: usize = 1_000;
+
+/// Lists what the ledger does not know, and adopts it if asked.
+pub(super) async fn sweep(
+    args: SweepArgs,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Exit> {
+    let stop = CancellationToken::new();
+    signals::cancel_on_signal(stop.clone())?;
+    let backend = context.one_backend(args.backend.as_ref())?;
+    let options = SweepOptions {
+        adopt: args.adopt,
+        by: args.by.name(),
+    };
+    let progress = Progress::new(console);
+    let mut told = Ok(());
+    let mut found: Vec<Swept> = Vec::new();
+    let report = context
+        .reconciler(stop)
+        .sweep(&backend, &options, &progress, &mut |swept| {
+            // As JSON they are printed as they come, however many there are.
+            if console.is_json() && told.is_ok() {
+                told = console.json_line(swept);
+            } else if found.len() < MOST_PRINTED {
+                found.push(swept.clone());
+            }
+        })
+        .await;
+    drop(progress);
+    told?;
+    let report = report?;
+    if !console.is_json() {
+        print(&found, &report, console)?;
+    }
+    Ok(exit(&report))
+}
+
+/// Something unknown that was left is amiss.
+fn exit(report: &SweepReport) -> Exit {
+    if report.cut_short {
+        Exit::Partial
+    } else if report.unknown > report.adopted || report.other_value > 0 {
+        Exit::Findings
+    } else {
+        Exit::Done
+    }
+}
+
+fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Result<()> {
+    if !found.is_empty() {
+        let mut listing = Listing::new(&["COORDINATE", "CREATED", "IN THE MANAGER", "HERE"]);
+        for swept in found {
+            let here = match swept.fate {
+                SweepFate::Unknown => "unknown",
+                SweepFate::Adopted => "adopted",
+                SweepFate::OtherValue => "known with another value",
+            };
+            let there = if swept.waiting {
+                "waits for its deletion"
+            } else {
+                "living"
+            };
+            listing.add([
+                swept.coordinate.to_string(),
+                or_nothing(swept.created.map(moment)),
+                there.to_owned(),
+                here.to_owned(),
+            ]);
+        }
+        console.list(&listing)?;
+    }
+    let all = report.unknown + report.other_value;
+    let more = all - found.len() as u64;
+    if more > 0 {
+        console.note(format_args!("{more} more; `--output json` tells them all"));
+    }
+    console.line(format_args!(
+        "{} of {} listed on {} unknown to the ledger; {} adopted",
+        count(report.unknown, "secret", "secrets"),
+        report.listed,
+        report.backend,
+        report.adopted,
+    ))?;
+    if report.other_value > 0 {
+        console.line(format_args!(
+            "{} of a name the ledger has for another value: look at each, and delete it in the manager \
+             if it is not in use",
+            count(report.other_value, "secret", "secrets")
+        ))?;
+    }
+    if report.dry_run && report.unknown > 0 {
+        console.note(
+            "`--adopt` writes rows for them; each then waits out the orphan time-to-live before a \
+             job clears it",
+        );
+    }
+    if report.adopted > 0 {
+        console.note(format_args!("the receipts are those of {}", report.run));
+    }
+    if report.cut_short {
+        console.note("the sweep was stopped before its end; sweep again");
+    }
+    Ok(())
+}

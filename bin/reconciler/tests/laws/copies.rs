@@ -1,0 +1,215 @@
+//! What the epoch stops: a restored database, a clone, another store under the same name.
+
+use cloakroom_core::store::{Job, RunOutcome};
+use cloakroom_core::{Coordinate, ErrorKind, Mark, StoreId};
+use cloakroom_reconcile::{EpochStanding, Guard, RunOptions, Silent, is_epoch_mark};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::epochs::{
+    TEN_MINUTES, abandoned, adopt, assert_stopped, epoch, orphans, standing, stopped_by,
+};
+use crate::harness::{Fate, Kind, World, hours};
+
+/// Yesterday's backup: what was written since is unknown to it, and what it believes unused may be in
+/// use again. It deletes nothing until somebody says that it goes on.
+pub(crate) async fn yesterdays_backup_is_restored(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 1).await;
+    world.run(Job::ExpireOrphans).await;
+    let raised = world.create(json!({"a": "one"})).await.id;
+    let one = world.coordinate(raised, "/a").await;
+    let never = abandoned(&world).await;
+    world.save("yesterday").await;
+    world.clock.advance(hours(1));
+    world.update(raised, json!({"a": "two"})).await;
+    orphans(&world, 1).await;
+    world.clock.advance(hours(30));
+    for job in Job::ALL {
+        world.run(job).await;
+    }
+    let latest = epoch(&world).await;
+    assert!(latest > 1 && !world.is_living(&one).await && !world.is_living(&never).await);
+    world.bring_back("yesterday").await;
+    assert_eq!(standing(&world).await, EpochStanding::Behind);
+    world.clock.advance(hours(30));
+    assert_stopped(&world, Guard::Epoch, "after the restore").await;
+    // What it refers to is brought back by any run all the same.
+    assert!(world.is_living(&one).await, "rescued");
+    assert_eq!(world.hydrated(raised).await, json!({"a": "one"}));
+
+    let adopted = adopt(&world, false).await.unwrap();
+    assert_eq!(
+        (adopted.store.number, adopted.mark),
+        (latest + 1, Some(latest + 1))
+    );
+    assert_eq!(world.backend.epoch_marks().await, [latest + 1]);
+    let receipts = world.db.receipts(0, 100_000).await.unwrap().receipts;
+    let receipt = receipts.last().unwrap();
+    assert_eq!(
+        (&*receipt.reason, Some(receipt.run)),
+        ("epoch", adopted.adopted)
+    );
+    assert!(receipt.evidence.contains("a law"), "{receipt:?}");
+    // What was written since is another guard's.
+    let report = world.run(Job::ExpireOrphans).await;
+    assert!(stopped_by(&report, Guard::UnknownMarked), "{report:#?}");
+    world
+        .assert_nothing_in_use_is_gone("after the adoption")
+        .await;
+    world.close().await;
+}
+
+/// A clone beside its original: whoever raises second notices, before it deletes.
+pub(crate) async fn a_clone_runs_beside_the_original(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 1).await;
+    world.run(Job::ExpireOrphans).await;
+    let shared = world.create(json!({"a": "shared"})).await.id;
+    let secret = world.coordinate(shared, "/a").await;
+    world.save("clone").await;
+    world.save("original").await;
+    // In the clone the document goes.
+    world.bring_back("clone").await;
+    world.documents.remove(shared, None).await.unwrap();
+    world.save("clone").await;
+    world.bring_back("original").await;
+    orphans(&world, 1).await;
+    world.run(Job::ExpireOrphans).await;
+    assert_eq!(epoch(&world).await, 2);
+    world.save("original").await;
+    world.bring_back("clone").await;
+    assert_stopped(&world, Guard::Epoch, "the clone").await;
+    assert!(world.is_living(&secret).await, "the original refers to it");
+    // Told to go on, the clone stops the original.
+    adopt(&world, false).await.unwrap();
+    world.bring_back("original").await;
+    world.clock.advance(TEN_MINUTES);
+    assert_stopped(&world, Guard::Epoch, "the original").await;
+    assert!(world.is_living(&secret).await);
+    world.close().await;
+}
+
+/// Two copies that raise to one number are told apart by the raise.
+pub(crate) async fn two_copies_in_step_are_told_apart(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 2).await;
+    world.save("copy").await;
+    // The store was raised; the mark was lost on its way.
+    world.backend.faults.set(|call| {
+        let mark = call.coordinate.is_some_and(is_epoch_mark);
+        if call.operation == "put" && mark {
+            Fate::Before(ErrorKind::Unavailable)
+        } else {
+            Fate::Pass
+        }
+    });
+    world.try_run(Job::ExpireOrphans).await.unwrap_err();
+    world.backend.faults.clear();
+    world.save("original").await;
+    world.bring_back("copy").await;
+    world.run(Job::ExpireOrphans).await;
+    assert_eq!(epoch(&world).await, 1);
+    world.bring_back("original").await;
+    assert_eq!(
+        (epoch(&world).await, standing(&world).await),
+        (1, EpochStanding::Copied)
+    );
+    orphans(&world, 1).await;
+    assert_stopped(&world, Guard::Epoch, "both at 1").await;
+    world.close().await;
+}
+
+/// Between the look and the raise another copy raises: the mark is taken, and nothing is deleted.
+pub(crate) async fn a_copy_that_raises_in_between_wins(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 2).await;
+    world.save("copy").await;
+    let reconciler = world.reconciler();
+    let (id, options) = (world.id(), RunOptions::default());
+    let mut run = Box::pin(reconciler.run(Job::ExpireOrphans, &id, &options, &Silent));
+    world.backend.faults.set(|call| {
+        let mark = call.coordinate.is_some_and(is_epoch_mark);
+        if call.operation == "put" && mark {
+            Fate::Hold
+        } else {
+            Fate::Pass
+        }
+    });
+    let held = crate::harness::until(run.as_mut(), || world.backend.faults.is_holding()).await;
+    assert!(held.is_none());
+    let before = world.listed().await;
+    let coordinate = World::epoch_coordinate(1);
+    world
+        .plant(&coordinate, world.mark(&coordinate).await, "another copy's")
+        .await;
+    world.backend.faults.let_go();
+    let lost = run.await.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::Conflict, "{lost}");
+    assert_eq!(world.listed().await, before);
+    world.close().await;
+}
+
+/// Staging pointed at production's manager under production's name.
+pub(crate) async fn another_store_under_the_same_name(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let stays = orphans(&world, 1).await;
+    world.run(Job::ExpireOrphans).await;
+    world.save("production").await;
+    world
+        .behind_the_back(&format!(
+            "DELETE FROM backend_epochs; UPDATE store_identity SET epoch = 0, store_id = '{}'",
+            Uuid::from_u128(9)
+        ))
+        .await;
+    let never = abandoned(&world).await;
+    orphans(&world, 1).await;
+    assert_eq!(standing(&world).await, EpochStanding::Foreign);
+    assert_stopped(&world, Guard::Identity, "staging").await;
+    assert!(world.is_living(&never).await);
+    let refused = adopt(&world, false).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    assert_eq!(epoch(&world).await, 0, "nothing was adopted");
+    let theirs = world.backend.epoch_marks().await;
+    let taken = adopt(&world, true).await.unwrap();
+    assert_eq!(
+        (taken.store.number, taken.standing),
+        (2, EpochStanding::Current)
+    );
+    let marks = world.backend.epoch_marks().await;
+    assert!(
+        marks.contains(&2) && marks.contains(&theirs[0]),
+        "theirs is not ours to delete"
+    );
+    let report = world.run(Job::ExpireOrphans).await;
+    assert_eq!(report.guards, [], "{report:#?}");
+    // Production notices at once.
+    world.bring_back("production").await;
+    assert_stopped(&world, Guard::Identity, "production").await;
+    assert_eq!(world.hydrated(stays).await, json!({"a": "stays"}));
+    world.close().await;
+}
+
+/// Another store under a name of its own is nobody's business, as its secrets are.
+pub(crate) async fn another_store_under_another_name(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let theirs = format!("cloakroom_epoch_{}_v9", "0".repeat(32));
+    let theirs = Coordinate::from_stored(&theirs).unwrap();
+    let mark = Mark {
+        store: StoreId(Uuid::from_u128(9)),
+        deployment: "production".to_owned(),
+        ..world.mark(&theirs).await
+    };
+    world.plant(&theirs, mark, "theirs").await;
+    for _ in 0..2 {
+        orphans(&world, 1).await;
+        let report = world.run(Job::ExpireOrphans).await;
+        assert_eq!(
+            (report.deleted(), report.outcome),
+            (1, RunOutcome::Done),
+            "{report:#?}"
+        );
+    }
+    assert!(world.backend.epoch_marks().await.contains(&9));
+    world.close().await;
+}

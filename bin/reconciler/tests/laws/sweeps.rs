@@ -1,0 +1,176 @@
+//! The sweep: what bears our mark and is unknown to the ledger is listed, adopted when asked, and never
+//! deleted by it.
+
+use cloakroom_core::ledger::{Ledger as _, RowState};
+use cloakroom_core::store::Job;
+use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, SecretBackend as _};
+use cloakroom_reconcile::{
+    Guard, Silent, SweepFate, SweepOptions, SweepReport, Swept, is_epoch_mark,
+};
+use serde_json::json;
+
+use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours, loose};
+
+async fn sweep(world: &World, adopt: bool) -> cloakroom_core::Result<(SweepReport, Vec<Swept>)> {
+    let options = SweepOptions {
+        adopt,
+        by: "a law".to_owned(),
+    };
+    let mut all = Vec::new();
+    let report = world
+        .reconciler()
+        .sweep(&world.id(), &options, &Silent, &mut |swept| {
+            all.push(swept.clone());
+        })
+        .await?;
+    Ok((report, all))
+}
+
+/// A store with an epoch, something in use, and secrets that the ledger does not know.
+async fn strangers(world: &World, count: u128) -> Vec<Coordinate> {
+    world.create(json!({"a": "stays"})).await;
+    let removed = world.create(json!({"a": "removed"})).await.id;
+    world.documents.remove(removed, None).await.unwrap();
+    world.clock.advance(hours(3));
+    world.run(Job::ExpireOrphans).await;
+    let mut strangers = Vec::new();
+    for number in 1..=count {
+        let stranger = loose(number);
+        let mark = world.mark(&stranger).await;
+        world.plant(&stranger, mark, "unknown").await;
+        strangers.push(stranger);
+    }
+    strangers
+}
+
+pub(crate) async fn a_dry_run_lists_and_changes_nothing(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let strangers = strangers(&world, 5).await;
+    let waiting = DeleteMode::Recoverable(hours(24 * 7));
+    world
+        .embedded
+        .delete(&strangers[4], waiting, None)
+        .await
+        .unwrap();
+    world.backend.pages_of(2);
+    let before = world.dump().await;
+    let (report, all) = sweep(&world, false).await.unwrap();
+    assert_eq!(world.dump().await, before);
+    let found: Vec<_> = all.iter().map(|swept| swept.coordinate.clone()).collect();
+    assert_eq!(
+        found, strangers,
+        "and no epoch mark, and nothing the ledger has"
+    );
+    assert!(all.iter().all(|swept| swept.fate == SweepFate::Unknown));
+    assert_eq!(all.iter().filter(|swept| swept.waiting).count(), 1);
+    assert_eq!(
+        (report.unknown, report.adopted, report.dry_run),
+        (5, 0, true)
+    );
+    assert!(report.listed > 6, "{report:?}");
+    world.close().await;
+}
+
+pub(crate) async fn what_is_adopted_waits_out_time_to_live_and_horizon(kind: Kind, seed: u64) {
+    for recovery in [true, false] {
+        let world = World::with_capabilities(kind, seed, |it| {
+            if !recovery {
+                it.recovery = None;
+            }
+        })
+        .await;
+        world.create(json!({"a": "stays"})).await;
+        let stranger = loose(1);
+        world
+            .plant(&stranger, world.mark(&stranger).await, "unknown")
+            .await;
+        let (report, all) = sweep(&world, true).await.unwrap();
+        assert_eq!((report.unknown, report.adopted), (1, 1));
+        assert_eq!(all[0].fate, SweepFate::Adopted);
+        let receipts = world.db.receipts(0, 100).await.unwrap().receipts;
+        let receipt = receipts.last().unwrap();
+        assert_eq!((receipt.run, &receipt.coordinate), (report.run, &stranger));
+        assert_eq!(
+            (&*receipt.reason, &*receipt.outcome),
+            ("unknown_marked", "adopted")
+        );
+        assert!(receipt.evidence.contains("a law"));
+        // Again there is nothing to adopt, and the guard has nothing to say.
+        let (again, _) = sweep(&world, true).await.unwrap();
+        assert_eq!((again.unknown, again.adopted), (0, 0));
+        let wait = if recovery { hours(2) } else { hours(24 * 7) };
+        world.clock.advance(a_millisecond_less(wait));
+        let report = world.run(Job::ExpireOrphans).await;
+        assert_eq!(
+            (report.guards.len(), report.deleted()),
+            (0, 0),
+            "{report:#?}"
+        );
+        assert!(world.is_living(&stranger).await);
+        world.clock.advance(MILLISECOND);
+        let report = world.run(Job::ExpireOrphans).await;
+        assert_eq!(report.deleted(), 1, "{report:#?}");
+        assert_eq!(
+            world.listed().await.contains_key(&stranger),
+            recovery,
+            "recoverably"
+        );
+        assert_eq!(world.row(&stranger).await.unwrap().state, RowState::Deleted);
+        world.db.verify_receipts().await.unwrap();
+        world.close().await;
+    }
+}
+
+pub(crate) async fn what_another_value_has_the_name_of_is_not_adopted(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    let theirs = world.coordinate(id, "/a").await.next_version().unwrap();
+    world
+        .plant(&theirs, world.mark(&theirs).await, "in use by the original")
+        .await;
+    world.update(id, json!({"a": "two"})).await;
+    let (report, all) = sweep(&world, true).await.unwrap();
+    assert_eq!(
+        (report.unknown, report.adopted, report.other_value),
+        (0, 0, 1)
+    );
+    assert_eq!(
+        (&all[0].coordinate, all[0].fate),
+        (&theirs, SweepFate::OtherValue)
+    );
+    let rows = world.db.rows(&world.id(), &[theirs]).await.unwrap();
+    assert_eq!(rows[0].as_ref().unwrap().state, RowState::Intended);
+    let report = world.run(Job::ExpireOrphans).await;
+    assert!(
+        report
+            .guards
+            .iter()
+            .any(|trip| trip.guard == Guard::UnknownMarked)
+    );
+    world.close().await;
+}
+
+pub(crate) async fn a_page_that_fails_says_so(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    strangers(&world, 6).await;
+    world.backend.pages_of(4);
+    world.backend.faults.set(|call| {
+        if call.operation == "list" && call.number >= 1 {
+            Fate::Before(ErrorKind::Denied)
+        } else {
+            Fate::Pass
+        }
+    });
+    let failed = sweep(&world, true).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Denied, "{failed}");
+    world.backend.faults.clear();
+    let (report, all) = sweep(&world, true).await.unwrap();
+    assert!(
+        report.adopted > 0 && report.adopted <= 6,
+        "the rest: {report:?}"
+    );
+    assert!(all.iter().all(|swept| !is_epoch_mark(&swept.coordinate)));
+    let (nothing, _) = sweep(&world, false).await.unwrap();
+    assert_eq!(nothing.unknown, 0);
+    world.close().await;
+}

@@ -1,0 +1,305 @@
+//! Undo: a run taken back as far as the manager can, item by item, honestly, and as often as asked.
+
+use std::collections::BTreeMap;
+
+use cloakroom_core::ledger::RowState;
+use cloakroom_core::store::{Job, Receipts as _};
+use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, RunId, SecretBackend as _};
+use cloakroom_reconcile::{Guard, Report, RunOptions, UndoFate, UndoOptions, UndoReport, Undone};
+use serde_json::json;
+
+use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours};
+
+const WEEK: u64 = 24 * 7;
+
+fn options(dry_run: bool) -> UndoOptions {
+    UndoOptions {
+        dry_run,
+        hold: hours(WEEK),
+        by: "a law".to_owned(),
+    }
+}
+
+async fn undo_with(
+    world: &World,
+    run: RunId,
+    options: &UndoOptions,
+) -> cloakroom_core::Result<(UndoReport, BTreeMap<Coordinate, UndoFate>)> {
+    let mut all: Vec<Undone> = Vec::new();
+    let report = world
+        .reconciler()
+        .undo(run, options, &mut |undone| all.push(undone.clone()))
+        .await?;
+    let fates = all.into_iter().map(|it| (it.coordinate, it.fate));
+    Ok((report, fates.collect()))
+}
+
+async fn undo(world: &World, run: RunId) -> (UndoReport, BTreeMap<Coordinate, UndoFate>) {
+    undo_with(world, run, &options(false)).await.unwrap()
+}
+
+/// Orphans of documents with one secret each, and something in use.
+async fn orphans(world: &World, count: usize) -> Vec<Coordinate> {
+    world.create(json!({"a": "stays"})).await;
+    let mut orphans = Vec::new();
+    for number in 0..count {
+        let value = format!("orphan-{number}");
+        let id = world.create(json!({ "a": value })).await.id;
+        orphans.push(world.coordinate(id, "/a").await);
+        world.documents.remove(id, None).await.unwrap();
+    }
+    world.clock.advance(hours(3));
+    orphans
+}
+
+/// A run that deleted them, and the wait until it can be taken back.
+async fn deleted(world: &World) -> Report {
+    let overridden = RunOptions {
+        overrides: Guard::ALL.into(),
+        ..RunOptions::default()
+    };
+    let report = world
+        .run_with(Job::ExpireOrphans, &overridden)
+        .await
+        .unwrap();
+    world.clock.advance(hours(1));
+    report
+}
+
+async fn state(world: &World, coordinate: &Coordinate) -> RowState {
+    world.row(coordinate).await.unwrap().state
+}
+
+pub(crate) async fn what_the_manager_has_comes_back_and_is_held(kind: Kind, seed: u64) {
+    let mut world = World::new(kind, seed).await;
+    world.settings.page = 2;
+    let orphans = orphans(&world, 5).await;
+    let run = deleted(&world).await;
+    assert_eq!(run.deleted(), 5);
+    let before = world.dump().await;
+    let (looked, fates) = undo_with(&world, run.run, &options(true)).await.unwrap();
+    assert_eq!(looked.of(UndoFate::Restorable), 5, "{looked:?}");
+    assert!(fates.values().all(|fate| *fate == UndoFate::Restorable));
+    assert_eq!(world.dump().await, before, "a dry run changes nothing");
+    let (report, fates) = undo(&world, run.run).await;
+    assert_eq!(report.of(UndoFate::Restored), 5, "{report:?}");
+    for orphan in &orphans {
+        assert_eq!(fates[orphan], UndoFate::Restored);
+        assert!(world.is_living(orphan).await);
+        assert_eq!(state(&world, orphan).await, RowState::Held);
+    }
+    let receipts = world.db.receipts_of(report.undo, 0, 100).await.unwrap();
+    assert_eq!(receipts.len(), 5);
+    for receipt in &receipts {
+        assert_eq!(
+            (&*receipt.reason, &*receipt.outcome),
+            ("undone", "restored")
+        );
+        assert!(
+            receipt.evidence.contains(&run.run.to_string()),
+            "{receipt:?}"
+        );
+    }
+    // Once more there is nothing to do, and nothing is written down.
+    let (again, fates) = undo(&world, run.run).await;
+    assert!(
+        fates.values().all(|fate| *fate == UndoFate::Held),
+        "{again:?}"
+    );
+    assert_eq!(
+        world
+            .db
+            .receipts_of(again.undo, 0, 100)
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+    world.db.verify_receipts().await.unwrap();
+    world.close().await;
+}
+
+pub(crate) async fn not_before_its_requests_are_over(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 1).await;
+    let run = world.run(Job::ExpireOrphans).await.run;
+    let settings = &world.settings;
+    let wait = settings.claim_deadline + settings.request.deadline;
+    for dry_run in [false, true] {
+        let refused = undo_with(&world, run, &options(dry_run)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+        assert_eq!(refused.retry_after(), Some(wait));
+    }
+    world.clock.advance(a_millisecond_less(wait));
+    let refused = undo_with(&world, run, &options(false)).await.unwrap_err();
+    assert_eq!(refused.retry_after(), Some(MILLISECOND));
+    world.clock.advance(MILLISECOND);
+    let (report, _) = undo(&world, run).await;
+    assert_eq!(report.of(UndoFate::Restored), 1);
+    let unknown = RunId(uuid::Uuid::from_u128(7));
+    let missing = undo_with(&world, unknown, &options(false))
+        .await
+        .unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Missing, "{missing}");
+    world.close().await;
+}
+
+pub(crate) async fn it_says_what_cannot_come_back(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let orphans = orphans(&world, 6).await;
+    let [fine, purged, absent, denied, taken, in_use] = &orphans[..] else {
+        panic!("six of them");
+    };
+    world
+        .embedded
+        .delete(absent, DeleteMode::Final, None)
+        .await
+        .unwrap();
+    let bad = denied.clone();
+    world.backend.faults.set(move |call| {
+        let this = call.operation == "delete" && call.coordinate == Some(&bad);
+        if this {
+            Fate::Before(ErrorKind::Denied)
+        } else {
+            Fate::Pass
+        }
+    });
+    let run = deleted(&world).await.run;
+    world.backend.faults.clear();
+    for coordinate in [purged, taken] {
+        world
+            .embedded
+            .delete(coordinate, DeleteMode::Final, None)
+            .await
+            .unwrap();
+    }
+    let theirs = cloakroom_core::Mark {
+        store: cloakroom_core::StoreId(uuid::Uuid::from_u128(9)),
+        ..world.mark(taken).await
+    };
+    world.plant(taken, theirs, "theirs").await;
+    world
+        .behind_the_back(&format!(
+            "UPDATE secrets SET state = 'stored', unreferenced_since = NULL \
+             WHERE coordinate = '{in_use}'"
+        ))
+        .await;
+    let (report, fates) = undo(&world, run).await;
+    let expected = [
+        (fine, UndoFate::Restored),
+        (purged, UndoFate::Gone),
+        (absent, UndoFate::NotFound),
+        (denied, UndoFate::NotDeleted),
+        (taken, UndoFate::NotOurs),
+        (in_use, UndoFate::InUse),
+    ];
+    for (coordinate, fate) in expected {
+        assert_eq!(fates[coordinate], fate, "{report:?}");
+        assert_eq!(report.of(fate), 1, "{report:?}");
+    }
+    for coordinate in [purged, absent, taken] {
+        assert_eq!(state(&world, coordinate).await, RowState::Deleted);
+    }
+    world.close().await;
+}
+
+pub(crate) async fn cut_anywhere_it_is_taken_up_again(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    for times in 0.. {
+        let orphans = orphans(&world, 3).await;
+        let run = deleted(&world).await.run;
+        let done = world
+            .cut(undo_with(&world, run, &options(false)), times * 3)
+            .await;
+        let ended = done.is_some();
+        // The lease of one that died lapses.
+        world.clock.advance(hours(1));
+        let (report, _) = undo(&world, run).await;
+        for orphan in &orphans {
+            assert!(
+                world.is_living(orphan).await,
+                "cut after {times}: {report:?}"
+            );
+            assert_eq!(
+                state(&world, orphan).await,
+                RowState::Held,
+                "cut after {times}"
+            );
+        }
+        if ended {
+            break;
+        }
+    }
+    world.db.verify_receipts().await.unwrap();
+    world.close().await;
+}
+
+/// A database that is behind the manager does not know what it would take back.
+pub(crate) async fn not_in_a_restored_database(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 1).await;
+    let run = deleted(&world).await.run;
+    world.save("yesterday").await;
+    orphans(&world, 1).await;
+    deleted(&world).await;
+    world.bring_back("yesterday").await;
+    let before = world.listed().await;
+    let refused = undo_with(&world, run, &options(false)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    assert_eq!(world.listed().await, before);
+    world.close().await;
+}
+
+pub(crate) async fn a_secret_that_cannot_be_restored_now_holds_up_no_other(kind: Kind, seed: u64) {
+    for answer in [
+        ErrorKind::Denied,
+        ErrorKind::Unavailable,
+        ErrorKind::Conflict,
+    ] {
+        let world = World::new(kind, seed).await;
+        let orphans = orphans(&world, 3).await;
+        let run = deleted(&world).await.run;
+        let bad = orphans[1].clone();
+        world.backend.faults.set(move |call| {
+            let this = call.operation == "restore" && call.coordinate == Some(&bad);
+            if this {
+                Fate::Before(answer)
+            } else {
+                Fate::Pass
+            }
+        });
+        let (report, fates) = undo(&world, run).await;
+        assert_eq!(report.of(UndoFate::Restored), 2, "{report:?}");
+        assert_eq!(fates[&orphans[1]], UndoFate::Failed);
+        assert_eq!(state(&world, &orphans[1]).await, RowState::Deleted);
+        world.backend.faults.clear();
+        let (report, _) = undo(&world, run).await;
+        assert_eq!(
+            (report.of(UndoFate::Restored), report.of(UndoFate::Held)),
+            (1, 2)
+        );
+        world.close().await;
+    }
+}
+
+/// Held for as long as was asked, and then as any orphan.
+pub(crate) async fn what_it_brought_back_is_deleted_again_in_the_end(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let orphans = orphans(&world, 1).await;
+    let run = deleted(&world).await.run;
+    undo(&world, run).await;
+    world.clock.advance(a_millisecond_less(hours(WEEK + 2)));
+    for job in Job::ALL {
+        let report = world.run(job).await;
+        assert_eq!(
+            (report.deleted(), report.has_findings()),
+            (0, false),
+            "{report:#?}"
+        );
+    }
+    assert!(world.is_living(&orphans[0]).await);
+    world.clock.advance(MILLISECOND);
+    assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 1);
+    world.assert_nothing_unused("after the hold").await;
+    world.close().await;
+}

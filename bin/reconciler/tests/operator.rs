@@ -1,0 +1,224 @@
+//! `epoch`, `sweep`, `undo` and `audit` through the command line, on the real program.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails; the lint knows only #[test]"
+)]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+
+use common::{CANARY, Deployment, config, connection};
+use serde_json::Value;
+
+/// A deployment with something in use, and a run that deleted one secret.
+fn with_a_deletion() -> (Deployment, String) {
+    let deployment = Deployment::with("reconcile: {windows: {orphan_ttl: 0s}}");
+    deployment.put(&config("stays"));
+    let removed = deployment.put(&config("goes"));
+    deployment.run(&["document", "remove", &removed]).done();
+    let report = deployment
+        .run(&["run", "expire-orphans", "--output", "json"])
+        .json();
+    let report = &report["reports"][0];
+    assert_eq!(
+        report["deletions"]["orphaned"]["scheduled"], 1,
+        "{report:#}"
+    );
+    let run = report["run"].as_str().unwrap().to_owned();
+    (deployment, run)
+}
+
+fn epoch(deployment: &Deployment) -> Value {
+    let shown = deployment.run(&["epoch", "show", "--output", "json"]);
+    serde_json::from_str(&shown.stdout).unwrap()
+}
+
+async fn execute(deployment: &Deployment, statement: &'static str) {
+    let mut database = connection(deployment).await;
+    sqlx::query(statement).execute(&mut database).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restored_database_is_refused_until_it_is_adopted() {
+    let (deployment, _) = with_a_deletion();
+    assert_eq!(
+        (&epoch(&deployment)["standing"], &epoch(&deployment)["mark"]),
+        (&"current".into(), &1.into())
+    );
+    let nothing = deployment.run(&["epoch", "adopt", "--yes"]);
+    assert!(
+        nothing.stderr.contains("nothing is to be adopted"),
+        "{nothing:?}"
+    );
+    // As a backup from before the first deletion would have it.
+    execute(&deployment, "DELETE FROM backend_epochs").await;
+    let table = deployment.run(&["epoch", "show"]);
+    assert_eq!(table.code, Some(4), "{table:?}");
+    assert!(
+        table.stdout.contains("this database is behind"),
+        "{table:?}"
+    );
+    let stopped = deployment.run(&["run", "expire-orphans"]);
+    assert_eq!(stopped.code, Some(4), "{stopped:?}");
+    assert!(stopped.stdout.contains("epoch adopt"), "{stopped:?}");
+    assert!(!stopped.stdout.contains("--override epoch"), "{stopped:?}");
+    let passed = deployment.run(&["run", "expire-orphans", "--override", "epoch"]);
+    assert!(passed.refused(2).contains("cannot be passed"));
+    let asked = deployment.run(&["epoch", "adopt"]).refused(1);
+    assert!(
+        asked.contains("--yes") && asked.contains("adopting means"),
+        "{asked}"
+    );
+    let adopt = [
+        "epoch", "adopt", "--yes", "--by", "somebody", "--output", "json",
+    ];
+    let adopted = deployment.run(&adopt).json();
+    assert_eq!(
+        (&adopted["standing"], &adopted["mark"]),
+        (&"current".into(), &2.into())
+    );
+    let receipts = deployment.run(&["audit", "export"]).json_lines();
+    let last = receipts.last().unwrap();
+    assert_eq!(
+        (&last["reason"], &last["run"]),
+        (&"epoch".into(), &adopted["adopted"])
+    );
+    assert!(last["evidence"].as_str().unwrap().contains("somebody"));
+    deployment.run(&["run", "expire-orphans"]).done();
+}
+
+#[tokio::test]
+async fn what_the_ledger_lost_is_listed_and_adopted() {
+    let (deployment, _) = with_a_deletion();
+    let nothing = deployment.run(&["sweep"]).done();
+    assert!(nothing.starts_with("0 secrets of "), "{nothing}");
+    for statement in [
+        "DROP TRIGGER secrets_stay",
+        "DELETE FROM secrets WHERE state = 'deleted'",
+    ] {
+        execute(&deployment, statement).await;
+    }
+    let listed = deployment.run(&["sweep"]);
+    assert_eq!(listed.code, Some(3), "{listed:?}");
+    assert!(
+        listed.stdout.contains("unknown") && listed.stderr.contains("--adopt"),
+        "{listed:?}"
+    );
+    let adopted = deployment
+        .run(&["sweep", "--adopt", "--output", "json"])
+        .json_lines();
+    assert_eq!((adopted.len(), &adopted[0]["fate"]), (1, &"adopted".into()));
+    assert!(deployment.run(&["sweep"]).done().contains("0 adopted"));
+    let secrets = deployment
+        .run(&["secret", "list", "--output", "json"])
+        .json_lines();
+    let row = secrets
+        .iter()
+        .find(|it| it["coordinate"] == adopted[0]["coordinate"])
+        .unwrap();
+    assert_eq!(row["state"], "stored");
+    assert!(
+        secrets
+            .iter()
+            .all(|it| !it["coordinate"].as_str().unwrap().contains("epoch"))
+    );
+}
+
+#[tokio::test]
+async fn a_run_is_taken_back() {
+    let (deployment, run) = with_a_deletion();
+    // Long enough ago for its requests to be over.
+    for statement in [
+        "DROP TRIGGER receipts_stand",
+        "UPDATE receipts SET at = at - 600000",
+    ] {
+        execute(&deployment, statement).await;
+    }
+    let looked = deployment
+        .run(&["undo", &run, "--dry-run", "--output", "json"])
+        .json_lines();
+    assert_eq!(
+        (looked.len(), &looked[0]["fate"]),
+        (1, &"restorable".into())
+    );
+    let undone = deployment.run(&["undo", &run]).done();
+    assert!(
+        undone.contains("restored") && undone.contains("1 restored and held"),
+        "{undone}"
+    );
+    let held = deployment
+        .run(&["secret", "list", "--state", "held", "--output", "json"])
+        .json_lines();
+    assert_eq!(held.len(), 1);
+    let again = deployment.run(&["undo", &run]).done();
+    assert!(again.contains("held already"), "{again}");
+}
+
+#[test]
+fn a_run_is_not_taken_back_too_early() {
+    let (deployment, run) = with_a_deletion();
+    let early = deployment.run(&["undo", &run]).refused(1);
+    assert!(early.contains("try again from"), "{early}");
+    let unknown = deployment.run(&["undo", "00000000-0000-4000-8000-000000000001"]);
+    assert!(unknown.refused(1).contains("deleted nothing"));
+}
+
+#[tokio::test]
+async fn receipts_are_verified_and_exported() {
+    let (deployment, run) = with_a_deletion();
+    let whole = deployment.run(&["audit", "verify"]).done();
+    assert_eq!(whole.trim(), "1 receipt: the chain is whole");
+    let lines = deployment
+        .run(&["audit", "export", "--run", &run])
+        .json_lines();
+    assert_eq!(
+        (lines.len(), &lines[0]["outcome"]),
+        (1, &"scheduled".into())
+    );
+    assert!(!lines[0].to_string().contains(CANARY));
+    let later = ["audit", "export", "--since", "2999-01-01T00:00:00Z"];
+    assert!(deployment.run(&later).json_lines().is_empty());
+    let file = deployment.path("receipts.jsonl");
+    let export = ["audit", "export", "--file", file.to_str().unwrap()];
+    deployment.run(&export).done();
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1);
+    deployment.run(&export).refused(1);
+    for statement in [
+        "DROP TRIGGER receipts_stand",
+        "UPDATE receipts SET evidence = 'another'",
+    ] {
+        execute(&deployment, statement).await;
+    }
+    let broken = deployment.run(&["audit", "verify"]);
+    assert_eq!(broken.code, Some(3), "{broken:?}");
+    assert!(broken.stdout.contains("receipt 1"), "{broken:?}");
+    let broken = deployment.run(&["audit", "verify", "--output", "json"]);
+    let audit: Value = serde_json::from_str(&broken.stdout).unwrap();
+    assert_eq!(
+        (&audit["whole"], &audit["broken"]["seq"]),
+        (&0.into(), &1.into())
+    );
+    assert_ne!(audit["broken"]["expected"], audit["broken"]["found"]);
+}
+
+#[tokio::test]
+async fn what_is_parked_is_shown_with_its_last_error() {
+    let deployment = Deployment::new();
+    let nothing = deployment.run(&["status"]).done();
+    assert!(!nothing.contains("LAST ERROR"), "{nothing}");
+    deployment.put(&config("one"));
+    execute(
+        &deployment,
+        "UPDATE secrets SET state = 'quarantined', quarantined_at = 1, attempts = 5, \
+         last_error = 'denied: not this one'",
+    )
+    .await;
+    let shown = deployment.run(&["status"]).done();
+    assert!(shown.contains("denied: not this one"), "{shown}");
+    let shown = deployment.run(&["status", "--output", "json"]).json();
+    assert_eq!(shown["parked"][0]["attempts"], 5, "{shown:#}");
+}

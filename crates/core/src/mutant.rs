@@ -1,0 +1,103 @@
+//! Deliberate bugs, one at a time, to prove that the simulation finds them. Without the feature
+//! `mutants`, which no program that ships enables, none is ever on and the questions cost nothing.
+
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $name:ident: $words:literal,)*) => {
+        /// A deliberate bug.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Mutant {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Mutant {
+            /// Every mutant.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The bug in a few words.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $words,)*
+                }
+            }
+        }
+    };
+}
+
+mutants! {
+    /// A writer's rows reach the ledger with its commit, not before its puts.
+    IntentAfterPut: "intent after put",
+    /// A secret that comes to be referenced carries the manager's own expiry.
+    ExpiryOnReferenced: "native expiry on what is referenced",
+    /// A name that is taken by other bytes counts as written.
+    ConflictReadAsStored: "conflict read as stored",
+    /// A put overwrites what has the name.
+    PutOverwrites: "put not create-only",
+    /// The next version is one above the highest that is still there.
+    VersionReused: "version above the highest living one",
+    /// A commit does not look at the revision its writer saw.
+    RevisionUnchecked: "commit without revision check",
+    /// A commit takes new rows whatever became of them.
+    ExpiredCommitted: "commit of expired intents",
+    /// Who drops the last reference does not write down when.
+    LossUnnoticed: "loss of the last reference not written down",
+    /// A grace is counted from when the secret was made.
+    GraceFromCreation: "grace counted from creation",
+    /// A claim, and who applies a plan, believe the scan before it.
+    RecheckLeftOut: "recheck at the claim left out",
+    /// A settled deletion leaves no receipt.
+    ReceiptLeftOut: "receipt left out",
+    /// A run that was refused the lease goes on.
+    LeaseIgnored: "lease ignored",
+    /// A run whose lease another one took meanwhile goes on claiming and settling.
+    FencingLeftOut: "lease without fencing",
+    /// A listing that failed half-way counts as whole.
+    PartialListAccepted: "partial listing accepted",
+    /// No answer to a question counts as the answer that nothing is there.
+    ErrorReadAsMissing: "error read as missing",
+    /// What waits for its deletion counts as gone.
+    ScheduledReadAsMissing: "scheduled for deletion read as missing",
+    /// What a listing leaves out is dangling without a direct question.
+    ListingTrusted: "miss in a listing believed",
+    /// What was once referenced is deleted for good.
+    DeletedForGood: "deleted for good instead of recoverably",
+    /// Deletions are not put off where the manager cannot give back.
+    HorizonIgnored: "backup horizon ignored",
+    /// What landed late stays.
+    SweepLeftOut: "sweep of late puts left out",
+    /// Deletions that were cut off are not taken up again.
+    ResumeLeftOut: "resuming left out",
+    /// What is in use and waits for its deletion is left to wait.
+    RescueLeftOut: "rescue left out",
+    /// Unknown secrets under our mark stop nothing.
+    UnknownMarkedIgnored: "guard on unknown marked secrets left out",
+    /// A store without any reference stops nothing.
+    ZeroReferencesIgnored: "guard on zero references left out",
+    /// Whatever has the name is deleted, whosever it is.
+    StrangerDeleted: "mark not looked at before deleting",
+    /// A store that is behind the mark in the backend deletes all the same.
+    EpochIgnored: "epoch check left out",
+}
+
+#[cfg(feature = "mutants")]
+thread_local! {
+    static ON: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether this thread runs with that bug.
+#[cfg(feature = "mutants")]
+pub fn on(mutant: Mutant) -> bool {
+    ON.get() == Some(mutant)
+}
+
+/// Whether this thread runs with that bug: never, in a program without the feature `mutants`.
+#[cfg(not(feature = "mutants"))]
+#[inline]
+pub const fn on(_: Mutant) -> bool {
+    false
+}
+
+/// From here on this thread runs with that bug, or with none.
+#[cfg(feature = "mutants")]
+pub fn switch(mutant: Option<Mutant>) {
+    ON.set(mutant);
+}

@@ -1,0 +1,202 @@
+//! Before the first deletion of a run the epoch is looked at, and raised where that was long ago. A
+//! run that goes on for long looks again.
+
+use std::time::Duration;
+
+use cloakroom_core::mutant::{self, Mutant};
+use cloakroom_core::store::{Epoch, EpochAdopted, EpochRaise};
+use cloakroom_core::{Coordinate, DeleteMode, Description, Error, ErrorKind, Result};
+
+use tokio::time::Instant;
+
+use super::judge::judge;
+use super::{EpochStanding, SeenMarks, Verdict, epoch_mark, request_of};
+use crate::Pass;
+use crate::ask::Describe;
+
+/// A raise counts for this long, by the store's clock.
+const EVERY: Duration = Duration::from_mins(10);
+
+/// What a run knows of the epoch before it deletes.
+#[derive(Clone, Debug)]
+pub(crate) struct Fence {
+    pub(crate) verdict: Verdict,
+    pub(super) epoch: Epoch,
+    pub(super) seen: SeenMarks,
+    looked: Instant,
+    /// How long after the look deletions may go on; `None` until the epoch was raised, or found to
+    /// have been recently.
+    passed_for: Option<Duration>,
+}
+
+impl Pass<'_> {
+    /// Looks at the epoch on both sides. Listings lag, so the marks that matter are asked about: one
+    /// of them or two, a third only after a raise that was cut off.
+    pub(crate) async fn look_at_epoch(&self, seen: SeenMarks, complete: bool) -> Result<Fence> {
+        let epoch = self.store().epoch(self.backend_id()).await?;
+        let mut seen = seen;
+        let numbers: Vec<i64> = (epoch.number..=epoch.number.saturating_add(1))
+            .filter(|number| *number > 0)
+            .collect();
+        self.ask_about(&numbers, &mut seen).await?;
+        if epoch.number > 1 && !seen.here.contains_key(&epoch.number) {
+            self.ask_about(&[epoch.number - 1], &mut seen).await?;
+        }
+        let verdict = judge(&self.identity, &epoch, &seen, complete);
+        Ok(Fence {
+            verdict,
+            epoch,
+            seen,
+            looked: Instant::now(),
+            passed_for: None,
+        })
+    }
+
+    async fn ask_about(&self, numbers: &[i64], seen: &mut SeenMarks) -> Result<()> {
+        let deployment = &self.identity.deployment;
+        let coordinates: Vec<Coordinate> = numbers
+            .iter()
+            .map(|number| epoch_mark(deployment, *number))
+            .collect::<Result<_>>()?;
+        let answers = self.ask(&Describe, &coordinates).await?;
+        for (number, answer) in numbers.iter().zip(answers) {
+            match answer {
+                Ok(described) => seen.asked(&described, &self.identity),
+                Err(error) if error.is_missing() => seen.missing(*number),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Raises the epoch before the first deletion of a run: first in the store, then in the backend.
+    /// Where the backend does not take the mark nothing is deleted.
+    pub(crate) async fn pass_the_fence(&mut self) -> Result<()> {
+        let fence = match self.fence.take() {
+            Some(fence) if fence.passed_for.is_none() => fence,
+            Some(fence) if fence.passed_for > Some(fence.looked.elapsed()) => {
+                self.fence = Some(fence);
+                return Ok(());
+            }
+            // What the listing showed was looked at before.
+            _ => self.look_at_epoch(SeenMarks::default(), true).await?,
+        };
+        let passed_for = match self.raise_where_due(&fence).await {
+            Err(_) if mutant::on(Mutant::EpochIgnored) => EVERY,
+            raised => raised?,
+        };
+        self.fence = Some(Fence {
+            passed_for: Some(passed_for),
+            ..fence
+        });
+        Ok(())
+    }
+
+    /// Raises the epoch unless that was done less than [`EVERY`] ago, and gives back for how long it
+    /// counts.
+    async fn raise_where_due(&self, fence: &Fence) -> Result<Duration> {
+        match fence.verdict.standing {
+            EpochStanding::Current if fence.verdict.firm => {
+                if let Some(left) = self.left_of(&fence.epoch).await? {
+                    return Ok(left);
+                }
+                self.raise_by_one(fence).await?;
+            }
+            EpochStanding::Unfinished => self.put_mark(&fence.epoch, &fence.seen).await?,
+            EpochStanding::Fresh | EpochStanding::Current => self.raise_by_one(fence).await?,
+            EpochStanding::Behind
+            | EpochStanding::Copied
+            | EpochStanding::Lost
+            | EpochStanding::Foreign => {
+                let saw = fence.verdict.saw.clone();
+                return Err(Error::new(ErrorKind::Conflict, "raise the epoch", saw)
+                    .with_backend(self.backend_id()));
+            }
+        }
+        Ok(EVERY)
+    }
+
+    async fn raise_by_one(&self, fence: &Fence) -> Result<()> {
+        let next = fence.epoch.number.saturating_add(1);
+        let epoch = self.raise_to(&fence.epoch, next, None).await?;
+        self.put_mark(&epoch, &fence.seen).await
+    }
+
+    /// For how long the last raise still counts, if it does. A clock that has jumped back makes no
+    /// raise look recent.
+    async fn left_of(&self, epoch: &Epoch) -> Result<Option<Duration>> {
+        let Some(raised) = epoch.raised else {
+            return Ok(None);
+        };
+        let age = self.store().now().await?.duration_since(raised);
+        let left = Duration::try_from(age)
+            .ok()
+            .and_then(|age| EVERY.checked_sub(age));
+        Ok(left.filter(|left| !left.is_zero()))
+    }
+
+    pub(super) async fn raise_to(
+        &self,
+        from: &Epoch,
+        to: i64,
+        adopted: Option<EpochAdopted>,
+    ) -> Result<Epoch> {
+        let raise = EpochRaise {
+            from: from.number,
+            to,
+            raise: self.reconciler.randomness.uuid(),
+            adopted,
+        };
+        self.store().raise_epoch(self.backend_id(), &raise).await
+    }
+
+    /// Puts the mark of an epoch and clears the former ones away. Its bytes name the raise, so a mark
+    /// that another copy of this store put under the same number is a conflict.
+    pub(super) async fn put_mark(&self, epoch: &Epoch, seen: &SeenMarks) -> Result<()> {
+        let request = request_of(&self.identity, epoch)?;
+        let (backend, policy) = (&self.backend, self.settings().request);
+        policy
+            .run("put the epoch mark", || backend.put(&request))
+            .await?;
+        tracing::info!(backend.id = %self.backend_id(), epoch.number = epoch.number, "the epoch was raised");
+        for former in &seen.left {
+            if former.version() < request.mark.coordinate.version() {
+                self.clear_former(former).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// A mark that stays is cleared away by a later raise; it does no harm.
+    async fn clear_former(&self, former: &Coordinate) {
+        let finally = self.delete_mark(former, DeleteMode::Final).await;
+        let recovery = self.backend.capabilities().recovery;
+        let cleared = match (finally, recovery) {
+            (Err(error), Some(recovery)) if !error.is_retryable() => {
+                let mode = DeleteMode::Recoverable(recovery.shortest);
+                self.delete_mark(former, mode).await
+            }
+            (cleared, _) => cleared,
+        };
+        if let Err(error) = cleared {
+            tracing::debug!(backend.id = %self.backend_id(), error = %error, "a former epoch mark stays for now");
+        }
+    }
+
+    async fn delete_mark(&self, mark: &Coordinate, mode: DeleteMode) -> Result<()> {
+        let (backend, policy) = (&self.backend, self.settings().request);
+        let deleted = policy.run("delete a former epoch mark", || {
+            backend.delete(mark, mode, None)
+        });
+        deleted.await.map(drop)
+    }
+
+    /// Takes note of a mark that was listed; says whether it was one.
+    pub(crate) fn notes_epoch_mark(&self, listed: &Description, seen: &mut SeenMarks) -> bool {
+        let is_mark = super::is_epoch_mark(&listed.coordinate);
+        if is_mark {
+            seen.listed(listed, &self.identity);
+        }
+        is_mark
+    }
+}

@@ -1,0 +1,200 @@
+//! The sweep: secrets that bear this store's mark and have no row in the ledger. It deletes nothing;
+//! what an operator adopts gets a row, and its whole time-to-live from now on.
+
+use cloakroom_core::store::{Adoption, Job};
+use cloakroom_core::{BackendId, Coordinate, Description, Digest, Result, RunId, Timestamp};
+use serde::Serialize;
+
+use crate::listing::Listing;
+use crate::observe::Observer;
+use crate::settings::RunOptions;
+use crate::survey::is_waiting;
+use crate::{Pass, Phase, Reconciler};
+
+/// What is asked of a sweep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SweepOptions {
+    /// Write rows for what has none; otherwise it only looks.
+    pub adopt: bool,
+    /// Who does it, for the receipts.
+    pub by: String,
+}
+
+/// What becomes of one secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SweepFate {
+    /// It has no row and would get one.
+    Unknown,
+    /// It has a row from now on.
+    Adopted,
+    /// The ledger has a row of that name for another value: it cannot be adopted.
+    OtherValue,
+}
+
+/// A secret that the ledger did not write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Which one.
+    pub coordinate: Coordinate,
+    /// When it was made, by the manager's clock.
+    pub created: Option<Timestamp>,
+    /// Whether it waits for its deletion in the manager.
+    pub waiting: bool,
+    /// What becomes of it.
+    pub fate: SweepFate,
+}
+
+/// What a sweep went through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SweepReport {
+    /// Under which id the receipts are.
+    pub run: RunId,
+    /// On which backend.
+    pub backend: BackendId,
+    /// Whether it only looked.
+    pub dry_run: bool,
+    /// Secrets listed, whosever.
+    pub listed: u64,
+    /// Secrets of this store's without a row.
+    pub unknown: u64,
+    /// Rows written.
+    pub adopted: u64,
+    /// Secrets of this store's whose row is for another value.
+    pub other_value: u64,
+    /// Whether it was told to stop before the listing ended.
+    pub cut_short: bool,
+}
+
+impl Reconciler {
+    /// Goes through a backend's listing, hands each secret that the ledger did not write to `each`,
+    /// and adopts it if asked to. `Unavailable` while a run is at the backend, and where a page of
+    /// the listing failed: what was adopted until then stays adopted.
+    pub async fn sweep(
+        &self,
+        backend: &BackendId,
+        options: &SweepOptions,
+        observer: &dyn Observer,
+        each: &mut (dyn FnMut(&Swept) + Send),
+    ) -> Result<SweepReport> {
+        let run = RunOptions {
+            dry_run: !options.adopt,
+            ..RunOptions::default()
+        };
+        let pass = self
+            .prepare(Job::ExpireOrphans, backend, &run, observer)
+            .await?;
+        let swept = pass.sweep(options, each).await;
+        pass.give_lease_back().await;
+        swept
+    }
+}
+
+impl Pass<'_> {
+    async fn sweep(
+        &self,
+        options: &SweepOptions,
+        each: &mut (dyn FnMut(&Swept) + Send),
+    ) -> Result<SweepReport> {
+        let mut report = SweepReport {
+            run: self.run(),
+            backend: self.backend_id().clone(),
+            dry_run: !options.adopt,
+            listed: 0,
+            unknown: 0,
+            adopted: 0,
+            other_value: 0,
+            cut_short: false,
+        };
+        let mut listing = Listing::new(self.backend.clone(), self.settings().request);
+        while let Some(page) = listing.next_page().await? {
+            if self.told_to_stop() {
+                report.cut_short = true;
+                break;
+            }
+            self.keep_lease().await?;
+            let mut strangers = self.strangers(&page).await?;
+            if options.adopt {
+                self.adopt_strangers(&mut strangers, options).await?;
+            }
+            for (swept, _) in &strangers {
+                match swept.fate {
+                    SweepFate::Unknown => report.unknown += 1,
+                    SweepFate::Adopted => {
+                        report.unknown += 1;
+                        report.adopted += 1;
+                    }
+                    SweepFate::OtherValue => report.other_value += 1,
+                }
+                each(swept);
+            }
+            report.listed = listing.listed();
+            self.progressed(Phase::Listing, report.listed);
+        }
+        Ok(report)
+    }
+
+    /// What of a page the ledger did not write, with the digests in the marks.
+    async fn strangers(&self, page: &[Description]) -> Result<Vec<(Swept, Digest)>> {
+        let ours: Vec<&Description> = page
+            .iter()
+            .filter(|listed| !crate::is_epoch_mark(&listed.coordinate) && self.is_ours(listed))
+            .collect();
+        let coordinates: Vec<Coordinate> = ours
+            .iter()
+            .map(|listed| listed.coordinate.clone())
+            .collect();
+        let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        let mut strangers = Vec::new();
+        for (listed, row) in ours.into_iter().zip(rows) {
+            let fate = match row {
+                None => SweepFate::Unknown,
+                Some(row) if !self.is_of(listed, &row) => SweepFate::OtherValue,
+                Some(_) => continue,
+            };
+            let Some(mark) = &listed.mark else { continue };
+            let swept = Swept {
+                coordinate: listed.coordinate.clone(),
+                created: listed.created,
+                waiting: is_waiting(listed),
+                fate,
+            };
+            strangers.push((swept, mark.digest.clone()));
+        }
+        Ok(strangers)
+    }
+
+    async fn adopt_strangers(
+        &self,
+        strangers: &mut [(Swept, Digest)],
+        options: &SweepOptions,
+    ) -> Result<()> {
+        let unknown: Vec<usize> = (0..strangers.len())
+            .filter(|&at| strangers[at].0.fate == SweepFate::Unknown)
+            .collect();
+        let adoptions: Vec<Adoption> = unknown
+            .iter()
+            .map(|&at| {
+                let (swept, digest) = &strangers[at];
+                Adoption {
+                    coordinate: swept.coordinate.clone(),
+                    digest: digest.clone(),
+                    evidence: format!(
+                        "adopted by {}; it bears this store's mark and the ledger had no row for it",
+                        options.by
+                    ),
+                }
+            })
+            .collect();
+        let written = self
+            .store()
+            .adopt(self.run(), self.backend_id(), &adoptions)
+            .await?;
+        for (at, written) in unknown.into_iter().zip(written) {
+            if written {
+                strangers[at].0.fate = SweepFate::Adopted;
+            }
+        }
+        Ok(())
+    }
+}

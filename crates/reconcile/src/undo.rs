@@ -1,0 +1,340 @@
+//! Undo: what a run deleted is restored where its manager can still give it back, and held.
+//!
+//! The manager first, then row and receipt in one transaction: what the ledger calls restored can be
+//! read. An undo that was cut off is taken up again by the next one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cloakroom_core::ledger::{LedgerRow, RowState};
+use cloakroom_core::store::{Job, Receipt, Restored};
+use cloakroom_core::{
+    BackendId, Coordinate, Description, Error, ErrorKind, Result, RunId, SecretState, Timestamp,
+};
+use serde::Serialize;
+
+use crate::ask::Describe;
+use crate::observe::Silent;
+use crate::settings::RunOptions;
+use crate::survey::is_waiting;
+use crate::{Pass, Reconciler, lease_name};
+
+const OPERATION: &str = "undo the run";
+
+/// What is asked of an undo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndoOptions {
+    /// Only look.
+    pub dry_run: bool,
+    /// How long no job touches what was brought back.
+    pub hold: Duration,
+    /// Who does it, for the receipts.
+    pub by: String,
+}
+
+/// What became of one secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoFate {
+    /// It can be read again, and its row is held.
+    Restored,
+    /// It can be restored; this undo only looked.
+    Restorable,
+    /// It was brought back before, and its row is held.
+    Held,
+    /// Its row says that it is stored: it is in use, or on its way to be.
+    InUse,
+    /// The run did not delete it: that failed, or is still to come.
+    NotDeleted,
+    /// The manager cannot give it back any more.
+    Gone,
+    /// It was not there when the run came to delete it.
+    NotFound,
+    /// Somebody else's secret has its name now.
+    NotOurs,
+    /// It could not be restored now; another undo may.
+    Failed,
+}
+
+impl UndoFate {
+    /// The fate as a stable lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Restored => "restored",
+            Self::Restorable => "restorable",
+            Self::Held => "held",
+            Self::InUse => "in_use",
+            Self::NotDeleted => "not_deleted",
+            Self::Gone => "gone",
+            Self::NotFound => "not_found",
+            Self::NotOurs => "not_ours",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One secret of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Undone {
+    /// Which one.
+    pub coordinate: Coordinate,
+    /// What became of it.
+    pub fate: UndoFate,
+    /// What that rests on, in words; no value.
+    pub detail: String,
+}
+
+/// What an undo did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UndoReport {
+    /// The run that was taken back.
+    pub run: RunId,
+    /// Under which id the receipts are.
+    pub undo: RunId,
+    /// On which backend.
+    pub backend: BackendId,
+    /// Whether it only looked.
+    pub dry_run: bool,
+    /// Secrets by what became of them.
+    pub fates: BTreeMap<&'static str, u64>,
+    /// Whether it was told to stop before its end; another undo does the rest.
+    pub cut_short: bool,
+}
+
+impl UndoReport {
+    /// Secrets that met this fate.
+    pub fn of(&self, fate: UndoFate) -> u64 {
+        self.fates.get(fate.as_str()).copied().unwrap_or_default()
+    }
+}
+
+impl Reconciler {
+    /// Takes a run back, as far as its manager can; each secret is handed to `each`. `Missing` where
+    /// the run has no receipt; `Unavailable` while the run or a request of its may still be under
+    /// way, with the time to wait; `Conflict` where the backend's epoch is not this store's.
+    pub async fn undo(
+        &self,
+        run: RunId,
+        options: &UndoOptions,
+        each: &mut (dyn FnMut(&Undone) + Send),
+    ) -> Result<UndoReport> {
+        let page = self.settings.page.max(1);
+        let first = self.store.receipts_of(run, 0, page).await?;
+        let Some(receipt) = first.first() else {
+            let message = "it deleted nothing; `reconciler status` shows the latest runs";
+            return Err(Error::new(ErrorKind::Missing, OPERATION, message).with_coordinate(run));
+        };
+        let backend = receipt.backend.clone();
+        let how = RunOptions {
+            dry_run: options.dry_run,
+            ..RunOptions::default()
+        };
+        let pass = self
+            .prepare(Job::ExpireOrphans, &backend, &how, &Silent)
+            .await?;
+        let undone = pass.undo(run, first, options, each).await;
+        pass.give_lease_back().await;
+        undone
+    }
+}
+
+impl Pass<'_> {
+    async fn undo(
+        &self,
+        run: RunId,
+        first: Vec<Receipt>,
+        options: &UndoOptions,
+        each: &mut (dyn FnMut(&Undone) + Send),
+    ) -> Result<UndoReport> {
+        self.has_ended(run).await?;
+        let fence = self.look_through_marks().await?;
+        if fence.verdict.standing.guard().is_some() {
+            return Err(
+                Error::new(ErrorKind::Conflict, OPERATION, fence.verdict.saw)
+                    .with_backend(self.backend_id()),
+            );
+        }
+        let mut report = UndoReport {
+            run,
+            undo: self.run(),
+            backend: self.backend_id().clone(),
+            dry_run: options.dry_run,
+            fates: BTreeMap::new(),
+            cut_short: false,
+        };
+        let mut receipts = first;
+        while let Some(last) = receipts.last() {
+            if self.told_to_stop() {
+                report.cut_short = true;
+                break;
+            }
+            let after = last.seq;
+            self.keep_lease().await?;
+            for undone in self.undo_page(run, &receipts, options).await? {
+                *report.fates.entry(undone.fate.as_str()).or_default() += 1;
+                each(&undone);
+            }
+            let page = self.settings().page.max(1);
+            receipts = self.store().receipts_of(run, after, page).await?;
+        }
+        Ok(report)
+    }
+
+    /// A request that was sent under a claim may arrive until claim and request have lapsed: what was
+    /// restored before that would be deleted again.
+    async fn has_ended(&self, run: RunId) -> Result<()> {
+        let name = lease_name(self.backend_id());
+        if self.store().lease_holder(&name).await? == Some(run.to_string()) {
+            let message = "it is still at work; try again when it has ended";
+            return Err(Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(run));
+        }
+        let settings = self.settings();
+        let wait = settings.claim_deadline + settings.request.deadline;
+        let mut latest: Option<Timestamp> = None;
+        let mut after = 0;
+        loop {
+            let receipts = self.store().receipts_of(run, after, settings.page.max(1));
+            let receipts = receipts.await?;
+            let Some(last) = receipts.last() else { break };
+            after = last.seq;
+            latest = latest.max(receipts.iter().map(|receipt| receipt.at).max());
+        }
+        let Some(until) = latest.and_then(|latest| latest.checked_add(wait).ok()) else {
+            return Ok(());
+        };
+        let left = until.duration_since(self.store().now().await?);
+        match Duration::try_from(left) {
+            Ok(left) if !left.is_zero() => {
+                let message =
+                    format!("a request of its may still be under way; try again from {until} on");
+                Err(Error::new(ErrorKind::Unavailable, OPERATION, message)
+                    .with_coordinate(run)
+                    .with_retry_after(left))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn undo_page(
+        &self,
+        run: RunId,
+        receipts: &[Receipt],
+        options: &UndoOptions,
+    ) -> Result<Vec<Undone>> {
+        // The last word on each secret counts.
+        let outcomes: BTreeMap<&Coordinate, &str> = receipts
+            .iter()
+            .map(|receipt| (&receipt.coordinate, receipt.outcome.as_str()))
+            .collect();
+        let coordinates: Vec<Coordinate> = outcomes.keys().copied().cloned().collect();
+        let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        let described = self.ask(&Describe, &coordinates).await?;
+        let mut undone = Vec::with_capacity(coordinates.len());
+        let mut restored = Vec::new();
+        for ((coordinate, row), described) in coordinates.iter().zip(rows).zip(described) {
+            let outcome = outcomes[coordinate];
+            let (fate, detail) = self.undo_one(row, described, outcome, options).await;
+            if fate == UndoFate::Restored {
+                let evidence = format!("run {run} taken back by {}; {detail}", options.by);
+                restored.push(Restored {
+                    coordinate: coordinate.clone(),
+                    evidence,
+                });
+            }
+            undone.push(Undone {
+                coordinate: coordinate.clone(),
+                fate,
+                detail,
+            });
+        }
+        let held = self
+            .store()
+            .hold(self.run(), self.backend_id(), &restored, options.hold)
+            .await?;
+        let brought_back = undone.iter_mut().filter(|it| it.fate == UndoFate::Restored);
+        for (undone, held) in brought_back.zip(held) {
+            if !held {
+                undone.fate = UndoFate::InUse;
+                "its row has changed meanwhile".clone_into(&mut undone.detail);
+            }
+        }
+        Ok(undone)
+    }
+
+    async fn undo_one(
+        &self,
+        row: Option<LedgerRow>,
+        described: Result<Description>,
+        outcome: &str,
+        options: &UndoOptions,
+    ) -> (UndoFate, String) {
+        let Some(row) = row else {
+            return (UndoFate::NotOurs, "the ledger has no row for it".to_owned());
+        };
+        match row.state {
+            RowState::Deleted => {}
+            RowState::Held => {
+                let until = row.unreferenced_since.map(|until| until.to_string());
+                let until = until.unwrap_or_else(|| "an unknown date".to_owned());
+                return (UndoFate::Held, format!("held until {until}"));
+            }
+            RowState::Stored | RowState::Intended => {
+                let detail = format!("its row is {}", row.state.as_str());
+                return (UndoFate::InUse, detail);
+            }
+            RowState::Deleting | RowState::Quarantined => {
+                let detail = format!("its row is {}, nothing was deleted", row.state.as_str());
+                return (UndoFate::NotDeleted, detail);
+            }
+        }
+        match described {
+            Ok(described) if !self.is_of(&described, &row) => {
+                let detail = "its name is held by another secret".to_owned();
+                (UndoFate::NotOurs, detail)
+            }
+            Ok(described) => self.bring_back(&described, options).await,
+            Err(error) if error.is_missing() => gone(outcome),
+            Err(error) => (UndoFate::Failed, error.to_string()),
+        }
+    }
+
+    async fn bring_back(
+        &self,
+        described: &Description,
+        options: &UndoOptions,
+    ) -> (UndoFate, String) {
+        let waits = is_waiting(described);
+        let found = match &described.state {
+            SecretState::Enabled => "it could be read".to_owned(),
+            SecretState::Disabled => "it is switched off in the manager".to_owned(),
+            SecretState::ScheduledForDeletion { due: None } => "it waited".to_owned(),
+            SecretState::ScheduledForDeletion { due: Some(due) } => {
+                format!("it waited for its deletion at {due}")
+            }
+        };
+        if options.dry_run {
+            return (UndoFate::Restorable, found);
+        }
+        match self.restore(described, waits).await {
+            Ok(()) => (UndoFate::Restored, found),
+            Err(error) if error.is_missing() => {
+                (UndoFate::Gone, "it went while it was restored".to_owned())
+            }
+            Err(error) => (UndoFate::Failed, error.to_string()),
+        }
+    }
+}
+
+fn gone(outcome: &str) -> (UndoFate, String) {
+    match outcome {
+        "already_gone" => (
+            UndoFate::NotFound,
+            "it was not there when the run came to delete it".to_owned(),
+        ),
+        "scheduled" => (
+            UndoFate::Gone,
+            "its time to be restored has passed".to_owned(),
+        ),
+        _ => (UndoFate::Gone, "it was deleted for good".to_owned()),
+    }
+}

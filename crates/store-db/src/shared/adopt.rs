@@ -1,0 +1,83 @@
+//! Rows for secrets of ours that the ledger had lost, with a receipt for each.
+
+use cloakroom_core::store::{Adoption, words};
+use cloakroom_core::{BackendId, Result, RunId, ValueKind};
+
+use super::receipts::{Entry, append};
+use super::transaction::Ending;
+use super::{Conn, Store, dialect};
+use crate::failure::Failure;
+
+impl Store {
+    pub(crate) async fn adopt(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        adoptions: &[Adoption],
+    ) -> Result<Vec<bool>> {
+        if adoptions.is_empty() {
+            return Ok(Vec::new());
+        }
+        in_transaction!(self, "adopt secrets", |tx| {
+            self.adopt_within(&mut tx, run, backend, adoptions)
+                .await
+                .map(Ending::Keep)
+        })
+    }
+
+    async fn adopt_within(
+        &self,
+        conn: &mut Conn,
+        run: RunId,
+        backend: &BackendId,
+        adoptions: &[Adoption],
+    ) -> Result<Vec<bool>, Failure> {
+        let now = self.lasting_moment(conn).await?;
+        let mut written = Vec::with_capacity(adoptions.len());
+        for adoption in adoptions {
+            written.push(insert(conn, backend, adoption, now).await?);
+        }
+        let entries: Vec<Entry<'_>> = adoptions
+            .iter()
+            .zip(&written)
+            .filter(|(_, written)| **written)
+            .map(|(adoption, _)| Entry {
+                coordinate: &adoption.coordinate,
+                reason: words::UNKNOWN_MARKED,
+                evidence: &adoption.evidence,
+                outcome: words::ADOPTED,
+                detail: None,
+            })
+            .collect();
+        append(conn, run, backend, &entries, now).await?;
+        Ok(written)
+    }
+}
+
+/// How a value was written in its document no mark says; it matters only where a document refers to
+/// it, and none does.
+async fn insert(
+    conn: &mut Conn,
+    backend: &BackendId,
+    adoption: &Adoption,
+    now: i64,
+) -> Result<bool, Failure> {
+    let coordinate = &adoption.coordinate;
+    let met = sqlx::query(
+        "INSERT INTO secrets (backend_id, coordinate, base, version, owner, kind, state, digest, \
+         once_referenced, created_at, unreferenced_since) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'stored', $7, TRUE, $8, $8) ON CONFLICT DO NOTHING",
+    )
+    .bind(backend.as_str())
+    .bind(coordinate.as_str())
+    .bind(coordinate.base())
+    .bind(coordinate.version().get())
+    .bind(coordinate.owner().map(dialect::id))
+    .bind(ValueKind::Text.as_str())
+    .bind(adoption.digest.to_string())
+    .bind(now)
+    .execute(conn)
+    .await?
+    .rows_affected();
+    Ok(met == 1)
+}

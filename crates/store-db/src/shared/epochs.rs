@@ -1,0 +1,118 @@
+//! Epochs: compare and swap, one row for each backend.
+
+use cloakroom_core::store::{Epoch, EpochRaise, words};
+use cloakroom_core::{BackendId, Error, ErrorKind, Result};
+
+use super::receipts::{Entry, append};
+use super::rows::Reader;
+use super::transaction::{Ending, told};
+use super::{Conn, Query, Row, Store, dialect};
+use crate::failure::{Failure, miscounted};
+
+const OPERATION: &str = "raise the epoch";
+
+impl Store {
+    pub(crate) async fn epoch(&self, backend: &BackendId) -> Result<Epoch> {
+        let epoch = async {
+            let mut conn = self.read.acquire().await?;
+            epoch_of(&mut conn, backend).await
+        };
+        epoch
+            .await
+            .map_err(|failure| told("read the epoch", failure))
+    }
+
+    pub(crate) async fn raise_epoch(
+        &self,
+        backend: &BackendId,
+        raise: &EpochRaise,
+    ) -> Result<Epoch> {
+        if raise.from < 0 || raise.to <= raise.from {
+            let message = "an epoch only ever grows";
+            return Err(Error::new(ErrorKind::Invalid, OPERATION, message).with_backend(backend));
+        }
+        in_transaction!(self, OPERATION, |tx| {
+            self.raise_within(&mut tx, backend, raise)
+                .await
+                .map(Ending::Keep)
+        })
+    }
+
+    async fn raise_within(
+        &self,
+        conn: &mut Conn,
+        backend: &BackendId,
+        raise: &EpochRaise,
+    ) -> Result<Epoch, Failure> {
+        let now = self.moment(conn).await?;
+        let met = if raise.from == 0 {
+            sqlx::query(
+                "INSERT INTO backend_epochs (backend_id, epoch, raise_id, raised_at) \
+                 VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            )
+            .bind(backend.as_str())
+            .bind(raise.to)
+            .bind(dialect::id(raise.raise))
+            .bind(now)
+            .execute(&mut *conn)
+            .await?
+            .rows_affected()
+        } else {
+            sqlx::query(
+                "UPDATE backend_epochs SET epoch = $2, raise_id = $3, raised_at = $4 \
+                 WHERE backend_id = $1 AND epoch = $5",
+            )
+            .bind(backend.as_str())
+            .bind(raise.to)
+            .bind(dialect::id(raise.raise))
+            .bind(now)
+            .bind(raise.from)
+            .execute(&mut *conn)
+            .await?
+            .rows_affected()
+        };
+        match met {
+            1 => {}
+            0 => {
+                let message = format!("the epoch does not stand at {} any more", raise.from);
+                return Err(Error::new(ErrorKind::Conflict, OPERATION, message)
+                    .with_backend(backend)
+                    .into());
+            }
+            met => return Err(miscounted("backend_epochs", backend, 1, met)),
+        }
+        sqlx::query("UPDATE store_identity SET epoch = $1 WHERE single = 1 AND epoch < $1")
+            .bind(raise.to)
+            .execute(&mut *conn)
+            .await?;
+        if let Some(adopted) = &raise.adopted {
+            let entry = Entry {
+                coordinate: &adopted.mark,
+                reason: words::EPOCH,
+                evidence: &adopted.evidence,
+                outcome: words::RAISED,
+                detail: Some(format!("from {} to {}", raise.from, raise.to)),
+            };
+            append(conn, adopted.run, backend, &[entry], now).await?;
+        }
+        epoch_of(conn, backend).await
+    }
+}
+
+async fn epoch_of(conn: &mut Conn, backend: &BackendId) -> Result<Epoch, Failure> {
+    let mut query = Query::new(
+        "SELECT backend_id, epoch, raise_id, raised_at FROM backend_epochs WHERE backend_id = ",
+    );
+    query.push_bind(backend.as_str());
+    let row = query.build().fetch_optional(conn).await?;
+    row.as_ref().map_or(Ok(Epoch::default()), epoch)
+}
+
+fn epoch(row: &Row) -> Result<Epoch, Failure> {
+    let reader = Reader::new("backend_epochs", row);
+    Ok(Epoch {
+        number: reader.get("epoch")?,
+        raise: reader.id("raise_id")?,
+        raised: Some(reader.time("raised_at")?),
+    })
+}
