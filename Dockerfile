@@ -1,12 +1,22 @@
-# The reconciler in a small image: no shell needed, not root, a read-only root file system will do.
-FROM rust:1.95-slim-bookworm AS build
+# The reconciler in a small image: no shell, not root, content with a read-only root file system.
+#
+#   docker build -t cloakroom/reconciler:0.1.0 .
+FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --profile dist --package cloakroom-reconciler
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --locked --profile dist --package cloakroom-reconciler \
+    && install -D target/dist/reconciler /out/usr/local/bin/reconciler \
+    # Where a volume for SQLite goes; it takes the owner of the folder it covers.
+    && install -d -o 65532 -g 65532 -m 0700 /out/var/lib/cloakroom
 
+# Certificates, time zones and the C library, nothing else.
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /src/target/dist/reconciler /usr/local/bin/reconciler
-USER nonroot
+COPY --from=build /out/ /
+# By number: Kubernetes can tell that this is not root only from a number.
+USER 65532:65532
+WORKDIR /var/lib/cloakroom
 EXPOSE 9464
 ENTRYPOINT ["/usr/local/bin/reconciler"]
 CMD ["serve"]

@@ -1,14 +1,12 @@
 //! Everything that is checked without running the product.
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::workspace::Workspace;
-use crate::{layers, process};
+use crate::{layers, process, promtool, tools};
 
 const CARGO_DENY: &str = "0.20.2";
 
@@ -34,6 +32,8 @@ enum Step {
     Layers,
     /// The same as `cargo xtask docs`
     Docs,
+    /// The same as `cargo xtask rules`
+    Rules,
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
@@ -50,6 +50,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Step::Deny => deny(workspace),
             Step::Layers => layers::run(workspace),
             Step::Docs => docs(workspace),
+            Step::Rules => promtool::run(workspace),
         }
         .with_context(|| format!("{step:?}"))?;
         println!("{step:?}: fine, {:.1} s", started.elapsed().as_secs_f64());
@@ -94,7 +95,7 @@ pub(crate) fn docs(workspace: &Workspace) -> Result<()> {
 }
 
 fn deny(workspace: &Workspace) -> Result<()> {
-    let program = cargo_deny(workspace)?;
+    let program = tools::installed(workspace, "cargo-deny", CARGO_DENY)?;
     process::run(workspace.command(program).args([
         "--workspace",
         "--all-features",
@@ -104,30 +105,4 @@ fn deny(workspace: &Workspace) -> Result<()> {
         "licenses",
         "sources",
     ]))
-}
-
-fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
-    let tools = workspace.target("tools");
-    let program = tools.join("bin/cargo-deny");
-    let wanted = format!("cargo-deny {CARGO_DENY}");
-    let present = program.is_file()
-        && process::read(workspace.command(&program).arg("--version"))
-            .is_ok_and(|it| it.trim() == wanted);
-    if present {
-        return Ok(program);
-    }
-    eprintln!("installing {wanted}, which takes a few minutes once");
-    let build = workspace.target("tools-build");
-    process::run(
-        workspace
-            .cargo()
-            .args(["install", "--locked", "--quiet", "--force"])
-            .arg(format!("cargo-deny@{CARGO_DENY}"))
-            .arg("--root")
-            .arg(&tools)
-            .arg("--target-dir")
-            .arg(&build),
-    )?;
-    fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
-    Ok(program)
 }

@@ -2,17 +2,19 @@
 
 mod daemon;
 mod drongo;
+mod helm;
 #[allow(dead_code)]
 mod install;
 mod kubernetes;
 mod moto;
 mod openbao;
 mod postgres;
+mod prometheus;
 mod secret_manager;
 mod state;
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -61,6 +63,11 @@ const TABLE: &[Server] = &[
         name: drongo::NAME,
         about: drongo::ABOUT,
         start: drongo::start,
+    },
+    Server {
+        name: prometheus::NAME,
+        about: prometheus::ABOUT,
+        start: prometheus::start,
     },
 ];
 
@@ -219,6 +226,14 @@ fn status(workspace: &Workspace) -> Result<()> {
     }
     println!("{table}");
     Ok(())
+}
+
+/// The program that renders charts, for tests.
+pub(crate) fn helm(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.target("servers");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let _lock = lock(&folder)?;
+    helm::program(&folder)
 }
 
 /// Held while a server is looked up and started or stopped: two runs never start the same one.

@@ -1,5 +1,6 @@
 //! The whole test run: servers up, specs fetched, every suite run, all of it summed up.
 
+mod browser;
 mod output;
 mod summary;
 
@@ -11,7 +12,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::workspace::{Workspace, in_ci};
-use crate::{connectors, interrupt, process, servers};
+use crate::{connectors, interrupt, process, servers, simulate};
 use output::Output;
 use summary::Summary;
 
@@ -19,7 +20,8 @@ use summary::Summary;
 ///
 /// Starts the servers of `cargo xtask servers` unless they already run, fetches the specs of
 /// `cargo xtask connectors`, then builds and runs the unit, integration, example and doc tests of
-/// the workspace. Benchmarks are not run. Whatever this started is stopped again, also after
+/// the workspace, and at last the simulation of `cargo xtask simulate`, its mutants too. Benchmarks
+/// are not run. Whatever this started is stopped again, also after
 /// Ctrl-C.
 ///
 /// Tests find what they need in CLOAKROOM_TEST_POSTGRES_URL and CLOAKROOM_TEST_SPECS. A variable
@@ -71,6 +73,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         )),
         Err(error) => summary.miss("connectors", &format!("{error:#}")),
     }
+    if let Err(error) = browser::ensure() {
+        summary.miss("chromium", &format!("{error:#}"));
+    }
+    heading("helm");
+    match servers::helm(workspace) {
+        Ok(program) => variables.push((
+            "CLOAKROOM_TEST_HELM".to_owned(),
+            program.to_string_lossy().into_owned(),
+        )),
+        Err(error) => summary.miss("helm", &format!("{error:#}")),
+    }
     variables.retain(|(name, _)| std::env::var_os(name).is_none());
     for (name, value) in &variables {
         println!("{name}={value}");
@@ -103,6 +116,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 
     drop(servers);
+    if options.packages.is_empty() && options.filters.is_empty() {
+        for (name, mut command) in simulate::for_tests(workspace) {
+            heading(name);
+            let succeeded = follow(&mut command, &mut Output::default())?;
+            summary.add(name, Output::default(), succeeded);
+        }
+    }
     heading(&format!("summary, {} s", started.elapsed().as_secs()));
     println!("{summary}");
     if summary.is_failure(in_ci()) {

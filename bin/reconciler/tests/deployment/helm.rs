@@ -1,0 +1,135 @@
+//! `deploy/helm`, rendered by helm itself: with nothing changed it is what `deploy/kubernetes/base` is,
+//! which other tests look at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::kubernetes::{base, configuration};
+use crate::program::{root, yaml, yamls};
+
+const CHART: &str = "deploy/helm/cloakroom";
+
+/// Tells releases apart, which the base need not.
+const INSTANCE: &str = "app.kubernetes.io/instance";
+
+/// The program that `cargo xtask test` built.
+pub(crate) struct Helm {
+    program: PathBuf,
+}
+
+impl Helm {
+    pub(crate) fn from_environment() -> Option<Self> {
+        let program = std::env::var_os("CLOAKROOM_TEST_HELM")?.into();
+        Some(Self { program })
+    }
+
+    pub(crate) fn renders_the_base(&self) {
+        self.run(&["lint", "--strict"], &[]);
+        let rendered = self.template(&[]);
+        let mut kinds = BTreeSet::new();
+        for part in base() {
+            let kind = part["kind"].as_str().unwrap();
+            // A chart is installed into a namespace that is there.
+            if kind == "Namespace" {
+                continue;
+            }
+            kinds.insert(kind.to_owned());
+            let ours = &rendered[kind];
+            assert_eq!(ours["metadata"]["name"], part["metadata"]["name"], "{kind}");
+            assert_eq!(ours["spec"], expected(part["spec"].clone()), "{kind}");
+            assert_eq!(
+                ours["automountServiceAccountToken"], part["automountServiceAccountToken"],
+                "{kind}"
+            );
+        }
+        let map = &rendered["ConfigMap"];
+        let told: Value =
+            serde_yaml_ng::from_str(map["data"]["reconciler.yaml"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            told,
+            serde_yaml_ng::from_str::<Value>(&configuration()).unwrap()
+        );
+        kinds.insert("ConfigMap".to_owned());
+        assert_eq!(rendered.keys().cloned().collect::<BTreeSet<_>>(), kinds);
+
+        // What is off unless asked for.
+        let all = self.template(&["kubernetesBackend=true", "serviceMonitor.enabled=true"]);
+        let role = yamls("deploy/kubernetes/kubernetes-backend/role.yaml");
+        assert_eq!(all["Role"]["rules"], role[0]["rules"]);
+        assert_eq!(
+            all["RoleBinding"]["subjects"][0]["name"],
+            all["ServiceAccount"]["metadata"]["name"]
+        );
+        assert_eq!(
+            all["Deployment"]["spec"]["template"]["spec"]["automountServiceAccountToken"],
+            true
+        );
+        let monitor = yaml("deploy/kubernetes/monitoring/service-monitor.yaml");
+        assert_eq!(all["ServiceMonitor"]["spec"], monitor["spec"]);
+        let none = self.template(&["networkPolicy.enabled=false", "serviceAccount.create=false"]);
+        assert!(!none.contains_key("NetworkPolicy") && !none.contains_key("ServiceAccount"));
+    }
+
+    /// Everything the chart makes, by kind, without what the base has no need of.
+    fn template(&self, settings: &[&str]) -> BTreeMap<String, Value> {
+        let arguments = [
+            "template",
+            "reconciler",
+            "--namespace",
+            "cloakroom",
+            "--kube-version",
+            "1.33.0",
+        ];
+        let text = self.run(&arguments, settings);
+        let mut parts = BTreeMap::new();
+        for part in serde_yaml_ng::Deserializer::from_str(&text) {
+            let mut part = Value::deserialize(part).unwrap();
+            without_instance(&mut part);
+            if part.is_object() {
+                parts.insert(part["kind"].as_str().unwrap().to_owned(), part);
+            }
+        }
+        parts
+    }
+
+    fn run(&self, arguments: &[&str], settings: &[&str]) -> String {
+        let ran = Command::new(&self.program)
+            .args(arguments)
+            .arg(root().join(CHART))
+            .args(settings.iter().flat_map(|setting| ["--set", setting]))
+            .output()
+            .unwrap();
+        assert!(
+            ran.status.success(),
+            "{}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        String::from_utf8(ran.stdout).unwrap()
+    }
+}
+
+/// What kustomize fills in, and what the chart says where the base leaves it to Kubernetes.
+fn expected(mut spec: Value) -> Value {
+    if let Some(container) = spec.pointer_mut("/template/spec/containers/0") {
+        container["image"] = "cloakroom/reconciler:0.1.0".into();
+        container["imagePullPolicy"] = "IfNotPresent".into();
+    }
+    spec
+}
+
+fn without_instance(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.remove(INSTANCE);
+            // The configuration's hash, which takes the place of the name that kustomize changes.
+            members.remove("annotations");
+            members.values_mut().for_each(without_instance);
+        }
+        Value::Array(members) => members.iter_mut().for_each(without_instance),
+        _ => {}
+    }
+}

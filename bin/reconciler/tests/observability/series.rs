@@ -1,0 +1,57 @@
+//! The page about metrics: it explains what the program has, and nothing else is asked for.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::common::{Deployment, PATIENCE};
+use crate::{boards, rules};
+
+/// Series that only a manager with published quotas has.
+const WITH_QUOTA: [&str; 2] = [
+    "cloakroom_backend_budget_requests_per_second",
+    "cloakroom_backend_budget_published_requests_per_second",
+];
+
+pub(crate) fn each_is_explained_and_no_other_asked_for() {
+    let explained = names(&std::fs::read_to_string(rules::root().join("docs/metrics.md")).unwrap());
+    let served = Deployment::new().serve(&[]);
+    // The figures come with the lease, a moment later.
+    let deadline = Instant::now() + PATIENCE;
+    let text = loop {
+        let text = served.get("/metrics").1;
+        if text.contains("\ncloakroom_leader 1") {
+            break text;
+        }
+        assert!(Instant::now() < deadline, "nobody reports: {text}");
+        std::thread::yield_now();
+    };
+    let mut had: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .map(|line| line.split(' ').next().unwrap().to_owned())
+        .collect();
+    had.extend(WITH_QUOTA.map(str::to_owned));
+    assert_eq!(had, explained);
+
+    let mut asked = String::new();
+    for rule in rules::all() {
+        asked.push_str(&rule.expression);
+    }
+    for board in boards::all() {
+        for question in board.questions() {
+            asked.push_str(&question.expression);
+        }
+    }
+    for name in names(&asked) {
+        let of_histogram = name.trim_end_matches("_bucket");
+        assert!(explained.contains(of_histogram), "there is no {name}");
+    }
+}
+
+/// Every series of the program's own in a text; what rules record has a colon before it.
+fn names(text: &str) -> BTreeSet<String> {
+    let name = fancy_regex::Regex::new(r"(?<![:\w])cloakroom_[a-z0-9_]+(?![:\w])").unwrap();
+    name.find_iter(text)
+        .map(|found| found.unwrap().as_str().to_owned())
+        .collect()
+}
