@@ -4,8 +4,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cloakroom_reconciler::cli::Cli;
+use cloakroom_reconciler::hygiene;
+use cloakroom_reconciler::output::{Console, Format};
 
 fn main() -> ExitCode {
+    if let Err(error) = hygiene::guard_memory() {
+        // A sandbox may refuse it; the work is worth more than the precaution.
+        Console::new(Format::Table).note(format_args!(
+            "core dumps of this process could not be switched off: {error}"
+        ));
+    }
     let exit = match Cli::try_parse() {
         Ok(cli) => cloakroom_reconciler::run(cli),
         Err(error) => cloakroom_reconciler::misused(&error),

@@ -50,38 +50,6 @@ impl MeasuredRunner {
         outcome
     }
 
-    /// Brings the gauges that outlive a process to what the journal and the ledger say.
-    pub async fn recall(&self) {
-        for backend in self.reconciler.backends().iter() {
-            self.count_secrets(backend.id()).await;
-        }
-        for job in Job::ALL {
-            let mut successes: Vec<Option<Timestamp>> = Vec::new();
-            for backend in self.reconciler.backends().iter() {
-                let last = self
-                    .store
-                    .last_finished(job, backend.id())
-                    .await
-                    .ok()
-                    .flatten();
-                successes.push(last.as_ref().and_then(success));
-                let complete = last_complete(&*self.store, job, backend.id()).await;
-                let report = complete.ok().flatten().map(|run| run.report);
-                if let Some(report) = report.and_then(|it| serde_json::from_value(it).ok()) {
-                    self.metrics.set_findings(&report);
-                }
-            }
-            // A job has done all it was to do once it has on every backend.
-            if let Some(at) = successes
-                .into_iter()
-                .collect::<Option<Vec<_>>>()
-                .and_then(|all| all.into_iter().min())
-            {
-                self.metrics.set_last_success(job, at);
-            }
-        }
-    }
-
     async fn count_secrets(&self, backend: &BackendId) {
         match self.store.count_by_state(backend).await {
             Ok(counts) => self.metrics.set_secrets(backend, &counts),
@@ -110,11 +78,6 @@ pub async fn last_complete<S: Journal + ?Sized>(
             && run.outcome == Some(RunOutcome::Done)
             && run.report["plan"].is_null()
     }))
-}
-
-fn success(run: &RunRecord) -> Option<Timestamp> {
-    run.finished
-        .filter(|_| run.outcome == Some(RunOutcome::Done))
 }
 
 #[async_trait]

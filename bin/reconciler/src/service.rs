@@ -6,19 +6,19 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use cloakroom_core::SystemRandomness;
 use cloakroom_core::ledger::Ledger as _;
+use cloakroom_core::store::Job;
 use cloakroom_reconcile::Driver;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::configuration::Jobs;
-use crate::http::{self, App, Limits};
+use crate::figures::Figures;
+use crate::http::{self, App, DryRuns, Limits, Token};
 use crate::metrics::Metrics;
+use crate::presence::{BEAT, Presence};
 use crate::runner::MeasuredRunner;
-use crate::schedule;
-use crate::wiring::{Connection, Context};
-
-/// How often gauges that nobody sets are brought up to date.
-const REFRESH: Duration = Duration::from_secs(30);
+use crate::wiring::{Connection, Context, RequestBudget};
+use crate::{schedule, signals};
 
 /// How the service runs.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub shutdown_deadline: Duration,
     /// What a client may take up.
     pub limits: Limits,
+    /// Who may start jobs and see ids.
+    pub token: Token,
 }
 
 /// Serves until `stop` is cancelled, then lets the running item finish.
@@ -39,37 +41,48 @@ pub async fn serve(
     settings: Settings,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let runner = MeasuredRunner::new(
-        context.reconciler(stop.clone()),
-        context.store.clone(),
-        metrics.clone(),
-    );
-    runner.recall().await;
+    let reconciler = context.reconciler(stop.clone());
+    let mut upkeep = Upkeep {
+        presence: Presence::new(context.store.clone(), &SystemRandomness),
+        figures: Figures::new(context, reconciler.clone(), metrics.clone()),
+        budgets: context.budgets.clone(),
+        jobs: settings.jobs.clone(),
+        store: context.store.clone(),
+        metrics: metrics.clone(),
+        connection: context.connection()?,
+    };
+    // The first scrape finds what is true.
+    upkeep.once().await;
     let jitter = settings
         .jobs
         .as_ref()
         .map_or(Duration::ZERO, |jobs| jobs.jitter.0);
+    let runner = MeasuredRunner::new(reconciler.clone(), context.store.clone(), metrics.clone());
     let driver = Driver::start(
-        Arc::new(runner.clone()),
+        Arc::new(runner),
         Arc::new(SystemRandomness),
         jitter,
         stop.clone(),
     );
+    let activator = driver.activator();
+    signals::on_user_signal({
+        let activator = activator.clone();
+        move || Job::ALL.into_iter().for_each(|job| activator.activate(job))
+    })?;
     let app = Arc::new(App {
-        metrics: metrics.clone(),
-        activator: driver.activator(),
+        metrics,
+        activator: activator.clone(),
+        dry_runs: DryRuns::new(reconciler),
         jobs: settings.jobs.clone(),
         store: context.store.clone(),
-        backends: context
-            .backends
-            .iter()
-            .map(|backend| backend.id().clone())
-            .collect(),
+        budgets: context.budgets.clone(),
+        token: settings.token,
+        timeout: settings.limits.timeout,
         started: context.store.now().await?,
         stop: stop.clone(),
     });
     let mut scheduler = match &settings.jobs {
-        Some(jobs) => Some(schedule::start(jobs, &driver.activator()).await?),
+        Some(jobs) => Some(schedule::start(jobs, &activator).await?),
         None => None,
     };
     let address = listener.local_addr().context("ask for the address")?;
@@ -77,14 +90,9 @@ pub async fn serve(
     if !address.ip().is_loopback() {
         tracing::warn!(http.address = %address, "metrics and status are open to whoever can reach this address");
     }
-    let router = http::router(app, settings.limits.timeout);
+    let router = http::router(app);
     let server = tokio::spawn(http::serve(listener, router, settings.limits, stop.clone()));
-    let refresher = tokio::spawn(refresh(
-        runner,
-        metrics,
-        context.connection()?,
-        stop.clone(),
-    ));
+    let upkeep = tokio::spawn(upkeep.until(stop.clone()));
 
     stop.cancelled().await;
     if let Some(scheduler) = &mut scheduler
@@ -94,7 +102,8 @@ pub async fn serve(
     }
     let stopped = async {
         driver.join().await;
-        server.await
+        let served = server.await;
+        upkeep.await.and(served)
     };
     match tokio::time::timeout(settings.shutdown_deadline, stopped).await {
         Ok(served) => served.context("end the HTTP server")??,
@@ -103,26 +112,64 @@ pub async fn serve(
             humantime::format_duration(settings.shutdown_deadline)
         ),
     }
-    refresher.abort();
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn refresh(
-    runner: MeasuredRunner,
+/// What has to be done now and then whether or not anybody asks.
+struct Upkeep {
+    presence: Presence,
+    figures: Figures,
+    budgets: Vec<Arc<RequestBudget>>,
+    jobs: Option<Jobs>,
+    store: Arc<cloakroom_store_db::DbStore>,
     metrics: Arc<Metrics>,
-    mut connection: Option<Connection>,
-    stop: CancellationToken,
-) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(REFRESH) => {
-                metrics.run_upkeep();
-                if let Some(Err(error)) = connection.as_mut().map(Connection::refresh) {
-                    tracing::warn!(error = %format_args!("{error:#}"), "the last database URL stays in force");
+    connection: Option<Connection>,
+}
+
+impl Upkeep {
+    async fn until(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(BEAT) => self.once().await,
+            }
+        }
+        self.presence.leave().await;
+    }
+
+    async fn once(&mut self) {
+        self.metrics.run_upkeep();
+        if let Some(Err(error)) = self.connection.as_mut().map(Connection::refresh) {
+            tracing::warn!(error = %format_args!("{error:#}"), "the last database URL stays in force");
+        }
+        match self.presence.beat().await {
+            Ok(beat) => {
+                for budget in &self.budgets {
+                    budget.set_replicas(beat.replicas);
                 }
-                runner.recall().await;
+                if beat.figures_until.is_some() {
+                    self.figures.tell(beat.replicas).await;
+                }
+                self.metrics.lead_until(beat.figures_until);
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "the other replicas do not hear of this one");
+            }
+        }
+        self.tell_schedules().await;
+    }
+
+    async fn tell_schedules(&self) {
+        let (Some(jobs), Ok(now)) = (&self.jobs, self.store.now().await) else {
+            return;
+        };
+        for job in Job::ALL {
+            let schedule = jobs.of(job);
+            if schedule.enabled {
+                let next = schedule.cron.next_after(now);
+                let interval = schedule.cron.longest_interval(now);
+                self.metrics.set_schedule(job, next, interval);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second stops at once.
+//! SIGTERM and SIGINT: the first asks to stop, the second stops at once. SIGUSR1 asks
+//! for work.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,18 @@ pub fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
         let name = signals.next().await;
         tracing::warn!(signal.name = name, "stopped at once by a second signal");
         std::process::exit(130);
+    });
+    Ok(())
+}
+
+/// Calls `act` at each SIGUSR1.
+pub fn on_user_signal(act: impl Fn() + Send + 'static) -> std::io::Result<()> {
+    let mut signals = signal(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            tracing::info!(signal.name = "SIGUSR1", "every job is asked to run");
+            act();
+        }
     });
     Ok(())
 }

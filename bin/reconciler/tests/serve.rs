@@ -198,7 +198,7 @@ fn no_secret_is_ever_in_an_output_a_log_or_a_metric() {
     served.wait_for("a run", |status| {
         job(status, "expire-orphans")["runs"].as_u64() > Some(0)
     });
-    let told = [served.get("/metrics").1, served.get("/status").1];
+    let told = ["/metrics", "/status", "/"].map(|path| served.get(path).1);
     let (code, _, log) = served.terminate();
     assert_eq!(code, Some(0));
     assert!(!told.iter().chain([&log]).any(|text| text.contains(CANARY)));

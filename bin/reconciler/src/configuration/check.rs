@@ -32,6 +32,20 @@ fn backends(configuration: &Configuration) -> Checked {
             "a backend's name is 1 to 63 of a-z, 0-9 and -",
         )?;
     }
+    for (name, backend) in known {
+        let share = backend.request_share();
+        require(
+            share > 0.0 && share <= 1.0,
+            &format!("backends.{name}.request_share"),
+            "a share is above 0.0 and at most 1.0",
+        )?;
+        let price = backend.dollars_per_secret_month();
+        require(
+            price.is_finite() && price >= 0.0,
+            &format!("backends.{name}.dollars_per_secret_month"),
+            "a price is 0.0 or more",
+        )?;
+    }
     let named = |path: &str, name: &String| {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
         let near = nearest(name, names.iter().copied());

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use cloakroom_core::Timestamp;
@@ -39,7 +40,23 @@ impl CronLine {
         let next = self.cron.find_next_occurrence(&now, false).ok()?;
         Timestamp::from_second(next.timestamp()).ok()
     }
+
+    /// The longest time between two of the moments that it names next.
+    pub fn longest_interval(&self, now: Timestamp) -> Option<Duration> {
+        let moments: Vec<Timestamp> =
+            std::iter::successors(self.next_after(now), |last| self.next_after(*last))
+                .take(LOOKED_AHEAD)
+                .collect();
+        let intervals = moments.windows(2).map(|pair| {
+            let seconds = pair[1].as_second() - pair[0].as_second();
+            Duration::from_secs(seconds.unsigned_abs())
+        });
+        intervals.max()
+    }
 }
+
+/// So many moments of a line show its longest pause: the hours of a day, the days of a week.
+const LOOKED_AHEAD: usize = 200;
 
 impl PartialEq for CronLine {
     fn eq(&self, other: &Self) -> bool {
@@ -176,5 +193,19 @@ mod tests {
             "2026-02-01T03:40:00Z"
         );
         assert_eq!(line.with_seconds(), "0 40 3 * * *");
+    }
+
+    #[test]
+    fn the_longest_interval_is_that_of_the_night_or_the_weekend() {
+        let now: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
+        let interval = |line: &str| {
+            let line: CronLine = line.parse().unwrap();
+            line.longest_interval(now).unwrap().as_secs()
+        };
+        assert_eq!(interval("*/15 * * * *"), 15 * 60);
+        assert_eq!(interval("* * * * * *"), 1);
+        assert_eq!(interval("10 */6 * * *"), 6 * 3600);
+        assert_eq!(interval("0 8-20 * * *"), 12 * 3600);
+        assert_eq!(interval("0 3 * * 1-5"), 3 * 24 * 3600);
     }
 }

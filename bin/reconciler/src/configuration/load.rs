@@ -66,6 +66,7 @@ fn resolve_paths(configuration: &mut Configuration, folder: &Path) {
     for backend in configuration.backends.values_mut() {
         backend.paths().into_iter().for_each(resolve);
     }
+    configuration.http.token_file.iter_mut().for_each(resolve);
     match &mut configuration.store {
         Store::Sqlite(sqlite) => sqlite.path.iter_mut().for_each(resolve),
         Store::Postgres(postgres) => resolve_reference(&mut postgres.url),

@@ -439,6 +439,10 @@ pub struct Http {
     pub timeout: Span,
     /// Connections at once.
     pub connections: usize,
+    /// A file with the token that lets its bearer start jobs and see ids. Read at each request that
+    /// bears one, so a new token needs no restart. Left out, nobody can do either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
 }
 
 impl Default for Http {
@@ -447,6 +451,7 @@ impl Default for Http {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
             timeout: Span(Duration::from_secs(10)),
             connections: 64,
+            token_file: None,
         }
     }
 }

@@ -1,9 +1,20 @@
-//! Metrics, health and status over HTTP.
+//! Metrics, health, status and a page for people over HTTP; a job is started by whoever bears the
+//! token.
 
+mod dry_runs;
+mod guards;
+mod overdue;
+mod page;
+mod ready;
 mod routes;
+mod run_job;
 mod server;
 mod status;
+mod token;
+mod without_ids;
 
+pub use dry_runs::DryRuns;
 pub use routes::{App, router};
 pub use server::{Limits, bind, serve};
 pub use status::{JobStatus, Status};
+pub use token::Token;

@@ -1,25 +1,25 @@
-//! The routes. All are read only.
+//! The routes. All but one are read only.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use cloakroom_core::store::Store;
-use cloakroom_core::{BackendId, Error, ErrorKind, Timestamp};
+use cloakroom_core::{BackendId, Timestamp};
 use cloakroom_reconcile::Activator;
+use cloakroom_store_db::DbStore;
 use tokio_util::sync::CancellationToken;
 
-use super::status;
+use super::dry_runs::DryRuns;
+use super::token::Token;
+use super::{guards, page, ready, run_job, status};
 use crate::configuration::Jobs;
 use crate::metrics::Metrics;
-
-/// A probe waits no longer than this for the store.
-const READY_WITHIN: Duration = Duration::from_secs(2);
+use crate::wiring::RequestBudget;
 
 /// What the routes tell about.
 pub struct App {
@@ -27,46 +27,63 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Where the jobs stand.
     pub activator: Activator,
+    /// Dry runs by hand.
+    pub dry_runs: DryRuns,
     /// When they run; `None` where nothing is scheduled.
     pub jobs: Option<Jobs>,
     /// The store.
-    pub store: Arc<dyn Store>,
-    /// The backends' names.
-    pub backends: Vec<BackendId>,
+    pub store: Arc<DbStore>,
+    /// Every backend's budget of requests.
+    pub budgets: Vec<Arc<RequestBudget>>,
+    /// Who may start jobs and see ids.
+    pub token: Token,
+    /// How long an answer may take.
+    pub timeout: Duration,
     /// When this process began, by the store's clock.
     pub started: Timestamp,
     /// Cancelled once no new work is taken on.
     pub stop: CancellationToken,
 }
 
-/// The routes, each with a deadline.
-pub fn router(app: Arc<App>, timeout: Duration) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/status", get(status))
-        .fallback(|| async {
-            (
-                StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz, /readyz and /status\n",
-            )
-        })
-        .layer(DefaultBodyLimit::max(1024))
-        .layer(middleware::from_fn(move |request, next| {
-            in_time(timeout, request, next)
-        }))
-        .with_state(app)
-}
-
-async fn in_time(timeout: Duration, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no answer in time\n").into_response(),
+impl App {
+    /// The backends' names.
+    pub(super) fn backends(&self) -> impl Iterator<Item = &BackendId> {
+        self.budgets.iter().map(|budget| budget.backend())
     }
 }
 
+/// The routes, each with a deadline.
+pub fn router(app: Arc<App>) -> Router {
+    let timeout = app.timeout;
+    Router::new()
+        .route("/", get(page::page))
+        .route("/style.css", get(page::style))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready::ready))
+        .route("/status", get(status))
+        .route("/jobs/{name}/run", post(run_job::run_job))
+        .fallback(|| async {
+            (
+                StatusCode::NOT_FOUND,
+                "there are /, /metrics, /healthz, /readyz, /status and POST /jobs/NAME/run\n",
+            )
+        })
+        .layer(DefaultBodyLimit::max(1024))
+        .layer(middleware::from_fn(guards::in_size))
+        .layer(middleware::from_fn(move |request, next| {
+            guards::in_time(timeout, request, next)
+        }))
+        .layer(middleware::from_fn(guards::with_headers))
+        .with_state(app)
+}
+
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    for budget in &app.budgets {
+        for figures in budget.figures() {
+            app.metrics.set_budget(budget.backend(), &figures);
+        }
+    }
     (
         [(
             header::CONTENT_TYPE,
@@ -76,35 +93,12 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     )
 }
 
-/// Ready is who can reach its store and still takes on work.
-async fn ready(State(app): State<Arc<App>>) -> Response {
-    if app.stop.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
-    }
-    let answered = tokio::time::timeout(READY_WITHIN, app.store.now()).await;
-    let answered = answered.unwrap_or_else(|_| {
-        let message = "no answer in time for a probe";
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "ask the store's clock",
-            message,
-        ))
-    });
-    match answered {
-        Ok(_) => "ready\n".into_response(),
-        Err(error) => {
-            tracing::warn!(error = %error, "not ready: the store does not answer");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("the store: {}\n", error.kind()),
-            )
-                .into_response()
-        }
-    }
-}
-
-async fn status(State(app): State<Arc<App>>) -> Response {
-    match status::of(&app).await {
+async fn status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let caller = match app.token.caller(&headers) {
+        Ok(caller) => caller,
+        Err(refused) => return refused.into_response(),
+    };
+    match status::of(&app, caller).await {
         Ok(status) => Json(status).into_response(),
         Err(error) => {
             tracing::warn!(error = %error, "the status cannot be told");

@@ -1,13 +1,18 @@
 //! `/status`: version, jobs, schedules and counts as JSON.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use cloakroom_core::store::{Job, RunOutcome};
-use cloakroom_core::{BackendId, Result, Timestamp};
+use cloakroom_core::ledger::{Ledger as _, RowState};
+use cloakroom_core::store::{DocumentStore as _, Job, Journal as _, RunOutcome};
+use cloakroom_core::{BackendId, Result, RunId, Timestamp};
 use cloakroom_reconcile::{JobState, Report};
 use serde::Serialize;
 
+use super::overdue::is_overdue;
 use super::routes::App;
+use super::token::Caller;
+use super::without_ids::without_ids;
 
 /// The whole of it.
 #[derive(Clone, Debug, Serialize)]
@@ -22,10 +27,16 @@ pub struct Status {
     pub now: Timestamp,
     /// Whether it is stopping.
     pub stopping: bool,
+    /// Whether this replica reports the database's figures to Prometheus.
+    pub leader: bool,
     /// Each job.
     pub jobs: Vec<JobStatus>,
     /// Ledger rows of each backend by state.
     pub secrets: BTreeMap<BackendId, BTreeMap<&'static str, u64>>,
+    /// Deletions that are parked because they failed too often, on all backends.
+    pub quarantined: u64,
+    /// Secrets that an undo brought back and no job touches yet, on all backends.
+    pub held: u64,
 }
 
 /// Where one job stands.
@@ -39,6 +50,10 @@ pub struct JobStatus {
     pub enabled: bool,
     /// Whether it is running now.
     pub running: bool,
+    /// Whether a run has been asked for and not begun.
+    pub waiting: bool,
+    /// Whether it has missed two starts.
+    pub overdue: bool,
     /// Runs of this process.
     pub runs: u64,
     /// When the last run began, of whichever process.
@@ -50,21 +65,80 @@ pub struct JobStatus {
     /// When the schedule starts it next.
     pub next_run: Option<Timestamp>,
     /// What the last run found, did and left, one a backend.
-    pub reports: Vec<Report>,
+    pub reports: Vec<ReportStatus>,
     /// What the last run failed with.
     pub errors: Vec<String>,
 }
 
-/// The status now.
-pub(super) async fn of(app: &App) -> Result<Status> {
-    let now = app.store.now().await?;
-    let mut jobs = Vec::new();
-    for state in app.activator.states() {
-        jobs.push(job_status(app, state, now).await?);
+/// A report as it is told: whoever is not the operator reads no id in it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum ReportStatus {
+    /// For the operator: all of it.
+    Whole(Box<Report>),
+    /// For anybody.
+    WithoutIds(Box<AnonymousReport>),
+}
+
+/// A report without ids.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnonymousReport {
+    #[serde(flatten)]
+    counts: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip)]
+    report: Report,
+}
+
+impl ReportStatus {
+    /// The report.
+    pub fn report(&self) -> &Report {
+        match self {
+            Self::Whole(report) => report,
+            Self::WithoutIds(told) => &told.report,
+        }
     }
+
+    fn new(report: Report, caller: Caller) -> Self {
+        match caller {
+            Caller::Operator => Self::Whole(Box::new(report)),
+            Caller::Anybody => Self::WithoutIds(Box::new(AnonymousReport::new(report))),
+        }
+    }
+}
+
+impl AnonymousReport {
+    fn new(mut report: Report) -> Self {
+        report.run = RunId(uuid::Uuid::nil());
+        report.plan = None;
+        report.examples.clear();
+        for trip in &mut report.guards {
+            trip.saw = without_ids(&trip.saw);
+        }
+        report.error = report.error.as_deref().map(without_ids);
+        // A report is an object; one that cannot be told has nothing in it.
+        let mut counts = match serde_json::to_value(&report) {
+            Ok(serde_json::Value::Object(counts)) => counts,
+            _ => serde_json::Map::new(),
+        };
+        counts.shift_remove("run");
+        counts.shift_remove("examples");
+        Self { counts, report }
+    }
+}
+
+/// The status now, for whoever asks.
+pub(super) async fn of(app: &App, caller: Caller) -> Result<Status> {
+    let now = app.store.now().await?;
     let mut secrets = BTreeMap::new();
-    for backend in &app.backends {
+    let (mut quarantined, mut held) = (0, 0);
+    for backend in app.backends() {
         let counts = app.store.count_by_state(backend).await?;
+        let of = |wanted| {
+            let counted = counts.iter().find(|(state, _)| *state == wanted);
+            counted.map_or(0, |(_, number)| *number)
+        };
+        quarantined += of(RowState::Quarantined);
+        held += of(RowState::Held);
         let counts = counts
             .into_iter()
             .map(|(state, number)| (state.as_str(), number))
@@ -77,66 +151,116 @@ pub(super) async fn of(app: &App) -> Result<Status> {
         started: app.started,
         now,
         stopping: app.stop.is_cancelled(),
-        jobs,
+        leader: app.metrics.leads(),
+        jobs: jobs_for(app, caller, now).await?,
         secrets,
+        quarantined,
+        held,
     })
 }
 
-async fn job_status(app: &App, mut state: JobState, now: Timestamp) -> Result<JobStatus> {
-    if state.runs == 0 {
-        recall(app, &mut state).await?;
+/// Where each job stands.
+pub(super) async fn jobs(app: &App) -> Result<Vec<JobStatus>> {
+    let now = app.store.now().await?;
+    jobs_for(app, Caller::Anybody, now).await
+}
+
+async fn jobs_for(app: &App, caller: Caller, now: Timestamp) -> Result<Vec<JobStatus>> {
+    let mut jobs = Vec::new();
+    for state in app.activator.states() {
+        jobs.push(job_status(app, state, caller, now).await?);
     }
-    for report in &mut state.reports {
-        report.examples.clear();
-        for trip in &mut report.guards {
-            trip.saw = without_ids(&trip.saw);
-        }
-        report.error = report.error.as_deref().map(without_ids);
-    }
-    for error in &mut state.errors {
-        *error = without_ids(error);
-    }
+    Ok(jobs)
+}
+
+async fn job_status(
+    app: &App,
+    mut state: JobState,
+    caller: Caller,
+    now: Timestamp,
+) -> Result<JobStatus> {
+    let ended = recall(app, &mut state).await?;
     let schedule = app.jobs.as_ref().map(|jobs| jobs.of(state.job));
     let enabled = schedule.is_some_and(|schedule| schedule.enabled);
+    let jitter = app
+        .jobs
+        .as_ref()
+        .map_or(Duration::ZERO, |jobs| jobs.jitter.0);
+    let overdue = enabled
+        && !state.running
+        && schedule.is_some_and(|schedule| is_overdue(&schedule.cron, ended, jitter, now));
     let failed = (!state.errors.is_empty()).then_some(RunOutcome::Failed);
     let outcomes = state
         .reports
         .iter()
         .map(|report| report.outcome)
         .chain(failed);
+    let outcome = outcomes.max_by_key(|outcome| weight(*outcome));
+    let told = |error: String| match caller {
+        Caller::Operator => error,
+        Caller::Anybody => without_ids(&error),
+    };
     Ok(JobStatus {
         job: state.job,
         schedule: schedule.map(|schedule| schedule.cron.to_string()),
         enabled,
         running: state.running,
+        waiting: state.waiting,
+        overdue,
         runs: state.runs,
         last_run: state.last_started,
-        outcome: outcomes.max_by_key(|outcome| weight(*outcome)),
+        outcome,
         last_success: state.last_success,
         next_run: schedule
             .filter(|_| enabled)
             .and_then(|schedule| schedule.cron.next_after(now)),
-        reports: state.reports,
-        errors: state.errors,
+        reports: state
+            .reports
+            .into_iter()
+            .map(|report| ReportStatus::new(report, caller))
+            .collect(),
+        errors: state.errors.into_iter().map(told).collect(),
     })
 }
 
-/// What another process, or this one before its restart, wrote down.
-async fn recall(app: &App, state: &mut JobState) -> Result<()> {
-    for backend in &app.backends {
+/// Adds what other processes, or this one before its restart, wrote down. Gives back when a run last
+/// ended on the backend where that is longest ago; the beginning of this process where that is later.
+async fn recall(app: &App, state: &mut JobState) -> Result<Timestamp> {
+    let mut oldest: Option<Timestamp> = None;
+    let mut never = false;
+    let own = state.runs > 0;
+    for backend in app.backends() {
         let Some(run) = app.store.last_finished(state.job, backend).await? else {
+            never = true;
             continue;
         };
+        if let Some(finished) = run.finished {
+            oldest = Some(oldest.map_or(finished, |oldest| oldest.min(finished)));
+        }
         state.last_started = state.last_started.max(Some(run.started));
         if run.outcome == Some(RunOutcome::Done) {
             state.last_success = state.last_success.max(run.finished);
         }
-        // A report of an older version may lack what this one has; the rest is told all the same.
-        state
+        let newer = state
             .reports
-            .extend(serde_json::from_value::<Report>(run.report).ok());
+            .iter()
+            .position(|report| report.backend == *backend);
+        if newer.is_some_and(|at| state.reports[at].finished >= run.started) {
+            continue;
+        }
+        // A report of an older version may lack what this one has; the rest is told all the same.
+        let Ok(report) = serde_json::from_value::<Report>(run.report) else {
+            continue;
+        };
+        match newer {
+            Some(at) => state.reports[at] = report,
+            // A run of this process that failed has no report and is the news.
+            None if own && !state.errors.is_empty() => {}
+            None => state.reports.push(report),
+        }
     }
-    Ok(())
+    let ended = oldest.filter(|_| !never).max(state.last_started);
+    Ok(ended.map_or(app.started, |ended| ended.max(app.started)))
 }
 
 fn weight(outcome: RunOutcome) -> u8 {
@@ -145,50 +269,5 @@ fn weight(outcome: RunOutcome) -> u8 {
         RunOutcome::Partial => 1,
         RunOutcome::Refused => 2,
         RunOutcome::Failed => 3,
-    }
-}
-
-/// A text without the ids in it: they name documents, workspaces and secrets, and whoever reaches this
-/// address need not know them.
-fn without_ids(text: &str) -> String {
-    let mut told = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let id = rest.get(..ID_LENGTH).filter(|start| is_id(start));
-        if id.is_some() {
-            told.push('…');
-        } else {
-            told.push(next);
-        }
-        rest = &rest[id.map_or(next.len_utf8(), str::len)..];
-    }
-    told
-}
-
-/// The length of a UUID with its hyphens.
-const ID_LENGTH: usize = 36;
-
-fn is_id(text: &str) -> bool {
-    text.bytes().enumerate().all(|(at, byte)| match at {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_told_without_ids() {
-        let id = "6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11";
-        let text = format!("30 of 40 in workspace {id} would go, é airbyte_workspace_{id}_v1");
-        assert_eq!(
-            without_ids(&text),
-            "30 of 40 in workspace … would go, é airbyte_workspace_…_v1"
-        );
-        for kept in ["", "6a1d7e9c-8d3b", "ééééééééééééééééééééé", "no id"] {
-            assert_eq!(without_ids(kept), kept);
-        }
     }
 }

@@ -1,10 +1,12 @@
 //! The key-encryption keys: from a file or the environment, made at the first start with SQLite.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
-use cloakroom_backends_embedded::{KeyFile, Pool, has_ciphertexts, needed_keys, parse_keys};
+use cloakroom_backends_embedded::{
+    KeyFile, Pool, Readers, has_ciphertexts, needed_keys, parse_keys,
+};
 use cloakroom_core::{ErrorKind, KeyId, KeyRing, KeySource, Randomness};
 
 use super::place;
@@ -29,13 +31,37 @@ pub(super) async fn open(
                 make(configuration, pool, path, randomness).await?;
             }
             Arc::new(Watched {
-                file: KeyFile::open(path)?,
+                file: open_file(path)?,
                 told: Mutex::new(None),
             })
         }
     };
     ensure_fit(&reference, &*keys.ring()?, &needed_keys(pool).await?)?;
     Ok(keys)
+}
+
+/// A file that is root's may be its group's to read: Kubernetes mounts a volume with `fsGroup` so, and
+/// nobody but root could have arranged it.
+fn open_file(path: impl Into<PathBuf>) -> cloakroom_core::Result<KeyFile> {
+    let path = path.into();
+    let readers = if is_roots_for_a_group(&path) {
+        Readers::OwnerAndGroup
+    } else {
+        Readers::Owner
+    };
+    KeyFile::open_for(path, readers)
+}
+
+#[cfg(unix)]
+fn is_roots_for_a_group(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    path.metadata()
+        .is_ok_and(|metadata| metadata.uid() == 0 && metadata.mode() & 0o077 == 0o040)
+}
+
+#[cfg(not(unix))]
+fn is_roots_for_a_group(_: &Path) -> bool {
+    false
 }
 
 /// Refuses a ring that opens nothing of what is there: with it the next put would find every secret
@@ -97,7 +123,7 @@ pub(super) fn check(configuration: &Configuration) -> anyhow::Result<()> {
         SecretReference::File(path) => {
             let sqlite = matches!(configuration.store, Store::Sqlite(_));
             if !sqlite || path.exists() {
-                KeyFile::open(path)?;
+                open_file(path)?;
             }
         }
         reference @ SecretReference::Env(_) => {
@@ -146,6 +172,25 @@ mod tests {
     use cloakroom_core::SystemRandomness;
 
     use super::*;
+
+    /// As Kubernetes mounts a volume with `fsGroup`: the files are root's, and the group's to read.
+    #[cfg(unix)]
+    #[test]
+    fn what_a_group_may_read_is_taken_from_root_alone() {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        KeyFile::create(&path, &SystemRandomness).unwrap();
+        let readable_by = |mode| {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            open_file(&path).is_ok()
+        };
+        let group_may_read = readable_by(0o440);
+        assert_eq!(group_may_read, path.metadata().unwrap().uid() == 0);
+        assert!(!readable_by(0o444));
+        assert!(!readable_by(0o460));
+        assert!(readable_by(0o400));
+    }
 
     #[test]
     fn a_problem_is_told_once_and_a_cured_one_forgotten() {

@@ -1,7 +1,9 @@
 //! From the configuration to store, keys, backends, documents and jobs.
 
 mod backends;
+mod budget;
 mod connection;
+mod governed;
 mod keys;
 mod place;
 mod settings;
@@ -19,7 +21,12 @@ use cloakroom_store_db::{DbStore, Location, MigrationReport, Options, StoreClock
 use tokio_util::sync::CancellationToken;
 
 use crate::configuration::{Configuration, Store};
+use crate::http::Token;
+use crate::metrics::Metrics;
+use crate::presence;
+use governed::Governed;
 
+pub use budget::RequestBudget;
 pub use connection::Connection;
 
 /// What may be done to the database's schema when it is opened.
@@ -62,6 +69,8 @@ pub struct Context {
     pub keys: Arc<dyn KeySource>,
     /// Every backend.
     pub backends: BackendSet,
+    /// What their requests keep to.
+    pub budgets: Vec<Arc<RequestBudget>>,
     /// The embedded ones among them.
     pub embedded: Vec<EmbeddedBackend>,
     /// The documents.
@@ -75,11 +84,35 @@ impl Context {
         Self::open_within(configuration, schema, Surroundings::default()).await
     }
 
+    /// Opens what the configuration names, and counts every request to a backend.
+    pub async fn open_measured(
+        configuration: Configuration,
+        schema: Schema,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        Self::open_with(
+            configuration,
+            schema,
+            Surroundings::default(),
+            Some(metrics),
+        )
+        .await
+    }
+
     /// Opens what the configuration names, with this time and randomness.
     pub async fn open_within(
         configuration: Configuration,
         schema: Schema,
         surroundings: Surroundings,
+    ) -> anyhow::Result<Self> {
+        Self::open_with(configuration, schema, surroundings, None).await
+    }
+
+    async fn open_with(
+        configuration: Configuration,
+        schema: Schema,
+        surroundings: Surroundings,
+        metrics: Option<Arc<Metrics>>,
     ) -> anyhow::Result<Self> {
         let options = options(&configuration, &surroundings)?;
         if may_migrate(&configuration, schema)? {
@@ -90,10 +123,11 @@ impl Context {
         let pool = pool_of(&store)?;
         let keys = keys::open(&configuration, &pool, &*surroundings.randomness).await?;
         let mut embedded = Vec::new();
+        let mut budgets = Vec::new();
         let mut backends: Vec<Arc<dyn SecretBackend>> = Vec::new();
         for (name, section) in &configuration.backends {
             let id: BackendId = name.parse()?;
-            if section.is_embedded() {
+            let backend: Arc<dyn SecretBackend> = if section.is_embedded() {
                 let backend = EmbeddedBackend::new(
                     id,
                     pool.clone(),
@@ -102,12 +136,20 @@ impl Context {
                     surroundings.clock.clone(),
                 );
                 embedded.push(backend.clone());
-                backends.push(Arc::new(backend));
+                Arc::new(backend)
             } else {
                 let backend = Box::pin(backends::connect(id, section)).await;
-                backends.push(backend.with_context(|| format!("backends.{name}"))?);
-            }
+                backend.with_context(|| format!("backends.{name}"))?
+            };
+            let budget = Arc::new(RequestBudget::new(
+                backend.id().clone(),
+                backend.capabilities(),
+                section.request_share(),
+            ));
+            budgets.push(budget.clone());
+            backends.push(Arc::new(Governed::new(backend, budget, metrics.clone())));
         }
+        share_with_replicas(&store, &budgets).await;
         let mut backends = BackendSet::new(backends, settings::default_backend(&configuration)?)?;
         for (workspace, backend) in settings::bindings(&configuration)? {
             backends = backends.bind(workspace, backend)?;
@@ -124,6 +166,7 @@ impl Context {
             store,
             keys,
             backends,
+            budgets,
             embedded,
             documents,
             surroundings,
@@ -171,6 +214,26 @@ impl Context {
     }
 }
 
+/// Leaves the replicas that serve their part of each quota, and takes one as another of them. Who
+/// cannot count them takes the whole share: requests are throttled then, and slow down.
+async fn share_with_replicas(store: &DbStore, budgets: &[Arc<RequestBudget>]) {
+    let limited = |budget: &Arc<RequestBudget>| {
+        let mut figures = budget.figures();
+        figures.any(|figures| figures.allowance.is_some())
+    };
+    if !budgets.iter().any(limited) {
+        return;
+    }
+    match presence::count(store).await {
+        Ok(serving) => {
+            for budget in budgets {
+                budget.set_replicas(serving.saturating_add(1));
+            }
+        }
+        Err(error) => tracing::warn!(error = %error, "could not count the replicas"),
+    }
+}
+
 /// Brings the database to this program's schema.
 pub async fn migrate(configuration: &Configuration) -> anyhow::Result<MigrationReport> {
     let options = options(configuration, &Surroundings::default())?;
@@ -197,6 +260,7 @@ pub fn check_references(configuration: &Configuration) -> anyhow::Result<()> {
                 .with_context(|| format!("backends.{name}"))?;
         }
     }
+    Token::open(configuration.http.token_file.as_deref())?;
     keys::check(configuration)
 }
 

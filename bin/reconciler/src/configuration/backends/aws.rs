@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::ten_seconds;
+use super::{half, ten_seconds};
 
 /// AWS Secrets Manager or SSM Parameter Store: an account, a region, and how to use them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +51,15 @@ pub struct Aws {
     /// How long one request may take, the login before it included.
     #[serde(default = "ten_seconds")]
     pub timeout: Span,
+    /// The share of the manager's published request rate that is used, 0.0 to 1.0; all replicas
+    /// divide it.
+    #[serde(default = "half")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub request_share: f64,
+    /// What one secret costs a month, in dollars, where the list price is not yours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub dollars_per_secret_month: Option<f64>,
 }
 
 /// Where the credentials for AWS come from.

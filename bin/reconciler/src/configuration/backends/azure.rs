@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::ten_seconds;
+use super::{half, ten_seconds};
 
 /// Azure Key Vault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +62,15 @@ pub struct Azure {
     /// Secrets on a page of a listing, 1 to 25.
     #[serde(default = "twenty_five")]
     pub page_size: u32,
+    /// The share of the manager's published request rate that is used, 0.0 to 1.0; all replicas
+    /// divide it.
+    #[serde(default = "half")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub request_share: f64,
+    /// What one secret costs a month, in dollars, where the list price is not yours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub dollars_per_secret_month: Option<f64>,
 }
 
 /// How to log in to Microsoft Entra ID.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::ten_seconds;
+use super::{half, ten_seconds};
 
 /// Kubernetes Secrets. With `server` that address and `token`; with `kubeconfig` or `context` what
 /// the kubeconfig says; with none of them the service account of the pod this runs in.
@@ -44,6 +44,15 @@ pub struct Kubernetes {
     /// How long one request may take.
     #[serde(default = "ten_seconds")]
     pub timeout: Span,
+    /// The share of the manager's published request rate that is used, 0.0 to 1.0; all replicas
+    /// divide it.
+    #[serde(default = "half")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub request_share: f64,
+    /// What one secret costs a month, in dollars, where the list price is not yours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub dollars_per_secret_month: Option<f64>,
 }
 
 fn five_hundred() -> u32 {

@@ -4,6 +4,7 @@ mod aws;
 mod azure;
 mod gcp;
 mod kubernetes;
+mod price;
 mod vault;
 
 use std::path::PathBuf;
@@ -79,6 +80,18 @@ impl Backend {
         matches!(self, Self::Embedded(_))
     }
 
+    /// The share of the manager's published request rate that is used, 0.0 to 1.0.
+    pub fn request_share(&self) -> f64 {
+        match self {
+            Self::AwsSecretsManager(it) | Self::AwsParameterStore(it) => it.request_share,
+            Self::Azure(it) => it.request_share,
+            Self::Embedded(_) => 1.0,
+            Self::Gcp(it) => it.request_share,
+            Self::Kubernetes(it) => it.request_share,
+            Self::Vault(it) => it.request_share,
+        }
+    }
+
     /// Every path that stands in its settings.
     pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
         let (references, mut paths) = self.places();
@@ -122,6 +135,11 @@ impl Backend {
             ),
         }
     }
+}
+
+/// The share of a manager's quota that is used where nothing is said.
+fn half() -> f64 {
+    0.5
 }
 
 /// How long one request may take where nothing is said.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::{sixteen, ten_seconds};
+use super::{half, sixteen, ten_seconds};
 
 /// HashiCorp Vault or OpenBao, KV version 2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +42,15 @@ pub struct Vault {
     /// Whether to use what OpenBao has and Vault has not; recognised where it is missing.
     #[serde(default = "yes")]
     pub openbao_extensions: bool,
+    /// The share of the manager's published request rate that is used, 0.0 to 1.0; all replicas
+    /// divide it.
+    #[serde(default = "half")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub request_share: f64,
+    /// What one secret costs a month, in dollars, where the list price is not yours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub dollars_per_secret_month: Option<f64>,
 }
 
 /// How to log in to Vault or OpenBao. Every secret is read again when it is needed.

@@ -1,0 +1,53 @@
+//! What every request has to pass: a deadline, a size, and headers that browsers keep to.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// Nothing here takes a body; clients that send an empty one are let be.
+const MOST_BODY_BYTES: u64 = 1024;
+
+/// A page shows what this server says and nothing else: no script, no frame, no form.
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
+                              form-action 'none'; frame-ancestors 'none'";
+
+/// Gives up on an answer that takes too long.
+pub(super) async fn in_time(timeout: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no answer in time\n").into_response(),
+    }
+}
+
+/// Refuses what says that it is large. What is large and does not say so is not read either.
+pub(super) async fn in_size(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let large = length.is_some_and(|length| {
+        let length = length.to_str().ok().and_then(|text| text.parse().ok());
+        length.is_none_or(|length: u64| length > MOST_BODY_BYTES)
+    });
+    if large {
+        let message = "nothing here takes a body\n";
+        return (StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
+    }
+    next.run(request).await
+}
+
+/// Adds what keeps a browser from doing more than show the answer, now.
+pub(super) async fn with_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,312 @@
+//! The page for people at `/`: where everything stands, readable on a phone, without a script.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use cloakroom_core::ErrorKind;
+use cloakroom_core::ledger::RowState;
+use cloakroom_core::store::{FindingKind, RunOutcome};
+use cloakroom_core::{Error, Timestamp};
+use cloakroom_reconcile::Report;
+
+use super::routes::App;
+use super::status::{self, JobStatus, Status};
+use super::token::Caller;
+use crate::output::count;
+
+/// How long before the page is read anew.
+const REFRESH_SECONDS: u32 = 5;
+
+const STYLE: &str = include_str!("../../templates/style.css");
+
+/// How urgent something is. The order is that of urgency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Good,
+    Warn,
+    Bad,
+}
+
+impl Level {
+    fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "status.html")]
+struct Page {
+    refresh_seconds: u32,
+    sign: &'static str,
+    deployment: String,
+    version: &'static str,
+    now: String,
+    up: String,
+    level: Level,
+    verdict: String,
+    attention: Vec<Attention>,
+    jobs: Vec<JobCard>,
+    backends: Vec<BackendCard>,
+}
+
+#[derive(Template)]
+#[template(path = "away.html")]
+struct Away {
+    refresh_seconds: u32,
+    kind: ErrorKind,
+}
+
+struct Attention {
+    level: Level,
+    text: String,
+}
+
+struct JobCard {
+    name: &'static str,
+    /// How it went; nothing is known before the first run.
+    class: &'static str,
+    state: &'static str,
+    last_run: String,
+    last_success: String,
+    next_run: String,
+    schedule: String,
+    did: String,
+}
+
+struct BackendCard {
+    name: String,
+    counts: Vec<(&'static str, u64)>,
+}
+
+pub(super) async fn style() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
+}
+
+pub(super) async fn page(State(app): State<Arc<App>>) -> Response {
+    match status::of(&app, Caller::Anybody).await {
+        Ok(status) => rendered(StatusCode::OK, &Page::new(&status)),
+        Err(error) => away(&error),
+    }
+}
+
+fn away(error: &Error) -> Response {
+    tracing::warn!(error = %error, "the page cannot be told");
+    let away = Away {
+        refresh_seconds: REFRESH_SECONDS,
+        kind: error.kind(),
+    };
+    rendered(StatusCode::SERVICE_UNAVAILABLE, &away)
+}
+
+fn rendered(code: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => (code, Html(text)).into_response(),
+        Err(error) => {
+            tracing::error!(error = %error, "the page cannot be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+impl Page {
+    fn new(status: &Status) -> Self {
+        let mut attention = Vec::new();
+        for job in &status.jobs {
+            attention.extend(of_job(job));
+        }
+        attention.extend(of_counts(status));
+        attention.sort_by_key(|item| std::cmp::Reverse(item.level));
+        let level = attention
+            .iter()
+            .map(|item| item.level)
+            .max()
+            .unwrap_or(Level::Good);
+        let verdict = match (status.stopping, attention.len()) {
+            (true, _) => "Stopping: the running item finishes.".to_owned(),
+            (false, 0) => "All is well.".to_owned(),
+            (false, 1) => "One thing needs attention.".to_owned(),
+            (false, several) => format!("{several} things need attention."),
+        };
+        let backends = status.secrets.iter().map(|(id, counts)| BackendCard {
+            name: id.to_string(),
+            counts: RowState::ALL
+                .map(RowState::as_str)
+                .into_iter()
+                .map(|state| (state, counts.get(state).copied().unwrap_or_default()))
+                .collect(),
+        });
+        Self {
+            refresh_seconds: REFRESH_SECONDS,
+            sign: if level == Level::Good { "✓" } else { "✗" },
+            deployment: status.deployment.clone(),
+            version: status.version,
+            now: moment(status.now),
+            up: spoken(since(status.started, status.now)),
+            level,
+            verdict,
+            attention,
+            jobs: status
+                .jobs
+                .iter()
+                .map(|job| JobCard::new(job, status.now))
+                .collect(),
+            backends: backends.collect(),
+        }
+    }
+}
+
+/// What a job asks a person to look at.
+fn of_job(job: &JobStatus) -> Vec<Attention> {
+    let mut items = Vec::new();
+    let mut add = |level, text| items.push(Attention { level, text });
+    if job.overdue {
+        add(
+            Level::Bad,
+            format!("{} is overdue: it has missed two starts.", job.job),
+        );
+    }
+    for error in &job.errors {
+        add(Level::Bad, format!("{} failed: {error}", job.job));
+    }
+    for told in &job.reports {
+        let report = told.report();
+        let (job, backend) = (report.job, &report.backend);
+        if let Some(error) = &report.error {
+            add(Level::Bad, format!("{job} failed on {backend}: {error}"));
+        }
+        for trip in report.guards.iter().filter(|trip| !trip.overridden) {
+            let (guard, saw) = (trip.guard, &trip.saw);
+            add(
+                Level::Bad,
+                format!("The guard {guard} stopped {job} on {backend}: {saw}"),
+            );
+        }
+        if report.failed > 0 {
+            let failed = count(report.failed, "deletion", "deletions");
+            let text = format!("{failed} failed on {backend} in the last {job}.");
+            add(Level::Warn, text);
+        }
+        if report.rescued > 0 {
+            let rescued = count(report.rescued, "secret in use was", "secrets in use were");
+            let text = format!("{rescued} rescued on {backend} by the last {job}.");
+            add(Level::Warn, text);
+        }
+        for (kind, found) in report.findings.iter().filter(|(_, found)| **found > 0) {
+            let level = match kind {
+                FindingKind::Dangling | FindingKind::ClearText => Level::Bad,
+                _ => Level::Warn,
+            };
+            let kind = kind.as_str().replace('_', " ");
+            add(
+                level,
+                format!("{found} × {kind} on {backend}, by the last {job}."),
+            );
+        }
+    }
+    items
+}
+
+fn of_counts(status: &Status) -> Option<Attention> {
+    (status.quarantined > 0).then(|| Attention {
+        level: Level::Warn,
+        text: format!(
+            "{} parked because of too many failures.",
+            count(status.quarantined, "deletion is", "deletions are")
+        ),
+    })
+}
+
+impl JobCard {
+    fn new(job: &JobStatus, now: Timestamp) -> Self {
+        let found = job.reports.iter().any(|told| told.report().has_findings());
+        let (level, state) = match (job.running, job.overdue, job.outcome) {
+            (true, _, _) => (Some(Level::Good), "running"),
+            (_, true, _) => (Some(Level::Bad), "overdue"),
+            (_, _, Some(RunOutcome::Failed)) => (Some(Level::Bad), "failed"),
+            (_, _, Some(RunOutcome::Refused)) => (Some(Level::Bad), "stopped by a guard"),
+            (_, _, Some(RunOutcome::Partial)) => (Some(Level::Warn), "done in part"),
+            (_, _, Some(RunOutcome::Done)) if found => (Some(Level::Warn), "done, with findings"),
+            (_, _, Some(RunOutcome::Done)) => (Some(Level::Good), "done"),
+            (_, _, None) => (None, "not yet run"),
+        };
+        let ago = |at: Option<Timestamp>| {
+            at.map_or_else(
+                || "never".to_owned(),
+                |at| format!("{} ago", spoken(since(at, now))),
+            )
+        };
+        let next_run = match job.next_run {
+            _ if job.waiting => "now".to_owned(),
+            Some(next) => format!("in {}", spoken(since(now, next))),
+            None => "only by hand".to_owned(),
+        };
+        Self {
+            name: job.job.as_str(),
+            class: level.map_or("", Level::class),
+            state,
+            last_run: ago(job.last_run),
+            last_success: ago(job.last_success),
+            next_run,
+            schedule: job.schedule.clone().unwrap_or_else(|| "none".to_owned()),
+            did: did(job),
+        }
+    }
+}
+
+/// What the last run did, in a few words.
+fn did(job: &JobStatus) -> String {
+    let reports = || job.reports.iter().map(status::ReportStatus::report);
+    let deletions = || reports().flat_map(|report| report.deletions.values());
+    let deleted: u64 = reports().map(Report::deleted).sum();
+    let refused: u64 = deletions().map(|of_reason| of_reason.refused).sum();
+    let references: u64 = reports().map(|report| report.checked.references).sum();
+    let documents: u64 = reports().map(|report| report.checked.documents).sum();
+    let mut words = Vec::new();
+    if deleted > 0 {
+        words.push(format!("deleted {deleted}"));
+    }
+    if refused > 0 {
+        words.push(format!("left {refused} alone"));
+    }
+    if references > 0 || documents > 0 {
+        let references = count(references, "reference", "references");
+        let documents = count(documents, "document", "documents");
+        words.push(format!("checked {references} in {documents}"));
+    }
+    match job.outcome {
+        _ if !words.is_empty() => words.join(", "),
+        Some(RunOutcome::Done) => "nothing was to be done".to_owned(),
+        Some(_) => "nothing".to_owned(),
+        None => "–".to_owned(),
+    }
+}
+
+fn since(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
+}
+
+/// A length of time as people say it.
+fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! What the page says, and that it says it safely.
+
+use std::collections::BTreeMap;
+
+use cloakroom_core::RunId;
+use cloakroom_core::store::Job;
+use cloakroom_reconcile::{Guard, GuardTrip, Report};
+use serde_json::json;
+
+use super::super::status::ReportStatus;
+use super::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn job(job: Job) -> JobStatus {
+    JobStatus {
+        job,
+        schedule: Some("*/15 * * * *".to_owned()),
+        enabled: true,
+        running: false,
+        waiting: false,
+        overdue: false,
+        runs: 1,
+        last_run: Some(at("2026-03-01T11:58:00Z")),
+        outcome: Some(RunOutcome::Done),
+        last_success: Some(at("2026-03-01T11:58:00Z")),
+        next_run: Some(at("2026-03-01T12:15:00Z")),
+        reports: Vec::new(),
+        errors: Vec::new(),
+    }
+}
+
+fn status() -> Status {
+    Status {
+        version: "1.2.3",
+        deployment: "<b>mine & yours</b>".to_owned(),
+        started: at("2026-02-27T12:00:00Z"),
+        now: at("2026-03-01T12:00:00Z"),
+        stopping: false,
+        leader: true,
+        jobs: Job::ALL.map(job).to_vec(),
+        secrets: BTreeMap::from([(
+            "main".parse().unwrap(),
+            BTreeMap::from([("stored", 7), ("quarantined", 0)]),
+        )]),
+        quarantined: 0,
+        held: 0,
+    }
+}
+
+fn report(job: Job) -> Report {
+    serde_json::from_value(json!({
+        "run": RunId(uuid::Uuid::nil()), "job": job, "backend": "main", "dry_run": false,
+        "started": "2026-03-01T11:58:00Z", "finished": "2026-03-01T11:58:01Z", "outcome": "done",
+        "deletions": {}, "failed": 0, "quarantined": 0, "rescued": 0, "findings": {},
+        "examples": [], "checked": {"references": 3, "values": 0, "documents": 2, "listed": 5},
+        "guards": [], "cut_short": false, "error": null,
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_calm_page_says_so_and_escapes() {
+    let text = Page::new(&status()).render().unwrap();
+    for words in [
+        "All is well.",
+        "expire-orphans",
+        "2 min ago",
+        "in 15 min",
+        "up for 2 days",
+        "2026-03-01 12:00:00 UTC",
+        "http-equiv=\"refresh\" content=\"5\"",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(
+        !text.contains("<b>") && text.contains("mine &#38; yours"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("<script") && !text.contains("style="),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_worst_comes_first() {
+    let mut status = status();
+    status.quarantined = 2;
+    status.jobs[0].overdue = true;
+    let mut found = report(Job::VerifyBlobs);
+    found.findings = BTreeMap::from([(FindingKind::Dangling, 3), (FindingKind::Disabled, 1)]);
+    found.guards = vec![GuardTrip {
+        guard: Guard::Share,
+        saw: "30 of 40 <would> go".to_owned(),
+        overridden: false,
+    }];
+    status.jobs[0].reports = vec![ReportStatus::Whole(Box::new(found))];
+    let page = Page::new(&status);
+    assert_eq!(page.level, Level::Bad);
+    assert_eq!(page.verdict, "5 things need attention.");
+    assert!(
+        page.attention
+            .is_sorted_by_key(|item| std::cmp::Reverse(item.level))
+    );
+    let text = page.render().unwrap();
+    for words in [
+        "3 × dangling on main",
+        "1 × disabled on main",
+        "2 deletions are parked",
+        "30 of 40 &#60;would&#62; go",
+        "is overdue",
+        "checked 3 references in 2 documents",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn times_are_spoken_shortly() {
+    for (seconds, words) in [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7_199, "119 min"),
+        (7_200, "2 h"),
+        (172_799, "47 h"),
+        (172_800, "2 days"),
+    ] {
+        assert_eq!(spoken(Duration::from_secs(seconds)), words);
+    }
+}

@@ -1,0 +1,55 @@
+//! `/readyz`: the store answers, its schema is this program's, and no job is overdue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use cloakroom_core::{Error, ErrorKind, Result};
+
+use super::routes::App;
+use super::status;
+
+/// A probe waits no longer than this for the store.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.stop.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    let looked = tokio::time::timeout(READY_WITHIN, look(&app)).await;
+    let looked = looked.unwrap_or_else(|_| {
+        let message = "no answer in time for a probe";
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "look at the store",
+            message,
+        ))
+    });
+    match looked {
+        Ok(overdue) if overdue.is_empty() => "ready\n".into_response(),
+        Ok(overdue) => {
+            let lines = format!("overdue: {}\n", overdue.join(", "));
+            tracing::warn!(jobs = ?overdue, "not ready: jobs are overdue");
+            (StatusCode::SERVICE_UNAVAILABLE, lines).into_response()
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, "not ready: the store does not answer, or not as it should");
+            let kind = error.kind();
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("the store: {kind}\n"),
+            )
+                .into_response()
+        }
+    }
+}
+
+/// The jobs that are overdue.
+async fn look(app: &App) -> Result<Vec<&'static str>> {
+    app.store.check().await?;
+    let jobs = status::jobs(app).await?;
+    let overdue = jobs.into_iter().filter(|job| job.overdue);
+    Ok(overdue.map(|job| job.job.as_str()).collect())
+}

@@ -1,0 +1,134 @@
+//! What the database tells: gauges that only the replica holding the lease renders.
+
+use std::time::Duration;
+
+use cloakroom_core::ledger::{Reason, RowState};
+use cloakroom_core::store::{FindingKind, Job};
+use cloakroom_core::{BackendId, Timestamp};
+use cloakroom_reconcile::Report;
+use metrics::gauge;
+
+use super::Metrics;
+use super::names::{COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, OLDEST_ORPHAN, REPLICAS, SECRETS};
+
+/// The reasons that costs are told for: everything that was never superseded counts as orphaned.
+const COSTLY: [Reason; 2] = [Reason::Orphaned, Reason::Superseded];
+
+/// What is due on one backend, and what that means.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Due {
+    /// Secrets by the reason they go for; reasons left out have none.
+    pub counts: Vec<(Reason, u64)>,
+    /// For how long the oldest that was never superseded has been unused.
+    pub oldest_orphan: Duration,
+    /// What one secret costs a month, in dollars.
+    pub price: f64,
+    /// How long deleting all of it takes at the present allowance.
+    pub drain: Duration,
+}
+
+impl Due {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().map(|(_, count)| count).sum()
+    }
+
+    fn of(&self, reason: Reason) -> u64 {
+        let counted = self.counts.iter().find(|(other, _)| *other == reason);
+        counted.map_or(0, |(_, count)| *count)
+    }
+
+    /// What superseded versions and what everything else cost a month, in dollars.
+    fn costs(&self) -> [(Reason, f64); 2] {
+        let superseded = self.of(Reason::Superseded);
+        let counts = [self.total() - superseded, superseded];
+        let dollars = counts.map(|count| count as f64 * self.price);
+        [(COSTLY[0], dollars[0]), (COSTLY[1], dollars[1])]
+    }
+}
+
+impl Metrics {
+    /// Says what a verify-blobs found; other jobs find nothing.
+    pub fn set_findings(&self, report: &Report) {
+        // One that was cut short has not seen the rest: what was known stays.
+        if report.job != Job::VerifyBlobs || report.cut_short {
+            return;
+        }
+        self.figures.record(|| {
+            for kind in FindingKind::ALL {
+                let number = report.findings.get(&kind).copied().unwrap_or_default();
+                gauge!(FINDINGS, "backend" => report.backend.to_string(), "kind" => kind.as_str())
+                    .set(number as f64);
+            }
+        });
+    }
+
+    /// Says when a job last did all it was to do.
+    pub fn set_last_success(&self, job: Job, at: Timestamp) {
+        self.figures
+            .record(|| gauge!(LAST_SUCCESS, "job" => job.as_str()).set(at.as_second() as f64));
+    }
+
+    /// Says how many secrets a backend has in each state.
+    pub fn set_secrets(&self, backend: &BackendId, counts: &[(RowState, u64)]) {
+        self.figures.record(|| {
+            for state in RowState::ALL {
+                let number = counts
+                    .iter()
+                    .find(|(of, _)| *of == state)
+                    .map_or(0, |(_, number)| *number);
+                gauge!(SECRETS, "backend" => backend.to_string(), "state" => state.as_str())
+                    .set(number as f64);
+            }
+        });
+    }
+
+    /// Says what is due on a backend.
+    pub fn set_due(&self, backend: &BackendId, due: &Due) {
+        let backend = backend.to_string();
+        self.figures.record(|| {
+            for reason in Reason::ALL {
+                gauge!(DUE, "backend" => backend.clone(), "reason" => reason.as_str())
+                    .set(due.of(reason) as f64);
+            }
+            for (reason, dollars) in due.costs() {
+                gauge!(COST, "backend" => backend.clone(), "reason" => reason.as_str())
+                    .set(dollars);
+            }
+            gauge!(OLDEST_ORPHAN, "backend" => backend.clone())
+                .set(due.oldest_orphan.as_secs_f64());
+            gauge!(DRAIN, "backend" => backend.clone()).set(due.drain.as_secs_f64());
+        });
+    }
+
+    /// Says how many replicas serve.
+    pub fn set_replicas(&self, replicas: u64) {
+        self.figures
+            .record(|| gauge!(REPLICAS).set(replicas as f64));
+    }
+}
+
+pub(super) fn register() {
+    gauge!(REPLICAS).set(0.0);
+    for job in Job::ALL {
+        gauge!(LAST_SUCCESS, "job" => job.as_str()).set(0.0);
+    }
+}
+
+pub(super) fn register_backend(backend: &BackendId) {
+    let backend = backend.to_string();
+    for kind in FindingKind::ALL {
+        gauge!(FINDINGS, "backend" => backend.clone(), "kind" => kind.as_str()).set(0.0);
+    }
+    for state in RowState::ALL {
+        gauge!(SECRETS, "backend" => backend.clone(), "state" => state.as_str()).set(0.0);
+    }
+    for reason in Reason::ALL {
+        gauge!(DUE, "backend" => backend.clone(), "reason" => reason.as_str()).set(0.0);
+    }
+    for reason in COSTLY {
+        gauge!(COST, "backend" => backend.clone(), "reason" => reason.as_str()).set(0.0);
+    }
+    gauge!(OLDEST_ORPHAN, "backend" => backend.clone()).set(0.0);
+    gauge!(DRAIN, "backend" => backend.clone()).set(0.0);
+}

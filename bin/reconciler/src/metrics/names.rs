@@ -1,0 +1,112 @@
+//! What each series is called and what it says.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+pub(super) const RUNS: &str = "cloakroom_runs_total";
+pub(super) const RUN_DURATION: &str = "cloakroom_run_duration_seconds";
+pub(super) const NEXT_RUN: &str = "cloakroom_job_next_run_timestamp_seconds";
+pub(super) const INTERVAL: &str = "cloakroom_job_interval_seconds";
+pub(super) const DELETIONS: &str = "cloakroom_deletions_total";
+pub(super) const RESCUES: &str = "cloakroom_rescues_total";
+pub(super) const GUARD_TRIPS: &str = "cloakroom_guard_trips_total";
+pub(super) const REQUESTS: &str = "cloakroom_backend_requests_total";
+pub(super) const REQUEST_DURATION: &str = "cloakroom_backend_request_duration_seconds";
+pub(super) const THROTTLES: &str = "cloakroom_backend_throttles_total";
+pub(super) const BUDGET: &str = "cloakroom_backend_budget_requests_per_second";
+pub(super) const PUBLISHED: &str = "cloakroom_backend_budget_published_requests_per_second";
+pub(super) const BUDGET_WAIT: &str = "cloakroom_backend_budget_wait_seconds_total";
+pub(super) const BUDGET_EXHAUSTED: &str = "cloakroom_backend_budget_exhausted_total";
+pub(super) const LEADER: &str = "cloakroom_leader";
+pub(super) const BUILD_INFO: &str = "cloakroom_build_info";
+
+// What the database tells; rendered by one replica alone.
+pub(super) const LAST_SUCCESS: &str = "cloakroom_job_last_success_timestamp_seconds";
+pub(super) const FINDINGS: &str = "cloakroom_findings";
+pub(super) const SECRETS: &str = "cloakroom_secrets";
+pub(super) const DUE: &str = "cloakroom_due_secrets";
+pub(super) const OLDEST_ORPHAN: &str = "cloakroom_oldest_orphan_age_seconds";
+pub(super) const COST: &str = "cloakroom_estimated_monthly_cost_dollars";
+pub(super) const DRAIN: &str = "cloakroom_backend_drain_seconds";
+pub(super) const REPLICAS: &str = "cloakroom_replicas";
+
+pub(super) fn describe_own() {
+    describe_counter!(RUNS, "Runs of each job, one a backend, by how they ended.");
+    describe_histogram!(RUN_DURATION, Unit::Seconds, "How long each run took.");
+    describe_gauge!(
+        NEXT_RUN,
+        "When the schedule starts each job next; 0 where it is switched off."
+    );
+    describe_gauge!(
+        INTERVAL,
+        "The longest time between two starts of each job; 0 where it is switched off."
+    );
+    describe_counter!(
+        DELETIONS,
+        "Secrets due for deletion, by reason and by what became of them."
+    );
+    describe_counter!(
+        RESCUES,
+        "Secrets in use that waited for deletion or carried an expiry, and were restored."
+    );
+    describe_counter!(GUARD_TRIPS, "Guards that stepped in.");
+    describe_counter!(
+        REQUESTS,
+        "Requests to each secrets manager, by operation and by ok or the kind of error."
+    );
+    describe_histogram!(
+        REQUEST_DURATION,
+        Unit::Seconds,
+        "How long each call to a secrets manager took, a batch as one; waiting for the budget is not part of it."
+    );
+    describe_counter!(
+        THROTTLES,
+        "Requests that a secrets manager answered with: too many."
+    );
+    describe_gauge!(
+        BUDGET,
+        "Requests a second that this process presently allows itself; absent where there is no limit."
+    );
+    describe_gauge!(
+        PUBLISHED,
+        "Requests a second that the secrets manager publishes; absent where it publishes none."
+    );
+    describe_counter!(
+        BUDGET_WAIT,
+        "Time that requests waited for their turn in the budget, in whole seconds."
+    );
+    describe_counter!(
+        BUDGET_EXHAUSTED,
+        "Requests given up because their turn in the budget did not come in time."
+    );
+    describe_gauge!(
+        LEADER,
+        "1 on the replica that reports the database's figures, 0 on every other."
+    );
+    describe_gauge!(BUILD_INFO, "The version that is running.");
+}
+
+pub(super) fn describe_figures() {
+    describe_gauge!(
+        LAST_SUCCESS,
+        "When each job last did all it was to do; 0 for never."
+    );
+    describe_gauge!(FINDINGS, "What the latest verify-blobs found amiss.");
+    describe_gauge!(SECRETS, "Rows of the ledger by state.");
+    describe_gauge!(
+        DUE,
+        "Secrets that are due for deletion now, by the reason they go for."
+    );
+    describe_gauge!(
+        OLDEST_ORPHAN,
+        "For how long the oldest secret that is due and was never superseded has been unused; 0 where there is none."
+    );
+    describe_gauge!(
+        COST,
+        "What secrets that are due for deletion cost a month, estimated from list prices."
+    );
+    describe_gauge!(
+        DRAIN,
+        "How long the deletions that are due take at the present allowance of all replicas."
+    );
+    describe_gauge!(REPLICAS, "Replicas that presently serve.");
+}

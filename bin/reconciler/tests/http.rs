@@ -1,0 +1,63 @@
+//! What the service answers over HTTP: to whom, within which limits, and as a page in a real browser.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(unreachable_pub, reason = "each file is a module of this program")]
+
+#[path = "http/asking.rs"]
+mod asking;
+#[path = "http/browser.rs"]
+mod browser;
+mod common;
+#[path = "http/figures.rs"]
+mod figures;
+#[path = "http/jobs_by_hand.rs"]
+mod jobs_by_hand;
+#[path = "http/limits.rs"]
+mod limits;
+#[path = "http/page.rs"]
+mod page;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Names trials after their functions.
+macro_rules! trials {
+    ($($module:ident: $($trial:ident),+ $(,)?;)+) => {
+        vec![$($(Trial::test(
+            concat!(stringify!($module), "::", stringify!($trial)),
+            || { $module::$trial(); Ok(()) },
+        )),+),+]
+    };
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = trials! {
+        jobs_by_hand:
+            nobody_starts_a_job_without_a_token, only_the_bearer_starts_a_job,
+            a_dry_run_tells_and_changes_nothing, a_signal_asks_for_every_job;
+        figures:
+            one_replica_alone_tells_the_databases_figures, requests_to_the_backend_are_counted,
+            what_is_due_is_told, only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready;
+        limits:
+            a_large_head_is_refused, a_large_body_is_refused, nonsense_is_refused,
+            methods_and_paths, browsers_are_told_to_do_nothing_else;
+        page: it_says_how_things_stand;
+    };
+    trials.push(in_a_browser());
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn in_a_browser() -> Trial {
+    const NAME: &str = "page::on_a_phone_and_a_screen";
+    let Some(program) = browser::program() else {
+        let reason = "the browser chromium (Debian package chromium) is not installed";
+        let in_ci = std::env::var("CI").is_ok_and(|it| !matches!(it.as_str(), "" | "0" | "false"));
+        return Trial::test(format!("{NAME} [{reason}]"), move || {
+            Err(Failed::from(reason))
+        })
+        .with_ignored_flag(!in_ci);
+    };
+    Trial::test(NAME, move || {
+        page::on_a_phone_and_a_screen(&program);
+        Ok(())
+    })
+}

@@ -1,0 +1,140 @@
+//! Metrics, readiness and status of the real service.
+
+use sqlx::Executor as _;
+
+use crate::asking::{NEVER, TOKEN, ask, job, metric, with_token};
+use crate::common::{self, CANARY, Deployment, config};
+
+pub fn one_replica_alone_tells_the_databases_figures() {
+    let deployment = Deployment::with(NEVER);
+    deployment.put(&config("one"));
+    let (first, second) = (deployment.serve(&[]), deployment.serve(&[]));
+    assert_eq!(metric(&first, "cloakroom_leader"), Some(1.0));
+    assert_eq!(metric(&second, "cloakroom_leader"), Some(0.0));
+    let stored = "cloakroom_secrets{backend=\"embedded\",state=\"stored\"}";
+    assert_eq!(metric(&first, stored), Some(1.0));
+    assert_eq!(metric(&second, stored), None);
+    // What each does itself each tells.
+    let runs = "cloakroom_runs_total{job=\"verify-blobs\",outcome=\"done\"}";
+    assert_eq!(
+        (metric(&first, runs), metric(&second, runs)),
+        (Some(0.0), Some(0.0))
+    );
+    assert_eq!(first.status()["leader"], true);
+    assert_eq!(second.status()["leader"], false);
+    // Who ends hands over at once.
+    assert_eq!(first.terminate().0, Some(0));
+    let third = deployment.serve(&[]);
+    assert_eq!(metric(&third, "cloakroom_leader"), Some(1.0));
+    assert_eq!(metric(&third, "cloakroom_replicas"), Some(2.0));
+    assert_eq!(third.terminate().0, Some(0));
+    assert_eq!(second.terminate().0, Some(0));
+}
+
+pub fn requests_to_the_backend_are_counted() {
+    let deployment = with_token(NEVER);
+    deployment.put(&config("one"));
+    let served = deployment.serve(&[]);
+    let listed =
+        "cloakroom_backend_requests_total{backend=\"embedded\",operation=\"list\",outcome=\"ok\"}";
+    let seconds =
+        "cloakroom_backend_request_duration_seconds_count{backend=\"embedded\",operation=\"list\"}";
+    assert_eq!(
+        (metric(&served, listed), metric(&served, seconds)),
+        (Some(0.0), Some(0.0))
+    );
+    assert_eq!(
+        ask(&served, "POST", "/jobs/verify-blobs/run", Some(TOKEN)).code,
+        202
+    );
+    served.wait_for("the run", |status| job(status, "verify-blobs")["runs"] == 1);
+    assert!(metric(&served, listed) > Some(0.0));
+    assert_eq!(metric(&served, listed), metric(&served, seconds));
+    for (series, wanted) in [
+        (
+            "cloakroom_job_interval_seconds{job=\"verify-blobs\"}",
+            86_400.0,
+        ),
+        (
+            "cloakroom_job_next_run_timestamp_seconds{job=\"verify-blobs\"}",
+            1.7e9,
+        ),
+    ] {
+        assert!(metric(&served, series) > Some(wanted), "{series}");
+    }
+    assert_eq!(served.terminate().0, Some(0));
+}
+
+pub fn what_is_due_is_told() {
+    let deployment = Deployment::with(&format!(
+        "reconcile: {{backup_horizon: 0s, windows: {{orphan_ttl: 0s, superseded_grace: 0s}}}}\n{NEVER}"
+    ));
+    let id = deployment.put(&config("first"));
+    deployment
+        .run_with_input(&["document", "put", "--id", &id, "-"], &config("second"))
+        .done();
+    let gone = deployment.put(&config("gone"));
+    deployment.run(&["document", "remove", &gone]).done();
+    let served = deployment.serve(&[]);
+    let due = |reason: &str| {
+        let series = format!("cloakroom_due_secrets{{backend=\"embedded\",reason=\"{reason}\"}}");
+        metric(&served, &series)
+    };
+    assert_eq!((due("superseded"), due("orphaned")), (Some(1.0), Some(1.0)));
+    assert_eq!((due("abandoned"), due("ephemeral")), (Some(0.0), Some(0.0)));
+    let age = metric(
+        &served,
+        "cloakroom_oldest_orphan_age_seconds{backend=\"embedded\"}",
+    );
+    assert!(age > Some(0.0), "{age:?}");
+    assert_eq!(served.terminate().0, Some(0));
+}
+
+pub fn only_the_bearer_reads_ids() {
+    let deployment = with_token(NEVER);
+    deployment.put(&config("one"));
+    let served = deployment.serve(&[]);
+    ask(&served, "POST", "/jobs/verify-blobs/run", Some(TOKEN));
+    served.wait_for("the run", |status| job(status, "verify-blobs")["runs"] == 1);
+    let anybody = ask(&served, "GET", "/status", None);
+    assert_eq!(anybody.code, 200);
+    let told = &job(&anybody.json(), "verify-blobs")["reports"][0].clone();
+    assert_eq!(told["checked"]["references"], 1, "{told:#}");
+    for id in ["run", "examples", "plan"] {
+        assert!(told[id].is_null(), "{told:#}");
+    }
+    let operator = ask(&served, "GET", "/status", Some(TOKEN)).json();
+    let run = &job(&operator, "verify-blobs")["reports"][0]["run"];
+    let run = run.as_str().unwrap();
+    let page = ask(&served, "GET", "/", None);
+    assert!(!anybody.body.contains(run) && !page.body.contains(run));
+    assert_eq!(ask(&served, "GET", "/status", Some("wrong")).code, 401);
+    for answer in [&anybody, &page] {
+        assert!(!answer.body.contains(CANARY) && !answer.body.contains(common::WORKSPACE));
+    }
+    assert_eq!(served.terminate().0, Some(0));
+}
+
+pub fn a_schema_that_changed_is_not_ready() {
+    let deployment = Deployment::with(NEVER);
+    let served = deployment.serve(&[]);
+    assert_eq!(ask(&served, "GET", "/readyz", None).code, 200);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut connection = common::connection(&deployment).await;
+        let newer = "INSERT INTO _sqlx_migrations \
+                     (version, description, success, checksum, execution_time) \
+                     VALUES (9999, 'of a newer program', TRUE, x'00', 0)";
+        connection.execute(newer).await.unwrap();
+    });
+    let answer = ask(&served, "GET", "/readyz", None);
+    assert_eq!(
+        (answer.code, answer.body.as_str()),
+        (503, "the store: invalid\n")
+    );
+    assert_eq!(ask(&served, "GET", "/healthz", None).code, 200);
+    assert_eq!(served.terminate().0, Some(0));
+}

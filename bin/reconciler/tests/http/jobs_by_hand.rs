@@ -1,0 +1,116 @@
+//! Jobs started over HTTP and by a signal.
+
+use std::process::Command;
+
+use cloakroom_core::store::Job;
+
+use crate::asking::{NEVER, TOKEN, ask, job, with_token};
+use crate::common::{Deployment, config};
+
+pub fn nobody_starts_a_job_without_a_token() {
+    let deployment = Deployment::with(NEVER);
+    let served = deployment.serve(&[]);
+    for token in [None, Some(""), Some("x"), Some(TOKEN)] {
+        for path in [
+            "/jobs/expire-orphans/run",
+            "/jobs/expire-orphans/run?dry_run=true",
+            "/jobs/no/run",
+        ] {
+            let answer = ask(&served, "POST", path, token);
+            assert_eq!(answer.code, 401, "{answer:?}");
+            assert!(answer.has_header("www-authenticate: Bearer"), "{answer:?}");
+        }
+    }
+    assert_eq!(job(&served.status(), "expire-orphans")["runs"], 0);
+    assert_eq!(served.terminate().0, Some(0));
+}
+
+pub fn only_the_bearer_starts_a_job() {
+    let deployment = with_token(NEVER);
+    let served = deployment.serve(&[]);
+    let run = "/jobs/expire-orphans/run";
+    assert_eq!(ask(&served, "POST", run, None).code, 401);
+    assert_eq!(ask(&served, "POST", run, Some("swordfish")).code, 401);
+    assert_eq!(ask(&served, "GET", run, Some(TOKEN)).code, 405);
+    let unknown = ask(&served, "POST", "/jobs/expire/run", Some(TOKEN));
+    assert_eq!(unknown.code, 404);
+    for name in Job::ALL {
+        assert!(unknown.body.contains(name.as_str()), "{unknown:?}");
+    }
+    // A question with a typo must not become a run.
+    for question in [
+        "?dryrun=true",
+        "?dry_run=yes",
+        "?dry_run",
+        "?dry_run=true&x=1",
+    ] {
+        let answer = ask(&served, "POST", &format!("{run}{question}"), Some(TOKEN));
+        assert_eq!(answer.code, 400, "{question}: {answer:?}");
+    }
+    assert_eq!(job(&served.status(), "expire-orphans")["runs"], 0);
+
+    let answer = ask(&served, "POST", run, Some(TOKEN));
+    assert_eq!(answer.code, 202, "{answer:?}");
+    let told = answer.json();
+    assert_eq!(
+        (&told["job"], &told["dry_run"]),
+        (&"expire-orphans".into(), &false.into())
+    );
+    let status = served.wait_for("the run", |status| {
+        job(status, "expire-orphans")["runs"] == 1
+    });
+    assert_eq!(job(&status, "expire-orphans")["outcome"], "done");
+    assert_eq!(job(&status, "verify-blobs")["runs"], 0);
+
+    // A new token counts without a restart, and the old one no longer.
+    deployment.write("token", "another");
+    assert_eq!(ask(&served, "POST", run, Some(TOKEN)).code, 401);
+    assert_eq!(ask(&served, "POST", run, Some("another")).code, 202);
+    let (code, _, log) = served.terminate();
+    assert_eq!(code, Some(0));
+    assert!(!log.contains(TOKEN) && !log.contains("another"), "{log}");
+}
+
+pub fn a_dry_run_tells_and_changes_nothing() {
+    let deployment = with_token(&format!(
+        "reconcile: {{backup_horizon: 0s, windows: {{orphan_ttl: 0s}}}}\n{NEVER}"
+    ));
+    deployment.put(&config("kept"));
+    let gone = deployment.put(&config("gone"));
+    deployment.run(&["document", "remove", &gone]).done();
+    let served = deployment.serve(&[]);
+    for _ in 0..2 {
+        let path = "/jobs/expire-orphans/run?dry_run=true";
+        let answer = ask(&served, "POST", path, Some(TOKEN));
+        assert_eq!(answer.code, 202, "{answer:?}");
+        let told = answer.json();
+        assert_eq!(
+            (&told["dry_run"], &told["running"]),
+            (&true.into(), &false.into())
+        );
+        assert_eq!(
+            told["reports"][0]["deletions"]["orphaned"]["found"], 1,
+            "{told:#}"
+        );
+        assert_eq!(told["errors"].as_array().unwrap().len(), 0);
+    }
+    let status = served.status();
+    assert_eq!(status["secrets"]["embedded"]["stored"], 2);
+    assert_eq!(job(&status, "expire-orphans")["runs"], 0);
+    assert_eq!(served.terminate().0, Some(0));
+}
+
+pub fn a_signal_asks_for_every_job() {
+    let deployment = Deployment::with(NEVER);
+    let served = deployment.serve(&[]);
+    let signalled = Command::new("kill")
+        .args(["-USR1", &served.child.id().to_string()])
+        .status();
+    assert!(signalled.unwrap().success());
+    served.wait_for("a run of each job", |status| {
+        Job::ALL
+            .iter()
+            .all(|name| job(status, name.as_str())["runs"] == 1)
+    });
+    assert_eq!(served.terminate().0, Some(0));
+}

@@ -1,0 +1,123 @@
+//! What a client may not do.
+
+use crate::asking::{NEVER, TOKEN, ask, raw, with_token};
+use crate::common::{Deployment, Served};
+
+fn served() -> (Deployment, Served) {
+    let deployment = with_token(NEVER);
+    let served = deployment.serve(&[]);
+    (deployment, served)
+}
+
+/// It goes on answering, and ends as it should.
+fn well(served: Served) {
+    assert_eq!(ask(&served, "GET", "/healthz", None).code, 200);
+    assert_eq!(served.terminate().0, Some(0));
+}
+
+pub fn a_large_head_is_refused() {
+    let (_deployment, served) = served();
+    let long = "x".repeat(64 * 1024);
+    let one = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: {long}\r\n\r\n");
+    assert_eq!(raw(&served, one.as_bytes()).code, 431);
+    let path = format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let code = raw(&served, path.as_bytes()).code;
+    assert!(code == 414 || code == 431, "{code}");
+    let many = "X-Many: y\r\n".repeat(5_000);
+    let many = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{many}\r\n");
+    assert_eq!(raw(&served, many.as_bytes()).code, 431);
+    well(served);
+}
+
+pub fn a_large_body_is_refused() {
+    let (_deployment, served) = served();
+    for length in ["1025", "100000000", "99999999999999999999999"] {
+        let request = format!(
+            "POST /jobs/verify-blobs/run HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Authorization: Bearer {TOKEN}\r\nContent-Length: {length}\r\n\r\nxyz"
+        );
+        let code = raw(&served, request.as_bytes()).code;
+        assert!(code == 413 || code == 400, "{length}: {code}");
+    }
+    // One that does not say how long it is gets its answer and is not listened to.
+    let chunk = format!("8000\r\n{}\r\n", "z".repeat(0x8000));
+    let request = format!(
+        "POST /jobs/nothing/run HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        chunk.repeat(64)
+    );
+    assert_eq!(raw(&served, request.as_bytes()).code, 404);
+    well(served);
+}
+
+pub fn nonsense_is_refused() {
+    let (_deployment, served) = served();
+    for nonsense in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nBad Header: y\r\n\r\n",
+    ] {
+        let code = raw(&served, nonsense).code;
+        assert!((400..=505).contains(&code), "{code}");
+    }
+    well(served);
+}
+
+pub fn methods_and_paths() {
+    let (_deployment, served) = served();
+    for path in [
+        "/",
+        "/style.css",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/status",
+    ] {
+        assert_eq!(ask(&served, "GET", path, None).code, 200, "{path}");
+        let head = ask(&served, "HEAD", path, None);
+        assert_eq!((head.code, head.body.len()), (200, 0), "{path}");
+        for method in ["POST", "PUT", "DELETE", "PATCH"] {
+            assert_eq!(
+                ask(&served, method, path, None).code,
+                405,
+                "{method} {path}"
+            );
+        }
+    }
+    for path in [
+        "/nothing",
+        "/jobs",
+        "/jobs/",
+        "/jobs/verify-blobs",
+        "/../etc/passwd",
+        "//status",
+    ] {
+        let answer = ask(&served, "GET", path, None);
+        assert_eq!(answer.code, 404, "{path}");
+        assert!(answer.body.contains("/metrics"), "{answer:?}");
+    }
+    well(served);
+}
+
+pub fn browsers_are_told_to_do_nothing_else() {
+    let (_deployment, served) = served();
+    for path in ["/", "/style.css", "/status", "/metrics", "/nothing"] {
+        let answer = ask(&served, "GET", path, None);
+        for header in [
+            "content-security-policy: default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "x-content-type-options: nosniff",
+            "x-frame-options: DENY",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+        ] {
+            assert!(
+                answer.has_header(header),
+                "{path}, {header}: {}",
+                answer.head
+            );
+        }
+    }
+    well(served);
+}
