@@ -7,13 +7,19 @@
 
 mod apt;
 mod bench;
+mod book;
 mod connectors;
+mod fuzz;
 mod interrupt;
 mod layers;
 mod lint;
 mod process;
+mod promtool;
 mod servers;
+mod simulate;
 mod test;
+mod tools;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -43,9 +49,15 @@ enum Chore {
     Layers,
     /// Build the documentation of every crate; any warning is an error
     Docs,
+    Book(book::Options),
+    /// Check the alert rules with promtool and run their unit tests
+    Rules,
     Servers(servers::Options),
     Connectors(connectors::Options),
     Bench(bench::Options),
+    Simulate(simulate::Options),
+    Torture(torture::Options),
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,9 +67,14 @@ fn main() -> ExitCode {
         Chore::Lint(options) => lint::run(&workspace, &options),
         Chore::Layers => layers::run(&workspace),
         Chore::Docs => lint::docs(&workspace),
+        Chore::Book(options) => book::run(&workspace, &options),
+        Chore::Rules => promtool::run(&workspace),
         Chore::Servers(options) => servers::run(&workspace, &options),
         Chore::Connectors(options) => connectors::run(&workspace, &options),
         Chore::Bench(options) => bench::run(&workspace, &options),
+        Chore::Simulate(options) => simulate::run(&workspace, &options),
+        Chore::Torture(options) => torture::run(&workspace, &options),
+        Chore::Fuzz(options) => fuzz::run(&workspace, &options),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::configuration::{Log, LogFormat};
 
 /// What these say at `info` is for their own developers.
-const QUIET: &str = "sqlx=warn,tokio_cron_scheduler=warn";
+const QUIET: &str = "rustify=off,sqlx=warn,tokio_cron_scheduler=warn";
 
 /// A single word is a level; anything else is directives, taken as they are.
 fn filter(directives: &str) -> anyhow::Result<EnvFilter> {

@@ -1,6 +1,8 @@
 //! The simulation's store in memory against a real one: the same random operations on both, the same
 //! answers and the same state after each.
 
+#![expect(clippy::unwrap_used, reason = "a law that cannot go on has failed")]
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +171,7 @@ impl Pair {
                 digest: self.digest(),
             });
         }
-        let expires_in = Duration::from_mins(120);
+        let expires_in = Duration::from_hours(2);
         let intended = both!(self, when, |store| store
             .intend(&backend, &intents, expires_in));
         let intended = intended.unwrap().into_iter();

@@ -16,11 +16,14 @@ enum Layer {
     Documents,
     Reconcile,
     Testkit,
+    Simulation,
     Bin,
     Xtask,
 }
 
-use Layer::{Backend, Bin, Coordinates, Core, Documents, Reconcile, Store, Testkit, Xtask};
+use Layer::{
+    Backend, Bin, Coordinates, Core, Documents, Reconcile, Simulation, Store, Testkit, Xtask,
+};
 
 impl Layer {
     fn of(package: &str) -> Option<Self> {
@@ -30,6 +33,7 @@ impl Layer {
             "cloakroom-core" => Core,
             "cloakroom-documents" => Documents,
             "cloakroom-reconcile" => Reconcile,
+            "cloakroom-simulation" => Simulation,
             "cloakroom-testkit" => Testkit,
             "cloakroom-reconciler" => Bin,
             _ if package.starts_with("cloakroom-backends-") => Backend,
@@ -44,6 +48,8 @@ impl Layer {
             Coordinates | Xtask => &[],
             Core => &[Coordinates],
             Backend | Store | Documents | Reconcile | Testkit => &[Coordinates, Core],
+            // A tool that nobody depends on; to it the testkit is what the code runs on.
+            Simulation => &[Coordinates, Core, Documents, Reconcile, Testkit],
             Bin => &[Coordinates, Core, Backend, Store, Documents, Reconcile],
         }
     }
@@ -51,6 +57,8 @@ impl Layer {
     fn may_use(self, other: Self, kind: DependencyKind) -> bool {
         self.below().contains(&other)
             || (kind == DependencyKind::Development && other == Testkit && self != Xtask)
+            // Its store is held against a real one where everything can be seen.
+            || (kind == DependencyKind::Development && other == Simulation && self == Bin)
     }
 }
 
@@ -279,6 +287,26 @@ mod tests {
         }
         assert!(normal("cloakroom-testkit", "cloakroom-core"));
         assert!(!normal("cloakroom-testkit", "cloakroom-store-db"));
+    }
+
+    #[test]
+    fn nobody_depends_on_the_simulation() {
+        assert!(normal("cloakroom-simulation", "cloakroom-reconcile"));
+        assert!(normal("cloakroom-simulation", "cloakroom-testkit"));
+        assert!(!normal("cloakroom-simulation", "cloakroom-store-db"));
+        for from in ["cloakroom-reconciler", "cloakroom-reconcile", "xtask"] {
+            assert!(!normal(from, "cloakroom-simulation"), "{from}");
+        }
+        let in_tests = |from| {
+            let kind = DependencyKind::Development;
+            arrow(from, "cloakroom-simulation", kind).is_none()
+        };
+        assert!(
+            in_tests("cloakroom-reconciler"),
+            "its store against a real one"
+        );
+        assert!(!in_tests("cloakroom-reconcile"));
+        assert!(!in_tests("xtask"));
     }
 
     #[test]

@@ -70,15 +70,36 @@ fn member(
     Ok(())
 }
 
+/// On one line, so that the origin can stand behind it. Text that YAML would spread over several is
+/// written as JSON, which every reader of YAML takes.
 fn scalar(value: &Value) -> anyhow::Result<String> {
     let text = serde_yaml_ng::to_string(value).context("print the configuration")?;
-    Ok(text.trim_end().to_owned())
+    let text = text.trim_end();
+    if text.contains('\n') {
+        return serde_json::to_string(value).context("print the configuration");
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::load;
     use super::*;
+
+    #[test]
+    fn text_of_several_lines_reads_back_as_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("reconciler.yaml");
+        std::fs::write(&file, "keys: {file: \"/a\\n\\n b # c\\n\"}\n").unwrap();
+        let loaded = load(Some(&file), &[]).unwrap();
+        let printed = print(&loaded).unwrap();
+        std::fs::write(&file, &printed).unwrap();
+        assert_eq!(
+            load(Some(&file), &[]).unwrap().configuration,
+            loaded.configuration,
+            "{printed}"
+        );
+    }
 
     #[test]
     fn what_is_printed_reads_back_as_the_same() {

@@ -11,14 +11,11 @@ use tokio::time::Instant;
 
 use crate::metrics::BudgetFigures;
 
-/// How long a request waits for its turn. Shorter than the deadline of a retried request, so that
-/// who waits in vain hears that it was the budget.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The budgets of every class of requests to one backend.
 pub struct RequestBudget {
     backend: BackendId,
     began: Instant,
+    patience: Duration,
     lines: [Line; RequestClass::ALL.len()],
 }
 
@@ -34,8 +31,15 @@ struct Line {
 }
 
 impl RequestBudget {
-    /// Full budgets for a backend: this share of what it publishes, 0.0 to 1.0.
-    pub fn new(backend: BackendId, capabilities: &Capabilities, share: f64) -> Self {
+    /// Full budgets for a backend: this share of what it publishes, 0.0 to 1.0. A request waits for
+    /// its turn as long as `patience`, which is to be shorter than the deadline of a retried request:
+    /// who waits in vain then hears that it was the budget.
+    pub fn new(
+        backend: BackendId,
+        capabilities: &Capabilities,
+        share: f64,
+        patience: Duration,
+    ) -> Self {
         let lines = RequestClass::ALL.map(|class| {
             let published = class.published(&capabilities.rates);
             Line {
@@ -50,6 +54,7 @@ impl RequestBudget {
         Self {
             backend,
             began: Instant::now(),
+            patience,
             lines,
         }
     }
@@ -63,15 +68,15 @@ impl RequestBudget {
     pub async fn admit(&self, class: RequestClass, requests: u32) -> Result<()> {
         let line = self.line(class);
         let asked = Instant::now();
-        let admitted = tokio::time::timeout(PATIENCE, self.wait_in(line, requests)).await;
+        let admitted = tokio::time::timeout(self.patience, self.wait_in(line, requests)).await;
         let waited = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
         line.waited_millis.fetch_add(waited, Ordering::Relaxed);
         admitted.map_err(|_| {
             line.exhausted.fetch_add(1, Ordering::Relaxed);
             let message = format!(
-                "its turn did not come within {} s; a larger backends.{}.request_share lets more \
+                "its turn did not come within {}; a larger backends.{}.request_share lets more \
                  through",
-                PATIENCE.as_secs(),
+                humantime::format_duration(self.patience),
                 self.backend
             );
             Error::new(ErrorKind::Throttled, "wait for the request budget", message)
@@ -155,6 +160,8 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     fn budget(rate: Option<f64>) -> Arc<RequestBudget> {
         let rates = Rates {
             delete: rate,
@@ -168,6 +175,7 @@ mod tests {
             "main".parse().unwrap(),
             &capabilities,
             0.5,
+            PATIENCE,
         ))
     }
 

@@ -177,7 +177,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn what_a_group_may_read_is_taken_from_root_alone() {
-        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
         KeyFile::create(&path, &SystemRandomness).unwrap();

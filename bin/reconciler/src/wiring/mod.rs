@@ -145,6 +145,7 @@ impl Context {
                 backend.id().clone(),
                 backend.capabilities(),
                 section.request_share(),
+                settings::patience(&configuration),
             ));
             budgets.push(budget.clone());
             backends.push(Arc::new(Governed::new(backend, budget, metrics.clone())));

@@ -1,6 +1,7 @@
 //! From the configuration's sections to the settings of the crates below.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cloakroom_core::retry::RetryPolicy;
 use cloakroom_core::{BackendId, Grammar, WorkspaceId};
@@ -50,6 +51,17 @@ pub(super) fn reconcile(section: &Reconcile) -> cloakroom_reconcile::Settings {
         largest_share: section.guards.largest_share,
         share_from: section.guards.share_from,
     }
+}
+
+/// How long a request may wait for its turn: a third of the shortest deadline that a request of the
+/// jobs or of a writer has with all its retries, and 10 s at most.
+pub(super) fn patience(configuration: &Configuration) -> Duration {
+    let deadlines = [
+        configuration.reconcile.request.deadline.0,
+        configuration.documents.put_deadline.0,
+    ];
+    let shortest = deadlines.into_iter().min().unwrap_or_default();
+    (shortest / 3).min(Duration::from_secs(10))
 }
 
 /// The backend that takes what is not bound elsewhere.

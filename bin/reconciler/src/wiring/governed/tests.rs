@@ -31,7 +31,12 @@ fn stage(rate: Option<f64>) -> Stage {
         rates,
         ..MemoryBackend::CAPABILITIES
     };
-    let budget = Arc::new(RequestBudget::new(id.clone(), &capabilities, 0.5));
+    let budget = Arc::new(RequestBudget::new(
+        id.clone(),
+        &capabilities,
+        0.5,
+        Duration::from_secs(10),
+    ));
     let metrics = Arc::new(Metrics::new([&id].into_iter()).unwrap());
     let governed = Governed::new(faulty.clone(), budget.clone(), Some(metrics.clone()));
     Stage {

@@ -1,0 +1,366 @@
+//! Who is at work: each one process that calls the real code and tells what it was told.
+
+use std::sync::Arc;
+
+use cloakroom_core::ledger::{Ledger as _, QuarantineRelease};
+use cloakroom_core::store::{DocumentStore as _, Job, RunOutcome};
+use cloakroom_core::{BackendId, DocumentId, Error, ErrorKind, Result, SecretJson};
+use cloakroom_documents::Put;
+use cloakroom_reconcile::{
+    EpochAdoption, Guard, Report, RunOptions, Silent, SweepOptions, Swept, UndoOptions, Undone,
+};
+use cloakroom_testkit::SeededRandomness;
+use serde_json::{Value, json};
+
+use crate::happening::Happening;
+use crate::world::{FIELDS, LIST, MASK, World, spec, workspace};
+
+/// What an operator lets a run past whose deployment is small and changes fast.
+pub(crate) const SMALL: &[Guard] = &[Guard::ZeroReferences, Guard::Share];
+/// The same, where nobody can say any more where some secrets came from.
+pub(crate) const UNKNOWN: &[Guard] = &[Guard::ZeroReferences, Guard::Share, Guard::UnknownMarked];
+
+/// One process.
+pub(crate) struct Actor {
+    pub(crate) world: Arc<World>,
+    pub(crate) dice: SeededRandomness,
+}
+
+impl Actor {
+    fn said(&self, text: String) {
+        self.world.stage.tell(|| format!("is told: {text}"));
+        self.world.stage.happened(Happening::Said { text });
+    }
+
+    fn failed(&self, error: &Error) {
+        self.said(format!("{error} / {error:?}"));
+    }
+
+    fn listen<T>(&self, outcome: Result<T>) -> Option<T> {
+        outcome.map_err(|error| self.failed(&error)).ok()
+    }
+
+    fn config(&self) -> Value {
+        let mut config = json!({});
+        for field in FIELDS {
+            if self.dice.happens(0.5) {
+                config[field] = self.world.value().into();
+            }
+        }
+        let values = (0..self.dice.below(3)).map(|_| self.world.value());
+        config[LIST] = values.collect::<Vec<_>>().into();
+        config
+    }
+
+    /// What stays, what changes and what goes of a configuration that somebody else wrote.
+    fn edited(&self, before: &Value, masked: bool) -> Value {
+        let fresh = self.config();
+        let mut edited = before.clone();
+        for field in FIELDS {
+            match self.dice.below(4) {
+                0 => edited[field] = self.world.value().into(),
+                1 => drop(edited.as_object_mut().map(|it| it.shift_remove(field))),
+                _ if masked && edited.get(field).is_some() => edited[field] = MASK.into(),
+                _ => {}
+            }
+        }
+        match self.dice.below(4) {
+            0 => edited[LIST] = fresh[LIST].clone(),
+            1 => drop(edited[LIST].as_array_mut().map(|it| it.reverse())),
+            _ => {}
+        }
+        edited
+    }
+
+    /// A document that stood when the actor looked.
+    fn some_document(&self) -> Option<DocumentId> {
+        let state = self.world.store.state();
+        let ids: Vec<DocumentId> = state.documents.keys().copied().collect();
+        self.dice.choose(&ids).copied()
+    }
+
+    pub(crate) async fn create(self, owner: u128) {
+        let (attempt, config) = self.world.attempt(self.config());
+        let done = self.put(None, owner, config, None).await;
+        self.told(attempt, done);
+    }
+
+    async fn put(
+        &self,
+        id: Option<DocumentId>,
+        owner: u128,
+        config: Value,
+        if_revision: Option<cloakroom_core::Revision>,
+    ) -> Result<cloakroom_documents::PutDone> {
+        let spec = spec()?;
+        let put = Put {
+            id,
+            workspace: workspace(owner),
+            spec: &spec,
+            config: SecretJson::new(config),
+            if_revision,
+        };
+        self.world.documents(&self.dice)?.put(put).await
+    }
+
+    fn told(&self, attempt: u64, done: Result<cloakroom_documents::PutDone>) {
+        if let Some(done) = self.listen(done) {
+            self.said(format!("{done:?}"));
+            self.world.stage.happened(Happening::Written {
+                id: done.id,
+                attempt,
+                revision: done.revision,
+            });
+        }
+    }
+
+    pub(crate) async fn edit(self, masked: bool, checked: bool) {
+        let Some(id) = self.some_document() else {
+            return;
+        };
+        let edited = self.edit_document(id, masked, checked).await;
+        self.listen(edited);
+    }
+
+    async fn edit_document(&self, id: DocumentId, masked: bool, checked: bool) -> Result<()> {
+        let Some(document) = self.world.store.document(id).await? else {
+            return Ok(());
+        };
+        let before = self.world.documents(&self.dice)?.hydrate(id).await?;
+        let (attempt, config) = self
+            .world
+            .attempt(self.edited(&before.into_exposed(), masked));
+        let owner = if document.workspace == workspace(1) {
+            1
+        } else {
+            2
+        };
+        let if_revision = checked.then_some(document.revision);
+        let done = self.put(Some(id), owner, config, if_revision).await;
+        self.told(attempt, done);
+        Ok(())
+    }
+
+    pub(crate) async fn remove(self, checked: bool) {
+        let Some(id) = self.some_document() else {
+            return;
+        };
+        let removed = async {
+            let revision = self.world.store.document(id).await?;
+            let revision = revision.map(|it| it.revision).filter(|_| checked);
+            self.world.documents(&self.dice)?.remove(id, revision).await
+        };
+        let removed = removed.await;
+        self.listen(removed);
+    }
+
+    /// A check: its secrets are put, read and forgotten.
+    pub(crate) async fn check(self) {
+        let config = self.config();
+        let checked = async {
+            let documents = self.world.documents(&self.dice)?;
+            let put = SecretJson::new(config.clone());
+            let put = documents.put_ephemeral(&spec()?, put).await?;
+            documents.hydrate_ephemeral(put.blob).await
+        };
+        let checked = checked.await;
+        if let Some(read) = self.listen(checked) {
+            let right = *read.expose() == config;
+            self.world.stage.happened(Happening::Checked { right });
+        }
+    }
+
+    pub(crate) async fn read(self) {
+        let Some(id) = self.some_document() else {
+            return;
+        };
+        let began = self.world.stage.trace().steps;
+        let read = async { self.world.documents(&self.dice)?.hydrate(id).await };
+        let read = read.await;
+        match &read {
+            Ok(config) => self.world.stage.happened(Happening::Read {
+                id,
+                began,
+                config: SecretJson::new(config.expose().clone()),
+            }),
+            Err(error) if is_hole(error) => {
+                self.world.stage.happened(Happening::Hole { id, began });
+            }
+            Err(_) => {}
+        }
+        self.listen(read);
+    }
+
+    /// One run of a job on one backend.
+    pub(crate) async fn run(self, job: Job, overrides: &'static [Guard]) {
+        let ids = self.backends();
+        if let Some(backend) = self.dice.choose(&ids) {
+            self.run_on(job, backend, overrides).await;
+        }
+    }
+
+    /// Every job on every backend, as `run all` does.
+    pub(crate) async fn run_all(self, overrides: &'static [Guard]) {
+        for backend in self.backends() {
+            for job in Job::ALL {
+                self.run_on(job, &backend, overrides).await;
+            }
+        }
+    }
+
+    fn backends(&self) -> Vec<BackendId> {
+        let managers = self.world.managers.iter();
+        managers.map(|it| it.id().clone()).collect()
+    }
+
+    fn begins(&self) {
+        let task = self.world.stage.current();
+        self.world.stage.happened(Happening::Begins { task });
+    }
+
+    async fn run_on(&self, job: Job, backend: &BackendId, overrides: &[Guard]) {
+        self.begins();
+        let began = self.world.stage.truth();
+        let options = RunOptions {
+            read_values: self.dice.happens(0.5),
+            overrides: overrides.iter().copied().collect(),
+            ..RunOptions::default()
+        };
+        let ran = async {
+            let reconciler = self.world.reconciler(&self.dice.stream(&self.next_run()))?;
+            reconciler.run(job, backend, &options, &Silent).await
+        };
+        let ran = ran.await;
+        self.reported(began, self.listen(ran));
+    }
+
+    fn next_run(&self) -> String {
+        format!("run {}", self.dice.below(u64::MAX))
+    }
+
+    fn reported(&self, began: i64, report: Option<Report>) {
+        let Some(report) = report else {
+            return;
+        };
+        self.said(format!("{report:?}"));
+        let whole = matches!(report.outcome, RunOutcome::Done | RunOutcome::Refused);
+        if whole && !report.cut_short && report.failed == 0 {
+            self.world.stage.happened(Happening::Passed {
+                task: self.world.stage.current(),
+                backend: report.backend,
+                began,
+            });
+        }
+    }
+
+    /// A plan is made, waits for its reader, and is applied.
+    pub(crate) async fn plan_and_apply(self, job: Job, ahead: Option<std::time::Duration>) {
+        let ids = self.backends();
+        let Some(backend) = self.dice.choose(&ids) else {
+            return;
+        };
+        let began = self.world.stage.truth();
+        let applied = async {
+            let reconciler = self.world.reconciler(&self.dice)?;
+            if let Some(ahead) = ahead {
+                self.world.stage.set_store_ahead(ahead);
+            }
+            let plan = reconciler.plan(job, backend, 1_000, &Silent).await?;
+            if ahead.is_some() {
+                self.world.stage.set_store_ahead(std::time::Duration::ZERO);
+            }
+            self.said(format!("{plan:?}"));
+            self.world.stage.loiter().await;
+            self.begins();
+            let options = RunOptions::default();
+            reconciler.apply(&plan, &options, &Silent).await
+        };
+        let applied = applied.await;
+        let report = self.listen(applied);
+        // It looks at what it planned and at nothing else.
+        if job != Job::VerifyBlobs {
+            self.reported(began, report);
+        }
+    }
+
+    /// The operator says that this database goes on.
+    pub(crate) async fn adopt_epochs(self) {
+        for backend in self.backends() {
+            let adoption = EpochAdoption {
+                take_over: false,
+                by: "the operator".to_owned(),
+            };
+            let adopted = async {
+                let reconciler = self.world.reconciler(&self.dice.stream(&self.next_run()))?;
+                reconciler.adopt_epoch(&backend, &adoption).await
+            };
+            let adopted = adopted.await;
+            if let Some(adopted) = self.listen(adopted) {
+                self.said(format!("{adopted:?}"));
+            }
+        }
+    }
+
+    /// The operator takes secrets of ours into the ledger that it does not know.
+    pub(crate) async fn sweep(self) {
+        for backend in self.backends() {
+            let options = SweepOptions {
+                adopt: true,
+                by: "the operator".to_owned(),
+            };
+            let mut swept = Vec::new();
+            let mut each = |it: &Swept| swept.push(format!("{it:?}"));
+            let done = async {
+                let reconciler = self.world.reconciler(&self.dice.stream(&self.next_run()))?;
+                let done = reconciler.sweep(&backend, &options, &Silent, &mut each);
+                done.await
+            };
+            let done = done.await;
+            self.said(swept.join(", "));
+            self.listen(done);
+        }
+    }
+
+    /// The operator takes one of the latest runs back.
+    pub(crate) async fn undo(self) {
+        let run = {
+            let state = self.world.store.state();
+            let receipts = state.receipts.iter().rev();
+            let scheduled = receipts.filter(|it| it.outcome == "scheduled");
+            let runs: Vec<_> = scheduled.take(20).map(|it| it.run).collect();
+            self.dice.choose(&runs).copied()
+        };
+        let Some(run) = run else {
+            return;
+        };
+        let options = UndoOptions {
+            dry_run: self.dice.happens(0.2),
+            hold: std::time::Duration::from_hours(7 * 24),
+            by: "the operator".to_owned(),
+        };
+        let mut undone = Vec::new();
+        let mut each = |it: &Undone| undone.push(format!("{it:?}"));
+        let done = async {
+            let reconciler = self.world.reconciler(&self.dice.stream(&self.next_run()))?;
+            reconciler.undo(run, &options, &mut each).await
+        };
+        let done = done.await;
+        self.said(undone.join(", "));
+        self.listen(done);
+    }
+
+    pub(crate) async fn release_quarantine(self) {
+        for backend in self.backends() {
+            let all = QuarantineRelease::OlderThan(std::time::Duration::ZERO);
+            let released = self.world.store.release_quarantine(&backend, &all).await;
+            self.listen(released);
+        }
+    }
+}
+
+/// Whether the answer is that a secret of a document is not there.
+fn is_hole(error: &Error) -> bool {
+    use std::error::Error as _;
+    let gone = [ErrorKind::Missing, ErrorKind::ScheduledForDeletion];
+    gone.contains(&error.kind()) && error.source().is_some()
+}

@@ -1,0 +1,244 @@
+//! The promise as laws over what happened and what is there. Nothing here asks the code under test.
+
+mod happened;
+mod model;
+mod quiet;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use cloakroom_core::ledger::RowState;
+use cloakroom_core::{BackendId, SecretState};
+use cloakroom_reconcile::Guard;
+
+use crate::happening::{Happening, Key};
+use crate::world::World;
+pub(crate) use model::Model;
+
+/// What must always hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Law {
+    /// What a document refers to is there, enabled, ours and without expiry.
+    InUse,
+    /// What is read is what was written.
+    RightValue,
+    /// What nothing refers to is gone once it was due and a pass has been made.
+    Unused,
+    /// No write is lost, and none is reported that did not happen.
+    Writes,
+    /// A deletion that is written down happened, and leaves its receipt.
+    Receipts,
+    /// What was in use can be given back for the backup horizon.
+    Horizon,
+    /// Nothing is taken before its time.
+    Grace,
+    /// Nothing is claimed past a guard.
+    Guards,
+    /// One run at a backend at a time, one worker at a row.
+    Alone,
+    /// A coordinate names one value, for ever.
+    Names,
+    /// Ledger, documents, managers and findings agree.
+    Agreement,
+    /// What is not ours is left alone.
+    NotOurs,
+    /// No value anywhere but in its place.
+    Leak,
+    /// Everything ends.
+    Ends,
+}
+
+impl fmt::Display for Law {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "nothing in use is gone",
+            Self::RightValue => "what is read is what was written",
+            Self::Unused => "nothing unused stays",
+            Self::Writes => "no write is lost or made up",
+            Self::Receipts => "what is written down happened",
+            Self::Horizon => "what was in use can be given back",
+            Self::Grace => "nothing goes before its time",
+            Self::Guards => "a guard stops deletions",
+            Self::Alone => "one run at a time",
+            Self::Names => "a name is given once",
+            Self::Agreement => "ledger, documents and managers agree",
+            Self::NotOurs => "what is not ours is left alone",
+            Self::Leak => "no value leaves its place",
+            Self::Ends => "everything ends",
+        })
+    }
+}
+
+/// A law that was broken, and what was seen. Holds no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which law.
+    pub law: Law,
+    /// What was seen.
+    pub saw: String,
+}
+
+pub(crate) type Verdict = Result<(), Violation>;
+
+pub(crate) fn broken(law: Law, saw: impl Into<String>) -> Verdict {
+    Err(Violation {
+        law,
+        saw: saw.into(),
+    })
+}
+
+/// What the laws remember.
+pub(crate) struct Laws {
+    world: Arc<World>,
+    pub(crate) model: Model,
+    /// What is known to be in danger, and since when; the next whole pass without a fault saves it.
+    pardoned: BTreeMap<Key, i64>,
+    /// The same of everything in a backend, since the database was restored.
+    all_pardoned: BTreeMap<BackendId, i64>,
+    /// Whether the database was ever restored.
+    pub(crate) restored: bool,
+    /// Whether a person ever endangered something.
+    accident: bool,
+    /// What runs were told to pass.
+    overriding: BTreeMap<usize, &'static [Guard]>,
+    /// What each process saw in its present run.
+    seen: BTreeMap<usize, Seen>,
+    faulty: BTreeSet<usize>,
+    /// What an undo brought back, and until when no job may touch it, by the store's clock.
+    held: BTreeMap<Key, i64>,
+    /// How often the database was restored, and how often it had been when a run began.
+    restores: u64,
+    restores_before: BTreeMap<usize, u64>,
+}
+
+#[derive(Default)]
+struct Seen {
+    refused: bool,
+    listing_failed: bool,
+    unknown: Option<Key>,
+    nothing_referenced: bool,
+}
+
+impl Laws {
+    pub(crate) fn new(world: Arc<World>) -> Self {
+        Self {
+            world,
+            model: Model::default(),
+            pardoned: BTreeMap::new(),
+            all_pardoned: BTreeMap::new(),
+            restored: false,
+            accident: false,
+            overriding: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            faulty: BTreeSet::new(),
+            held: BTreeMap::new(),
+            restores: 0,
+            restores_before: BTreeMap::new(),
+        }
+    }
+
+    /// A run that is told to pass these guards.
+    pub(crate) fn passes_guards(&mut self, task: usize, guards: &'static [Guard]) {
+        self.overriding.insert(task, guards);
+    }
+
+    fn passes(&self, task: usize, guard: Guard) -> bool {
+        let told = self.overriding.get(&task);
+        told.is_some_and(|guards| guards.contains(&guard))
+    }
+
+    /// Somebody in the manager's console schedules the deletion of this.
+    pub(crate) fn accident(&mut self, key: Key) {
+        self.accident = true;
+        self.pardoned.insert(key, self.world.stage.truth());
+    }
+
+    /// The database is as it was when `model` was.
+    pub(crate) fn restored(&mut self, model: &Model) {
+        self.restored = true;
+        self.restores += 1;
+        let truth = self.world.stage.truth();
+        for manager in &self.world.managers {
+            self.all_pardoned.insert(manager.id().clone(), truth);
+        }
+        self.model.restore(model, &self.world);
+    }
+
+    /// Judges one step: what happened in it, and what is there now.
+    pub(crate) fn judge(&mut self) -> Verdict {
+        let mut changed = false;
+        for happening in self.world.stage.take_happenings() {
+            changed |= matters(&happening);
+            self.judge_happening(happening)?;
+        }
+        if changed { self.judge_in_use() } else { Ok(()) }
+    }
+
+    /// Everything that a document refers to, wherever it is.
+    pub(crate) fn judge_in_use(&self) -> Verdict {
+        let state = self.world.store.state();
+        for (id, document) in &state.documents {
+            for reference in document.references.values() {
+                let key = (reference.backend.clone(), reference.coordinate.clone());
+                let row = state.rows.get(&key).map(|row| row.ledger.state);
+                if row != Some(RowState::Stored) {
+                    return broken(
+                        Law::InUse,
+                        format!("{} of {id} is in use and its row is {row:?}", key.1),
+                    );
+                }
+                let expected = self.model.value(*id, &reference.pointer);
+                self.judge_secret(&key, expected)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_secret(&self, key: &Key, expected: Option<&str>) -> Verdict {
+        let Some(manager) = self.world.manager(&key.0) else {
+            return broken(Law::Agreement, format!("there is no manager {}", key.0));
+        };
+        let Some((there, value)) = manager.inner.look(&key.1) else {
+            return broken(Law::InUse, format!("{} is in use and gone for good", key.1));
+        };
+        let ours = there.mark.as_ref().map(|mark| mark.store) == Some(self.world.store_id);
+        if !ours {
+            return broken(Law::InUse, format!("{} is in use and not ours", key.1));
+        }
+        if expected.map(str::as_bytes) != Some(value.expose()) {
+            return broken(
+                Law::RightValue,
+                format!("{} holds another value than was written", key.1),
+            );
+        }
+        if there.native_expiry.is_some() {
+            return broken(Law::InUse, format!("{} is in use and expires", key.1));
+        }
+        if there.state != SecretState::Enabled && !self.is_pardoned(key) {
+            return broken(
+                Law::InUse,
+                format!("{} is in use and {:?}", key.1, there.state),
+            );
+        }
+        Ok(())
+    }
+
+    fn is_pardoned(&self, key: &Key) -> bool {
+        self.pardoned.contains_key(key) || self.all_pardoned.contains_key(&key.0)
+    }
+}
+
+/// Whether what is in use may be another thing now.
+fn matters(happening: &Happening) -> bool {
+    matches!(
+        happening,
+        Happening::Committed { .. }
+            | Happening::Removed { .. }
+            | Happening::Claimed { .. }
+            | Happening::Settled { .. }
+            | Happening::Overwritten { .. }
+            | Happening::Deleted { .. }
+            | Happening::Passed { .. }
+    )
+}

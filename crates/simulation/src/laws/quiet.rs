@@ -1,0 +1,135 @@
+//! Laws at the end of quiet time, when everything due was due before a whole pass.
+
+use cloakroom_core::SecretState;
+use cloakroom_core::ledger::RowState;
+use cloakroom_core::store::words;
+use cloakroom_reconcile::is_epoch_mark;
+
+use super::{Law, Laws, Verdict, broken};
+use crate::happening::Key;
+use crate::store::State;
+
+impl Laws {
+    /// Nothing is in danger any more once a pass has been made.
+    pub(crate) fn judge_rescues(&self) -> Verdict {
+        let named = self.pardoned.keys().next().map(|key| key.1.to_string());
+        let all = self.all_pardoned.keys().next().map(ToString::to_string);
+        match named.or(all) {
+            Some(what) => broken(Law::InUse, format!("no pass has saved {what}")),
+            None => self.judge_in_use(),
+        }
+    }
+
+    /// Nothing unused stays, and every record agrees with every other.
+    pub(crate) fn judge_quiet(&self) -> Verdict {
+        self.judge_in_use()?;
+        let state = self.world.store.state();
+        self.judge_rows(&state)?;
+        self.judge_managers(&state)?;
+        Self::judge_receipts(&state)?;
+        self.judge_leaks(&state)
+    }
+
+    fn judge_rows(&self, state: &State) -> Verdict {
+        for (key, row) in &state.rows {
+            let row = &row.ledger;
+            let used = state.is_referenced(key);
+            let right = match row.state {
+                RowState::Stored => used || self.is_kept(state, key),
+                RowState::Deleted => !used,
+                _ => false,
+            };
+            if !right {
+                return broken(
+                    Law::Unused,
+                    format!(
+                        "in quiet the row of {} is {} (in use: {used}, unreferenced since {:?})",
+                        key.1,
+                        row.state.as_str(),
+                        row.unreferenced_since
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is among the superseded versions that stay.
+    fn is_kept(&self, state: &State, key: &Key) -> bool {
+        let newer = state.rows.iter().filter(|(other, row)| {
+            other.0 == key.0
+                && other.1.base() == key.1.base()
+                && other.1.version() > key.1.version()
+                && row.ledger.state == RowState::Stored
+                && row.ledger.superseded
+        });
+        let superseded = state.rows.get(key).is_some_and(|row| row.ledger.superseded);
+        let keep = self.world.setting.jobs.windows.keep_superseded;
+        superseded && newer.count() < keep as usize
+    }
+
+    fn judge_managers(&self, state: &State) -> Verdict {
+        for manager in &self.world.managers {
+            for there in manager.inner.everything() {
+                let ours = there.mark.as_ref().map(|mark| mark.store) == Some(self.world.store_id);
+                if !ours || there.state != SecretState::Enabled || is_epoch_mark(&there.coordinate)
+                {
+                    continue;
+                }
+                let key = (manager.id().clone(), there.coordinate.clone());
+                let row = state.rows.get(&key);
+                let digest = there.mark.as_ref().map(|mark| &mark.digest);
+                let same = row.is_some_and(|row| Some(&row.ledger.digest) == digest);
+                let row = row.map(|row| row.ledger.state);
+                // Of the time that a restore took back, under a name that was given again since: the
+                // guard on unknown secrets names it, and a person has to decide.
+                let excused = self.restored && row.is_some() && !same;
+                if row != Some(RowState::Stored) && !excused {
+                    return broken(
+                        Law::Unused,
+                        format!("in quiet {} is there and its row is {row:?}", key.1),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_receipts(state: &State) -> Verdict {
+        let mut previous = "0".repeat(64);
+        for receipt in &state.receipts {
+            if receipt.previous_hash != previous || receipt.hash != receipt.expected_hash() {
+                return broken(Law::Receipts, "the chain of receipts is broken");
+            }
+            previous.clone_from(&receipt.hash);
+        }
+        let ends = ["deleted", "scheduled", "already_gone"];
+        for (key, row) in &state.rows {
+            let mut receipts = state.receipts.iter().filter(|it| {
+                it.coordinate == key.1 && it.backend == key.0 && it.reason != words::EPOCH
+            });
+            let ended = receipts.any(|it| ends.contains(&it.outcome.as_str()));
+            if (row.ledger.state == RowState::Deleted) != ended {
+                let saw = format!(
+                    "{} is {:?} and its receipts say other",
+                    key.1, row.ledger.state
+                );
+                return broken(Law::Receipts, saw);
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_leaks(&self, state: &State) -> Verdict {
+        let runs = state.runs.values();
+        let reports = runs.map(|run| format!("{}{:?}", run.report, run.findings));
+        let receipts = state.receipts.iter().map(|receipt| format!("{receipt:?}"));
+        let rows = state.rows.values().map(|row| format!("{:?}", row.ledger));
+        let specs = state.specs.values().cloned();
+        let mut texts = reports.chain(receipts).chain(rows).chain(specs);
+        match texts.find(|text| text.contains(&self.world.flock)) {
+            Some(_) => broken(Law::Leak, "the database holds a value in clear"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The write protocol and the jobs under a seeded scheduler, held against a model after every step.
+#![doc = include_str!("../README.md")]
+
+mod actors;
+mod happening;
+mod laws;
+mod manager;
+mod run;
+mod scheduler;
+mod script;
+mod setting;
+mod shrink;
+mod stage;
+mod still;
+mod store;
+mod world;
+
+pub use laws::{Law, Violation};
+pub use run::{Outcome, Playing, play};
+pub use shrink::shrink;
+pub use still::StillStore;

@@ -1,0 +1,359 @@
+//! One run of one seed: the script is played turn by turn, judged after each, and then it is quiet.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakroom_core::store::Job;
+use cloakroom_core::{Digest, Mark, Result, SecretValue};
+use cloakroom_reconcile::Guard;
+use cloakroom_testkit::SeededRandomness;
+
+use crate::actors::{Actor, SMALL, UNKNOWN};
+use crate::laws::{Law, Laws, Model, Verdict, Violation, broken};
+use crate::scheduler::{Scheduler, Turn};
+use crate::script::{Event, Mask, Scheduled, script};
+use crate::stage::{Stage, Weather};
+use crate::store::State;
+use crate::world::World;
+
+/// Turns after which something goes round in circles.
+const MOST_TURNS: u64 = 200_000;
+/// Backups kept.
+const BACKUPS: usize = 4;
+/// Longer than every wait: grace, horizon, hold and time-to-live, one after the other.
+const QUIET: Duration = Duration::from_hours(16 * 24);
+
+/// Longer than any listing lags and any lease lasts.
+const LONGEST_LAG: Duration = Duration::from_mins(5);
+/// Tasks of the quiet time; events have lower numbers.
+const OPERATOR: usize = 50_000;
+const FIRST_PASS: usize = 50_002;
+const LAST_PASS: usize = 50_003;
+
+/// What became of a seed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Which seed.
+    pub seed: u64,
+    /// The law that was broken, if one was.
+    pub violation: Option<Violation>,
+    /// Equal for equal runs.
+    pub hash: u64,
+    /// Turns taken.
+    pub steps: u64,
+    /// How many events the script has.
+    pub events: usize,
+    /// What happened, in words, where that was asked for.
+    pub story: Vec<String>,
+}
+
+/// How a seed is run.
+#[derive(Clone, Debug, Default)]
+pub struct Playing {
+    /// Whether the story is kept.
+    pub with_story: bool,
+    /// Events that are left out.
+    pub left_out: std::collections::BTreeSet<usize>,
+}
+
+/// Runs one seed on this thread.
+pub fn play(seed: u64, playing: &Playing) -> Outcome {
+    let mut outcome = Outcome {
+        seed,
+        violation: None,
+        hash: 0,
+        steps: 0,
+        events: 0,
+        story: Vec::new(),
+    };
+    // The jitter of retries is drawn from this thread's generator.
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    let ran = runtime.map(|runtime| {
+        let run = tokio::task::unconstrained(begin(seed, playing, &mut outcome));
+        std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(run)))
+    });
+    let verdict = match ran {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(_)) => broken(Law::Ends, "the code under test panicked"),
+        Err(_) => broken(Law::Ends, "no runtime could be made"),
+    };
+    outcome.violation = verdict.err();
+    outcome
+}
+
+async fn begin(seed: u64, playing: &Playing, outcome: &mut Outcome) -> Verdict {
+    let stage = Arc::new(Stage::new(SeededRandomness::new(seed), playing.with_story));
+    let verdict = match World::new(stage.clone()) {
+        Ok(world) => {
+            let mask = Mask {
+                left_out: playing.left_out.clone(),
+            };
+            let mut run = Run::new(Arc::new(world));
+            outcome.events = run.script.len();
+            run.play(&mask).await
+        }
+        Err(error) => broken(Law::Ends, error.to_string()),
+    };
+    let trace = stage.trace();
+    outcome.hash = trace.hash;
+    outcome.steps = trace.steps;
+    outcome.story = trace.story.unwrap_or_default();
+    verdict
+}
+
+struct Backup {
+    made: i64,
+    state: State,
+    model: Model,
+}
+
+struct Run {
+    world: Arc<World>,
+    script: Vec<Scheduled>,
+    scheduler: Scheduler,
+    laws: Laws,
+    dice: SeededRandomness,
+    backups: VecDeque<Backup>,
+}
+
+impl Run {
+    fn new(world: Arc<World>) -> Self {
+        let random = &world.stage.random;
+        Self {
+            script: script(random, &world.setting),
+            scheduler: Scheduler::new(world.stage.clone()),
+            laws: Laws::new(world.clone()),
+            dice: random.stream("fortune"),
+            backups: VecDeque::new(),
+            world,
+        }
+    }
+
+    async fn play(&mut self, mask: &Mask) -> Verdict {
+        self.world.stage.set_loiters(self.world.setting.loiters);
+        for (number, scheduled) in std::mem::take(&mut self.script).into_iter().enumerate() {
+            if mask.left_out.contains(&number) {
+                continue;
+            }
+            self.turns(scheduled.turns).await?;
+            let stage = self.world.stage.clone();
+            stage.turn_of(number + 1);
+            stage.stir(0.3);
+            stage.tell(|| format!("{:?}", scheduled.event));
+            self.befall(number + 1, scheduled.event).await;
+            self.laws.judge()?;
+            self.laws.judge_in_use()?;
+        }
+        self.calm().await
+    }
+
+    async fn turns(&mut self, most: u64) -> Verdict {
+        for _ in 0..most {
+            if self.scheduler.turn().await == Turn::Nobody {
+                return Ok(());
+            }
+            self.laws.judge()?;
+        }
+        Ok(())
+    }
+
+    /// Until nobody has anything to do.
+    async fn finish(&mut self) -> Verdict {
+        for _ in 0..MOST_TURNS {
+            if self.scheduler.turn().await == Turn::Nobody {
+                return Ok(());
+            }
+            self.laws.judge()?;
+        }
+        broken(Law::Ends, "somebody goes round in circles")
+    }
+
+    fn actor(&self, number: usize) -> Actor {
+        Actor {
+            world: self.world.clone(),
+            dice: self.world.stage.random.stream(&format!("actor {number}")),
+        }
+    }
+
+    async fn befall(&mut self, number: usize, event: Event) {
+        let actor = self.actor(number);
+        let name = format!("{event:?}");
+        let work: crate::stage::Work = match event {
+            Event::Create { workspace } => Box::pin(actor.create(workspace)),
+            Event::Edit { masked, checked } => Box::pin(actor.edit(masked, checked)),
+            Event::Remove { checked } => Box::pin(actor.remove(checked)),
+            Event::Check => Box::pin(actor.check()),
+            Event::Read => Box::pin(actor.read()),
+            Event::Run { job, overrides } => {
+                let overrides = if overrides { SMALL } else { &[] };
+                self.laws.passes_guards(number, overrides);
+                Box::pin(actor.run(job, overrides))
+            }
+            Event::RunAll => Box::pin(actor.run_all(&[])),
+            Event::PlanAndApply(job) => Box::pin(actor.plan_and_apply(job, None)),
+            Event::PlanAhead(ahead) => {
+                Box::pin(actor.plan_and_apply(Job::ExpireOrphans, Some(ahead)))
+            }
+            Event::AdoptEpochs => Box::pin(actor.adopt_epochs()),
+            Event::Sweep => Box::pin(actor.sweep()),
+            Event::Undo => Box::pin(actor.undo()),
+            Event::ReleaseQuarantine => Box::pin(actor.release_quarantine()),
+            other => return self.happen(other).await,
+        };
+        self.scheduler.begin(number, name, work);
+    }
+
+    /// What befalls everybody.
+    async fn happen(&mut self, event: Event) {
+        let stage = self.world.stage.clone();
+        match event {
+            Event::Cut => {
+                let cut = self.scheduler.cut();
+                stage.tell(|| format!("cut: {cut:?}"));
+            }
+            Event::Freeze => {
+                let frozen = self.scheduler.freeze();
+                stage.tell(|| format!("frozen: {frozen:?}"));
+            }
+            Event::Thaw => self.scheduler.thaw(),
+            Event::Pass(time) => tokio::time::advance(time).await,
+            Event::Sleep(time) => stage.sleep(time),
+            Event::Weather(weather) => stage.set_weather(weather),
+            Event::ClockAhead(ahead) => stage.set_store_ahead(ahead),
+            Event::Snapshot => self.back_up(),
+            Event::Restore => self.restore(),
+            Event::Accident => self.accident(),
+            Event::Stranger => self.stranger(),
+            _ => {}
+        }
+    }
+
+    fn back_up(&mut self) {
+        self.backups.push_back(Backup {
+            made: self.world.stage.truth(),
+            state: self.world.store.state().clone(),
+            model: self.laws.model.clone(),
+        });
+        if self.backups.len() > BACKUPS {
+            self.backups.pop_front();
+        }
+    }
+
+    fn restore(&mut self) {
+        let horizon = self.world.setting.jobs.backup_horizon;
+        let now = self.world.stage.truth();
+        let young = |backup: &&Backup| {
+            let age = Duration::from_millis((now - backup.made).unsigned_abs());
+            age < horizon
+        };
+        let young: Vec<&Backup> = self.backups.iter().filter(young).collect();
+        if let Some(backup) = self.dice.choose(&young) {
+            *self.world.store.state() = backup.state.clone();
+            let model = backup.model.clone();
+            self.laws.restored(&model);
+        }
+    }
+
+    /// Somebody schedules the deletion of something in use in the manager's console.
+    fn accident(&mut self) {
+        let in_use = self.laws.model.in_use();
+        let Some(key) = self.dice.choose(&in_use) else {
+            return;
+        };
+        let Some(manager) = self.world.manager(&key.0) else {
+            return;
+        };
+        if manager.capabilities.recovery.is_some() && manager.schedule_past(&key.1) {
+            self.laws.accident(key.clone());
+        }
+    }
+
+    /// Somebody else's secret takes a name that would be next.
+    fn stranger(&mut self) {
+        let in_use = self.laws.model.in_use();
+        let Some(key) = self.dice.choose(&in_use) else {
+            return;
+        };
+        let next = key
+            .1
+            .next_version()
+            .and_then(|it| match self.dice.below(2) {
+                0 => Ok(it),
+                _ => it.next_version(),
+            });
+        let (Ok(next), Some(manager)) = (next, self.world.manager(&key.0)) else {
+            return;
+        };
+        if let Ok(mark) = self.strange_mark(&next)
+            && manager.inner.look(&next).is_none()
+        {
+            let value = SecretValue::from("a stranger's".to_owned());
+            manager.inner.write_past(&next, value, Some(mark));
+        }
+    }
+
+    fn strange_mark(&self, coordinate: &cloakroom_core::Coordinate) -> Result<Mark> {
+        let digest: Digest = format!("stranger:{}", "0".repeat(64)).parse()?;
+        Ok(Mark {
+            store: self.world.stranger,
+            deployment: "another".to_owned(),
+            coordinate: coordinate.clone(),
+            digest,
+        })
+    }
+
+    /// The weather clears, all that are at work end, time passes, every job runs once: then nothing is
+    /// in danger and nothing unused is left.
+    async fn calm(&mut self) -> Verdict {
+        let stage = self.world.stage.clone();
+        stage.tell(|| "it becomes quiet".to_owned());
+        stage.set_weather(Weather::default());
+        stage.set_store_ahead(Duration::ZERO);
+        stage.set_loiters(0.0);
+        self.scheduler.thaw();
+        self.finish().await?;
+        tokio::time::advance(LONGEST_LAG).await;
+        self.pass(FIRST_PASS, &[]).await?;
+        self.laws.judge_rescues()?;
+        tokio::time::advance(QUIET).await;
+        // Requests still on their way arrive, and every listing has caught up with them.
+        self.finish().await?;
+        tokio::time::advance(LONGEST_LAG).await;
+        if self.laws.restored {
+            self.take_the_restored_over().await?;
+        }
+        let overrides = if self.laws.restored { UNKNOWN } else { SMALL };
+        self.pass(LAST_PASS, overrides).await?;
+        self.laws.judge()?;
+        self.laws.judge_quiet()
+    }
+
+    /// Every job on every backend, once.
+    async fn pass(&mut self, number: usize, overrides: &'static [Guard]) -> Verdict {
+        self.laws.passes_guards(number, overrides);
+        let pass = Box::pin(self.actor(number).run_all(overrides));
+        self.scheduler.begin(number, "a pass".to_owned(), pass);
+        self.finish().await
+    }
+
+    /// What an operator does once the database was restored: this one goes on, and what it does not
+    /// know any more is its own to clear away.
+    async fn take_the_restored_over(&mut self) -> Verdict {
+        let adopts = Box::pin(self.actor(OPERATOR).adopt_epochs());
+        self.scheduler
+            .begin(OPERATOR, "the operator".to_owned(), adopts);
+        self.finish().await?;
+        let sweeps = Box::pin(self.actor(OPERATOR + 1).sweep());
+        self.scheduler
+            .begin(OPERATOR + 1, "the operator".to_owned(), sweeps);
+        self.finish().await?;
+        tokio::time::advance(QUIET).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! The store by itself, for the test that holds it against a real one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakroom_core::store::Store;
+use cloakroom_core::{Clock, StoreId};
+use cloakroom_testkit::SeededRandomness;
+use uuid::Uuid;
+
+use crate::stage::{Stage, TrueClock};
+use crate::store::MemoryStore;
+
+/// A store in memory whose time stands still until it is told to pass.
+pub struct StillStore {
+    stage: Arc<Stage>,
+    store: MemoryStore,
+}
+
+impl StillStore {
+    /// An empty one.
+    pub fn new(seed: u64) -> Self {
+        let stage = Arc::new(Stage::still(SeededRandomness::new(seed)));
+        let store = MemoryStore::new(stage.clone(), StoreId(Uuid::nil()));
+        Self { stage, store }
+    }
+
+    /// The store.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.store.clone())
+    }
+
+    /// Its clock, for the other store.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(TrueClock(self.stage.clone()))
+    }
+
+    /// Time passes.
+    pub fn pass(&self, time: Duration) {
+        self.stage.sleep(time);
+        // Nobody judges here.
+        self.stage.take_happenings();
+    }
+}

@@ -1,0 +1,239 @@
+//! Runs, findings, leases, epochs, and what an operator changes in the ledger.
+
+use std::time::Duration;
+
+use cloakroom_core::ledger::RowState;
+use cloakroom_core::store::{
+    Adoption, Epoch, EpochRaise, Finding, Lease, NewRun, Restored, RunOutcome, RunRecord, words,
+};
+use cloakroom_core::{BackendId, ErrorKind, Result, RunId, ValueKind};
+
+use super::state::{Row, Run, Standing, State, length, refusal};
+use crate::happening::Key;
+use crate::stage::moment;
+
+impl State {
+    pub(super) fn start_run(&mut self, new: &NewRun, now: i64) -> Result<()> {
+        let applied = |run: &Run| new.plan.is_some() && run.new.plan == new.plan;
+        if self.runs.contains_key(&new.id) || self.runs.values().any(applied) {
+            let message = "its plan was applied before, or its id is taken";
+            return Err(refusal(ErrorKind::Conflict, "start a run", message));
+        }
+        self.runs.insert(
+            new.id,
+            Run {
+                new: new.clone(),
+                started: now,
+                finished: None,
+                report: serde_json::Value::Null,
+                findings: Vec::new(),
+            },
+        );
+        Ok(())
+    }
+
+    pub(super) fn finish_run(
+        &mut self,
+        run: RunId,
+        outcome: RunOutcome,
+        report: &serde_json::Value,
+        now: i64,
+    ) -> Result<()> {
+        let refuse = |kind, message| Err(refusal(kind, "finish a run", message));
+        match self.runs.get_mut(&run) {
+            None => refuse(ErrorKind::Missing, "table runs has no such run"),
+            Some(run) if run.finished.is_some() => {
+                refuse(ErrorKind::Conflict, "the run has ended before")
+            }
+            Some(run) => {
+                run.finished = Some((now, outcome));
+                run.report = report.clone();
+                Ok(())
+            }
+        }
+    }
+
+    /// Every run, newest first.
+    pub(super) fn records(&self) -> Vec<RunRecord> {
+        let mut runs: Vec<&Run> = self.runs.values().collect();
+        runs.sort_by_key(|run| std::cmp::Reverse((run.started, run.new.id)));
+        let record = |run: &Run| RunRecord {
+            id: run.new.id,
+            job: run.new.job,
+            backend: run.new.backend.clone(),
+            dry_run: run.new.dry_run,
+            started: moment(run.started),
+            finished: run.finished.map(|(at, _)| moment(at)),
+            outcome: run.finished.map(|(_, outcome)| outcome),
+            report: run.report.clone(),
+        };
+        runs.into_iter().map(record).collect()
+    }
+
+    pub(super) fn record_findings(&mut self, run: RunId, findings: &[Finding]) -> Result<()> {
+        let Some(run) = self.runs.get_mut(&run) else {
+            let message = "table runs has no such run";
+            return Err(refusal(ErrorKind::Missing, "record findings", message));
+        };
+        run.findings.extend_from_slice(findings);
+        Ok(())
+    }
+
+    pub(super) fn acquire_lease(
+        &mut self,
+        name: &str,
+        holder: &str,
+        ttl: Duration,
+        now: i64,
+    ) -> Option<Lease> {
+        let expires = now.saturating_add(length(ttl));
+        let token = match self.leases.get(name) {
+            None => 1,
+            Some(standing) if standing.holder.as_deref() == Some(holder) => standing.token,
+            Some(standing) if standing.stands(now) => return None,
+            Some(standing) => standing.token + 1,
+        };
+        self.leases.insert(
+            name.to_owned(),
+            Standing {
+                holder: Some(holder.to_owned()),
+                token,
+                acquired: now,
+                expires,
+            },
+        );
+        Some(Lease {
+            name: name.to_owned(),
+            holder: holder.to_owned(),
+            token,
+        })
+    }
+
+    pub(super) fn release_lease(&mut self, lease: &Lease) {
+        if self.is_held_by(lease)
+            && let Some(standing) = self.leases.get_mut(&lease.name)
+        {
+            standing.holder = None;
+            standing.expires = 0;
+        }
+    }
+
+    pub(crate) fn epoch(&self, backend: &BackendId) -> Epoch {
+        self.epochs.get(backend).copied().unwrap_or_default()
+    }
+
+    pub(super) fn raise_epoch(
+        &mut self,
+        backend: &BackendId,
+        raise: &EpochRaise,
+        now: i64,
+    ) -> Result<Epoch> {
+        let refuse = |kind, message| Err(refusal(kind, "raise the epoch", message));
+        if raise.from < 0 || raise.to <= raise.from {
+            return refuse(ErrorKind::Invalid, "an epoch only grows");
+        }
+        let stands = self.epoch(backend);
+        if stands.number != raise.from {
+            return refuse(ErrorKind::Conflict, "somebody else raised it");
+        }
+        let raised = Epoch {
+            number: raise.to,
+            raise: raise.raise,
+            raised: Some(moment(now)),
+        };
+        self.epochs.insert(backend.clone(), raised);
+        self.identity.epoch = self.identity.epoch.max(raise.to);
+        if let Some(adopted) = &raise.adopted {
+            let key = (backend.clone(), adopted.mark.clone());
+            self.write_receipt(adopted.run, &key, words::EPOCH, words::RAISED, now);
+        }
+        Ok(raised)
+    }
+
+    pub(super) fn adopt(
+        &mut self,
+        run: RunId,
+        backend: &BackendId,
+        adoptions: &[Adoption],
+        now: i64,
+    ) -> Vec<bool> {
+        let now = self.lasting(now);
+        let mut adopted = Vec::with_capacity(adoptions.len());
+        for adoption in adoptions {
+            let key = (backend.clone(), adoption.coordinate.clone());
+            let new = !self.rows.contains_key(&key);
+            if new {
+                self.rows
+                    .insert(key.clone(), adopted_row(&key, adoption, now));
+                self.write_receipt(run, &key, words::UNKNOWN_MARKED, words::ADOPTED, now);
+            }
+            adopted.push(new);
+        }
+        adopted
+    }
+
+    pub(super) fn hold(
+        &mut self,
+        run: RunId,
+        backend: &BackendId,
+        restored: &[Restored],
+        hold: Duration,
+        now: i64,
+    ) -> Vec<(bool, i64)> {
+        let until = self.lasting(now).saturating_add(length(hold));
+        let mut held = Vec::with_capacity(restored.len());
+        let mut named = std::collections::BTreeSet::new();
+        for restored in restored {
+            let key = (backend.clone(), restored.coordinate.clone());
+            let row = self.rows.get_mut(&key).filter(|row| {
+                let gone = [RowState::Deleting, RowState::Deleted];
+                let parked = [RowState::Quarantined, RowState::Held];
+                gone.contains(&row.ledger.state) || parked.contains(&row.ledger.state)
+            });
+            let row = row.filter(|_| named.insert(key.clone()));
+            held.push((row.is_some(), until));
+            if let Some(row) = row {
+                row.ledger.state = RowState::Held;
+                row.ledger.unreferenced_since = Some(moment(until));
+                row.ledger.superseded = false;
+                row.ledger.expires = None;
+                row.ledger.attempts = 0;
+                row.ledger.next_attempt = None;
+                row.ledger.last_error = None;
+                row.quarantined = None;
+                self.write_receipt(run, &key, words::UNDONE, words::RESTORED, now);
+            }
+        }
+        held
+    }
+
+    fn write_receipt(&mut self, run: RunId, key: &Key, reason: &str, outcome: &str, now: i64) {
+        let mut receipt = Self::blank_receipt(run, key, now);
+        reason.clone_into(&mut receipt.reason);
+        outcome.clone_into(&mut receipt.outcome);
+        self.append(receipt);
+    }
+}
+
+fn adopted_row(key: &Key, adoption: &Adoption, now: i64) -> Row {
+    Row {
+        ledger: cloakroom_core::ledger::LedgerRow {
+            backend: key.0.clone(),
+            coordinate: key.1.clone(),
+            kind: ValueKind::Text,
+            state: RowState::Stored,
+            digest: adoption.digest.clone(),
+            once_referenced: true,
+            created: moment(now),
+            expires: None,
+            unreferenced_since: Some(moment(now)),
+            superseded: false,
+            attempts: 0,
+            next_attempt: None,
+            last_error: None,
+            damage: None,
+        },
+        quarantined: None,
+        claimed: None,
+    }
+}
