@@ -442,7 +442,7 @@ impl Pair {
                         evidence: "seen".to_owned(),
                     })
                     .collect();
-                let hold = Duration::from_mins(600);
+                let hold = Duration::from_hours(10);
                 let _ = both!(self, when, |store| store
                     .hold(run, &backend, &restored, hold));
             }
