@@ -1,6 +1,7 @@
 //! The sweep: secrets that bear this store's mark and have no row in the ledger. It deletes nothing;
 //! what an operator adopts gets a row, and its whole time-to-live from now on.
 
+use cloakroom_core::ledger::{LedgerRow, RowState};
 use cloakroom_core::store::{Adoption, Job};
 use cloakroom_core::{BackendId, Coordinate, Description, Digest, Result, RunId, Timestamp};
 use serde::Serialize;
@@ -24,11 +25,12 @@ pub struct SweepOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SweepFate {
-    /// It has no row and would get one.
+    /// It has no row and would get one; or its row is of a writer who is over, for another value,
+    /// and would be taken over.
     Unknown,
     /// It has a row from now on.
     Adopted,
-    /// The ledger has a row of that name for another value: it cannot be adopted.
+    /// A writer is about to store another value under its name: it can be adopted once that is over.
     OtherValue,
 }
 
@@ -145,12 +147,14 @@ impl Pass<'_> {
             .map(|listed| listed.coordinate.clone())
             .collect();
         let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        let now = self.store().now().await?;
         let mut strangers = Vec::new();
         for (listed, row) in ours.into_iter().zip(rows) {
             let fate = match row {
                 None => SweepFate::Unknown,
-                Some(row) if !self.is_of(listed, &row) => SweepFate::OtherValue,
-                Some(_) => continue,
+                Some(row) if self.is_of(listed, &row) => continue,
+                Some(row) if is_over(&row, now) => SweepFate::Unknown,
+                Some(_) => SweepFate::OtherValue,
             };
             let Some(mark) = &listed.mark else { continue };
             let swept = Swept {
@@ -180,7 +184,7 @@ impl Pass<'_> {
                     coordinate: swept.coordinate.clone(),
                     digest: digest.clone(),
                     evidence: format!(
-                        "adopted by {}; it bears this store's mark and the ledger had no row for it",
+                        "adopted by {}; it bears this store's mark and the ledger did not know it",
                         options.by
                     ),
                 }
@@ -196,5 +200,14 @@ impl Pass<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the writer of a row that no document ever referred to cannot attach it any more.
+fn is_over(row: &LedgerRow, now: Timestamp) -> bool {
+    match row.state {
+        RowState::Deleted => true,
+        RowState::Intended => row.expires.is_some_and(|expires| expires <= now),
+        _ => false,
     }
 }

@@ -68,7 +68,7 @@ fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Re
             let here = match swept.fate {
                 SweepFate::Unknown => "unknown",
                 SweepFate::Adopted => "adopted",
-                SweepFate::OtherValue => "known with another value",
+                SweepFate::OtherValue => "its name is being written",
             };
             let there = if swept.waiting {
                 "waits for its deletion"
@@ -98,8 +98,8 @@ fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Re
     ))?;
     if report.other_value > 0 {
         console.line(format_args!(
-            "{} of a name the ledger has for another value: look at each, and delete it in the manager \
-             if it is not in use",
+            "{} of a name that a writer is about to use: sweep again once that is over, after \
+             `documents.expires_in` at the latest",
             count(report.other_value, "secret", "secrets")
         ))?;
     }

@@ -138,7 +138,11 @@ pub(crate) async fn what_another_value_has_the_name_of_is_not_adopted(kind: Kind
         (&all[0].coordinate, all[0].fate),
         (&theirs, SweepFate::OtherValue)
     );
-    let rows = world.db.rows(&world.id(), &[theirs]).await.unwrap();
+    let rows = world
+        .db
+        .rows(&world.id(), std::slice::from_ref(&theirs))
+        .await
+        .unwrap();
     assert_eq!(rows[0].as_ref().unwrap().state, RowState::Intended);
     let report = world.run(Job::ExpireOrphans).await;
     assert!(
@@ -147,6 +151,21 @@ pub(crate) async fn what_another_value_has_the_name_of_is_not_adopted(kind: Kind
             .iter()
             .any(|trip| trip.guard == Guard::UnknownMarked)
     );
+    // Its writer took the next number. Once its row has expired nobody can attach it any more, and
+    // the guard does not stand for ever over what nobody could adopt.
+    world.clock.advance(hours(2));
+    let (report, all) = sweep(&world, true).await.unwrap();
+    assert_eq!((report.adopted, report.other_value), (1, 0), "{all:?}");
+    let row = world.row(&theirs).await.unwrap();
+    assert_eq!((row.state, row.once_referenced), (RowState::Stored, true));
+    assert_eq!(row.digest, world.mark(&theirs).await.digest);
+    let report = world.run(Job::ExpireOrphans).await;
+    assert!(report.guards.is_empty(), "{report:#?}");
+    assert!(world.is_living(&theirs).await);
+    world.clock.advance(hours(2));
+    world.run(Job::ExpireOrphans).await;
+    assert_eq!(world.row(&theirs).await.unwrap().state, RowState::Deleted);
+    world.db.verify_receipts().await.unwrap();
     world.close().await;
 }
 

@@ -126,8 +126,10 @@ pub trait Receipts: Send + Sync {
     async fn receipts_of(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<Receipt>>;
 
     /// Writes rows for secrets that have none: `Stored`, once referenced, unreferenced since now, so
-    /// that the whole time-to-live passes before a job takes them. What has a row is left as it is
-    /// and gets no receipt. The answers, in the order of the adoptions, say which were written.
+    /// that the whole time-to-live passes before a job takes them. A row of that name for another
+    /// value is taken over where no document ever referred to it and its writer is over (`Deleted`,
+    /// or `Intended` and expired). Any other row is left as it is and gets no receipt. The answers,
+    /// in the order of the adoptions, say which were written.
     async fn adopt(
         &self,
         run: RunId,

@@ -78,13 +78,8 @@ impl Laws {
                 }
                 let key = (manager.id().clone(), there.coordinate.clone());
                 let row = state.rows.get(&key);
-                let digest = there.mark.as_ref().map(|mark| &mark.digest);
-                let same = row.is_some_and(|row| Some(&row.ledger.digest) == digest);
                 let row = row.map(|row| row.ledger.state);
-                // Of the time that a restore took back, under a name that was given again since: the
-                // guard on unknown secrets names it, and a person has to decide.
-                let excused = self.restored && row.is_some() && !same;
-                if row != Some(RowState::Stored) && !excused {
+                if row != Some(RowState::Stored) {
                     return broken(
                         Law::Unused,
                         format!("in quiet {} is there and its row is {row:?}", key.1),
@@ -105,10 +100,13 @@ impl Laws {
         }
         let ends = ["deleted", "scheduled", "already_gone"];
         for (key, row) in &state.rows {
-            let mut receipts = state.receipts.iter().filter(|it| {
+            // The last word counts: what was adopted or restored begins anew.
+            let mut receipts = state.receipts.iter().rev().filter(|it| {
                 it.coordinate == key.1 && it.backend == key.0 && it.reason != words::EPOCH
             });
-            let ended = receipts.any(|it| ends.contains(&it.outcome.as_str()));
+            let ended = receipts
+                .next()
+                .is_some_and(|it| ends.contains(&it.outcome.as_str()));
             if (row.ledger.state == RowState::Deleted) != ended {
                 let saw = format!(
                     "{} is {:?} and its receipts say other",

@@ -161,7 +161,13 @@ impl State {
         let mut adopted = Vec::with_capacity(adoptions.len());
         for adoption in adoptions {
             let key = (backend.clone(), adoption.coordinate.clone());
-            let new = !self.rows.contains_key(&key);
+            let new = self.rows.get(&key).is_none_or(|row| {
+                let row = &row.ledger;
+                let expired = row.expires.is_some_and(|expires| expires <= moment(now));
+                let over =
+                    row.state == RowState::Deleted || (row.state == RowState::Intended && expired);
+                over && !row.once_referenced && row.digest != adoption.digest
+            });
             if new {
                 self.rows
                     .insert(key.clone(), adopted_row(&key, adoption, now));

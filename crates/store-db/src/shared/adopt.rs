@@ -55,7 +55,8 @@ impl Store {
 }
 
 /// How a value was written in its document no mark says; it matters only where a document refers to
-/// it, and none does.
+/// it, and none does. A row of that name for another value gives way once its writer is over: no
+/// document ever referred to it, and the number stays taken.
 async fn insert(
     conn: &mut Conn,
     backend: &BackendId,
@@ -66,7 +67,14 @@ async fn insert(
     let met = sqlx::query(
         "INSERT INTO secrets (backend_id, coordinate, base, version, owner, kind, state, digest, \
          once_referenced, created_at, unreferenced_since) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'stored', $7, TRUE, $8, $8) ON CONFLICT DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, 'stored', $7, TRUE, $8, $8) \
+         ON CONFLICT (backend_id, coordinate) DO UPDATE SET kind = excluded.kind, state = 'stored', \
+         digest = excluded.digest, once_referenced = TRUE, expires_at = NULL, \
+         unreferenced_since = excluded.unreferenced_since, superseded = FALSE, attempts = 0, \
+         next_attempt_at = NULL, last_error = NULL, damage = NULL, deleted_at = NULL \
+         WHERE secrets.digest <> excluded.digest AND NOT secrets.once_referenced \
+         AND (secrets.state = 'deleted' \
+         OR (secrets.state = 'intended' AND secrets.expires_at <= excluded.created_at))",
     )
     .bind(backend.as_str())
     .bind(coordinate.as_str())
