@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use cloakroom_core::budget::RequestClass;
 use cloakroom_core::ledger::{DueClass, Windows};
-use cloakroom_core::store::{Job, RunOutcome, RunRecord, Store};
+use cloakroom_core::store::{Job, Store};
 use cloakroom_core::{BackendId, Result, Timestamp};
 use cloakroom_reconcile::Reconciler;
 
 use crate::metrics::{Due, Metrics};
-use crate::runner::last_complete;
 use crate::wiring::{Context, RequestBudget};
 
 /// Reads the figures and sets the gauges.
@@ -77,7 +76,7 @@ impl Figures {
         self.metrics.set_secrets(id, &counts);
         let due = self.due(backend, replicas).await?;
         self.metrics.set_due(id, &due);
-        let complete = last_complete(&*self.store, Job::VerifyBlobs, id).await?;
+        let complete = self.store.last_complete(Job::VerifyBlobs, id).await?;
         let report = complete.and_then(|run| serde_json::from_value(run.report).ok());
         if let Some(report) = report {
             self.metrics.set_findings(&report);
@@ -130,18 +129,13 @@ impl Figures {
         for backend in &self.backends {
             let last = self
                 .store
-                .last_finished(job, backend.budget.backend())
+                .last_complete(job, backend.budget.backend())
                 .await?;
-            let Some(at) = last.as_ref().and_then(success) else {
+            let Some(at) = last.and_then(|run| run.finished) else {
                 return Ok(None);
             };
             earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
         }
         Ok(earliest)
     }
-}
-
-fn success(run: &RunRecord) -> Option<Timestamp> {
-    run.finished
-        .filter(|_| run.outcome == Some(RunOutcome::Done))
 }

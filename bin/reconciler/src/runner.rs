@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloakroom_core::store::{Job, Journal, RunOutcome, RunRecord, Store};
+use cloakroom_core::store::{Job, RunOutcome, Store};
 use cloakroom_core::{BackendId, Result, Timestamp};
 use cloakroom_reconcile::{JobRunner, Observer, Reconciler, Report, RunOptions, Silent, is_busy};
 use tokio::time::Instant;
@@ -58,26 +58,6 @@ impl MeasuredRunner {
             }
         }
     }
-}
-
-/// How many of the latest runs are looked through for one that was not cut short.
-const LOOKED_THROUGH: u32 = 500;
-
-/// The latest run of a job on a backend that went through everything; one that was cut short, or
-/// that applied a plan, knows nothing of the rest.
-pub async fn last_complete<S: Journal + ?Sized>(
-    store: &S,
-    job: Job,
-    backend: &BackendId,
-) -> Result<Option<RunRecord>> {
-    let runs = store.runs(LOOKED_THROUGH).await?;
-    Ok(runs.into_iter().find(|run| {
-        run.job == job
-            && run.backend == *backend
-            && !run.dry_run
-            && run.outcome == Some(RunOutcome::Done)
-            && run.report["plan"].is_null()
-    }))
 }
 
 #[async_trait]

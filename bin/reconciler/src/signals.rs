@@ -1,10 +1,10 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second stops at once. SIGUSR1 asks
-//! for work.
+//! SIGTERM, SIGINT and SIGHUP (a terminal that was closed): the first asks to stop, the second stops
+//! at once. SIGUSR1 asks for work.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Cancels `stop` at the first SIGTERM or SIGINT; a second one ends the process on the spot.
+/// Cancels `stop` at the first SIGTERM, SIGINT or SIGHUP; a second one ends the process on the spot.
 pub fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
@@ -36,6 +36,7 @@ pub fn on_user_signal(act: impl Fn() + Send + 'static) -> std::io::Result<()> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -43,6 +44,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -50,6 +52,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
         }
     }
 }

@@ -104,7 +104,12 @@ fn done(report: &Report) -> String {
         }
     };
     let scheduled: u64 = report.deletions.values().map(|count| count.scheduled).sum();
-    let deleted = report.deleted() - scheduled;
+    let gone: u64 = report
+        .deletions
+        .values()
+        .map(|count| count.already_gone)
+        .sum();
+    let deleted = report.deleted() - scheduled - gone;
     let allowed = |count: &DeletionCount| count.found - count.refused.min(count.found);
     if report.dry_run {
         say(report.deletions.values().map(allowed).sum(), "would go");
@@ -112,6 +117,7 @@ fn done(report: &Report) -> String {
         say(deleted, "deleted");
     }
     say(scheduled, "handed to deletion");
+    say(gone, "not there any more");
     say(report.rescued, "rescued");
     let mut say = |number: u64, one: &str, many: &str| {
         if number > 0 {

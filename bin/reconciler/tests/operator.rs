@@ -169,7 +169,10 @@ fn a_run_is_not_taken_back_too_early() {
 async fn receipts_are_verified_and_exported() {
     let (deployment, run) = with_a_deletion();
     let whole = deployment.run(&["audit", "verify"]).done();
-    assert_eq!(whole.trim(), "1 receipt: the chain is whole");
+    assert!(
+        whole.starts_with("1 receipt: the chain is whole and ends in "),
+        "{whole}"
+    );
     let lines = deployment
         .run(&["audit", "export", "--run", &run])
         .json_lines();

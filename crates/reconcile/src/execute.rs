@@ -213,9 +213,14 @@ impl Pass<'_> {
         // A backend that deletes many in one call is asked so: the rows are claimed, and nobody
         // else writes under their names.
         if capabilities.delete_batch > 1 || !capabilities.delete_precondition {
-            return self
+            let mut answers = self
                 .ask_while_claimed(&Delete(mode), &coordinates, begun)
                 .await;
+            if capabilities.delete_batch > 1 && coordinates.len() > 1 {
+                self.ask_each_alone(mode, &coordinates, &mut answers, begun)
+                    .await;
+            }
+            return answers;
         }
         let request = self.settings().request;
         let mut answers = Vec::with_capacity(group.len());
@@ -234,6 +239,27 @@ impl Pass<'_> {
             answers.push(Some(answer.await));
         }
         answers
+    }
+
+    /// A call that deletes many fails for all of them where one cannot be deleted: each is tried
+    /// alone, so that the one holds up no other. A manager that is away is not asked again.
+    async fn ask_each_alone(
+        &self,
+        mode: DeleteMode,
+        coordinates: &[Coordinate],
+        answers: &mut [Option<Result<Deletion>>],
+        begun: Instant,
+    ) {
+        for (coordinate, answer) in coordinates.iter().zip(answers) {
+            let failed = |answer: &Result<Deletion>| {
+                answer.as_ref().is_err_and(|error| !error.is_retryable())
+            };
+            if answer.as_ref().is_some_and(failed) {
+                let alone = std::slice::from_ref(coordinate);
+                let again = self.ask_while_claimed(&Delete(mode), alone, begun).await;
+                *answer = again.into_iter().next().flatten();
+            }
+        }
     }
 
     /// What was once referenced can be brought back for the backup horizon, as far as the manager

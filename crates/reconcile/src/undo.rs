@@ -40,7 +40,7 @@ pub enum UndoFate {
     Restored,
     /// It can be restored; this undo only looked.
     Restorable,
-    /// It was brought back before, and its row is held.
+    /// It was brought back before, and its row is still held.
     Held,
     /// Its row says that it is stored: it is in use, or on its way to be.
     InUse,
@@ -229,11 +229,12 @@ impl Pass<'_> {
         let coordinates: Vec<Coordinate> = outcomes.keys().copied().cloned().collect();
         let rows = self.store().rows(self.backend_id(), &coordinates).await?;
         let described = self.ask(&Describe, &coordinates).await?;
+        let now = self.store().now().await?;
         let mut undone = Vec::with_capacity(coordinates.len());
         let mut restored = Vec::new();
         for ((coordinate, row), described) in coordinates.iter().zip(rows).zip(described) {
             let outcome = outcomes[coordinate];
-            let (fate, detail) = self.undo_one(row, described, outcome, options).await;
+            let (fate, detail) = self.undo_one(row, described, outcome, now, options).await;
             if fate == UndoFate::Restored {
                 let evidence = format!("run {run} taken back by {}; {detail}", options.by);
                 restored.push(Restored {
@@ -266,6 +267,7 @@ impl Pass<'_> {
         row: Option<LedgerRow>,
         described: Result<Description>,
         outcome: &str,
+        now: Timestamp,
         options: &UndoOptions,
     ) -> (UndoFate, String) {
         let Some(row) = row else {
@@ -273,11 +275,14 @@ impl Pass<'_> {
         };
         match row.state {
             RowState::Deleted => {}
-            RowState::Held => {
-                let until = row.unreferenced_since.map(|until| until.to_string());
-                let until = until.unwrap_or_else(|| "an unknown date".to_owned());
-                return (UndoFate::Held, format!("held until {until}"));
-            }
+            RowState::Held => match row.unreferenced_since {
+                // What is held no longer is as good as deleted: the next run may take it.
+                Some(until) if until <= now => {}
+                until => {
+                    let until = until.map_or("an unknown date".to_owned(), |it| it.to_string());
+                    return (UndoFate::Held, format!("held until {until}"));
+                }
+            },
             RowState::Stored | RowState::Intended => {
                 let detail = format!("its row is {}", row.state.as_str());
                 return (UndoFate::InUse, detail);

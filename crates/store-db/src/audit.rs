@@ -13,6 +13,8 @@ const PAGE: u32 = 1_000;
 pub struct Audit {
     /// Receipts from the first on that are what was written, each behind the one before it.
     pub whole: u64,
+    /// The hash of the last of them: kept elsewhere, it shows whether the chain was written anew.
+    pub head: String,
     /// Where it breaks, if it does.
     pub broken: Option<Break>,
 }
@@ -81,14 +83,14 @@ impl DbStore {
                     seq: page.length.min(seq) + 1,
                     what: CUT_OFF,
                     expected: page.head,
-                    found: hash,
+                    found: hash.clone(),
                 });
-                return Ok(audited(seq, broken));
+                return Ok(audited(seq, hash, broken));
             }
             for receipt in page.receipts {
                 let broken = Break::of(&receipt, seq, &hash);
                 if broken.is_some() {
-                    return Ok(audited(seq, broken));
+                    return Ok(audited(seq, hash, broken));
                 }
                 seq = receipt.seq;
                 hash = receipt.hash;
@@ -97,9 +99,10 @@ impl DbStore {
     }
 }
 
-fn audited(seq: i64, broken: Option<Break>) -> Audit {
+fn audited(seq: i64, head: String, broken: Option<Break>) -> Audit {
     Audit {
         whole: seq.unsigned_abs(),
+        head,
         broken,
     }
 }

@@ -158,6 +158,7 @@ impl DbStore {
             Audit {
                 broken: None,
                 whole,
+                ..
             } => Ok(whole),
             Audit {
                 broken: Some(broken),

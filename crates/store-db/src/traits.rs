@@ -219,6 +219,10 @@ impl Journal for DbStore {
         of_either!(self, inner => inner.last_finished(job, backend).await)
     }
 
+    async fn last_complete(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        of_either!(self, inner => inner.last_complete(job, backend).await)
+    }
+
     async fn record_findings(&self, run: RunId, findings: &[Finding]) -> Result<()> {
         of_either!(self, inner => inner.record_findings(run, findings).await)
     }

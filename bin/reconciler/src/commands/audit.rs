@@ -40,8 +40,9 @@ async fn verify(context: &Context, console: &Console) -> anyhow::Result<Exit> {
     }
     match &audit.broken {
         None => console.line(format_args!(
-            "{}: the chain is whole",
-            count(audit.whole, "receipt", "receipts")
+            "{}: the chain is whole and ends in {}",
+            count(audit.whole, "receipt", "receipts"),
+            audit.head
         ))?,
         Some(broken) => {
             console.line(format_args!(

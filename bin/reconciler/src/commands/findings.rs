@@ -8,7 +8,6 @@ use crate::cli::FindingsArgs;
 use crate::exit::Exit;
 use crate::listing::{Listing, or_nothing};
 use crate::output::Console;
-use crate::runner::last_complete;
 use crate::wiring::Context;
 
 /// Findings printed at once.
@@ -32,7 +31,10 @@ pub(super) async fn findings(
     let mut runs: Vec<RunId> = args.run.into_iter().collect();
     if runs.is_empty() {
         for backend in context.backends.iter() {
-            let last = last_complete(&*context.store, Job::VerifyBlobs, backend.id()).await?;
+            let last = context
+                .store
+                .last_complete(Job::VerifyBlobs, backend.id())
+                .await?;
             runs.extend(last.map(|run| run.id));
         }
     }

@@ -11,7 +11,6 @@ use cloakroom_core::ErrorKind;
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{FindingKind, RunOutcome};
 use cloakroom_core::{Error, Timestamp};
-use cloakroom_reconcile::Report;
 
 use super::routes::App;
 use super::status::{self, JobStatus, Status};
@@ -265,13 +264,17 @@ impl JobCard {
 fn did(job: &JobStatus) -> String {
     let reports = || job.reports.iter().map(status::ReportStatus::report);
     let deletions = || reports().flat_map(|report| report.deletions.values());
-    let deleted: u64 = reports().map(Report::deleted).sum();
+    let deleted: u64 = deletions().map(|of_reason| of_reason.deleted).sum();
+    let scheduled: u64 = deletions().map(|of_reason| of_reason.scheduled).sum();
     let refused: u64 = deletions().map(|of_reason| of_reason.refused).sum();
     let references: u64 = reports().map(|report| report.checked.references).sum();
     let documents: u64 = reports().map(|report| report.checked.documents).sum();
     let mut words = Vec::new();
     if deleted > 0 {
         words.push(format!("deleted {deleted}"));
+    }
+    if scheduled > 0 {
+        words.push(format!("handed {scheduled} to deletion"));
     }
     if refused > 0 {
         words.push(format!("left {refused} alone"));

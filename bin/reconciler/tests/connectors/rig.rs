@@ -13,7 +13,7 @@ use cloakroom_core::{
     SystemRandomness, Timestamp,
 };
 use cloakroom_documents::Documents;
-use cloakroom_reconcile::{Reconciler, Report, RunOptions, Silent};
+use cloakroom_reconcile::{Reconciler, Report, RunOptions, Silent, is_epoch_mark};
 use cloakroom_reconciler::demo::seeded::Seeded;
 use cloakroom_store_db::{DbStore, Location, Options, Pool, StoreClock};
 use tokio_util::sync::CancellationToken;
@@ -137,7 +137,8 @@ impl Rig {
         let (mut enabled, mut waiting) = (BTreeSet::new(), BTreeSet::new());
         let mut page = self.backend.list(None).await.unwrap();
         loop {
-            for listed in page.secrets {
+            let secrets = page.secrets.into_iter();
+            for listed in secrets.filter(|it| !is_epoch_mark(&it.coordinate)) {
                 match listed.state {
                     SecretState::Enabled => enabled.insert(listed.coordinate),
                     _ => waiting.insert(listed.coordinate),

@@ -152,15 +152,13 @@ pub(crate) fn mounts_and_probes() {
         port["containerPort"].as_u64().unwrap()
     ));
     assert!(listens, "it listens elsewhere");
-    let served = Deployment::new().serve(&[]);
+    let served_from = Deployment::new();
+    let served = served_from.serve(&[]);
     for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
         let asked = &container[probe]["httpGet"];
         assert_eq!(asked["port"], port["name"], "{probe}");
-        assert_eq!(
-            served.get(asked["path"].as_str().unwrap()).0,
-            200,
-            "{probe}"
-        );
+        let (code, body) = served.get(asked["path"].as_str().unwrap());
+        assert_eq!(code, 200, "{probe}: {body}");
     }
     assert_eq!(
         the("Service")["spec"]["ports"][0]["targetPort"],

@@ -190,7 +190,8 @@ fn laws() -> Vec<(&'static str, Law)> {
         sweeps:
             a_dry_run_lists_and_changes_nothing,
             what_is_adopted_waits_out_time_to_live_and_horizon,
-            what_another_value_has_the_name_of_is_not_adopted,
+            what_came_back_under_a_number_given_again_is_adopted,
+            a_name_that_a_writer_is_about_to_use_is_not_adopted,
             a_page_that_fails_says_so;
         undos:
             what_the_manager_has_comes_back_and_is_held,

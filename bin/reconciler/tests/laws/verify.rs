@@ -257,8 +257,9 @@ pub(crate) async fn altered_value(kind: Kind, seed: u64) {
         .unwrap();
     world.plant(&coordinate, mark, "value-by-hand").await;
     assert_finds(&world, id, &[], &[(Altered, 1)], Some("/a")).await;
-    // Only reading could tell, so only reading takes it back.
-    verify(&world, false).await;
+    // Only reading could tell, so only reading takes it back: until then it stays amiss.
+    let report = verify(&world, false).await;
+    assert_eq!(world.found(&report).await, [(Altered, 1)].into());
     assert!(world.row(&coordinate).await.unwrap().damage.is_some());
     assert_repaired(&world, id, &["/a"]).await;
     world.close().await;

@@ -14,7 +14,8 @@ const WITH_QUOTA: [&str; 2] = [
 
 pub(crate) fn each_is_explained_and_no_other_asked_for() {
     let explained = names(&std::fs::read_to_string(rules::root().join("docs/metrics.md")).unwrap());
-    let served = Deployment::new().serve(&[]);
+    let deployment = Deployment::new();
+    let served = deployment.serve(&[]);
     // The figures come with the lease, a moment later.
     let deadline = Instant::now() + PATIENCE;
     let text = loop {

@@ -238,6 +238,10 @@ pub trait Journal: Send + Sync {
     /// The latest run of a job on a backend that was no dry run and has ended.
     async fn last_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
 
+    /// The latest run of a job on a backend that did all the job is to do: no dry run, `Done`, and
+    /// not the execution of a plan, which knows nothing of the rest.
+    async fn last_complete(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
+
     /// Adds findings to a run. Findings of runs before the last ten of a job and backend go.
     async fn record_findings(&self, run: RunId, findings: &[Finding]) -> Result<()>;
 

@@ -193,10 +193,15 @@ impl Pass<'_> {
             return self.damage(group, Some(Damage::Different)).await;
         }
         // That the value itself is right again only reading it can tell.
-        if row.damage == Some(Damage::Missing) {
-            self.damage(group, None).await?;
+        match row.damage {
+            Some(Damage::Missing) => self.damage(group, None).await,
+            Some(Damage::Different) if !self.options.read_values => {
+                let detail = "when its value was last read it was not the one that was stored, or \
+                              could not be read; put the document again";
+                self.amiss(FindingKind::Altered, group, detail).await
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     async fn verify_values(&mut self, groups: &[&[ReferenceRow]]) -> Result<()> {

@@ -99,10 +99,13 @@ impl Laws {
             previous.clone_from(&receipt.hash);
         }
         let ends = ["deleted", "scheduled", "already_gone"];
+        let begins = [words::ADOPTED, words::RESTORED];
         for (key, row) in &state.rows {
-            // The last word counts: what was adopted or restored begins anew.
+            // What was adopted or restored begins anew. A run that slept may write down its failure
+            // after another one has deleted.
             let mut receipts = state.receipts.iter().rev().filter(|it| {
-                it.coordinate == key.1 && it.backend == key.0 && it.reason != words::EPOCH
+                let moves = ends.contains(&it.outcome.as_str()) || begins.contains(&&*it.outcome);
+                it.coordinate == key.1 && it.backend == key.0 && moves
             });
             let ended = receipts
                 .next()

@@ -439,6 +439,20 @@ impl Journal for MemoryStore {
         .await
     }
 
+    async fn last_complete(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        self.transact("last complete", |state, _| {
+            let last = state.records().into_iter().find(|run| {
+                !run.dry_run
+                    && run.outcome == Some(RunOutcome::Done)
+                    && run.report["plan"].is_null()
+                    && run.job == job
+                    && run.backend == *backend
+            });
+            Ok(last)
+        })
+        .await
+    }
+
     async fn record_findings(&self, run: RunId, findings: &[Finding]) -> Result<()> {
         self.transact("record findings", |state, _| {
             let backend = state.runs.get(&run).map(|run| run.new.backend.clone());

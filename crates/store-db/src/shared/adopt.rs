@@ -69,7 +69,8 @@ async fn insert(
          once_referenced, created_at, unreferenced_since) \
          VALUES ($1, $2, $3, $4, $5, $6, 'stored', $7, TRUE, $8, $8) \
          ON CONFLICT (backend_id, coordinate) DO UPDATE SET kind = excluded.kind, state = 'stored', \
-         digest = excluded.digest, once_referenced = TRUE, expires_at = NULL, \
+         digest = excluded.digest, once_referenced = TRUE, created_at = excluded.created_at, \
+         expires_at = NULL, \
          unreferenced_since = excluded.unreferenced_since, superseded = FALSE, attempts = 0, \
          next_attempt_at = NULL, last_error = NULL, damage = NULL, deleted_at = NULL \
          WHERE secrets.digest <> excluded.digest AND NOT secrets.once_referenced \

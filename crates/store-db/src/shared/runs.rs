@@ -116,12 +116,31 @@ impl Store {
         job: Job,
         backend: &BackendId,
     ) -> Result<Option<RunRecord>> {
+        self.latest(job, backend, "").await
+    }
+
+    pub(crate) async fn last_complete(
+        &self,
+        job: Job,
+        backend: &BackendId,
+    ) -> Result<Option<RunRecord>> {
+        let complete = " AND r.outcome = 'done' AND r.plan_hash IS NULL";
+        self.latest(job, backend, complete).await
+    }
+
+    async fn latest(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        condition: &str,
+    ) -> Result<Option<RunRecord>> {
         let mut query = Query::new(RUN_COLUMNS);
         query.push(" WHERE NOT r.dry_run AND r.finished_at IS NOT NULL AND r.job = ");
         query
             .push_bind(job.as_str())
             .push(" AND r.backend_id = ")
-            .push_bind(backend.as_str());
+            .push_bind(backend.as_str())
+            .push(condition);
         query.push(" ORDER BY r.started_at DESC, r.run_id DESC LIMIT 1");
         Ok(self.records(query).await?.into_iter().next())
     }

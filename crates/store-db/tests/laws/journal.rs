@@ -67,6 +67,11 @@ pub(crate) async fn runs_are_recorded(bench: Bench) {
             .is_none()
     );
 
+    // None of them did all it was to do.
+    let here = backend();
+    let complete = bench.store.last_complete(Job::VerifyBlobs, &here).await;
+    assert!(complete.unwrap().is_none());
+
     let again = bench
         .store
         .finish_run(run(1), RunOutcome::Done, &report)

@@ -303,8 +303,20 @@ impl SecretBackend for Decorated {
         coordinates: &[Coordinate],
         mode: DeleteMode,
     ) -> Vec<Result<Deletion>> {
+        let fates = self.fates("delete", coordinates);
+        // One call for all of them fails for all of them.
+        let refused = fates.iter().find_map(|fate| match fate {
+            Fate::Before(kind) => Some(*kind),
+            _ => None,
+        });
+        if let Some(kind) = refused {
+            return coordinates
+                .iter()
+                .map(|_| injected("delete", kind))
+                .collect();
+        }
         let mut answers = Vec::with_capacity(coordinates.len());
-        for (coordinate, fate) in coordinates.iter().zip(self.fates("delete", coordinates)) {
+        for (coordinate, fate) in coordinates.iter().zip(fates) {
             answers.push(match fate {
                 Fate::Before(kind) => injected("delete", kind),
                 fate => fated_answer(

@@ -144,7 +144,11 @@ pub(super) fn injected<T>(operation: &'static str, kind: ErrorKind) -> Result<T>
 macro_rules! fated {
     ($faults:expr, $operation:literal, $coordinate:expr, $call:expr) => {
         match $faults.fate($operation, $coordinate) {
-            $crate::harness::faults::Fate::Pass => $call,
+            $crate::harness::faults::Fate::Pass => {
+                // A place to be cut at, however fast the server is.
+                tokio::task::yield_now().await;
+                $call
+            }
             $crate::harness::faults::Fate::Hold => {
                 $faults.hold().await;
                 $call

@@ -375,6 +375,15 @@ impl Journal for Crashing {
         )
     }
 
+    async fn last_complete(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        fated!(
+            self.faults,
+            "last_complete",
+            None,
+            Journal::last_complete(&self.inner, job, backend).await
+        )
+    }
+
     async fn record_findings(&self, run: RunId, findings: &[Finding]) -> Result<()> {
         fated!(
             self.faults,
