@@ -103,21 +103,17 @@ fn done(report: &Report) -> String {
             parts.push(format!("{number} {what}"));
         }
     };
-    let scheduled: u64 = report.deletions.values().map(|count| count.scheduled).sum();
-    let gone: u64 = report
-        .deletions
-        .values()
-        .map(|count| count.already_gone)
-        .sum();
-    let deleted = report.deleted() - scheduled - gone;
     let allowed = |count: &DeletionCount| count.found - count.refused.min(count.found);
     if report.dry_run {
-        say(report.deletions.values().map(allowed).sum(), "would go");
+        say(report.total(allowed), "would go");
     } else {
-        say(deleted, "deleted");
+        say(report.total(|count| count.deleted), "deleted");
     }
-    say(scheduled, "handed to deletion");
-    say(gone, "not there any more");
+    say(report.total(|count| count.scheduled), "handed to deletion");
+    say(
+        report.total(|count| count.already_gone),
+        "not there any more",
+    );
     say(report.rescued, "rescued");
     let mut say = |number: u64, one: &str, many: &str| {
         if number > 0 {
@@ -141,14 +137,8 @@ fn left(report: &Report) -> String {
             parts.push(format!("{number} {what}"));
         }
     };
-    say(
-        report.deletions.values().map(|count| count.refused).sum(),
-        "refused by a guard",
-    );
-    say(
-        report.deletions.values().map(|count| count.spared).sum(),
-        "in use again",
-    );
+    say(report.total(|count| count.refused), "refused by a guard");
+    say(report.total(|count| count.spared), "in use again");
     say(report.failed, "to be tried again");
     say(report.quarantined, "parked");
     let nothing = if report.cut_short {

@@ -28,6 +28,13 @@ pub struct DeletionCount {
     pub refused: u64,
 }
 
+impl DeletionCount {
+    /// Secrets that went, one way or another.
+    pub fn went(&self) -> u64 {
+        self.deleted + self.scheduled + self.already_gone
+    }
+}
+
 /// What verify-blobs went through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
@@ -115,10 +122,12 @@ impl Report {
 
     /// Secrets that went, one way or another.
     pub fn deleted(&self) -> u64 {
-        self.deletions
-            .values()
-            .map(|count| count.deleted + count.scheduled + count.already_gone)
-            .sum()
+        self.total(DeletionCount::went)
+    }
+
+    /// A count of deletions over all reasons: `report.total(|count| count.refused)`.
+    pub fn total(&self, of: impl Fn(&DeletionCount) -> u64) -> u64 {
+        self.deletions.values().map(of).sum()
     }
 
     /// Whether anything is amiss that a person should look at.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use cloakroom_core::ledger::{LedgerRow, Reason, RowState};
 use cloakroom_core::store::{Finding, ReferenceCursor};
 use cloakroom_core::{Coordinate, Description, ErrorKind, SecretState};
-use cloakroom_reconcile::{Report, is_epoch_mark};
+use cloakroom_reconcile::{DeletionCount, Report, is_epoch_mark};
 use serde::Serialize;
 
 use super::deployment::Deployment;
@@ -214,9 +214,7 @@ fn check_deletions(tally: &Tally, reports: &[Report], verdict: &mut Verdict) {
                 .iter()
                 .filter_map(|reason| report.deletions.get(reason.as_str()))
         });
-        counts
-            .map(|count| count.deleted + count.scheduled + count.already_gone)
-            .sum()
+        counts.map(DeletionCount::went).sum()
     };
     verdict.expect(
         "deletions of what dead writers left",

@@ -11,6 +11,7 @@ use cloakroom_core::ErrorKind;
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{FindingKind, RunOutcome};
 use cloakroom_core::{Error, Timestamp};
+use cloakroom_reconcile::DeletionCount;
 
 use super::routes::App;
 use super::status::{self, JobStatus, Status};
@@ -263,10 +264,11 @@ impl JobCard {
 /// What the last run did, in a few words.
 fn did(job: &JobStatus) -> String {
     let reports = || job.reports.iter().map(status::ReportStatus::report);
-    let deletions = || reports().flat_map(|report| report.deletions.values());
-    let deleted: u64 = deletions().map(|of_reason| of_reason.deleted).sum();
-    let scheduled: u64 = deletions().map(|of_reason| of_reason.scheduled).sum();
-    let refused: u64 = deletions().map(|of_reason| of_reason.refused).sum();
+    let total =
+        |of: fn(&DeletionCount) -> u64| -> u64 { reports().map(|report| report.total(of)).sum() };
+    let deleted = total(|count| count.deleted);
+    let scheduled = total(|count| count.scheduled);
+    let refused = total(|count| count.refused);
     let references: u64 = reports().map(|report| report.checked.references).sum();
     let documents: u64 = reports().map(|report| report.checked.documents).sum();
     let mut words = Vec::new();

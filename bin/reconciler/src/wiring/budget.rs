@@ -73,15 +73,19 @@ impl RequestBudget {
         line.waited_millis.fetch_add(waited, Ordering::Relaxed);
         admitted.map_err(|_| {
             line.exhausted.fetch_add(1, Ordering::Relaxed);
-            let message = format!(
-                "its turn did not come within {}; a larger backends.{}.request_share lets more \
-                 through",
-                humantime::format_duration(self.patience),
-                self.backend
-            );
-            Error::new(ErrorKind::Throttled, "wait for the request budget", message)
-                .with_backend(&self.backend)
+            self.refused()
         })
+    }
+
+    /// What is told to whoever waited in vain.
+    pub fn refused(&self) -> Error {
+        let message = format!(
+            "its turn did not come within {}; a larger backends.{}.request_share lets more through",
+            humantime::format_duration(self.patience),
+            self.backend
+        );
+        Error::new(ErrorKind::Throttled, "wait for the request budget", message)
+            .with_backend(&self.backend)
     }
 
     async fn wait_in(&self, line: &Line, requests: u32) {

@@ -54,8 +54,8 @@ impl Governed {
         call: impl Future<Output = Vec<Result<T>>>,
     ) -> Vec<Result<T>> {
         let requests = u32::try_from(count.div_ceil(batch.max(1))).unwrap_or(u32::MAX);
-        if let Err(refused) = self.budget.admit(request.class(), requests).await {
-            return (0..count).map(|_| Err(same(&refused))).collect();
+        if self.budget.admit(request.class(), requests).await.is_err() {
+            return (0..count).map(|_| Err(self.budget.refused())).collect();
         }
         let began = Instant::now();
         let answers = call.await;
@@ -89,14 +89,6 @@ fn met<T>(answers: &[Result<T>]) -> Option<ErrorKind> {
         return Some(ErrorKind::Throttled);
     }
     Some(first)
-}
-
-fn same(error: &Error) -> Error {
-    let same = Error::new(error.kind(), error.operation(), error.message().to_owned());
-    match error.backend() {
-        Some(backend) => same.with_backend(backend),
-        None => same,
-    }
 }
 
 #[async_trait]
