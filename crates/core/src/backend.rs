@@ -11,6 +11,7 @@ use crate::coordinates::Coordinate;
 use crate::error::Result;
 use crate::ids::BackendId;
 use crate::mark::Mark;
+use crate::platform::NamedSecrets;
 use crate::secret::SecretValue;
 
 /// A value to be stored under `mark.coordinate`.
@@ -177,6 +178,11 @@ pub trait SecretBackend: Send + Sync {
     /// [`Denied`](crate::ErrorKind::Denied); empty where it knows none.
     fn permissions(&self, _operation: Operation) -> &'static [&'static str] {
         &[]
+    }
+
+    /// The manager asked by the names that a platform gave to secrets, where it can be.
+    fn named(&self) -> Option<&dyn NamedSecrets> {
+        None
     }
 
     /// Stores a value under a free name. The same bytes again succeed; other bytes are `Conflict`,

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod ledger;
 pub mod mark;
 pub mod mutant;
+pub mod platform;
 pub mod randomness;
 pub mod retry;
 pub mod secret;

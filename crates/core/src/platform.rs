@@ -1,0 +1,8 @@
+//! Platforms whose secrets Cloakroom did not write: their database as a source of references, and
+//! the names they gave to secrets in a manager.
+
+mod named;
+mod source;
+
+pub use named::*;
+pub use source::*;

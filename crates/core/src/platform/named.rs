@@ -1,0 +1,70 @@
+//! Secrets in a manager under the names that a platform gave them. They bear no mark.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::backend::{DeleteMode, Deletion, PageToken, Precondition, SecretState};
+use crate::error::Result;
+use crate::secret::SecretValue;
+
+/// A secret as its manager describes it, under its platform's name for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedSecret {
+    /// The name as the platform writes it in its database: without the prefix of the backend's
+    /// settings, and with what the manager's own naming changed (`_` for `-`) turned back.
+    pub name: String,
+    /// Whether it bears a mark of Cloakroom's, whichever store's: then no platform wrote it.
+    pub marked: bool,
+    /// Whether it can be read.
+    pub state: SecretState,
+    /// The manager's own expiry.
+    pub native_expiry: Option<Timestamp>,
+    /// When it was made, by the manager's clock.
+    pub created: Option<Timestamp>,
+    /// When it was last changed, by the manager's clock.
+    pub changed: Option<Timestamp>,
+    /// When it was last read, where the manager knows.
+    pub accessed: Option<Timestamp>,
+    /// The state described, for a deletion's precondition.
+    pub precondition: Option<Precondition>,
+}
+
+/// One page of a listing by name.
+#[derive(Clone, Debug, Default)]
+pub struct NamedPage {
+    /// What is on it, whoever wrote it, and what is scheduled for deletion too. Names that cannot
+    /// be turned back into a platform's are left out.
+    pub secrets: Vec<NamedSecret>,
+    /// The next page, if this was not the last.
+    pub next: Option<PageToken>,
+}
+
+/// A manager asked by the names of a platform. Errors are those of
+/// [`SecretBackend`](crate::SecretBackend): `Missing` means that the manager is sure.
+#[async_trait]
+pub trait NamedSecrets: Send + Sync {
+    /// Lists everything under the backend's prefix, page by page; `None` asks for the first page.
+    async fn list_named(&self, page: Option<&PageToken>) -> Result<NamedPage>;
+
+    /// Describes secrets without reading their values; the answers are in the order of the names.
+    async fn describe_named(&self, names: &[String]) -> Vec<Result<NamedSecret>>;
+
+    /// Reads values as the platform reads them; the answers are in the order of the names.
+    async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>>;
+
+    /// Writes a value as the platform writes it. Create-only: the same bytes again succeed, other
+    /// bytes are `Conflict`.
+    async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()>;
+
+    /// Deletes one secret. One that is not there is [`Deletion::AlreadyGone`]; a precondition that
+    /// does not hold is `Conflict`.
+    async fn delete_named(
+        &self,
+        name: &str,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion>;
+
+    /// Brings back a secret that waits for its deletion; one that is enabled already succeeds.
+    async fn restore_named(&self, name: &str) -> Result<()>;
+}
