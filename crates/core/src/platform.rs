@@ -2,7 +2,11 @@
 //! the names they gave to secrets in a manager.
 
 mod named;
+mod sightings;
 mod source;
+mod standing;
 
 pub use named::*;
+pub use sightings::*;
 pub use source::*;
+pub use standing::*;

@@ -40,6 +40,39 @@ pub enum MentionKind {
     Other,
 }
 
+impl MentionKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Connector,
+        Self::Connection,
+        Self::OauthParameter,
+        Self::Workspace,
+        Self::Builder,
+        Self::Storage,
+        Self::Index,
+        Self::Other,
+    ];
+
+    /// The kind as a stable lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connector => "connector",
+            Self::Connection => "connection",
+            Self::OauthParameter => "oauth_parameter",
+            Self::Workspace => "workspace",
+            Self::Builder => "builder",
+            Self::Storage => "storage",
+            Self::Index => "index",
+            Self::Other => "other",
+        }
+    }
+
+    /// The kind of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// One place of the database in which a name of a secret stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
@@ -91,6 +124,9 @@ pub enum DefectKind {
 }
 
 impl DefectKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::ClearText, Self::ReferenceToNowhere, Self::Unjudged];
+
     /// The kind as a stable lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,6 +134,11 @@ impl DefectKind {
             Self::ReferenceToNowhere => "reference_to_nowhere",
             Self::Unjudged => "unjudged",
         }
+    }
+
+    /// The kind of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 

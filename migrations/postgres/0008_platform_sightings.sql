@@ -1,0 +1,79 @@
+-- Platforms whose secrets somebody else wrote, and which database each is.
+CREATE TABLE platforms (
+    platform TEXT COLLATE "C" PRIMARY KEY,
+    kind TEXT NOT NULL,
+    database_id TEXT NOT NULL,
+    place TEXT NOT NULL
+);
+
+-- Every secret of a platform that its manager lists, from pass to pass. Names and metadata only.
+CREATE TABLE platform_sightings (
+    platform TEXT COLLATE "C" NOT NULL,
+    backend_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    -- What all versions have in common; the whole name where it has no version.
+    base TEXT COLLATE "C" NOT NULL,
+    owner_id UUID,
+    -- The latest pass that listed it.
+    pass_id UUID NOT NULL,
+    first_seen_at BIGINT NOT NULL,
+    last_seen_at BIGINT NOT NULL,
+    -- Since when every pass has found that nothing keeps it.
+    unused_since BIGINT,
+    standing TEXT,
+    marked BOOLEAN NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('enabled', 'disabled', 'scheduled')),
+    -- Times of the manager's clock.
+    due_at BIGINT,
+    expires_at BIGINT,
+    created_at BIGINT,
+    changed_at BIGINT,
+    accessed_at BIGINT,
+    PRIMARY KEY (platform, backend_id, name)
+);
+CREATE INDEX platform_sightings_by_owner
+    ON platform_sightings (platform, backend_id, owner_id, standing);
+
+-- What the latest pass over a platform's database found. Whose ids may stand in names:
+CREATE TABLE platform_owners (
+    platform TEXT COLLATE "C" NOT NULL,
+    owner_id UUID NOT NULL,
+    title TEXT,
+    removed BOOLEAN NOT NULL,
+    PRIMARY KEY (platform, owner_id)
+);
+
+-- Every place in which a name stands:
+CREATE TABLE platform_mentions (
+    platform TEXT COLLATE "C" NOT NULL,
+    seq BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    base TEXT COLLATE "C" NOT NULL,
+    kind TEXT NOT NULL,
+    keeps BOOLEAN NOT NULL,
+    external BOOLEAN NOT NULL,
+    removed BOOLEAN NOT NULL,
+    storage_id UUID NOT NULL,
+    place TEXT NOT NULL,
+    row_id UUID,
+    title TEXT,
+    workspace_id UUID,
+    PRIMARY KEY (platform, seq)
+);
+CREATE INDEX platform_mentions_by_base ON platform_mentions (platform, base, name);
+
+-- And what is amiss there:
+CREATE TABLE platform_defects (
+    platform TEXT COLLATE "C" NOT NULL,
+    seq BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    place TEXT NOT NULL,
+    row_id UUID,
+    title TEXT,
+    workspace_id UUID,
+    removed BOOLEAN NOT NULL,
+    pointer TEXT,
+    detail TEXT NOT NULL,
+    PRIMARY KEY (platform, seq)
+);
+CREATE INDEX platform_defects_by_kind ON platform_defects (platform, kind, seq);
