@@ -1,0 +1,318 @@
+//! What tables there are, and what stands in the way of reading them whole.
+
+use std::collections::{BTreeMap, HashMap};
+
+use cloakroom_core::Result;
+use cloakroom_core::platform::Obstacle;
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use crate::failure;
+use crate::known;
+use crate::types::{Reading, Types};
+
+/// A table, partition, partitioned table, materialised view or foreign table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) id: i64,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    /// Both, quoted as SQL needs them.
+    pub(crate) quoted: String,
+    pub(crate) kind: Kind,
+    /// The partitioned table at the top, if it is a partition.
+    root: Option<i64>,
+    /// Whether the role may look into its schema at all.
+    usable: bool,
+    /// Whether row security hides rows from this role.
+    filtered: bool,
+    pub(crate) columns: Vec<Column>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Holds rows, and may have children that hold more.
+    Table,
+    /// Holds rows through its partitions only.
+    Partitioned,
+    View,
+    Foreign,
+}
+
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) quoted: String,
+    /// The name of its type, if that is built in.
+    pub(crate) builtin: Option<String>,
+    /// How it is read; `None` where it cannot hold a name.
+    pub(crate) reading: Option<Reading>,
+    /// Whether the role may read it.
+    pub(crate) readable: bool,
+}
+
+/// Every table that could hold a name.
+pub(crate) struct Catalog {
+    pub(crate) tables: Vec<Table>,
+    by_name: HashMap<(String, String), usize>,
+    /// Large objects there are, which belong to no table.
+    pub(crate) large_objects: bool,
+}
+
+/// Which tables are to be read, and why the others are not.
+pub(crate) struct Choice {
+    /// By index.
+    pub(crate) read: Vec<usize>,
+    pub(crate) left_out: Vec<String>,
+    pub(crate) obstacles: Vec<Obstacle>,
+}
+
+/// The name under which large objects can be left out.
+const LARGE_OBJECTS: &str = "pg_catalog.pg_largeobject";
+
+const TABLES: &str = "SELECT c.oid::bigint, n.nspname::text, c.relname::text, \
+     format('%I.%I', n.nspname, c.relname), c.relkind::text, \
+     CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::bigint END, \
+     has_schema_privilege(n.oid, 'USAGE'), row_security_active(c.oid) \
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't' AND c.relispopulated \
+     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
+     AND n.nspname !~ '^pg_(toast_)?temp_' ORDER BY n.nspname, c.relname";
+
+const COLUMNS: &str = "SELECT a.attrelid::bigint, a.attname::text, quote_ident(a.attname), \
+     a.atttypid::bigint, has_column_privilege(a.attrelid, a.attnum, 'SELECT') \
+     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm', 'f') \
+     ORDER BY a.attrelid, a.attnum";
+
+impl Table {
+    /// As reports show it.
+    pub(crate) fn shown(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|it| it.name == name)
+    }
+
+    /// Whether it has these columns and the role may read them.
+    pub(crate) fn offers(&self, names: &[&str]) -> bool {
+        let readable = |name: &&str| self.column(name).is_some_and(|it| it.readable);
+        self.usable && !self.filtered && names.iter().all(readable)
+    }
+
+    /// The columns that could hold a name.
+    pub(crate) fn telling(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|it| it.reading.is_some())
+    }
+
+    fn is_whole(&self) -> bool {
+        self.usable && !self.filtered && self.telling().all(|it| it.readable)
+    }
+}
+
+impl Catalog {
+    pub(crate) async fn load(connection: &mut PgConnection) -> Result<Self> {
+        let types = Types::load(connection).await?;
+        let mut tables = Vec::new();
+        for row in rows(connection, TABLES).await? {
+            tables.push(table(&row).map_err(failure::error)?);
+        }
+        let by_id: HashMap<i64, usize> = tables
+            .iter()
+            .enumerate()
+            .map(|(index, it)| (it.id, index))
+            .collect();
+        for row in rows(connection, COLUMNS).await? {
+            let owner: i64 = row.try_get(0).map_err(failure::error)?;
+            if let Some(index) = by_id.get(&owner) {
+                let column = column(&row, &types).map_err(failure::error)?;
+                tables[*index].columns.push(column);
+            }
+        }
+        for table in &mut tables {
+            known::spare_payload(table);
+        }
+        let large = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject_metadata)";
+        let large_objects = sqlx::query_scalar(large)
+            .fetch_one(connection)
+            .await
+            .map_err(failure::error)?;
+        let by_name = tables
+            .iter()
+            .enumerate()
+            .map(|(index, it)| ((it.schema.clone(), it.name.clone()), index))
+            .collect();
+        Ok(Self {
+            tables,
+            by_name,
+            large_objects,
+        })
+    }
+
+    pub(crate) fn table(&self, schema: &str, name: &str) -> Option<&Table> {
+        let key = (schema.to_owned(), name.to_owned());
+        self.by_name.get(&key).map(|index| &self.tables[*index])
+    }
+
+    /// What is read, given the names of what is left out (`schema.table`).
+    pub(crate) fn choose(&self, role: &str, leave_out: &[String]) -> Choice {
+        let mut choice = Choice {
+            read: Vec::new(),
+            left_out: Vec::new(),
+            obstacles: Vec::new(),
+        };
+        let wanted = |name: &str| !leave_out.iter().any(|it| it == name);
+        // Partitions by the table at the top; every other table by itself.
+        let mut groups: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        for (index, table) in self.tables.iter().enumerate() {
+            let group = table.root.unwrap_or(table.id);
+            groups.entry(group).or_default().push(index);
+        }
+        for (top, members) in groups {
+            let top = members.iter().find(|it| self.tables[**it].id == top);
+            if let Some(top) = top
+                && !wanted(&self.tables[*top].shown())
+            {
+                choice.left_out.push(self.tables[*top].shown());
+                continue;
+            }
+            let mut kept = Vec::new();
+            for index in members.iter().copied() {
+                let table = &self.tables[index];
+                if !wanted(&table.shown()) {
+                    choice.left_out.push(table.shown());
+                } else if table.telling().next().is_some() {
+                    kept.push(index);
+                }
+            }
+            let whole_group = kept.len() == members.len();
+            self.choose_of_group(role, &kept, whole_group, &mut choice);
+        }
+        if self.large_objects && wanted(LARGE_OBJECTS) {
+            let detail = "there are large objects, which are not read; leave them out if nothing in \
+                          them names a secret";
+            choice.obstacles.push(obstacle(LARGE_OBJECTS, detail));
+        }
+        choice
+    }
+
+    /// Of a partitioned table each partition is read for itself where that is allowed, and the
+    /// whole of it through the top where only that is.
+    fn choose_of_group(
+        &self,
+        role: &str,
+        members: &[usize],
+        whole_group: bool,
+        choice: &mut Choice,
+    ) {
+        let of = |index: &usize| &self.tables[*index];
+        let holding: Vec<usize> = members
+            .iter()
+            .copied()
+            .filter(|it| of(it).kind != Kind::Partitioned)
+            .collect();
+        let top = members
+            .iter()
+            .find(|it| of(it).kind == Kind::Partitioned && of(it).root.is_none());
+        let foreign = holding.iter().any(|it| of(it).kind == Kind::Foreign);
+        if let Some(top) = top
+            && !foreign
+            && whole_group
+            && of(top).is_whole()
+            && !holding.iter().all(|it| of(it).is_whole())
+        {
+            choice.read.push(*top);
+            return;
+        }
+        for index in holding {
+            let table = of(&index);
+            choice.obstacles.extend(hindrance(table, role));
+            if table.kind != Kind::Foreign && table.usable && !table.filtered {
+                choice.read.push(index);
+            }
+        }
+    }
+}
+
+async fn rows(connection: &mut PgConnection, query: &'static str) -> Result<Vec<PgRow>> {
+    let rows = sqlx::query(query).fetch_all(connection).await;
+    rows.map_err(failure::error)
+}
+
+fn table(row: &PgRow) -> sqlx::Result<Table> {
+    let kind: String = row.try_get(4)?;
+    Ok(Table {
+        id: row.try_get(0)?,
+        schema: row.try_get(1)?,
+        name: row.try_get(2)?,
+        quoted: row.try_get(3)?,
+        kind: match kind.as_str() {
+            "p" => Kind::Partitioned,
+            "m" => Kind::View,
+            "f" => Kind::Foreign,
+            _ => Kind::Table,
+        },
+        root: row.try_get(5)?,
+        usable: row.try_get(6)?,
+        filtered: row.try_get(7)?,
+        columns: Vec::new(),
+    })
+}
+
+fn column(row: &PgRow, types: &Types) -> sqlx::Result<Column> {
+    let kind: i64 = row.try_get(3)?;
+    Ok(Column {
+        name: row.try_get(1)?,
+        quoted: row.try_get(2)?,
+        builtin: types.builtin_name(kind).map(str::to_owned),
+        reading: types.reading(kind),
+        readable: row.try_get(4)?,
+    })
+}
+
+pub(crate) fn obstacle(subject: impl Into<String>, detail: impl Into<String>) -> Obstacle {
+    Obstacle {
+        subject: subject.into(),
+        detail: detail.into(),
+    }
+}
+
+/// Why a table cannot be read whole, and what to do.
+fn hindrance(table: &Table, role: &str) -> Option<Obstacle> {
+    let subject = table.shown();
+    let quoted = &table.quoted;
+    if table.kind == Kind::Foreign {
+        let detail = "a foreign table: its rows are on another server and not in this snapshot; \
+                      leave it out if nothing in it names a secret";
+        return Some(obstacle(subject, detail));
+    }
+    if !table.usable {
+        let detail = format!(
+            "the role may not look into its schema: GRANT USAGE ON SCHEMA {} TO {role}, and GRANT \
+             SELECT ON {quoted} TO {role}",
+            table.schema
+        );
+        return Some(obstacle(subject, detail));
+    }
+    if table.filtered {
+        let detail = format!(
+            "row security may hide rows from the role: ALTER ROLE {role} BYPASSRLS, or leave the \
+             table out if nothing in it names a secret"
+        );
+        return Some(obstacle(subject, detail));
+    }
+    let denied: Vec<&str> = table
+        .telling()
+        .filter(|it| !it.readable)
+        .map(|it| it.name.as_str())
+        .collect();
+    if denied.is_empty() {
+        return None;
+    }
+    let detail = format!(
+        "the role may not read {}: GRANT SELECT ON {quoted} TO {role}",
+        denied.join(", ")
+    );
+    Some(obstacle(subject, detail))
+}

@@ -1,0 +1,72 @@
+//! Names in plain bytes, from where one begins.
+
+use cloakroom_core::{Coordinate, Grammar};
+
+use super::{LONGEST, LONGEST_EXTERNAL, Names};
+
+/// Adds what begins with the prefix at the start of `text`: every reading of it that ends in a
+/// version, and if there is none, a canonical name without its version.
+///
+/// Of `…_v1_v2` both `…_v1` and `…_v1_v2` count, since what followed the first may be another text.
+pub(super) fn names(grammar: &Grammar, text: &[u8], names: &mut Names) {
+    let length = text
+        .iter()
+        .take(LONGEST)
+        .take_while(|byte| is_of_names(**byte))
+        .count();
+    // Only ASCII is in it.
+    let Ok(run) = std::str::from_utf8(&text[..length]) else {
+        return;
+    };
+    let mut versioned = false;
+    for (at, _) in run.match_indices("_v") {
+        let digits = version_length(&run[at + 2..]);
+        if digits > 0 && at > grammar.prefix().len() {
+            names.add(&run[..at + 2 + digits], false);
+            versioned = true;
+        }
+    }
+    if !versioned && let Some(base) = canonical_base(grammar, run) {
+        names.add(base, false);
+    }
+}
+
+/// Adds the name of a user's secret at the start of `text`.
+pub(super) fn external(grammar: &Grammar, text: &[u8], names: &mut Names) {
+    let length = text
+        .iter()
+        .take(LONGEST_EXTERNAL + 1)
+        .take_while(|byte| !ends_external(**byte))
+        .count();
+    let Ok(name) = std::str::from_utf8(&text[..length]) else {
+        return;
+    };
+    // One of the platform's own is found by its prefix.
+    if !name.is_empty() && length <= LONGEST_EXTERNAL && !grammar.read(name).is_ours() {
+        names.add(name, true);
+    }
+}
+
+pub(super) fn is_of_names(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+fn ends_external(byte: u8) -> bool {
+    byte <= b' ' || matches!(byte, b'"' | b'\'' | b'\\' | b'<' | b'>' | 0x7f)
+}
+
+/// The bytes of a number as the platform reads one, a sign and leading zeros included.
+fn version_length(text: &str) -> usize {
+    let sign = usize::from(text.starts_with('-'));
+    let digits = text[sign..].bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 { 0 } else { sign + digits }
+}
+
+/// `<prefix><scope><owner>_secret_<secret>` at the start, as older releases named secrets in AWS.
+fn canonical_base<'a>(grammar: &Grammar, run: &'a str) -> Option<&'a str> {
+    const MIDDLE: &str = "_secret_";
+    const UUID: usize = 36;
+    let base = run.get(..run.find(MIDDLE)? + MIDDLE.len() + UUID)?;
+    let first: Coordinate = grammar.coordinate(&format!("{base}_v1")).ok()?;
+    first.is_managed().then_some(base)
+}

@@ -1,0 +1,225 @@
+//! What Airbyte's own tables mean. One that is missing, or has other columns than expected, loses
+//! its meaning and nothing else: it is read like any other table.
+
+use cloakroom_core::platform::MentionKind;
+
+use crate::catalog::{Catalog, Column, Table};
+use crate::failure::invalid;
+
+/// What is said about a row beside its text, as expressions over `t`.
+pub(crate) struct About {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) workspace: String,
+    pub(crate) tombstone: String,
+    /// The version of the connector's definition, whose spec its configuration has to meet.
+    pub(crate) version: String,
+}
+
+/// What a name in a column means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It is in use.
+    Plain,
+    /// It is in use, and a node around it says where the secret is.
+    Document,
+    /// Likewise, and the connector's spec says what has to be secret.
+    Configuration,
+    /// In use unless it is the coordinate that its row is about.
+    Index,
+    /// The value of a secret: what only looks a little like a name may be part of it.
+    Payload,
+}
+
+/// Tables that say what is in use: a deployment that left one out would lose its secrets.
+const ESSENTIAL: &[&str] = &[
+    "actor",
+    "actor_oauth_parameter",
+    "connection",
+    "connector_builder_project",
+    "secret_config",
+    "secret_persistence_config",
+    "secret_reference",
+    "secret_storage",
+    "workspace",
+];
+
+pub(crate) fn kind(schema: &str, table: &Table) -> MentionKind {
+    if table.schema != schema {
+        return MentionKind::Other;
+    }
+    match table.name.as_str() {
+        "actor" => MentionKind::Connector,
+        "connection" => MentionKind::Connection,
+        "actor_oauth_parameter" => MentionKind::OauthParameter,
+        "workspace" => MentionKind::Workspace,
+        "connector_builder_project" => MentionKind::Builder,
+        "secret_storage" => MentionKind::Storage,
+        _ => MentionKind::Other,
+    }
+}
+
+/// What a reference of this scope is of.
+pub(crate) fn kind_of_scope(scope: &str) -> MentionKind {
+    match scope {
+        "actor" => MentionKind::Connector,
+        "secret_storage" => MentionKind::Storage,
+        "actor_oauth_parameter" => MentionKind::OauthParameter,
+        _ => MentionKind::Other,
+    }
+}
+
+/// Names of tables as the configuration writes them, with their schema.
+pub(crate) fn left_out(schema: &str, names: &[String]) -> cloakroom_core::Result<Vec<String>> {
+    names
+        .iter()
+        .map(|name| {
+            let (of, table) = name.split_once('.').unwrap_or((schema, name));
+            if of == schema && ESSENTIAL.contains(&table) {
+                return Err(invalid(format!(
+                    "{name} cannot be left out: it says which secrets are in use"
+                )));
+            }
+            Ok(format!("{of}.{table}"))
+        })
+        .collect()
+}
+
+/// The coordinate that a row of an index is about: `secret_config`, where references tell which of
+/// them are in use, and `secrets`, the built-in store.
+pub(crate) fn index_column<'t>(
+    catalog: &Catalog,
+    schema: &str,
+    table: &'t Table,
+) -> Option<&'t Column> {
+    if is_built_in_store(table) {
+        return table.column("coordinate");
+    }
+    if is_config(schema, table) && has_references(catalog, schema) {
+        return table.column("external_coordinate");
+    }
+    None
+}
+
+/// Whether it is the table that lists every coordinate.
+pub(crate) fn is_config(schema: &str, table: &Table) -> bool {
+    table.schema == schema && table.name == "secret_config"
+}
+
+/// Whether `secret_reference` tells which rows of `secret_config` are in use.
+pub(crate) fn has_references(catalog: &Catalog, schema: &str) -> bool {
+    let offers = |table, columns: &[&str]| {
+        catalog
+            .table(schema, table)
+            .is_some_and(|it| it.offers(columns))
+    };
+    offers("secret_config", &["id", "external_coordinate"])
+        && offers(
+            "secret_reference",
+            &["id", "secret_config_id", "scope_type", "scope_id"],
+        )
+}
+
+pub(crate) fn role(schema: &str, table: &Table, column: &Column, is_index: bool) -> Role {
+    if is_index {
+        let payload = is_built_in_store(table) && column.name == "payload";
+        return if payload { Role::Payload } else { Role::Index };
+    }
+    match (kind(schema, table), column.name.as_str()) {
+        (MentionKind::Connector, "configuration") => Role::Configuration,
+        (MentionKind::Other | MentionKind::Index, _) => Role::Plain,
+        _ => Role::Document,
+    }
+}
+
+/// Values of secrets need not be readable: they are not what mentions a secret.
+pub(crate) fn spare_payload(table: &mut Table) {
+    if !is_built_in_store(table) {
+        return;
+    }
+    for column in &mut table.columns {
+        if column.name == "payload" && !column.readable {
+            column.reading = None;
+        }
+    }
+}
+
+fn is_built_in_store(table: &Table) -> bool {
+    table.name == "secrets"
+        && table.column("coordinate").is_some()
+        && table.column("payload").is_some()
+}
+
+pub(crate) fn about(catalog: &Catalog, schema: &str, table: &Table) -> About {
+    let column = |name: &str, kind: &str| {
+        table
+            .column(name)
+            .filter(|it| it.readable && it.builtin.as_deref() == Some(kind))
+            .map(|it| format!("t.{}", it.quoted))
+    };
+    let id = column("id", "uuid");
+    let kind = kind(schema, table);
+    let workspace = match kind {
+        MentionKind::Workspace => id.clone(),
+        MentionKind::Connection if table.offers(&["source_id"]) => {
+            of_actor(catalog, schema, "workspace_id", "t.source_id")
+        }
+        _ => column("workspace_id", "uuid"),
+    };
+    let tombstone = match kind {
+        MentionKind::Connection if table.offers(&["status"]) => {
+            Some("coalesce(t.status::text = 'deprecated', false)".to_owned())
+        }
+        _ => column("tombstone", "bool").map(|it| format!("coalesce({it}, false)")),
+    };
+    let version = (kind == MentionKind::Connector)
+        .then(|| version(catalog, schema, table))
+        .flatten();
+    let null = || "NULL::uuid".to_owned();
+    About {
+        id: id.unwrap_or_else(null),
+        title: title(table).unwrap_or_else(|| "NULL::text".to_owned()),
+        workspace: workspace.unwrap_or_else(null),
+        tombstone: tombstone.unwrap_or_else(|| "false".to_owned()),
+        version: version.unwrap_or_else(null),
+    }
+}
+
+/// What an operator calls the row; long enough to recognise it.
+fn title(table: &Table) -> Option<String> {
+    table
+        .column("name")
+        .filter(|it| it.readable && it.reading.is_some())
+        .map(|_| "left(t.name::text, 200)".to_owned())
+}
+
+fn of_actor(catalog: &Catalog, schema: &str, column: &str, id: &str) -> Option<String> {
+    let actor = catalog.table(schema, "actor")?;
+    actor.offers(&["id", column]).then(|| {
+        format!(
+            "(SELECT a.{column} FROM {} a WHERE a.id = {id})",
+            actor.quoted
+        )
+    })
+}
+
+/// The version of its definition that a row `t` of `actor` has: its own, or the definition's.
+pub(crate) fn version(catalog: &Catalog, schema: &str, actor: &Table) -> Option<String> {
+    let own = actor
+        .offers(&["default_version_id"])
+        .then(|| "t.default_version_id".to_owned());
+    let definition = catalog
+        .table(schema, "actor_definition")
+        .filter(|it| it.offers(&["id", "default_version_id"]))
+        .filter(|_| actor.offers(&["actor_definition_id"]))
+        .map(|it| {
+            format!(
+                "(SELECT d.default_version_id FROM {} d WHERE d.id = t.actor_definition_id)",
+                it.quoted
+            )
+        });
+    match (own, definition) {
+        (Some(own), Some(definition)) => Some(format!("coalesce({own}, {definition})")),
+        (own, definition) => own.or(definition),
+    }
+}

@@ -1,0 +1,23 @@
+//! Airbyte's configs database, read and never written: every name of a secret in it, what mentions
+//! it, and what is amiss.
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod catalog;
+mod connect;
+mod copy;
+mod documents;
+mod failure;
+mod find;
+mod known;
+mod options;
+mod references;
+mod scan;
+mod select;
+mod source;
+mod specs;
+mod table;
+mod types;
+
+pub use options::Options;
+pub use source::AirbyteSource;

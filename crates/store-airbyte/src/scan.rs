@@ -1,0 +1,221 @@
+//! One pass over the whole database from one snapshot.
+
+use async_trait::async_trait;
+use cloakroom_core::platform::{Owner, ScanReport, ScanSink};
+use cloakroom_core::{Result, Timestamp};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Row as _};
+
+use crate::batch::Batch;
+use crate::catalog::{Catalog, Table, obstacle};
+use crate::copy::{self, Read, Reader, Row};
+use crate::failure;
+use crate::find::{Finder, Names};
+use crate::known;
+use crate::options::Options;
+use crate::references;
+use crate::select::Select;
+use crate::specs::{self, Specs};
+use crate::table::{Count, Knowledge, TableReader};
+
+/// What is to be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Which names are in use.
+    Names,
+    /// That, and what is amiss.
+    Everything,
+}
+
+/// A pass under way.
+struct Pass<'a, 's> {
+    connection: PgConnection,
+    options: &'a Options,
+    finder: &'a Finder,
+    batch: Batch<'s>,
+    report: ScanReport,
+}
+
+/// Reads everything. `leave_out` are full names of tables.
+pub(crate) async fn scan(
+    connection: PgConnection,
+    options: &Options,
+    leave_out: &[String],
+    finder: &Finder,
+    depth: Depth,
+    sink: &mut dyn ScanSink,
+) -> Result<ScanReport> {
+    let mut pass = Pass {
+        connection,
+        options,
+        finder,
+        batch: Batch::new(sink),
+        report: ScanReport::default(),
+    };
+    let role = pass.server().await?;
+    let catalog = Catalog::load(&mut pass.connection).await?;
+    let choice = catalog.choose(&role, leave_out);
+    pass.report.left_out = choice.left_out;
+    pass.report.obstacles.extend(choice.obstacles);
+    pass.owners(&catalog).await?;
+    let knowledge = pass.knowledge(&catalog, depth).await?;
+    for index in choice.read {
+        pass.table(&catalog, &catalog.tables[index], &knowledge)
+            .await?;
+    }
+    pass.batch.hand_over().await?;
+    // Nothing was written, and the answer is complete without it.
+    let _ = pass.connection.close().await;
+    Ok(pass.report)
+}
+
+impl Pass<'_, '_> {
+    /// What the server says of itself; the role's name comes back as SQL writes it.
+    async fn server(&mut self) -> Result<String> {
+        // The transaction began before its snapshot was taken, so this is never too late.
+        let row = sqlx::query(
+            "SELECT floor(extract(epoch FROM transaction_timestamp()) * 1000)::bigint, \
+             pg_is_in_recovery(), quote_ident(current_user)",
+        )
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(failure::error)?;
+        let moment = row.try_get(0).map_err(failure::error)?;
+        self.report.snapshot = Timestamp::from_millisecond(moment).ok();
+        if row.try_get(1).map_err(failure::error)? {
+            let detail = "a standby, which may lag behind: what has come to be in use may not have \
+                          reached it; give the address of the primary";
+            self.report.obstacles.push(obstacle("server", detail));
+        }
+        row.try_get(2).map_err(failure::error)
+    }
+
+    /// Workspaces and organisations, removed ones included.
+    async fn owners(&mut self, catalog: &Catalog) -> Result<()> {
+        for name in ["workspace", "organization"] {
+            let Some(table) = catalog
+                .table(&self.options.schema, name)
+                .filter(|it| it.offers(&["id"]))
+            else {
+                continue;
+            };
+            let about = known::about(catalog, &self.options.schema, table);
+            let sql = format!(
+                "SELECT {}, {}, {} FROM {} t",
+                about.id, about.title, about.tombstone, table.quoted
+            );
+            let mut reader = OwnerReader {
+                sink: self.batch.sink(),
+                owners: Vec::new(),
+            };
+            let read = copy::read(&mut self.connection, &sql, &mut reader).await?;
+            reader.settle().await?;
+            self.note(table.shown(), Some(read));
+        }
+        Ok(())
+    }
+
+    async fn knowledge(&mut self, catalog: &Catalog, depth: Depth) -> Result<Knowledge> {
+        let schema = &self.options.schema;
+        let (references, read) = references::read(
+            &mut self.connection,
+            catalog,
+            schema,
+            self.finder,
+            &mut self.batch,
+        )
+        .await?;
+        self.note(format!("{schema}.secret_config"), read);
+        let judges = depth == Depth::Everything;
+        let mut specs = Specs::new();
+        if judges {
+            let (compiled, read) = specs::read(&mut self.connection, catalog, schema).await?;
+            specs = compiled;
+            self.note(format!("{schema}.actor_definition_version"), read);
+        }
+        Ok(Knowledge {
+            references,
+            specs,
+            judges,
+        })
+    }
+
+    async fn table(
+        &mut self,
+        catalog: &Catalog,
+        table: &Table,
+        knowledge: &Knowledge,
+    ) -> Result<()> {
+        let select = Select::of(catalog, table, self.options);
+        if select.columns.is_empty() {
+            return Ok(());
+        }
+        let mut reader = TableReader {
+            finder: self.finder,
+            select: &select,
+            knowledge,
+            batch: &mut self.batch,
+            names: Names::default(),
+            count: Count::default(),
+        };
+        let read = copy::read(&mut self.connection, &select.sql, &mut reader).await?;
+        reader.settle().await?;
+        let count = reader.count;
+        self.report.tables += 1;
+        self.report.columns += select.columns.len() as u64;
+        self.report.rows += count.rows;
+        self.report.bytes += count.bytes;
+        self.note(table.shown(), Some(read));
+        if count.too_large > 0 {
+            let detail = format!(
+                "{} of its rows have a value of more than {} bytes, which was not read; leave the \
+                 table out if nothing in it names a secret",
+                count.too_large, self.options.max_value
+            );
+            self.report.obstacles.push(obstacle(table.shown(), detail));
+        }
+        if count.too_deep > 0 {
+            let detail = format!(
+                "{} of its values are escaped so many times over that they were not read to the end",
+                count.too_deep
+            );
+            self.report.obstacles.push(obstacle(table.shown(), detail));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, subject: String, read: Option<Read>) {
+        if let Some(Read::Hindered(reason)) = read {
+            self.report.obstacles.push(obstacle(subject, reason));
+        }
+    }
+}
+
+struct OwnerReader<'s> {
+    sink: &'s mut dyn ScanSink,
+    owners: Vec<Owner>,
+}
+
+#[async_trait]
+impl Reader for OwnerReader<'_> {
+    fn row(&mut self, row: &Row<'_>) -> Result<()> {
+        self.owners.extend(row.uuid(0).map(|id| Owner {
+            id,
+            title: row.text(1).map(str::to_owned),
+            tombstone: row.bool(2),
+        }));
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.owners.len() >= 1000
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        if !self.owners.is_empty() {
+            let owners = std::mem::take(&mut self.owners);
+            self.sink.owners(owners).await?;
+        }
+        Ok(())
+    }
+}

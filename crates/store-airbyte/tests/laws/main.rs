@@ -1,0 +1,80 @@
+//! The laws of the source, on a real PostgreSQL; each has a database of its own.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a law fails by panicking; the lint knows only #[test]"
+)]
+
+mod deployment;
+mod meaning;
+mod obstacles;
+mod places;
+mod support;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use support::Bench;
+
+type Law = fn(Bench) -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// `module::function` for each, as a name and something to run.
+macro_rules! laws {
+    ($($module:ident: $($law:ident),+ $(,)?;)+) => {
+        vec![$($((
+            concat!(stringify!($module), "::", stringify!($law)),
+            (|bench| Box::pin($module::$law(bench))) as Law,
+        )),+),+]
+    };
+}
+
+const URL: &str = "CLOAKROOM_TEST_POSTGRES_URL";
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let laws = laws! {
+        deployment:
+            every_secret_is_in_use_and_told_apart, what_is_asked_again_is_answered_the_same,
+            a_database_is_told_from_another, wrong_addresses_are_told, a_sink_that_fails_ends_it;
+        places:
+            every_type_that_can_hold_a_name, every_kind_of_table, tables_that_nobody_knows,
+            all_from_one_snapshot;
+        meaning:
+            storages_come_from_the_references, an_index_alone_keeps_nothing,
+            the_built_in_store_keeps_nothing, a_connectors_own_version_counts,
+            what_cannot_be_judged_is_said, names_are_asked_for_in_one_scan;
+        obstacles:
+            reading_is_enough, a_table_without_select, row_security_in_force,
+            a_foreign_table, a_value_too_large, a_table_that_is_locked, large_objects,
+            what_is_left_out, nothing_is_ever_written, a_partition_is_read_through_the_top;
+    };
+    let url = std::env::var(URL).ok();
+    let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let trials = laws.into_iter().map(|(name, law)| match (&url, must) {
+        (Some(url), _) => {
+            let url = url.clone();
+            Trial::test(name, move || obey(&url, name, law))
+        }
+        (None, true) => Trial::test(name, || Err(Failed::from(format!("{URL} is not set")))),
+        (None, false) => {
+            Trial::test(format!("{name} ({URL} is not set)"), || Ok(())).with_ignored_flag(true)
+        }
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+fn obey(url: &str, name: &str, law: Law) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let bench = Bench::new(url, name).await;
+        let cleanup = bench.clone();
+        law(bench).await;
+        // What failed is left to be looked at.
+        cleanup.remove().await;
+        Ok(())
+    })
+}

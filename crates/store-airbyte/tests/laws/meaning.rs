@@ -1,0 +1,221 @@
+//! What the known tables say about a name.
+
+use cloakroom_core::platform::{DefectKind, MentionKind, PlatformSource as _};
+use cloakroom_testkit::airbyte::{Deployment, Field};
+use uuid::Uuid;
+
+use crate::support::{Bench, coordinate, scan};
+
+/// One connector without any defect, and its four secrets.
+async fn small(bench: &Bench) -> Deployment {
+    let deployment = Deployment::new(1, 3);
+    bench.fill(&deployment).await;
+    deployment
+}
+
+pub(crate) async fn storages_come_from_the_references(bench: Bench) {
+    let deployment = small(&bench).await;
+    let storage = Uuid::from_u128(77);
+    let moved = deployment.planted(0, Field::TunnelKey).coordinate;
+    bench
+        .sql(&format!(
+            "INSERT INTO secret_storage (id, scope_type, scope_id, descriptor, storage_type, \
+             configured_from_environment) VALUES ('{storage}', 'organization', '{storage}', 'own', \
+             'vault', false); \
+             UPDATE secret_config SET secret_storage_id = '{storage}' \
+             WHERE external_coordinate = '{moved}'"
+        ))
+        .await;
+    let (found, _) = bench.scan().await;
+    let of_moved = found.of(moved.as_str());
+    assert_eq!(of_moved.len(), 3, "{of_moved:?}");
+    assert!(of_moved.iter().all(|it| it.storage == storage));
+    let other = deployment.planted(0, Field::Password).coordinate;
+    let of_other = found.of(other.as_str());
+    assert!(of_other.iter().all(|it| it.storage.is_nil()));
+}
+
+pub(crate) async fn an_index_alone_keeps_nothing(bench: Bench) {
+    let deployment = small(&bench).await;
+    let config = |number: u128, coordinate: &str, managed: bool| {
+        format!(
+            "INSERT INTO secret_config (id, secret_storage_id, descriptor, external_coordinate, \
+             airbyte_managed, tombstone) VALUES ('{}', '{}', 'of {coordinate}', '{coordinate}', \
+             {managed}, {});",
+            Uuid::from_u128(number),
+            Uuid::nil(),
+            number == 2,
+        )
+    };
+    bench
+        .sql(&[
+            config(1, &coordinate(1), true),
+            config(2, &coordinate(2), true),
+            config(3, "team/own", false),
+            format!(
+                "INSERT INTO secret_reference (id, secret_config_id, scope_type, scope_id) VALUES \
+                 ('{id}', '{}', 'secret_storage', '{id}'), ('{id2}', '{}', 'connection_template', '{id}');",
+                Uuid::from_u128(1),
+                Uuid::from_u128(3),
+                id = Uuid::from_u128(8),
+                id2 = Uuid::from_u128(9),
+            ),
+            // Another secret's coordinate in a row of the index is not what the row is about.
+            format!(
+                "UPDATE secret_config SET descriptor = '{}' WHERE id = '{}';",
+                coordinate(4),
+                Uuid::from_u128(2)
+            ),
+        ].concat())
+        .await;
+    let (found, _) = bench.scan().await;
+    assert!(found.keeps(&coordinate(1)));
+    let referenced = found.of(&coordinate(1));
+    assert_eq!(referenced.len(), 2, "{referenced:?}");
+    assert_eq!(referenced[0].kind, MentionKind::Index);
+    assert_eq!(referenced[1].kind, MentionKind::Storage);
+    assert!(!found.keeps(&coordinate(2)));
+    let listed = found.of(&coordinate(2));
+    assert!(listed.len() == 1 && listed[0].tombstone && listed[0].kind == MentionKind::Index);
+    let own = found.of("team/own");
+    assert!(
+        own.len() == 2 && own.iter().all(|it| it.external),
+        "{own:?}"
+    );
+    assert!(found.keeps("team/own"));
+    assert!(found.keeps(&coordinate(4)));
+
+    let names = [1, 2, 4].map(coordinate);
+    let answers = bench.source().still_mentioned(&names).await.unwrap();
+    assert_eq!(answers, [true, false, true]);
+    assert_eq!(deployment.connectors(), 1);
+}
+
+pub(crate) async fn the_built_in_store_keeps_nothing(bench: Bench) {
+    bench
+        .sql(&format!(
+            "CREATE TABLE secrets (coordinate text PRIMARY KEY, payload text); \
+             INSERT INTO secrets VALUES ('{}', 'airbyte_hunter2_v1 secret_coordinate::hunter2'), \
+             ('{}', '{{\"_secret\": \"{}\"}}')",
+            coordinate(1),
+            coordinate(2),
+            coordinate(3)
+        ))
+        .await;
+    let (found, report) = bench.scan().await;
+    assert!(report.is_complete());
+    for number in [1, 2] {
+        let listed = found.of(&coordinate(number));
+        assert!(listed.len() == 1 && !listed[0].keeps, "{listed:?}");
+        assert_eq!(listed[0].kind, MentionKind::Index);
+    }
+    assert!(found.keeps(&coordinate(3)));
+    // What might be the value itself is not told.
+    assert!(!format!("{:?}", found.mentions).contains("hunter2"));
+
+    // Nobody needs to be allowed to read values.
+    let role = bench.role().await;
+    bench
+        .sql(&format!("GRANT SELECT (coordinate) ON secrets TO {role}"))
+        .await;
+    let source =
+        cloakroom_store_airbyte::AirbyteSource::new(crate::support::options(bench.url_as(&role)))
+            .unwrap();
+    let (found, report) = scan(&source).await;
+    assert_eq!(report.obstacles, []);
+    assert!(!found.keeps(&coordinate(3)) && found.of(&coordinate(1)).len() == 1);
+    bench.dismiss().await;
+}
+
+pub(crate) async fn a_connectors_own_version_counts(bench: Bench) {
+    small(&bench).await;
+    let own = Uuid::from_u128(5);
+    bench
+        .sql(&format!(
+            "ALTER TABLE actor ADD COLUMN default_version_id uuid; \
+             INSERT INTO actor_definition_version (id, actor_definition_id, docker_repository, \
+             docker_image_tag, spec) SELECT '{own}', id, 'own', '2', \
+             '{{\"connectionSpecification\": {{\"type\": \"object\", \"properties\": \
+             {{\"username\": {{\"type\": \"string\", \"airbyte_secret\": true}}}}}}}}' \
+             FROM actor_definition LIMIT 1"
+        ))
+        .await;
+    assert_eq!(bench.scan().await.0.defects, []);
+    bench
+        .sql(&format!("UPDATE actor SET default_version_id = '{own}'"))
+        .await;
+    let defects = bench.scan().await.0.defects;
+    assert_eq!(defects.len(), 1, "{defects:?}");
+    assert_eq!(defects[0].kind, DefectKind::ClearText);
+    assert_eq!(defects[0].pointer.as_deref(), Some("/username"));
+}
+
+pub(crate) async fn what_cannot_be_judged_is_said(bench: Bench) {
+    let deployment = small(&bench).await;
+    let unjudged = |found: &crate::support::Everything| {
+        let of: Vec<_> = found
+            .defects
+            .iter()
+            .filter(|it| it.kind == DefectKind::Unjudged)
+            .map(|it| it.row)
+            .collect();
+        of == [Some(deployment.connector(0))]
+    };
+    for spec in [
+        "{}",
+        "{\"connectionSpecification\": {\"$ref\": \"#/nowhere\"}}",
+        "[]",
+    ] {
+        bench
+            .sql(&format!(
+                "UPDATE actor_definition_version SET spec = '{spec}'"
+            ))
+            .await;
+        let (found, report) = bench.scan().await;
+        assert!(unjudged(&found), "{spec}: {:?}", found.defects);
+        // What is in use is known all the same.
+        assert!(report.is_complete());
+        assert!(
+            deployment
+                .secrets()
+                .all(|it| found.keeps(it.coordinate.as_str()))
+        );
+    }
+    bench
+        .sql("DROP TABLE actor_definition_version CASCADE")
+        .await;
+    let (found, report) = bench.scan().await;
+    assert!(unjudged(&found) && report.is_complete());
+}
+
+pub(crate) async fn names_are_asked_for_in_one_scan(bench: Bench) {
+    let base = coordinate(1).trim_end_matches("_v1").to_owned();
+    bench
+        .sql(&format!(
+            "CREATE TABLE t (v text); INSERT INTO t VALUES ('{base}_v12'), \
+             ('{{\"a\": \"\\u0061irbyte_legacy_v3\"}}'), ('plain-name and more'), \
+             ('airbyte_unversioned')"
+        ))
+        .await;
+    let expected = [
+        (format!("{base}_v12"), true),
+        (format!("{base}_v1"), false),
+        (format!("{base}_v2"), false),
+        // A secret named without its version serves every version.
+        (base, true),
+        (coordinate(2).trim_end_matches("_v1").to_owned(), false),
+        ("airbyte_legacy_v3".to_owned(), true),
+        ("airbyte_legacy".to_owned(), true),
+        ("airbyte_legac_v3".to_owned(), false),
+        ("airbyte_unversioned".to_owned(), true),
+        ("plain-name".to_owned(), true),
+        ("other-name".to_owned(), false),
+    ];
+    let names: Vec<String> = expected.iter().map(|(name, _)| name.clone()).collect();
+    let answers = bench.source().still_mentioned(&names).await.unwrap();
+    for ((name, expected), answer) in expected.iter().zip(answers) {
+        assert_eq!(answer, *expected, "{name}");
+    }
+    let none = bench.source().still_mentioned(&[]).await.unwrap();
+    assert!(none.is_empty());
+}

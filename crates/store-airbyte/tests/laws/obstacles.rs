@@ -1,0 +1,258 @@
+//! Whatever might hide a name from the scan is said, and then nothing counts as unused.
+
+use cloakroom_core::ErrorKind;
+use cloakroom_core::platform::{PlatformSource as _, ScanReport};
+use cloakroom_store_airbyte::AirbyteSource;
+use cloakroom_testkit::airbyte::Deployment;
+
+use crate::support::{Bench, coordinate, execute, scan};
+
+/// The one obstacle there is.
+fn only(report: &ScanReport) -> (&str, &str) {
+    assert_eq!(report.obstacles.len(), 1, "{:?}", report.obstacles);
+    (&report.obstacles[0].subject, &report.obstacles[0].detail)
+}
+
+async fn is_refused(source: &AirbyteSource) {
+    let error = source.still_mentioned(&[coordinate(1)]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+pub(crate) async fn reading_is_enough(bench: Bench) {
+    let deployment = Deployment::new(30, 8);
+    bench.fill(&deployment).await;
+    let source = bench.reader().await;
+    let (found, report) = scan(&source).await;
+    assert_eq!(report.obstacles, []);
+    let (as_owner, _) = bench.scan().await;
+    assert_eq!(found.mentions.len(), as_owner.mentions.len());
+    assert_eq!(found.defects, as_owner.defects);
+    source.identity().await.unwrap();
+    source.still_mentioned(&[coordinate(1)]).await.unwrap();
+    bench.dismiss().await;
+}
+
+pub(crate) async fn a_table_without_select(bench: Bench) {
+    bench
+        .sql("CREATE TABLE seen (n int); CREATE SCHEMA apart; CREATE TABLE apart.t (v text)")
+        .await;
+    let source = bench.reader().await;
+    let role = bench.role().await;
+    let (_, report) = scan(&source).await;
+    let (subject, detail) = only(&report);
+    assert_eq!(subject, "apart.t");
+    assert!(detail.contains("GRANT USAGE ON SCHEMA apart"), "{detail}");
+    is_refused(&source).await;
+
+    bench
+        .sql(&format!(
+            "GRANT USAGE ON SCHEMA apart TO {role}; CREATE TABLE numbers (n int)"
+        ))
+        .await;
+    let (_, report) = scan(&source).await;
+    let (subject, detail) = only(&report);
+    assert_eq!(subject, "apart.t");
+    assert!(detail.contains("GRANT SELECT ON apart.t TO"), "{detail}");
+    is_refused(&source).await;
+
+    // Some of its columns are not all of them, and those are read all the same.
+    bench
+        .sql(&format!(
+            "ALTER TABLE apart.t ADD COLUMN w text; INSERT INTO apart.t VALUES ('{}', 'x'); \
+             GRANT SELECT (v) ON apart.t TO {role}",
+            coordinate(1)
+        ))
+        .await;
+    let (found, report) = scan(&source).await;
+    assert!(only(&report).1.contains("may not read w:"), "{report:?}");
+    assert!(found.keeps(&coordinate(1)));
+    is_refused(&source).await;
+
+    bench
+        .sql(&format!("GRANT SELECT (w) ON apart.t TO {role}"))
+        .await;
+    let (_, report) = scan(&source).await;
+    assert_eq!(report.obstacles, []);
+    bench.dismiss().await;
+}
+
+pub(crate) async fn row_security_in_force(bench: Bench) {
+    bench
+        .sql(&format!(
+            "CREATE TABLE t (v text); INSERT INTO t VALUES ('{}'); \
+             ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY none ON t USING (false)",
+            coordinate(1)
+        ))
+        .await;
+    let source = bench.reader().await;
+    let role = bench.role().await;
+    let (_, report) = scan(&source).await;
+    let (subject, detail) = only(&report);
+    assert_eq!(subject, "public.t");
+    assert!(detail.contains("BYPASSRLS"), "{detail}");
+    is_refused(&source).await;
+    bench.sql(&format!("ALTER ROLE {role} BYPASSRLS")).await;
+    let (found, report) = scan(&source).await;
+    assert_eq!(report.obstacles, []);
+    assert!(found.keeps(&coordinate(1)));
+    bench.dismiss().await;
+}
+
+pub(crate) async fn a_foreign_table(bench: Bench) {
+    bench
+        .sql(
+            "CREATE FOREIGN DATA WRAPPER elsewhere; CREATE SERVER far FOREIGN DATA WRAPPER elsewhere; \
+             CREATE FOREIGN TABLE away (v text) SERVER far; \
+             CREATE FOREIGN TABLE numbers (n int) SERVER far",
+        )
+        .await;
+    let (_, report) = bench.scan().await;
+    assert_eq!(only(&report).0, "public.away");
+    is_refused(&bench.source()).await;
+    let mut options = bench.options();
+    options.leave_out = vec!["away".to_owned()];
+    let (_, report) = scan(&AirbyteSource::new(options).unwrap()).await;
+    assert_eq!(report.obstacles, []);
+    assert_eq!(report.left_out, ["public.away"]);
+}
+
+pub(crate) async fn a_value_too_large(bench: Bench) {
+    // What compresses well is small as stored and large as read.
+    for (kind, value) in [
+        ("text", "repeat('x', 300000)"),
+        ("bytea", "decode(repeat('00', 300000), 'hex')"),
+        ("jsonb", "to_jsonb(repeat('x', 300000))"),
+        ("json", "to_json(repeat('x', 300000))"),
+        (
+            "text[]",
+            "ARRAY[md5('1'), (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 12000) n)]",
+        ),
+    ] {
+        bench
+            .sql(&format!(
+                "DROP TABLE IF EXISTS t; CREATE TABLE t (v {kind}, w text); \
+                 INSERT INTO t VALUES ({value}, '{}'), (NULL, '{}')",
+                coordinate(1),
+                coordinate(2)
+            ))
+            .await;
+        let mut options = bench.options();
+        options.max_value = 2000;
+        let source = AirbyteSource::new(options).unwrap();
+        let (found, report) = scan(&source).await;
+        let (subject, detail) = only(&report);
+        assert_eq!(subject, "public.t", "{kind}");
+        assert!(detail.starts_with("1 of its rows"), "{kind}: {detail}");
+        assert!(found.keeps(&coordinate(1)) && found.keeps(&coordinate(2)));
+        is_refused(&source).await;
+        let (_, report) = bench.scan().await;
+        assert_eq!(report.obstacles, [], "{kind}");
+    }
+}
+
+pub(crate) async fn a_table_that_is_locked(bench: Bench) {
+    bench
+        .sql(&format!(
+            "CREATE TABLE a (v text); CREATE TABLE b (v text); CREATE TABLE c (v text); \
+             INSERT INTO a VALUES ('{}'); INSERT INTO c VALUES ('{}')",
+            coordinate(1),
+            coordinate(2)
+        ))
+        .await;
+    let mut other = bench.connect().await;
+    execute(&mut other, "BEGIN; LOCK TABLE b IN ACCESS EXCLUSIVE MODE").await;
+    let (found, report) = bench.scan().await;
+    let (subject, detail) = only(&report);
+    assert_eq!(subject, "public.b");
+    assert!(detail.contains("55P03"), "{detail}");
+    assert!(found.keeps(&coordinate(1)) && found.keeps(&coordinate(2)));
+    is_refused(&bench.source()).await;
+    execute(&mut other, "ROLLBACK").await;
+    assert!(bench.scan().await.1.is_complete());
+}
+
+pub(crate) async fn large_objects(bench: Bench) {
+    bench.sql("SELECT lo_from_bytea(0, 'x')").await;
+    let (_, report) = bench.scan().await;
+    assert_eq!(only(&report).0, "pg_catalog.pg_largeobject");
+    let mut options = bench.options();
+    options.leave_out = vec!["pg_catalog.pg_largeobject".to_owned()];
+    let (_, report) = scan(&AirbyteSource::new(options).unwrap()).await;
+    assert!(report.is_complete());
+}
+
+pub(crate) async fn what_is_left_out(bench: Bench) {
+    bench
+        .sql(&format!(
+            "CREATE TABLE history (n int, v text) PARTITION BY LIST (n); \
+             CREATE TABLE history_1 PARTITION OF history FOR VALUES IN (1); \
+             INSERT INTO history VALUES (1, '{}'); CREATE TABLE attempts (v text); \
+             INSERT INTO attempts VALUES ('{}')",
+            coordinate(1),
+            coordinate(2)
+        ))
+        .await;
+    let mut options = bench.options();
+    options.leave_out = vec!["public.history".to_owned()];
+    let source = AirbyteSource::new(options.clone()).unwrap();
+    let (found, report) = scan(&source).await;
+    assert!(report.is_complete());
+    assert_eq!(report.left_out, ["public.history"]);
+    assert!(!found.keeps(&coordinate(1)) && found.keeps(&coordinate(2)));
+    for table in ["actor", "public.secret_reference", "workspace"] {
+        options.leave_out = vec![table.to_owned()];
+        let error = AirbyteSource::new(options.clone()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+}
+
+/// Not even by a function of the owner's that reading calls.
+pub(crate) async fn nothing_is_ever_written(bench: Bench) {
+    bench
+        .sql(
+            "CREATE TABLE log (n int); CREATE TYPE trap AS (v text); \
+             CREATE FUNCTION spring(trap) RETURNS text LANGUAGE plpgsql AS \
+             'BEGIN INSERT INTO public.log VALUES (1); RETURN ($1).v; END'; \
+             CREATE CAST (trap AS text) WITH FUNCTION spring(trap); \
+             CREATE TABLE trapped (v trap); INSERT INTO trapped VALUES (ROW('x')::trap)",
+        )
+        .await;
+    let (_, report) = bench.scan().await;
+    let (subject, detail) = only(&report);
+    assert_eq!(subject, "public.trapped");
+    assert!(detail.contains("25006"), "{detail}");
+    let written: i64 = sqlx::query_scalar("SELECT count(*) FROM log")
+        .fetch_one(&mut bench.connect().await)
+        .await
+        .unwrap();
+    assert_eq!(written, 0);
+}
+
+pub(crate) async fn a_partition_is_read_through_the_top(bench: Bench) {
+    bench
+        .sql(&format!(
+            "CREATE TABLE parted (n int, v text) PARTITION BY LIST (n); \
+             CREATE TABLE part_1 PARTITION OF parted FOR VALUES IN (1); \
+             CREATE TABLE part_2 PARTITION OF parted FOR VALUES IN (2); \
+             INSERT INTO parted VALUES (1, '{}'), (2, '{}')",
+            coordinate(1),
+            coordinate(2)
+        ))
+        .await;
+    let source = bench.reader().await;
+    let role = bench.role().await;
+    bench
+        .sql(&format!("REVOKE SELECT ON part_1 FROM {role}"))
+        .await;
+    let (found, report) = scan(&source).await;
+    assert_eq!(report.obstacles, []);
+    assert_eq!(found.of(&coordinate(1))[0].column, "public.parted.v");
+    assert_eq!(found.of(&coordinate(2)).len(), 1);
+    bench
+        .sql(&format!("REVOKE SELECT ON parted FROM {role}"))
+        .await;
+    let (found, report) = scan(&source).await;
+    assert_eq!(only(&report).0, "public.part_1");
+    assert!(found.keeps(&coordinate(2)));
+    bench.dismiss().await;
+}
