@@ -197,8 +197,8 @@ fn of_code(code: &str) -> Option<(ErrorKind, &'static str)> {
             "AWS refuses it in the secret's present state and does not say which that is",
         ),
         "InvalidNextTokenException" | "InvalidNextToken" => (
-            Invalid,
-            "the listing cannot go on from there; begin it anew",
+            Unavailable,
+            "the listing cannot go on from there; it has to begin anew",
         ),
         "InvalidParameterException"
         | "ValidationException"

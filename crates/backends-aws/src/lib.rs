@@ -2,6 +2,8 @@
 #![doc = include_str!("../README.md")]
 
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod manager;
 mod mark_text;
 mod parameter_store;

@@ -1,6 +1,8 @@
 //! What both backends are made of: a name, an identity, names of secrets.
 
-use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Mark, PutRequest, Result};
+use cloakroom_core::{
+    BackendId, Coordinate, Error, ErrorKind, Mark, PutRequest, Result, SecretValue,
+};
 
 use crate::failure::Failure;
 use crate::mark_text::to_tags;
@@ -14,6 +16,7 @@ pub(crate) struct Place {
     pub(crate) id: BackendId,
     pub(crate) settings: AwsSettings,
     pub(crate) identity: String,
+    service: Service,
 }
 
 impl Place {
@@ -52,6 +55,7 @@ impl Place {
             id,
             settings,
             identity,
+            service,
         })
     }
 
@@ -64,6 +68,49 @@ impl Place {
     pub(crate) fn coordinate(&self, name: &str) -> Option<Coordinate> {
         let text = name.strip_prefix(&self.settings.name_prefix)?;
         Coordinate::from_stored(text).ok()
+    }
+
+    /// The name in AWS of what a platform calls `name`.
+    pub(crate) fn platforms_name(&self, name: &str) -> Result<String, Failure> {
+        let full = format!("{}{name}", self.settings.name_prefix);
+        if !name.is_empty() && self.service.takes(&full) {
+            return Ok(full);
+        }
+        Err(Failure::new(
+            ErrorKind::Invalid,
+            "no secret of this service can have that name",
+        ))
+    }
+
+    /// What a platform calls the secret of this name in AWS.
+    pub(crate) fn name_of_platform<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let text = name.strip_prefix(&self.settings.name_prefix)?;
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// What a failure is to whoever asked by a platform's name.
+    pub(crate) fn named_error(
+        &self,
+        operation: &'static str,
+        name: &str,
+        failure: &Failure,
+    ) -> Error {
+        failure
+            .to_error(operation, &self.id, None)
+            .with_coordinate(name)
+    }
+
+    /// Answers to whoever asked by a platform's names.
+    pub(crate) fn named_answers<T>(
+        &self,
+        operation: &'static str,
+        names: &[String],
+        answers: Vec<Result<T, Failure>>,
+    ) -> impl Iterator<Item = Result<T>> {
+        let told = names.iter().zip(answers);
+        told.map(move |(name, answer)| {
+            answer.map_err(|failure| self.named_error(operation, name, &failure))
+        })
     }
 
     /// The mark and the settings' own tags.
@@ -85,8 +132,8 @@ impl Place {
 }
 
 /// Refuses a value that the manager does not keep.
-pub(crate) fn check_size(request: &PutRequest, most: usize) -> Result<(), Failure> {
-    let size = request.value.len();
+pub(crate) fn check_size(value: &SecretValue, most: usize) -> Result<(), Failure> {
+    let size = value.len();
     if size == 0 {
         let told = "AWS keeps no empty value";
         return Err(Failure::new(ErrorKind::Invalid, told));

@@ -62,6 +62,19 @@ pub(crate) fn of_tags(
     Ok(mark.filter(|mark| mark.coordinate == *coordinate))
 }
 
+/// Whether tags bear a mark of any store's, be it damaged or of another name.
+pub(crate) fn is_marked(tags: &[(String, String)]) -> bool {
+    tags.iter().any(|(key, _)| key == STORE_TAG)
+}
+
+/// The same of a description.
+pub(crate) fn is_described_as_marked(description: &str) -> bool {
+    let keys = description
+        .split(' ')
+        .filter_map(|word| word.split_once('='));
+    keys.into_iter().any(|(key, _)| key == STORE_TAG)
+}
+
 /// The mark as the description of a parameter; at most 800 of the 1024 characters there are.
 pub(crate) fn to_description(mark: &Mark) -> Result<String, Failure> {
     let tags = to_tags(mark)?.into_iter();

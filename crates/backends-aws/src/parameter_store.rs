@@ -1,5 +1,7 @@
 //! Parameter Store as a backend.
 
+mod named;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +10,11 @@ use async_trait::async_trait;
 use cloakroom_core::backend::Operation;
 use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates};
 use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Clock, Coordinate, DeleteMode, Deletion, Description, ErrorKind,
     ListPage, Mark, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
-    SecretState, SecretValue, StoredSecret,
+    SecretState, SecretValue, StoredSecret, Timestamp,
 };
 use futures_util::future::join_all;
 
@@ -66,6 +69,7 @@ impl ParameterStoreBackend {
             delete_batch: BATCH,
             native_expiry,
             recovery: None,
+            final_deletion: true,
             // Nothing is published; what a description misses is asked for directly.
             listing_lag: Duration::ZERO,
             list_order: ListOrder::Unspecified,
@@ -101,7 +105,7 @@ impl ParameterStoreBackend {
     }
 
     async fn try_put(&self, request: &PutRequest) -> Result<PutOutcome, Failure> {
-        check_size(request, self.capabilities.most_bytes)?;
+        check_size(&request.value, self.capabilities.most_bytes)?;
         if request.native_expiry.is_some() && !self.place.settings.advanced_parameters {
             return Err(unsupported("an expiry needs advanced parameters"));
         }
@@ -117,7 +121,7 @@ impl ParameterStoreBackend {
         tags.push((MANAGED.0.to_owned(), MANAGED.1.to_owned()));
         let expires = request.native_expiry.map(|wait| {
             let now = self.clock.now();
-            policy::expiring_at(now.checked_add(wait).unwrap_or(jiff::Timestamp::MAX))
+            policy::expiring_at(now.checked_add(wait).unwrap_or(Timestamp::MAX))
         });
         let new = NewParameter {
             name: &name,
@@ -271,7 +275,11 @@ impl ParameterStoreBackend {
         mode: DeleteMode,
     ) -> Result<Deletion, Failure> {
         check_mode(mode)?;
-        match self.parameters.delete(&self.place.name(coordinate)).await {
+        self.delete_by_name(&self.place.name(coordinate)).await
+    }
+
+    async fn delete_by_name(&self, name: &str) -> Result<Deletion, Failure> {
+        match self.parameters.delete(name).await {
             Ok(()) => Ok(Deletion::Deleted),
             Err(failure) if failure.is_missing() => Ok(Deletion::AlreadyGone),
             Err(failure) => Err(failure),
@@ -373,6 +381,10 @@ impl SecretBackend for ParameterStoreBackend {
         &self.capabilities
     }
 
+    fn named(&self) -> Option<&dyn NamedSecrets> {
+        Some(self)
+    }
+
     fn permissions(&self, operation: Operation) -> &'static [&'static str] {
         match operation {
             Operation::Put => &["ssm:PutParameter", "ssm:AddTagsToResource", "kms:Encrypt"],
@@ -472,17 +484,23 @@ impl SecretBackend for ParameterStoreBackend {
 }
 
 fn description(coordinate: Coordinate, mark: Option<Mark>, it: &Parameter) -> Description {
+    let (created, changed) = described_times(it);
     Description {
         coordinate,
         mark,
         state: SecretState::Enabled,
         native_expiry: policy::expiry(&it.policies),
-        // Only the last change is told; for the first version that is when it was made.
-        created: it.changed.filter(|_| it.version == 1),
-        changed: it.changed,
+        created,
+        changed,
         accessed: None,
         precondition: None,
     }
+}
+
+/// When it was made and last changed. Only the last change is told; for the first version that is
+/// when it was made.
+fn described_times(it: &Parameter) -> (Option<Timestamp>, Option<Timestamp>) {
+    (it.changed.filter(|_| it.version == 1), it.changed)
 }
 
 fn check_mode(mode: DeleteMode) -> Result<(), Failure> {

@@ -10,6 +10,18 @@ pub(crate) fn request_token(mark: &Mark) -> String {
     let mut hash = Sha256::new();
     hash.update(mark.store.0.as_bytes());
     hash.update(mark.coordinate.as_str());
+    token_of(hash)
+}
+
+/// A token from a platform's name, which no mark gives.
+pub(crate) fn request_token_for_name(name: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"cloakroom: a platform's name\0");
+    hash.update(name);
+    token_of(hash)
+}
+
+fn token_of(hash: Sha256) -> String {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.finalize()[..16]);
     Builder::from_custom_bytes(bytes).into_uuid().to_string()

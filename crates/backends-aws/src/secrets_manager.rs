@@ -1,5 +1,7 @@
 //! Secrets Manager as a backend.
 
+mod named;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use async_trait::async_trait;
 use cloakroom_core::backend::Operation;
 use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
 use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, ErrorKind, ListPage,
     Mark, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend, SecretState,
@@ -57,6 +60,7 @@ impl SecretsManagerBackend {
         delete_batch: 1,
         native_expiry: NativeExpiry::Absent,
         recovery: Some(RECOVERY),
+        final_deletion: true,
         listing_lag: Duration::from_mins(5),
         list_order: ListOrder::Unspecified,
         create_only: true,
@@ -83,7 +87,7 @@ impl SecretsManagerBackend {
     }
 
     async fn try_put(&self, request: &PutRequest) -> Result<PutOutcome, Failure> {
-        check_size(request, Self::CAPABILITIES.most_bytes)?;
+        check_size(&request.value, Self::CAPABILITIES.most_bytes)?;
         if request.native_expiry.is_some() {
             return Err(unsupported("Secrets Manager has no expiry"));
         }
@@ -286,10 +290,9 @@ impl SecretsManagerBackend {
         }
     }
 
-    async fn try_restore(&self, coordinate: &Coordinate) -> Result<(), Failure> {
-        let name = self.place.name(coordinate);
-        match self.secrets.restore(&name).await {
-            Err(failure) if failure.is(AMBIGUOUS) => match self.secrets.describe(&name).await? {
+    async fn restore_by_name(&self, name: &str) -> Result<(), Failure> {
+        match self.secrets.restore(name).await {
+            Err(failure) if failure.is(AMBIGUOUS) => match self.secrets.describe(name).await? {
                 entry if entry.waits => Err(failure),
                 _ => Ok(()),
             },
@@ -310,6 +313,10 @@ impl SecretBackend for SecretsManagerBackend {
 
     fn capabilities(&self) -> &Capabilities {
         &Self::CAPABILITIES
+    }
+
+    fn named(&self) -> Option<&dyn NamedSecrets> {
+        Some(self)
     }
 
     fn permissions(&self, operation: Operation) -> &'static [&'static str] {
@@ -389,7 +396,7 @@ impl SecretBackend for SecretsManagerBackend {
     }
 
     async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
-        let restored = self.try_restore(coordinate).await;
+        let restored = self.restore_by_name(&self.place.name(coordinate)).await;
         restored.map_err(|failure| self.place.error("restore", coordinate, &failure))
     }
 
@@ -399,22 +406,26 @@ impl SecretBackend for SecretsManagerBackend {
     }
 }
 
-/// When a waiting secret goes is left out: the two pages that tell its date of deletion do not
-/// agree on whether that is when it was asked for or when it is due.
 fn description(coordinate: Coordinate, mark: Option<Mark>, entry: &Entry) -> Description {
     Description {
         coordinate,
         mark,
-        state: if entry.waits {
-            SecretState::ScheduledForDeletion { due: None }
-        } else {
-            SecretState::Enabled
-        },
+        state: state_of(entry),
         native_expiry: None,
         created: entry.created,
         changed: entry.changed,
         accessed: entry.accessed,
         precondition: None,
+    }
+}
+
+/// When a waiting secret goes is left out: the two pages that tell its date of deletion do not
+/// agree on whether that is when it was asked for or when it is due.
+fn state_of(entry: &Entry) -> SecretState {
+    if entry.waits {
+        SecretState::ScheduledForDeletion { due: None }
+    } else {
+        SecretState::Enabled
     }
 }
 

@@ -101,6 +101,29 @@ pub(crate) enum Service {
     ParameterStore,
 }
 
+impl Service {
+    /// Whether a secret can have this name.
+    pub(crate) fn takes(self, name: &str) -> bool {
+        let (longest, more) = match self {
+            Self::SecretsManager => (512, b"/_+=.@-".as_slice()),
+            Self::ParameterStore => (1_011, b"/_.-".as_slice()),
+        };
+        let byte = |byte: u8| byte.is_ascii_alphanumeric() || more.contains(&byte);
+        name.len() <= longest
+            && name.bytes().all(byte)
+            && (self == Self::SecretsManager || is_hierarchy(name) && !is_reserved(name))
+    }
+}
+
+/// Whether slashes divide a name as Parameter Store wants them: one before each of at most 15
+/// levels, or none at all.
+fn is_hierarchy(name: &str) -> bool {
+    let Some(levels) = name.strip_prefix('/') else {
+        return !name.contains('/');
+    };
+    levels.split('/').all(|level| !level.is_empty()) && levels.split('/').count() <= 15
+}
+
 impl AwsSettings {
     /// The defaults, in a region.
     pub fn new(region: impl Into<String>) -> Self {
@@ -283,6 +306,28 @@ mod tests {
         for key in ["", "aws:x", "Cloakroom:store", "a#b"] {
             let tag = (key.to_owned(), "true".to_owned());
             assert!(refused(SecretsManager, |it| it.tags = vec![tag]).contains("tag"));
+        }
+    }
+
+    #[test]
+    fn a_name_is_what_its_service_takes() {
+        use Service::{ParameterStore, SecretsManager};
+        let long = "x".repeat(512);
+        for name in ["airbyte_a_v1", "/a/b", "a//b", "a+b=c@d.e", "aws/a", &long] {
+            assert!(SecretsManager.takes(name), "{name}");
+        }
+        let longer = "x".repeat(513);
+        for name in ["a b", "a:b", "a\nb", "ä", "a*", &longer] {
+            assert!(!SecretsManager.takes(name), "{name}");
+        }
+        for name in ["airbyte_a_v1", "/a/b.c-d", &longer] {
+            assert!(ParameterStore.takes(name), "{name}");
+        }
+        let (deep, longest) = ("/a".repeat(16), "x".repeat(1_012));
+        for name in [
+            "a/b", "/a//b", "/a/", "/", "a@b", "/aws/a", "SSM-a", &deep, &longest,
+        ] {
+            assert!(!ParameterStore.takes(name), "{name}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
 use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
     ListPage, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
@@ -93,14 +94,14 @@ impl AzureBackend {
     }
 
     /// An error of this backend's about one secret.
-    fn error<'a>(
+    pub(crate) fn error<'a>(
         &'a self,
         operation: &'static str,
-        coordinate: &'a Coordinate,
+        name: &'a impl std::fmt::Display,
     ) -> impl FnOnce(Failure) -> Error + 'a {
         move |failure| {
             let error = failure.to_error(operation).with_backend(&self.id);
-            error.with_coordinate(coordinate)
+            error.with_coordinate(name)
         }
     }
 }
@@ -122,6 +123,7 @@ fn capabilities(settings: &AzureSettings) -> Capabilities {
             shortest: retention,
             longest: retention,
         }),
+        final_deletion: !settings.purge_protection,
         listing_lag: Duration::ZERO,
         list_order: ListOrder::Unspecified,
         create_only: false,
@@ -159,6 +161,10 @@ impl SecretBackend for AzureBackend {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn named(&self) -> Option<&dyn NamedSecrets> {
+        Some(self)
     }
 
     /// The data actions of a role. With access policies instead of roles they are called Get, List,
@@ -227,13 +233,13 @@ impl SecretBackend for AzureBackend {
                 "a key vault's deletions take no precondition",
             ))
         } else {
-            self.try_delete(coordinate, mode).await
+            self.try_delete(&self.secret_name(coordinate), mode).await
         };
         deleted.map_err(self.error("delete", coordinate))
     }
 
     async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
-        let restored = self.try_restore(coordinate).await;
+        let restored = self.try_restore(&self.secret_name(coordinate)).await;
         restored.map_err(self.error("restore", coordinate))
     }
 

@@ -67,6 +67,19 @@ impl Failure {
         }
     }
 
+    /// The same about a page that the vault no longer goes on to: only the link is another than on
+    /// the first page.
+    pub(crate) fn into_old_page(self) -> Self {
+        if self.kind != ErrorKind::Invalid {
+            return self;
+        }
+        Self {
+            kind: ErrorKind::Unavailable,
+            message: "the listing cannot go on from there; it has to begin anew".into(),
+            ..self
+        }
+    }
+
     pub(crate) fn is_missing(&self) -> bool {
         self.kind == ErrorKind::Missing
     }

@@ -4,8 +4,12 @@
 mod backend;
 mod claim;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod mark;
 mod name;
+mod named;
+mod platform_name;
 mod put;
 mod read;
 mod remove;

@@ -59,6 +59,12 @@ pub(crate) fn mark_in(tags: &Tags) -> Result<Option<Mark>> {
     Mark::from_fields(|field| tags.get(&format!("{PREFIX}{field}")).map(String::as_str))
 }
 
+/// Whether tags bear a mark of any store's, be it damaged or of another name.
+pub(crate) fn is_marked(tags: &Tags) -> bool {
+    let [store, ..] = cloakroom_core::mark::FIELDS;
+    tags.contains_key(&format!("{PREFIX}{store}"))
+}
+
 /// Whether the version is something else than the secret's value.
 pub(crate) fn is_beside(tags: &Tags) -> bool {
     tags.contains_key(STANDING)

@@ -10,7 +10,7 @@ use cloakroom_core::Coordinate;
 use sha2::{Digest as _, Sha256};
 
 /// The longest name.
-const LONGEST: usize = 127;
+pub(crate) const LONGEST: usize = 127;
 /// `<uuid>_secret_<uuid>`, where dashes belong to the ids.
 const IDS: usize = 36 + "_secret_".len() + 36;
 /// Of a hashed coordinate's text, for the person who meets it in the portal.

@@ -7,6 +7,7 @@ use cloakroom_core::{
 use crate::backend::AzureBackend;
 use crate::failure::{Failure, Reason};
 use crate::mark::{Tags, is_beside, is_claim, mark_in};
+use crate::name::name_of;
 use crate::sdk::{Held, Listing, Version};
 use crate::standing::{standing, value_of};
 
@@ -41,7 +42,7 @@ impl AzureBackend {
     }
 
     /// Why nothing is there: missing, or waiting for its deletion.
-    async fn absent(&self, name: &str) -> Result<Failure, Failure> {
+    pub(crate) async fn absent(&self, name: &str) -> Result<Failure, Failure> {
         match self.waiting(name).await {
             Ok(version) => {
                 let until = version.due.map(|due| format!(" until {due}"));
@@ -62,8 +63,13 @@ impl AzureBackend {
         &self,
         coordinate: &Coordinate,
     ) -> Result<Description, Failure> {
-        let name = self.secret_name(coordinate);
-        let versions = self.vault.versions(&name).await?;
+        let (version, waits) = self.look_up(&self.secret_name(coordinate)).await?;
+        description(coordinate, &version, waits)
+    }
+
+    /// What stands under a name, as old as its oldest version, and whether it waits for its deletion.
+    pub(crate) async fn look_up(&self, name: &str) -> Result<(Version, bool), Failure> {
+        let versions = self.vault.versions(name).await?;
         if let Some(version) = standing(&versions) {
             self.learn(version);
             let oldest = versions.iter().filter_map(|it| it.created).min();
@@ -71,11 +77,11 @@ impl AzureBackend {
                 created: oldest.or(version.created),
                 ..version.clone()
             };
-            return description(coordinate, &version, false);
+            return Ok((version, false));
         }
-        let waiting = self.waiting(&name).await?;
+        let waiting = self.waiting(name).await?;
         self.learn(&waiting);
-        description(coordinate, &waiting, true)
+        Ok((waiting, true))
     }
 
     /// What waits for its deletion under a name, described by whatever the vault says of it.
@@ -101,37 +107,53 @@ impl AzureBackend {
         }
     }
 
-    /// The living first, then the deleted.
     pub(crate) async fn try_list(&self, page: Option<&PageToken>) -> Result<ListPage, Failure> {
+        let (listing, versions, next) = self.page(page).await?;
+        let secrets = listed(&self.settings.prefix, listing, &versions)?;
+        Ok(ListPage { secrets, next })
+    }
+
+    /// A page of everybody's: the living first, then the deleted.
+    pub(crate) async fn page(
+        &self,
+        page: Option<&PageToken>,
+    ) -> Result<(Listing, Vec<Version>, Option<PageToken>), Failure> {
         let (listing, link) = match page {
             None => (Listing::Living, None),
             Some(token) => place(token)?,
         };
         let (versions, next) = self.vault.page(listing, link).await?;
-        let mut secrets = Vec::new();
-        for version in &versions {
-            if let Some(mark) = self.ours(version) {
-                let waits = listing == Listing::Deleted;
-                secrets.push(description(&mark.coordinate, version, waits)?);
-            }
-        }
         let next = match (next, listing) {
             (Some(link), listing) => Some(token(listing, &link)),
             (None, Listing::Living) => Some(token(Listing::Deleted, "")),
             (None, Listing::Deleted) => None,
         };
-        Ok(ListPage { secrets, next })
+        Ok((listing, versions, next))
     }
+}
 
-    /// The mark of what stands under the very name its coordinate has here. A secret of another
-    /// prefix, or a copy under another name, is none of this namespace.
-    fn ours(&self, version: &Version) -> Option<Mark> {
-        if !version.name.starts_with(&self.settings.prefix) {
-            return None;
-        }
-        let mark = mark_in(&version.tags).ok().flatten()?;
-        (self.secret_name(&mark.coordinate) == version.name).then_some(mark)
+/// What of a page is ours.
+pub(crate) fn listed(
+    prefix: &str,
+    listing: Listing,
+    versions: &[Version],
+) -> Result<Vec<Description>, Failure> {
+    let waits = listing == Listing::Deleted;
+    let ours = versions
+        .iter()
+        .filter_map(|version| Some((ours(prefix, version)?.coordinate, version)));
+    ours.map(|(coordinate, version)| description(&coordinate, version, waits))
+        .collect()
+}
+
+/// The mark of what stands under the very name its coordinate has here. A secret of another prefix,
+/// or a copy under another name, is none of this namespace.
+pub(crate) fn ours(prefix: &str, version: &Version) -> Option<Mark> {
+    if !version.name.starts_with(prefix) {
+        return None;
     }
+    let mark = mark_in(&version.tags).ok().flatten()?;
+    (name_of(prefix, &mark.coordinate) == version.name).then_some(mark)
 }
 
 pub(crate) fn missing() -> Failure {
@@ -143,23 +165,26 @@ fn description(
     version: &Version,
     waits: bool,
 ) -> Result<Description, Failure> {
-    let state = if waits {
-        SecretState::ScheduledForDeletion { due: version.due }
-    } else if version.enabled {
-        SecretState::Enabled
-    } else {
-        SecretState::Disabled
-    };
     Ok(Description {
         coordinate: coordinate.clone(),
         mark: mark_in(&version.tags)?,
-        state,
+        state: state_of(version, waits),
         native_expiry: version.expires,
         created: version.created,
         changed: version.updated.max(version.created),
         accessed: None,
         precondition: None,
     })
+}
+
+pub(crate) fn state_of(version: &Version, waits: bool) -> SecretState {
+    if waits {
+        SecretState::ScheduledForDeletion { due: version.due }
+    } else if version.enabled {
+        SecretState::Enabled
+    } else {
+        SecretState::Disabled
+    }
 }
 
 fn token(listing: Listing, link: &str) -> PageToken {

@@ -22,10 +22,9 @@ const DAY: Duration = Duration::from_hours(24);
 impl AzureBackend {
     pub(crate) async fn try_delete(
         &self,
-        coordinate: &Coordinate,
+        name: &str,
         mode: DeleteMode,
     ) -> Result<Deletion, Failure> {
-        let name = self.secret_name(coordinate);
         if let DeleteMode::Recoverable(window) = mode {
             allow_window(self.configured(), window)?;
         } else if self.settings.purge_protection {
@@ -33,7 +32,7 @@ impl AzureBackend {
         }
         // The settings may be wrong, and after the deletion it is too late to find out.
         if self.retention().is_none() {
-            self.look(&name).await?;
+            self.look(name).await?;
         }
         if let Some(retention) = self.retention() {
             match mode {
@@ -42,15 +41,15 @@ impl AzureBackend {
                 DeleteMode::Final => {}
             }
         }
-        let deleted = match self.vault.delete(&name).await {
+        let deleted = match self.vault.delete(name).await {
             Ok(version) => Some(version),
             Err(failure) if failure.is_missing() => None,
             Err(failure) if failure.reason == Reason::InTransition => None,
             Err(failure) => return Err(failure),
         };
         match mode {
-            DeleteMode::Recoverable(_) => self.schedule(&name, deleted).await,
-            DeleteMode::Final => self.purge(&name, deleted.is_some()).await,
+            DeleteMode::Recoverable(_) => self.schedule(name, deleted).await,
+            DeleteMode::Final => self.purge(name, deleted.is_some()).await,
         }
     }
 
@@ -85,19 +84,18 @@ impl AzureBackend {
         Ok(Deletion::Deleted)
     }
 
-    pub(crate) async fn try_restore(&self, coordinate: &Coordinate) -> Result<(), Failure> {
-        let name = self.secret_name(coordinate);
-        match self.vault.recover(&name).await {
+    pub(crate) async fn try_restore(&self, name: &str) -> Result<(), Failure> {
+        match self.vault.recover(name).await {
             Ok(()) => {}
             Err(failure) if failure.reason == Reason::InTransition => {}
             Err(failure) if failure.is_missing() || failure.kind == ErrorKind::Conflict => {
-                let there = !self.vault.versions(&name).await?.is_empty();
+                let there = !self.vault.versions(name).await?.is_empty();
                 return if there { Ok(()) } else { Err(missing()) };
             }
             Err(failure) => return Err(failure),
         }
         self.wait(|| async {
-            let back = !self.vault.versions(&name).await?.is_empty();
+            let back = !self.vault.versions(name).await?.is_empty();
             Ok(back.then_some(()))
         })
         .await

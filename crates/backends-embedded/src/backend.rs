@@ -40,7 +40,8 @@ pub(crate) const RECOVERY: Recovery = Recovery {
 /// year, as was asked for. Expired and deleted rows count as gone the moment their time is over; a
 /// listing's first page removes them all, a thousand in a statement, and a deletion more than it
 /// adds. Backends of different names share a
-/// table without seeing each other's secrets.
+/// table without seeing each other's secrets. No platform writes here, so that there are no names of
+/// a platform's to ask by.
 #[derive(Clone)]
 pub struct EmbeddedBackend {
     pub(crate) id: BackendId,
@@ -63,6 +64,7 @@ impl EmbeddedBackend {
         delete_batch: BATCH,
         native_expiry: NativeExpiry::Deletes,
         recovery: Some(RECOVERY),
+        final_deletion: true,
         listing_lag: Duration::ZERO,
         list_order: ListOrder::Coordinate,
         create_only: true,

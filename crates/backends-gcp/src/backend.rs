@@ -1,6 +1,7 @@
 //! The backend itself: the contract of `SecretBackend` over the service.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
 use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
     ListPage, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
@@ -71,6 +73,7 @@ impl GcpBackend {
                 shortest: SHORTEST_DELAY,
                 longest: LONGEST_DELAY,
             }),
+            final_deletion: true,
             listing_lag: LISTING_LAG,
             list_order: ListOrder::Unspecified,
             create_only: true,
@@ -131,11 +134,16 @@ impl GcpBackend {
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
-    fn error(&self, operation: &'static str, coordinate: &Coordinate, failure: &Failure) -> Error {
+    pub(crate) fn error(
+        &self,
+        operation: &'static str,
+        name: impl fmt::Display,
+        failure: &Failure,
+    ) -> Error {
         failure
             .to_error(operation)
             .with_backend(&self.id)
-            .with_coordinate(coordinate)
+            .with_coordinate(name)
     }
 }
 
@@ -151,6 +159,10 @@ impl SecretBackend for GcpBackend {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn named(&self) -> Option<&dyn NamedSecrets> {
+        Some(self)
     }
 
     fn permissions(&self, operation: Operation) -> &'static [&'static str] {

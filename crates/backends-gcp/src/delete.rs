@@ -14,7 +14,7 @@ use crate::backend::GcpBackend;
 use crate::failure::{Answer, Failure};
 use crate::naming::id_of;
 use crate::put::{ONLY, waiting};
-use crate::read::{State, if_there, mark_of, which_of};
+use crate::read::{Asked, State, if_there};
 use crate::secret::{Change, Secret, VersionState, Which};
 use crate::settings::{LONGEST_DELAY, SHORTEST_DELAY};
 
@@ -31,6 +31,17 @@ impl GcpBackend {
         let Some(id) = id_of(&self.settings.prefix, coordinate) else {
             return Ok(Deletion::AlreadyGone);
         };
+        let asked = Asked::Coordinate(coordinate);
+        self.delete_id(&id, asked, mode, precondition).await
+    }
+
+    pub(crate) async fn delete_id(
+        &self,
+        id: &str,
+        asked: Asked<'_>,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion, Failure> {
         let expected = match precondition.map(State::from_precondition) {
             Some(None) => {
                 let message = "the precondition is none of ours";
@@ -39,7 +50,7 @@ impl GcpBackend {
             expected => expected.flatten(),
         };
         match mode {
-            DeleteMode::Final => self.delete_finally(&id, expected.as_ref()).await,
+            DeleteMode::Final => self.delete_finally(id, expected.as_ref()).await,
             DeleteMode::Recoverable(window) if window > LONGEST_DELAY => Err(Failure::new(
                 ErrorKind::Unsupported,
                 "a deletion can be taken back for 1,000 days at most",
@@ -47,13 +58,13 @@ impl GcpBackend {
             DeleteMode::Recoverable(window) => {
                 let window = window.max(SHORTEST_DELAY);
                 for _ in 0..ROUNDS {
-                    let secret = match self.sdk.get(&id).await {
+                    let secret = match self.sdk.get(id).await {
                         Err(failure) if failure.answer == Answer::NotFound => {
                             return Ok(Deletion::AlreadyGone);
                         }
                         secret => secret?,
                     };
-                    let done = self.schedule(coordinate, &secret, window, expected.as_ref());
+                    let done = self.schedule(asked, &secret, window, expected.as_ref());
                     if let Some(deletion) = done.await? {
                         return Ok(deletion);
                     }
@@ -103,14 +114,14 @@ impl GcpBackend {
     /// `None` where the secret has changed since it was read.
     async fn schedule(
         &self,
-        coordinate: &Coordinate,
+        asked: Asked<'_>,
         secret: &Secret,
         window: Duration,
         expected: Option<&State>,
     ) -> Result<Option<Deletion>, Failure> {
         if secret.waits() {
             // What a deletion that broke off has left to do.
-            self.destroy_versions(coordinate, secret).await?;
+            self.destroy_versions(asked, secret).await?;
             return Ok(Some(Deletion::AlreadyGone));
         }
         if let Some(expected) = expected
@@ -130,7 +141,7 @@ impl GcpBackend {
                 "the service takes no delayed destruction; nothing was deleted",
             ));
         }
-        if let Err(failure) = self.destroy_versions(coordinate, &waiting).await {
+        if let Err(failure) = self.destroy_versions(asked, &waiting).await {
             if failure.is_final() {
                 // Refused, not lost: a secret that cannot be deleted must not wait for its end.
                 let _ = self.change(&waiting, waiting.restored()).await;
@@ -142,12 +153,8 @@ impl GcpBackend {
         }))
     }
 
-    async fn destroy_versions(
-        &self,
-        coordinate: &Coordinate,
-        secret: &Secret,
-    ) -> Result<(), Failure> {
-        let versions = match which_of(mark_of(secret, coordinate)?.as_ref()) {
+    async fn destroy_versions(&self, asked: Asked<'_>, secret: &Secret) -> Result<(), Failure> {
+        let versions = match asked.which(secret)? {
             ONLY => Vec::from_iter(if_there(self.sdk.version(&secret.id, ONLY).await)?),
             _ => self.sdk.versions(&secret.id).await?,
         };
@@ -166,9 +173,13 @@ impl GcpBackend {
 
     pub(crate) async fn try_restore(&self, coordinate: &Coordinate) -> Result<(), Failure> {
         let id = self.id_to_read(coordinate)?;
+        self.restore_id(&id, Asked::Coordinate(coordinate)).await
+    }
+
+    pub(crate) async fn restore_id(&self, id: &str, asked: Asked<'_>) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
-            let secret = self.sdk.get(&id).await?;
-            self.enable_versions(coordinate, &secret).await?;
+            let secret = self.sdk.get(id).await?;
+            self.enable_versions(asked, &secret).await?;
             if !secret.waits() {
                 return Ok(());
             }
@@ -179,12 +190,8 @@ impl GcpBackend {
         Err(restless())
     }
 
-    async fn enable_versions(
-        &self,
-        coordinate: &Coordinate,
-        secret: &Secret,
-    ) -> Result<(), Failure> {
-        let which = which_of(mark_of(secret, coordinate)?.as_ref());
+    async fn enable_versions(&self, asked: Asked<'_>, secret: &Secret) -> Result<(), Failure> {
+        let which = asked.which(secret)?;
         let versions = match which {
             ONLY => Vec::from_iter(if_there(self.sdk.version(&secret.id, ONLY).await)?),
             _ => self.sdk.versions(&secret.id).await?,

@@ -53,6 +53,15 @@ impl Failure {
         Self::of(Answer::NotFound, "there is no such secret")
     }
 
+    /// The same about a page whose token the service no longer takes.
+    pub(crate) fn into_old_page(self) -> Self {
+        Self {
+            answer: Answer::Other(ErrorKind::Unavailable),
+            message: "the listing cannot go on from there; it has to begin anew".into(),
+            ..self
+        }
+    }
+
     pub(crate) fn because(self, cause: String) -> Self {
         Self {
             cause: Some(Cause(cause)),

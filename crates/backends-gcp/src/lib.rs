@@ -5,6 +5,9 @@ mod backend;
 mod checksum;
 mod delete;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
+mod named;
 mod naming;
 mod put;
 mod read;

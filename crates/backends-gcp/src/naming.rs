@@ -19,6 +19,18 @@ pub(crate) fn coordinate_of(prefix: &str, id: &str) -> Option<Coordinate> {
     Coordinate::from_stored(id.strip_prefix(prefix)?).ok()
 }
 
+/// The id of what a platform calls `name`; `None` where no secret can have it.
+pub(crate) fn id_of_name(prefix: &str, name: &str) -> Option<String> {
+    let id = format!("{prefix}{name}");
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (!name.is_empty() && id.len() <= MAX_ID && id.bytes().all(plain)).then_some(id)
+}
+
+/// What a platform calls the secret of an id.
+pub(crate) fn name_of<'a>(prefix: &str, id: &'a str) -> Option<&'a str> {
+    id.strip_prefix(prefix).filter(|name| !name.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -4,11 +4,11 @@
 //! between the two is ours, listed, and completed by a later put of the very same value: the digest
 //! in the mark names the bytes, so that whoever adds a version adds the same ones.
 
-use cloakroom_core::{ErrorKind, Mark, PutOutcome, PutRequest};
+use cloakroom_core::{ErrorKind, Mark, PutOutcome, PutRequest, SecretValue};
 
 use crate::backend::{GcpBackend, MOST_BYTES};
 use crate::failure::{Answer, Failure};
-use crate::secret::{NewSecret, Secret, VersionState, Which, annotations_of};
+use crate::secret::{NewSecret, Secret, Version, VersionState, Which, annotations_of};
 
 /// A name that changes hands more often than this during one put is somebody's mistake.
 const ROUNDS: u32 = 5;
@@ -25,7 +25,7 @@ impl GcpBackend {
         check_size(request.value.len())?;
         let new = NewSecret {
             annotations: annotations_of(&request.mark),
-            store: request.mark.store.to_string(),
+            store: Some(request.mark.store.to_string()),
             expiry: request.native_expiry.map(|it| it.max(SHORTEST_EXPIRY)),
         };
         for _ in 0..ROUNDS {
@@ -67,9 +67,20 @@ impl GcpBackend {
 
     /// Adds the version. `None` where somebody else was faster: then what they added counts.
     async fn fill(&self, request: &PutRequest, id: &str) -> Result<Option<PutOutcome>, Failure> {
-        let added = self.sdk.add_version(id, &request.value).await;
+        let version = self.add(id, &request.value).await?;
+        if Which::Number(version.number) == ONLY {
+            return Ok(Some(PutOutcome::Created));
+        }
+        // The same bytes once more: they only cost, so nothing hangs on whether this succeeds.
+        let _ = self.sdk.destroy(id, version.number).await;
+        Ok(None)
+    }
+
+    /// Adds a version to a secret that was there a moment ago.
+    pub(crate) async fn add(&self, id: &str, value: &SecretValue) -> Result<Version, Failure> {
+        let added = self.sdk.add_version(id, value).await;
         let version = added.map_err(|failure| match failure.answer {
-            // It was there a moment ago: gone since, or not seen everywhere yet.
+            // Gone since, or not seen everywhere yet.
             Answer::NotFound => Failure::new(
                 ErrorKind::Unavailable,
                 "the secret went away while its value was written",
@@ -77,18 +88,13 @@ impl GcpBackend {
             _ => failure,
         })?;
         let number = Which::Number(version.number);
-        if !version.checked && self.sdk.access(id, number).await? != request.value {
-            return Err(Failure::new(
-                ErrorKind::Corrupt,
-                "the service stored other bytes than it was given",
-            ));
+        if version.checked || self.sdk.access(id, number).await? == *value {
+            return Ok(version);
         }
-        if number == ONLY {
-            return Ok(Some(PutOutcome::Created));
-        }
-        // The same bytes once more: they only cost, so nothing hangs on whether this succeeds.
-        let _ = self.sdk.destroy(id, version.number).await;
-        Ok(None)
+        Err(Failure::new(
+            ErrorKind::Corrupt,
+            "the service stored other bytes than it was given",
+        ))
     }
 
     /// Whether what has the name is what was to be put there. `None` where it is gone since.
@@ -163,7 +169,7 @@ impl GcpBackend {
     }
 }
 
-fn check_size(bytes: usize) -> Result<(), Failure> {
+pub(crate) fn check_size(bytes: usize) -> Result<(), Failure> {
     match bytes {
         0 => Err(Failure::new(
             ErrorKind::Invalid,
@@ -177,7 +183,7 @@ fn check_size(bytes: usize) -> Result<(), Failure> {
     }
 }
 
-fn conflict(message: &'static str) -> Failure {
+pub(crate) fn conflict(message: &'static str) -> Failure {
     Failure::new(ErrorKind::Conflict, message)
 }
 

@@ -41,7 +41,7 @@ impl GcpBackend {
         }
     }
 
-    async fn why_unreadable(&self, secret: &Secret, which: Which) -> Failure {
+    pub(crate) async fn why_unreadable(&self, secret: &Secret, which: Which) -> Failure {
         let version = match self.sdk.version(&secret.id, which).await {
             Ok(version) => version,
             Err(failure) => return failure,
@@ -89,19 +89,7 @@ impl GcpBackend {
     pub(crate) async fn try_list(&self, page: Option<&PageToken>) -> Result<ListPage, Failure> {
         let token = page.map_or("", |page| &*page.0);
         let (secrets, next) = self.sdk.list(token).await?;
-        let mut ours = Vec::with_capacity(secrets.len());
-        for secret in secrets {
-            let Some(coordinate) = coordinate_of(&self.settings.prefix, &secret.id) else {
-                continue;
-            };
-            match secret.mark(&coordinate) {
-                Ok(Some(mark)) => ours.push((described(&secret, coordinate, Some(mark)), secret)),
-                // Another backend's name, or a label that somebody copied.
-                Ok(None) => {}
-                // One damaged mark must not hide all the others: shown, and nobody's to touch.
-                Err(_) => ours.push((described(&secret, coordinate, None), secret)),
-            }
-        }
+        let ours = ours(&self.settings.prefix, secrets);
         let secrets = if self.settings.look_at_versions {
             self.with_versions(ours).await?
         } else {
@@ -136,6 +124,24 @@ impl GcpBackend {
     }
 }
 
+/// What of a page is ours, as far as the secrets alone tell.
+pub(crate) fn ours(prefix: &str, secrets: Vec<Secret>) -> Vec<(Description, Secret)> {
+    let mut ours = Vec::with_capacity(secrets.len());
+    for secret in secrets {
+        let Some(coordinate) = coordinate_of(prefix, &secret.id) else {
+            continue;
+        };
+        match secret.mark(&coordinate) {
+            Ok(Some(mark)) => ours.push((described(&secret, coordinate, Some(mark)), secret)),
+            // Another backend's name, or a label that somebody copied.
+            Ok(None) => {}
+            // One damaged mark must not hide all the others: shown, and nobody's to touch.
+            Err(_) => ours.push((described(&secret, coordinate, None), secret)),
+        }
+    }
+    ours
+}
+
 /// What a description was made of, as the text that a deletion is given back.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct State {
@@ -155,7 +161,7 @@ impl State {
         }
     }
 
-    fn to_precondition(&self) -> Precondition {
+    pub(crate) fn to_precondition(&self) -> Precondition {
         let which = if self.latest { "latest" } else { "first" };
         Precondition(format!("{} {which} {}", self.secret, self.version).into())
     }
@@ -172,7 +178,7 @@ impl State {
     }
 }
 
-pub(crate) fn mark_of(secret: &Secret, coordinate: &Coordinate) -> Result<Option<Mark>, Failure> {
+fn mark_of(secret: &Secret, coordinate: &Coordinate) -> Result<Option<Mark>, Failure> {
     let damaged = || {
         Failure::new(
             ErrorKind::Corrupt,
@@ -184,8 +190,26 @@ pub(crate) fn mark_of(secret: &Secret, coordinate: &Coordinate) -> Result<Option
 }
 
 /// What we write has one version for ever; what others write is read as they do.
-pub(crate) fn which_of(mark: Option<&Mark>) -> Which {
+fn which_of(mark: Option<&Mark>) -> Which {
     if mark.is_some() { ONLY } else { Which::Latest }
+}
+
+/// How a secret was asked for, which decides about its versions.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    /// By a coordinate: ours have one version.
+    Coordinate(&'a Coordinate),
+    /// By a platform's name: it may have written several, and the newest is the value.
+    Name,
+}
+
+impl Asked<'_> {
+    pub(crate) fn which(self, secret: &Secret) -> Result<Which, Failure> {
+        match self {
+            Self::Coordinate(coordinate) => Ok(which_of(mark_of(secret, coordinate)?.as_ref())),
+            Self::Name => Ok(Which::Latest),
+        }
+    }
 }
 
 pub(crate) fn if_there<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
@@ -196,11 +220,11 @@ pub(crate) fn if_there<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failu
 }
 
 /// Whether its window is over: what is left is about to be deleted by the manager.
-fn is_over(secret: &Secret, version: Option<&Version>) -> bool {
+pub(crate) fn is_over(secret: &Secret, version: Option<&Version>) -> bool {
     secret.waits() && version.is_some_and(|it| it.state == VersionState::Destroyed)
 }
 
-fn state_of(secret: &Secret, version: Option<&Version>) -> SecretState {
+pub(crate) fn state_of(secret: &Secret, version: Option<&Version>) -> SecretState {
     if secret.waits() {
         return SecretState::ScheduledForDeletion {
             due: secret.expires,

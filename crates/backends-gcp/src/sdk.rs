@@ -61,7 +61,7 @@ impl Sdk {
     pub(crate) async fn create(&self, id: &str, new: &NewSecret) -> Done<Secret> {
         let mut secret = model::Secret::new()
             .set_annotations(&new.annotations)
-            .set_labels(self.labels(&new.store))
+            .set_labels(self.labels(new.store.as_deref()))
             .set_or_clear_version_destroy_ttl(self.settings.destroy_delay.map(seconds));
         if let Some(expiry) = new.expiry {
             secret = secret.set_ttl(seconds(expiry));
@@ -198,17 +198,30 @@ impl Sdk {
 
     /// A page of what bears our label, and where it goes on.
     pub(crate) async fn list(&self, token: &str) -> Done<(Vec<Secret>, Option<String>)> {
-        let parent = &self.settings.parent();
         let (label, value) = LABEL;
-        let filter = &format!("labels.{label}={value}");
+        self.page(&format!("labels.{label}={value}"), token).await
+    }
+
+    /// A page of everything there is.
+    pub(crate) async fn list_all(&self, token: &str) -> Done<(Vec<Secret>, Option<String>)> {
+        self.page("", token).await
+    }
+
+    async fn page(&self, filter: &str, token: &str) -> Done<(Vec<Secret>, Option<String>)> {
+        let parent = &self.settings.parent();
         let size = i32::try_from(self.settings.page_size).unwrap_or(i32::MAX);
         let answer = self.call(true, |client| {
             let request = client.list_secrets().set_parent(parent).set_filter(filter);
             request.set_page_size(size).set_page_token(token).send()
         });
-        let answer = answer.await?;
-        let next = Some(answer.next_page_token).filter(|token| !token.is_empty());
-        Ok((answer.secrets.into_iter().map(secret_of).collect(), next))
+        let answer = answer.await.map_err(|failure| {
+            // Only the token is another than on the first page.
+            if !token.is_empty() && failure.answer == Answer::Other(ErrorKind::Invalid) {
+                return failure.into_old_page();
+            }
+            failure
+        })?;
+        Ok(page_of(answer))
     }
 
     fn name(&self, id: &str) -> String {
@@ -222,11 +235,13 @@ impl Sdk {
         }
     }
 
-    fn labels(&self, store: &str) -> HashMap<String, String> {
+    fn labels(&self, store: Option<&str>) -> HashMap<String, String> {
         let mut labels: HashMap<String, String> =
             self.settings.labels.clone().into_iter().collect();
-        labels.insert(LABEL.0.to_owned(), LABEL.1.to_owned());
-        labels.insert(format!("{OURS}-store"), store.to_owned());
+        if let Some(store) = store {
+            labels.insert(LABEL.0.to_owned(), LABEL.1.to_owned());
+            labels.insert(format!("{OURS}-store"), store.to_owned());
+        }
         labels
     }
 
@@ -382,6 +397,12 @@ impl Sdk {
             .build()
             .map_err(|_| denied("the service account to act as cannot be used"))
     }
+}
+
+/// The secrets of a page, and where it goes on.
+pub(crate) fn page_of(answer: model::ListSecretsResponse) -> (Vec<Secret>, Option<String>) {
+    let next = Some(answer.next_page_token).filter(|token| !token.is_empty());
+    (answer.secrets.into_iter().map(secret_of).collect(), next)
 }
 
 fn secret_of(secret: model::Secret) -> Secret {

@@ -14,7 +14,8 @@ pub(crate) type Annotations = BTreeMap<String, String>;
 /// A secret to be made, without a version yet.
 pub(crate) struct NewSecret {
     pub(crate) annotations: Annotations,
-    pub(crate) store: String,
+    /// Of a secret of ours: for the label that listings are filtered by.
+    pub(crate) store: Option<String>,
     pub(crate) expiry: Option<Duration>,
 }
 
@@ -91,6 +92,12 @@ impl Secret {
         let find = |name: &str| self.annotations.get(&format!("{OURS}-{name}"));
         let mark = Mark::from_fields(|name| find(name).map(String::as_str))?;
         Ok(mark.filter(|mark| mark.coordinate == *coordinate))
+    }
+
+    /// Whether it bears a mark of any store's, be it damaged or of another name.
+    pub(crate) fn is_marked(&self) -> bool {
+        let [store, ..] = cloakroom_core::mark::FIELDS;
+        self.annotations.contains_key(&format!("{OURS}-{store}"))
     }
 
     /// Whether it was deleted and can be restored.

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::mark;
 use crate::names::name_of;
 use crate::precondition::State;
-use crate::secret::{Created, Deleted, Metadata, NewSecret};
+use crate::secret::{Created, Deleted, Metadata, NewSecret, Page};
 use crate::settings::KubernetesSettings;
 
 /// The largest value, in bytes: Kubernetes counts all values of a Secret, and ours has one.
@@ -32,6 +32,8 @@ const IN_FLIGHT: usize = 8;
 /// Values have 0 to 1,048,576 bytes of any kind. There is no expiry, and a deletion is final: what
 /// asks for more answers `Unsupported`. Roles cannot tell reading a Secret's labels from reading its
 /// value, so describing and listing need the right to read values, though no value is transferred.
+/// Nothing is asked by a platform's names: a name here has neither `_` nor upper case, which
+/// Airbyte's coordinates are made of.
 pub struct KubernetesBackend {
     id: BackendId,
     manager: String,
@@ -51,6 +53,7 @@ impl KubernetesBackend {
         delete_batch: 1,
         native_expiry: NativeExpiry::Absent,
         recovery: None,
+        final_deletion: true,
         listing_lag: Duration::ZERO,
         list_order: ListOrder::Unspecified,
         create_only: true,
@@ -167,18 +170,7 @@ impl KubernetesBackend {
     }
 
     async fn try_list(&self, page: Option<&PageToken>) -> Result<ListPage, Failure> {
-        let page = self.client.list(page.map(|token| &*token.0)).await?;
-        let mut secrets = Vec::with_capacity(page.secrets.len());
-        for found in page.secrets {
-            // A damaged mark fails the page: a listing that leaves it out would pass for whole.
-            let mark = found.mark().map_err(|failure| failure.about(&found.name))?;
-            if let Some(mark) = mark {
-                let coordinate = mark.coordinate.clone();
-                secrets.push(found.into_description(coordinate, Some(mark)));
-            }
-        }
-        let next = page.next.map(|token| PageToken(token.into()));
-        Ok(ListPage { secrets, next })
+        listed(self.client.list(page.map(|token| &*token.0)).await?)
     }
 
     async fn try_delete(
@@ -252,6 +244,21 @@ impl Metadata {
             precondition: self.state.as_ref().map(State::to_precondition),
         }
     }
+}
+
+/// A page as the rest of the program sees it.
+pub(crate) fn listed(page: Page) -> Result<ListPage, Failure> {
+    let mut secrets = Vec::with_capacity(page.secrets.len());
+    for found in page.secrets {
+        // A damaged mark fails the page: a listing that leaves it out would pass for whole.
+        let mark = found.mark().map_err(|failure| failure.about(&found.name))?;
+        if let Some(mark) = mark {
+            let coordinate = mark.coordinate.clone();
+            secrets.push(found.into_description(coordinate, Some(mark)));
+        }
+    }
+    let next = page.next.map(|token| PageToken(token.into()));
+    Ok(ListPage { secrets, next })
 }
 
 /// The answers in the order of the requests, so many of which are under way at once.

@@ -499,7 +499,7 @@ fn parse<T: serde::de::DeserializeOwned>(body: &SecretValue) -> Result<T, Failur
     })
 }
 
-fn read_page(body: &SecretValue) -> Result<Page, Failure> {
+pub(crate) fn read_page(body: &SecretValue) -> Result<Page, Failure> {
     let list: ObjectList<PartialObjectMeta<Secret>> = parse(body)?;
     let secrets = list.items.into_iter().map(|it| Metadata::from(it.metadata));
     Ok(Page {

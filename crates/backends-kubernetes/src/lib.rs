@@ -4,6 +4,8 @@
 mod backend;
 mod client;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod mark;
 mod names;
 mod precondition;

@@ -7,17 +7,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
 use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
     ListPage, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
-    StoredSecret,
+    SecretValue, StoredSecret,
 };
 use futures_util::StreamExt as _;
 
 use crate::client::Client;
 use crate::entry::{self, MOST_BYTES};
 use crate::failure::Failure;
-use crate::kv::{Data, Kv, Notes, Written};
+use crate::kv::{Data, Kv, Notes, Version, Written};
 use crate::list::{self, Plain};
 use crate::names::{self, Names};
 use crate::record::{self, Record};
@@ -53,6 +54,7 @@ impl VaultBackend {
             shortest: Duration::from_secs(1),
             longest: LONGEST_WINDOW,
         }),
+        final_deletion: true,
         listing_lag: Duration::ZERO,
         list_order: ListOrder::Coordinate,
         create_only: true,
@@ -132,30 +134,34 @@ impl VaultBackend {
     }
 
     async fn read(&self, coordinate: &Coordinate) -> Result<StoredSecret, Failure> {
-        let seen = self.kv.data(coordinate).await?;
-        let (content, version) = match seen.it {
-            Data::There(content, version) => (content, version),
-            Data::Nothing => return Err(missing()),
-            Data::Gone(version) => {
-                let custom = version.custom_metadata.as_ref();
-                let standing = record::standing(&version, custom, seen.now);
-                return Err(match standing {
-                    record::Standing::Waiting { .. }
-                        if !standing.is_over(seen.now, self.purge_delay()) =>
-                    {
-                        Failure::new(
-                            ErrorKind::ScheduledForDeletion,
-                            "it was deleted and can still be restored",
-                        )
-                    }
-                    _ => missing(),
-                });
-            }
-        };
+        let (content, version) = self.content(coordinate).await?;
         Ok(StoredSecret {
             value: entry::parse(&content)?.value,
             mark: record::mark(coordinate, version.custom_metadata.as_ref())?,
         })
+    }
+
+    /// What the latest version holds, or why it cannot be read.
+    pub(crate) async fn content(
+        &self,
+        name: &(impl fmt::Display + Sync),
+    ) -> Result<(SecretValue, Version), Failure> {
+        let seen = self.kv.data(name).await?;
+        let version = match seen.it {
+            Data::There(content, version) => return Ok((content, version)),
+            Data::Nothing => return Err(missing()),
+            Data::Gone(version) => version,
+        };
+        let custom = version.custom_metadata.as_ref();
+        let standing = record::standing(&version, custom, seen.now);
+        let waits = matches!(standing, record::Standing::Waiting { .. });
+        if waits && !standing.is_over(seen.now, self.purge_delay()) {
+            return Err(Failure::new(
+                ErrorKind::ScheduledForDeletion,
+                "it was deleted and can still be restored",
+            ));
+        }
+        Err(missing())
     }
 
     async fn look(&self, coordinate: &Coordinate) -> Result<Description, Failure> {
@@ -167,17 +173,16 @@ impl VaultBackend {
         Ok(record.describe(coordinate))
     }
 
-    fn error(
-        &self,
+    pub(crate) fn error<'a>(
+        &'a self,
         operation: &'static str,
-        coordinate: &Coordinate,
-    ) -> impl FnOnce(Failure) -> Error {
-        let (id, coordinate) = (self.id.clone(), coordinate.clone());
+        name: &'a impl fmt::Display,
+    ) -> impl FnOnce(Failure) -> Error + 'a {
         move |failure| {
             failure
                 .to_error(operation)
-                .with_backend(&id)
-                .with_coordinate(coordinate)
+                .with_backend(&self.id)
+                .with_coordinate(name)
         }
     }
 }
@@ -205,6 +210,10 @@ impl SecretBackend for VaultBackend {
 
     fn capabilities(&self) -> &Capabilities {
         &Self::CAPABILITIES
+    }
+
+    fn named(&self) -> Option<&dyn NamedSecrets> {
+        Some(self)
     }
 
     fn permissions(&self, operation: Operation) -> &'static [&'static str] {
@@ -334,6 +343,6 @@ impl fmt::Debug for VaultBackend {
     }
 }
 
-fn missing() -> Failure {
+pub(crate) fn missing() -> Failure {
     Failure::new(ErrorKind::Missing, "there is no such secret")
 }

@@ -43,6 +43,8 @@ pub(crate) struct Call {
 /// One answer, whatever its status.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// What was asked for, as a policy would allow it.
+    right: String,
     /// Holds a value, a token, or neither.
     pub(crate) body: SecretValue,
     /// The server's own time, to the second.
@@ -73,6 +75,17 @@ impl Call {
         }
     }
 
+    /// The capability in a policy that allows this. Writing takes `create` where there is nothing yet.
+    fn right(&self) -> String {
+        let capability = match self.method {
+            RequestMethod::LIST => "list",
+            RequestMethod::DELETE => "delete",
+            RequestMethod::POST => "create and update",
+            _ => "read",
+        };
+        format!("{capability} on {}", self.path)
+    }
+
     fn new(method: RequestMethod, path: String) -> Self {
         Self {
             method,
@@ -86,7 +99,11 @@ impl Call {
 impl Answer {
     /// The failure that the status alone says it is.
     pub(crate) fn refusal(&self) -> Failure {
-        Failure::of_status(self.status, self.retry_after)
+        let failure = Failure::of_status(self.status, self.retry_after);
+        if self.status == 403 {
+            return failure.because(&format_args!("it takes {}", self.right));
+        }
+        failure
     }
 }
 
@@ -157,6 +174,7 @@ impl Client {
         let retry_after = header("retry-after").and_then(|text| wait(text, now));
         Ok(Answer {
             status: response.status().as_u16(),
+            right: call.right(),
             now,
             retry_after,
             body: SecretValue::new(response.into_body()),

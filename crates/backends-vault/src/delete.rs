@@ -14,15 +14,7 @@ pub(crate) async fn delete(
     coordinate: &Coordinate,
     mode: DeleteMode,
 ) -> Result<Deletion, Failure> {
-    if matches!(mode, DeleteMode::Recoverable(window) if window > LONGEST_WINDOW) {
-        return Err(Failure::new(
-            ErrorKind::Unsupported,
-            format!(
-                "no window is longer than {} days",
-                LONGEST_WINDOW.as_secs() / 86_400
-            ),
-        ));
-    }
+    check_window(mode)?;
     let Some(record) = ours(backend, coordinate).await? else {
         return Ok(Deletion::AlreadyGone);
     };
@@ -100,6 +92,20 @@ pub(crate) async fn lift(backend: &VaultBackend, coordinate: &Coordinate) -> Res
         ErrorKind::Invalid,
         "the mount itself lets every secret expire; set its delete_version_after to 0",
     ))
+}
+
+/// Refuses a window that nobody means.
+pub(crate) fn check_window(mode: DeleteMode) -> Result<(), Failure> {
+    match mode {
+        DeleteMode::Recoverable(window) if window > LONGEST_WINDOW => Err(Failure::new(
+            ErrorKind::Unsupported,
+            format!(
+                "no window is longer than {} days",
+                LONGEST_WINDOW.as_secs() / 86_400
+            ),
+        )),
+        DeleteMode::Recoverable(_) | DeleteMode::Final => Ok(()),
+    }
 }
 
 /// The record of a secret that bears a mark; what bears none is not ours to touch.

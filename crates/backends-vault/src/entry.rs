@@ -13,7 +13,7 @@ use crate::record;
 pub(crate) const MOST_BYTES: usize = 700 * 1024;
 
 /// How long a text may get by escaping before base64 is the better way to carry it.
-const MOST_ESCAPED: usize = MOST_BYTES / 3 * 4;
+pub(crate) const MOST_ESCAPED: usize = MOST_BYTES / 3 * 4;
 
 /// The mark is written beside the custom metadata in here too: the content is created at once or
 /// not at all, so that it tells whose it is where two writers overwrote each other's metadata,
@@ -76,7 +76,7 @@ pub(crate) fn parse(content: &SecretValue) -> Result<Entry, Failure> {
 }
 
 /// The length as the server will store it; it escapes more than JSON asks for.
-fn escaped_length(text: &str) -> usize {
+pub(crate) fn escaped_length(text: &str) -> usize {
     let escaped = |character| match character {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
         '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => 6,

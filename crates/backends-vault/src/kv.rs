@@ -1,8 +1,9 @@
 //! The KV version 2 engine, one function a request, each giving only answers that are sure.
 
 use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
 
-use cloakroom_core::{Coordinate, ErrorKind, SecretValue, Timestamp};
+use cloakroom_core::{ErrorKind, SecretValue, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::OnceCell;
@@ -102,9 +103,10 @@ pub(crate) struct Seen<T> {
     pub(crate) now: Option<Timestamp>,
 }
 
+/// What every answer is wrapped in.
 #[derive(Deserialize)]
-struct Envelope<T> {
-    data: T,
+pub(crate) struct Envelope<T> {
+    pub(crate) data: T,
 }
 
 /// Whether a 404 is this engine's sure "there is nothing".
@@ -129,9 +131,9 @@ impl Kv {
     /// Everything about a secret but its values; `None` where the name is free.
     pub(crate) async fn metadata(
         &self,
-        coordinate: &Coordinate,
+        name: &(impl Display + Sync),
     ) -> Result<Option<Seen<Metadata>>, Failure> {
-        let path = self.names.path("metadata", coordinate);
+        let path = self.names.path("metadata", name);
         let answer = self.call(&Call::get(path)).await?;
         match answer.status {
             200 => {
@@ -146,10 +148,10 @@ impl Kv {
     /// Writes about a secret, whether it is there or not.
     pub(crate) async fn note(
         &self,
-        coordinate: &Coordinate,
+        name: &(impl Display + Sync),
         notes: &Notes<'_>,
     ) -> Result<Written<()>, Failure> {
-        let path = self.names.path("metadata", coordinate);
+        let path = self.names.path("metadata", name);
         let answer = self.call(&Call::post(path, json(notes))).await?;
         match answer.status {
             200 | 204 => Ok(Written::Done(())),
@@ -159,14 +161,14 @@ impl Kv {
     }
 
     /// The latest version.
-    pub(crate) async fn data(&self, coordinate: &Coordinate) -> Result<Seen<Data>, Failure> {
+    pub(crate) async fn data(&self, name: &(impl Display + Sync)) -> Result<Seen<Data>, Failure> {
         #[derive(Deserialize)]
         struct Read<'a> {
             #[serde(borrow)]
             data: Option<&'a serde_json::value::RawValue>,
             metadata: Version,
         }
-        let path = self.names.path("data", coordinate);
+        let path = self.names.path("data", name);
         let answer = self.call(&Call::get(path)).await?;
         if answer.status == 404 && answer.is_nothing() {
             return Ok(answer.seen(Data::Nothing));
@@ -205,12 +207,12 @@ impl Kv {
     /// Writes the first version, and never another.
     pub(crate) async fn create(
         &self,
-        coordinate: &Coordinate,
+        name: &(impl Display + Sync),
         content: &SecretValue,
     ) -> Result<Written<Version>, Failure> {
         let head = br#"{"options":{"cas":0},"data":"#;
         let body = [head, content.expose(), b"}"].concat();
-        let path = self.names.path("data", coordinate);
+        let path = self.names.path("data", name);
         let answer = self.call(&Call::post(path, SecretValue::new(body))).await?;
         match answer.status {
             200 => {
@@ -225,24 +227,24 @@ impl Kv {
     /// Deletes versions so that they can be brought back.
     pub(crate) async fn delete(
         &self,
-        coordinate: &Coordinate,
+        name: &(impl Display + Sync),
         versions: &[u64],
     ) -> Result<(), Failure> {
-        self.change("delete", coordinate, versions).await
+        self.change("delete", name, versions).await
     }
 
     /// Brings deleted versions back, and counts their expiry from now where they have one.
     pub(crate) async fn undelete(
         &self,
-        coordinate: &Coordinate,
+        name: &(impl Display + Sync),
         versions: &[u64],
     ) -> Result<(), Failure> {
-        self.change("undelete", coordinate, versions).await
+        self.change("undelete", name, versions).await
     }
 
     /// Removes all versions and everything about them, for good.
-    pub(crate) async fn remove(&self, coordinate: &Coordinate) -> Result<(), Failure> {
-        let path = self.names.path("metadata", coordinate);
+    pub(crate) async fn remove(&self, name: &(impl Display + Sync)) -> Result<(), Failure> {
+        let path = self.names.path("metadata", name);
         let answer = self.call(&Call::delete(path)).await?;
         match answer.status {
             200 | 204 => Ok(()),
@@ -251,17 +253,17 @@ impl Kv {
         }
     }
 
-    /// Lists one of the engine's parts in the folder of our names: OpenBao gives at most `limit`
-    /// keys after `after`, Vault all there are.
+    /// Lists one of the engine's parts in a folder within that of our names: OpenBao gives at most
+    /// `limit` keys after `after`, Vault all there are.
     pub(crate) async fn list<T: DeserializeOwned>(
         &self,
         part: &str,
+        folder: &str,
         after: &str,
         limit: Option<usize>,
     ) -> Result<Listing<T>, Failure> {
-        // Both are plain characters: nothing to be escaped.
-        let query = limit.map(|limit| format!("after={after}&limit={limit}"));
-        let call = Call::list(self.names.folder(part), query);
+        let query = limit.map(|limit| format!("after={}&limit={limit}", escaped(after)));
+        let call = Call::list(self.names.folder(part, folder), query);
         let answer = self.call(&call).await?;
         match answer.status {
             200 => {
@@ -277,14 +279,14 @@ impl Kv {
     async fn change(
         &self,
         part: &str,
-        coordinate: &Coordinate,
+        name: &(impl Display + Sync),
         versions: &[u64],
     ) -> Result<(), Failure> {
         #[derive(Serialize)]
         struct Body<'a> {
             versions: &'a [u64],
         }
-        let path = self.names.path(part, coordinate);
+        let path = self.names.path(part, name);
         let call = Call::post(path, json(&Body { versions }));
         let answer = self.call(&call).await?;
         match answer.status {
@@ -352,6 +354,20 @@ impl<'de> Deserialize<'de> for Hidden {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(SecretValue::from(text)))
     }
+}
+
+/// A text as it stands in a query: other people's keys have any characters.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"_-.".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
 }
 
 /// Reads an answer; what it does not say as it should is told without a word of it.

@@ -6,9 +6,12 @@ mod client;
 mod delete;
 mod entry;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod kv;
 mod list;
 mod login;
+mod named;
 mod names;
 mod put;
 mod record;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cloakroom_core::{Coordinate, Description, ErrorKind, ListPage, PageToken};
+use cloakroom_core::{Coordinate, Description, ErrorKind, ListPage, PageToken, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -16,23 +16,24 @@ use crate::kv::{Listing, Metadata, Seen};
 use crate::record::Record;
 
 /// Keys on a page.
-const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
 
 /// Whether the server was seen to have no listing with metadata.
 #[derive(Default)]
 pub(crate) struct Plain(AtomicBool);
 
-/// A page of keys, in the order of their bytes.
+/// A page of a folder's keys, in the order of their bytes. That of a folder within ends in `/`.
 #[derive(Default)]
-struct Keys {
-    /// Those that may be ours, with what the listing itself said about them.
-    ours: Vec<(Coordinate, Option<Seen<Metadata>>)>,
-    /// The last key that was looked at, where there may be more.
-    last: Option<String>,
+pub(crate) struct Keys {
+    pub(crate) listed: Vec<String>,
+    /// Whether these were the folder's last.
+    pub(crate) is_whole: bool,
+    key_info: BTreeMap<String, Box<RawValue>>,
+    now: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
-struct Listed {
+pub(crate) struct Listed {
     keys: Vec<String>,
     /// Of a folder it is empty, so that it is read only for what may be ours.
     #[serde(default)]
@@ -48,8 +49,21 @@ pub(crate) async fn list(
         // Everything of ours comes after its own beginning.
         None => backend.kv().names().stem(),
     };
-    let keys = keys(backend, after).await?;
-    let described = keys.ours.into_iter().map(|(coordinate, seen)| async move {
+    let mut page = keys(backend, "", after).await?;
+    let names = backend.kv().names();
+    // What does not begin as our names do comes after all of ours.
+    let is_past = |key: &String| !key.starts_with(names.stem());
+    let last = page.listed.last().filter(|_| !page.is_whole);
+    let next = last
+        .filter(|key| !is_past(key))
+        .map(|key| PageToken(key.as_str().into()));
+    let mut ours = Vec::new();
+    for key in std::mem::take(&mut page.listed) {
+        if let Some(coordinate) = names.coordinate(&key) {
+            ours.push((coordinate, page.told(&key)?));
+        }
+    }
+    let described = ours.into_iter().map(|(coordinate, seen)| async move {
         let seen = match seen {
             Some(seen) => Some(seen),
             None => backend.kv().metadata(&coordinate).await?,
@@ -60,10 +74,18 @@ pub(crate) async fn list(
     for description in together(backend.in_flight(), described).await {
         secrets.extend(description?);
     }
-    Ok(ListPage {
-        secrets,
-        next: keys.last.map(|key| PageToken(key.into())),
-    })
+    Ok(ListPage { secrets, next })
+}
+
+impl Keys {
+    /// What the listing itself said about a key.
+    pub(crate) fn told(&mut self, key: &str) -> Result<Option<Seen<Metadata>>, Failure> {
+        let told = self.key_info.remove(key).map(|text| {
+            let it = serde_json::from_str(text.get()).map_err(|_| Failure::not_understood())?;
+            Ok(Seen { it, now: self.now })
+        });
+        told.transpose()
+    }
 }
 
 /// A secret as it is listed: `None` for what is not ours, went meanwhile, or whose window is over,
@@ -85,54 +107,52 @@ async fn describe(
     Ok(record.mark.is_some().then(|| record.describe(&coordinate)))
 }
 
-async fn keys(backend: &VaultBackend, after: &str) -> Result<Keys, Failure> {
+/// The keys of a folder after one of them.
+pub(crate) async fn keys(
+    backend: &VaultBackend,
+    folder: &str,
+    after: &str,
+) -> Result<Keys, Failure> {
     let (kv, plain) = (backend.kv(), &backend.plain().0);
     let extended = backend.openbao_extensions();
     if extended && !plain.load(Ordering::Relaxed) {
-        let listing = kv.list("detailed-metadata", after, Some(PAGE)).await?;
+        let listing = kv
+            .list("detailed-metadata", folder, after, Some(PAGE))
+            .await?;
         // Vault does not have this part, and an older policy does not name it: then what the
         // engine surely has tells whether there is nothing.
         if let Listing::Keys(listed) = listing {
-            return page(backend, after, listed);
+            return Ok(page(after, listed));
         }
     }
-    match kv.list("metadata", after, extended.then_some(PAGE)).await? {
+    let limit = extended.then_some(PAGE);
+    match kv.list("metadata", folder, after, limit).await? {
         Listing::Keys(listed) => {
             plain.store(true, Ordering::Relaxed);
-            page(backend, after, listed)
+            Ok(page(after, listed))
         }
-        Listing::Nothing => Ok(Keys::default()),
+        Listing::Nothing => Ok(Keys {
+            is_whole: true,
+            ..Keys::default()
+        }),
         Listing::Refused(failure) => Err(failure),
     }
 }
 
 /// Cuts a page out of whatever the server listed.
-fn page(backend: &VaultBackend, after: &str, listed: Seen<Listed>) -> Result<Keys, Failure> {
-    let names = backend.kv().names();
+pub(crate) fn page(after: &str, listed: Seen<Listed>) -> Keys {
     let Seen { it, now } = listed;
-    let Listed {
-        mut keys,
-        mut key_info,
-    } = it;
+    let Listed { mut keys, key_info } = it;
     keys.sort_unstable();
     keys.retain(|key| key.as_str() > after);
     let is_whole = keys.len() < PAGE;
     keys.truncate(PAGE);
-    // What does not begin as our names do comes after all of ours.
-    let is_past = keys.last().is_none_or(|key| !key.starts_with(names.stem()));
-    let last = keys.last().filter(|_| !is_whole && !is_past).cloned();
-    let ours = keys.iter().filter_map(|key| {
-        let coordinate = names.coordinate(key)?;
-        let seen = key_info.remove(key).map(|text| {
-            let it = serde_json::from_str(text.get()).map_err(|_| Failure::not_understood())?;
-            Ok(Seen { it, now })
-        });
-        Some(seen.transpose().map(|seen| (coordinate, seen)))
-    });
-    Ok(Keys {
-        ours: ours.collect::<Result<_, Failure>>()?,
-        last,
-    })
+    Keys {
+        listed: keys,
+        is_whole,
+        key_info,
+        now,
+    }
 }
 
 /// A token is the last key of a page: a name of ours, or of somebody else's between them.

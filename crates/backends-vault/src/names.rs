@@ -1,6 +1,11 @@
 //! Names: where the secrets of one backend are, and back from a name to its coordinate.
 
+use std::fmt;
+
 use cloakroom_core::{Coordinate, Error, ErrorKind, Result};
+
+/// A longer path is nobody's.
+const LONGEST_PATH: usize = 1_024;
 
 /// Where the secrets of one backend are. A name is prefix and coordinate, nothing between and
 /// nothing changed: a coordinate's characters are plain in every path.
@@ -38,18 +43,36 @@ impl Names {
     }
 
     /// The path of a secret below one of the engine's parts (`data`, `metadata`, …).
-    pub(crate) fn path(&self, part: &str, coordinate: &Coordinate) -> String {
+    pub(crate) fn path(&self, part: &str, name: &impl fmt::Display) -> String {
         let Self {
             mount,
             folder,
             stem,
         } = self;
-        format!("{mount}/{part}/{folder}{stem}{coordinate}")
+        format!("{mount}/{part}/{folder}{stem}{name}")
     }
 
-    /// The path of the folder below one of the engine's parts.
-    pub(crate) fn folder(&self, part: &str) -> String {
-        format!("{}/{part}/{}", self.mount, self.folder)
+    /// The path below one of the engine's parts of a folder within the one of all names; the latter
+    /// is the empty text, any other ends in `/`.
+    pub(crate) fn folder(&self, part: &str, within: &str) -> String {
+        format!("{}/{part}/{}{within}", self.mount, self.folder)
+    }
+
+    /// Whether a platform's name leads to a secret here.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        !name.is_empty() && self.takes_key(&format!("{}{name}", self.stem))
+    }
+
+    /// Whether a key, with the folders it is in, can be asked for: a path of plain names.
+    pub(crate) fn takes_key(&self, key: &str) -> bool {
+        let is_ours = key.starts_with(&self.stem);
+        is_ours && is_path(key) && self.folder.len() + key.len() <= LONGEST_PATH
+    }
+
+    /// The platform's name of such a key; `None` for what is none.
+    pub(crate) fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
+        let name = key.strip_prefix(&self.stem)?;
+        self.takes(name).then_some(name)
     }
 
     /// What every key of the folder that may be ours begins with.
@@ -109,11 +132,29 @@ mod tests {
             assert_eq!(names.path("data", &coordinate("x_a_v1")), name);
         }
         let names = Names::new("secret", "a/b-").unwrap();
-        assert_eq!(names.folder("metadata"), "secret/metadata/a/");
+        assert_eq!(names.folder("metadata", ""), "secret/metadata/a/");
+        assert_eq!(names.folder("data", "b-c/"), "secret/data/a/b-c/");
         assert_eq!(names.coordinate("b-x_a_v1"), Some(coordinate("x_a_v1")));
         for foreign in ["x_a_v1", "b-", "b-x_a", "b-x_a_v1/", "c-x_a_v1"] {
             assert_eq!(names.coordinate(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_platforms_name_is_a_path_of_plain_names() {
+        let names = Names::new("secret", "a/b-").unwrap();
+        for (key, name) in [("b-x", "x"), ("b-x/y", "x/y"), ("b-/x", "/x"), ("b-.", ".")] {
+            assert_eq!(names.name(key), Some(name));
+            assert!(names.takes(name));
+        }
+        for foreign in [
+            "b-", "x", "b-x/", "b-x//y", "b-x/../y", "b-x y", "b-ä", "b-x%2Fy",
+        ] {
+            assert_eq!(names.name(foreign), None, "{foreign}");
+        }
+        let names = Names::new("secret", "a/").unwrap();
+        assert!(!names.takes("..") && !names.takes("/x") && names.takes("x/y"));
+        assert!(!names.takes(&"x".repeat(LONGEST_PATH)));
     }
 
     #[test]
@@ -138,7 +179,7 @@ mod tests {
             let names = Names::new("secret", &prefix).unwrap();
             let coordinate = coordinate(&format!("{body}_v{version}"));
             let path = names.path("metadata", &coordinate);
-            let key = path.strip_prefix(&names.folder("metadata")).unwrap();
+            let key = path.strip_prefix(&names.folder("metadata", "")).unwrap();
             prop_assert!(!key.contains('/'));
             prop_assert_eq!(names.coordinate(key), Some(coordinate));
         }

@@ -46,12 +46,7 @@ impl Record {
     pub(crate) fn read(coordinate: &Coordinate, seen: Seen<Metadata>) -> Result<Self, Failure> {
         let Seen { it: metadata, now } = seen;
         let mark = mark(coordinate, metadata.custom_metadata.as_ref())?;
-        let standing = metadata
-            .versions
-            .get(&metadata.current_version)
-            .map_or(Standing::Hollow { destroyed: false }, |version| {
-                standing(version, metadata.custom_metadata.as_ref(), now)
-            });
+        let standing = Standing::of(&metadata, now);
         Ok(Self {
             mark,
             standing,
@@ -104,11 +99,7 @@ impl Record {
     }
 
     pub(crate) fn describe(self, coordinate: &Coordinate) -> Description {
-        let (state, native_expiry) = match self.standing {
-            Standing::Live { expires } => (SecretState::Enabled, expires),
-            Standing::Waiting { due } => (SecretState::ScheduledForDeletion { due }, None),
-            Standing::Hollow { .. } => (SecretState::Disabled, None),
-        };
+        let (state, native_expiry) = self.standing.told();
         Description {
             coordinate: coordinate.clone(),
             mark: self.mark,
@@ -131,6 +122,23 @@ impl Record {
 }
 
 impl Standing {
+    /// How the latest version stands at `now`.
+    pub(crate) fn of(metadata: &Metadata, now: Option<Timestamp>) -> Self {
+        let latest = metadata.versions.get(&metadata.current_version);
+        latest.map_or(Self::Hollow { destroyed: false }, |version| {
+            standing(version, metadata.custom_metadata.as_ref(), now)
+        })
+    }
+
+    /// The state and the manager's own expiry, as a description tells them.
+    pub(crate) fn told(self) -> (SecretState, Option<Timestamp>) {
+        match self {
+            Self::Live { expires } => (SecretState::Enabled, expires),
+            Self::Waiting { due } => (SecretState::ScheduledForDeletion { due }, None),
+            Self::Hollow { .. } => (SecretState::Disabled, None),
+        }
+    }
+
     /// Whether the window ended at least `delay` ago. What the clock does not say is not over.
     pub(crate) fn is_over(self, now: Option<Timestamp>, delay: Duration) -> bool {
         let Self::Waiting { due: Some(due) } = self else {
@@ -173,6 +181,12 @@ pub(crate) fn mark(
     let mark = Mark::from_fields(|field| custom.get(&format!("{OURS}{field}")).map(String::as_str))
         .map_err(|error| Failure::new(ErrorKind::Corrupt, error.message().to_owned()))?;
     Ok(mark.filter(|mark| mark.coordinate == *coordinate))
+}
+
+/// Whether custom metadata have a mark of any store's, be it damaged or of another name.
+pub(crate) fn is_marked(custom: Option<&Custom>) -> bool {
+    let [store, ..] = cloakroom_core::mark::FIELDS;
+    custom.is_some_and(|custom| custom.contains_key(&format!("{OURS}{store}")))
 }
 
 /// A mark as custom metadata.

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cloakroom_core::platform::NamedSecrets as _;
 use cloakroom_core::{Capabilities, Coordinate, Result, SecretBackend, SecretValue};
 use cloakroom_testkit::conformance::{self, Manager, Powers, Subject};
+use cloakroom_testkit::named::{self, NamedManager, NamedSubject, Spelling};
 use cloakroom_testkit::{ManualClock, MemoryBackend};
 
 fn main() -> ExitCode {
-    conformance::run(conformance::trials(Memory))
+    let mut trials = conformance::trials(Memory);
+    trials.extend(named::trials(Memory));
+    conformance::run(trials)
 }
 
 struct Memory;
@@ -40,9 +44,22 @@ impl Manager for Memory {
     }
 
     async fn subject(&self) -> Result<Box<dyn Subject>> {
+        Ok(Box::new(Namespace::new()?))
+    }
+}
+
+#[async_trait]
+impl NamedManager for Memory {
+    async fn named_subject(&self) -> Result<Box<dyn NamedSubject>> {
+        Ok(Box::new(Namespace::new()?))
+    }
+}
+
+impl Namespace {
+    fn new() -> Result<Self> {
         let clock = ManualClock::default();
         let backend = MemoryBackend::new("memory".parse()?, Arc::new(clock.clone()));
-        Ok(Box::new(Namespace { backend, clock }))
+        Ok(Self { backend, clock })
     }
 }
 
@@ -64,5 +81,26 @@ impl Subject for Namespace {
     async fn write_foreign(&self, coordinate: &Coordinate, value: &SecretValue) -> Result<()> {
         self.backend.write_past(coordinate, value.clone(), None);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl NamedSubject for Namespace {
+    async fn write_as_platform(&self, name: &str, value: &SecretValue) -> Result<()> {
+        self.backend.write_as_platform(name, value.clone())
+    }
+
+    async fn read_as_platform(&self, name: &str) -> Result<SecretValue> {
+        let read = self.backend.read_named(&[name.to_owned()]).await;
+        read.into_iter().next().unwrap_or_else(|| unreachable!())
+    }
+
+    /// The namespace is all there is.
+    async fn write_beyond(&self, _: &SecretValue) -> Result<()> {
+        Ok(())
+    }
+
+    fn spelling(&self, _: &str) -> Spelling {
+        Spelling::Listed
     }
 }

@@ -25,6 +25,7 @@ use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
     ListPage, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend, StoredSecret,
 };
+use cloakroom_testkit::canary::MARKER;
 use cloakroom_testkit::conformance::Subject;
 use cloakroom_testkit::faults::{FaultSubject, Refusal, fault_laws};
 use cloakroom_testkit::proxy::{Answer, Proxy, Upstream};
@@ -53,6 +54,7 @@ enum Defect {
     FailedBatchIsMissing,
     FailedPageIsTheLast,
     FailedNextPageIsTheLast,
+    OldPageIsInvalid,
     FailedDeletionIsDone,
     FailedDeletionIsGone,
     RepeatedDeletionFails,
@@ -65,8 +67,8 @@ use Defect::{
     DeniedIsMissing, FailedBatchIsMissing, FailedComparisonIsConflict, FailedDeletionIsDone,
     FailedDeletionIsGone, FailedLiftIsDone, FailedNextPageIsTheLast, FailedPageIsTheLast,
     FailedPutIsCreated, FailedPutIsTaken, FailedRestoreIsDone, ForgetsRetryAfter, GoesPastTheProxy,
-    HasNoTimeout, InventsRetryAfter, PutLeavesScraps, RepeatedDeletionFails, RetriesByItself,
-    ShowsTheValue, ThrottledIsUnavailable, UnavailableIsMissing,
+    HasNoTimeout, InventsRetryAfter, OldPageIsInvalid, PutLeavesScraps, RepeatedDeletionFails,
+    RetriesByItself, ShowsTheValue, ThrottledIsUnavailable, UnavailableIsMissing,
 };
 
 const CAUGHT_BY: &[(Defect, &[&str])] = &[
@@ -112,6 +114,7 @@ const CAUGHT_BY: &[(Defect, &[&str])] = &[
         FailedNextPageIsTheLast,
         &["list_next_page", "list_expired_page"],
     ),
+    (OldPageIsInvalid, &["list_expired_page"]),
     (
         FailedDeletionIsDone,
         &["delete_500", "delete_recoverable_500", "all_storm_2"],
@@ -146,7 +149,7 @@ async fn every_defect_breaks_its_laws() {
         // Read with --nocapture: each is broken for its own reason.
         println!("{defect:?} breaks {name}: {broken}");
         let told = broken.to_string();
-        assert!(!told.contains("secret:"), "{told}");
+        assert!(!told.contains(MARKER), "{told}");
     }
 }
 
@@ -331,6 +334,11 @@ impl SecretBackend for Through {
         match self.inner.list(page).await {
             Err(_) if self.is(FailedPageIsTheLast) => Ok(ListPage::default()),
             Err(_) if self.is(FailedNextPageIsTheLast) && page.is_some() => Ok(ListPage::default()),
+            Err(error) if self.is(OldPageIsInvalid) && page.is_some() => Err(Error::new(
+                ErrorKind::Invalid,
+                error.operation(),
+                error.message().to_owned(),
+            )),
             listed => listed.map_err(|error| self.misread(error)),
         }
     }

@@ -30,7 +30,8 @@ pub(super) struct Daemon {
     started: String,
     boot: String,
     pub(super) port: u16,
-    folder: PathBuf,
+    /// Where its data and its log are.
+    pub(super) folder: PathBuf,
     /// What stops it in order.
     signal: i32,
     /// What tests read to find it.

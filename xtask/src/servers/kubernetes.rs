@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::daemon::{Daemon, Launch, data_folder, free_port};
 use super::install;
+use crate::workspace::own_folder;
 use crate::{apt, process};
 
 pub(super) const NAME: &str = "kubernetes";
@@ -58,7 +59,7 @@ const PARTS: &[&str] = &[
     "sample-controller",
 ];
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/servers/kubernetes.sh");
+const SCRIPT: &str = "src/servers/kubernetes.sh";
 
 /// Exits with 0 once the server says that it is ready.
 const KNOCK: &str = "import ssl, sys, urllib.request as r
@@ -82,7 +83,7 @@ pub(super) fn start(servers: &Path) -> Result<Daemon> {
 
     let mut command = Command::new("sh");
     command
-        .arg(SCRIPT)
+        .arg(own_folder().join(SCRIPT))
         .arg(program)
         .args([port, etcd, peers].map(|port| port.to_string()));
     let mut ready = Command::new("python3");

@@ -249,6 +249,8 @@ pub(crate) struct ForTests<'a> {
     workspace: &'a Workspace,
     started: Vec<&'static str>,
     pub(crate) variables: Vec<(String, String)>,
+    /// Where databases are that hold no value in clear. What the managers store is theirs.
+    pub(crate) databases: Vec<PathBuf>,
     /// Name and reason of each that could not be had.
     pub(crate) missing: Vec<(String, String)>,
 }
@@ -259,6 +261,7 @@ impl<'a> ForTests<'a> {
             workspace,
             started: Vec::new(),
             variables: Vec::new(),
+            databases: Vec::new(),
             missing: Vec::new(),
         };
         for server in TABLE {
@@ -268,6 +271,9 @@ impl<'a> ForTests<'a> {
                         servers.started.push(server.name);
                     }
                     servers.variables.extend(daemon.variables.clone());
+                    if server.name == postgres::NAME {
+                        servers.databases.push(daemon.folder);
+                    }
                 }
                 Err(error) => servers
                     .missing

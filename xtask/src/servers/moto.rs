@@ -11,15 +11,13 @@ use nix::sys::signal::Signal;
 
 use super::daemon::{Daemon, Launch, data_folder, free_port};
 use super::install;
+use crate::workspace::own_folder;
 
 pub(super) const NAME: &str = "moto";
 pub(super) const ABOUT: &str = "AWS in memory, moto[server] 5.2.5";
 
 const PACKAGE: &str = "moto[server]==5.2.5";
 const PROGRAM: &str = include_str!("moto.py");
-
-/// Where the policies are that the users are given.
-const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/policies/aws");
 
 /// Exits with 0 once a connection is taken: which request would be answered depends on users that
 /// are not known yet.
@@ -37,7 +35,9 @@ pub(super) fn start(servers: &Path) -> Result<Daemon> {
     command
         .arg(&program)
         .arg(port.to_string())
-        .args([Path::new(POLICIES), &users]);
+        // The policies that the users are given.
+        .arg(own_folder().with_file_name("deploy").join("policies/aws"))
+        .arg(&users);
     let mut ready = Command::new(&python);
     ready.args(["-c", KNOCK, &port.to_string()]);
     let mut daemon = Daemon::start(Launch {

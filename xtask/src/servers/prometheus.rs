@@ -12,14 +12,10 @@ use nix::sys::signal::Signal;
 
 use super::daemon::{Daemon, Launch, data_folder, free_port};
 use crate::promtool;
+use crate::workspace::own_folder;
 
 pub(super) const NAME: &str = "prometheus";
 pub(super) const ABOUT: &str = "Prometheus with deploy/prometheus/rules.yml, Debian package";
-
-const RULES: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../deploy/prometheus/rules.yml"
-);
 
 /// Exits with 0 once the server says that it is ready.
 const KNOCK: &str = "import sys, urllib.request as r
@@ -31,14 +27,18 @@ pub(super) fn start(_: &Path) -> Result<Daemon> {
     let targets = folder.join("targets");
     fs::create_dir(&targets).with_context(|| format!("cannot make {}", targets.display()))?;
     let config = folder.join("prometheus.yml");
+    let rules = own_folder()
+        .with_file_name("deploy")
+        .join("prometheus/rules.yml");
     fs::write(
         &config,
         format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
-             rule_files: ['{RULES}']\n\
+             rule_files: ['{}']\n\
              scrape_configs:\n\
              - job_name: cloakroom\n  \
                file_sd_configs: [{{files: ['{}/*.json']}}]\n",
+            rules.display(),
             targets.display()
         ),
     )?;

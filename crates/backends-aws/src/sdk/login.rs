@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
@@ -14,6 +15,7 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 use cloakroom_core::{CredentialSource, ErrorKind, SecretValue};
 
 use super::answer;
+use super::session::client;
 use crate::failure::Failure;
 use crate::settings::{Authentication, AwsSettings};
 
@@ -41,11 +43,7 @@ pub(super) async fn log_in(settings: &AwsSettings) -> SdkConfig {
 /// The account that the credentials are of, asked of STS; that needs no permission.
 pub(crate) async fn account_of_caller(settings: &AwsSettings) -> Result<String, Failure> {
     let config = log_in(settings).await;
-    let mut builder = aws_sdk_sts::config::Builder::from(&config);
-    if let Some(url) = &settings.sts_endpoint_url {
-        builder = builder.endpoint_url(url);
-    }
-    let client = aws_sdk_sts::Client::from_conf(builder.build());
+    let client = client!(aws_sdk_sts, &config, &settings.sts_endpoint_url);
     let caller = client.get_caller_identity().send().await;
     let caller = caller.map_err(|error| answer::failure(&error))?;
     caller.account.ok_or_else(|| {
@@ -82,8 +80,11 @@ async fn without_role(settings: &AwsSettings) -> SdkConfig {
             loader.credentials_provider(ImdsCredentialsProvider::builder().build())
         }
         Authentication::Profile(name) => {
-            let provider = ProfileFileCredentialsProvider::builder().profile_name(name);
-            loader.credentials_provider(provider.build())
+            // A profile may name a role, and the role is asked for in a region.
+            let region = Some(Region::new(settings.region.clone()));
+            let config = ProviderConfig::without_region().with_region(region);
+            let provider = ProfileFileCredentialsProvider::builder().configure(&config);
+            loader.credentials_provider(provider.profile_name(name).build())
         }
     };
     loader.load().await

@@ -1,15 +1,13 @@
 //! The requests to Parameter Store.
 
-use aws_config::SdkConfig;
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::config::Builder;
 use aws_sdk_ssm::types::{
     ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag,
 };
 use cloakroom_core::{ErrorKind, SecretValue, Timestamp};
 
 use super::answer::{failure, time};
-use super::session::Session;
+use super::session::{Session, client};
 use crate::failure::Failure;
 use crate::settings::AwsSettings;
 
@@ -58,19 +56,16 @@ pub(crate) enum Asked<'a> {
         key: &'a str,
         value: &'a str,
     },
+    /// Those whose names begin so, however many levels they have.
+    Under(&'a str),
 }
 
 impl Parameters {
     pub(crate) fn new(settings: AwsSettings) -> Self {
-        let make = |config: &SdkConfig, settings: &AwsSettings| {
-            let mut builder = Builder::from(config);
-            if let Some(url) = &settings.endpoint_url {
-                builder = builder.endpoint_url(url);
-            }
-            Client::from_conf(builder.build())
-        };
         Self {
-            session: Session::new(settings, make),
+            session: Session::new(settings, |config, settings| {
+                client!(aws_sdk_ssm, config, &settings.endpoint_url)
+            }),
         }
     }
 
@@ -140,9 +135,11 @@ impl Parameters {
     ) -> Result<(Vec<Parameter>, Option<String>), Failure> {
         let filters = match asked {
             Asked::Names(names) => vec![filter("Name", "Equals", names)?],
+            Asked::Under(prefix) => by_prefix(prefix, "Recursive")?.into_iter().collect(),
             Asked::Tagged { prefix, key, value } => {
                 let tag = filter(&format!("tag:{key}"), "Equals", &[(*value).to_owned()])?;
-                by_prefix(prefix)?.into_iter().chain([tag]).collect()
+                let under = by_prefix(prefix, "OneLevel")?;
+                under.into_iter().chain([tag]).collect()
             }
         };
         let filters = &filters;
@@ -211,11 +208,11 @@ impl Parameters {
     }
 }
 
-/// Names one level below a path where the prefix is one, and otherwise whatever begins with it.
-fn by_prefix(prefix: &str) -> Result<Option<ParameterStringFilter>, Failure> {
+/// Names so far below a path where the prefix is one, and otherwise whatever begins with it.
+fn by_prefix(prefix: &str, depth: &str) -> Result<Option<ParameterStringFilter>, Failure> {
     let path = prefix.strip_suffix('/').filter(|path| !path.is_empty());
     Ok(match path {
-        Some(path) => Some(filter("Path", "OneLevel", &[path.to_owned()])?),
+        Some(path) => Some(filter("Path", depth, &[path.to_owned()])?),
         None if prefix.is_empty() => None,
         None => Some(filter("Name", "BeginsWith", &[prefix.to_owned()])?),
     })

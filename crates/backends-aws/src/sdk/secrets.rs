@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 
-use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::Builder;
 use aws_sdk_secretsmanager::primitives::Blob;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use cloakroom_core::{ErrorKind, SecretValue, Timestamp};
 
 use super::answer::{failure, of_item, time};
-use super::session::Session;
+use super::session::{Session, client};
 use crate::failure::Failure;
 use crate::settings::AwsSettings;
 
@@ -62,15 +60,10 @@ pub(crate) struct Shown<'a> {
 
 impl Secrets {
     pub(crate) fn new(settings: AwsSettings) -> Self {
-        let make = |config: &SdkConfig, settings: &AwsSettings| {
-            let mut builder = Builder::from(config);
-            if let Some(url) = &settings.endpoint_url {
-                builder = builder.endpoint_url(url);
-            }
-            Client::from_conf(builder.build())
-        };
         Self {
-            session: Session::new(settings, make),
+            session: Session::new(settings, |config, settings| {
+                client!(aws_sdk_secretsmanager, config, &settings.endpoint_url)
+            }),
         }
     }
 

@@ -10,6 +10,18 @@ use super::login::log_in;
 use crate::failure::Failure;
 use crate::settings::AwsSettings;
 
+/// A service's client, at the address that the settings name for it or at the region's own.
+macro_rules! client {
+    ($sdk:ident, $config:expr, $url:expr) => {{
+        let mut builder = $sdk::config::Builder::from($config);
+        if let Some(url) = $url {
+            builder = builder.endpoint_url(url);
+        }
+        $sdk::Client::from_conf(builder.build())
+    }};
+}
+pub(super) use client;
+
 pub(super) struct Session<C> {
     settings: AwsSettings,
     make: fn(&SdkConfig, &AwsSettings) -> C,

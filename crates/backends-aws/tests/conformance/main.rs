@@ -5,6 +5,8 @@
 mod credentials;
 mod emulator;
 mod faults;
+mod logins;
+mod named;
 mod own;
 mod parameters;
 mod secrets;
@@ -12,11 +14,14 @@ mod server;
 
 use std::process::ExitCode;
 
-use cloakroom_testkit::conformance;
+use cloakroom_testkit::{conformance, elsewhere};
 
 use server::{Aws, Server};
 
 fn main() -> ExitCode {
+    if let Some(task) = elsewhere::task() {
+        return elsewhere::end(own::outcome(logins::alone(&task)));
+    }
     let kinds = [Aws::SecretsManager, Aws::ParameterStore];
     let mut trials = Vec::new();
     if let Some(server) = Server::from_environment() {
@@ -24,6 +29,8 @@ fn main() -> ExitCode {
             let manager = kind.on(&server);
             let laws = conformance::trials(manager.clone());
             trials.extend(laws.into_iter().map(emulator::or_unsupported));
+            let named = cloakroom_testkit::named::trials(manager.clone());
+            trials.extend(named);
             trials.extend(cloakroom_testkit::faults::trials(manager));
         }
         trials.extend(own::trials(&server));
@@ -31,6 +38,7 @@ fn main() -> ExitCode {
         let reason = "CLOAKROOM_TEST_AWS_URL is not set; cargo xtask test sets it";
         for kind in kinds {
             trials.extend(conformance::absent(kind.name(), reason));
+            trials.extend(cloakroom_testkit::named::absent(kind.name(), reason));
             trials.extend(cloakroom_testkit::faults::absent(kind.name(), reason));
         }
         trials.extend(own::absent(reason));

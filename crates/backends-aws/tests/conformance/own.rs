@@ -8,10 +8,10 @@ use cloakroom_core::{
     StoreId, SystemRandomness, ValueKind, Version,
 };
 use cloakroom_testkit::conformance;
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
 
 use crate::server::Server;
-use crate::{credentials, parameters, secrets};
+use crate::{credentials, logins, parameters, secrets};
 
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
@@ -34,6 +34,11 @@ const CHECKS: &[(&str, Check)] = checks![
     credentials::who_may_only_verify_does_not_read,
     credentials::no_value_is_in_any_error,
     credentials::one_manager_has_one_identity,
+    logins::the_chain_finds_a_key_in_the_environment,
+    logins::a_profile_is_found_in_the_shared_files,
+    logins::an_instance_has_the_role_of_its_profile,
+    logins::a_task_has_the_role_of_its_container,
+    logins::a_service_account_has_the_role_it_is_bound_to,
     secrets::text_and_bytes_are_kept_as_such,
     secrets::a_repeated_put_has_its_token_and_another_stores_another,
     secrets::a_secret_has_mark_tags_and_key,
@@ -59,14 +64,19 @@ pub(crate) fn trials(server: &Server) -> Vec<Trial> {
     let trial = |(name, check): &(&str, Check)| {
         let (server, check) = (server.clone(), *check);
         Trial::test(format!("own::{name}"), move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            let outcome = runtime.block_on(check(&server));
-            outcome.map_err(|error| told(&*error).into())
+            outcome(check(&server)).map_err(Failed::from)
         })
     };
     CHECKS.iter().map(trial).collect()
+}
+
+/// What a check ends with on a runtime of its own, its error with all causes.
+pub(crate) fn outcome(check: impl Future<Output = Outcome>) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(check).map_err(|error| told(&*error))
 }
 
 pub(crate) fn absent(reason: &str) -> Vec<Trial> {

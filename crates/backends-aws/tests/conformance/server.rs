@@ -15,7 +15,7 @@ use cloakroom_core::{
 };
 use cloakroom_testkit::conformance::{Credentials as Tried, Manager, Permission, Powers, Subject};
 
-const REGION: &str = "eu-central-1";
+pub(crate) const REGION: &str = "eu-central-1";
 
 /// An access key.
 #[derive(Clone)]
@@ -120,7 +120,7 @@ impl User {
         Some(Self { id, secret })
     }
 
-    fn credentials(&self) -> Credentials {
+    pub(crate) fn credentials(&self) -> Credentials {
         Credentials::new(&self.id, &self.secret, None, None, "tests")
     }
 }

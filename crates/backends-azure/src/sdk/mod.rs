@@ -208,6 +208,7 @@ impl Vault {
         let mut versions = Vec::new();
         let mut next = None;
         loop {
+            let is_later = next.is_some();
             let options = SecretClientListSecretPropertiesVersionsOptions {
                 maxresults: Some(self.page_size),
                 method_options: options(next.take()),
@@ -216,7 +217,7 @@ impl Vault {
                 .client
                 .list_secret_properties_versions(name, Some(options))
                 .map_err(|error| answer::failure(&error))?;
-            let (page, link) = match self.page_of(pager.into_pages()).await {
+            let (page, link) = match self.page_of(pager.into_pages(), is_later).await {
                 Err(failure) if failure.is_missing() => return Ok(Vec::new()),
                 answer => answer?,
             };
@@ -234,6 +235,7 @@ impl Vault {
     /// A page of the vault's secrets; `link` is where an earlier page said to go on.
     pub(crate) async fn page(&self, listing: Listing, link: Option<&str>) -> Result<Page, Failure> {
         let from = link.map(|link| self.link(link, None)).transpose()?;
+        let is_later = from.is_some();
         match listing {
             Listing::Living => {
                 let options = SecretClientListSecretPropertiesOptions {
@@ -242,7 +244,7 @@ impl Vault {
                 };
                 let pager = self.client.list_secret_properties(Some(options));
                 let pager = pager.map_err(|error| answer::failure(&error))?;
-                let (page, next) = self.page_of(pager.into_pages()).await?;
+                let (page, next) = self.page_of(pager.into_pages(), is_later).await?;
                 let page: ListSecretPropertiesResult = page;
                 Ok((collect(page.value, version_of_item)?, next))
             }
@@ -253,7 +255,7 @@ impl Vault {
                 };
                 let pager = self.client.list_deleted_secret_properties(Some(options));
                 let pager = pager.map_err(|error| answer::failure(&error))?;
-                let (page, next) = self.page_of(pager.into_pages()).await?;
+                let (page, next) = self.page_of(pager.into_pages(), is_later).await?;
                 let page: ListDeletedSecretPropertiesResult = page;
                 Ok((collect(page.value, version_of_deleted_item)?, next))
             }
@@ -299,12 +301,16 @@ impl Vault {
     async fn page_of<T>(
         &self,
         mut pages: PageIterator<Response<T>>,
+        is_later: bool,
     ) -> Result<(T, Option<String>), Failure>
     where
         T: serde::de::DeserializeOwned + Send,
         Response<T>: Send,
     {
-        let page = self.ask(pages.try_next()).await?;
+        let page = match self.ask(pages.try_next()).await {
+            Err(failure) if is_later => return Err(failure.into_old_page()),
+            answer => answer?,
+        };
         let page = page.ok_or_else(|| {
             Failure::new(
                 ErrorKind::Unavailable,
@@ -360,6 +366,23 @@ fn held(answer: &Response<Secret>) -> Result<Held, Failure> {
     let value = SecretValue::from(secret.value.take().ok_or_else(unreadable)?);
     let version = version_of_secret(secret)?;
     Ok(Held { value, version })
+}
+
+/// A page as the vault writes it.
+pub(crate) fn read_page(listing: Listing, body: &[u8]) -> Result<Vec<Version>, Failure> {
+    let unreadable = |_| unreadable();
+    match listing {
+        Listing::Living => {
+            let page: ListSecretPropertiesResult =
+                azure_core::json::from_json(body).map_err(unreadable)?;
+            collect(page.value, version_of_item)
+        }
+        Listing::Deleted => {
+            let page: ListDeletedSecretPropertiesResult =
+                azure_core::json::from_json(body).map_err(unreadable)?;
+            collect(page.value, version_of_deleted_item)
+        }
+    }
 }
 
 fn collect<T>(

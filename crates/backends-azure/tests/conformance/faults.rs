@@ -14,7 +14,7 @@ use crate::{Azure, Namespace, backend, settings};
 #[async_trait]
 impl FaultManager for Azure {
     async fn fault_subject(&self) -> Result<Box<dyn FaultSubject>> {
-        Ok(Box::new(Namespace::new().await))
+        Ok(Box::new(Namespace::new(self.protected).await))
     }
 }
 

@@ -4,8 +4,10 @@
 mod answers;
 mod double;
 mod faults;
+mod found;
 mod logins;
 mod meeting;
+mod named;
 mod own;
 mod races;
 mod scene;
@@ -17,22 +19,36 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_backends_azure::{Authentication, AzureBackend, AzureSettings};
 use cloakroom_core::{BackendId, Capabilities, Coordinate, Result, SecretBackend, SecretValue};
-use cloakroom_testkit::ManualClock;
 use cloakroom_testkit::conformance::{self, Manager, Powers, Subject};
+use cloakroom_testkit::{ManualClock, elsewhere};
 
 use double::{CLIENT_SECRET, Double, TENANT};
 
 fn main() -> ExitCode {
-    let mut trials = conformance::trials(Azure);
-    trials.extend(cloakroom_testkit::faults::trials(Azure));
+    if let Some(task) = elsewhere::task() {
+        let ended = scene::run(found::alone(&task));
+        return elsewhere::end(
+            ended.map_err(|failed| failed.message().unwrap_or_default().to_owned()),
+        );
+    }
+    let mut trials = conformance::trials(Azure { protected: false });
+    trials.extend(conformance::trials(Azure { protected: true }));
+    trials.extend(cloakroom_testkit::faults::trials(Azure {
+        protected: false,
+    }));
+    trials.extend(cloakroom_testkit::named::trials(Azure { protected: false }));
     trials.extend(answers::trials());
+    trials.extend(found::trials());
     trials.extend(logins::trials());
     trials.extend(own::trials());
     trials.extend(races::trials());
     conformance::run(trials)
 }
 
-struct Azure;
+/// A vault, with purge protection or without.
+struct Azure {
+    protected: bool,
+}
 
 struct Namespace {
     double: Double,
@@ -64,16 +80,23 @@ fn id() -> BackendId {
 #[async_trait]
 impl Manager for Azure {
     fn name(&self) -> &'static str {
-        "azure"
+        if self.protected {
+            "azure-purge-protected"
+        } else {
+            "azure"
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
         // Every trial asks for them, and a client takes its time to be built.
-        static CAPABILITIES: LazyLock<Capabilities> = LazyLock::new(|| {
-            let settings = AzureSettings::new("https://example.vault.azure.net");
-            backend(settings).capabilities().clone()
+        static CAPABILITIES: LazyLock<[Capabilities; 2]> = LazyLock::new(|| {
+            [false, true].map(|protected| {
+                let mut settings = AzureSettings::new("https://example.vault.azure.net");
+                settings.purge_protection = protected;
+                backend(settings).capabilities().clone()
+            })
         });
-        CAPABILITIES.clone()
+        CAPABILITIES[usize::from(self.protected)].clone()
     }
 
     fn powers(&self) -> Powers {
@@ -86,17 +109,23 @@ impl Manager for Azure {
     }
 
     async fn subject(&self) -> Result<Box<dyn Subject>> {
-        Ok(Box::new(Namespace::new().await))
+        Ok(Box::new(Namespace::new(self.protected).await))
     }
 }
 
 impl Namespace {
-    async fn new() -> Self {
+    async fn new(protected: bool) -> Self {
         let double = Double::start(ManualClock::default()).await;
+        double.vault().purge_protection = protected;
+        let connected = |client: &str, secret: &str| {
+            let mut settings = settings(&double, client, secret);
+            settings.purge_protection = protected;
+            backend(settings)
+        };
         Self {
-            backend: backend(settings(&double, "first", CLIENT_SECRET)),
-            second: backend(settings(&double, "second", CLIENT_SECRET)),
-            misled: backend(settings(&double, "misled", "another secret")),
+            backend: connected("first", CLIENT_SECRET),
+            second: connected("second", CLIENT_SECRET),
+            misled: connected("misled", "another secret"),
             double,
         }
     }

@@ -9,11 +9,11 @@ use cloakroom_core::{
     Clock, Digest, Error, ErrorKind, Grammar, KeyRing, KeySource, Mark, PutRequest, Randomness,
     Result, Scope, SecretValue, StoreId, SystemRandomness, ValueKind, Version,
 };
+use cloakroom_testkit::canary::{Folder, marked};
 use cloakroom_testkit::{ManualClock, SeededRandomness};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, PgPool};
-use tempfile::TempDir;
 
 /// Names the PostgreSQL server that tests may create schemas on.
 pub(crate) const POSTGRES_URL: &str = "CLOAKROOM_TEST_POSTGRES_URL";
@@ -25,7 +25,7 @@ pub(crate) struct Database {
 }
 
 enum Place {
-    Folder(TempDir),
+    Folder(Folder),
     Schema {
         server: PgPool,
         url: String,
@@ -36,7 +36,7 @@ enum Place {
 impl Database {
     /// A new SQLite file with the table in it.
     pub(crate) async fn sqlite() -> Result<Self> {
-        let folder = tempfile::tempdir().map_err(|error| told(&error))?;
+        let folder = Folder::new().map_err(|error| told(&error))?;
         let pool = open_sqlite(&folder).await.map_err(|error| told(&error))?;
         EmbeddedBackend::prepare(&pool).await?;
         Ok(Self {
@@ -96,7 +96,7 @@ impl Database {
     }
 }
 
-async fn open_sqlite(folder: &TempDir) -> Result<Pool, sqlx::Error> {
+async fn open_sqlite(folder: &Folder) -> Result<Pool, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(folder.path().join("cloakroom.db"))
         .create_if_missing(true)
@@ -183,7 +183,7 @@ pub(crate) fn request(value: &SecretValue) -> PutRequest {
 
 /// The same for text.
 pub(crate) fn text(value: &str) -> PutRequest {
-    request(&SecretValue::from(value.to_owned()))
+    request(&marked(value))
 }
 
 fn told(error: &dyn std::error::Error) -> Error {

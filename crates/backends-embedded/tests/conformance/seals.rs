@@ -168,7 +168,9 @@ pub(crate) async fn nothing_in_clear_reaches_the_files(database: &Database) -> R
 
     // The search would have found them: coordinates are in clear, and so is this.
     let mut planted = Canaries::new(&SeededRandomness::new(2));
-    std::fs::write(folder.join("planted"), planted.next().expose()).unwrap();
+    let file = folder.join("planted");
+    std::fs::write(&file, planted.next().expose()).unwrap();
     assert_eq!(planted.search_tree(folder).unwrap().len(), 1);
+    std::fs::remove_file(file).unwrap();
     Ok(())
 }

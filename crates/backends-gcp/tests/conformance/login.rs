@@ -48,7 +48,7 @@ impl CredentialSource for File {
 }
 
 /// A token of its own for each law: what one revokes no other uses.
-fn token(name: &str) -> String {
+pub(crate) fn token(name: &str) -> String {
     format!("all:{name}-{}", request("value").mark.store)
 }
 

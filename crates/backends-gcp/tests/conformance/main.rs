@@ -7,8 +7,10 @@ mod delete;
 mod double;
 mod drongo;
 mod faults;
+mod found;
 mod kinds;
 mod login;
+mod named;
 mod own;
 mod places;
 
@@ -19,6 +21,7 @@ use std::process::ExitCode;
 
 use cloakroom_core::Result;
 use cloakroom_testkit::conformance::{self, Broken};
+use cloakroom_testkit::elsewhere;
 use libtest_mimic::Trial;
 
 use double::{Double, Rights};
@@ -27,17 +30,28 @@ const URL: &str = "CLOAKROOM_TEST_GCP_URL";
 const DRONGO_URL: &str = "CLOAKROOM_TEST_DRONGO_URL";
 
 fn main() -> ExitCode {
+    if let Some(task) = elsewhere::task() {
+        return elsewhere::end(on_a_runtime(async || found::alone(&task).await));
+    }
     let mut trials = kinds::trials();
     if let Ok(url) = env::var(URL) {
         for rights in [Rights::All, Rights::ReadWrite] {
             let url = url.clone();
-            trials.extend(conformance::trials(Double { url, rights }));
+            let double = Double { url, rights };
+            trials.extend(conformance::trials(double.clone()));
+            trials.extend(cloakroom_testkit::named::trials(double));
         }
         let double = Double {
             url,
             rights: Rights::All,
         };
-        for laws in [own::LAWS, delete::LAWS, login::LAWS, places::LAWS] {
+        for laws in [
+            own::LAWS,
+            delete::LAWS,
+            login::LAWS,
+            found::LAWS,
+            places::LAWS,
+        ] {
             trials.extend(laws.iter().map(|law| law.trial(&double)));
         }
         trials.extend(cloakroom_testkit::faults::trials(double));
@@ -45,8 +59,17 @@ fn main() -> ExitCode {
         let reason = format!("{URL} is not set; cargo xtask test sets it");
         trials.extend(conformance::absent("google", &reason));
         trials.extend(conformance::absent("google-read-write", &reason));
+        for name in ["google", "google-read-write"] {
+            trials.extend(cloakroom_testkit::named::absent(name, &reason));
+        }
         trials.extend(cloakroom_testkit::faults::absent("google", &reason));
-        for laws in [own::LAWS, delete::LAWS, login::LAWS, places::LAWS] {
+        for laws in [
+            own::LAWS,
+            delete::LAWS,
+            login::LAWS,
+            found::LAWS,
+            places::LAWS,
+        ] {
             let names = laws.iter().map(|law| format!("google::{}", law.name));
             trials.extend(names.map(|name| conformance::skipped(&name, &reason)));
         }
@@ -91,11 +114,13 @@ macro_rules! laws {
 pub(crate) use laws;
 
 fn trial(name: &str, check: impl AsyncFnOnce() -> Result<()> + Send + 'static) -> Trial {
-    Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Broken::new(error.to_string()))?;
-        Ok(runtime.block_on(check()).map_err(Broken::from)?)
-    })
+    Trial::test(name, move || Ok(on_a_runtime(check)?))
+}
+
+fn on_a_runtime(check: impl AsyncFnOnce() -> Result<()>) -> Result<(), Broken> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Broken::new(error.to_string()))?;
+    runtime.block_on(check()).map_err(Broken::from)
 }

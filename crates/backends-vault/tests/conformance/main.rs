@@ -8,6 +8,7 @@ mod errors;
 mod expiry;
 mod faults;
 mod kubernetes;
+mod named;
 mod own;
 mod requests;
 mod rights;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
                 dialect,
             };
             trials.extend(conformance::trials(vault()));
+            trials.extend(cloakroom_testkit::named::trials(vault()));
             trials.extend(cloakroom_testkit::faults::trials(vault()));
         }
         trials.extend(own::trials(&server));
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         let reason = format!("{URL} is not set; cargo xtask test sets it");
         for dialect in [Dialect::OpenBao, Dialect::Vault] {
             trials.extend(conformance::absent(dialect.name(), &reason));
+            trials.extend(cloakroom_testkit::named::absent(dialect.name(), &reason));
             trials.extend(cloakroom_testkit::faults::absent(dialect.name(), &reason));
         }
         trials.extend(own::absent(&reason));

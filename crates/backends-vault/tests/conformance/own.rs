@@ -7,7 +7,7 @@ use cloakroom_testkit::conformance;
 use libtest_mimic::Trial;
 
 use crate::server::{Place, Server};
-use crate::{crash, credentials, errors, expiry, kubernetes, requests, rights};
+use crate::{crash, credentials, errors, expiry, kubernetes, named, requests, rights};
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 type Check = for<'a> fn(&'a Place) -> Outcome<'a>;
@@ -48,6 +48,8 @@ const CHECKS: &[(&str, Check)] = checks![
     expiry::an_unending_purge_delay_keeps_what_waits,
     expiry::a_mount_that_expires_everything_is_refused,
     kubernetes::a_service_account_logs_in,
+    named::folders_within_folders_are_listed,
+    named::verify_only_lists_and_describes,
     requests::each_operation_takes_the_least_requests,
     rights::verify_only_sees_everything_and_reads_nothing,
     rights::namespaces_are_apart,

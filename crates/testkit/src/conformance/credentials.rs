@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, PutRequest, SecretBackend, SecretValue};
+use cloakroom_core::{Coordinate, ErrorKind, PutRequest, SecretBackend, SecretValue};
 
-use super::hand::{Hand, list_all, value_of, window};
+use super::hand::{Hand, list_all, plainly, value_of, window};
 use super::verdict::{Broken, Verdict, ensure, ensure_kind};
 use super::{Permission, Subject};
 
@@ -36,7 +36,7 @@ pub async fn the_misled_are_refused_and_destroy_nothing(subject: &dyn Subject) -
 
     // What needs no reading may work; then it works as always.
     let nothing = hand.coordinate();
-    if let Err(error) = misled.delete(&nothing, DeleteMode::Final, None).await {
+    if let Err(error) = misled.delete(&nothing, plainly(&*misled), None).await {
         ensure_kind::<()>(Err(error), REFUSED, "delete what is not there")?;
     }
     if let Err(error) = misled.list(None).await {
@@ -141,7 +141,7 @@ async fn refuse(
         }
         Permission::Delete => {
             let recoverable = window(backend).ok();
-            for mode in [Some(DeleteMode::Final), recoverable].into_iter().flatten() {
+            for mode in [Some(plainly(backend)), recoverable].into_iter().flatten() {
                 let answer = backend.delete(coordinate, mode, None).await;
                 ensure_kind(answer, DENIED, "delete")?;
             }

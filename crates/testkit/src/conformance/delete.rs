@@ -3,7 +3,7 @@
 use cloakroom_core::{DeleteMode, Deletion, ErrorKind};
 
 use super::Subject;
-use super::hand::{Hand, listed};
+use super::hand::{Hand, listed, plainly, window};
 use super::verdict::{Verdict, ensure, ensure_eq, ensure_kind};
 
 /// What is deleted for good is gone at once, and only that.
@@ -52,10 +52,10 @@ pub async fn deleting_twice_is_already_gone(subject: &dyn Subject) -> Verdict {
 pub async fn deleting_the_missing_is_already_gone(subject: &dyn Subject) -> Verdict {
     let (hand, backend) = (Hand::new(), subject.backend());
     let deletion = backend
-        .delete(&hand.coordinate(), DeleteMode::Final, None)
+        .delete(&hand.coordinate(), plainly(&*backend), None)
         .await?;
     ensure_eq(&deletion, &Deletion::AlreadyGone, "a deletion of nothing")?;
-    if let Ok(mode) = super::hand::window(&*backend) {
+    if let Ok(mode) = window(&*backend) {
         let deletion = backend.delete(&hand.coordinate(), mode, None).await?;
         ensure_eq(
             &deletion,
@@ -74,4 +74,22 @@ pub async fn a_deleted_name_is_free(subject: &dyn Subject) -> Verdict {
     let other = "the next owner's".to_owned().into();
     hand.create(&*backend, &coordinate, &other).await?;
     hand.ensure_there(&*backend, &coordinate, &other).await
+}
+
+/// A manager that deletes nothing for good says so before anything is deleted, of what is there and of
+/// what waits.
+pub async fn without_final_deletion_nothing_is_promised(subject: &dyn Subject) -> Verdict {
+    let (hand, backend) = (Hand::new(), subject.backend());
+    let (coordinate, value) = hand.create_one(&*backend).await?;
+    let refused = &[ErrorKind::Unsupported];
+    let answer = backend.delete(&coordinate, DeleteMode::Final, None).await;
+    ensure_kind(answer, refused, "a deletion for good")?;
+    hand.ensure_there(&*backend, &coordinate, &value).await?;
+    backend
+        .delete(&coordinate, window(&*backend)?, None)
+        .await?;
+    let answer = backend.delete(&coordinate, DeleteMode::Final, None).await;
+    ensure_kind(answer, refused, "a deletion for good of what waits")?;
+    backend.restore(&coordinate).await?;
+    hand.ensure_there(&*backend, &coordinate, &value).await
 }

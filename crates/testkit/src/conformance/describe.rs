@@ -1,16 +1,17 @@
 //! Laws of descriptions: all there is to know but the value.
 
-use cloakroom_core::{SecretState, SecretValue};
+use cloakroom_core::SecretState;
 
 use super::Subject;
 use super::hand::{Hand, listed};
 use super::verdict::{Broken, Verdict, ensure, ensure_eq};
+use crate::canary::marked;
 
 /// A description gives mark and state and never the value; the listing gives the same.
 pub async fn descriptions_tell_all_but_the_value(subject: &dyn Subject) -> Verdict {
     let (hand, backend) = (Hand::new(), subject.backend());
     let coordinate = hand.coordinate();
-    let value = SecretValue::from("canary-in-a-description".to_owned());
+    let value = marked("in-a-description");
     hand.create(&*backend, &coordinate, &value).await?;
 
     let described = backend.describe(&coordinate).await?;

@@ -1,22 +1,23 @@
 //! Laws of what is not ours: seen only where it bears a mark, and never touched.
 
-use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, SecretValue};
+use cloakroom_core::{Coordinate, DeleteMode, ErrorKind};
 
 use super::Subject;
 use super::hand::{Hand, ensure_repeated, list_all, listed, window};
 use super::verdict::{Broken, Verdict, ensure, ensure_eq, ensure_kind};
+use crate::canary::marked;
 
 /// Somebody else's secret under a name of ours is neither listed nor touched, and its name is taken.
 pub async fn the_unmarked_is_neither_listed_nor_touched(subject: &dyn Subject) -> Verdict {
     let (hand, backend) = (Hand::new(), subject.backend());
     let coordinate = hand.coordinate();
-    let value = SecretValue::from("somebody else's".to_owned());
+    let value = marked("somebody else's");
     subject.write_foreign(&coordinate, &value).await?;
     subject.settle().await;
     ensure(listed(&*backend, &coordinate).await?.is_empty(), || {
         "a secret without our mark is listed".to_owned()
     })?;
-    for bytes in [&value, &SecretValue::from("ours".to_owned())] {
+    for bytes in [&value, &marked("ours")] {
         let answer = backend.put(&hand.request(&coordinate, bytes)).await;
         ensure_kind(
             answer,
@@ -42,7 +43,7 @@ pub async fn a_look_alike_is_left_alone(subject: &dyn Subject) -> Verdict {
     // The next version of ours, and ours with more behind it.
     let longer = Coordinate::from_stored(&format!("{coordinate}_v1"));
     let longer = longer.map_err(|error| Broken::new(error.to_string()))?;
-    let theirs = SecretValue::from("somebody else's".to_owned());
+    let theirs = marked("somebody else's");
     for look_alike in [&next, &longer] {
         subject.write_foreign(look_alike, &theirs).await?;
     }

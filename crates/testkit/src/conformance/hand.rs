@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Subject;
 use super::verdict::{Broken, Verdict, ensure, ensure_eq};
+use crate::canary::marked;
 
 /// More pages than any law's secrets can fill.
 const MOST_PAGES: usize = 100_000;
@@ -129,7 +130,7 @@ pub(crate) fn ensure_repeated<S: Subject + ?Sized>(
 
 /// A value that no other name has; ASCII, so that every manager takes it.
 pub(crate) fn value_of(coordinate: &Coordinate) -> SecretValue {
-    SecretValue::from(format!("secret:{coordinate}"))
+    marked(coordinate.as_str())
 }
 
 /// The whole listing.
@@ -160,6 +161,14 @@ pub(crate) async fn listed(
 /// A page token that cannot have been looked into.
 pub(crate) fn opaque(token: &PageToken) -> PageToken {
     PageToken(token.0.to_string().into())
+}
+
+/// The plainest deletion that the manager has: for good where it can, else with its shortest window.
+pub(crate) fn plainly(backend: &dyn SecretBackend) -> DeleteMode {
+    if backend.capabilities().final_deletion {
+        return DeleteMode::Final;
+    }
+    window(backend).unwrap_or(DeleteMode::Final)
 }
 
 /// A recovery window the manager takes; its capabilities say that there is one.

@@ -8,6 +8,7 @@
 pub mod credentials;
 pub mod delete;
 pub mod describe;
+pub mod epoch;
 pub mod expiry;
 pub mod foreign;
 pub(crate) mod hand;

@@ -5,6 +5,7 @@ use cloakroom_core::{ErrorKind, PutOutcome, SecretValue};
 use super::Subject;
 use super::hand::{Hand, MOST, ensure_repeated, listed, value_of};
 use super::verdict::{Verdict, ensure_eq, ensure_kind};
+use crate::canary::marked;
 
 /// What was put can be got, with its mark.
 pub async fn put_then_get(subject: &dyn Subject) -> Verdict {
@@ -38,7 +39,7 @@ pub async fn other_bytes_conflict_and_the_old_stay(subject: &dyn Subject) -> Ver
     let (coordinate, value) = hand.create_one(&*backend).await?;
     // As long as the old one, and another length.
     let same_length = SecretValue::new(value.expose().iter().map(|byte| byte ^ 1).collect());
-    for other in [same_length, SecretValue::from("other".to_owned())] {
+    for other in [same_length, marked("other")] {
         let answer = backend.put(&hand.request(&coordinate, &other)).await;
         ensure_kind(
             answer,
@@ -69,7 +70,7 @@ pub async fn versions_are_apart(subject: &dyn Subject) -> Verdict {
     let second = first
         .next_version()
         .map_err(|error| super::Broken::new(error.to_string()))?;
-    let other = SecretValue::from("the second".to_owned());
+    let other = marked("the second");
     hand.create(&*backend, &second, &other).await?;
     hand.ensure_there(&*backend, &first, &value).await?;
     hand.ensure_there(&*backend, &second, &other).await
@@ -87,10 +88,7 @@ pub async fn many_are_put_in_order(subject: &dyn Subject) -> Verdict {
     // One that is there, one whose name is taken, and at the end the first one again.
     let conflict = requests.len() / 2 + 1;
     requests.insert(1, hand.request(&there, &same));
-    requests.insert(
-        conflict,
-        hand.request(&taken, &SecretValue::from("other".to_owned())),
-    );
+    requests.insert(conflict, hand.request(&taken, &marked("other")));
     requests.push(requests[0].clone());
 
     let answers = backend.put_many(&requests).await;

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::Subject;
 use super::hand::{Hand, ensure_repeated, listed, value_of};
 use super::verdict::{Broken, Verdict, ensure, ensure_eq, ensure_kind};
+use crate::canary::marked;
 
 const WRITERS: usize = 8;
 const ROUNDS: usize = 5;
@@ -18,7 +19,7 @@ pub async fn one_writer_has_the_name(subject: &dyn Subject) -> Verdict {
         let hand = Hand::new();
         let coordinate = hand.coordinate();
         let values: Vec<SecretValue> = (0..WRITERS)
-            .map(|writer| SecretValue::from(format!("writer {writer}")))
+            .map(|writer| marked(&format!("writer {writer}")))
             .collect();
         let outcomes = put_at_once(subject, &hand, &coordinate, &values).await?;
         let created: Vec<usize> = (0..WRITERS)
@@ -77,7 +78,7 @@ pub async fn writers_that_meet_leave_one_whole_secret(subject: &dyn Subject) -> 
         let (hand, backend) = (Hand::new(), subject.backend());
         let coordinate = hand.coordinate();
         let values: Vec<SecretValue> = (0..WRITERS)
-            .map(|writer| SecretValue::from(format!("writer {writer}")))
+            .map(|writer| marked(&format!("writer {writer}")))
             .collect();
         let outcomes = put_at_once(subject, &hand, &coordinate, &values).await?;
         ensure(outcomes.iter().any(Result::is_ok), || {

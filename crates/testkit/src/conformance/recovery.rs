@@ -6,7 +6,7 @@ use cloakroom_core::capabilities::Recovery;
 use cloakroom_core::{DeleteMode, Deletion, ErrorKind, PutOutcome, SecretBackend, SecretState};
 
 use super::Subject;
-use super::hand::{Hand, list_all, listed, window};
+use super::hand::{Hand, list_all, listed, plainly, window};
 use super::verdict::{Broken, Verdict, ensure, ensure_eq, ensure_kind};
 
 const WAITING: &[ErrorKind] = &[ErrorKind::ScheduledForDeletion, ErrorKind::Missing];
@@ -133,7 +133,9 @@ pub async fn a_window_ends(subject: &dyn Subject) -> Verdict {
         MISSING,
         "restore after the window",
     )?;
-    let deletion = backend.delete(&coordinate, DeleteMode::Final, None).await?;
+    let deletion = backend
+        .delete(&coordinate, plainly(&*backend), None)
+        .await?;
     ensure_eq(
         &deletion,
         &Deletion::AlreadyGone,

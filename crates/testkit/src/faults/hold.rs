@@ -11,6 +11,7 @@ use cloakroom_core::{Error, ErrorKind, SecretBackend};
 use super::act::{Answer, act};
 use super::scene::{Scene, Target};
 use super::{FaultSubject, Operation, Trouble};
+use crate::canary::MARKER;
 use crate::conformance::verdict::{Broken, Verdict, ensure, ensure_eq};
 use crate::proxy::{Proxy, Rule};
 
@@ -332,7 +333,7 @@ pub(super) fn ensure_told(error: &Error, trouble: Trouble) -> Verdict {
         &trouble.retry_after(),
         "the retry-after",
     )?;
-    ensure(!format!("{error} {error:?}").contains("secret:"), || {
+    ensure(!format!("{error} {error:?}").contains(MARKER), || {
         "the value is in the error".to_owned()
     })
 }

@@ -65,6 +65,9 @@ impl Operation {
             Self::DeleteRecoverable | Self::Restore if capabilities.recovery.is_none() => {
                 Some("the manager has no recovery")
             }
+            Self::Delete if !capabilities.final_deletion => {
+                Some("the manager deletes nothing for good at once")
+            }
             Self::LiftExpiry if capabilities.native_expiry == NativeExpiry::Absent => {
                 Some("the manager has no expiry")
             }

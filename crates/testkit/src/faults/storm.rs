@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use cloakroom_core::retry::RetryPolicy;
-use cloakroom_core::{Coordinate, DeleteMode, Error, ErrorKind, Randomness as _, SecretBackend};
+use cloakroom_core::{Coordinate, Error, ErrorKind, Randomness as _, SecretBackend};
 
 use super::act::ensure_listed;
 use super::hold::{Findings, PATIENCE, start};
 use super::{FaultSubject, Trouble};
-use crate::conformance::hand::{Hand, list_all, value_of};
+use crate::conformance::hand::{Hand, list_all, plainly, value_of};
 use crate::conformance::verdict::{Broken, Verdict, ensure, ensure_kind};
 use crate::proxy::Rates;
 use crate::randomness::SeededRandomness;
@@ -160,7 +160,8 @@ impl Voyage<'_> {
 
     async fn delete(&mut self, at: usize) -> Verdict {
         let (coordinate, known) = &mut self.secrets[at];
-        let delete = || self.backend.delete(coordinate, DeleteMode::Final, None);
+        let mode = plainly(self.backend);
+        let delete = || self.backend.delete(coordinate, mode, None);
         match POLICY.run("delete", delete).await {
             Ok(_) => *known = Known::Gone,
             Err(error) => {

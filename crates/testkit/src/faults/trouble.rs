@@ -139,12 +139,7 @@ impl Trouble {
         match self {
             Self::Denied => &[ErrorKind::Denied],
             Self::Throttled | Self::ThrottledFor => &[ErrorKind::Throttled],
-            // The listing begins again, whoever is told to blame; it never goes on as if it ended.
-            Self::ExpiredPage => &[
-                ErrorKind::Unavailable,
-                ErrorKind::Invalid,
-                ErrorKind::Conflict,
-            ],
+            // An old page too: the caller did nothing wrong, and the listing begins anew.
             _ => &[ErrorKind::Unavailable],
         }
     }

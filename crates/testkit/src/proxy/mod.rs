@@ -13,6 +13,7 @@ mod body;
 mod fault;
 mod script;
 mod serve;
+mod service;
 mod socket;
 mod tls;
 mod upstream;
@@ -28,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use fault::{Answer, Fault, Rates};
 pub use script::{Record, Rule, Seen};
+pub use service::{Asked, Service};
 pub use upstream::Upstream;
 
 use script::Script;

@@ -121,7 +121,7 @@ impl Shared {
 }
 
 impl Answer {
-    fn response(self) -> io::Result<Response<Payload>> {
+    pub(super) fn response(self) -> io::Result<Response<Payload>> {
         let mut response = Response::builder().status(self.status);
         for (name, value) in self.headers {
             response = response.header(name, value);

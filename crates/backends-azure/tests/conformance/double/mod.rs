@@ -135,6 +135,14 @@ impl Double {
         entra.tokens.clear();
     }
 
+    /// A token of a client that somebody else has logged in.
+    pub(crate) fn token_of(&self, client: &str) -> String {
+        let token = SystemRandomness.uuid().to_string();
+        let mut entra = self.shared.entra.lock().unwrap();
+        entra.tokens.insert(token.clone(), client.to_owned());
+        token
+    }
+
     pub(crate) fn grant(&self, client: &str, rights: &[&str]) {
         let rights = rights.iter().map(|right| (*right).to_owned()).collect();
         let mut entra = self.shared.entra.lock().unwrap();
@@ -305,7 +313,7 @@ fn query(uri: &Uri) -> BTreeMap<String, String> {
     pairs(uri.query().unwrap_or_default())
 }
 
-fn pairs(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn pairs(text: &str) -> BTreeMap<String, String> {
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     pairs
         .map(|(name, text)| (decoded(name), decoded(text)))

@@ -1,0 +1,137 @@
+//! The laws of an engine asked by a platform's names, beside a platform that writes as Airbyte does:
+//! at prefix and name, one text under the key `value`.
+
+use async_trait::async_trait;
+use cloakroom_core::platform::NamedSecrets as _;
+use cloakroom_core::{Error, ErrorKind, PageToken, Result, SecretValue};
+use cloakroom_testkit::named::{NamedManager, NamedSubject, Spelling};
+use serde_json::{Value, json};
+
+use crate::server::{Place, backend};
+use crate::{Namespace, Vault};
+
+#[async_trait]
+impl NamedManager for Vault {
+    async fn named_subject(&self) -> Result<Box<dyn NamedSubject>> {
+        Ok(Box::new(self.namespace().await?))
+    }
+}
+
+#[async_trait]
+impl NamedSubject for Namespace {
+    async fn write_as_platform(&self, name: &str, value: &SecretValue) -> Result<()> {
+        write(&self.place, &format!("{}{name}", self.place.prefix), value).await;
+        Ok(())
+    }
+
+    async fn read_as_platform(&self, name: &str) -> Result<SecretValue> {
+        let Place {
+            mount,
+            prefix,
+            server,
+            ..
+        } = &self.place;
+        let path = format!("{mount}/data/{prefix}{name}");
+        let (_, text) = server.asked(None, "GET", &path, "").await;
+        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        // Airbyte takes this one key and nothing else.
+        let value = answer["data"]["data"]["value"].as_str();
+        let value = value.map(|text| SecretValue::from(text.to_owned()));
+        value.ok_or_else(|| Error::new(ErrorKind::Unavailable, "read", "there is no value"))
+    }
+
+    async fn write_beyond(&self, value: &SecretValue) -> Result<()> {
+        let beyond = self.place.prefix.trim_end_matches('/');
+        write(&self.place, &format!("{beyond}-beyond/airbyte_x_v1"), value).await;
+        Ok(())
+    }
+
+    /// After a prefix that ends in a slash, another one would be an empty folder.
+    fn spelling(&self, name: &str) -> Spelling {
+        if name.starts_with('/') {
+            Spelling::Forbidden
+        } else {
+            Spelling::Listed
+        }
+    }
+}
+
+async fn write(place: &Place, path: &str, value: &SecretValue) {
+    let text = value.expose_text().unwrap();
+    let body = json!({ "data": { "value": text } }).to_string();
+    let path = format!("{}/data/{path}", place.mount);
+    place.server.done("POST", &path, &body).await;
+}
+
+/// Folders within folders are walked depth first, in the order of the keys, over many pages; what no
+/// name can be is passed by; a prefix need not end in a slash.
+pub(crate) async fn folders_within_folders_are_listed(place: &Place) -> Result<()> {
+    for extensions in [true, false] {
+        let prefix = format!("{}{extensions}-", place.prefix);
+        let backend = place
+            .backend(|it| {
+                it.prefix.clone_from(&prefix);
+                it.openbao_extensions = extensions;
+            })
+            .await;
+        let value = SecretValue::from("value".to_owned());
+        let mut should = vec![
+            "/openmetadata/database/one/password".to_owned(),
+            "a".to_owned(),
+            "a-b/c".to_owned(),
+            "a/b/c/d".to_owned(),
+            "a/b/c/e".to_owned(),
+            "a/z".to_owned(),
+            "b".to_owned(),
+        ];
+        // More folders than one page looks into.
+        should.extend((0..70).map(|at| format!("c/{at:02}/x")));
+        for name in &should {
+            write(place, &format!("{prefix}{name}"), &value).await;
+        }
+        for passed_by in ["a/b%20c", "a/%C3%A4/x", "a%23b"] {
+            write(place, &format!("{prefix}{passed_by}"), &value).await;
+        }
+        write(place, &format!("{}{extensions}/x", place.prefix), &value).await;
+        write(place, &format!("{}zz", place.prefix), &value).await;
+        let (mut listed, mut pages, mut next) = (Vec::new(), 0, None::<PageToken>);
+        loop {
+            let page = backend.list_named(next.as_ref()).await?;
+            pages += 1;
+            listed.extend(page.secrets.into_iter().map(|it| it.name));
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, should, "extensions: {extensions}");
+        assert!(pages > 1);
+        let read = backend.read_named(&listed).await;
+        assert!(read.into_iter().all(|it| it.is_ok_and(|it| it == value)));
+    }
+    Ok(())
+}
+
+/// The policy without reading of values is enough to list and describe, folders included.
+pub(crate) async fn verify_only_lists_and_describes(place: &Place) -> Result<()> {
+    let writer = place.backend(|_| ()).await;
+    let verifier = backend(place.settings(place.token("verify-only").await));
+    let value = SecretValue::from("value".to_owned());
+    let names = ["airbyte_x_v1", "deep/within/airbyte_y_v1"].map(str::to_owned);
+    for name in &names {
+        write(place, &format!("{}{name}", place.prefix), &value).await;
+    }
+    let (seen, should) = (
+        verifier.list_named(None).await?.secrets,
+        writer.list_named(None).await?.secrets,
+    );
+    assert_eq!(seen, should);
+    assert_eq!(seen.len(), 2);
+    for (described, should) in verifier.describe_named(&names).await.into_iter().zip(seen) {
+        assert_eq!(described?, should);
+    }
+    for read in verifier.read_named(&names).await {
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::Denied);
+    }
+    Ok(())
+}

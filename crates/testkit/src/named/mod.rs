@@ -1,0 +1,17 @@
+//! The contract of `NamedSecrets` as laws: a manager asked by the names that a platform gave.
+//!
+//! A law is a function over a [`NamedSubject`]: one empty namespace of one manager, to which the
+//! platform itself can write past the backend. A backend's test file implements [`NamedManager`]
+//! beside its [`Manager`](crate::conformance::Manager) and adds [`trials`] to its own.
+
+mod law;
+mod listing;
+mod names;
+mod reading;
+mod removal;
+mod subject;
+mod writing;
+
+pub use law::{absent, broken, trials};
+pub use names::{FORBIDDEN, HARD, SHAPES};
+pub use subject::{NamedManager, NamedSubject, Spelling};
