@@ -1,17 +1,29 @@
 //! Values that can be found again wherever they leak to.
 
+mod folder;
+mod forms;
+mod marker;
+
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use cloakroom_core::{Randomness, SecretValue};
-use std::fmt::Write as _;
 
-/// Makes marked values and looks for them: as they are, in hex, in base64 (standard and for URLs)
-/// and as UTF-16, in bytes or in a directory tree.
+pub use folder::{Folder, assert_clean};
+pub use forms::MARKER;
+pub use marker::{Find, Marker};
+
+use forms::forms;
+
+/// A value that every search for marked values finds; `name` tells it from others.
+pub fn marked(name: &str) -> SecretValue {
+    SecretValue::from(format!("{MARKER}-{name}"))
+}
+
+/// Makes marked values and looks for them: as they are, in hex, in base64 (standard and for URLs),
+/// escaped and as UTF-16, in bytes or in a directory tree.
 ///
 /// ```
 /// use cloakroom_testkit::{Canaries, SeededRandomness};
@@ -64,7 +76,7 @@ impl Canaries {
         }
     }
 
-    /// The next value: `canary-<n>-<32 hex digits>`, ASCII.
+    /// The next value: [`MARKER`], its number and 32 hex digits; ASCII.
     #[expect(
         clippy::should_implement_trait,
         reason = "an endless iterator would invite collect"
@@ -81,7 +93,7 @@ impl Canaries {
         let mut sightings = Vec::new();
         for canary in 0..self.count {
             for (form, needle) in forms(&self.text(canary)) {
-                if let Some(at) = find(bytes, &needle) {
+                if let Some(at) = memchr::memmem::find(bytes, &needle) {
                     sightings.push(Sighting {
                         canary,
                         form,
@@ -101,64 +113,50 @@ impl Canaries {
     /// A file or folder that cannot be read.
     pub fn search_tree(&self, folder: &Path) -> io::Result<Vec<Sighting>> {
         let mut sightings = Vec::new();
-        let mut left = vec![folder.to_owned()];
-        while let Some(path) = left.pop() {
+        each_file(folder, &mut |path| {
+            let found = self.search(&fs::read(path)?).into_iter();
+            sightings.extend(found.map(|it| Sighting {
+                file: Some(path.to_owned()),
+                ..it
+            }));
+            Ok(())
+        })?;
+        Ok(sightings)
+    }
+
+    fn text(&self, canary: usize) -> String {
+        format!("{MARKER}-{canary}-{}", self.flock)
+    }
+}
+
+/// Every file below `folder`, or the one file that it is. Links are not followed.
+fn each_file(folder: &Path, each: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    let mut left = vec![folder.to_owned()];
+    while let Some(path) = left.pop() {
+        let mut visit = || -> io::Result<()> {
             let kind = fs::symlink_metadata(&path)?.file_type();
             if kind.is_dir() {
                 for entry in fs::read_dir(&path)? {
                     left.push(entry?.path());
                 }
             } else if kind.is_file() {
-                let found = self.search(&fs::read(&path)?).into_iter();
-                sightings.extend(found.map(|it| Sighting {
-                    file: Some(path.clone()),
-                    ..it
-                }));
+                each(&path)?;
             }
+            Ok(())
+        };
+        match visit() {
+            // What a process that is being stopped removes meanwhile leaks nothing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path != folder => {}
+            visited => visited?,
         }
-        Ok(sightings)
     }
-
-    fn text(&self, canary: usize) -> String {
-        format!("canary-{canary}-{}", self.flock)
-    }
-}
-
-/// The forms in which a text could leak.
-fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let mut hex = String::new();
-    for byte in text.bytes() {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    let utf16 = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let mut forms = vec![
-        ("plain text", text.as_bytes().to_vec()),
-        ("hex", hex.to_uppercase().into_bytes()),
-        ("hex", hex.into_bytes()),
-        ("UTF-16", utf16),
-    ];
-    // In the middle of something longer, base64 looks one of three ways; its ends depend on the
-    // neighbours and are left out. The text is ASCII without `+` or `/` in any of them.
-    for before in 0..3 {
-        let padded = [&b"???"[..before], text.as_bytes()].concat();
-        let code = STANDARD_NO_PAD.encode(&padded);
-        let begin = (before * 8).div_ceil(6);
-        let end = padded.len() / 3 * 4;
-        forms.push(("base64", code.as_bytes()[begin..end].to_vec()));
-    }
-    forms
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    let first = *needle.first()?;
-    let last = bytes.len().checked_sub(needle.len())?;
-    (0..=last).find(|at| bytes[*at] == first && bytes[*at..].starts_with(needle))
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use base64::engine::general_purpose::URL_SAFE;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE};
 
     use super::*;
     use crate::randomness::SeededRandomness;
@@ -183,6 +181,18 @@ mod tests {
                     "hex",
                     long.bytes()
                         .flat_map(|byte| format!("{byte:02x}").into_bytes())
+                        .collect(),
+                ),
+                (
+                    "percent signs",
+                    long.bytes()
+                        .flat_map(|byte| format!("%{byte:02X}").into_bytes())
+                        .collect(),
+                ),
+                (
+                    "JSON escapes",
+                    long.bytes()
+                        .flat_map(|byte| format!("\\u{byte:04x}").into_bytes())
                         .collect(),
                 ),
             ] {

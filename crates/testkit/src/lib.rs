@@ -1,12 +1,15 @@
 //! Conformance suites, fault injection and parameters for tests; never a normal dependency.
 #![doc = include_str!("../README.md")]
 
+pub mod airbyte;
 pub mod canary;
 pub mod clock;
 pub mod conformance;
+pub mod elsewhere;
 pub mod fault;
 pub mod faults;
 pub mod memory;
+pub mod named;
 pub mod proxy;
 pub mod randomness;
 

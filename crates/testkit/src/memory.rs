@@ -1,6 +1,9 @@
 //! A manager in memory that keeps every law.
 
+mod named;
+
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
 use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Clock, Coordinate, DeleteMode, Deletion, Description, Error,
     ErrorKind, ListPage, Mark, PageToken, Precondition, PutOutcome, PutRequest, Result,
@@ -47,7 +51,7 @@ pub struct MemoryBackend {
 
 #[derive(Default)]
 struct State {
-    /// By the coordinate's text, in the order of the bytes.
+    /// By name, in the order of the bytes.
     secrets: BTreeMap<String, Secret>,
     /// Never given twice, so that it tells one state of a name from every other.
     revision: u64,
@@ -55,7 +59,8 @@ struct State {
 
 #[derive(Clone)]
 struct Secret {
-    coordinate: Coordinate,
+    /// `None` under a name that a platform gave and that no coordinate has.
+    coordinate: Option<Coordinate>,
     value: SecretValue,
     mark: Option<Mark>,
     revision: u64,
@@ -79,6 +84,7 @@ impl MemoryBackend {
         delete_batch: 20,
         native_expiry: NativeExpiry::Deletes,
         recovery: Some(RECOVERY),
+        final_deletion: true,
         listing_lag: Duration::ZERO,
         list_order: ListOrder::Coordinate,
         create_only: true,
@@ -108,7 +114,7 @@ impl MemoryBackend {
     pub fn write_past(&self, coordinate: &Coordinate, value: SecretValue, mark: Option<Mark>) {
         let now = self.clock.now();
         let mut state = self.state();
-        let secret = state.new_secret(coordinate, value, mark, now);
+        let secret = state.new_secret(Some(coordinate), value, mark, now);
         state.secrets.insert(coordinate.to_string(), secret);
     }
 
@@ -120,7 +126,7 @@ impl MemoryBackend {
     /// Switches a secret off or on past Cloakroom; one that is not there stays so.
     pub fn disable_past(&self, coordinate: &Coordinate, disabled: bool) {
         let now = self.clock.now();
-        let _ = self.change("disable", coordinate, |secret| {
+        let _ = self.change("disable", coordinate.as_str(), |secret| {
             secret.disabled = disabled;
             secret.changed = now;
         });
@@ -131,7 +137,7 @@ impl MemoryBackend {
         self.living()
             .secrets
             .values()
-            .map(|secret| secret.coordinate.clone())
+            .filter_map(|secret| secret.coordinate.clone())
             .collect()
     }
 
@@ -139,13 +145,17 @@ impl MemoryBackend {
     pub fn look(&self, coordinate: &Coordinate) -> Option<(Description, SecretValue)> {
         let state = self.living();
         let secret = state.secrets.get(coordinate.as_str())?;
-        Some((secret.describe(), secret.value.clone()))
+        Some((secret.describe()?, secret.value.clone()))
     }
 
     /// Everything there is, waiting and unmarked too, in the order of the coordinates.
     pub fn everything(&self) -> Vec<Description> {
         let state = self.living();
-        state.secrets.values().map(Secret::describe).collect()
+        state
+            .secrets
+            .values()
+            .filter_map(Secret::describe)
+            .collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -167,44 +177,88 @@ impl MemoryBackend {
     fn change(
         &self,
         operation: &'static str,
-        coordinate: &Coordinate,
+        name: &str,
         change: impl FnOnce(&mut Secret),
     ) -> Result<()> {
         let mut state = self.living();
         state.revision += 1;
         let revision = state.revision;
-        let secret = state.secrets.get_mut(coordinate.as_str());
-        let secret = secret
-            .ok_or_else(|| self.error(operation, coordinate, ErrorKind::Missing, "not there"))?;
+        let secret = state.secrets.get_mut(name);
+        let secret =
+            secret.ok_or_else(|| self.error(operation, name, ErrorKind::Missing, "not there"))?;
         change(secret);
         secret.revision = revision;
         Ok(())
     }
 
+    fn delete_name(
+        &self,
+        name: &str,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion> {
+        let refuse = |kind, message| Err(self.error("delete", name, kind, message));
+        let now = self.clock.now();
+        let mut state = self.living();
+        state.revision += 1;
+        let revision = state.revision;
+        let Some(secret) = state.secrets.get_mut(name) else {
+            return Ok(Deletion::AlreadyGone);
+        };
+        if matches!(mode, DeleteMode::Recoverable(_)) && secret.due.is_some() {
+            return Ok(Deletion::AlreadyGone);
+        }
+        if precondition.is_some_and(|state| *state != secret.precondition()) {
+            return refuse(ErrorKind::Conflict, "it has changed since");
+        }
+        match mode {
+            DeleteMode::Final => {
+                state.secrets.remove(name);
+                Ok(Deletion::Deleted)
+            }
+            DeleteMode::Recoverable(window) if window > RECOVERY.longest => {
+                refuse(ErrorKind::Unsupported, "30 days at most")
+            }
+            DeleteMode::Recoverable(window) => {
+                let due = Some(after(now, window.max(RECOVERY.shortest)));
+                (secret.due, secret.changed, secret.revision) = (due, now, revision);
+                Ok(Deletion::Scheduled { due })
+            }
+        }
+    }
+
+    fn restore_name(&self, name: &str) -> Result<()> {
+        let now = self.clock.now();
+        self.change("restore", name, |secret| {
+            secret.due = None;
+            secret.changed = now;
+        })
+    }
+
     fn error(
         &self,
         operation: &'static str,
-        coordinate: &Coordinate,
+        name: impl fmt::Display,
         kind: ErrorKind,
         message: &'static str,
     ) -> Error {
         Error::new(kind, operation, message)
             .with_backend(&self.id)
-            .with_coordinate(coordinate)
+            .with_coordinate(name)
     }
 }
 
 impl State {
     fn new_secret(
         &mut self,
-        coordinate: &Coordinate,
+        coordinate: Option<&Coordinate>,
         value: SecretValue,
         mark: Option<Mark>,
         now: Timestamp,
     ) -> Secret {
         self.revision += 1;
         Secret {
-            coordinate: coordinate.clone(),
+            coordinate: coordinate.cloned(),
             value,
             mark,
             revision: self.revision,
@@ -222,21 +276,26 @@ impl Secret {
         Precondition(self.revision.to_string().into())
     }
 
-    fn describe(&self) -> Description {
-        Description {
-            coordinate: self.coordinate.clone(),
+    fn state(&self) -> SecretState {
+        match self.due {
+            Some(_) => SecretState::ScheduledForDeletion { due: self.due },
+            None if self.disabled => SecretState::Disabled,
+            None => SecretState::Enabled,
+        }
+    }
+
+    /// `None` for what only a platform's name leads to.
+    fn describe(&self) -> Option<Description> {
+        Some(Description {
+            coordinate: self.coordinate.clone()?,
             mark: self.mark.clone(),
-            state: match self.due {
-                Some(_) => SecretState::ScheduledForDeletion { due: self.due },
-                None if self.disabled => SecretState::Disabled,
-                None => SecretState::Enabled,
-            },
+            state: self.state(),
             native_expiry: self.expires,
             created: Some(self.created),
             changed: Some(self.changed),
             accessed: None,
             precondition: Some(self.precondition()),
-        }
+        })
     }
 }
 
@@ -257,6 +316,10 @@ impl SecretBackend for MemoryBackend {
 
     fn capabilities(&self) -> &Capabilities {
         &Self::CAPABILITIES
+    }
+
+    fn named(&self) -> Option<&dyn NamedSecrets> {
+        Some(self)
     }
 
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
@@ -282,7 +345,8 @@ impl SecretBackend for MemoryBackend {
                 None => refuse(ErrorKind::Conflict, "the name is taken"),
             };
         }
-        let mut secret = state.new_secret(&mark.coordinate, value.clone(), Some(mark.clone()), now);
+        let (coordinate, bytes) = (Some(&mark.coordinate), value.clone());
+        let mut secret = state.new_secret(coordinate, bytes, Some(mark.clone()), now);
         secret.expires = native_expiry.map(|wait| after(now, wait));
         state.secrets.insert(mark.coordinate.to_string(), secret);
         Ok(PutOutcome::Created)
@@ -307,7 +371,7 @@ impl SecretBackend for MemoryBackend {
         let state = self.living();
         let secret = state.secrets.get(coordinate.as_str());
         secret
-            .map(Secret::describe)
+            .and_then(Secret::describe)
             .ok_or_else(|| self.error("describe", coordinate, ErrorKind::Missing, "not there"))
     }
 
@@ -319,7 +383,11 @@ impl SecretBackend for MemoryBackend {
             .range::<str, _>((after, Bound::Unbounded))
             .map(|(_, secret)| secret)
             .filter(|secret| secret.mark.is_some());
-        let secrets: Vec<_> = marked.by_ref().take(PAGE).map(Secret::describe).collect();
+        let secrets: Vec<_> = marked
+            .by_ref()
+            .filter_map(Secret::describe)
+            .take(PAGE)
+            .collect();
         let last = secrets.last().filter(|_| marked.next().is_some());
         let next = last.map(|secret| PageToken(secret.coordinate.as_str().into()));
         Ok(ListPage { secrets, next })
@@ -331,47 +399,16 @@ impl SecretBackend for MemoryBackend {
         mode: DeleteMode,
         precondition: Option<&Precondition>,
     ) -> Result<Deletion> {
-        let refuse = |kind, message| Err(self.error("delete", coordinate, kind, message));
-        let now = self.clock.now();
-        let mut state = self.living();
-        state.revision += 1;
-        let revision = state.revision;
-        let Some(secret) = state.secrets.get_mut(coordinate.as_str()) else {
-            return Ok(Deletion::AlreadyGone);
-        };
-        if matches!(mode, DeleteMode::Recoverable(_)) && secret.due.is_some() {
-            return Ok(Deletion::AlreadyGone);
-        }
-        if precondition.is_some_and(|state| *state != secret.precondition()) {
-            return refuse(ErrorKind::Conflict, "it has changed since");
-        }
-        match mode {
-            DeleteMode::Final => {
-                state.secrets.remove(coordinate.as_str());
-                Ok(Deletion::Deleted)
-            }
-            DeleteMode::Recoverable(window) if window > RECOVERY.longest => {
-                refuse(ErrorKind::Unsupported, "30 days at most")
-            }
-            DeleteMode::Recoverable(window) => {
-                let due = Some(after(now, window.max(RECOVERY.shortest)));
-                (secret.due, secret.changed, secret.revision) = (due, now, revision);
-                Ok(Deletion::Scheduled { due })
-            }
-        }
+        self.delete_name(coordinate.as_str(), mode, precondition)
     }
 
     async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
-        let now = self.clock.now();
-        self.change("restore", coordinate, |secret| {
-            secret.due = None;
-            secret.changed = now;
-        })
+        self.restore_name(coordinate.as_str())
     }
 
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
         let now = self.clock.now();
-        self.change("lift the expiry of", coordinate, |secret| {
+        self.change("lift the expiry of", coordinate.as_str(), |secret| {
             secret.expires = None;
             secret.changed = now;
         })

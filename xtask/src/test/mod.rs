@@ -1,6 +1,7 @@
 //! The whole test run: servers up, specs fetched, every suite run, all of it summed up.
 
 mod browser;
+mod leavings;
 mod output;
 mod summary;
 
@@ -13,16 +14,21 @@ use clap::Args;
 
 use crate::workspace::{Workspace, in_ci};
 use crate::{connectors, interrupt, process, servers, simulate};
-use output::Output;
+use leavings::Leavings;
+use output::{Output, Whose};
 use summary::Summary;
 
 /// Start the real servers, run every test, say what was skipped
 ///
 /// Starts the servers of `cargo xtask servers` unless they already run, fetches the specs of
 /// `cargo xtask connectors`, then builds and runs the unit, integration, example and doc tests of
-/// the workspace, and at last the simulation of `cargo xtask simulate`, its mutants too. Benchmarks
+/// the workspace, and then the simulation of `cargo xtask simulate`, its mutants too. Benchmarks
 /// are not run. Whatever this started is stopped again, also after
 /// Ctrl-C.
+///
+/// The last step searches for the marked values of the tests: in all that they printed, what passing
+/// tests print included, in the temporary files that were left, and in the files of PostgreSQL. A
+/// value found there fails the run.
 ///
 /// Tests find what they need in CLOAKROOM_TEST_POSTGRES_URL and CLOAKROOM_TEST_SPECS. A variable
 /// you have set yourself is left as it is.
@@ -85,6 +91,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Err(error) => summary.miss("helm", &format!("{error:#}")),
     }
     variables.retain(|(name, _)| std::env::var_os(name).is_none());
+    let mut leavings = Leavings::new()?;
     for (name, value) in &variables {
         println!("{name}={value}");
     }
@@ -98,31 +105,37 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     heading("build");
     let mut build = test(workspace, options, &programs);
     build.arg("--no-run");
-    if follow(&mut build, &mut Output::default())? {
+    if follow(&mut build, &mut Output::default(), &mut leavings)? {
         for (name, targets) in runs {
             heading(name);
             let mut output = Output::default();
             let mut command = test(workspace, options, targets);
             command
                 .arg("--no-fail-fast")
-                .arg("--")
+                // What a passing test printed is searched as well.
+                .args(["--", "--show-output"])
                 .args(&options.filters)
+                .env("TMPDIR", leavings.temporary())
                 .envs(variables.iter().cloned());
-            let succeeded = follow(&mut command, &mut output)?;
+            let succeeded = follow(&mut command, &mut output, &mut leavings)?;
             summary.add(name, output, succeeded);
         }
     } else {
         summary.did_not_build();
     }
 
-    drop(servers);
     if options.packages.is_empty() && options.filters.is_empty() {
         for (name, mut command) in simulate::for_tests(workspace) {
             heading(name);
-            let succeeded = follow(&mut command, &mut Output::default())?;
+            let succeeded = follow(&mut command, &mut Output::default(), &mut leavings)?;
             summary.add(name, Output::default(), succeeded);
         }
     }
+    heading("marked values");
+    if !leavings.are_clean(workspace, &servers.databases)? {
+        summary.leaked();
+    }
+    drop(servers);
     heading(&format!("summary, {} s", started.elapsed().as_secs()));
     println!("{summary}");
     if summary.is_failure(in_ci()) {
@@ -155,11 +168,17 @@ fn has_library(workspace: &Workspace, packages: &[String]) -> bool {
         .any(|it| it.is_lib() || it.is_proc_macro())
 }
 
-fn follow(command: &mut Command, output: &mut Output) -> Result<bool> {
+fn follow(command: &mut Command, output: &mut Output, leavings: &mut Leavings) -> Result<bool> {
+    let mut kept = Ok(());
     let status = process::watch(command, None, |line| {
-        println!("{line}");
-        output.take(line);
+        if output.take(line) == Whose::Run {
+            println!("{line}");
+        }
+        if kept.is_ok() {
+            kept = leavings.note(line);
+        }
     })?;
+    kept?;
     Ok(status.success())
 }
 

@@ -4,6 +4,17 @@
 #[derive(Debug, Default)]
 pub(super) struct Output {
     pub(super) suites: Vec<Suite>,
+    /// Whether what tests that passed printed is being repeated.
+    repeats: bool,
+}
+
+/// Who says a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The run, or a test that failed.
+    Run,
+    /// A test that passed: nobody wants to read it.
+    Passed,
 }
 
 /// One test program, or the doc tests of one crate.
@@ -26,7 +37,18 @@ pub(super) struct Ignored {
 }
 
 impl Output {
-    pub(super) fn take(&mut self, line: &str) {
+    pub(super) fn take(&mut self, line: &str) -> Whose {
+        // With `--show-output` a test program repeats it between these lines.
+        let ends = line == "failures:" || line.starts_with("test result: ");
+        self.repeats = (self.repeats && !ends) || line == "successes:";
+        if self.repeats {
+            return Whose::Passed;
+        }
+        self.read(line);
+        Whose::Run
+    }
+
+    fn read(&mut self, line: &str) {
         if let Some(name) = heading(line) {
             self.suites.push(Suite {
                 name,
@@ -89,8 +111,26 @@ mod tests {
 
     fn read(text: &str) -> Vec<Suite> {
         let mut output = Output::default();
-        text.lines().for_each(|it| output.take(it));
+        for line in text.lines() {
+            output.take(line);
+        }
         output.suites
+    }
+
+    #[test]
+    fn what_passing_tests_printed_is_not_shown_or_read() {
+        let mut output = Output::default();
+        let text = "     Running tests/x.rs (target/debug/deps/x-1)\ntest a ... ok\n\nsuccesses:\n\n\
+                    ---- a stdout ----\ntest b ... FAILED\n\nsuccesses:\n    a\n\n\
+                    test result: ok. 1 passed; 0 failed; 0 ignored\n     Doc-tests y";
+        let shown: Vec<&str> = text
+            .lines()
+            .filter(|line| output.take(line) == Whose::Run)
+            .collect();
+        let last = "test result: ok. 1 passed; 0 failed; 0 ignored";
+        assert_eq!(shown[1..4], ["test a ... ok", "", last]);
+        assert_eq!(output.suites[0].failures, Vec::<String>::new());
+        assert_eq!(output.suites[0].passed, 1);
     }
 
     #[test]

@@ -25,6 +25,12 @@ impl Summary {
         self.broken.push("the tests did not build".to_owned());
     }
 
+    pub(super) fn leaked(&mut self) {
+        self.broken.push(
+            "values that tests had marked were found where none may be, see above".to_owned(),
+        );
+    }
+
     pub(super) fn add(&mut self, run: &str, output: Output, succeeded: bool) {
         if !succeeded {
             let before = self.broken.len();
@@ -117,7 +123,9 @@ mod tests {
     fn output(text: &str) -> Output {
         let mut output = Output::default();
         output.take("     Running tests/x.rs (target/debug/deps/x-1)");
-        text.lines().for_each(|it| output.take(it));
+        for line in text.lines() {
+            output.take(line);
+        }
         output
     }
 
@@ -160,6 +168,15 @@ mod tests {
         let mut summary = Summary::default();
         summary.add("tests", output("test a ... ok"), false);
         assert_eq!(last(&summary), "0 passed, 1 failed, 0 skipped");
+        assert!(summary.is_failure(false));
+    }
+
+    #[test]
+    fn a_leak_is_a_failure() {
+        let mut summary = Summary::default();
+        summary.add("tests", output("test result: ok. 1 passed; 0 failed"), true);
+        summary.leaked();
+        assert_eq!(last(&summary), "1 passed, 1 failed, 0 skipped");
         assert!(summary.is_failure(false));
     }
 

@@ -1,0 +1,139 @@
+//! The manager in memory asked by a platform's names: 1 to 512 of letters, digits and `/_+=.@-`.
+
+use std::ops::Bound;
+
+use async_trait::async_trait;
+use cloakroom_core::platform::{NamedPage, NamedSecret, NamedSecrets};
+use cloakroom_core::{
+    Coordinate, DeleteMode, Deletion, Error, ErrorKind, PageToken, Precondition, Result,
+    SecretValue,
+};
+
+use super::{MOST_BYTES, MemoryBackend, PAGE, Secret};
+
+const LONGEST_NAME: usize = 512;
+
+impl MemoryBackend {
+    /// Writes as a platform does, without a mark; replaces what has the name.
+    ///
+    /// # Errors
+    /// `Invalid` for what no secret can be called.
+    pub fn write_as_platform(&self, name: &str, value: SecretValue) -> Result<()> {
+        self.check("write", name)?;
+        let now = self.clock.now();
+        let mut state = self.state();
+        let coordinate = Coordinate::from_stored(name).ok();
+        let mut secret = state.new_secret(coordinate.as_ref(), value, None, now);
+        if let Some(before) = state.secrets.get(name) {
+            secret.created = before.created;
+        }
+        state.secrets.insert(name.to_owned(), secret);
+        Ok(())
+    }
+
+    fn check(&self, operation: &'static str, name: &str) -> Result<()> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
+        let right = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(plain);
+        let refused = || {
+            self.error(
+                operation,
+                name,
+                ErrorKind::Invalid,
+                "no secret has this name",
+            )
+        };
+        right.then_some(()).ok_or_else(refused)
+    }
+
+    fn look_up(&self, operation: &'static str, name: &str) -> Result<Secret> {
+        self.check(operation, name)?;
+        let found = self.living().secrets.get(name).cloned();
+        found.ok_or_else(|| self.error(operation, name, ErrorKind::Missing, "not there"))
+    }
+
+    fn read(&self, operation: &'static str, name: &str) -> Result<SecretValue> {
+        let secret = self.look_up(operation, name)?;
+        let refuse = |kind, message| Err(self.error(operation, name, kind, message));
+        match secret {
+            it if it.due.is_some() => {
+                refuse(ErrorKind::ScheduledForDeletion, "it waits for its deletion")
+            }
+            it if it.disabled => refuse(ErrorKind::Denied, "switched off"),
+            it => Ok(it.value),
+        }
+    }
+}
+
+#[async_trait]
+impl NamedSecrets for MemoryBackend {
+    async fn list_named(&self, page: Option<&PageToken>) -> Result<NamedPage> {
+        let last = match page {
+            None => None,
+            Some(token) => Some(token.0.strip_prefix("after ").ok_or_else(|| {
+                let message = "the page token is none of this backend's";
+                Error::new(ErrorKind::Invalid, "list", message).with_backend(&self.id)
+            })?),
+        };
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let state = self.living();
+        let mut range = state.secrets.range::<str, _>((after, Bound::Unbounded));
+        let secrets: Vec<_> = range
+            .by_ref()
+            .take(PAGE)
+            .map(|(name, secret)| named(name, secret))
+            .collect();
+        let last = secrets.last().filter(|_| range.next().is_some());
+        let next = last.map(|it| PageToken(format!("after {}", it.name).into()));
+        Ok(NamedPage { secrets, next })
+    }
+
+    async fn describe_named(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
+        let described = |name: &String| Ok(named(name, &self.look_up("describe", name)?));
+        names.iter().map(described).collect()
+    }
+
+    async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {
+        names.iter().map(|name| self.read("read", name)).collect()
+    }
+
+    async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {
+        let refuse = |kind, message| Err(self.error("put", name, kind, message));
+        if value.len() > MOST_BYTES {
+            return refuse(ErrorKind::TooLarge, "more than 64 KiB");
+        }
+        match self.read("put", name) {
+            Ok(held) if held == *value => Ok(()),
+            Ok(_) => refuse(ErrorKind::Conflict, "the name is taken by another value"),
+            Err(error) if error.is_missing() => self.write_as_platform(name, value.clone()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete_named(
+        &self,
+        name: &str,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion> {
+        self.check("delete", name)?;
+        self.delete_name(name, mode, precondition)
+    }
+
+    async fn restore_named(&self, name: &str) -> Result<()> {
+        self.check("restore", name)?;
+        self.restore_name(name)
+    }
+}
+
+fn named(name: &str, secret: &Secret) -> NamedSecret {
+    NamedSecret {
+        name: name.to_owned(),
+        marked: secret.mark.is_some(),
+        state: secret.state(),
+        native_expiry: secret.expires,
+        created: Some(secret.created),
+        changed: Some(secret.changed),
+        accessed: None,
+        precondition: Some(secret.precondition()),
+    }
+}
