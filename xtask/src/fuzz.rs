@@ -25,6 +25,20 @@ pub(crate) struct Options {
     /// How long each runs
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
+    /// Only the inputs of fuzz/corpus, each once: seconds, once everything is built
+    #[arg(long, conflicts_with = "seconds")]
+    smoke: bool,
+}
+
+impl Options {
+    /// When a target ends.
+    fn ends(&self) -> String {
+        if self.smoke {
+            "-runs=0".to_owned()
+        } else {
+            format!("-max_total_time={}", self.seconds)
+        }
+    }
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
@@ -32,7 +46,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let cargo_fuzz = tools::installed(workspace, "cargo-fuzz", CARGO_FUZZ)?;
     let mut broken = Vec::new();
     for target in chosen(workspace, options.target.as_deref())? {
-        println!("=== {target}, {} s", options.seconds);
+        println!("=== {target}, {}", options.ends());
         let learned = workspace.target("fuzz").join("corpus").join(&target);
         let artifacts = workspace.target("fuzz").join("artifacts").join(&target);
         for folder in [&learned, &artifacts] {
@@ -45,11 +59,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             .arg("--target-dir")
             .arg(workspace.target("fuzz"))
             .args(features(&target))
-            .arg(&target)
-            .arg(&learned)
+            .arg(&target);
+        if !options.smoke {
+            command.arg(&learned);
+        }
+        command
             .arg(workspace.root().join("fuzz/corpus").join(&target))
             .arg("--")
-            .arg(format!("-max_total_time={}", options.seconds))
+            .arg(options.ends())
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .args(LIMITS)
             // What counts the branches is a flag of the compiler that is not stable yet.
@@ -71,10 +88,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Only the configuration needs the program, which brings every SDK and takes minutes to build.
+/// Only these two bring every SDK, which takes minutes to build.
 fn features(target: &str) -> &'static [&'static str] {
     match target {
         "configuration" => &["--features", "configuration"],
+        "listing" => &["--features", "listing"],
         _ => &[],
     }
 }

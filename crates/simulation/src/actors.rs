@@ -7,7 +7,8 @@ use cloakroom_core::store::{DocumentStore as _, Job, RunOutcome};
 use cloakroom_core::{BackendId, DocumentId, Error, ErrorKind, Result, SecretJson};
 use cloakroom_documents::Put;
 use cloakroom_reconcile::{
-    EpochAdoption, Guard, Report, RunOptions, Silent, SweepOptions, Swept, UndoOptions, Undone,
+    EpochAdoption, Guard, GuardTrip, Report, RunOptions, Silent, SweepOptions, Swept, UndoOptions,
+    Undone,
 };
 use cloakroom_testkit::SeededRandomness;
 use serde_json::{Value, json};
@@ -27,6 +28,14 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
+    /// One whose luck is its own.
+    pub(crate) fn of(world: &Arc<World>, number: usize) -> Self {
+        Self {
+            world: world.clone(),
+            dice: world.stage.random.stream(&format!("actor {number}")),
+        }
+    }
+
     fn said(&self, text: String) {
         self.world.stage.tell(|| format!("is told: {text}"));
         self.world.stage.happened(Happening::Said { text });
@@ -195,7 +204,7 @@ impl Actor {
     pub(crate) async fn run(self, job: Job, overrides: &'static [Guard]) {
         let ids = self.backends();
         if let Some(backend) = self.dice.choose(&ids) {
-            self.run_on(job, backend, overrides).await;
+            let _ = self.run_on(job, backend, overrides).await;
         }
     }
 
@@ -203,12 +212,12 @@ impl Actor {
     pub(crate) async fn run_all(self, overrides: &'static [Guard]) {
         for backend in self.backends() {
             for job in Job::ALL {
-                self.run_on(job, &backend, overrides).await;
+                let _ = self.run_on(job, &backend, overrides).await;
             }
         }
     }
 
-    fn backends(&self) -> Vec<BackendId> {
+    pub(crate) fn backends(&self) -> Vec<BackendId> {
         let managers = self.world.managers.iter();
         managers.map(|it| it.id().clone()).collect()
     }
@@ -218,7 +227,13 @@ impl Actor {
         self.world.stage.happened(Happening::Begins { task });
     }
 
-    async fn run_on(&self, job: Job, backend: &BackendId, overrides: &[Guard]) {
+    /// One run of a job on one backend, whose report the laws take note of.
+    pub(crate) async fn run_on(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        overrides: &[Guard],
+    ) -> Result<Report> {
         self.begins();
         let began = self.world.stage.truth();
         let options = RunOptions {
@@ -231,7 +246,11 @@ impl Actor {
             reconciler.run(job, backend, &options, &Silent).await
         };
         let ran = ran.await;
-        self.reported(began, self.listen(ran));
+        match &ran {
+            Ok(report) => self.reported(began, Some(report.clone())),
+            Err(error) => self.failed(error),
+        }
+        ran
     }
 
     fn next_run(&self) -> String {
@@ -243,7 +262,10 @@ impl Actor {
             return;
         };
         self.said(format!("{report:?}"));
-        let whole = matches!(report.outcome, RunOutcome::Done | RunOutcome::Refused);
+        // One that stood still while its listing timed out saw nothing, and saves nothing.
+        let listed = |trip: &GuardTrip| trip.guard != Guard::ListingFailed;
+        let whole = matches!(report.outcome, RunOutcome::Done | RunOutcome::Refused)
+            && report.guards.iter().all(listed);
         if whole && !report.cut_short && report.failed == 0 {
             self.world.stage.happened(Happening::Passed {
                 task: self.world.stage.current(),

@@ -2,7 +2,7 @@
 //! what was there before, and by nobody that is under test.
 
 use cloakroom_core::ledger::{DeletionOutcome, LedgerRow, Reason};
-use cloakroom_core::store::{Expected, Finding};
+use cloakroom_core::store::{Expected, Finding, Job};
 use cloakroom_core::{
     BackendId, Coordinate, Description, DocumentId, Revision, SecretJson, Timestamp,
 };
@@ -89,6 +89,14 @@ pub(crate) enum Happening {
         backend: BackendId,
         began: i64,
     },
+    /// A driver was asked for a job.
+    Activated { task: usize, job: Job },
+    /// A driver began a job.
+    JobBegan { task: usize, job: Job },
+    /// The job that a driver had begun is over.
+    JobEnded { task: usize },
+    /// A driver ended, having nothing more to do by its own account.
+    DriverEnded { task: usize },
     /// Something that a person or a machine would read.
     Said { text: String },
 }

@@ -8,6 +8,7 @@ mod manager;
 mod run;
 mod scheduler;
 mod script;
+mod serving;
 mod setting;
 mod shrink;
 mod stage;

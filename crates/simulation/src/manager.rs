@@ -68,6 +68,12 @@ impl Manager {
         }
     }
 
+    /// The same manager as another deployment sees it.
+    pub(crate) fn seen_from(&self, stage: Arc<Stage>) -> Self {
+        let (inner, capabilities) = (self.inner.clone(), self.capabilities.clone());
+        Self::new(inner, capabilities, self.page, stage)
+    }
+
     pub(crate) fn id(&self) -> &BackendId {
         self.inner.id()
     }

@@ -13,7 +13,7 @@ use cloakroom_testkit::SeededRandomness;
 use crate::actors::{Actor, SMALL, UNKNOWN};
 use crate::laws::{Law, Laws, Model, Verdict, Violation, broken};
 use crate::scheduler::{Scheduler, Turn};
-use crate::script::{Event, Mask, Scheduled, script};
+use crate::script::{Deed, Event, Mask, Scheduled, script};
 use crate::stage::{Stage, Weather};
 use crate::store::State;
 use crate::world::World;
@@ -31,6 +31,8 @@ const LONGEST_LAG: Duration = Duration::from_mins(5);
 const OPERATOR: usize = 50_000;
 const FIRST_PASS: usize = 50_002;
 const LAST_PASS: usize = 50_003;
+const BESIDE_FIRST_PASS: usize = 50_004;
+const BESIDE_LAST_PASS: usize = 50_005;
 
 /// What became of a seed.
 #[derive(Clone, Debug)]
@@ -94,9 +96,13 @@ async fn begin(seed: u64, playing: &Playing, outcome: &mut Outcome) -> Verdict {
             let mask = Mask {
                 left_out: playing.left_out.clone(),
             };
-            let mut run = Run::new(Arc::new(world));
-            outcome.events = run.script.len();
-            run.play(&mask).await
+            match Run::new(Arc::new(world)) {
+                Ok(mut run) => {
+                    outcome.events = run.script.len();
+                    run.play(&mask).await
+                }
+                Err(error) => broken(Law::Ends, error.to_string()),
+            }
         }
         Err(error) => broken(Law::Ends, error.to_string()),
     };
@@ -113,8 +119,15 @@ struct Backup {
     model: Model,
 }
 
+/// Another deployment on the same managers, held to the same promise.
+struct Neighbour {
+    world: Arc<World>,
+    laws: Laws,
+}
+
 struct Run {
     world: Arc<World>,
+    neighbour: Option<Neighbour>,
     script: Vec<Scheduled>,
     scheduler: Scheduler,
     laws: Laws,
@@ -123,15 +136,43 @@ struct Run {
 }
 
 impl Run {
-    fn new(world: Arc<World>) -> Self {
+    fn new(world: Arc<World>) -> Result<Self> {
         let random = &world.stage.random;
-        Self {
+        let neighbour = if world.setting.trouble.neighbour {
+            let beside = Arc::new(world.beside()?);
+            let laws = Laws::new(beside.clone());
+            Some(Neighbour {
+                world: beside,
+                laws,
+            })
+        } else {
+            None
+        };
+        Ok(Self {
+            neighbour,
             script: script(random, &world.setting),
             scheduler: Scheduler::new(world.stage.clone()),
             laws: Laws::new(world.clone()),
             dice: random.stream("fortune"),
             backups: VecDeque::new(),
             world,
+        })
+    }
+
+    /// Judges one step, in either deployment.
+    fn judge(&mut self) -> Verdict {
+        self.laws.judge()?;
+        match &mut self.neighbour {
+            Some(neighbour) => neighbour.laws.judge(),
+            None => Ok(()),
+        }
+    }
+
+    fn judge_in_use(&self) -> Verdict {
+        self.laws.judge_in_use()?;
+        match &self.neighbour {
+            Some(neighbour) => neighbour.laws.judge_in_use(),
+            None => Ok(()),
         }
     }
 
@@ -147,8 +188,8 @@ impl Run {
             stage.stir(0.3);
             stage.tell(|| format!("{:?}", scheduled.event));
             self.befall(number + 1, scheduled.event).await;
-            self.laws.judge()?;
-            self.laws.judge_in_use()?;
+            self.judge()?;
+            self.judge_in_use()?;
         }
         self.calm().await
     }
@@ -158,7 +199,7 @@ impl Run {
             if self.scheduler.turn().await == Turn::Nobody {
                 return Ok(());
             }
-            self.laws.judge()?;
+            self.judge()?;
         }
         Ok(())
     }
@@ -169,16 +210,29 @@ impl Run {
             if self.scheduler.turn().await == Turn::Nobody {
                 return Ok(());
             }
-            self.laws.judge()?;
+            self.judge()?;
         }
         broken(Law::Ends, "somebody goes round in circles")
     }
 
     fn actor(&self, number: usize) -> Actor {
-        Actor {
-            world: self.world.clone(),
-            dice: self.world.stage.random.stream(&format!("actor {number}")),
-        }
+        Actor::of(&self.world, number)
+    }
+
+    /// What the other deployment does.
+    fn beside(&mut self, number: usize, deed: Deed) -> Option<crate::stage::Work> {
+        let neighbour = self.neighbour.as_mut()?;
+        let actor = Actor::of(&neighbour.world, number);
+        Some(match deed {
+            Deed::Create => Box::pin(actor.create(1)),
+            Deed::Edit => Box::pin(actor.edit(false, true)),
+            Deed::Remove => Box::pin(actor.remove(false)),
+            Deed::RunAll => {
+                neighbour.laws.passes_guards(number, SMALL);
+                Box::pin(actor.run_all(SMALL))
+            }
+            Deed::Sweep => Box::pin(actor.sweep()),
+        })
     }
 
     async fn befall(&mut self, number: usize, event: Event) {
@@ -196,6 +250,11 @@ impl Run {
                 Box::pin(actor.run(job, overrides))
             }
             Event::RunAll => Box::pin(actor.run_all(&[])),
+            Event::Serve => Box::pin(actor.serve()),
+            Event::Beside(deed) => match self.beside(number, deed) {
+                Some(work) => work,
+                None => return,
+            },
             Event::PlanAndApply(job) => Box::pin(actor.plan_and_apply(job, None)),
             Event::PlanAhead(ahead) => {
                 Box::pin(actor.plan_and_apply(Job::ExpireOrphans, Some(ahead)))
@@ -321,6 +380,7 @@ impl Run {
         tokio::time::advance(LONGEST_LAG).await;
         self.pass(FIRST_PASS, &[]).await?;
         self.laws.judge_rescues()?;
+        self.pass_beside(BESIDE_FIRST_PASS).await?;
         tokio::time::advance(QUIET).await;
         // Requests still on their way arrive, and every listing has caught up with them.
         self.finish().await?;
@@ -330,8 +390,26 @@ impl Run {
         }
         let overrides = if self.laws.restored { UNKNOWN } else { SMALL };
         self.pass(LAST_PASS, overrides).await?;
-        self.laws.judge()?;
-        self.laws.judge_quiet()
+        self.pass_beside(BESIDE_LAST_PASS).await?;
+        self.judge()?;
+        self.laws.judge_quiet()?;
+        match &self.neighbour {
+            Some(neighbour) => neighbour.laws.judge_quiet(),
+            None => Ok(()),
+        }
+    }
+
+    /// The same pass in the other deployment.
+    async fn pass_beside(&mut self, number: usize) -> Verdict {
+        let Some(neighbour) = &mut self.neighbour else {
+            return Ok(());
+        };
+        neighbour.laws.passes_guards(number, SMALL);
+        let actor = Actor::of(&neighbour.world, number);
+        let pass = Box::pin(actor.run_all(SMALL));
+        self.scheduler
+            .begin(number, "a pass beside".to_owned(), pass);
+        self.finish().await
     }
 
     /// Every job on every backend, once.

@@ -31,6 +31,10 @@ pub(crate) enum Event {
         overrides: bool,
     },
     RunAll,
+    /// A process that runs jobs when it is asked to, for a while.
+    Serve,
+    /// The same of another deployment on the same managers.
+    Beside(Deed),
     PlanAndApply(Job),
     /// A plan is made while the store's clock runs ahead, and applied when it is right again.
     PlanAhead(Duration),
@@ -62,6 +66,27 @@ pub(crate) enum Event {
     Accident,
     /// Somebody else's secret takes the name that would be next.
     Stranger,
+}
+
+/// What another deployment does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deed {
+    Create,
+    Edit,
+    Remove,
+    RunAll,
+    Sweep,
+}
+
+impl Deed {
+    const ALL: [Self; 6] = [
+        Self::Create,
+        Self::Create,
+        Self::Edit,
+        Self::Remove,
+        Self::RunAll,
+        Self::Sweep,
+    ];
 }
 
 /// An event, and how many turns are taken before it.
@@ -104,7 +129,7 @@ fn event(dice: &SeededRandomness, setting: &Setting) -> Event {
     let job = *dice.choose(&Job::ALL).unwrap_or(&Job::ExpireOrphans);
     let time = |least: u64, steps: u64| Duration::from_secs(least << dice.below(steps));
     loop {
-        return match dice.below(100) {
+        return match dice.below(108) {
             0..12 => Event::Create {
                 workspace: 1 + u128::from(dice.below(2)),
             },
@@ -148,6 +173,10 @@ fn event(dice: &SeededRandomness, setting: &Setting) -> Event {
             },
             97 if trouble.accidents => Event::Accident,
             98 | 99 if trouble.strangers => Event::Stranger,
+            100 | 101 => Event::Serve,
+            102..108 if trouble.neighbour => {
+                Event::Beside(*dice.choose(&Deed::ALL).unwrap_or(&Deed::RunAll))
+            }
             _ => continue,
         };
     }

@@ -22,6 +22,8 @@ pub(crate) struct Trouble {
     pub(crate) accidents: bool,
     /// Somebody else's secrets bear names of ours.
     pub(crate) strangers: bool,
+    /// Another deployment works on the same managers.
+    pub(crate) neighbour: bool,
 }
 
 /// One manager.
@@ -32,6 +34,7 @@ pub(crate) struct ManagerSetting {
 }
 
 /// One seed's world.
+#[derive(Clone)]
 pub(crate) struct Setting {
     pub(crate) trouble: Trouble,
     pub(crate) managers: Vec<ManagerSetting>,
@@ -52,6 +55,7 @@ impl Setting {
             clock: dice.happens(0.25),
             accidents: dice.happens(0.2),
             strangers: dice.happens(0.25),
+            neighbour: dice.happens(0.25),
         };
         let managers = 1 + u8::from(dice.happens(0.3));
         let policy = RetryPolicy {

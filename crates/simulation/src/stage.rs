@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -42,11 +42,13 @@ pub(crate) struct Stage {
     /// `None` where time passes only when it is told to.
     began: Option<Instant>,
     /// Time that passed for everybody while every process stood still, in milliseconds.
-    slept: AtomicI64,
+    slept: Arc<AtomicI64>,
     /// How far the store's clock is ahead of the truth, in milliseconds.
     store_ahead: AtomicI64,
     current: AtomicUsize,
     inner: Mutex<Inner>,
+    /// The stage of another deployment, whose tasks take turns with these.
+    aside: OnceLock<Arc<Self>>,
 }
 
 #[derive(Default)]
@@ -107,11 +109,24 @@ impl Stage {
         Self {
             random,
             began,
-            slept: AtomicI64::new(0),
+            slept: Arc::default(),
             store_ahead: AtomicI64::new(0),
             current: AtomicUsize::new(0),
             inner: Mutex::default(),
+            aside: OnceLock::new(),
         }
+    }
+
+    /// A stage beside this one, in the same time: what happens there is told apart, the weather there
+    /// is fair, and its store has a clock of its own.
+    pub(crate) fn beside(&self, random: SeededRandomness) -> Arc<Self> {
+        let aside = self.aside.get_or_init(|| {
+            Arc::new(Self {
+                slept: self.slept.clone(),
+                ..Self::begun(random, self.began)
+            })
+        });
+        aside.clone()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -205,6 +220,9 @@ impl Stage {
     }
 
     pub(crate) fn turn_of(&self, task: usize) {
+        if let Some(aside) = self.aside.get() {
+            aside.turn_of(task);
+        }
         self.current.store(task, Ordering::Relaxed);
         let mut inner = self.inner();
         inner.trace.steps += 1;

@@ -21,7 +21,7 @@ impl StillStore {
     /// An empty one.
     pub fn new(seed: u64) -> Self {
         let stage = Arc::new(Stage::still(SeededRandomness::new(seed)));
-        let store = MemoryStore::new(stage.clone(), StoreId(Uuid::nil()));
+        let store = MemoryStore::new(stage.clone(), StoreId(Uuid::nil()), "simulation");
         Self { stage, store }
     }
 

@@ -10,13 +10,14 @@ use cloakroom_core::{
 };
 use cloakroom_documents::{DocumentSpec, Documents};
 use cloakroom_reconcile::Reconciler;
+use cloakroom_testkit::canary::MARKER;
 use cloakroom_testkit::{MemoryBackend, SeededRandomness};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::manager::{Manager, Reached};
-use crate::setting::Setting;
+use crate::setting::{Setting, Trouble};
 use crate::stage::{Stage, TrueClock};
 use crate::store::MemoryStore;
 
@@ -54,7 +55,7 @@ impl World {
         let setting = Setting::of(&random);
         let ids = random.stream("ids");
         let store_id = StoreId(ids.uuid());
-        let store = MemoryStore::new(stage.clone(), store_id);
+        let store = MemoryStore::new(stage.clone(), store_id, "simulation");
         let clock = Arc::new(TrueClock(stage.clone()));
         let mut managers = Vec::new();
         for (number, manager) in setting.managers.iter().enumerate() {
@@ -77,6 +78,29 @@ impl World {
         })
     }
 
+    /// Another deployment with a database of its own on the same managers.
+    pub(crate) fn beside(&self) -> Result<Self> {
+        let random = self.stage.random.stream("beside");
+        let ids = random.stream("ids");
+        let stage = self.stage.beside(random);
+        let store_id = StoreId(ids.uuid());
+        let seen = |manager: &Arc<Manager>| Arc::new(manager.seen_from(stage.clone()));
+        Ok(Self {
+            store: MemoryStore::new(stage.clone(), store_id, "beside"),
+            setting: Setting {
+                trouble: Trouble::default(),
+                ..self.setting.clone()
+            },
+            managers: self.managers.iter().map(seen).collect(),
+            store_id,
+            stranger: self.store_id,
+            flock: ids.uuid().simple().to_string(),
+            keys: Arc::new(KeyRing::new(vec![SealingKey::derive([8; 32])])?),
+            attempts: Mutex::default(),
+            stage,
+        })
+    }
+
     pub(crate) fn attempts(&self) -> MutexGuard<'_, Attempts> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,7 +109,7 @@ impl World {
     pub(crate) fn value(&self) -> String {
         let mut attempts = self.attempts();
         attempts.values += 1;
-        format!("canary-{}-{}", self.flock, attempts.values)
+        format!("{MARKER}-{}-{}", self.flock, attempts.values)
     }
 
     /// Writes the number of an attempt into its configuration, and remembers it.

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use cloakroom_core::store::{Receipt, Receipts as _};
 
-use crate::cli::{AuditCommand, ExportArgs};
+use crate::cli::{AuditCommand, ExportArgs, VerifyArgs};
 use crate::exit::Exit;
 use crate::output::{Console, count};
 use crate::wiring::Context;
@@ -23,13 +23,13 @@ pub(super) async fn audit(
     console: &Console,
 ) -> anyhow::Result<Exit> {
     match command {
-        AuditCommand::Verify => verify(context, console).await,
+        AuditCommand::Verify(args) => verify(&args, context, console).await,
         AuditCommand::Export(args) => export(&args, context, console).await,
     }
 }
 
-async fn verify(context: &Context, console: &Console) -> anyhow::Result<Exit> {
-    let audit = context.store.audit_receipts().await?;
+async fn verify(args: &VerifyArgs, context: &Context, console: &Console) -> anyhow::Result<Exit> {
+    let audit = context.store.audit_receipts(args.expect.as_deref()).await?;
     let exit = match audit.broken {
         None => Exit::Done,
         Some(_) => Exit::Findings,

@@ -44,11 +44,18 @@ pub(super) async fn undo(
     if !console.is_json() {
         print(&printed, &report, console)?;
     }
-    Ok(if report.cut_short || report.of(UndoFate::Failed) > 0 {
+    Ok(exit(&report))
+}
+
+/// What may still come back is to be done; what cannot is amiss.
+fn exit(report: &UndoReport) -> Exit {
+    if report.cut_short || report.of(UndoFate::Failed) > 0 {
         Exit::Partial
+    } else if report.of(UndoFate::Gone) + report.of(UndoFate::NotOurs) > 0 {
+        Exit::Findings
     } else {
         Exit::Done
-    })
+    }
 }
 
 fn print(printed: &[Undone], report: &UndoReport, console: &Console) -> anyhow::Result<()> {
@@ -76,6 +83,9 @@ fn print(printed: &[Undone], report: &UndoReport, console: &Console) -> anyhow::
         count(all, "secret", "secrets"),
         report.run
     ))?;
+    if let Some(others) = others(report) {
+        console.line(format_args!("not restored: {others}"))?;
+    }
     if !report.dry_run && back > 0 {
         console.note(format_args!("the receipts are those of {}", report.undo));
         console.note(
@@ -89,6 +99,25 @@ fn print(printed: &[Undone], report: &UndoReport, console: &Console) -> anyhow::
     Ok(())
 }
 
+/// The secrets that stay as they are, by reason.
+fn others(report: &UndoReport) -> Option<String> {
+    let others = [
+        UndoFate::Failed,
+        UndoFate::Gone,
+        UndoFate::NotOurs,
+        UndoFate::NotFound,
+        UndoFate::NotDeleted,
+        UndoFate::InUse,
+        UndoFate::Held,
+    ];
+    let told: Vec<String> = others
+        .into_iter()
+        .filter(|fate| report.of(*fate) > 0)
+        .map(|fate| format!("{} {}", report.of(fate), words(fate)))
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
 fn words(fate: UndoFate) -> &'static str {
     match fate {
         UndoFate::Restored => "restored",
@@ -100,5 +129,56 @@ fn words(fate: UndoFate) -> &'static str {
         UndoFate::NotFound => "was not there",
         UndoFate::NotOurs => "not ours",
         UndoFate::Failed => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::RunId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn report(fates: &[(UndoFate, u64)]) -> UndoReport {
+        UndoReport {
+            run: RunId(Uuid::from_u128(1)),
+            undo: RunId(Uuid::from_u128(2)),
+            backend: "a".parse().unwrap(),
+            dry_run: false,
+            fates: fates
+                .iter()
+                .map(|(fate, count)| (fate.as_str(), *count))
+                .collect(),
+            cut_short: false,
+        }
+    }
+
+    #[test]
+    fn the_status_tells_whether_anything_is_left_to_do() {
+        use UndoFate::{Failed, Gone, Held, InUse, NotFound, Restored};
+
+        let of = |fates: &[(UndoFate, u64)]| exit(&report(fates));
+        assert_eq!(
+            of(&[(Restored, 3), (Held, 1), (InUse, 1), (NotFound, 1)]),
+            Exit::Done
+        );
+        assert_eq!(of(&[(Restored, 3), (Gone, 1)]), Exit::Findings);
+        assert_eq!(of(&[(Restored, 3), (Gone, 1), (Failed, 1)]), Exit::Partial);
+        let cut = UndoReport {
+            cut_short: true,
+            ..report(&[(Restored, 3)])
+        };
+        assert_eq!(exit(&cut), Exit::Partial);
+    }
+
+    #[test]
+    fn what_is_not_restored_is_summed_up_by_reason() {
+        let some = report(&[
+            (UndoFate::Restored, 3),
+            (UndoFate::Gone, 2),
+            (UndoFate::Failed, 1),
+        ]);
+        assert_eq!(others(&some).as_deref(), Some("1 failed, 2 gone for good"));
+        assert_eq!(others(&report(&[(UndoFate::Restored, 3)])), None);
     }
 }

@@ -145,6 +145,16 @@ impl Laws {
                 self.pass_ended(task, &backend, began);
                 Ok(())
             }
+            Happening::Activated { task, job } => {
+                self.activated(task, job);
+                Ok(())
+            }
+            Happening::JobBegan { task, job } => self.job_began(task, job),
+            Happening::JobEnded { task } => {
+                self.job_ended(task);
+                Ok(())
+            }
+            Happening::DriverEnded { task } => self.driver_ended(task),
             Happening::Said { text } => {
                 if text.contains(&self.world.flock) {
                     broken(Law::Leak, "a value was said")

@@ -1,5 +1,6 @@
 //! The promise as laws over what happened and what is there. Nothing here asks the code under test.
 
+mod driven;
 mod happened;
 mod model;
 mod quiet;
@@ -45,6 +46,8 @@ pub enum Law {
     NotOurs,
     /// No value anywhere but in its place.
     Leak,
+    /// Who asks for a job gets a run that begins after that.
+    Activations,
     /// Everything ends.
     Ends,
 }
@@ -65,6 +68,7 @@ impl fmt::Display for Law {
             Self::Agreement => "ledger, documents and managers agree",
             Self::NotOurs => "what is not ours is left alone",
             Self::Leak => "no value leaves its place",
+            Self::Activations => "who asks for a job gets a run",
             Self::Ends => "everything ends",
         })
     }
@@ -110,6 +114,8 @@ pub(crate) struct Laws {
     /// How often the database was restored, and how often it had been when a run began.
     restores: u64,
     restores_before: BTreeMap<usize, u64>,
+    /// Where each driver stands.
+    driven: BTreeMap<usize, driven::Driven>,
 }
 
 #[derive(Default)]
@@ -135,6 +141,7 @@ impl Laws {
             held: BTreeMap::new(),
             restores: 0,
             restores_before: BTreeMap::new(),
+            driven: BTreeMap::new(),
         }
     }
 

@@ -22,10 +22,10 @@ pub(crate) struct MemoryStore {
 }
 
 impl MemoryStore {
-    pub(crate) fn new(stage: Arc<Stage>, store: StoreId) -> Self {
+    pub(crate) fn new(stage: Arc<Stage>, store: StoreId, deployment: &str) -> Self {
         Self {
             stage,
-            state: Arc::new(Mutex::new(State::new(store))),
+            state: Arc::new(Mutex::new(State::new(store, deployment))),
         }
     }
 

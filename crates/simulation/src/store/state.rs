@@ -85,11 +85,11 @@ impl Standing {
 }
 
 impl State {
-    pub(super) fn new(store: StoreId) -> Self {
+    pub(super) fn new(store: StoreId, deployment: &str) -> Self {
         Self {
             identity: StoreIdentity {
                 store,
-                deployment: "simulation".to_owned(),
+                deployment: deployment.to_owned(),
                 epoch: 0,
             },
             latest: 0,

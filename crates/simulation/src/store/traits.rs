@@ -551,6 +551,14 @@ impl Receipts for MemoryStore {
         .await
     }
 
+    async fn latest_receipt_of(&self, run: RunId) -> Result<Option<Timestamp>> {
+        self.transact("latest receipt", |state, _| {
+            let receipts = state.receipts.iter();
+            Ok(receipts.filter(|it| it.run == run).map(|it| it.at).max())
+        })
+        .await
+    }
+
     async fn adopt(
         &self,
         run: RunId,
