@@ -224,7 +224,9 @@ pub trait SecretBackend: Send + Sync {
         answers
     }
 
-    /// Lists what bears a mark of Cloakroom's, page by page; `None` asks for the first page.
+    /// Lists what bears a mark of Cloakroom's, page by page; `None` asks for the first page. A page
+    /// that the manager no longer knows, since its token or snapshot is too old, is `Unavailable`:
+    /// nothing is known of the rest, and the listing has to begin anew.
     async fn list(&self, page: Option<&PageToken>) -> Result<ListPage>;
 
     /// Deletes one secret. One that is not there is [`Deletion::AlreadyGone`], not an error; a

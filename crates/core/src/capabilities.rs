@@ -75,6 +75,9 @@ pub struct Capabilities {
     pub native_expiry: NativeExpiry,
     /// Recovery after deletion, where there is one.
     pub recovery: Option<Recovery>,
+    /// Whether a deletion can be for good at once. Where it cannot (purge protection), every deletion
+    /// leaves the recovery, and a name is free again when that is over.
+    pub final_deletion: bool,
     /// How long a change may take to show in the listing.
     pub listing_lag: Duration,
     /// The order of the listing.

@@ -25,21 +25,25 @@ pub struct Key {
 impl Key {
     /// Derives the wrapping key, the digest key and the key's id from 32 random bytes.
     pub fn derive(mut bytes: [u8; KEY_BYTES]) -> Self {
-        let derivation = Hkdf::<Sha256>::new(None, &bytes);
+        // The intermediate key is as good as the key itself. `Hkdf::new` would drop it as it is.
+        let (mut intermediate, derivation) = Hkdf::<Sha256>::extract(None, &bytes);
         bytes.zeroize();
-        let expand = |purpose: &[u8]| {
-            let mut derived = [0; KEY_BYTES];
-            // HKDF-SHA-256 gives up to 8,160 bytes; 32 cannot be refused.
-            let _ = derivation.expand(purpose, &mut derived);
-            derived
+        intermediate.as_mut_slice().zeroize();
+        // HKDF-SHA-256 gives up to 8,160 bytes; 32 cannot be refused.
+        let expand = |purpose: &[u8], derived: &mut [u8; KEY_BYTES]| {
+            let _ = derivation.expand(purpose, derived);
         };
-        let id = expand(b"cloakroom/v1/key-id");
-        let id = hex::encode(&id[..8]);
-        Self {
-            id: KeyId::from(id.as_str()),
-            wrapping: expand(b"cloakroom/v1/wrap-data-keys"),
-            digesting: expand(b"cloakroom/v1/digest"),
-        }
+        let mut id = [0; KEY_BYTES];
+        expand(b"cloakroom/v1/key-id", &mut id);
+        let mut key = Self {
+            id: KeyId::from(hex::encode(&id[..8]).as_str()),
+            wrapping: [0; KEY_BYTES],
+            digesting: [0; KEY_BYTES],
+        };
+        // In place: what is moved leaves a copy behind.
+        expand(b"cloakroom/v1/wrap-data-keys", &mut key.wrapping);
+        expand(b"cloakroom/v1/digest", &mut key.digesting);
+        key
     }
 
     /// Names the key without telling it.
@@ -116,5 +120,26 @@ impl KeySource for KeyRing {
 impl KeySource for Arc<KeyRing> {
     fn ring(&self) -> Result<Arc<KeyRing>> {
         Ok(Self::clone(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// HKDF-SHA-256 (RFC 5869) without salt, computed by another implementation: what was sealed and
+    /// digested once depends on it for ever.
+    #[test]
+    fn derived_keys_never_change() {
+        let key = Key::derive([7; KEY_BYTES]);
+        assert_eq!(key.id().as_str(), "6599a3caf7f78fe7");
+        assert_eq!(
+            hex::encode(key.wrapping()),
+            "0b88b9b4c1e509d71d976c26e4839e4eca4a261e65ce85710608db8f89a4ed5d"
+        );
+        assert_eq!(
+            hex::encode(key.digesting()),
+            "ef70307e0a53cb8fed4c85a947fbccc880f52cb419a7551024eccaf112fb3979"
+        );
     }
 }

@@ -76,6 +76,10 @@ mutants! {
     StrangerDeleted: "mark not looked at before deleting",
     /// A store that is behind the mark in the backend deletes all the same.
     EpochIgnored: "epoch check left out",
+    /// The driver forgets who asked for a job while that job was running.
+    ActivationLost: "activation during a run lost",
+    /// What bears the mark of any store counts as this store's.
+    NeighbourTaken: "mark of another deployment taken for ours",
 }
 
 #[cfg(feature = "mutants")]

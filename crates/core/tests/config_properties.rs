@@ -66,7 +66,7 @@ fn key(index: usize) -> String {
 fn schema(shape: &Shape, defs: &mut Map<String, Value>) -> Value {
     let mut each = |shapes: &[Shape]| shapes.iter().map(|it| schema(it, defs)).collect::<Vec<_>>();
     match shape {
-        Shape::Plain => json!({"type": ["string", "object", "array"]}),
+        Shape::Plain => json!({"type": ["string", "number", "object", "array"]}),
         Shape::Secret => json!({"airbyte_secret": true}),
         Shape::Object(members) => {
             let members: Map<_, _> = each(members)
@@ -81,7 +81,7 @@ fn schema(shape: &Shape, defs: &mut Map<String, Value>) -> Value {
         Shape::Array(inner) => json!({"items": schema(inner, defs)}),
         Shape::Tuple(items) => json!({"prefixItems": each(items)}),
         Shape::OneOf(branches) => json!({"oneOf": each(branches), "type": "object"}),
-        Shape::AllOf(parts) => json!({"allOf": each(parts)}),
+        Shape::AllOf(parts) => json!({"allOf": each(parts), "type": "object"}),
         Shape::Ref(inner) => {
             let schema = schema(inner, defs);
             let name = format!("d{}", defs.len());
@@ -141,6 +141,25 @@ impl Choices {
         }
     }
 
+    /// Of a kind that the schema may not have in mind. Its texts are met nowhere else.
+    fn astray(&mut self) -> Value {
+        let text = format!("secret-astray-{}", self.0);
+        match self.below(5) {
+            0 => json!(self.below(100)),
+            1 => json!([text, [self.below(2) == 0], null]),
+            2 => json!({"x1": [{"a": text, "": ""}], "n": self.below(100)}),
+            _ => json!(text),
+        }
+    }
+
+    fn part(&mut self, shape: &Shape, levels: usize) -> Value {
+        if self.below(12) == 0 {
+            self.astray()
+        } else {
+            self.document(shape, levels)
+        }
+    }
+
     fn document(&mut self, shape: &Shape, levels: usize) -> Value {
         let mut document = match shape {
             Shape::Plain => self.plain(),
@@ -149,7 +168,7 @@ impl Choices {
                 let mut document = Map::new();
                 for (index, inner) in members.iter().enumerate() {
                     if self.below(5) > 0 {
-                        document.insert(key(index), self.document(inner, levels));
+                        document.insert(key(index), self.part(inner, levels));
                     }
                 }
                 document.into()
@@ -167,16 +186,16 @@ impl Choices {
                     let member = if other {
                         self.plain()
                     } else {
-                        self.document(inner, levels)
+                        self.part(inner, levels)
                     };
                     document.insert(key, member);
                 }
                 document.into()
             }
             Shape::Array(inner) => (0..self.below(5))
-                .map(|_| self.document(inner, levels))
+                .map(|_| self.part(inner, levels))
                 .collect(),
-            Shape::Tuple(items) => items.iter().map(|it| self.document(it, levels)).collect(),
+            Shape::Tuple(items) => items.iter().map(|it| self.part(it, levels)).collect(),
             Shape::OneOf(branches) => {
                 let branch = self.below(branches.len() as u64);
                 self.document(&branches[usize::try_from(branch).unwrap()], levels)
@@ -197,7 +216,7 @@ impl Choices {
                     && levels > 0
                     && !members.contains_key("_secret")
                 {
-                    members.insert("child".to_owned(), self.document(shape, levels - 1));
+                    members.insert("child".to_owned(), self.part(shape, levels - 1));
                 }
                 document
             }
@@ -213,7 +232,8 @@ impl Choices {
 }
 
 /// What is secret, by a second reading of the schema that shares nothing with the first: no plan,
-/// no states, every applicable schema asked at every place.
+/// no states, every applicable schema asked at every place, and whatever none of them has in mind
+/// where one could hold a secret.
 fn secrets<'v>(root: &'v Value, document: &'v Value) -> Vec<(String, &'v Value)> {
     let mut found = Vec::new();
     visit(root, vec![root], document, String::new(), &mut found);
@@ -253,6 +273,9 @@ fn visit<'v>(
         }
         return;
     }
+    if !has_in_mind(&schemas, value) && can_hold_a_secret(root, schemas.clone()) {
+        return leaves(value, &pointer, found);
+    }
     match value {
         Value::Object(members) => {
             for (key, member) in members {
@@ -283,6 +306,65 @@ fn visit<'v>(
             }
         }
         _ => {}
+    }
+}
+
+fn has_in_mind(schemas: &[&Value], value: &Value) -> bool {
+    let (name, described): (_, &[&str]) = match value {
+        Value::Null => return true,
+        Value::Bool(_) => ("boolean", &[]),
+        Value::Number(_) => ("number", &[]),
+        Value::String(_) => ("string", &[]),
+        Value::Array(_) => ("array", &["items", "prefixItems"]),
+        Value::Object(_) => (
+            "object",
+            &["properties", "patternProperties", "additionalProperties"],
+        ),
+    };
+    schemas.iter().any(|schema| match schema.get("type") {
+        Some(Value::Array(names)) => names.contains(&json!(name)),
+        Some(one) => one == name,
+        None => described.iter().any(|it| schema.get(it).is_some()),
+    })
+}
+
+fn can_hold_a_secret<'v>(root: &'v Value, mut schemas: Vec<&'v Value>) -> bool {
+    let mut next = 0;
+    while let Some(schema) = schemas.get(next).copied() {
+        next += 1;
+        let mut below: Vec<&Value> = match schema {
+            Value::Object(members) => members.values().collect(),
+            Value::Array(items) => items.iter().collect(),
+            _ => continue,
+        };
+        if let Some(reference) = schema["$ref"].as_str() {
+            below.push(root.pointer(&reference[1..]).unwrap());
+        }
+        for more in below {
+            if !schemas.iter().any(|known| std::ptr::eq(*known, more)) {
+                schemas.push(more);
+            }
+        }
+    }
+    schemas.iter().any(|it| it["airbyte_secret"] == true)
+}
+
+fn leaves<'v>(value: &'v Value, pointer: &str, found: &mut Vec<(String, &'v Value)>) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                leaves(member, &format!("{pointer}/{key}"), found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                leaves(item, &format!("{pointer}/{index}"), found);
+            }
+        }
+        Value::Null => {}
+        Value::String(text) if text.is_empty() => {}
+        leaf => found.push((pointer.to_owned(), leaf)),
     }
 }
 

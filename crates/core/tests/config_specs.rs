@@ -96,6 +96,53 @@ fn what_marks_a_secret() {
     assert!(fields(&json!({"properties": {"airbyte_secret": {}, "format": {}}})).is_empty());
 }
 
+/// Where the secrets of such a value are cannot be told, so nothing of it stays in clear.
+#[test]
+fn a_value_of_another_kind_than_described_is_secret_in_all_its_parts() {
+    let inner = json!({"type": "object", "properties": {"t": secret(), "n": {"type": "string"}}});
+    let array = json!({"type": "array", "items": inner});
+    let either =
+        json!({"oneOf": [inner, {"type": "string"}, {"const": 5}, {"enum": [true, null]}]});
+    let typeless = json!({"items": {"properties": {"t": secret()}}});
+    let spec = json!({"type": "object", "properties": {
+        "array": array, "object": inner, "either": either, "typeless": typeless,
+        "any": {"type": "any", "items": inner}, "plain": {"type": "array", "items": {}},
+    }});
+    for (document, expected) in [
+        (
+            json!({"array": {"t": "x", "n": "y"}}),
+            vec!["/array/t", "/array/n"],
+        ),
+        (json!({"array": "x"}), vec!["/array"]),
+        (
+            json!({"array": ["x", {"t": "y", "n": "z"}, 5]}),
+            vec!["/array/0", "/array/1/t", "/array/2"],
+        ),
+        (
+            json!({"array": [[{"t": "x"}, null, ""]]}),
+            vec!["/array/0/0/t"],
+        ),
+        (json!({"object": [{"t": true}]}), vec!["/object/0/t"]),
+        (json!({"object": "x"}), vec!["/object"]),
+        (json!({"object": 5}), vec!["/object"]),
+        (
+            json!({"object": {"n": {"t": "the spec has no secret at n"}}}),
+            vec![],
+        ),
+        (json!({"either": "x"}), vec![]),
+        (json!({"either": 5}), vec![]),
+        (json!({"either": false}), vec![]),
+        (json!({"either": ["x"]}), vec!["/either/0"]),
+        (json!({"typeless": "x"}), vec!["/typeless"]),
+        (json!({"typeless": {"t": "x"}}), vec!["/typeless/t"]),
+        (json!({"any": "x", "plain": {"t": "x"}}), vec![]),
+        (json!({"array": null, "object": "", "typeless": {}}), vec![]),
+        (json!({"array": {"_secret": "airbyte_x_v1"}}), vec![]),
+    ] {
+        assert_eq!(secrets(&spec, &document), expected, "{document}");
+    }
+}
+
 #[test]
 fn other_members_are_those_that_the_same_schema_does_not_name() {
     let spec = json!({

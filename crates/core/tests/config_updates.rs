@@ -462,6 +462,26 @@ fn the_number_of_coordinates_has_to_fit() {
     put.into_blob(&[]).unwrap_err();
 }
 
+/// The spec changed, or somebody wrote an object where a list belongs: every part of it is treated as
+/// a secret is, also when it comes back masked.
+#[test]
+fn what_does_not_fit_the_spec_is_kept_and_replaced_part_by_part() {
+    let astray = json!({"hosts": {"name": "n", "password": "p"}});
+    let masked = json!({"hosts": {"name": MASK, "password": "q"}});
+    let (document, said) = second(&hosts(), astray, masked);
+    let expected = report(&[("/hosts/name", "kept"), ("/hosts/password", "raised")]);
+    assert_eq!(said, expected);
+    let hidden = json!({"hosts": {"name": MASK, "password": MASK}});
+    assert_eq!(document.masked(&compile(&hosts())), hidden);
+    let whole = json!({"hosts": {"name": "n", "password": "q"}});
+    assert_eq!(document.hydrated(), whole);
+    // What fits again is told apart again.
+    let fits = json!({"hosts": [{"name": "n", "password": "q"}]});
+    let (document, said) = second(&hosts(), whole, fits);
+    assert_eq!(said["/hosts/0/password"], "new");
+    assert_eq!(document.blob["hosts"][0]["name"], "n");
+}
+
 #[test]
 fn a_field_that_has_become_secret() {
     let spec = compile(&json!({"properties": {

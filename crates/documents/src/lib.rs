@@ -1,11 +1,14 @@
 //! Put, hydrate, mask and remove a document: the write protocol over a store and a backend.
-#![doc = include_str!("../README.md")]
+// Its example needs a store and a backend, which this crate may not know: it runs where all are known,
+// in bin/reconciler.
+#![cfg_attr(not(doctest), doc = include_str!("../README.md"))]
 
 mod change;
 mod ephemeral;
 mod probe;
 mod put;
 mod read;
+mod renew;
 mod secrets;
 
 use std::sync::Arc;
@@ -20,6 +23,7 @@ pub use change::{Change, ChangeKind};
 pub use ephemeral::EphemeralDocument;
 pub use probe::{Probe, Step, StepOutcome};
 pub use put::{DocumentSpec, Put, PutDone};
+pub use renew::Unprovable;
 
 /// How documents are written.
 #[derive(Clone, Debug)]

@@ -116,9 +116,15 @@ impl Probe {
                 outcome: StepOutcome::NotTried("this manager has no recovery"),
             });
         }
-        let deleted = self.delete(DeleteMode::Final).await;
+        let deleted = self.delete(self.last_mode()).await;
         let works = deleted.is_ok();
-        let outcome = deleted.map_or_else(StepOutcome::Failed, |()| StepOutcome::Works);
+        let outcome = match deleted {
+            Err(error) => StepOutcome::Failed(error),
+            Ok(()) if !self.deletes_for_good() => {
+                StepOutcome::NotTried("this manager deletes nothing for good at once")
+            }
+            Ok(()) => StepOutcome::Works,
+        };
         on_step(Step {
             operation: Operation::DeleteFinally,
             outcome,
@@ -138,12 +144,26 @@ impl Probe {
     /// error says that something may be left until then.
     pub async fn clean_up(self) -> Result<()> {
         let deleted = if self.may_be_there {
-            self.delete(DeleteMode::Final).await
+            self.delete(self.last_mode()).await
         } else {
             Ok(())
         };
         self.documents.give_up(&self.secret).await;
         deleted
+    }
+
+    fn deletes_for_good(&self) -> bool {
+        self.backend.capabilities().final_deletion
+    }
+
+    /// How the secret goes at last: for good, or as soon as the manager lets it.
+    fn last_mode(&self) -> DeleteMode {
+        match self.backend.capabilities().recovery {
+            Some(recovery) if !self.deletes_for_good() => {
+                DeleteMode::Recoverable(recovery.shortest)
+            }
+            _ => DeleteMode::Final,
+        }
     }
 
     async fn put(&self) -> Result<()> {

@@ -88,17 +88,22 @@ impl Documents {
     /// as before; only where the store's answer to the very last step was lost (`Unavailable` from
     /// the store) may it be written all the same: read it before putting a new document again.
     pub async fn put(&self, put: Put<'_>) -> Result<PutDone> {
-        let before = self.before(&put).await?;
         let ring = self.keys.ring()?;
+        self.put_under(put, &ring).await
+    }
+
+    /// Writes a document; what has a digest under a key that `ring` lacks is written anew.
+    pub(crate) async fn put_under(&self, put: Put<'_>, ring: &KeyRing) -> Result<PutDone> {
+        let before = self.before(&put).await?;
         let id = put.id.unwrap_or_else(|| DocumentId(self.randomness.uuid()));
         let held = before
             .as_ref()
             .map_or(&[][..], |document| &document.references);
-        let update = self.split(&put.spec.compiled, put.config, before.as_ref(), &ring, id)?;
+        let update = self.split(&put.spec.compiled, put.config, before.as_ref(), ring, id)?;
 
-        let mut plan = Plan::of(update, held, &ring, &id.to_string());
+        let mut plan = Plan::of(update, held, ring, &id.to_string());
         let new = plan.take_new(self, put.workspace, held)?;
-        let written = self.write_new(new, &ring).await?;
+        let written = self.write_new(new, ring).await?;
         let homes = plan.homes(held, &written);
         let changes = plan.changes(held, &homes);
         let references = plan.references(&homes);

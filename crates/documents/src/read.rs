@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use cloakroom_core::config::{CompiledSpec, Held, Revealed, hydrate, mask, parse_json};
 use cloakroom_core::store::{RemoveOutcome, StoredDocument};
 use cloakroom_core::{
-    BackendId, Coordinate, DocumentId, Error, ErrorKind, Result, Revision, SecretJson, StoredSecret,
+    BackendId, Coordinate, DocumentId, Error, ErrorKind, Result, Revision, SecretJson, SecretValue,
+    StoredSecret,
 };
 use serde_json::Value;
 
@@ -73,7 +74,7 @@ impl Documents {
         }
     }
 
-    async fn load(&self, id: DocumentId) -> Result<StoredDocument> {
+    pub(crate) async fn load(&self, id: DocumentId) -> Result<StoredDocument> {
         self.store
             .document(id)
             .await?
@@ -81,6 +82,14 @@ impl Documents {
     }
 
     async fn hydrate_document(&self, document: &StoredDocument) -> Result<SecretJson> {
+        hydrated(document, self.reveal(document).await?)
+    }
+
+    /// The value behind each reference, in any order.
+    pub(crate) async fn reveal<'d>(
+        &self,
+        document: &'d StoredDocument,
+    ) -> Result<Vec<(&'d Held, SecretValue)>> {
         let mut by_backend: BTreeMap<&BackendId, Vec<&Held>> = BTreeMap::new();
         for held in &document.references {
             by_backend.entry(&held.backend).or_default().push(held);
@@ -92,14 +101,10 @@ impl Documents {
             let values = self.values(backend, &coordinates).await?;
             for (held, value) in held.into_iter().zip(values) {
                 let secret = value.map_err(|error| no_value(document.id, held, error))?;
-                revealed.push(Revealed {
-                    pointer: held.pointer.clone(),
-                    kind: held.kind,
-                    value: secret.value,
-                });
+                revealed.push((held, secret.value));
             }
         }
-        hydrate(blob_of(document)?, revealed)
+        Ok(revealed)
     }
 
     /// Every value in one batched read, tried again as a whole where an answer says that it helps.
@@ -126,6 +131,19 @@ impl Documents {
             })
             .await
     }
+}
+
+/// The configuration with its values in place.
+pub(crate) fn hydrated(
+    document: &StoredDocument,
+    revealed: Vec<(&Held, SecretValue)>,
+) -> Result<SecretJson> {
+    let revealed = revealed.into_iter().map(|(held, value)| Revealed {
+        pointer: held.pointer.clone(),
+        kind: held.kind,
+        value,
+    });
+    hydrate(blob_of(document)?, revealed)
 }
 
 fn blob_of(document: &StoredDocument) -> Result<Value> {

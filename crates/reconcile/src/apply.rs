@@ -175,7 +175,7 @@ impl Pass<'_> {
     ) -> Result<()> {
         match described {
             Ok(described) if self.is_ours(&described) && endangered(&described) => {
-                self.rescue_if_referenced(&described).await
+                self.rescue_if_referenced(&described).await.map(drop)
             }
             // Safe again, or somebody else's by now.
             Ok(_) => Ok(()),

@@ -2,12 +2,16 @@
 //! several before a run begins are one; one job runs at a time.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::Job;
 use cloakroom_core::{Error, ErrorKind, Randomness, Result, Timestamp};
+use futures_util::FutureExt as _;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -110,6 +114,19 @@ impl Driver {
         jitter: Duration,
         stop: CancellationToken,
     ) -> Self {
+        let (Activator { shared }, work) = Self::prepare(runner, randomness, jitter, stop);
+        let worker = tokio::spawn(work);
+        Self { shared, worker }
+    }
+
+    /// The same for whoever polls the worker himself: what activates jobs, and the worker, which ends
+    /// when it is told to stop. Dropped, it takes the run under way with it.
+    pub fn prepare(
+        runner: Arc<dyn JobRunner>,
+        randomness: Arc<dyn Randomness>,
+        jitter: Duration,
+        stop: CancellationToken,
+    ) -> (Activator, impl Future<Output = ()> + Send + 'static) {
         let states = Job::ALL
             .into_iter()
             .map(|job| (job, JobState::new(job)))
@@ -119,8 +136,10 @@ impl Driver {
             wake: Notify::new(),
             stop,
         });
-        let worker = tokio::spawn(work(shared.clone(), runner, randomness, jitter));
-        Self { shared, worker }
+        let activator = Activator {
+            shared: shared.clone(),
+        };
+        (activator, work(shared, runner, randomness, jitter))
     }
 
     /// Asks for a run of `job`. Activations that come before it begins are one.
@@ -200,11 +219,10 @@ async fn work(
 }
 
 async fn run_one(shared: &Shared, runner: &Arc<dyn JobRunner>, job: Job) {
-    // In a task of its own: a bug in one job must not end the driver.
-    let run = tokio::spawn({
-        let runner = runner.clone();
-        async move { (runner.now().await.ok(), runner.run_job(job).await) }
-    });
+    // A bug in one job must not end the driver. What the run held is dropped with it, and a reconciler
+    // keeps nothing from one run to the next.
+    let run = async { (runner.now().await.ok(), runner.run_job(job).await) };
+    let run = AssertUnwindSafe(run).catch_unwind();
     // A panic's text may hold anything, so it is not repeated.
     let (started, outcomes) = run.await.unwrap_or_else(|_| {
         let message = "it panicked, which is a bug; nothing is known about this run";
@@ -216,6 +234,9 @@ async fn run_one(shared: &Shared, runner: &Arc<dyn JobRunner>, job: Job) {
         return;
     };
     state.running = false;
+    if mutant::on(Mutant::ActivationLost) {
+        state.waiting = false;
+    }
     state.runs += 1;
     state.last_started = started;
     state.reports.clear();

@@ -265,14 +265,15 @@ impl Pass<'_> {
     /// What was once referenced can be brought back for the backup horizon, as far as the manager
     /// goes; what it does not cover was waited for before.
     fn mode(&self, recoverable: bool) -> DeleteMode {
-        match self.backend.capabilities().recovery {
-            Some(recovery) if recoverable && !mutant::on(Mutant::DeletedForGood) => {
-                DeleteMode::Recoverable(
-                    self.settings()
-                        .backup_horizon
-                        .clamp(recovery.shortest, recovery.longest),
-                )
-            }
+        let it = self.backend.capabilities();
+        let recoverable = recoverable && !mutant::on(Mutant::DeletedForGood);
+        match it.recovery {
+            // Under purge protection what was never in use waits as well.
+            Some(recovery) if recoverable || !it.final_deletion => DeleteMode::Recoverable(
+                self.settings()
+                    .backup_horizon
+                    .clamp(recovery.shortest, recovery.longest),
+            ),
             _ => DeleteMode::Final,
         }
     }

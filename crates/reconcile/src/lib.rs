@@ -1,5 +1,7 @@
 //! The jobs: scan, plan, guard, execute; and the single-flight driver that activates them.
-#![doc = include_str!("../README.md")]
+// Its example needs a store and a backend, which this crate may not know: it runs where all are known,
+// in bin/reconciler.
+#![cfg_attr(not(doctest), doc = include_str!("../README.md"))]
 
 mod apply;
 mod ask;
@@ -11,6 +13,7 @@ mod guard;
 mod listing;
 mod observe;
 mod plan;
+mod platform;
 mod report;
 mod rescue;
 mod settings;
@@ -34,6 +37,10 @@ pub use epoch::{EpochAdoption, EpochReport, EpochStanding, epoch_mark, is_epoch_
 pub use guard::{Guard, GuardTrip};
 pub use observe::{Observer, Phase, Silent};
 pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
+pub use platform::{
+    Age, Cost, NextRun, PlatformFinding, PlatformFindingKind, PlatformObserver, PlatformPhase,
+    PlatformReader, PlatformReport, PlatformSettings, StandingCount, UnusedSecret,
+};
 pub use report::{Checked, DeletionCount, Report};
 pub use settings::{RunOptions, Settings};
 pub use sweep::{SweepFate, SweepOptions, SweepReport, Swept};

@@ -52,23 +52,22 @@ impl DrawnUp {
 }
 
 impl Pass<'_> {
-    pub(crate) async fn rescue_if_referenced(&mut self, endangered: &Description) -> Result<()> {
+    /// Rescues what a document refers to now: its references may have been read a while ago, by a
+    /// process that slept since. Gives back whether it was restored.
+    pub(crate) async fn rescue_if_referenced(&mut self, endangered: &Description) -> Result<bool> {
         let referrers = self
             .store()
             .referrers(self.backend_id(), &endangered.coordinate, 1)
             .await?;
         match referrers.into_iter().next() {
-            Some((document, pointer)) => {
-                self.rescue(endangered, document, pointer).await?;
-                Ok(())
-            }
-            None => Ok(()),
+            Some((document, pointer)) => self.rescue(endangered, document, pointer).await,
+            None => Ok(false),
         }
     }
 
     /// Restores a secret in use and reports it. A dry run only reports. Gives back whether it was
     /// restored.
-    pub(crate) async fn rescue(
+    async fn rescue(
         &mut self,
         endangered: &Description,
         document: DocumentId,

@@ -138,7 +138,8 @@ impl Pass<'_> {
     /// Whether a secret bears our store's mark, under its own coordinate.
     pub(crate) fn is_ours(&self, described: &Description) -> bool {
         described.mark.as_ref().is_some_and(|mark| {
-            mark.store == self.identity.store && mark.coordinate == described.coordinate
+            (mark.store == self.identity.store || mutant::on(Mutant::NeighbourTaken))
+                && mark.coordinate == described.coordinate
         })
     }
 }

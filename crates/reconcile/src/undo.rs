@@ -190,15 +190,7 @@ impl Pass<'_> {
         }
         let settings = self.settings();
         let wait = settings.claim_deadline + settings.request.deadline;
-        let mut latest: Option<Timestamp> = None;
-        let mut after = 0;
-        loop {
-            let receipts = self.store().receipts_of(run, after, settings.page.max(1));
-            let receipts = receipts.await?;
-            let Some(last) = receipts.last() else { break };
-            after = last.seq;
-            latest = latest.max(receipts.iter().map(|receipt| receipt.at).max());
-        }
+        let latest = self.store().latest_receipt_of(run).await?;
         let Some(until) = latest.and_then(|latest| latest.checked_add(wait).ok()) else {
             return Ok(());
         };

@@ -34,6 +34,7 @@ fn visit(
     if position.is_nowhere() {
         return;
     }
+    let position = &*spec.meet(position, value);
     if position.is_secret() {
         if !is_replaced(value) {
             found.push(pointer.as_str().to_owned());

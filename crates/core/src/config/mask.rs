@@ -44,6 +44,7 @@ pub fn mask<'h>(
 }
 
 fn cover(spec: &CompiledSpec, value: &mut Value, position: &Position) {
+    let position = &*spec.meet(position, value);
     if position.is_secret() {
         return hide(value);
     }

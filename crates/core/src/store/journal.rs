@@ -137,6 +137,9 @@ pub enum FindingKind {
     Altered,
     /// The manager has it and cannot give it back: damaged, or sealed under a lost key.
     Unreadable,
+    /// The digest recorded for it is under a key that is not configured, so its value, which was to
+    /// be read, can be compared with nothing.
+    Incomparable,
     /// A field the spec marks secret holds clear text.
     ClearText,
     /// The stored blob is not the JSON it was.
@@ -153,13 +156,14 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Dangling,
         Self::Disabled,
         Self::Endangered,
         Self::NotOurs,
         Self::Altered,
         Self::Unreadable,
+        Self::Incomparable,
         Self::ClearText,
         Self::BrokenBlob,
         Self::UnrecordedNode,
@@ -177,6 +181,7 @@ impl FindingKind {
             Self::NotOurs => "not_ours",
             Self::Altered => "altered",
             Self::Unreadable => "unreadable",
+            Self::Incomparable => "incomparable",
             Self::ClearText => "clear_text",
             Self::BrokenBlob => "broken_blob",
             Self::UnrecordedNode => "unrecorded_node",

@@ -125,6 +125,10 @@ pub trait Receipts: Send + Sync {
     /// The receipts of one run behind `after`, in the order of the chain, at most `limit`.
     async fn receipts_of(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<Receipt>>;
 
+    /// When the run wrote its latest receipt; `None` where it has none. Reads no receipt but asks the
+    /// database.
+    async fn latest_receipt_of(&self, run: RunId) -> Result<Option<Timestamp>>;
+
     /// Writes rows for secrets that have none: `Stored`, once referenced, unreferenced since now, so
     /// that the whole time-to-live passes before a job takes them. A row of that name for another
     /// value is taken over where no document ever referred to it and its writer is over (`Deleted`,

@@ -63,8 +63,7 @@ impl Pass<'_> {
         };
         let pointers = clear_text(spec, &blob)?;
         for pointer in pointers {
-            let detail =
-                "the spec marks this field secret and it holds clear text; put the document again";
+            let detail = "by the spec this is or may hold a secret, and it is in clear text; put the document again";
             self.about(FindingKind::ClearText, document, Some(pointer), detail)
                 .await?;
         }

@@ -121,9 +121,7 @@ impl Pass<'_> {
         // What still waits for its deletion cannot be read.
         let mut readable = true;
         if endangered(&described) {
-            let restored = self
-                .rescue(&described, group[0].document, group[0].pointer.clone())
-                .await?;
+            let restored = self.rescue_if_referenced(&described).await?;
             readable = restored || !is_waiting(&described);
         }
         if described.state == SecretState::Disabled {
@@ -217,7 +215,6 @@ impl Pass<'_> {
                 Err(error) => self.judge_failure(group, error).await?,
             }
         }
-        self.report.checked.values += groups.len() as u64;
         Ok(())
     }
 
@@ -230,10 +227,15 @@ impl Pass<'_> {
         let Some(row) = &group[0].ledger else {
             return Ok(());
         };
-        // A digest under a key that is gone from the ring can be compared with nothing.
         let Some(key) = ring.find(row.digest.key()) else {
-            return Ok(());
+            let detail = format!(
+                "its digest was made under key {}, which is not configured, so its value can be \
+                 compared with nothing; bring that key back, or put the document again with the value",
+                row.digest.key()
+            );
+            return self.amiss(FindingKind::Incomparable, group, &detail).await;
         };
+        self.report.checked.values += 1;
         let digest = Digest::of(key, group[0].coordinate.base(), row.kind, &value.value);
         if digest != row.digest {
             let detail = "its value is not the one that was stored; put the document again";

@@ -1,6 +1,7 @@
 //! A spec, compiled once: where secrets are.
 
 mod keywords;
+mod kinds;
 mod loops;
 mod plan;
 mod reader;
@@ -8,6 +9,7 @@ mod references;
 mod root;
 mod subsets;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,7 +25,9 @@ const OPERATION: &str = "read the spec";
 /// A JSON Schema compiled into a plan of where secrets are. Cheap to clone.
 ///
 /// A field is secret where any schema that may apply to it says `airbyte_secret` (other than false
-/// or null) or `format: password`: every branch of a composite or condition counts.
+/// or null) or `format: password`: every branch of a composite or condition counts. A value of a
+/// kind that the spec does not have in mind there (an object where it describes an array of objects
+/// with a secret) is secret in all its parts.
 ///
 /// ```
 /// use cloakroom_core::config::CompiledSpec;
@@ -79,6 +83,13 @@ impl CompiledSpec {
         self.plan.start()
     }
 
+    /// The position of a value that the walk has come to. Where no schema has values of its kind in
+    /// mind, such as an object where an array is described, its secrets cannot be told from the rest
+    /// of it, and everything in it counts as secret.
+    pub(super) fn meet<'p>(&self, position: &'p Position, value: &Value) -> Cow<'p, Position> {
+        self.plan.meet(position, value)
+    }
+
     /// The position of an object's member.
     pub(super) fn member(&self, position: &Position, key: &str) -> Position {
         self.plan.member(position, key)
@@ -96,7 +107,7 @@ impl fmt::Debug for CompiledSpec {
     }
 }
 
-fn invalid(pointer: &str, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+fn invalid(pointer: &str, message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Invalid, OPERATION, message)
         .with_coordinate(super::pointer::shown(pointer))
 }

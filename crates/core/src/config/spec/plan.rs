@@ -1,10 +1,13 @@
 //! The plan: a deterministic automaton over keys and indices. A walk does one look-up a key,
 //! however many branches the schema has.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use fancy_regex::Regex;
+use serde_json::Value;
 
+use super::kinds::Kinds;
 use crate::config::bounds::MAX_DEPTH;
 use crate::config::pointer::Pointer;
 
@@ -16,6 +19,9 @@ pub(super) const NOWHERE: StateId = 0;
 
 /// What is here is secret as a whole.
 pub(super) const SECRET: StateId = 1;
+
+/// What is here does not fit the spec: each of its parts is secret.
+pub(super) const SCATTERED: StateId = 2;
 
 /// The most states one position may be in. Only keys that many patterns match get anywhere near;
 /// beyond it the whole value counts as secret.
@@ -31,6 +37,8 @@ pub(super) struct Plan {
 
 #[derive(Default)]
 pub(super) struct State {
+    /// The kinds of values that its schemas have in mind.
+    pub(super) kinds: Kinds,
     pub(super) named: HashMap<Box<str>, StateId>,
     /// For a key not in `named`, whatever it is.
     pub(super) other: StateId,
@@ -40,6 +48,18 @@ pub(super) struct State {
     pub(super) elements: Vec<StateId>,
     /// For an index behind `elements`.
     pub(super) other_elements: StateId,
+}
+
+impl State {
+    /// What [`SCATTERED`] does: every part of an object or array is like the whole.
+    pub(super) fn scattered() -> Self {
+        Self {
+            kinds: Kinds::OBJECT | Kinds::ARRAY,
+            other: SCATTERED,
+            other_elements: SCATTERED,
+            ..Self::default()
+        }
+    }
 }
 
 /// The patterns of one schema.
@@ -64,6 +84,13 @@ impl Position {
     /// Whether nothing here or below is secret by the spec.
     pub(in crate::config) fn is_nowhere(&self) -> bool {
         self.first == NOWHERE
+    }
+
+    fn of(first: StateId) -> Self {
+        Self {
+            first,
+            more: Vec::new(),
+        }
     }
 
     fn add(&mut self, state: StateId) {
@@ -108,10 +135,21 @@ impl Plan {
     }
 
     pub(super) fn start(&self) -> Position {
-        Position {
-            first: self.start,
-            more: Vec::new(),
+        Position::of(self.start)
+    }
+
+    pub(super) fn meet<'p>(&self, position: &'p Position, value: &Value) -> Cow<'p, Position> {
+        let fits = position.is_nowhere() || position.is_secret() || {
+            let mut states = position.states();
+            states.any(|state| self.states[state as usize].kinds.include(value))
+        };
+        if fits {
+            return Cow::Borrowed(position);
         }
+        Cow::Owned(Position::of(match value {
+            Value::Object(_) | Value::Array(_) => SCATTERED,
+            _ => SECRET,
+        }))
     }
 
     pub(super) fn member(&self, position: &Position, key: &str) -> Position {

@@ -10,6 +10,7 @@ use super::keywords::{
     CONNECTION, DEPENDENT, LISTS, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies,
     is_known,
 };
+use super::kinds::Kinds;
 use super::references::{Names, resource_of};
 use crate::config::pointer::push_escaped;
 use crate::error::Result;
@@ -34,7 +35,9 @@ pub(super) struct Schema {
     /// This place holds a secret.
     pub(super) secret: bool,
     /// What its `type` names, where it has one.
-    pub(super) types: Option<Types>,
+    pub(super) types: Option<Kinds>,
+    /// What the values are that it lists.
+    pub(super) listed: Kinds,
     /// Schemas that may apply to the same place.
     pub(super) beside: Vec<SchemaId>,
     /// References to further ones.
@@ -58,20 +61,6 @@ pub(super) struct Reference {
     pub(super) targets: Vec<SchemaId>,
 }
 
-/// Which kinds of values a `type` names.
-#[derive(Clone, Copy)]
-pub(super) struct Types {
-    pub(super) object: bool,
-    /// Any kind beside object and null.
-    pub(super) other: bool,
-}
-
-impl Types {
-    pub(super) fn only_objects(self) -> bool {
-        self.object && !self.other
-    }
-}
-
 impl Schema {
     /// Whether nothing at this place or below follows from it, [`Schema::in_place`] left out.
     pub(super) fn is_inert(&self) -> bool {
@@ -86,6 +75,16 @@ impl Schema {
         self.tuples.iter().any(|tuple| !tuple.is_empty())
             || !self.other_elements.is_empty()
             || !self.elements.is_empty()
+    }
+
+    /// The kinds of values it has in mind, [`Schema::in_place`] left out.
+    pub(super) fn kinds(&self) -> Kinds {
+        self.types.unwrap_or_else(|| {
+            let of = |described, kind| if described { kind } else { Kinds::NONE };
+            of(self.describes_members(), Kinds::OBJECT)
+                | of(self.describes_elements(), Kinds::ARRAY)
+                | self.listed
+        })
     }
 
     /// Every schema that may apply to the same place.
@@ -197,7 +196,7 @@ impl<'s> Reader<'s> {
         let types = members
             .get("type")
             .map(|types| {
-                read_types(types).ok_or_else(|| {
+                Kinds::of_type(types).ok_or_else(|| {
                     let pointer = below(&job.pointer, "type");
                     invalid(&pointer, "a type is a name or a list of names")
                 })
@@ -211,6 +210,7 @@ impl<'s> Reader<'s> {
         let mut schema = Schema {
             secret: is_secret(members),
             types,
+            listed: Kinds::of_listed(members),
             ..Schema::default()
         };
         self.read_beside(job, members, &mut schema)?;
@@ -378,18 +378,6 @@ fn is_something_else(schema: &Value) -> bool {
     schema
         .as_object()
         .is_some_and(|members| !members.is_empty() && !members.keys().any(|key| is_known(key)))
-}
-
-fn read_types(value: &Value) -> Option<Types> {
-    let names: Vec<&str> = match value {
-        Value::String(name) => vec![name],
-        Value::Array(names) => names.iter().map(Value::as_str).collect::<Option<_>>()?,
-        _ => return None,
-    };
-    Some(Types {
-        object: names.contains(&"object"),
-        other: names.iter().any(|name| !["object", "null"].contains(name)),
-    })
 }
 
 fn is_secret(members: &Map<String, Value>) -> bool {

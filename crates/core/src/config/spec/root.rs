@@ -1,6 +1,7 @@
 //! What a spec says of a whole configuration: nearly always that it is an object.
 
-use super::reader::{Arena, Types};
+use super::kinds::Kinds;
+use super::reader::Arena;
 
 /// Whether the spec describes an object and nothing else. A document that is none has no field that
 /// could be secret.
@@ -8,7 +9,7 @@ pub(super) fn is_an_object(arena: &Arena) -> bool {
     let Some(root) = arena.schemas.first() else {
         return false;
     };
-    if root.types.is_some_and(Types::only_objects) && !root.secret {
+    if root.types == Some(Kinds::OBJECT) && !root.secret {
         return true;
     }
     let mut seen = vec![false; arena.schemas.len()];
@@ -19,11 +20,14 @@ pub(super) fn is_an_object(arena: &Arena) -> bool {
             continue;
         }
         let schema = &arena.schemas[id as usize];
-        let otherwise = schema.types.is_some_and(|types| types.other);
+        let otherwise = schema.types.is_some_and(Kinds::go_beyond_objects);
         if schema.secret || otherwise || schema.describes_elements() {
             return false;
         }
-        object |= schema.types.is_some_and(|types| types.object) || schema.describes_members();
+        object |= schema
+            .types
+            .is_some_and(|types| types.contain(Kinds::OBJECT))
+            || schema.describes_members();
         left.extend(schema.in_place());
     }
     object

@@ -4,7 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::OPERATION;
-use super::plan::{Match, NOWHERE, Patterned, Plan, SECRET, State, StateId, matches};
+use super::kinds::Kinds;
+use super::plan::{Match, NOWHERE, Patterned, Plan, SCATTERED, SECRET, State, StateId, matches};
 use super::reader::{Arena, Schema, SchemaId};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,10 +32,10 @@ pub(super) fn determine(arena: &Arena) -> Result<Plan> {
         work: MAX_WORK,
         edges: MAX_EDGES,
     };
-    // The two states that have no schemas keep their numbers.
-    subsets.sets.extend([Vec::new(), Vec::new()]);
+    // The three states that have no schemas keep their numbers.
+    let mut states = vec![State::default(), State::default(), State::scattered()];
+    subsets.sets.resize_with(states.len(), Default::default);
     let start = subsets.state_of(&[0])?;
-    let mut states = vec![State::default(), State::default()];
     while let Some(set) = subsets.sets.get(states.len()).cloned() {
         states.push(subsets.expand(&set)?);
     }
@@ -46,11 +47,15 @@ pub(super) fn determine(arena: &Arena) -> Result<Plan> {
     })
 }
 
+/// The schemas that may apply to one place and say something about it or about places below, and the
+/// kinds of values that these and all others have in mind.
+type Subset = (Vec<SchemaId>, Kinds);
+
 struct Subsets<'a> {
     arena: &'a Arena,
-    ids: HashMap<Vec<SchemaId>, StateId>,
-    /// The schemas of each state.
-    sets: Vec<Vec<SchemaId>>,
+    ids: HashMap<Subset, StateId>,
+    /// That of each state.
+    sets: Vec<Subset>,
     /// In which round a schema was last met.
     seen: Vec<u32>,
     round: u32,
@@ -74,6 +79,7 @@ impl Subsets<'_> {
         self.round += 1;
         let mut left = schemas.to_vec();
         let mut set = Vec::new();
+        let mut kinds = Kinds::NONE;
         while let Some(id) = left.pop() {
             self.spend(1)?;
             if std::mem::replace(&mut self.seen[id as usize], self.round) == self.round {
@@ -84,6 +90,7 @@ impl Subsets<'_> {
                 // The whole value is the secret: what is below does not matter.
                 return Ok(SECRET);
             }
+            kinds = kinds | schema.kinds();
             if !schema.is_inert() {
                 set.push(id);
             }
@@ -95,6 +102,7 @@ impl Subsets<'_> {
             return Ok(NOWHERE);
         }
         set.sort_unstable();
+        let set = (set, kinds);
         if let Some(known) = self.ids.get(&set) {
             return Ok(*known);
         }
@@ -108,10 +116,13 @@ impl Subsets<'_> {
         Ok(state)
     }
 
-    fn expand(&mut self, set: &[SchemaId]) -> Result<State> {
+    fn expand(&mut self, (set, kinds): &Subset) -> Result<State> {
         let arena = self.arena;
         let schemas: Vec<_> = set.iter().map(|id| &arena.schemas[*id as usize]).collect();
-        let mut state = State::default();
+        let mut state = State {
+            kinds: *kinds,
+            ..State::default()
+        };
 
         let names: BTreeSet<_> = schemas
             .iter()
@@ -195,8 +206,10 @@ fn prune(states: &mut [State], start: StateId) -> StateId {
         }
     }
     let mut leads = vec![false; states.len()];
-    leads[SECRET as usize] = true;
-    let mut left = vec![SECRET];
+    let mut left = vec![SECRET, SCATTERED];
+    for state in &left {
+        leads[*state as usize] = true;
+    }
     while let Some(state) = left.pop() {
         for origin in std::mem::take(&mut origins[state as usize]) {
             if !std::mem::replace(&mut leads[origin as usize], true) {

@@ -59,6 +59,7 @@ struct Collector<'a> {
 
 impl Collector<'_> {
     fn visit(&mut self, value: &mut Value, position: &Position) -> Result<()> {
+        let position = &*self.spec.meet(position, value);
         let secret = position.is_secret();
         match value {
             Value::Null => Ok(()),

@@ -44,6 +44,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn visit(&mut self, value: &Value, position: &Position) -> u64 {
+        let position = &*self.spec.meet(position, value);
         if position.is_secret() {
             return BLANK;
         }

@@ -1,0 +1,88 @@
+//! Writing the secrets of a document again whose digests were made under another key than the first:
+//! afterwards nothing needs the others.
+
+use cloakroom_core::config::Held;
+use cloakroom_core::store::StoredDocument;
+use cloakroom_core::{Digest, DocumentId, Error, ErrorKind, KeyRing, Result, SecretValue};
+
+use crate::read::hydrated;
+use crate::{DocumentSpec, Documents, Put, PutDone};
+
+const OPERATION: &str = "renew the document's digests";
+
+/// What counts as the value that was stored, where the key of its digest is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unprovable {
+    /// Nothing does.
+    Refuse,
+    /// Whatever the backend gives.
+    Trust,
+}
+
+impl Documents {
+    /// Writes every secret of the document again whose digest is not under the first key, as the next
+    /// version of its base; the versions before are superseded. `None` where there is none, and
+    /// nothing was written.
+    ///
+    /// Fails with `Corrupt` where a value is not the one that was stored, or where that cannot be
+    /// told and `unprovable` refuses it; and as [`Documents::put`] does.
+    pub async fn renew(&self, id: DocumentId, unprovable: Unprovable) -> Result<Option<PutDone>> {
+        let ring = self.keys.ring()?;
+        let document = self.load(id).await?;
+        let current = ring.current();
+        if document
+            .references
+            .iter()
+            .all(|held| held.digest.key() == current.id())
+        {
+            return Ok(None);
+        }
+        let revealed = self.reveal(&document).await?;
+        for (held, value) in &revealed {
+            prove(&document, held, value, &ring, unprovable)?;
+        }
+        let text = self.store.spec(&document.spec).await?;
+        let spec = DocumentSpec::read(&text)?;
+        let put = Put {
+            id: Some(id),
+            workspace: document.workspace,
+            spec: &spec,
+            config: hydrated(&document, revealed)?,
+            if_revision: Some(document.revision),
+        };
+        // Under this ring no other digest tells an unchanged value.
+        let alone = KeyRing::new(vec![current.clone()])?;
+        self.put_under(put, &alone).await.map(Some)
+    }
+}
+
+fn prove(
+    document: &StoredDocument,
+    held: &Held,
+    value: &SecretValue,
+    ring: &KeyRing,
+    unprovable: Unprovable,
+) -> Result<()> {
+    let message = match ring.find(held.digest.key()) {
+        Some(key) => {
+            let digest = Digest::of(key, held.coordinate.base(), held.kind, value);
+            if digest == held.digest {
+                return Ok(());
+            }
+            format!(
+                "its secret at {} is not the value that was stored; put the document again with it",
+                held.pointer
+            )
+        }
+        None if unprovable == Unprovable::Trust => return Ok(()),
+        None => format!(
+            "whether its secret at {} is the value that was stored cannot be told without key {}; \
+             bring that key back, or say that the value is to be trusted",
+            held.pointer,
+            held.digest.key()
+        ),
+    };
+    Err(Error::new(ErrorKind::Corrupt, OPERATION, message)
+        .with_backend(&held.backend)
+        .with_coordinate(document.id))
+}

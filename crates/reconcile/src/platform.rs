@@ -1,0 +1,378 @@
+//! A pass over a platform whose secrets Cloakroom did not write: it lists the manager, reads the
+//! platform's database from one snapshot and says how every secret stands. It changes neither of
+//! them; what it saw is written to Cloakroom's own database, for the pass after it.
+//!
+//! The listing comes first: what a platform writes in between is then mentioned and not listed, and
+//! the manager is asked for it directly; the other way round it would look unused.
+
+mod judge;
+mod naming;
+mod report;
+mod stage;
+mod standing;
+mod unlisted;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakroom_core::coordinates::Grammar;
+use cloakroom_core::platform::{
+    NamedSecrets, Obstacle, PlatformIdentity, PlatformSource, PlatformTarget, ScanReport,
+    Sightings, Standing,
+};
+use cloakroom_core::retry::RetryPolicy;
+use cloakroom_core::store::{Lease, Store};
+use cloakroom_core::{Error, ErrorKind, Randomness, Result, RunId, SecretBackend, Timestamp};
+use uuid::Uuid;
+
+use naming::Naming;
+
+pub use report::{
+    Age, Cost, NextRun, PlatformFinding, PlatformFindingKind, PlatformReport, StandingCount,
+    UnusedSecret,
+};
+
+/// What an operator sets for one platform.
+#[derive(Clone, Debug)]
+pub struct PlatformSettings {
+    /// The platform's name in the configuration, and the manager its secrets are in.
+    pub target: PlatformTarget,
+    /// How the platform names secrets.
+    pub grammar: Grammar,
+    /// The platform's id of the storage that the manager is; nil is its default one.
+    pub storage: Uuid,
+    /// How long secrets of a check or discover live.
+    pub ephemeral: Duration,
+    /// How long a secret has to be unchanged before a clean-up may take it.
+    pub grace: Duration,
+    /// What one secret costs a month, in dollars.
+    pub dollars_per_secret_month: f64,
+    /// Rows read and names asked together.
+    pub page: u32,
+    /// How many examples of each kind, and how many owners, the report holds.
+    pub examples: u32,
+    /// How one request to the manager is tried.
+    pub request: RetryPolicy,
+    /// How long a pass may be silent before another may take over.
+    pub lease: Duration,
+}
+
+/// How far a pass has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlatformPhase {
+    /// Secrets listed.
+    Listing,
+    /// Mentions read.
+    Scanning,
+    /// Secrets judged.
+    Judging,
+    /// Names asked for directly.
+    Asking,
+}
+
+impl PlatformPhase {
+    /// The phase in a few words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Listing => "secrets listed",
+            Self::Scanning => "mentions read",
+            Self::Judging => "secrets judged",
+            Self::Asking => "names asked for",
+        }
+    }
+}
+
+/// Told how far a pass has come.
+pub type PlatformObserver<'a> = &'a (dyn Fn(PlatformPhase, u64) + Send + Sync);
+
+/// Passes over one platform.
+#[derive(Clone)]
+pub struct PlatformReader {
+    source: Arc<dyn PlatformSource>,
+    backend: Arc<dyn SecretBackend>,
+    store: Arc<dyn Store>,
+    sightings: Arc<dyn Sightings>,
+    randomness: Arc<dyn Randomness>,
+    settings: PlatformSettings,
+}
+
+impl PlatformReader {
+    /// Passes over `source`, whose secrets are in `backend`. `store` and `sightings` are one database.
+    /// `Unsupported` where the manager cannot be asked by a platform's names.
+    pub fn new(
+        source: Arc<dyn PlatformSource>,
+        backend: Arc<dyn SecretBackend>,
+        store: Arc<dyn Store>,
+        sightings: Arc<dyn Sightings>,
+        randomness: Arc<dyn Randomness>,
+        settings: PlatformSettings,
+    ) -> Result<Self> {
+        if backend.named().is_none() {
+            let message =
+                "this manager cannot be asked by the names that a platform gave to secrets";
+            return Err(
+                Error::new(ErrorKind::Unsupported, "read a platform", message)
+                    .with_backend(backend.id()),
+            );
+        }
+        Ok(Self {
+            source,
+            backend,
+            store,
+            sightings,
+            randomness,
+            settings,
+        })
+    }
+
+    /// Says that the database that is there now is the platform from now on. What was seen beside
+    /// another one is forgotten.
+    pub async fn accept_database(&self) -> Result<PlatformIdentity> {
+        let identity = self.source.identity().await?;
+        self.sightings
+            .remember_platform(&self.settings.target.platform, &identity)
+            .await?;
+        Ok(identity)
+    }
+
+    /// One pass. `Unavailable` while another one, here or in another process, is at this platform. A
+    /// listing that fails half-way, and whatever of the database could not be read, is an obstacle in
+    /// the report; an error means that there is nothing to report.
+    pub async fn pass(&self, observer: PlatformObserver<'_>) -> Result<PlatformReport> {
+        let mut pass = Pass {
+            reader: self,
+            run: RunId(self.randomness.uuid()),
+            naming: Naming::new(self.settings.grammar.clone()),
+            observer,
+            lease: None,
+        };
+        pass.lease = Some(pass.acquire_lease().await?);
+        let report = pass.work().await;
+        pass.give_lease_back().await;
+        report
+    }
+}
+
+/// One pass.
+struct Pass<'a> {
+    reader: &'a PlatformReader,
+    run: RunId,
+    naming: Naming,
+    observer: PlatformObserver<'a>,
+    lease: Option<Lease>,
+}
+
+/// What a pass knows before it judges.
+struct Seen {
+    database: PlatformIdentity,
+    started: Timestamp,
+    scan: ScanReport,
+    obstacles: Vec<Obstacle>,
+    pages: u64,
+    /// Whether the listing was read to its end.
+    whole_listing: bool,
+}
+
+impl Pass<'_> {
+    async fn work(&self) -> Result<PlatformReport> {
+        let database = self.reader.source.identity().await?;
+        let mut obstacles = Vec::new();
+        let known = self.sightings().platform(self.platform()).await?;
+        match known {
+            None => {
+                let remembered = self
+                    .sightings()
+                    .remember_platform(self.platform(), &database);
+                remembered.await?;
+            }
+            Some(known) if known.database != database.database => {
+                obstacles.push(another_database(&known));
+            }
+            Some(_) => {}
+        }
+        let started = self.sightings().begin_pass(self.target()).await?;
+        let listing = self.list().await?;
+        obstacles.extend(listing.obstacle.clone());
+        let scanned = self.scan().await?;
+        obstacles.extend(scanned.report.obstacles.iter().cloned());
+        obstacles.extend((scanned.kept == 0).then(nothing_mentioned));
+        let seen = Seen {
+            database,
+            started,
+            scan: scanned.report,
+            obstacles,
+            pages: listing.pages,
+            whole_listing: listing.obstacle.is_none(),
+        };
+        self.report(seen).await
+    }
+
+    async fn report(&self, seen: Seen) -> Result<PlatformReport> {
+        let settings = &self.reader.settings;
+        let mut report = PlatformReport {
+            platform: self.platform().to_owned(),
+            database: seen.database,
+            backend: settings.target.backend.clone(),
+            manager: self.reader.backend.manager().to_owned(),
+            pass: self.run,
+            started: seen.started,
+            finished: seen.started,
+            pages: seen.pages,
+            listed: 0,
+            asked: 0,
+            unanswered: 0,
+            scan: seen.scan,
+            obstacles: seen.obstacles,
+            secrets: BTreeMap::new(),
+            leaked_by_age: BTreeMap::new(),
+            next: NextRun::default(),
+            cost: Cost::default(),
+            owners: Vec::new(),
+            more_owners: false,
+            findings: BTreeMap::new(),
+            examples: Vec::new(),
+            unused: Vec::new(),
+        };
+        self.judge(&mut report).await?;
+        if seen.whole_listing {
+            self.look_for_the_unlisted(&mut report).await?;
+        }
+        self.tell_defects(&mut report).await?;
+        self.tell_owners(&mut report).await?;
+        report.cost = cost(&report, settings.dollars_per_secret_month);
+        report.finished = self.reader.store.now().await?;
+        self.log(&report);
+        Ok(report)
+    }
+
+    async fn tell_defects(&self, report: &mut PlatformReport) -> Result<()> {
+        for (kind, count) in self.sightings().count_defects(self.target()).await? {
+            report.findings.insert(kind.into(), count);
+            let told = self
+                .sightings()
+                .defects(self.target(), kind, self.reader.settings.examples)
+                .await?;
+            report.examples.extend(told.into_iter().map(Into::into));
+        }
+        Ok(())
+    }
+
+    async fn tell_owners(&self, report: &mut PlatformReport) -> Result<()> {
+        let most = self.reader.settings.examples;
+        let mut owners = self
+            .sightings()
+            .tally_by_owner(self.target(), self.run, most.saturating_add(1))
+            .await?;
+        report.more_owners = owners.len() > most as usize;
+        owners.truncate(most as usize);
+        report.owners = owners;
+        Ok(())
+    }
+
+    fn sightings(&self) -> &dyn Sightings {
+        &*self.reader.sightings
+    }
+
+    fn named(&self) -> Result<&dyn NamedSecrets> {
+        self.reader.backend.named().ok_or_else(|| {
+            let message = "the manager cannot be asked by a platform's names any more";
+            Error::new(ErrorKind::Unsupported, "read a platform", message)
+        })
+    }
+
+    fn target(&self) -> &PlatformTarget {
+        &self.reader.settings.target
+    }
+
+    fn platform(&self) -> &str {
+        &self.target().platform
+    }
+
+    fn progressed(&self, phase: PlatformPhase, done: u64) {
+        (self.observer)(phase, done);
+    }
+
+    /// Renews the lease; `Unavailable` where another pass has had it meanwhile.
+    async fn keep_lease(&self) -> Result<()> {
+        let renewed = self.acquire_lease().await?;
+        let held = self.lease.as_ref().map(|held| held.token);
+        if held == Some(renewed.token) {
+            return Ok(());
+        }
+        let message = "another pass was at this platform while this one slept; it ends here";
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "renew the lease",
+            message,
+        ))
+    }
+
+    async fn acquire_lease(&self) -> Result<Lease> {
+        let name = format!("platform/{}", self.platform());
+        let lasts = self.reader.settings.lease;
+        let holder = self.run.to_string();
+        let lease = self.reader.store.acquire_lease(&name, &holder, lasts);
+        lease.await?.ok_or_else(|| {
+            let message = format!(
+                "another pass is at this platform, or its process died less than {} s ago; try again \
+                 when it has ended",
+                lasts.as_secs()
+            );
+            Error::new(ErrorKind::Unavailable, "read a platform", message)
+                .with_coordinate(self.platform())
+        })
+    }
+
+    async fn give_lease_back(&self) {
+        let Some(lease) = &self.lease else { return };
+        if let Err(error) = self.reader.store.release_lease(lease).await {
+            tracing::warn!(platform.name = self.platform(), error = %error, "the lease lapses by itself");
+        }
+    }
+
+    fn log(&self, report: &PlatformReport) {
+        tracing::info!(
+            run.id = %self.run,
+            platform.name = self.platform(),
+            backend.id = %report.backend,
+            secrets.listed = report.listed,
+            secrets.leaked = report.leaked(),
+            findings.total = report.findings.values().sum::<u64>(),
+            obstacles.total = report.obstacles.len(),
+            "pass over a platform ended"
+        );
+    }
+}
+
+fn another_database(known: &PlatformIdentity) -> Obstacle {
+    Obstacle {
+        subject: "the platform's database".into(),
+        detail: format!(
+            "it is not the one of the earlier passes ({}): a copy, a restore on another server, or a \
+             wrong address; if it is the platform's from now on, say so with --accept-database",
+            known.place
+        ),
+    }
+}
+
+fn nothing_mentioned() -> Obstacle {
+    Obstacle {
+        subject: "the platform's database".into(),
+        detail: "it mentions no secret at all: it is empty, a wrong one, or its names begin with \
+                 another prefix"
+            .into(),
+    }
+}
+
+fn cost(report: &PlatformReport, per_secret: f64) -> Cost {
+    let paid = |of: fn(Standing) -> bool| {
+        let counts = report.secrets.iter().filter(|(it, _)| of(**it));
+        counts.map(|(_, count)| count.paid()).sum::<u64>() as f64 * per_secret
+    };
+    Cost {
+        per_secret,
+        now: paid(Standing::is_the_platforms),
+        leaked: paid(Standing::is_leaked),
+    }
+}

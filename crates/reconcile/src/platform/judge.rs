@@ -1,0 +1,196 @@
+//! The second half of a pass: how each listed secret stands, page by page.
+
+use std::collections::BTreeMap;
+
+use cloakroom_core::platform::{Evidence, Judgement, NamedSecret, Standing};
+use cloakroom_core::{Result, SecretState};
+
+use super::standing::{is_past, last_changed, standing_of};
+use super::{
+    Age, Pass, PlatformFinding, PlatformFindingKind, PlatformPhase, PlatformReport, UnusedSecret,
+};
+
+impl Pass<'_> {
+    /// Judges everything that this pass listed, writes it down and counts it.
+    pub(super) async fn judge(&self, report: &mut PlatformReport) -> Result<()> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self
+                .sightings()
+                .evidence(
+                    self.target(),
+                    self.run,
+                    after.as_deref(),
+                    self.reader.settings.page,
+                )
+                .await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.secret.name.clone());
+            let mut judgements = Vec::with_capacity(page.len());
+            for evidence in &page {
+                let ephemeral = self.reader.settings.ephemeral;
+                let standing = standing_of(&self.naming, evidence, ephemeral, report.started);
+                judgements.push(Judgement {
+                    name: evidence.secret.name.clone(),
+                    standing,
+                    unused: report.is_complete().then(|| standing.is_unused()),
+                });
+                self.count(standing, evidence, report).await?;
+            }
+            self.sightings()
+                .judge(self.target(), report.started, &judgements)
+                .await?;
+            self.keep_lease().await?;
+            self.progressed(PlatformPhase::Judging, report.listed);
+        }
+        Ok(())
+    }
+
+    async fn count(
+        &self,
+        standing: Standing,
+        evidence: &Evidence,
+        report: &mut PlatformReport,
+    ) -> Result<()> {
+        let secret = &evidence.secret;
+        report.listed += 1;
+        report
+            .secrets
+            .entry(standing)
+            .or_default()
+            .add(secret.state);
+        if standing.is_leaked() {
+            let age = Age::of(last_changed(secret), report.started);
+            *report.leaked_by_age.entry(age).or_default() += 1;
+        }
+        if standing.is_unused() {
+            self.count_next(standing, evidence, report);
+            self.show_unused(standing, evidence, report);
+        }
+        match standing {
+            Standing::InUse if is_endangered(secret) => {
+                let detail = danger(secret);
+                let kind = PlatformFindingKind::Endangered;
+                self.found(kind, &secret.name, detail, report).await
+            }
+            Standing::Tombstoned if !is_waiting(secret) => {
+                let detail = "only rows that were removed mention it, and it is still there";
+                let kind = PlatformFindingKind::HeldByRemoved;
+                self.found(kind, &secret.name, detail, report).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a clean-up would do with an unused secret.
+    fn count_next(&self, standing: Standing, evidence: &Evidence, report: &mut PlatformReport) {
+        let settings = &self.reader.settings;
+        let lag = self.reader.backend.capabilities().listing_lag;
+        let next = &mut report.next;
+        let grace = match standing {
+            Standing::Ephemeral => settings.ephemeral,
+            _ => settings.grace,
+        };
+        let count = if is_waiting(&evidence.secret) {
+            &mut next.waiting
+        } else if standing == Standing::Ahead {
+            &mut next.put_off
+        } else if !is_past(evidence.unused_since, lag, report.started) {
+            &mut next.second_sighting
+        } else if !is_past(last_changed(&evidence.secret), grace, report.started) {
+            &mut next.within_grace
+        } else {
+            &mut next.due
+        };
+        *count += 1;
+    }
+
+    fn show_unused(&self, standing: Standing, evidence: &Evidence, report: &mut PlatformReport) {
+        let so_far = report.secrets.get(&standing).map_or(0, |it| it.total());
+        if so_far > u64::from(self.reader.settings.examples) {
+            return;
+        }
+        report.unused.push(UnusedSecret {
+            name: evidence.secret.name.clone(),
+            standing,
+            owner: self.naming.read(&evidence.secret.name).owner,
+            changed: last_changed(&evidence.secret),
+            unused_since: evidence.unused_since,
+        });
+    }
+
+    /// Counts something amiss with a secret, and says of the first ones where they are mentioned.
+    pub(super) async fn found(
+        &self,
+        kind: PlatformFindingKind,
+        name: &str,
+        detail: &str,
+        report: &mut PlatformReport,
+    ) -> Result<()> {
+        if !is_another_example(&mut report.findings, kind, self.reader.settings.examples) {
+            return Ok(());
+        }
+        let base = self.naming.read(name).base;
+        let mentions = self
+            .sightings()
+            .mentions_of(self.target(), base, name, 1)
+            .await?;
+        let place = mentions.into_iter().next();
+        report.examples.push(PlatformFinding {
+            kind,
+            name: Some(name.to_owned()),
+            column: place.as_ref().map(|it| it.column.clone()),
+            row: place.as_ref().and_then(|it| it.row),
+            title: place.as_ref().and_then(|it| it.title.clone()),
+            workspace: place.as_ref().and_then(|it| it.workspace),
+            pointer: None,
+            detail: detail.to_owned(),
+        });
+        Ok(())
+    }
+}
+
+/// Counts one more of a kind; whether it is one of the first, which are told.
+fn is_another_example(
+    findings: &mut BTreeMap<PlatformFindingKind, u64>,
+    kind: PlatformFindingKind,
+    most: u32,
+) -> bool {
+    let count = findings.entry(kind).or_default();
+    *count += 1;
+    *count <= u64::from(most)
+}
+
+pub(super) fn is_endangered(secret: &NamedSecret) -> bool {
+    secret.state != SecretState::Enabled || secret.native_expiry.is_some()
+}
+
+fn is_waiting(secret: &NamedSecret) -> bool {
+    matches!(secret.state, SecretState::ScheduledForDeletion { .. })
+}
+
+/// What endangers a secret in use.
+pub(super) fn danger(secret: &NamedSecret) -> &'static str {
+    match secret.state {
+        SecretState::ScheduledForDeletion { .. } => {
+            "in use, and it waits for its deletion: restore it in the manager"
+        }
+        SecretState::Disabled => "in use, and switched off: enable it in the manager",
+        SecretState::Enabled => "in use, and it carries an expiry: take that off in the manager",
+    }
+}
+
+impl From<cloakroom_core::platform::Defect> for PlatformFinding {
+    fn from(defect: cloakroom_core::platform::Defect) -> Self {
+        Self {
+            kind: defect.kind.into(),
+            name: None,
+            column: Some(defect.column),
+            row: defect.row,
+            title: defect.title,
+            workspace: defect.workspace,
+            pointer: defect.pointer,
+            detail: defect.detail,
+        }
+    }
+}

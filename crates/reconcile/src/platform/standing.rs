@@ -1,0 +1,293 @@
+//! How a listed secret stands, from what the scan says of its base.
+
+use std::time::Duration;
+
+use cloakroom_core::Timestamp;
+use cloakroom_core::coordinates::Version;
+use cloakroom_core::platform::{Evidence, MentionedName, NamedSecret, Standing};
+
+use super::naming::{Named, Naming, Shape};
+
+/// When something was last changed by the manager's clock, or made where that is all there is to know.
+pub(super) fn last_changed(secret: &NamedSecret) -> Option<Timestamp> {
+    secret.changed.or(secret.created)
+}
+
+/// Whether a moment is known to be at least `wait` before `now`.
+pub(super) fn is_past(at: Option<Timestamp>, wait: Duration, now: Timestamp) -> bool {
+    at.is_some_and(|at| {
+        Duration::try_from(now.duration_since(at)).is_ok_and(|passed| passed >= wait)
+    })
+}
+
+/// How a listed secret stands. Secrets of a check or discover are left `ephemeral` alone.
+pub(super) fn standing_of(
+    naming: &Naming,
+    evidence: &Evidence,
+    ephemeral: Duration,
+    now: Timestamp,
+) -> Standing {
+    let secret = &evidence.secret;
+    let named = naming.read(&secret.name);
+    let itself = evidence.mentions.iter().find(|it| it.name == secret.name);
+    if secret.marked {
+        return Standing::Marked;
+    }
+    if itself.is_some_and(|it| it.external) {
+        return Standing::External;
+    }
+    let stand_for_it = |it: &&MentionedName| {
+        it.name == secret.name
+            // Whatever has no version may be read where any version was asked for.
+            || named.version.is_none()
+            || naming.read(&it.name).version.is_none()
+    };
+    let kept = |of: fn(&MentionedName) -> u64| {
+        let mut meant = evidence.mentions.iter().filter(stand_for_it);
+        meant.any(|it| of(it) > 0)
+    };
+    if kept(|it| it.kept) {
+        return Standing::InUse;
+    }
+    if kept(|it| it.kept_by_removed) {
+        return Standing::Tombstoned;
+    }
+    match (lowest_kept(naming, evidence), named.version) {
+        (Some(lowest), Some(version)) if version < lowest => Standing::Superseded,
+        // Whoever holds the lowest version raises it by one, whatever others hold.
+        (Some(_), Some(_)) => Standing::Ahead,
+        _ => unmentioned(named, evidence, ephemeral, now),
+    }
+}
+
+/// The lowest version of its base that anything keeps.
+fn lowest_kept(naming: &Naming, evidence: &Evidence) -> Option<Version> {
+    let kept = evidence
+        .mentions
+        .iter()
+        .filter(|it| it.kept + it.kept_by_removed > 0);
+    kept.filter_map(|it| naming.read(&it.name).version).min()
+}
+
+/// The standing of a secret of which nothing keeps any version.
+fn unmentioned(
+    named: Named<'_>,
+    evidence: &Evidence,
+    ephemeral: Duration,
+    now: Timestamp,
+) -> Standing {
+    match (named.shape, named.owner) {
+        (Shape::Other, _) => Standing::Unrelated,
+        (_, Some(owner)) if owner.is_nil() => {
+            if is_past(last_changed(&evidence.secret), ephemeral, now) {
+                Standing::Ephemeral
+            } else {
+                Standing::Young
+            }
+        }
+        (_, Some(_)) if evidence.owner_known => Standing::Orphaned,
+        // An index of this database lists it, so it is this database's.
+        (_, None) if !evidence.mentions.is_empty() => Standing::Orphaned,
+        _ => Standing::Stranger,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::SecretState;
+    use cloakroom_core::coordinates::{Grammar, Scope};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_700_000_000).unwrap()
+    }
+
+    fn name(owner: Uuid, version: i64) -> String {
+        let version = Version::new(version).unwrap();
+        let secret = Uuid::from_u128(9);
+        Grammar::default()
+            .managed(Scope::Workspace, owner, secret, version)
+            .as_str()
+            .to_owned()
+    }
+
+    fn of(version: i64) -> String {
+        name(Uuid::from_u128(1), version)
+    }
+
+    fn base() -> String {
+        of(1).trim_end_matches("_v1").to_owned()
+    }
+
+    fn kept(name: String) -> MentionedName {
+        MentionedName {
+            name,
+            kept: 1,
+            kept_by_removed: 0,
+            external: false,
+        }
+    }
+
+    fn removed(name: String) -> MentionedName {
+        MentionedName {
+            kept: 0,
+            kept_by_removed: 1,
+            ..kept(name)
+        }
+    }
+
+    fn indexed(name: String) -> MentionedName {
+        MentionedName {
+            kept: 0,
+            ..kept(name)
+        }
+    }
+
+    fn listed(name: String, mentions: Vec<MentionedName>) -> Evidence {
+        Evidence {
+            secret: NamedSecret {
+                name,
+                marked: false,
+                state: SecretState::Enabled,
+                native_expiry: None,
+                created: Some(now() - HOUR * 5),
+                changed: Some(now() - HOUR * 3),
+                accessed: None,
+                precondition: None,
+            },
+            first_seen: now(),
+            unused_since: None,
+            owner_known: true,
+            mentions,
+        }
+    }
+
+    fn judged(evidence: &Evidence) -> Standing {
+        let naming = Naming::new(Grammar::default());
+        standing_of(&naming, evidence, HOUR * 2, now())
+    }
+
+    #[test]
+    fn what_is_mentioned_is_in_use_and_its_neighbours_are_older_or_ahead() {
+        let mentions = vec![kept(of(3))];
+        assert_eq!(judged(&listed(of(3), mentions.clone())), Standing::InUse);
+        assert_eq!(
+            judged(&listed(of(2), mentions.clone())),
+            Standing::Superseded
+        );
+        assert_eq!(judged(&listed(of(4), mentions)), Standing::Ahead);
+    }
+
+    #[test]
+    fn between_two_kept_versions_the_lower_ones_holder_may_write() {
+        let mentions = vec![kept(of(2)), kept(of(5))];
+        assert_eq!(
+            judged(&listed(of(1), mentions.clone())),
+            Standing::Superseded
+        );
+        assert_eq!(judged(&listed(of(3), mentions.clone())), Standing::Ahead);
+        assert_eq!(judged(&listed(of(6), mentions)), Standing::Ahead);
+    }
+
+    #[test]
+    fn removed_rows_keep_their_secrets_too() {
+        let mentions = vec![removed(of(2))];
+        assert_eq!(
+            judged(&listed(of(2), mentions.clone())),
+            Standing::Tombstoned
+        );
+        assert_eq!(
+            judged(&listed(of(1), mentions.clone())),
+            Standing::Superseded
+        );
+        let both = vec![removed(of(2)), kept(of(2))];
+        assert_eq!(judged(&listed(of(2), both)), Standing::InUse);
+    }
+
+    #[test]
+    fn a_name_without_version_is_in_use_while_any_version_is() {
+        assert_eq!(judged(&listed(base(), vec![kept(of(4))])), Standing::InUse);
+        assert_eq!(
+            judged(&listed(base(), vec![removed(of(4))])),
+            Standing::Tombstoned
+        );
+        assert_eq!(
+            judged(&listed(base(), vec![indexed(of(4))])),
+            Standing::Orphaned
+        );
+        assert_eq!(judged(&listed(base(), Vec::new())), Standing::Orphaned);
+    }
+
+    #[test]
+    fn a_mention_without_version_keeps_every_version() {
+        let odd = format!("{}_v007", base());
+        for mention in [base(), odd] {
+            for version in [1, 7, 8] {
+                let mentions = vec![kept(mention.clone())];
+                assert_eq!(judged(&listed(of(version), mentions)), Standing::InUse);
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_alone_keeps_nothing() {
+        let evidence = listed(of(1), vec![indexed(of(1))]);
+        assert_eq!(judged(&evidence), Standing::Orphaned);
+    }
+
+    #[test]
+    fn an_unknown_owners_secret_is_another_deployments() {
+        let mut evidence = listed(of(1), Vec::new());
+        evidence.owner_known = false;
+        assert_eq!(judged(&evidence), Standing::Stranger);
+        // A legacy name tells no owner: only what this database says of it counts.
+        let legacy = || "airbyte_oldSecretFullCoordinate_v2".to_owned();
+        let mut evidence = listed(legacy(), Vec::new());
+        evidence.owner_known = false;
+        assert_eq!(judged(&evidence), Standing::Stranger);
+        evidence.mentions = vec![indexed(legacy())];
+        assert_eq!(judged(&evidence), Standing::Orphaned);
+        evidence.mentions = vec![kept(legacy().replace("_v2", "_v3"))];
+        assert_eq!(judged(&evidence), Standing::Superseded);
+    }
+
+    #[test]
+    fn a_check_lives_two_hours_by_the_managers_clock() {
+        let mut evidence = listed(name(Uuid::nil(), 1), Vec::new());
+        evidence.owner_known = false;
+        assert_eq!(judged(&evidence), Standing::Ephemeral);
+        evidence.secret.changed = Some(now() - HOUR * 2);
+        assert_eq!(judged(&evidence), Standing::Ephemeral);
+        evidence.secret.changed = Some(now() - HOUR * 2 + Duration::from_millis(1));
+        assert_eq!(judged(&evidence), Standing::Young);
+        evidence.secret.changed = Some(now() + HOUR);
+        assert_eq!(judged(&evidence), Standing::Young, "a clock ahead of ours");
+        evidence.secret.changed = None;
+        assert_eq!(judged(&evidence), Standing::Ephemeral, "made 5 hours ago");
+        evidence.secret.created = None;
+        assert_eq!(judged(&evidence), Standing::Young, "of unknown age");
+        evidence.mentions = vec![kept(evidence.secret.name.clone())];
+        assert_eq!(judged(&evidence), Standing::InUse);
+    }
+
+    #[test]
+    fn what_others_made_is_left_alone() {
+        let own = || "my-own-secret".to_owned();
+        let mut evidence = listed(own(), Vec::new());
+        assert_eq!(judged(&evidence), Standing::Unrelated);
+        evidence.mentions = vec![kept(own())];
+        assert_eq!(judged(&evidence), Standing::InUse);
+        evidence.mentions[0].external = true;
+        assert_eq!(judged(&evidence), Standing::External);
+        // A user may point at a secret that the platform named.
+        let mut evidence = listed(of(1), vec![kept(of(2)), indexed(of(1))]);
+        evidence.mentions[1].external = true;
+        assert_eq!(judged(&evidence), Standing::External);
+        evidence.secret.marked = true;
+        assert_eq!(judged(&evidence), Standing::Marked);
+    }
+}

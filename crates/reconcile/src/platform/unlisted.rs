@@ -1,0 +1,145 @@
+//! What is mentioned and was not listed: the manager is asked for it directly.
+
+use cloakroom_core::platform::{NamedSecret, NamedSecrets, Unlisted};
+use cloakroom_core::{Error, ErrorKind, Result};
+
+use super::judge::{danger, is_endangered};
+use super::{Pass, PlatformFindingKind, PlatformPhase, PlatformReport};
+
+/// Names asked for together.
+const TOGETHER: u32 = 100;
+
+/// What the manager says of a name that it did not list.
+enum Answer {
+    There(Box<NamedSecret>),
+    /// It has neither the name nor its base, and is sure of both.
+    Missing,
+    /// Anything else.
+    Unsure,
+}
+
+impl Pass<'_> {
+    /// Tells a secret that is gone from one that a listing left out.
+    pub(super) async fn look_for_the_unlisted(&self, report: &mut PlatformReport) -> Result<()> {
+        let mut after = None;
+        loop {
+            let page = self
+                .sightings()
+                .unlisted(
+                    self.target(),
+                    self.run,
+                    self.reader.settings.storage,
+                    after.as_ref(),
+                    TOGETHER.min(self.reader.settings.page),
+                )
+                .await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.cursor.clone());
+            let answers = self.ask_for(&page, report).await?;
+            for (unlisted, answer) in page.iter().zip(answers) {
+                self.tell_unlisted(unlisted, answer, report).await?;
+            }
+            self.keep_lease().await?;
+            self.progressed(PlatformPhase::Asking, report.asked);
+        }
+    }
+
+    async fn tell_unlisted(
+        &self,
+        unlisted: &Unlisted,
+        answer: Answer,
+        report: &mut PlatformReport,
+    ) -> Result<()> {
+        let in_use = unlisted.kept > 0;
+        let (kind, detail) = match answer {
+            Answer::Unsure => {
+                report.unanswered += 1;
+                return Ok(());
+            }
+            Answer::There(secret) if in_use && is_endangered(&secret) => {
+                (PlatformFindingKind::Endangered, danger(&secret))
+            }
+            Answer::There(_) => return Ok(()),
+            Answer::Missing if in_use => (
+                PlatformFindingKind::Dangling,
+                "in use, and the manager, asked directly, does not have it: enter the secret anew \
+                 in the connector",
+            ),
+            Answer::Missing => (
+                PlatformFindingKind::IndexWithoutSecret,
+                "an index lists it, nothing uses it and the manager does not have it",
+            ),
+        };
+        self.found(kind, unlisted.name(), detail, report).await
+    }
+
+    /// Asks for each name, and for the base of what is not there: older releases wrote so.
+    async fn ask_for(&self, page: &[Unlisted], report: &mut PlatformReport) -> Result<Vec<Answer>> {
+        let names: Vec<String> = page.iter().map(|it| it.name().to_owned()).collect();
+        let mut answers = self.describe(&names, report).await?;
+        let with_base = |at: &usize| page[*at].cursor.base != page[*at].cursor.name;
+        let missing: Vec<usize> = (0..page.len())
+            .filter(|at| answers[*at].as_ref().is_err_and(Error::is_missing))
+            .filter(with_base)
+            .collect();
+        let bases: Vec<String> = missing
+            .iter()
+            .map(|at| page[*at].cursor.base.clone())
+            .collect();
+        for (at, answer) in missing
+            .into_iter()
+            .zip(self.describe(&bases, report).await?)
+        {
+            answers[at] = answer;
+        }
+        Ok(answers.into_iter().map(Answer::from).collect())
+    }
+
+    async fn describe(
+        &self,
+        names: &[String],
+        report: &mut PlatformReport,
+    ) -> Result<Vec<Result<NamedSecret>>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named = self.named()?;
+        report.asked += names.len() as u64;
+        let mut answers = named.describe_named(names).await;
+        // A batch that is shorter than its questions answers none of the rest.
+        answers.resize_with(names.len(), || Err(no_answer()));
+        for (name, answer) in names.iter().zip(&mut answers) {
+            if answer.as_ref().is_err_and(Error::is_retryable) {
+                let policy = self.reader.settings.request;
+                let again = policy.run("describe the secret", || describe_one(named, name));
+                *answer = again.await;
+            }
+        }
+        Ok(answers)
+    }
+}
+
+async fn describe_one(named: &dyn NamedSecrets, name: &str) -> Result<NamedSecret> {
+    let mut answers = named.describe_named(&[name.to_owned()]).await;
+    answers.pop().unwrap_or_else(|| Err(no_answer()))
+}
+
+fn no_answer() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "describe the secret",
+        "the manager did not answer",
+    )
+}
+
+impl From<Result<NamedSecret>> for Answer {
+    fn from(answer: Result<NamedSecret>) -> Self {
+        match answer {
+            Ok(secret) => Self::There(Box::new(secret)),
+            Err(error) if error.is_missing() => Self::Missing,
+            Err(_) => Self::Unsure,
+        }
+    }
+}
