@@ -22,8 +22,13 @@ pub(super) async fn in_time(timeout: Duration, request: Request, next: Next) -> 
     }
 }
 
-/// Refuses what says that it is large. What is large and does not say so is not read either.
+/// Refuses a body that is large, and one that does not say how long it is: whoever waits for its end
+/// may wait for ever.
 pub(super) async fn in_size(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        let message = "nothing here takes a body; leave it out, or say Content-Length: 0\n";
+        return (StatusCode::LENGTH_REQUIRED, message).into_response();
+    }
     let length = request.headers().get(header::CONTENT_LENGTH);
     let large = length.is_some_and(|length| {
         let length = length.to_str().ok().and_then(|text| text.parse().ok());

@@ -5,6 +5,7 @@ mod dry_runs;
 mod guards;
 mod overdue;
 mod page;
+mod places;
 mod ready;
 mod routes;
 mod run_job;

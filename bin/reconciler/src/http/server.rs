@@ -4,25 +4,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::places::{Place, Places};
+
 /// A request's head may have this many bytes.
 const MOST_HEAD_BYTES: usize = 16 * 1024;
+
+/// How long after the end has come a client may take to end its request.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// What a client may take up.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How long one request may take, and how long its head may take to arrive.
     pub timeout: Duration,
-    /// Connections at once.
+    /// Connections at once; one more takes the place of one that asks for nothing.
     pub connections: usize,
 }
 
@@ -51,24 +55,27 @@ pub async fn serve(
     limits: Limits,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let places = Arc::new(Semaphore::new(limits.connections.max(1)));
+    let places = Places::new(limits.connections);
     let connections = TaskTracker::new();
     loop {
-        let place = tokio::select! {
-            () = stop.cancelled() => break,
-            place = places.clone().acquire_owned() => place.context("wait for a free connection")?,
-        };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = serve_connection(stream, router.clone(), limits, stop.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+                let place = tokio::select! {
+                    () = stop.cancelled() => break,
+                    place = places.take() => place,
+                };
+                let stop = stop.clone();
+                connections.spawn(serve_connection(
+                    stream,
+                    place,
+                    router.clone(),
+                    limits,
+                    stop,
+                ));
             }
             Err(error) => {
                 // Out of file descriptors, or a client that left at once: neither is for ever.
@@ -79,6 +86,10 @@ pub async fn serve(
     }
     drop(listener);
     connections.close();
+    let parting = tokio::time::timeout(PARTING, connections.wait()).await;
+    if parting.is_err() {
+        places.dismiss_silent();
+    }
     if tokio::time::timeout(limits.timeout, connections.wait())
         .await
         .is_err()
@@ -90,21 +101,38 @@ pub async fn serve(
 
 async fn serve_connection(
     stream: TcpStream,
+    place: Arc<Place>,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
 ) {
+    let routes = TowerToHyperService::new(router);
+    let answers = service_fn(|request| {
+        let answering = place.answer();
+        let answer = routes.call(request);
+        async move {
+            let _answering = answering;
+            answer.await
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.timeout)
         .max_buf_size(MOST_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), answers);
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
         served = &mut connection => served,
+        () = place.lost() => {
+            tracing::debug!("a silent connection made way for another");
+            return;
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                served = &mut connection => served,
+                () = place.lost() => return,
+            }
         }
     };
     if let Err(error) = served {

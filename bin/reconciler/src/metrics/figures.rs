@@ -9,7 +9,9 @@ use cloakroom_reconcile::Report;
 use metrics::gauge;
 
 use super::Metrics;
-use super::names::{COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, OLDEST_ORPHAN, REPLICAS, SECRETS};
+use super::names::{
+    COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, OLDEST_ORPHAN, REPLICAS, SECRETS, UNCONFIGURED,
+};
 
 /// The reasons that costs are told for: everything that was never superseded counts as orphaned.
 const COSTLY: [Reason; 2] = [Reason::Orphaned, Reason::Superseded];
@@ -66,7 +68,7 @@ impl Metrics {
     /// Says when a job last did all it was to do.
     pub fn set_last_success(&self, job: Job, at: Timestamp) {
         self.figures
-            .record(|| gauge!(LAST_SUCCESS, "job" => job.as_str()).set(at.as_second() as f64));
+            .record(|| gauge!(LAST_SUCCESS, "job_name" => job.as_str()).set(at.as_second() as f64));
     }
 
     /// Says how many secrets a backend has in each state.
@@ -81,6 +83,12 @@ impl Metrics {
                     .set(number as f64);
             }
         });
+    }
+
+    /// Says how many secrets may still be in a backend that is not configured.
+    pub fn set_unconfigured(&self, backend: &BackendId, live: u64) {
+        self.figures
+            .record(|| gauge!(UNCONFIGURED, "backend" => backend.to_string()).set(live as f64));
     }
 
     /// Says what is due on a backend.
@@ -111,7 +119,7 @@ impl Metrics {
 pub(super) fn register() {
     gauge!(REPLICAS).set(0.0);
     for job in Job::ALL {
-        gauge!(LAST_SUCCESS, "job" => job.as_str()).set(0.0);
+        gauge!(LAST_SUCCESS, "job_name" => job.as_str()).set(0.0);
     }
 }
 

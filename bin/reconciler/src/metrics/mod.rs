@@ -122,8 +122,8 @@ impl Metrics {
     pub fn record_run(&self, report: &Report, took: Duration) {
         self.own.record(|| {
             let (job, backend) = (report.job.as_str(), report.backend.to_string());
-            counter!(RUNS, "job" => job, "outcome" => report.outcome.as_str()).increment(1);
-            histogram!(RUN_DURATION, "job" => job).record(took.as_secs_f64());
+            counter!(RUNS, "job_name" => job, "outcome" => report.outcome.as_str()).increment(1);
+            histogram!(RUN_DURATION, "job_name" => job).record(took.as_secs_f64());
             for (reason, count) in &report.deletions {
                 for (outcome, number) in outcomes(count) {
                     let labels = [
@@ -146,9 +146,9 @@ impl Metrics {
     /// Counts a run that could not be carried out.
     pub fn record_failure(&self, job: Job, took: Duration) {
         self.own.record(|| {
-            counter!(RUNS, "job" => job.as_str(), "outcome" => RunOutcome::Failed.as_str())
+            counter!(RUNS, "job_name" => job.as_str(), "outcome" => RunOutcome::Failed.as_str())
                 .increment(1);
-            histogram!(RUN_DURATION, "job" => job.as_str()).record(took.as_secs_f64());
+            histogram!(RUN_DURATION, "job_name" => job.as_str()).record(took.as_secs_f64());
         });
     }
 
@@ -156,9 +156,10 @@ impl Metrics {
     /// starts it.
     pub fn set_schedule(&self, job: Job, next: Option<Timestamp>, interval: Option<Duration>) {
         self.own.record(|| {
-            gauge!(NEXT_RUN, "job" => job.as_str())
+            gauge!(NEXT_RUN, "job_name" => job.as_str())
                 .set(next.map_or(0, Timestamp::as_second) as f64);
-            gauge!(INTERVAL, "job" => job.as_str()).set(interval.unwrap_or_default().as_secs_f64());
+            gauge!(INTERVAL, "job_name" => job.as_str())
+                .set(interval.unwrap_or_default().as_secs_f64());
         });
     }
 }
@@ -201,12 +202,12 @@ fn outcomes(count: &DeletionCount) -> [(&'static str, u64); 6] {
 
 fn register_runs() {
     for job in Job::ALL {
-        gauge!(NEXT_RUN, "job" => job.as_str()).set(0.0);
-        gauge!(INTERVAL, "job" => job.as_str()).set(0.0);
+        gauge!(NEXT_RUN, "job_name" => job.as_str()).set(0.0);
+        gauge!(INTERVAL, "job_name" => job.as_str()).set(0.0);
         // One that has recorded nothing yet is rendered as well.
-        let _ = histogram!(RUN_DURATION, "job" => job.as_str());
+        let _ = histogram!(RUN_DURATION, "job_name" => job.as_str());
         for outcome in OUTCOMES {
-            counter!(RUNS, "job" => job.as_str(), "outcome" => outcome.as_str()).increment(0);
+            counter!(RUNS, "job_name" => job.as_str(), "outcome" => outcome.as_str()).increment(0);
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) const BUILD_INFO: &str = "cloakroom_build_info";
 pub(super) const LAST_SUCCESS: &str = "cloakroom_job_last_success_timestamp_seconds";
 pub(super) const FINDINGS: &str = "cloakroom_findings";
 pub(super) const SECRETS: &str = "cloakroom_secrets";
+pub(super) const UNCONFIGURED: &str = "cloakroom_unconfigured_secrets";
 pub(super) const DUE: &str = "cloakroom_due_secrets";
 pub(super) const OLDEST_ORPHAN: &str = "cloakroom_oldest_orphan_age_seconds";
 pub(super) const COST: &str = "cloakroom_estimated_monthly_cost_dollars";
@@ -92,6 +93,10 @@ pub(super) fn describe_figures() {
     );
     describe_gauge!(FINDINGS, "What the latest verify-blobs found amiss.");
     describe_gauge!(SECRETS, "Rows of the ledger by state.");
+    describe_gauge!(
+        UNCONFIGURED,
+        "Secrets that may still be in a backend which the configuration does not name."
+    );
     describe_gauge!(
         DUE,
         "Secrets that are due for deletion now, by the reason they go for."

@@ -23,16 +23,16 @@ async fn everything_is_there_at_zero_from_the_start() {
     metrics.lead_until(Some(Instant::now() + Duration::from_secs(1)));
     let text = metrics.render();
     for line in [
-        "cloakroom_runs_total{job=\"verify-blobs\",outcome=\"done\"} 0",
+        "cloakroom_runs_total{job_name=\"verify-blobs\",outcome=\"done\"} 0",
         "cloakroom_guard_trips_total{backend=\"main\",guard=\"share\"} 0",
         "cloakroom_deletions_total{backend=\"main\",reason=\"orphaned\",outcome=\"deleted\"} 0",
         "cloakroom_secrets{backend=\"main\",state=\"stored\"} 0",
         "cloakroom_findings{backend=\"main\",kind=\"dangling\"} 0",
         "cloakroom_rescues_total{backend=\"main\"} 0",
-        "cloakroom_run_duration_seconds_count{job=\"verify-blobs\"} 0",
-        "cloakroom_job_last_success_timestamp_seconds{job=\"expire-orphans\"} 0",
-        "cloakroom_job_next_run_timestamp_seconds{job=\"expire-orphans\"} 0",
-        "cloakroom_job_interval_seconds{job=\"expire-orphans\"} 0",
+        "cloakroom_run_duration_seconds_count{job_name=\"verify-blobs\"} 0",
+        "cloakroom_job_last_success_timestamp_seconds{job_name=\"expire-orphans\"} 0",
+        "cloakroom_job_next_run_timestamp_seconds{job_name=\"expire-orphans\"} 0",
+        "cloakroom_job_interval_seconds{job_name=\"expire-orphans\"} 0",
         "cloakroom_due_secrets{backend=\"main\",reason=\"superseded\"} 0",
         "cloakroom_oldest_orphan_age_seconds{backend=\"main\"} 0",
         "cloakroom_estimated_monthly_cost_dollars{backend=\"main\",reason=\"orphaned\"} 0",

@@ -2,7 +2,7 @@
 //! in line, and not for ever.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cloakroom_core::budget::{Budget, RequestClass};
@@ -14,20 +14,30 @@ use crate::metrics::BudgetFigures;
 /// The budgets of every class of requests to one backend.
 pub struct RequestBudget {
     backend: BackendId,
-    began: Instant,
     patience: Duration,
+    quota: Arc<Quota>,
+    waits: [Waits; RequestClass::ALL.len()],
+}
+
+/// What one quota of a manager's lets through, for every backend that it counts together.
+struct Quota {
+    began: Instant,
     lines: [Line; RequestClass::ALL.len()],
 }
 
 /// One class: its budget, and who waits for it.
 struct Line {
-    class: RequestClass,
     /// Held by who is first in line; tokio hands it on in the order of asking.
     first: tokio::sync::Mutex<()>,
     budget: Mutex<Budget>,
-    waited_millis: AtomicU64,
-    exhausted: AtomicU64,
     ever_limited: AtomicBool,
+}
+
+/// What the requests of one backend and class had to wait.
+#[derive(Default)]
+struct Waits {
+    millis: AtomicU64,
+    in_vain: AtomicU64,
 }
 
 impl RequestBudget {
@@ -43,19 +53,30 @@ impl RequestBudget {
         let lines = RequestClass::ALL.map(|class| {
             let published = class.published(&capabilities.rates);
             Line {
-                class,
                 first: tokio::sync::Mutex::new(()),
                 budget: Mutex::new(Budget::new(published, share)),
-                waited_millis: AtomicU64::new(0),
-                exhausted: AtomicU64::new(0),
                 ever_limited: AtomicBool::new(false),
             }
         });
         Self {
             backend,
-            began: Instant::now(),
             patience,
-            lines,
+            quota: Arc::new(Quota {
+                began: Instant::now(),
+                lines,
+            }),
+            waits: Default::default(),
+        }
+    }
+
+    /// The budgets of another backend whose requests the manager counts against the same quota: the
+    /// two wait in one line and have one allowance.
+    pub fn beside(&self, backend: BackendId) -> Self {
+        Self {
+            backend,
+            patience: self.patience,
+            quota: self.quota.clone(),
+            waits: Default::default(),
         }
     }
 
@@ -66,13 +87,14 @@ impl RequestBudget {
 
     /// Waits until so many requests may be sent together. `Throttled` where that takes too long.
     pub async fn admit(&self, class: RequestClass, requests: u32) -> Result<()> {
-        let line = self.line(class);
         let asked = Instant::now();
-        let admitted = tokio::time::timeout(self.patience, self.wait_in(line, requests)).await;
+        let turn = self.quota.turn(class, requests);
+        let admitted = tokio::time::timeout(self.patience, turn).await;
+        let waits = &self.waits[class as usize];
         let waited = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
-        line.waited_millis.fetch_add(waited, Ordering::Relaxed);
+        waits.millis.fetch_add(waited, Ordering::Relaxed);
         admitted.map_err(|_| {
-            line.exhausted.fetch_add(1, Ordering::Relaxed);
+            waits.in_vain.fetch_add(1, Ordering::Relaxed);
             self.refused()
         })
     }
@@ -88,7 +110,53 @@ impl RequestBudget {
             .with_backend(&self.backend)
     }
 
-    async fn wait_in(&self, line: &Line, requests: u32) {
+    /// Says that the manager throttled a request, and for how long it asked to be left alone.
+    pub fn throttled(&self, class: RequestClass, pause: Option<Duration>) {
+        let quota = &*self.quota;
+        quota.line(class).budget().throttled(quota.now(), pause);
+    }
+
+    /// Says how many replicas share the manager's quota.
+    pub fn set_replicas(&self, replicas: u32) {
+        for line in &self.quota.lines {
+            line.budget().set_replicas(self.quota.now(), replicas);
+        }
+    }
+
+    /// Requests of a class that are presently allowed a second; `None` without limit.
+    pub fn allowance(&self, class: RequestClass) -> Option<f64> {
+        self.quota.line(class).budget().allowance(self.quota.now())
+    }
+
+    /// Where each class stands.
+    pub fn figures(&self) -> impl Iterator<Item = BudgetFigures> {
+        RequestClass::ALL.into_iter().map(|class| {
+            let (line, waits) = (self.quota.line(class), &self.waits[class as usize]);
+            let (allowance, published) = {
+                let budget = line.budget();
+                (budget.allowance(self.quota.now()), budget.published())
+            };
+            let limited = allowance.is_some();
+            let ever = line.ever_limited.fetch_or(limited, Ordering::Relaxed);
+            BudgetFigures {
+                class,
+                // A gauge that was shown cannot be taken back.
+                allowance: allowance.or(ever.then_some(f64::INFINITY)),
+                published,
+                waited: Duration::from_millis(waits.millis.load(Ordering::Relaxed)),
+                exhausted: waits.in_vain.load(Ordering::Relaxed),
+            }
+        })
+    }
+}
+
+/// tokio's clock counts in milliseconds.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+impl Quota {
+    /// Waits in line until so many requests may be sent together.
+    async fn turn(&self, class: RequestClass, requests: u32) {
+        let line = self.line(class);
         let _first = line.first.lock().await;
         loop {
             // The wait may be for an allowance that is lower, or higher, by its end.
@@ -100,43 +168,6 @@ impl RequestBudget {
         }
     }
 
-    /// Says that the manager throttled a request, and for how long it asked to be left alone.
-    pub fn throttled(&self, class: RequestClass, pause: Option<Duration>) {
-        self.line(class).budget().throttled(self.now(), pause);
-    }
-
-    /// Says how many replicas share the manager's quota.
-    pub fn set_replicas(&self, replicas: u32) {
-        for line in &self.lines {
-            line.budget().set_replicas(self.now(), replicas);
-        }
-    }
-
-    /// Requests of a class that are presently allowed a second; `None` without limit.
-    pub fn allowance(&self, class: RequestClass) -> Option<f64> {
-        self.line(class).budget().allowance(self.now())
-    }
-
-    /// Where each class stands.
-    pub fn figures(&self) -> impl Iterator<Item = BudgetFigures> {
-        self.lines.iter().map(|line| {
-            let (allowance, published) = {
-                let budget = line.budget();
-                (budget.allowance(self.now()), budget.published())
-            };
-            let limited = allowance.is_some();
-            let ever = line.ever_limited.fetch_or(limited, Ordering::Relaxed);
-            BudgetFigures {
-                class: line.class,
-                // A gauge that was shown cannot be taken back.
-                allowance: allowance.or(ever.then_some(f64::INFINITY)),
-                published,
-                waited: Duration::from_millis(line.waited_millis.load(Ordering::Relaxed)),
-                exhausted: line.exhausted.load(Ordering::Relaxed),
-            }
-        })
-    }
-
     fn now(&self) -> Duration {
         self.began.elapsed()
     }
@@ -146,9 +177,6 @@ impl RequestBudget {
     }
 }
 
-/// tokio's clock counts in milliseconds.
-const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-
 impl Line {
     fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
@@ -157,8 +185,6 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use cloakroom_core::capabilities::Rates;
     use cloakroom_testkit::MemoryBackend;
 
@@ -261,6 +287,39 @@ mod tests {
             began.elapsed()
         );
         assert_eq!(budget.allowance(RequestClass::Delete), Some(0.5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_quota_counts_keeps_to_it_together() {
+        let first = budget(Some(4.0));
+        let second = first.beside("other".parse().unwrap());
+        assert_eq!(second.backend().as_str(), "other");
+        let began = Instant::now();
+        for _ in 0..3 {
+            first.admit(RequestClass::Delete, 1).await.unwrap();
+            second.admit(RequestClass::Delete, 1).await.unwrap();
+        }
+        // Two at once, then four at two a second.
+        let took = began.elapsed();
+        let expected = Duration::from_secs(2);
+        assert!(
+            took >= expected && took < expected + Duration::from_millis(20),
+            "{took:?}"
+        );
+        // What the manager says to one is meant for both; who waited is each one's own affair.
+        second.throttled(RequestClass::Delete, None);
+        for it in [&*first, &second] {
+            assert_eq!(it.allowance(RequestClass::Delete), Some(1.0));
+            assert!(figures(it, RequestClass::Delete).waited < took);
+        }
+        second.set_replicas(2);
+        assert_eq!(first.allowance(RequestClass::Delete), Some(0.5));
+        // The turn of one that gave up is not the other's.
+        let in_vain = first.beside("third".parse().unwrap());
+        in_vain.throttled(RequestClass::Delete, Some(PATIENCE * 2));
+        assert!(in_vain.admit(RequestClass::Delete, 1).await.is_err());
+        assert_eq!(figures(&in_vain, RequestClass::Delete).exhausted, 1);
+        assert_eq!(figures(&first, RequestClass::Delete).exhausted, 0);
     }
 
     #[tokio::test(start_paused = true)]

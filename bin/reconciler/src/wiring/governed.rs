@@ -1,10 +1,13 @@
 //! A backend whose requests keep to their budget and are measured.
 
+mod named;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
     ListPage, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
@@ -107,6 +110,11 @@ impl SecretBackend for Governed {
 
     fn permissions(&self, operation: Operation) -> &'static [&'static str] {
         self.inner.permissions(operation)
+    }
+
+    fn named(&self) -> Option<&dyn NamedSecrets> {
+        let inner = self.inner.named();
+        inner.map(|_| self as &dyn NamedSecrets)
     }
 
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {

@@ -6,6 +6,7 @@ mod connection;
 mod governed;
 mod keys;
 mod place;
+mod quota;
 mod settings;
 
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use cloakroom_backends_embedded::{EmbeddedBackend, Pool};
 use cloakroom_core::{
-    BackendId, BackendSet, Clock, KeySource, Randomness, SecretBackend, SystemRandomness,
+    BackendId, BackendSet, Clock, Error, ErrorKind, KeySource, Randomness, SecretBackend,
+    SystemRandomness,
 };
 use cloakroom_documents::Documents;
 use cloakroom_reconcile::Reconciler;
@@ -25,6 +27,7 @@ use crate::http::Token;
 use crate::metrics::Metrics;
 use crate::presence;
 use governed::Governed;
+use quota::Together;
 
 pub use budget::RequestBudget;
 pub use connection::Connection;
@@ -115,11 +118,16 @@ impl Context {
         metrics: Option<Arc<Metrics>>,
     ) -> anyhow::Result<Self> {
         let options = options(&configuration, &surroundings)?;
-        if may_migrate(&configuration, schema)? {
-            place::make_file(&configuration)?;
-            DbStore::migrate(&options).await?;
+        if schema == Schema::Migrate {
+            make(&configuration, &options).await?;
         }
-        let store = Arc::new(DbStore::open(&options).await?);
+        let store = match DbStore::open(&options).await {
+            Err(error) if schema == Schema::CreateWhereChosenHere => {
+                create_where_chosen_here(&configuration, &options, error).await?
+            }
+            opened => opened?,
+        };
+        let store = Arc::new(store);
         let pool = pool_of(&store)?;
         let keys = keys::open(&configuration, &pool, &*surroundings.randomness).await?;
         let mut embedded = Vec::new();
@@ -141,12 +149,19 @@ impl Context {
                 let backend = Box::pin(backends::connect(id, section)).await;
                 backend.with_context(|| format!("backends.{name}"))?
             };
-            let budget = Arc::new(RequestBudget::new(
-                backend.id().clone(),
-                backend.capabilities(),
-                section.request_share(),
-                settings::patience(&configuration),
-            ));
+            let together = Together::with(name, &configuration.backends);
+            let shared = budgets.iter().find(|budget: &&Arc<RequestBudget>| {
+                Some(budget.backend().as_str()) == together.first()
+            });
+            let budget = Arc::new(match shared {
+                Some(shared) => shared.beside(backend.id().clone()),
+                None => RequestBudget::new(
+                    backend.id().clone(),
+                    backend.capabilities(),
+                    together.share(),
+                    settings::patience(&configuration),
+                ),
+            });
             budgets.push(budget.clone());
             backends.push(Arc::new(Governed::new(backend, budget, metrics.clone())));
         }
@@ -209,6 +224,11 @@ impl Context {
         Connection::new(&self.configuration, self.store.clone())
     }
 
+    /// Where random ids come from.
+    pub fn randomness(&self) -> Arc<dyn Randomness> {
+        self.surroundings.randomness.clone()
+    }
+
     /// Gives the connections back.
     pub async fn close(&self) {
         self.store.close().await;
@@ -238,9 +258,7 @@ async fn share_with_replicas(store: &DbStore, budgets: &[Arc<RequestBudget>]) {
 /// Brings the database to this program's schema.
 pub async fn migrate(configuration: &Configuration) -> anyhow::Result<MigrationReport> {
     let options = options(configuration, &Surroundings::default())?;
-    make_chosen_folder(configuration)?;
-    place::make_file(configuration)?;
-    Ok(DbStore::migrate(&options).await?)
+    make(configuration, &options).await
 }
 
 /// The configuration in force, the places of database and keys written out where they were chosen
@@ -260,6 +278,10 @@ pub fn check_references(configuration: &Configuration) -> anyhow::Result<()> {
                 .read()
                 .with_context(|| format!("backends.{name}"))?;
         }
+    }
+    for (name, platform) in &configuration.platforms {
+        let read = platform.database.read();
+        read.with_context(|| format!("platforms.{name}.database"))?;
     }
     Token::open(configuration.http.token_file.as_deref())?;
     keys::check(configuration)
@@ -289,22 +311,29 @@ fn options(configuration: &Configuration, surroundings: &Surroundings) -> anyhow
     Ok(options)
 }
 
-fn may_migrate(configuration: &Configuration, schema: Schema) -> anyhow::Result<bool> {
-    match schema {
-        Schema::Leave => Ok(false),
-        Schema::Migrate => {
-            make_chosen_folder(configuration)?;
-            Ok(true)
-        }
-        Schema::CreateWhereChosenHere => {
-            let place = place::sqlite(configuration)?;
-            let absent = place.is_some_and(|place| place.chosen_here && !place.path.exists());
-            if absent {
-                make_chosen_folder(configuration)?;
-            }
-            Ok(absent)
-        }
+/// A first start, or one beside another's first start: a database without a schema is made, whoever
+/// left it so. Any other stays as it is, and `error` with it.
+async fn create_where_chosen_here(
+    configuration: &Configuration,
+    options: &Options,
+    error: Error,
+) -> anyhow::Result<DbStore> {
+    let chosen_here = place::sqlite(configuration)?.is_some_and(|place| place.chosen_here);
+    if !chosen_here || error.kind() != ErrorKind::Invalid {
+        return Err(error.into());
     }
+    if DbStore::is_blank(options).await? {
+        make(configuration, options).await?;
+    }
+    // Where it was not blank, somebody may have made it since it could not be opened.
+    Ok(DbStore::open(options).await?)
+}
+
+/// Makes what is missing of the database and brings its schema to this program's.
+async fn make(configuration: &Configuration, options: &Options) -> anyhow::Result<MigrationReport> {
+    make_chosen_folder(configuration)?;
+    place::make_file(configuration)?;
+    Ok(DbStore::migrate(options).await?)
 }
 
 fn make_chosen_folder(configuration: &Configuration) -> anyhow::Result<()> {

@@ -1,0 +1,76 @@
+//! The same for a manager asked by a platform's names.
+
+use async_trait::async_trait;
+use cloakroom_core::platform::{NamedPage, NamedSecret, NamedSecrets};
+use cloakroom_core::{
+    DeleteMode, Deletion, Error, ErrorKind, PageToken, Precondition, Result, SecretBackend as _,
+    SecretValue,
+};
+
+use super::Governed;
+use crate::metrics::Request;
+
+impl Governed {
+    /// The manager behind. Whoever asks has seen that there is one: `named` says so.
+    fn inner_named(&self) -> Result<&dyn NamedSecrets> {
+        self.inner.named().ok_or_else(|| self.unnamed())
+    }
+
+    fn unnamed(&self) -> Error {
+        let message = "this manager is not asked by a platform's names";
+        Error::new(ErrorKind::Unsupported, "ask by name", message).with_backend(self.id())
+    }
+
+    fn all_unnamed<T>(&self, names: &[String]) -> Vec<Result<T>> {
+        names.iter().map(|_| Err(self.unnamed())).collect()
+    }
+}
+
+#[async_trait]
+impl NamedSecrets for Governed {
+    async fn list_named(&self, page: Option<&PageToken>) -> Result<NamedPage> {
+        let call = self.inner_named()?.list_named(page);
+        self.one(Request::List, call).await
+    }
+
+    async fn describe_named(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
+        let batch = self.capabilities().describe_batch;
+        let Some(inner) = self.inner.named() else {
+            return self.all_unnamed(names);
+        };
+        let call = inner.describe_named(names);
+        self.many(Request::Describe, names.len(), batch, call).await
+    }
+
+    async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {
+        let batch = self.capabilities().get_batch;
+        let Some(inner) = self.inner.named() else {
+            return self.all_unnamed(names);
+        };
+        let call = inner.read_named(names);
+        self.many(Request::Get, names.len(), batch, call).await
+    }
+
+    async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {
+        let call = self.inner_named()?.put_named(name, value);
+        self.one(Request::Put, call).await
+    }
+
+    async fn delete_named(
+        &self,
+        name: &str,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
+    ) -> Result<Deletion> {
+        let call = self.inner_named()?.delete_named(name, mode, precondition);
+        self.one(Request::Delete, call).await
+    }
+
+    async fn restore_named(&self, name: &str) -> Result<()> {
+        let call = self.inner_named()?.restore_named(name);
+        self.one(Request::Restore, call).await
+    }
+}
+
+#[cfg(test)]
+mod tests;
