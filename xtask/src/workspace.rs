@@ -13,11 +13,8 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub(crate) fn find() -> Result<Self> {
-        // Two checkouts may share a target directory: the one that `cargo xtask` was called in counts.
-        let own = std::env::var_os("CARGO_MANIFEST_DIR")
-            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let metadata = MetadataCommand::new()
-            .manifest_path(own.with_file_name("Cargo.toml"))
+            .manifest_path(own_folder().with_file_name("Cargo.toml"))
             .no_deps()
             .exec()
             .context("cargo metadata failed; is every Cargo.toml of the workspace well-formed?")?;
@@ -55,6 +52,13 @@ impl Workspace {
         }
         command
     }
+}
+
+/// The folder of xtask itself. Two checkouts may share a target directory, and with it a program that
+/// was built in the other one: the one that `cargo xtask` was called in counts.
+pub(crate) fn own_folder() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from)
 }
 
 /// Whether this is a run in CI, where whatever cannot be had is a failure.

@@ -9,6 +9,8 @@ pub(super) struct Entry {
     /// What the figures stand beside.
     pub(super) peer: &'static str,
     pub(super) limits: &'static [Limit],
+    /// Whether it measures against servers.
+    pub(super) servers: bool,
 }
 
 /// How its results are read.
@@ -16,7 +18,8 @@ pub(super) struct Entry {
 pub(super) enum Reading {
     /// From criterion's files, and from lines of JSON that the target prints (see `results`).
     Figures,
-    /// Under callgrind: the same number on every machine of a kind, whatever else runs there.
+    /// Under callgrind: the same number on every machine of a kind, whatever else runs there. Held
+    /// against the committed baseline.
     Instructions {
         arguments: &'static [&'static str],
         /// Count inside these only, by callgrind's patterns; none: the whole program.
@@ -53,6 +56,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             figure: "parse/managed",
             most: 50.0,
         }],
+        servers: false,
     },
     Entry {
         name: "coordinates, instructions",
@@ -65,6 +69,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         },
         peer: "",
         limits: &[],
+        servers: false,
     },
     Entry {
         name: "configurations",
@@ -86,6 +91,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 most: 10_000.0,
             },
         ],
+        servers: false,
     },
     Entry {
         name: "configurations, instructions of update",
@@ -97,6 +103,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         },
         peer: "",
         limits: &[],
+        servers: false,
     },
     Entry {
         name: "configurations, instructions of hydrate",
@@ -108,6 +115,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         },
         peer: "",
         limits: &[],
+        servers: false,
     },
     Entry {
         name: "configurations, instructions of mask",
@@ -119,6 +127,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         },
         peer: "",
         limits: &[],
+        servers: false,
     },
     Entry {
         name: "deployments",
@@ -140,6 +149,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 most: 150e6,
             },
         ],
+        servers: true,
     },
     Entry {
         name: BACKENDS,
@@ -148,5 +158,6 @@ pub(super) const ENTRIES: &[Entry] = &[
         reading: Reading::Figures,
         peer: "the same requests sent by wrk to the same server",
         limits: &[],
+        servers: true,
     },
 ];

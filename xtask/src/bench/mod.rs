@@ -1,5 +1,6 @@
 //! The project's benchmarks as one table: what was measured, beside which peer, under which limit.
 
+mod baseline;
 mod callgrind;
 mod entries;
 mod machine;
@@ -15,13 +16,15 @@ use comfy_table::{CellAlignment, Table};
 
 use crate::workspace::Workspace;
 use crate::{apt, interrupt, process, servers};
+use baseline::{Baseline, Verdict};
 use entries::{BACKENDS, ENTRIES, Entry, Limit, Reading};
 use results::{Figure, Unit};
 
 /// Run the benchmarks and print one table: the machine, the figures, peers and limits
 ///
 /// Times come from criterion, instruction counts from valgrind's callgrind, other figures from
-/// lines that a benchmark prints. A figure past its limit fails the run.
+/// lines that a benchmark prints. A figure past its limit fails the run, and so does a count more than
+/// a tenth above the committed one; `cargo xtask bench instructions` runs the counts alone.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Run only the benchmarks whose name contains this
@@ -31,6 +34,9 @@ pub(crate) struct Options {
     /// beside what the server answers wrk
     #[arg(long, conflicts_with_all = ["filter", "count"])]
     backends: bool,
+    /// Take the instruction counts of this run for the ones to hold others against
+    #[arg(long, conflicts_with_all = ["backends", "count"])]
+    write_baseline: bool,
     /// Count the instructions of one bench target instead of running the table
     #[arg(long, value_name = "PACKAGE/BENCH", conflicts_with = "filter")]
     count: Option<String>,
@@ -57,16 +63,24 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let wanted = options.filter.as_deref().unwrap_or_default();
     let mut skipped = Vec::new();
-    let servers = servers::ForTests::start(workspace)?;
-    for (name, reason) in &servers.missing {
+    let chosen: Vec<&Entry> = ENTRIES
+        .iter()
+        .filter(|it| (it.name == BACKENDS) == options.backends && it.name.contains(wanted))
+        .collect();
+    let servers = chosen
+        .iter()
+        .any(|entry| entry.servers)
+        .then(|| servers::ForTests::start(workspace))
+        .transpose()?;
+    for (name, reason) in servers.iter().flat_map(|servers| &servers.missing) {
         skipped.push(format!("{name}: {reason}"));
     }
     if options.backends {
         load_generator()?;
     }
-    let chosen = ENTRIES
-        .iter()
-        .filter(|it| (it.name == BACKENDS) == options.backends && it.name.contains(wanted));
+    let variables = servers
+        .as_ref()
+        .map_or(&[][..], |servers| &servers.variables);
     for entry in chosen {
         if !has_bench(workspace, entry) {
             skipped.push(format!(
@@ -76,13 +90,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             continue;
         }
         println!("=== {}", entry.name);
-        let figures = measure(workspace, entry, &servers.variables).with_context(|| entry.name)?;
+        let figures = measure(workspace, entry, variables).with_context(|| entry.name)?;
         if figures.is_empty() {
             bail!("{} printed and left no figures", entry.name);
         }
         rows.extend(figures.into_iter().map(|figure| (entry, figure)));
     }
-    let over = print(workspace, &rows)?;
+    let baseline = Baseline::read(workspace)?;
+    let over = print(workspace, &baseline, &rows)?;
+    if options.write_baseline {
+        return baseline.renew(workspace, counts_of(&rows));
+    }
     for what in &skipped {
         println!("skipped: {what}");
     }
@@ -98,6 +116,18 @@ fn load_generator() -> Result<()> {
         Ok(_) => Ok(()),
         Err(_) => apt::install("wrk"),
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole numbers that were made floating ones for the table"
+)]
+fn counts_of(rows: &[(&Entry, Figure)]) -> impl Iterator<Item = (String, u64)> {
+    let counted = rows
+        .iter()
+        .filter(|(_, figure)| figure.unit == Unit::Instructions);
+    counted.map(|(_, figure)| (figure.name.clone(), figure.value as u64))
 }
 
 fn measure(
@@ -161,7 +191,12 @@ fn build(workspace: &Workspace, package: &str, bench: &str) -> Result<PathBuf> {
 }
 
 /// Prints the table and gives back what is past its limit.
-fn print(workspace: &Workspace, rows: &[(&Entry, Figure)]) -> Result<Vec<String>> {
+fn print(
+    workspace: &Workspace,
+    baseline: &Baseline,
+    rows: &[(&Entry, Figure)],
+) -> Result<Vec<String>> {
+    let here = machine::describe(workspace)?;
     let mut over = Vec::new();
     let mut table = Table::new();
     table.set_header(["benchmark", "figure", "±", "throughput", "limit", "peer"]);
@@ -171,8 +206,12 @@ fn print(workspace: &Workspace, rows: &[(&Entry, Figure)]) -> Result<Vec<String>
         }
     }
     for (entry, figure) in rows {
-        let limit = entry.limit_of(&figure.name);
-        if limit.is_some_and(|it| figure.value > it.most) {
+        let verdict = if figure.unit == Unit::Instructions {
+            Some(baseline.judge(&figure.name, figure.value))
+        } else {
+            entry.limit_of(&figure.name).map(|it| held(it, figure))
+        };
+        if verdict.as_ref().is_some_and(|it| it.over) {
             over.push(figure.name.clone());
         }
         table.add_row([
@@ -183,20 +222,26 @@ fn print(workspace: &Workspace, rows: &[(&Entry, Figure)]) -> Result<Vec<String>
                 .map(|it| figure.unit.show(it))
                 .unwrap_or_default(),
             figure.throughput.clone().unwrap_or_default(),
-            limit.map(|it| show_limit(it, figure)).unwrap_or_default(),
+            verdict.map(|it| it.words).unwrap_or_default(),
             entry.peer.to_owned(),
         ]);
     }
-    println!("\n{}", machine::describe(workspace)?);
+    println!("\n{here}");
     println!("{table}");
+    let counted = rows
+        .iter()
+        .any(|(_, figure)| figure.unit == Unit::Instructions);
+    if let Some(elsewhere) = baseline.made_elsewhere(&here).filter(|_| counted) {
+        println!("the counts to hold against were made with {elsewhere}");
+    }
     Ok(over)
 }
 
-fn show_limit(limit: &Limit, figure: &Figure) -> String {
-    let verdict = if figure.value > limit.most {
-        "OVER"
-    } else {
-        "within"
-    };
-    format!("{verdict} {}", figure.unit.show(limit.most))
+fn held(limit: &Limit, figure: &Figure) -> Verdict {
+    let over = figure.value > limit.most;
+    let verdict = if over { "OVER" } else { "within" };
+    Verdict {
+        over,
+        words: format!("{verdict} {}", figure.unit.show(limit.most)),
+    }
 }
