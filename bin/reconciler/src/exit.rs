@@ -12,7 +12,8 @@ pub enum Exit {
     /// 0: done and nothing amiss.
     #[default]
     Done,
-    /// 3: something is amiss: findings of verify-blobs, or a broken chain of receipts.
+    /// 3: something is amiss: findings of verify-blobs, what an undo cannot bring back, or a broken
+    /// chain of receipts.
     Findings,
     /// 5: done in part; run it again.
     Partial,
@@ -30,10 +31,11 @@ Exit status:
   0  done and nothing amiss
   1  failed
   2  wrong usage
-  3  something is amiss: verify-blobs has findings, sweep left secrets that are in no ledger, or the chain of
-     receipts is broken
+  3  something is amiss: verify-blobs has findings, sweep left secrets that are in no ledger, undo met some that
+     cannot come back, or the chain of receipts is broken
   4  a guard refused deletions
-  5  done in part: some items failed and are tried again, or the run was stopped";
+  5  done in part: some items failed and are tried again, the run was stopped, or secrets are in a backend
+     that is not configured";
 
 impl Exit {
     /// The status as a number.

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::budget::RequestClass;
-use cloakroom_core::ledger::{DueClass, Windows};
-use cloakroom_core::store::{Job, Store};
+use cloakroom_core::ledger::{DueClass, Ledger as _, Windows};
+use cloakroom_core::store::{Job, Journal as _};
 use cloakroom_core::{BackendId, Result, Timestamp};
 use cloakroom_reconcile::Reconciler;
+use cloakroom_store_db::DbStore;
 
 use crate::metrics::{Due, Metrics};
+use crate::unconfigured::unconfigured;
 use crate::wiring::{Context, RequestBudget};
 
 /// Reads the figures and sets the gauges.
 pub struct Figures {
-    store: Arc<dyn Store>,
+    store: Arc<DbStore>,
     reconciler: Reconciler,
     backends: Vec<Backend>,
     metrics: Arc<Metrics>,
@@ -59,6 +61,9 @@ impl Figures {
                 tracing::warn!(backend.id = %id, error = %error, "could not read the figures");
             }
         }
+        if let Err(error) = self.tell_unconfigured().await {
+            tracing::warn!(error = %error, "could not read which backends are not configured");
+        }
         for job in Job::ALL {
             match self.last_success(job).await {
                 Ok(Some(at)) => self.metrics.set_last_success(job, at),
@@ -68,6 +73,14 @@ impl Figures {
                 }
             }
         }
+    }
+
+    async fn tell_unconfigured(&self) -> Result<()> {
+        for left in unconfigured(&self.store, self.reconciler.backends()).await? {
+            self.metrics.set_secrets(&left.backend, &left.counts);
+            self.metrics.set_unconfigured(&left.backend, left.live());
+        }
+        Ok(())
     }
 
     async fn tell_backend(&self, backend: &Backend, replicas: u32) -> Result<()> {

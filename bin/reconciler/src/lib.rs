@@ -2,6 +2,15 @@
 //! other crate.
 #![doc = include_str!("../README.md")]
 
+/// The examples of crates that know neither a store nor a backend, where all are known.
+#[cfg(doctest)]
+pub mod examples {
+    #[doc = include_str!("../../../crates/documents/README.md")]
+    pub mod documents {}
+    #[doc = include_str!("../../../crates/reconcile/README.md")]
+    pub mod reconcile {}
+}
+
 pub mod cli;
 pub mod commands;
 pub mod configuration;
@@ -14,6 +23,7 @@ pub mod import;
 pub mod listing;
 pub mod metrics;
 pub mod output;
+pub mod platform;
 pub mod presence;
 pub mod progress;
 pub mod runner;
@@ -22,6 +32,7 @@ pub mod service;
 pub mod signals;
 pub mod tables;
 pub mod telemetry;
+pub mod unconfigured;
 pub mod wiring;
 
 use crate::cli::Cli;

@@ -324,7 +324,9 @@ fn a_key_file_that_is_short_or_wrong_or_readable_by_all() {
     let before = Before::new();
     let key = before.deployment.path("cloakroom.key");
     let good = std::fs::read_to_string(&key).unwrap();
-    std::fs::write(&key, format!("{CANARY}\n")).unwrap();
+    before
+        .deployment
+        .write("cloakroom.key", &format!("{CANARY}\n"));
     says(&before.put(&config("new")).refused(1), "line 1");
     std::fs::write(&key, "AAECAwQ=\n").unwrap();
     says(&before.put(&config("new")).refused(1), "a key has 32");

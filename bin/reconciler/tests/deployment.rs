@@ -97,14 +97,22 @@ fn main() -> ExitCode {
             "there is no systemd-analyze: Debian's package systemd brings it",
         )
     });
-    trials.push(match helm::Helm::from_environment() {
-        Some(helm) => holds("helm/it_renders_what_kustomize_has", move || {
-            helm.renders_the_base();
-        }),
-        None => missing(
+    trials.extend(match helm::Helm::from_environment() {
+        Some(helm) => {
+            let other = helm.clone();
+            vec![
+                holds("helm/it_renders_what_kustomize_has", move || {
+                    helm.renders_the_base();
+                }),
+                holds("helm/keys_come_from_a_file", move || {
+                    other.keys_come_from_a_file();
+                }),
+            ]
+        }
+        None => vec![missing(
             "helm",
             "CLOAKROOM_TEST_HELM is not set: `cargo xtask test` builds helm and sets it",
-        ),
+        )],
     });
     trials.push(match Cluster::from_environment() {
         Some(cluster) => holds("kubernetes/a_real_server_takes_it_and_lets_the_pod_run", move || {

@@ -214,6 +214,7 @@ async fn verify_blobs_with_findings_exits_with_3() {
     let id = deployment.put(&config("one"));
     deployment.run(&["run", "all"]).done();
     let mut database = connection(&deployment).await;
+    deployment.leave_out_the_database();
     sqlx::query("UPDATE documents SET blob = $1")
         .bind(config("in clear"))
         .execute(&mut database)
@@ -231,6 +232,63 @@ async fn verify_blobs_with_findings_exits_with_3() {
     assert!(deployment.run(&["findings"]).refused(3).is_empty());
     let status = deployment.run(&["status", "--output", "json"]).json();
     assert_eq!(status["runs"][0]["job"], "verify-blobs");
+}
+
+#[tokio::test]
+async fn findings_that_are_not_there_are_not_said_to_be_none() {
+    const UNKNOWN: &str = "01234567-89ab-4cde-8f01-23456789abcd";
+    let deployment = Deployment::new();
+    deployment.put(&config("one"));
+    let unknown = deployment.run(&["findings", UNKNOWN]);
+    assert!(unknown.stdout.is_empty(), "{unknown:?}");
+    let said = unknown.refused(1);
+    assert!(
+        said.contains(UNKNOWN) && said.contains("reconciler status"),
+        "{said}"
+    );
+    let said = deployment
+        .run(&["findings", UNKNOWN, "--output", "json"])
+        .refused(1);
+    let error: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(error["error"]["kind"], "missing");
+
+    let clean = deployment.run(&["run", "verify-blobs", "--output", "json"]);
+    let clean = clean.json()["reports"][0]["run"].clone();
+    let clean = deployment.run(&["findings", clean.as_str().unwrap()]);
+    assert_eq!(clean.code, Some(0), "{clean:?}");
+    assert!(clean.stderr.contains("nothing amiss"), "{clean:?}");
+
+    let mut database = connection(&deployment).await;
+    deployment.leave_out_the_database();
+    let in_clear = sqlx::query("UPDATE documents SET blob = $1").bind(config("in clear"));
+    in_clear.execute(&mut database).await.unwrap();
+    let ran = deployment.run(&["run", "verify-blobs", "--output", "json"]);
+    let ran: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let found = ran["reports"][0]["run"].as_str().unwrap();
+    assert!(deployment.run(&["findings", found]).refused(3).is_empty());
+    // As ten more runs would leave it.
+    let forgotten = sqlx::query("DELETE FROM findings");
+    forgotten.execute(&mut database).await.unwrap();
+    let said = deployment.run(&["findings", found]).refused(1);
+    assert!(said.contains("not kept any more"), "{said}");
+}
+
+#[test]
+fn a_configuration_that_holds_is_told_as_json() {
+    let deployment = Deployment::without_database("backends: {main: {type: embedded}}");
+    let told = deployment
+        .run(&["config", "check", "--output", "json"])
+        .json();
+    assert_eq!(
+        told,
+        serde_json::json!({
+            "holds": true,
+            "file": deployment.path("reconciler.yaml"),
+            "backends": ["main"],
+        })
+    );
+    let prose = deployment.run(&["config", "check"]).done();
+    assert_eq!(prose, "the configuration holds\n");
 }
 
 /// A run that is told to stop ends after the item under way, says that it is not done, and the
@@ -295,7 +353,13 @@ fn keys_are_rotated_under_running_documents() {
     let rotated = deployment
         .run(&["key", "rotate", "--output", "json"])
         .json();
-    assert_eq!(rotated[0]["rewrapped"], 1);
+    assert_eq!(
+        (&rotated[0]["rewrapped"], &rotated[0]["already"]),
+        (&json!(1), &json!(0))
+    );
+    let said = deployment.run(&["key", "rotate"]).done();
+    assert!(said.starts_with("0 data keys are on"), "{said}");
+    assert!(said.contains("1 was already"), "{said}");
     let listed = deployment.run(&["key", "list", "--output", "json"]).json();
     assert_eq!(
         (&listed[0]["secrets"], &listed[1]["secrets"]),

@@ -15,6 +15,8 @@ mod jobs_by_hand;
 mod limits;
 #[path = "http/page.rs"]
 mod page;
+#[path = "http/throttled.rs"]
+mod throttled;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -38,11 +40,13 @@ fn main() {
             one_replica_alone_tells_the_databases_figures, requests_to_the_backend_are_counted,
             what_is_due_is_told, only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready;
         limits:
-            a_large_head_is_refused, a_large_body_is_refused, nonsense_is_refused,
+            a_large_head_is_refused, a_large_body_is_refused, silent_clients_keep_no_probe_waiting,
+            clients_that_do_not_read_keep_no_probe_waiting, nonsense_is_refused,
             methods_and_paths, browsers_are_told_to_do_nothing_else;
         page: it_says_how_things_stand;
     };
     trials.push(in_a_browser());
+    trials.push(throttled_by_aws());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -50,14 +54,33 @@ fn in_a_browser() -> Trial {
     const NAME: &str = "page::on_a_phone_and_a_screen";
     let Some(program) = browser::program() else {
         let reason = "the browser chromium (Debian package chromium) is not installed";
-        let in_ci = std::env::var("CI").is_ok_and(|it| !matches!(it.as_str(), "" | "0" | "false"));
-        return Trial::test(format!("{NAME} [{reason}]"), move || {
-            Err(Failed::from(reason))
-        })
-        .with_ignored_flag(!in_ci);
+        return missing(NAME, reason);
     };
     Trial::test(NAME, move || {
         page::on_a_phone_and_a_screen(&program);
         Ok(())
     })
+}
+
+fn throttled_by_aws() -> Trial {
+    const NAME: &str = "throttled::the_pace_falls_and_rises_again";
+    let Some(aws) = throttled::Aws::from_environment() else {
+        return missing(
+            NAME,
+            "CLOAKROOM_TEST_AWS_URL is not set; cargo xtask test sets it",
+        );
+    };
+    Trial::test(NAME, move || {
+        throttled::the_pace_falls_and_rises_again(&aws);
+        Ok(())
+    })
+}
+
+/// In CI a test that cannot run has failed; elsewhere it is ignored.
+fn missing(name: &str, reason: &'static str) -> Trial {
+    let in_ci = std::env::var("CI").is_ok_and(|it| !matches!(it.as_str(), "" | "0" | "false"));
+    Trial::test(format!("{name} [{reason}]"), move || {
+        Err(Failed::from(reason))
+    })
+    .with_ignored_flag(!in_ci)
 }

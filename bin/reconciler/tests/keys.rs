@@ -115,3 +115,49 @@ fn a_ring_without_some_needed_key_is_a_warning() {
     assert!(ended.stderr.contains(&full.key), "{}", ended.stderr);
     ended.done();
 }
+
+/// The whole way of a rotation, and what is said of a key that goes before its time.
+#[test]
+fn a_key_may_go_once_it_has_neither_secrets_nor_digests() {
+    let full = Full::new("");
+    let with_both = format!("{OTHER}{}", full.good);
+    let verify = ["run", "verify-blobs", "--read-values"];
+    let old = || {
+        let ended = full.deployment.run(&["key", "list", "--output", "json"]);
+        let lines: Vec<serde_json::Value> = serde_json::from_str(&ended.stdout).unwrap();
+        let line = lines.into_iter().find(|line| line["key"] == full.key);
+        (ended.code, line.unwrap_or_default())
+    };
+    std::fs::write(&full.file, &with_both).unwrap();
+    full.deployment.run(&["key", "rotate"]).done();
+    let (code, line) = old();
+    assert_eq!(code, Some(0));
+    assert_eq!((&line["secrets"], &line["digests"]), (&0.into(), &1.into()));
+
+    std::fs::write(&full.file, OTHER).unwrap();
+    let (code, line) = old();
+    assert_eq!((code, &line["role"]), (Some(1), &"missing".into()));
+    let ended = full.deployment.run(&verify);
+    assert_eq!(ended.code, Some(3), "{}", ended.stdout);
+    let found = full.deployment.run(&["findings"]).stdout;
+    assert!(
+        found.contains("incomparable") && found.contains(&full.key),
+        "{found}"
+    );
+    let refused = full.deployment.run(&["key", "renew"]).refused(5);
+    assert!(refused.contains(&full.key), "{refused}");
+
+    std::fs::write(&full.file, &with_both).unwrap();
+    let renewed = full
+        .deployment
+        .run(&["key", "renew", "--output", "json"])
+        .json();
+    assert_eq!(
+        (&renewed["secrets"], &renewed["documents"]),
+        (&1.into(), &1.into())
+    );
+    std::fs::write(&full.file, OTHER).unwrap();
+    full.deployment.run(&verify).done();
+    assert_eq!(old(), (Some(0), serde_json::Value::Null));
+    full.is_readable();
+}

@@ -22,6 +22,7 @@ use cloakroom_core::{
 use cloakroom_simulation::StillStore;
 use cloakroom_store_db::{DbStore, Durability, Location, Options, StoreClock};
 use cloakroom_testkit::SeededRandomness;
+use cloakroom_testkit::canary::Folder;
 use uuid::Uuid;
 
 const HISTORIES: u64 = 6;
@@ -33,7 +34,7 @@ async fn the_store_in_memory_answers_as_the_real_one_does() {
     let histories = std::env::var("CLOAKROOM_TEST_ROUNDS").ok();
     let histories = histories.and_then(|it| it.parse().ok());
     for seed in 0..histories.unwrap_or(HISTORIES) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new().unwrap();
         let still = StillStore::new(seed);
         let mut options = Options::new(Location::Sqlite(folder.path().join("db")), "simulation");
         options.clock = StoreClock::Given(still.clock());

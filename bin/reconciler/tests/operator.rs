@@ -35,8 +35,9 @@ fn epoch(deployment: &Deployment) -> Value {
     serde_json::from_str(&shown.stdout).unwrap()
 }
 
-async fn execute(deployment: &Deployment, statement: &'static str) {
+async fn execute(deployment: &Deployment, statement: &str) {
     let mut database = connection(deployment).await;
+    let statement = sqlx::AssertSqlSafe(statement.to_owned());
     sqlx::query(statement).execute(&mut database).await.unwrap();
 }
 
@@ -154,6 +155,19 @@ async fn a_run_is_taken_back() {
     assert_eq!(held.len(), 1);
     let again = deployment.run(&["undo", &run]).done();
     assert!(again.contains("held already"), "{again}");
+    assert!(again.contains("not restored: 1 held already"), "{again}");
+    for statement in [
+        "UPDATE secrets SET state = 'deleted' WHERE state = 'held'",
+        "DELETE FROM embedded_secrets WHERE coordinate NOT LIKE '%epoch%'",
+    ] {
+        execute(&deployment, statement).await;
+    }
+    let gone = deployment.run(&["undo", &run]);
+    assert_eq!(gone.code, Some(3), "{gone:?}");
+    assert!(
+        gone.stdout.contains("not restored: 1 gone for good"),
+        "{gone:?}"
+    );
 }
 
 #[test]
@@ -206,6 +220,48 @@ async fn receipts_are_verified_and_exported() {
         (&0.into(), &1.into())
     );
     assert_ne!(audit["broken"]["expected"], audit["broken"]["found"]);
+}
+
+#[tokio::test]
+async fn a_damaged_or_shortened_chain_is_a_finding() {
+    let (deployment, _) = with_a_deletion();
+    let verify = |arguments: &[&str]| {
+        let arguments = [&["audit", "verify", "--output", "json"], arguments].concat();
+        let ended = deployment.run(&arguments);
+        let audit: Value = serde_json::from_str(&ended.stdout).unwrap();
+        (ended.code, audit)
+    };
+    let (_, whole) = verify(&[]);
+    let head = whole["head"].as_str().unwrap();
+    assert_eq!(verify(&["--expect", head]).0, Some(0));
+    let (code, other) = verify(&["--expect", &"1".repeat(64)]);
+    assert_eq!((code, &other["broken"]["seq"]), (Some(3), &2.into()));
+    let misspelt = deployment.run(&["audit", "verify", "--expect", "1"]);
+    assert_eq!(misspelt.code, Some(2), "{misspelt:?}");
+
+    for damage in [
+        "UPDATE receipts SET coordinate = 'none'",
+        "DELETE FROM receipts",
+    ] {
+        for trigger in ["receipts_stand", "receipts_stay"] {
+            execute(&deployment, &format!("DROP TRIGGER IF EXISTS {trigger}")).await;
+        }
+        execute(&deployment, damage).await;
+        let (code, audit) = verify(&[]);
+        assert_eq!(
+            (code, &audit["broken"]["seq"]),
+            (Some(3), &1.into()),
+            "{damage}"
+        );
+    }
+    // Cut off with its end put right, it is whole in itself: only what was noted tells.
+    let start = "0".repeat(64);
+    let mend = format!("UPDATE receipt_head SET seq = 0, hash = '{start}'");
+    execute(&deployment, &mend).await;
+    assert_eq!(verify(&[]).0, Some(0));
+    assert_eq!(verify(&["--expect", head]).0, Some(3));
+    execute(&deployment, "DELETE FROM receipt_head").await;
+    assert_eq!(verify(&[]).0, Some(3));
 }
 
 #[tokio::test]

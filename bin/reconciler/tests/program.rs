@@ -4,36 +4,122 @@
 mod common;
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
 
 use common::{Deployment, WORKSPACE, config};
+use sqlx::Connection as _;
+
+/// The program of somebody who has configured nothing, with a document to put.
+struct Newcomer {
+    home: tempfile::TempDir,
+    deployment: Deployment,
+}
+
+const PUT: [&str; 7] = [
+    "document",
+    "put",
+    "--spec",
+    "spec.json",
+    "--workspace",
+    WORKSPACE,
+    "config.json",
+];
+
+impl Newcomer {
+    fn new() -> Self {
+        let deployment = Deployment::without_database("");
+        deployment.write("config.json", &config("one"));
+        let home = tempfile::tempdir().unwrap();
+        Self { home, deployment }
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_reconciler"))
+            .env_clear()
+            .env("HOME", self.home.path())
+            .current_dir(self.deployment.folder.path())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.spawn(arguments).wait_with_output().unwrap()
+    }
+
+    fn documents(&self) -> usize {
+        let listed = self.run(&["document", "list", "--output", "json"]);
+        assert!(listed.status.success(), "{listed:?}");
+        String::from_utf8(listed.stdout).unwrap().lines().count()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.home.path().join(".local/share/cloakroom")
+    }
+}
+
+/// Each makes database and key or finds what another made; every document opens under the one key.
+#[test]
+fn any_number_of_first_starts_at_once_succeed() {
+    const STARTS: usize = 8;
+    for _ in 0..3 {
+        let newcomer = Newcomer::new();
+        let starts: Vec<Child> = (0..STARTS).map(|_| newcomer.spawn(&PUT)).collect();
+        for start in starts {
+            let ended = start.wait_with_output().unwrap();
+            assert!(ended.status.success(), "{ended:?}");
+        }
+        assert_eq!(newcomer.documents(), STARTS);
+        let verified = newcomer.run(&["run", "verify-blobs", "--read-values"]);
+        assert!(verified.status.success(), "{verified:?}");
+    }
+}
+
+/// What a first start leaves that was killed: an empty file, or one that SQLite has only laid out.
+#[test]
+fn a_first_start_that_was_cut_short_is_made_up_for() {
+    let newcomer = Newcomer::new();
+    std::fs::create_dir_all(newcomer.data()).unwrap();
+    let database = newcomer.data().join("cloakroom.db");
+    std::fs::write(&database, "").unwrap();
+    assert_eq!(newcomer.documents(), 0);
+    assert!(newcomer.run(&PUT).status.success());
+    assert_eq!(newcomer.documents(), 1);
+
+    // Anybody's table is a reason to leave the file alone.
+    let newcomer = Newcomer::new();
+    std::fs::create_dir_all(newcomer.data()).unwrap();
+    let database = newcomer.data().join("cloakroom.db");
+    let made = async {
+        let url = format!("sqlite://{}?mode=rwc", database.display());
+        let mut conn = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query("PRAGMA journal_mode = WAL")
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        sqlx::query("CREATE TABLE theirs (id INTEGER)")
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        conn.close().await.unwrap();
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(made);
+    let refused = newcomer.run(&["document", "list"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("migrate-schema"));
+}
 
 #[test]
 fn with_no_configuration_it_lives_in_the_data_folder() {
-    let home = tempfile::tempdir().unwrap();
-    let deployment = Deployment::without_database("");
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reconciler"));
-        command
-            .env_clear()
-            .env("HOME", home.path())
-            .current_dir(deployment.folder.path())
-            .args(arguments);
-        command.stdin(Stdio::null()).output().unwrap()
-    };
-    deployment.write("config.json", &config("one"));
-    let put = run(&[
-        "document",
-        "put",
-        "--spec",
-        "spec.json",
-        "--workspace",
-        WORKSPACE,
-        "config.json",
-    ]);
+    let newcomer = Newcomer::new();
+    let home = &newcomer.home;
+    let put = newcomer.run(&PUT);
     assert!(put.status.success(), "{put:?}");
-    let listed = run(&["document", "list", "--output", "json"]);
-    assert_eq!(String::from_utf8(listed.stdout).unwrap().lines().count(), 1);
+    assert_eq!(newcomer.documents(), 1);
     let mut keys = Vec::new();
     find(home.path(), "cloakroom.key", &mut keys);
     assert_eq!(keys.len(), 1);
@@ -41,7 +127,7 @@ fn with_no_configuration_it_lives_in_the_data_folder() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-fn find(folder: &std::path::Path, name: &str, found: &mut Vec<std::path::PathBuf>) {
+fn find(folder: &std::path::Path, name: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         if entry.path().is_dir() {
             find(&entry.path(), name, found);

@@ -22,7 +22,7 @@ fn it_tells_metrics_health_and_status() {
     let (code, metrics) = served.get("/metrics");
     assert_eq!(code, 200);
     for line in [
-        "cloakroom_runs_total{job=\"expire-orphans\",outcome=\"failed\"} 0",
+        "cloakroom_runs_total{job_name=\"expire-orphans\",outcome=\"failed\"} 0",
         "cloakroom_secrets{backend=\"embedded\",state=\"stored\"} 1",
         "cloakroom_guard_trips_total{backend=\"embedded\",guard=\"zero-references\"} 0",
     ] {
@@ -65,11 +65,11 @@ fn schedules_run_the_jobs_and_the_metrics_count_them() {
     assert_eq!(job(&status, "expire-orphans")["outcome"], "done");
     let (_, metrics) = served.get("/metrics");
     assert!(
-        !metrics.contains("cloakroom_runs_total{job=\"expire-orphans\",outcome=\"done\"} 0"),
+        !metrics.contains("cloakroom_runs_total{job_name=\"expire-orphans\",outcome=\"done\"} 0"),
         "{metrics}"
     );
     assert!(
-        metrics.contains("cloakroom_run_duration_seconds_bucket{job=\"expire-orphans\""),
+        metrics.contains("cloakroom_run_duration_seconds_bucket{job_name=\"expire-orphans\""),
         "{metrics}"
     );
     assert_eq!(served.terminate().0, Some(0));
@@ -128,16 +128,14 @@ fn after_sigterm_the_running_item_finishes_and_nothing_is_lost() {
 
 #[test]
 fn a_client_that_never_ends_its_request_is_not_waited_for() {
-    use std::io::Write;
-    let deployment = Deployment::with("http: {timeout: 500ms, connections: 2}");
+    use std::io::{Read, Write};
+    let deployment = Deployment::with("http: {timeout: 500ms}");
     let served = deployment.serve(&[]);
-    let mut slow = Vec::new();
-    for _ in 0..2 {
-        let mut stream = std::net::TcpStream::connect(served.address).unwrap();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost:").unwrap();
-        slow.push(stream);
-    }
-    // Both places are taken until the server gives the slow ones up.
+    let mut slow = std::net::TcpStream::connect(served.address).unwrap();
+    slow.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost:").unwrap();
+    // Nobody needs its place, and it is given up all the same.
+    assert_eq!(slow.read(&mut [0]).unwrap(), 0);
     assert_eq!(served.get("/healthz").0, 200);
     assert_eq!(served.terminate().0, Some(0));
 }
@@ -215,4 +213,57 @@ fn job<'a>(status: &'a Value, name: &str) -> &'a Value {
         .iter()
         .find(|job| job["job"] == name)
         .unwrap()
+}
+
+/// No job looks at a backend that is not there, so everybody who is asked has to tell of it.
+#[test]
+fn a_backend_that_left_the_configuration_is_told_everywhere() {
+    let deployment = Deployment::with("backends: {old: {type: embedded}}");
+    let id = deployment.put(&config("one"));
+    deployment.configure("backends: {new: {type: embedded}}");
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    let told: Vec<_> = status["backends"].as_array().unwrap().iter().collect();
+    assert_eq!(told[0]["configured"], true);
+    assert_eq!(
+        (
+            &told[1]["id"],
+            &told[1]["configured"],
+            &told[1]["secrets"]["stored"]
+        ),
+        (&"old".into(), &false.into(), &1.into())
+    );
+    let ended = deployment.run(&["status"]);
+    assert!(ended.stdout.contains("not configured"), "{ended:?}");
+    let told = deployment.run(&["run", "expire-orphans"]).refused(5);
+    assert!(
+        told.contains("1 secret is in backend old, which is not configured"),
+        "{told}"
+    );
+    let ended = deployment.run(&["run", "expire-orphans", "--output", "json"]);
+    let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(told["unconfigured"], serde_json::json!({"old": 1}));
+    // Whoever asks for one backend has asked for no other.
+    let one = ["run", "expire-orphans", "--backend", "new"];
+    deployment.run(&one).done();
+    let served = deployment.serve(&[]);
+    let (_, metrics) = served.get("/metrics");
+    for line in [
+        "cloakroom_unconfigured_secrets{backend=\"old\"} 1",
+        "cloakroom_secrets{backend=\"old\",state=\"stored\"} 1",
+    ] {
+        assert!(
+            metrics.lines().any(|other| other == line),
+            "{line} is not in\n{metrics}"
+        );
+    }
+    assert_eq!(served.terminate().0, Some(0));
+
+    // Nothing is amiss any more once nothing is left there.
+    deployment
+        .configure("backends: {old: {type: embedded}}\nreconcile: {windows: {orphan_ttl: 0s}}");
+    deployment.run(&["document", "remove", &id]).done();
+    let last = ["run", "expire-orphans", "--override", "zero-references"];
+    deployment.run(&last).done();
+    deployment.configure("backends: {new: {type: embedded}}");
+    deployment.run(&["run", "expire-orphans"]).done();
 }

@@ -1,7 +1,7 @@
 //! The chain of receipts, followed from its start to its end, page by page.
 
-use cloakroom_core::Result;
 use cloakroom_core::store::Receipt;
+use cloakroom_core::{Error, Result};
 use serde::Serialize;
 
 use crate::DbStore;
@@ -35,6 +35,10 @@ pub struct Break {
 const REMOVED: &str = "the receipt before it is not the one that was there";
 const MISSING: &str = "it is missing";
 const CHANGED: &str = "it is not what was written";
+const DAMAGED: &str = "its row is damaged";
+const NO_END: &str = "the record of the chain's end is gone or damaged";
+const NOT_THERE: &str =
+    "no receipt has the hash that was noted: the chain was cut off before it, or written anew";
 const CUT_OFF: &str = "the chain ends before it should, or goes on behind its end";
 
 impl Break {
@@ -44,6 +48,44 @@ impl Break {
             "{}: its hash should be {} and is {}",
             self.what, self.expected, self.found
         )
+    }
+
+    /// A row at the place `at`, behind `seq`, that is there and cannot be read.
+    fn of_damaged(at: i64, seq: i64, error: &Error) -> Self {
+        Self {
+            seq: seq + 1,
+            what: if at == seq + 1 { DAMAGED } else { MISSING },
+            expected: "that of a receipt".to_owned(),
+            found: format!("not to be had: {}", error.message()),
+        }
+    }
+
+    /// What is wrong where the chain ends with `seq` and its `hash`.
+    fn at_the_end(end: Option<(i64, String)>, seq: i64, hash: &str) -> Option<Self> {
+        let Some((length, head)) = end else {
+            return Some(Self {
+                seq: seq + 1,
+                what: NO_END,
+                expected: hash.to_owned(),
+                found: "none".to_owned(),
+            });
+        };
+        (length != seq || head != hash).then(|| Self {
+            seq: length.min(seq) + 1,
+            what: CUT_OFF,
+            expected: head,
+            found: hash.to_owned(),
+        })
+    }
+
+    /// A whole chain without the hash that was noted.
+    fn of_noted(noted: &str, seq: i64, hash: &str) -> Self {
+        Self {
+            seq: seq + 1,
+            what: NOT_THERE,
+            expected: noted.to_owned(),
+            found: hash.to_owned(),
+        }
     }
 
     /// What is wrong with a receipt that follows `seq` and its `hash`.
@@ -70,30 +112,59 @@ impl Break {
     }
 }
 
+/// A part of the chain as it is, damaged or not.
+pub(crate) struct AuditPage {
+    /// In the order of the chain.
+    pub(crate) receipts: Vec<Audited>,
+    /// Length and latest hash of the whole chain, where they are still there.
+    pub(crate) end: Option<(i64, String)>,
+}
+
+/// What is at one place of the chain.
+pub(crate) enum Audited {
+    /// A receipt that can be read.
+    Whole(Box<Receipt>),
+    /// A row that cannot.
+    Damaged {
+        /// Its place.
+        seq: i64,
+        /// Which column is bad.
+        error: Error,
+    },
+}
+
 impl DbStore {
-    /// Follows the chain of receipts and says where it breaks first. Holds a page of it at a time.
-    pub async fn audit_receipts(&self) -> Result<Audit> {
+    /// Follows the chain of receipts and says where it breaks first: a row or an end that is damaged or
+    /// gone breaks it too. Holds a page of it at a time.
+    ///
+    /// `noted` is a hash that was the chain's latest at some moment. It has to be in the chain: a chain
+    /// that was cut off, or written anew, is whole in itself and lacks it. Only an error of the database
+    /// is an error.
+    pub async fn audit_receipts(&self, noted: Option<&str>) -> Result<Audit> {
         let mut seq = 0;
         let mut hash = "0".repeat(64);
+        let mut is_there = noted.is_none_or(|noted| noted == hash);
         loop {
-            let page = self.receipts(seq, PAGE).await?;
+            let page = self.audit_page(seq, PAGE).await?;
             if page.receipts.is_empty() {
-                let ends = page.length == seq && page.head == hash;
-                let broken = (!ends).then(|| Break {
-                    seq: page.length.min(seq) + 1,
-                    what: CUT_OFF,
-                    expected: page.head,
-                    found: hash.clone(),
-                });
+                let noted = noted.filter(|_| !is_there);
+                let broken = Break::at_the_end(page.end, seq, &hash)
+                    .or_else(|| noted.map(|noted| Break::of_noted(noted, seq, &hash)));
                 return Ok(audited(seq, hash, broken));
             }
             for receipt in page.receipts {
-                let broken = Break::of(&receipt, seq, &hash);
-                if broken.is_some() {
-                    return Ok(audited(seq, hash, broken));
+                let read = match receipt {
+                    Audited::Whole(receipt) => match Break::of(&receipt, seq, &hash) {
+                        None => Ok(receipt),
+                        Some(broken) => Err(broken),
+                    },
+                    Audited::Damaged { seq: at, error } => Err(Break::of_damaged(at, seq, &error)),
+                };
+                match read {
+                    Err(broken) => return Ok(audited(seq, hash, Some(broken))),
+                    Ok(receipt) => (seq, hash) = (receipt.seq, receipt.hash),
                 }
-                seq = receipt.seq;
-                hash = receipt.hash;
+                is_there |= noted.is_some_and(|noted| noted == hash);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The store as the rest of the program holds it.
 
-use cloakroom_core::store::ReceiptPage;
-use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
+use cloakroom_core::store::{ReceiptPage, RunRecord};
+use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretValue};
 
+use crate::audit::AuditPage;
 use crate::migrations::MigrationReport;
 use crate::options::{Location, Options};
 use crate::{Audit, postgres, sqlite};
@@ -146,15 +147,24 @@ impl DbStore {
         of_either!(self, inner => inner.close().await);
     }
 
+    /// A run by its id; `None` where there never was one.
+    pub async fn run(&self, run: RunId) -> Result<Option<RunRecord>> {
+        of_either!(self, inner => inner.run(run).await)
+    }
+
     /// Receipts behind `after`, in the order they were written, at most `limit`.
     pub async fn receipts(&self, after: i64, limit: u32) -> Result<ReceiptPage> {
         of_either!(self, inner => inner.receipts(after, limit).await)
     }
 
+    pub(crate) async fn audit_page(&self, after: i64, limit: u32) -> Result<AuditPage> {
+        of_either!(self, inner => inner.audit_page(after, limit).await)
+    }
+
     /// Follows the chain of receipts from its start to its end and gives back its length;
     /// `Corrupt` where one was changed, removed or cut off.
     pub async fn verify_receipts(&self) -> Result<u64> {
-        match self.audit_receipts().await? {
+        match self.audit_receipts(None).await? {
             Audit {
                 broken: None,
                 whole,

@@ -270,6 +270,10 @@ impl Receipts for DbStore {
         of_either!(self, inner => inner.receipts_of(run, after, limit).await)
     }
 
+    async fn latest_receipt_of(&self, run: RunId) -> Result<Option<Timestamp>> {
+        of_either!(self, inner => inner.latest_receipt_of(run).await)
+    }
+
     async fn adopt(
         &self,
         run: RunId,

@@ -4,6 +4,7 @@ use std::env;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use cloakroom_backends_aws::{
@@ -16,15 +17,20 @@ use cloakroom_core::{
     BackendId, Randomness as _, SecretBackend, SecretValue, SystemClock, SystemRandomness,
 };
 
-type Connected = Pin<Box<dyn Future<Output = Result<Arc<dyn SecretBackend>>> + Send>>;
+use crate::azure;
+
+pub(crate) type Connected = Pin<Box<dyn Future<Output = Result<Arc<dyn SecretBackend>>> + Send>>;
+
+/// 64 pages at once keep a small machine's server busy for longer than a user would wait.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One backend and its server.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) url: String,
-    /// Whether a request that was sent once can be sent again, and with another name in it.
-    pub(crate) can_be_repeated: bool,
-    connect: Box<dyn Fn(String) -> Connected>,
+    /// Whether its requests are signed, so that no other name can be written into them.
+    pub(crate) signs: bool,
+    pub(crate) connect: Box<dyn Fn(String) -> Connected>,
 }
 
 impl Target {
@@ -42,6 +48,7 @@ pub(crate) fn all() -> Vec<Result<Target, String>> {
         secrets_manager(),
         parameter_store(),
         google(),
+        azure::target(),
     ]
 }
 
@@ -49,11 +56,11 @@ fn variable(name: &str, of: &str) -> Result<String, String> {
     env::var(name).map_err(|_| format!("{of}: {name} is not set"))
 }
 
-fn id() -> Result<BackendId> {
+pub(crate) fn id() -> Result<BackendId> {
     Ok("bench".parse()?)
 }
 
-fn credential(text: &str) -> Arc<SecretValue> {
+pub(crate) fn credential(text: &str) -> Arc<SecretValue> {
     Arc::new(SecretValue::from(text.to_owned()))
 }
 
@@ -64,13 +71,14 @@ fn openbao() -> Result<Target, String> {
     Ok(Target {
         name,
         url: variable("CLOAKROOM_TEST_OPENBAO_URL", name)?,
-        can_be_repeated: true,
+        signs: false,
         connect: Box::new(move |url| {
             let auth = VaultAuth::Token {
                 token: credential(&token),
             };
             let mut settings = VaultSettings::new(url, auth);
             settings.prefix.clone_from(&prefix);
+            settings.timeout = PATIENCE;
             Box::pin(async { Ok(Arc::new(VaultBackend::new(id()?, settings)?) as _) })
         }),
     })
@@ -82,11 +90,12 @@ fn kubernetes() -> Result<Target, String> {
     Ok(Target {
         name,
         url: variable("CLOAKROOM_TEST_KUBERNETES_URL", name)?,
-        can_be_repeated: true,
+        signs: false,
         connect: Box::new(move |url| {
             let mut settings = KubernetesSettings::new("default");
             settings.ca_file = url.starts_with("https").then(|| ca.clone().into());
             settings.server = Some(url);
+            settings.timeout = PATIENCE;
             // The server's own file of tokens has the administrator's.
             settings.token = Some(credential("admin"));
             Box::pin(async {
@@ -109,6 +118,7 @@ fn aws(name: &'static str) -> Result<AwsSettings, String> {
             session_token: None,
         },
         name_prefix: format!("/bench/{}/", SystemRandomness.uuid()),
+        timeout: PATIENCE,
         ..AwsSettings::new("eu-central-1")
     })
 }
@@ -126,7 +136,7 @@ fn secrets_manager() -> Result<Target, String> {
     Ok(Target {
         name,
         url: variable("CLOAKROOM_TEST_AWS_URL", name)?,
-        can_be_repeated: false,
+        signs: true,
         connect: Box::new(move |url| {
             let settings = at(&settings, url);
             Box::pin(async {
@@ -142,7 +152,7 @@ fn parameter_store() -> Result<Target, String> {
     Ok(Target {
         name,
         url: variable("CLOAKROOM_TEST_AWS_URL", name)?,
-        can_be_repeated: false,
+        signs: true,
         connect: Box::new(move |url| {
             let settings = at(&settings, url);
             Box::pin(async {
@@ -165,10 +175,11 @@ fn google() -> Result<Target, String> {
     Ok(Target {
         name,
         url: variable("CLOAKROOM_TEST_GCP_URL", name)?,
-        can_be_repeated: true,
+        signs: false,
         connect: Box::new(move |url| {
             let mut settings = GcpSettings::new(project.clone());
             settings.endpoint = Some(url);
+            settings.timeout = PATIENCE;
             settings.credentials = GcpCredentials::Anonymous;
             Box::pin(async { Ok(Arc::new(GcpBackend::new(id()?, settings)?) as _) })
         }),

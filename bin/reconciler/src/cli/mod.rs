@@ -7,6 +7,7 @@ mod documents;
 mod jobs;
 mod keys;
 mod operator;
+mod report;
 mod secrets;
 
 use std::path::PathBuf;
@@ -22,10 +23,12 @@ pub use documents::{
     PutEphemeralArgs, RemoveArgs,
 };
 pub use jobs::{ApplyArgs, FindingsArgs, PlanArgs, RunArgs, ServeArgs, StatusArgs, Target};
-pub use keys::{GenerateArgs, KeyCommand, RotateArgs};
+pub use keys::{GenerateArgs, KeyCommand, RenewArgs, RotateArgs};
 pub use operator::{
     AdoptEpochArgs, AuditCommand, By, EpochCommand, ExportArgs, ShowEpochArgs, SweepArgs, UndoArgs,
+    VerifyArgs,
 };
+pub use report::ReportArgs;
 pub use secrets::{
     ListQuarantineArgs, ListSecretsArgs, QuarantineCommand, ReleaseArgs, SecretCommand,
     ShowSecretArgs,
@@ -120,6 +123,8 @@ pub enum Command {
     /// The receipts of what was deleted, adopted and restored
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Read a platform whose secrets somebody else wrote, and say what it left in its secrets manager
+    Report(ReportArgs),
     /// The configuration in force
     #[command(subcommand)]
     Config(ConfigCommand),

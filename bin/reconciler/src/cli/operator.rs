@@ -97,9 +97,26 @@ impl By {
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Follow the chain of receipts and say where it was broken
-    Verify,
+    Verify(VerifyArgs),
     /// Write receipts as lines of JSON; never a value
     Export(ExportArgs),
+}
+
+/// Arguments of `audit verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// The hash that an earlier `audit verify` ended in; it has to be in the chain, or the chain was
+    /// cut off or written anew since
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub expect: Option<String>,
+}
+
+/// A hash as receipts have it.
+fn hash(text: &str) -> Result<String, &'static str> {
+    let is_hash = text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    is_hash
+        .then(|| text.to_ascii_lowercase())
+        .ok_or("a hash has 64 hexadecimal digits")
 }
 
 /// Arguments of `audit export`.

@@ -110,6 +110,15 @@ fn told(it: &Capabilities) -> Vec<(&'static str, String)> {
         ("deleting", batch(it.delete_batch)),
         ("expiry", expiry.to_owned()),
         ("recovery after deletion", recovery),
+        (
+            "deletion for good",
+            if it.final_deletion {
+                "at once"
+            } else {
+                "only when the recovery is over"
+            }
+            .to_owned(),
+        ),
         ("listing lags", format_duration(it.listing_lag).to_string()),
         (
             "a taken name is refused",
@@ -260,9 +269,20 @@ fn tell(step: Step, manager: &dyn SecretBackend) -> Told {
                 ErrorKind::Denied => manager.permissions(step.operation),
                 _ => &[],
             },
-            message: Some(error.to_string()),
+            message: Some(with_causes(&error)),
         },
     }
+}
+
+/// A manager's own words for what was refused are in the causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
+    told
 }
 
 fn in_words(told: &Told) -> String {

@@ -31,7 +31,15 @@ pub(super) fn config(
         ConfigCommand::Check => {
             let loaded = super::load(global)?;
             wiring::check_references(&loaded.configuration)?;
-            console.line("the configuration holds")?;
+            if console.is_json() {
+                console.json(&serde_json::json!({
+                    "holds": true,
+                    "file": loaded.file,
+                    "backends": loaded.configuration.backends.keys().collect::<Vec<_>>(),
+                }))?;
+            } else {
+                console.line("the configuration holds")?;
+            }
         }
         ConfigCommand::Import(args) => print_imported(&import(&args)?, console)?,
     }

@@ -1,15 +1,20 @@
-//! `key generate|rotate|list`. A key is written to a file and never to a terminal.
+//! `key generate|rotate|renew|list`. A key is written to a file and never to a terminal.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context as _;
 use cloakroom_backends_embedded::{EmbeddedBackend, KeyFile};
-use cloakroom_core::{BackendId, KeySource, Randomness, SecretBackend, SystemRandomness};
+use cloakroom_core::{
+    BackendId, KeyId, KeyRing, KeySource, Randomness, SecretBackend, SystemRandomness,
+};
+use cloakroom_documents::Unprovable;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::cli::{GenerateArgs, Global, KeyCommand, RotateArgs};
+use super::digests;
+use crate::cli::{GenerateArgs, Global, KeyCommand, RenewArgs, RotateArgs};
 use crate::exit::Exit;
 use crate::output::{Console, count, new_table};
 use crate::wiring::Context;
@@ -28,6 +33,12 @@ pub(super) async fn key(
         KeyCommand::Rotate(args) => {
             let context = super::open(global).await?;
             let done = rotate(&args, &context, console).await;
+            context.close().await;
+            done
+        }
+        KeyCommand::Renew(args) => {
+            let context = super::open(global).await?;
+            let done = renew(args, &context, console).await;
             context.close().await;
             done
         }
@@ -90,39 +101,55 @@ fn append(file: &Path, text: &[u8]) -> std::io::Result<()> {
 struct Rotated {
     backend: String,
     rewrapped: u64,
+    /// Data keys that were under the first key before.
+    already: u64,
     failed: Vec<String>,
 }
 
 async fn rotate(args: &RotateArgs, context: &Context, console: &Console) -> anyhow::Result<Exit> {
+    let current = context.keys.ring()?.current().id().clone();
     let mut all = Vec::new();
     for backend in chosen(context, args.backend.as_ref())? {
-        all.push(rotate_one(backend, console).await?);
+        all.push(rotate_one(backend, &current, console).await?);
     }
     let failed = all.iter().any(|rotated| !rotated.failed.is_empty());
     if console.is_json() {
         console.json(&all)?;
     } else {
-        let current = context.keys.ring()?.current().id().clone();
         for rotated in &all {
+            let failed = match rotated.failed.len() {
+                0 => String::new(),
+                several => format!(", {several} could not be put under it"),
+            };
             console.line(format_args!(
-                "{} on {} under key {current} now, {} as before",
+                "{} on {} under key {current} now, {} already{failed}",
                 count(rotated.rewrapped, "data key is", "data keys are"),
                 rotated.backend,
-                rotated.failed.len()
+                count(rotated.already, "was", "were"),
             ))?;
         }
-        console.note("`reconciler key list` shows which keys are still in use");
+        console.note(
+            "`reconciler key list` shows which keys are still in use; `reconciler key renew` frees \
+             digests from them",
+        );
     }
     Ok(if failed { Exit::Partial } else { Exit::Done })
 }
 
-async fn rotate_one(backend: &EmbeddedBackend, console: &Console) -> anyhow::Result<Rotated> {
-    let total = not_current(backend).await?;
+async fn rotate_one(
+    backend: &EmbeddedBackend,
+    current: &KeyId,
+    console: &Console,
+) -> anyhow::Result<Rotated> {
+    let in_use = backend.keys_in_use().await?;
+    let all: u64 = in_use.iter().map(|(_, count)| count).sum();
+    let already = count_of(&in_use, current);
     let bar = console
         .stderr_is_terminal()
-        .then(|| ProgressBar::new(total));
+        .then(|| ProgressBar::new(all.saturating_sub(already)));
     let mut rotated = Rotated {
         backend: backend.id().to_string(),
+        already,
         ..Rotated::default()
     };
     let mut after = None;
@@ -147,75 +174,110 @@ async fn rotate_one(backend: &EmbeddedBackend, console: &Console) -> anyhow::Res
     Ok(rotated)
 }
 
-/// How much there is to do, for whoever watches.
-async fn not_current(backend: &EmbeddedBackend) -> anyhow::Result<u64> {
-    Ok(backend
-        .keys_in_use()
-        .await?
-        .iter()
-        .map(|(_, count)| count)
-        .sum())
+fn count_of<'k>(counts: impl IntoIterator<Item = &'k (KeyId, u64)>, key: &KeyId) -> u64 {
+    let mut counts = counts.into_iter();
+    counts
+        .find(|(of, _)| of == key)
+        .map_or(0, |(_, count)| *count)
+}
+
+async fn renew(args: RenewArgs, context: &Context, console: &Console) -> anyhow::Result<Exit> {
+    let unprovable = if args.trust_values {
+        Unprovable::Trust
+    } else {
+        Unprovable::Refuse
+    };
+    let renewed = digests::renew(context, unprovable, console).await?;
+    if console.is_json() {
+        console.json(&renewed)?;
+    } else {
+        renewed.print(context.keys.ring()?.current().id(), console)?;
+    }
+    Ok(if renewed.failed.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Partial
+    })
 }
 
 #[derive(Serialize)]
 struct KeyLine {
-    key: String,
+    key: KeyId,
     role: &'static str,
-    backend: String,
+    backend: BackendId,
+    /// Secrets sealed under it; none where the backend seals nothing itself.
     secrets: u64,
+    /// References whose value only this key can compare.
+    digests: u64,
 }
 
 async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
     let ring = context.keys.ring()?;
-    let mut lines = Vec::new();
+    let mut sealed = BTreeMap::new();
     for backend in &context.embedded {
-        let used = backend.keys_in_use().await?;
-        let mut line = |key: &cloakroom_core::KeyId, role| {
-            let secrets = used
-                .iter()
-                .find(|(id, _)| id == key)
-                .map_or(0, |(_, count)| *count);
-            lines.push(KeyLine {
-                key: key.to_string(),
-                role,
-                backend: backend.id().to_string(),
-                secrets,
-            });
-        };
-        for key in ring.keys() {
-            line(
-                key.id(),
-                if key.id() == ring.current().id() {
-                    "seals"
-                } else {
-                    "opens"
-                },
-            );
-        }
-        for (key, _) in used.iter().filter(|(key, _)| ring.find(key).is_none()) {
-            line(key, "missing");
-        }
+        sealed.insert(backend.id().clone(), backend.keys_in_use().await?);
     }
-    let missing = lines.iter().any(|line| line.role == "missing");
+    let mut digests = digests::by_key(context).await?;
+    for backend in context.backends.iter() {
+        digests.entry(backend.id().clone()).or_default();
+    }
+    let lines: Vec<KeyLine> = digests
+        .iter()
+        .flat_map(|(backend, digests)| {
+            let sealed = sealed.get(backend).map_or(&[][..], Vec::as_slice);
+            key_lines(backend, &ring, sealed, digests)
+        })
+        .collect();
+    let missing = lines.iter().any(|line| line.role == MISSING);
     if console.is_json() {
         console.json(&lines)?;
     } else {
-        let mut table = new_table(&["KEY", "ROLE", "BACKEND", "SECRETS"]);
+        let mut table = new_table(&["KEY", "ROLE", "BACKEND", "SECRETS", "DIGESTS"]);
         for line in lines {
             table.add_row([
-                line.key,
+                line.key.to_string(),
                 line.role.to_owned(),
-                line.backend,
+                line.backend.to_string(),
                 line.secrets.to_string(),
+                line.digests.to_string(),
             ]);
         }
         console.table(&table)?;
         console.note(
-            "a key that only opens and has no secrets may go; digests made under it no longer \
-             tell an unchanged value, so such a value is written once more when it is next put",
+            "a key that only opens may go once it has neither secrets (`reconciler key rotate`) nor \
+             digests (`reconciler key renew`)",
         );
     }
     Ok(if missing { Exit::Failed } else { Exit::Done })
+}
+
+const MISSING: &str = "missing";
+
+/// The keys there are, then those that are needed and gone.
+fn key_lines(
+    backend: &BackendId,
+    ring: &KeyRing,
+    sealed: &[(KeyId, u64)],
+    digests: &BTreeMap<KeyId, u64>,
+) -> Vec<KeyLine> {
+    let line = |key: &KeyId, role| KeyLine {
+        key: key.clone(),
+        role,
+        backend: backend.clone(),
+        secrets: count_of(sealed, key),
+        digests: digests.get(key).copied().unwrap_or_default(),
+    };
+    let there = ring.keys().iter().map(|key| {
+        let first = key.id() == ring.current().id();
+        line(key.id(), if first { "seals" } else { "opens" })
+    });
+    let needed: BTreeSet<&KeyId> = sealed
+        .iter()
+        .map(|(key, _)| key)
+        .chain(digests.keys())
+        .collect();
+    let gone = needed.into_iter().filter(|key| ring.find(key).is_none());
+    there.chain(gone.map(|key| line(key, MISSING))).collect()
 }
 
 fn chosen<'c>(

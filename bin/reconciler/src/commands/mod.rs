@@ -5,6 +5,7 @@ mod audit;
 mod backend;
 mod completions;
 mod config;
+mod digests;
 mod document;
 mod ephemeral;
 mod epoch;
@@ -15,6 +16,7 @@ mod migrate_schema;
 mod outcome;
 mod plan;
 mod quarantine;
+mod report;
 mod run;
 mod secret;
 mod serve;
@@ -83,6 +85,7 @@ async fn with_context(
         Command::Sweep(args) => sweep::sweep(args, context, console).await,
         Command::Undo(args) => undo::undo(args, context, console).await,
         Command::Audit(command) => audit::audit(command, context, console).await,
+        Command::Report(args) => Box::pin(report::report(args, context, console)).await,
         Command::Serve(_)
         | Command::Demo(_)
         | Command::MigrateSchema

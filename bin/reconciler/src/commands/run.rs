@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::output::Console;
 use crate::progress::Progress;
 use crate::signals;
+use crate::unconfigured::unconfigured;
 use crate::wiring::Context;
 
 /// Runs jobs now, on every backend or on one.
@@ -22,7 +23,7 @@ pub(super) async fn run(
     signals::cancel_on_signal(stop.clone())?;
     let reconciler = context.reconciler(stop.clone());
     let backends: Vec<BackendId> = match args.backend {
-        Some(id) => vec![context.backends.get(&id)?.id().clone()],
+        Some(ref id) => vec![context.backends.get(id)?.id().clone()],
         None => context
             .backends
             .iter()
@@ -35,6 +36,12 @@ pub(super) async fn run(
         overrides: args.overrides.into_iter().collect(),
     };
     let mut runs = Runs::default();
+    if args.backend.is_none() {
+        runs.leave(
+            &unconfigured(&context.store, &context.backends).await?,
+            console,
+        );
+    }
     for job in args.target.jobs() {
         for backend in &backends {
             let progress = Progress::new(console);

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::listing::{Listing, moment, or_nothing};
-use crate::output::Console;
+use crate::output::{Console, count};
+use crate::unconfigured::{Unconfigured, unconfigured};
 use crate::wiring::Context;
 
 /// Parked deletions that are shown; `quarantine list` has all.
@@ -35,8 +36,15 @@ pub(super) async fn status(
     let mut backends = Vec::new();
     for backend in context.backends.iter() {
         let counts = context.store.count_by_state(backend.id()).await?;
-        backends.push((backend.id().clone(), backend.manager().to_owned(), counts));
+        let manager = Some(backend.manager().to_owned());
+        backends.push((backend.id().clone(), manager, counts));
     }
+    let left = unconfigured(&context.store, &context.backends).await?;
+    let forgotten: u64 = left.iter().map(Unconfigured::live).sum();
+    backends.extend(
+        left.into_iter()
+            .map(|left| (left.backend, None, left.counts)),
+    );
     let parked = parked(context).await?;
     let schedules = Job::ALL.map(|job| (job, context.configuration.jobs.of(job)));
     if console.is_json() {
@@ -47,7 +55,9 @@ pub(super) async fn status(
                     .iter()
                     .map(|(state, number)| (state.as_str().to_owned(), (*number).into()))
                     .collect();
-                serde_json::json!({"id": id, "manager": manager, "secrets": secrets})
+                serde_json::json!({
+                    "id": id, "manager": manager, "configured": manager.is_some(), "secrets": secrets,
+                })
             })
             .collect();
         let jobs: Vec<_> = schedules
@@ -81,6 +91,7 @@ pub(super) async fn status(
                 .map_or(0, |(_, number)| *number)
                 .to_string()
         };
+        let manager = manager.unwrap_or_else(|| "not configured".to_owned());
         listing.add(
             [id.to_string(), manager]
                 .into_iter()
@@ -89,6 +100,12 @@ pub(super) async fn status(
     }
     console.line("")?;
     console.list(&listing)?;
+    if forgotten > 0 {
+        console.note(format_args!(
+            "{} in backends that are not configured: no job looks at them; configure these again",
+            count(forgotten, "secret may still be", "secrets may still be")
+        ));
+    }
     let mut listing = Listing::new(&["JOB", "SCHEDULE (UTC)", "NEXT"]);
     for (job, schedule) in schedules {
         let next = schedule.cron.next_after(now).filter(|_| schedule.enabled);

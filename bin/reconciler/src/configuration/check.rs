@@ -69,7 +69,19 @@ fn backends(configuration: &Configuration) -> Checked {
     configuration
         .workspaces
         .iter()
-        .try_for_each(|(workspace, backend)| named(&format!("workspaces.{workspace}"), backend))
+        .try_for_each(|(workspace, backend)| named(&format!("workspaces.{workspace}"), backend))?;
+    for (name, platform) in &configuration.platforms {
+        let path = format!("platforms.{name}");
+        // Names of platforms are made as those of backends are.
+        let valid = name.parse::<BackendId>().is_ok();
+        let told = "a platform's name is 1 to 63 of a-z, 0-9 and -";
+        require(valid, &path, told)?;
+        named(&format!("{path}.backend"), &platform.backend)?;
+        if let Err(error) = cloakroom_core::Grammar::new(&platform.prefix) {
+            wrong(&format!("{path}.prefix"), &error.to_string())?;
+        }
+    }
+    Ok(())
 }
 
 fn documents(configuration: &Configuration) -> Checked {

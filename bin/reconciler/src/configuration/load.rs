@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use super::node::{Node, Origin};
-use super::reader;
+use super::reader::{self, ReadError};
 use super::secret_reference::SecretReference;
 use super::sections::{Configuration, Store};
+use super::variables::nearest_variable;
 use super::{check, environment, yaml};
 
 /// A configuration, and where its values came from.
@@ -30,7 +31,7 @@ pub fn load(file: Option<&Path>, variables: &[(String, String)]) -> anyhow::Resu
     let mut tree = yaml::parse(&text).map_err(|error| place.of_syntax(&error))?;
     environment::overlay(&mut tree, variables);
     let mut configuration: Configuration =
-        reader::read(&tree).map_err(|error| place.of(&tree, &error.path(), &error))?;
+        reader::read(&tree).map_err(|error| place.of_reading(&tree, &error))?;
     if let Some(folder) = file.and_then(Path::parent) {
         resolve_paths(&mut configuration, folder);
     }
@@ -66,6 +67,9 @@ fn resolve_paths(configuration: &mut Configuration, folder: &Path) {
     for backend in configuration.backends.values_mut() {
         backend.paths().into_iter().for_each(resolve);
     }
+    for platform in configuration.platforms.values_mut() {
+        resolve_reference(&mut platform.database);
+    }
     configuration.http.token_file.iter_mut().for_each(resolve);
     match &mut configuration.store {
         Store::Sqlite(sqlite) => sqlite.path.iter_mut().for_each(resolve),
@@ -80,6 +84,19 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// A variable with a key that is unknown may be near one that is known: `_` where `__` belongs.
+    fn of_reading(&self, tree: &Node, error: &ReadError) -> anyhow::Error {
+        let path = error.path();
+        let meant = match &tree.closest(&path).origin {
+            Origin::Variable(name) if error.is_of_an_unknown_key() => nearest_variable(name),
+            _ => None,
+        };
+        match meant {
+            Some(meant) => self.of(tree, &path, &format!("{error}; did you mean {meant}?")),
+            None => self.of(tree, &path, error),
+        }
+    }
+
     fn of(&self, tree: &Node, path: &[String], what: &dyn std::fmt::Display) -> anyhow::Error {
         let key = if path.is_empty() {
             String::new()
@@ -182,6 +199,29 @@ mod tests {
                 && refused.contains("did you mean `listen`?"),
             "{refused}"
         );
+        for (name, meant) in [
+            ("CLOAKROOM_HTTP__LISTN", "CLOAKROOM_HTTP__LISTEN"),
+            ("CLOAKROOM_HTTP_LISTEN", "CLOAKROOM_HTTP__LISTEN"),
+            (
+                "CLOAKROOM_STORE_SQLITE_PATH",
+                "CLOAKROOM_STORE__SQLITE__PATH",
+            ),
+            (
+                "CLOAKROOM_JOBS_VERIFY_BLOBS_CRON",
+                "CLOAKROOM_JOBS__VERIFY_BLOBS__CRON",
+            ),
+            (
+                "CLOAKROOM_STORE_POSTGRES_URL",
+                "CLOAKROOM_STORE__POSTGRES__URL",
+            ),
+        ] {
+            let refused = refusal("", &[(name, "canary")]);
+            let hint = format!("did you mean {meant}?");
+            assert!(refused.contains(&hint), "{name}: {refused}");
+            assert!(!refused.contains("canary"), "{refused}");
+        }
+        let refused = refusal("", &[("CLOAKROOM_SOMETHING_ELSE_ALTOGETHER", "x")]);
+        assert!(!refused.contains("did you mean"), "{refused}");
     }
 
     #[test]

@@ -7,11 +7,13 @@ mod duration;
 mod environment;
 mod load;
 mod node;
+mod platforms;
 mod print;
 mod reader;
 mod schema;
 mod secret_reference;
 mod sections;
+mod variables;
 mod yaml;
 
 pub use backends::{
@@ -21,6 +23,7 @@ pub use backends::{
 pub use cron::CronLine;
 pub use duration::Span;
 pub use load::{Loaded, load};
+pub use platforms::{Platform, PlatformKind};
 pub use print::print;
 pub use schema::schema;
 pub use secret_reference::SecretReference;

@@ -27,6 +27,7 @@ pub(super) struct ReadError {
     /// Innermost key first while it is on its way up.
     reversed_path: Vec<String>,
     message: String,
+    unknown_key: bool,
 }
 
 impl ReadError {
@@ -34,12 +35,18 @@ impl ReadError {
         Self {
             reversed_path: Vec::new(),
             message,
+            unknown_key: false,
         }
     }
 
     fn under(mut self, key: &str) -> Self {
         self.reversed_path.push(key.to_owned());
         self
+    }
+
+    /// Whether there is no such key.
+    pub(super) fn is_of_an_unknown_key(&self) -> bool {
+        self.unknown_key
     }
 
     /// The keys that lead to the place.
@@ -86,10 +93,14 @@ impl de::Error for ReadError {
         let hint = near
             .map(|near| format!("did you mean `{near}`? "))
             .unwrap_or_default();
-        Self::new(format!(
+        let message = format!(
             "unknown key `{key}`; {hint}known here: {}",
             known.join(", ")
-        ))
+        );
+        Self {
+            unknown_key: true,
+            ..Self::new(message)
+        }
         .under(key)
     }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::backends::{Backend, Embedded};
 use super::cron::CronLine;
 use super::duration::Span;
+use super::platforms::Platform;
 use super::secret_reference::SecretReference;
 
 /// The reconciler's configuration.
@@ -35,6 +36,10 @@ pub struct Configuration {
     pub default_backend: Option<String>,
     /// Workspaces whose new secrets go to another backend than the default one: id to backend.
     pub workspaces: BTreeMap<Uuid, String>,
+    /// Platforms whose secrets somebody else wrote, by a name of your own (1 to 63 of a-z, 0-9 and -):
+    /// `report` reads their databases and says what is left behind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub platforms: BTreeMap<String, Platform>,
     /// Writing documents.
     pub documents: Documents,
     /// The jobs' windows, sizes and guards.
@@ -61,6 +66,7 @@ impl Default for Configuration {
             )]),
             default_backend: None,
             workspaces: BTreeMap::new(),
+            platforms: BTreeMap::new(),
             documents: Documents::default(),
             reconcile: Reconcile::default(),
             jobs: Jobs::default(),

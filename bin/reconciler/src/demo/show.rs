@@ -89,6 +89,10 @@ pub(super) fn show_specs(
         return Ok(());
     }
     console.table(&tables::specs(connectors))?;
+    console.line(
+        "secret fields: places in a configuration; one that several alternatives share counts once, and \
+         a list or map counts once whatever it holds",
+    )?;
     for skipped in skipped {
         console.line(format_args!("skipped {}: {}", skipped.file, skipped.reason))?;
     }
@@ -99,13 +103,19 @@ fn planted(outcome: &Outcome) -> String {
     let planted = &outcome.planted;
     format!(
         "Twelve days of a sample deployment, made in {:.1} s (seed {}):\n\
-         {} of {} in 3 workspaces, saved again {} times, {} removed;\n\
+         {} of {} in {}, saved again {}, {} removed;\n\
          {}, {}, {}, {}.",
         outcome.making_seconds,
         outcome.seed,
         words::count(planted.documents, "document", "documents"),
-        words::count(outcome.connectors.len() as u64, "connector", "connectors"),
-        planted.saved_again,
+        // The first documents are of one connector each.
+        words::count(
+            planted.documents.min(outcome.connectors.len() as u64),
+            "connector",
+            "connectors"
+        ),
+        words::count(planted.documents.min(3), "workspace", "workspaces"),
+        words::count(planted.saved_again, "time", "times"),
         planted.removed,
         words::count(planted.checks, "check or discover", "checks and discovers"),
         words::count(

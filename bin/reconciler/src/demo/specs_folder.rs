@@ -30,14 +30,18 @@ pub struct Found {
     pub connector: Result<Connector>,
 }
 
-/// Reads every spec below `folder`, in the order of their paths. A file that cannot be used is
-/// among them with the reason.
+/// Reads every spec below `folder`, in the order of their paths: one a folder, since files beside each
+/// other are of one connector. A file that cannot be used is among them with the reason.
 pub fn read(folder: &Path) -> Result<Vec<Found>> {
     let mut files = Vec::new();
     collect(folder, 0, &mut files)?;
-    files.sort();
-    let mut found = Vec::with_capacity(files.len());
+    files.sort_by_cached_key(|file| (file.parent().map(Path::to_path_buf), preference(file)));
+    let mut found: Vec<Found> = Vec::with_capacity(files.len());
+    let mut used: Option<PathBuf> = None;
     for file in files {
+        if used.is_some() && used.as_deref() == file.parent() {
+            continue;
+        }
         // A manifest without a spec is the usual case where a spec file lies beside it.
         let connector = match spec_of(&file) {
             Ok(None) if has_spec_file(&file) => continue,
@@ -45,6 +49,9 @@ pub fn read(folder: &Path) -> Result<Vec<Found>> {
             Ok(Some(spec)) => Connector::new(name_of(&file, folder), &spec).map_err(Into::into),
             Err(error) => Err(error),
         };
+        if connector.is_ok() {
+            used = file.parent().map(Path::to_path_buf);
+        }
         let file = file
             .strip_prefix(folder)
             .map_or_else(|_| file.clone(), Path::to_path_buf);
@@ -72,6 +79,11 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> 
         }
     }
     Ok(())
+}
+
+fn preference(file: &Path) -> Option<usize> {
+    let name = file.file_name()?;
+    NAMES.iter().position(|wanted| name == *wanted)
 }
 
 fn has_spec_file(file: &Path) -> bool {

@@ -68,7 +68,7 @@ fn aws(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Aws> {
 }
 
 fn azure(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Azure> {
-    let mut azure = super::airbyte_values::azure_at(&source.required("vaultUrl")?)?;
+    let mut azure = super::airbyte_values::azure_at(&source.address("vaultUrl")?)?;
     azure.tenant_id = Some(source.required("tenantId")?);
     azure.client_id = Some(source.required("clientId")?);
     source.has_secret("clientSecret");
@@ -95,7 +95,7 @@ fn gcp(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Gcp> {
 }
 
 fn vault(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Vault> {
-    let address = source.required("address")?;
+    let address = source.address("address")?;
     source.has_secret("token");
     let token = notes.secret(None, "VAULT_TOKEN", "the token");
     let mut vault = super::airbyte_values::vault_at(&address, VaultLogin::Token(token))?;

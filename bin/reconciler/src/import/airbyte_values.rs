@@ -42,10 +42,10 @@ pub fn airbyte_values(text: &str) -> anyhow::Result<Imported> {
         Some("vault" | "VAULT") => {
             Backend::Vault(vault(source.section("vault")?, &mut source, &mut notes)?)
         }
-        None => Backend::Kubernetes(kubernetes(&mut notes)?),
+        None | Some("kubernetes" | "KUBERNETES") => Backend::Kubernetes(kubernetes(&mut notes)?),
         Some(_) => bail!(
-            "`secretsManager.type` is none of awsSecretManager, googleSecretManager, azureKeyVault \
-             and vault"
+            "`secretsManager.type` is none of awsSecretManager, googleSecretManager, azureKeyVault, \
+             vault and kubernetes"
         ),
     };
     source.finish(&mut notes);
@@ -103,7 +103,7 @@ fn gcp(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Re
 }
 
 fn azure(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Result<Azure> {
-    let mut azure = azure_at(&source.required("vaultUrl")?)?;
+    let mut azure = azure_at(&source.address("vaultUrl")?)?;
     azure.tenant_id = source.text("tenantId")?;
     azure.tags = source.tags("tags")?.into_iter().collect();
     azure.authentication = AzureLogin::ClientSecret;
@@ -128,7 +128,7 @@ fn azure(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::
 }
 
 fn vault(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Result<Vault> {
-    let address = source.required("address")?;
+    let address = source.address("address")?;
     let prefix = source.text("prefix")?;
     let key = source.text("authTokenSecretKey")?;
     source.has_secret("authToken");

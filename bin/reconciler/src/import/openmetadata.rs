@@ -86,6 +86,12 @@ fn backend(
                 typed(json!({"region": fill_in(region, "region", notes)}))?;
             let key = secret(&mut parameters, "accessKeyId")?;
             let secret_key = secret(&mut parameters, "secretAccessKey")?;
+            if key.is_some() != secret_key.is_some() {
+                notes.remark(
+                    "one half of an access key is not carried over: `accessKeyId` and \
+                     `secretAccessKey` belong together",
+                );
+            }
             if let (Some(key), Some(secret_key)) = (key, secret_key) {
                 aws.authentication = AwsLogin::Keys(AwsKeys {
                     access_key_id: notes.secret(key.0, "AWS_ACCESS_KEY_ID", "the access key's id"),

@@ -78,6 +78,20 @@ impl Source {
         text.with_context(|| format!("`{}` is missing", self.at(key)))
     }
 
+    /// An address that has to be there. One with a user or a query in it may hold a credential, which is
+    /// not repeated.
+    pub(super) fn address(&mut self, key: &str) -> anyhow::Result<String> {
+        let address = self.required(key)?;
+        if address.contains(['@', '?', '#']) {
+            bail!(
+                "`{}` is more than scheme, host and path: a user, a password or a query does not \
+                 belong into an address",
+                self.at(key)
+            );
+        }
+        Ok(address)
+    }
+
     /// Takes a list of `{key: …, value: …}` out.
     pub(super) fn tags(&mut self, key: &str) -> anyhow::Result<Vec<(String, String)>> {
         let place = self.at(key);

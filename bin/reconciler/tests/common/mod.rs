@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cloakroom_testkit::canary::{Folder, MARKER, assert_clean};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
-use tempfile::TempDir;
 
 /// In every secret of every test: found anywhere it does not belong, it is a leak.
-pub const CANARY: &str = "canary-4f1d";
+pub const CANARY: &str = MARKER;
 
 pub const WORKSPACE: &str = "6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11";
 
@@ -31,6 +31,16 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// No value is in what a command said, unless it was told to reveal one.
+    fn of(self, arguments: &[&str]) -> Self {
+        let command = arguments.join(" ");
+        assert_clean(&format!("stderr of {command}"), self.stderr.as_bytes());
+        if !arguments.contains(&"--reveal") {
+            assert_clean(&format!("stdout of {command}"), self.stdout.as_bytes());
+        }
+        self
+    }
+
     /// The result, of a command that did all it was to do.
     pub fn done(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
@@ -63,7 +73,7 @@ impl Ended {
 
 /// A folder with a configuration and a database.
 pub struct Deployment {
-    pub folder: TempDir,
+    pub folder: Folder,
     environment: Vec<(String, String)>,
 }
 
@@ -81,7 +91,7 @@ impl Deployment {
     }
 
     pub fn without_database(configuration: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new().unwrap();
         let deployment = Self {
             folder,
             environment: Vec::new(),
@@ -106,8 +116,18 @@ impl Deployment {
 
     pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
+        if text.contains(CANARY) {
+            self.folder.leave_out(&path);
+        }
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// The test itself puts a value into the database, in clear.
+    pub fn leave_out_the_database(&self) {
+        for name in ["cloakroom.db", "cloakroom.db-wal", "cloakroom.db-shm"] {
+            self.folder.leave_out(&self.path(name));
+        }
     }
 
     /// The program with nothing of the caller's environment that could change what it does.
@@ -126,7 +146,7 @@ impl Deployment {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ended {
-        finish(self.command(arguments).spawn().unwrap())
+        finish(self.command(arguments).spawn().unwrap()).of(arguments)
     }
 
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Ended {
@@ -140,7 +160,7 @@ impl Deployment {
         let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
         let ended = finish(child);
         writer.join().unwrap();
-        ended
+        ended.of(arguments)
     }
 
     /// Puts a new document and gives back its id.
@@ -233,6 +253,7 @@ impl Served {
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
+        assert_clean(path, answer.as_bytes());
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (
             head.split(' ').nth(1).unwrap().parse().unwrap(),
@@ -272,7 +293,9 @@ impl Served {
         };
         let took = began.elapsed();
         let log = std::mem::replace(&mut self.log, std::thread::spawn(String::new));
-        (code, took, log.join().unwrap())
+        let log = log.join().unwrap();
+        assert_clean("the log", log.as_bytes());
+        (code, took, log)
     }
 }
 

@@ -16,6 +16,7 @@ use cloakroom_documents::Documents;
 use cloakroom_reconcile::{Reconciler, Report, RunOptions, Silent, is_epoch_mark};
 use cloakroom_reconciler::demo::seeded::Seeded;
 use cloakroom_store_db::{DbStore, Location, Options, Pool, StoreClock};
+use cloakroom_testkit::canary::Folder;
 use tokio_util::sync::CancellationToken;
 
 /// Everything one connector's life needs.
@@ -27,7 +28,7 @@ pub(crate) struct Rig {
     clock: Arc<ManualClock>,
     database: DbStore,
     path: PathBuf,
-    _folder: tempfile::TempDir,
+    _folder: Folder,
 }
 
 struct ManualClock(Mutex<Timestamp>);
@@ -40,7 +41,7 @@ impl Clock for ManualClock {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new().unwrap();
         let path = folder.path().join("cloakroom.db");
         let start: Timestamp = "2026-01-05T08:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock(Mutex::new(start)));

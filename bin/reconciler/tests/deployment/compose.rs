@@ -164,10 +164,6 @@ pub(crate) fn they_find_each_other() {
         scraped["job_name"], "cloakroom",
         "the rules look for this name"
     );
-    assert!(
-        scraped["honor_labels"].is_null(),
-        "the rules look for exported_job"
-    );
     let target = format!("reconciler:{}", port("reconciler"));
     assert_eq!(texts(&scraped["static_configs"][0]["targets"]), [target]);
 

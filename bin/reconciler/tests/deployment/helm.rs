@@ -3,20 +3,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::kubernetes::{base, configuration};
-use crate::program::{root, yaml, yamls};
+use crate::common::Deployment;
+use crate::kubernetes::{base, configuration, the};
+use crate::program::{root, takes, yaml, yamls};
 
 const CHART: &str = "deploy/helm/cloakroom";
+
+const TEMPLATE: [&str; 6] = [
+    "template",
+    "reconciler",
+    "--namespace",
+    "cloakroom",
+    "--kube-version",
+    "1.33.0",
+];
 
 /// Tells releases apart, which the base need not.
 const INSTANCE: &str = "app.kubernetes.io/instance";
 
 /// The program that `cargo xtask test` built.
+#[derive(Clone)]
 pub(crate) struct Helm {
     program: PathBuf,
 }
@@ -70,21 +81,55 @@ impl Helm {
         );
         let monitor = yaml("deploy/kubernetes/monitoring/service-monitor.yaml");
         assert_eq!(all["ServiceMonitor"]["spec"], monitor["spec"]);
+        assert_eq!(
+            all["NetworkPolicy"]["spec"]["egress"],
+            egress_of_the_component(),
+            "the way to the API server"
+        );
         let none = self.template(&["networkPolicy.enabled=false", "serviceAccount.create=false"]);
         assert!(!none.contains_key("NetworkPolicy") && !none.contains_key("ServiceAccount"));
     }
 
+    pub(crate) fn keys_come_from_a_file(&self) {
+        const FILE: &str = "/run/secrets/cloakroom/keys";
+        let rendered = self.template(&[&format!("configuration.keys.file={FILE}")]);
+        let pod = &rendered["Deployment"]["spec"]["template"]["spec"];
+        assert_eq!(pod["containers"][0]["env"], Value::Null);
+        assert_eq!(
+            pod["volumes"][1]["secret"]["items"],
+            json!([
+                {"key": "keys", "path": "keys"},
+                {"key": "postgres-url", "path": "postgres-url"},
+            ])
+        );
+        let map = &rendered["ConfigMap"]["data"]["reconciler.yaml"];
+        let configuration = map.as_str().unwrap();
+        let told: Value = serde_yaml_ng::from_str(configuration).unwrap();
+        assert_eq!(told["keys"], json!({"file": FILE}));
+
+        // With the Secret as it is mounted the program takes it, and no variable.
+        let secrets = Deployment::without_database("");
+        secrets.run(&["key", "generate", "keys"]).done();
+        secrets.write("postgres-url", "postgres://cloakroom@postgres/cloakroom");
+        let mounted = secrets.folder.path().to_str().unwrap();
+        takes(
+            &configuration.replace("/run/secrets/cloakroom", mounted),
+            &[],
+        );
+
+        // Elsewhere there is no Secret to read it from.
+        let elsewhere = self.helm(&TEMPLATE, &["configuration.keys.file=/x/keys"]);
+        assert!(!elsewhere.status.success());
+        let said = String::from_utf8_lossy(&elsewhere.stderr);
+        assert!(
+            said.contains("has to be in /run/secrets/cloakroom"),
+            "{said}"
+        );
+    }
+
     /// Everything the chart makes, by kind, without what the base has no need of.
     fn template(&self, settings: &[&str]) -> BTreeMap<String, Value> {
-        let arguments = [
-            "template",
-            "reconciler",
-            "--namespace",
-            "cloakroom",
-            "--kube-version",
-            "1.33.0",
-        ];
-        let text = self.run(&arguments, settings);
+        let text = self.run(&TEMPLATE, settings);
         let mut parts = BTreeMap::new();
         for part in serde_yaml_ng::Deserializer::from_str(&text) {
             let mut part = Value::deserialize(part).unwrap();
@@ -97,12 +142,7 @@ impl Helm {
     }
 
     fn run(&self, arguments: &[&str], settings: &[&str]) -> String {
-        let ran = Command::new(&self.program)
-            .args(arguments)
-            .arg(root().join(CHART))
-            .args(settings.iter().flat_map(|setting| ["--set", setting]))
-            .output()
-            .unwrap();
+        let ran = self.helm(arguments, settings);
         assert!(
             ran.status.success(),
             "{}",
@@ -110,6 +150,35 @@ impl Helm {
         );
         String::from_utf8(ran.stdout).unwrap()
     }
+
+    fn helm(&self, arguments: &[&str], settings: &[&str]) -> Output {
+        Command::new(&self.program)
+            .args(arguments)
+            .arg(root().join(CHART))
+            .args(settings.iter().flat_map(|setting| ["--set", setting]))
+            .output()
+            .unwrap()
+    }
+}
+
+/// Where the base lets packets out to, with what the component `kubernetes-backend` adds.
+fn egress_of_the_component() -> Value {
+    let component = yaml("deploy/kubernetes/kubernetes-backend/kustomization.yaml");
+    let patches = component["patches"].as_array().unwrap();
+    let of_policy = patches
+        .iter()
+        .find(|it| it["target"]["kind"] == "NetworkPolicy");
+    let patch = of_policy.unwrap()["patch"].as_str().unwrap();
+    let patch: Value = serde_yaml_ng::from_str(patch).unwrap();
+    let mut egress = the("NetworkPolicy")["spec"]["egress"].clone();
+    for step in patch.as_array().unwrap() {
+        assert_eq!(
+            (&step["op"], &step["path"]),
+            (&json!("add"), &json!("/spec/egress/-"))
+        );
+        egress.as_array_mut().unwrap().push(step["value"].clone());
+    }
+    egress
 }
 
 /// What kustomize fills in, and what the chart says where the base leaves it to Kubernetes.

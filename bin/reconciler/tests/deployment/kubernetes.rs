@@ -203,7 +203,6 @@ pub(crate) fn selectors_select() {
     assert_eq!(service["metadata"]["labels"][label], "cloakroom");
     let endpoint = &monitor["spec"]["endpoints"][0];
     assert_eq!(endpoint["port"], service["spec"]["ports"][0]["name"]);
-    assert_eq!(endpoint["honorLabels"], false);
 }
 
 pub(crate) fn rules_are_those_of_prometheus() {

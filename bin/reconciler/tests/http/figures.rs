@@ -15,7 +15,7 @@ pub fn one_replica_alone_tells_the_databases_figures() {
     assert_eq!(metric(&first, stored), Some(1.0));
     assert_eq!(metric(&second, stored), None);
     // What each does itself each tells.
-    let runs = "cloakroom_runs_total{job=\"verify-blobs\",outcome=\"done\"}";
+    let runs = "cloakroom_runs_total{job_name=\"verify-blobs\",outcome=\"done\"}";
     assert_eq!(
         (metric(&first, runs), metric(&second, runs)),
         (Some(0.0), Some(0.0))
@@ -52,11 +52,11 @@ pub fn requests_to_the_backend_are_counted() {
     assert_eq!(metric(&served, listed), metric(&served, seconds));
     for (series, wanted) in [
         (
-            "cloakroom_job_interval_seconds{job=\"verify-blobs\"}",
+            "cloakroom_job_interval_seconds{job_name=\"verify-blobs\"}",
             86_400.0,
         ),
         (
-            "cloakroom_job_next_run_timestamp_seconds{job=\"verify-blobs\"}",
+            "cloakroom_job_next_run_timestamp_seconds{job_name=\"verify-blobs\"}",
             1.7e9,
         ),
     ] {

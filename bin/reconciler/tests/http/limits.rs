@@ -1,5 +1,8 @@
 //! What a client may not do.
 
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+
 use crate::asking::{NEVER, TOKEN, ask, raw, with_token};
 use crate::common::{Deployment, Served};
 
@@ -39,15 +42,72 @@ pub fn a_large_body_is_refused() {
         let code = raw(&served, request.as_bytes()).code;
         assert!(code == 413 || code == 400, "{length}: {code}");
     }
-    // One that does not say how long it is gets its answer and is not listened to.
+    // One that does not say how long it is, however short, and whether or not it ever ends.
     let chunk = format!("8000\r\n{}\r\n", "z".repeat(0x8000));
-    let request = format!(
-        "POST /jobs/nothing/run HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\
-         Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{}",
-        chunk.repeat(64)
-    );
-    assert_eq!(raw(&served, request.as_bytes()).code, 404);
+    for body in [
+        chunk.repeat(64),
+        chunk,
+        "0\r\n\r\n".to_owned(),
+        String::new(),
+    ] {
+        for path in ["/jobs/verify-blobs/run", "/jobs/nothing/run", "/healthz"] {
+            let request = format!(
+                "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\
+                 Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+            );
+            let answer = raw(&served, request.as_bytes());
+            assert_eq!(answer.code, 411, "{path}, {} bytes", body.len());
+            assert!(answer.body.contains("Content-Length: 0"), "{answer:?}");
+        }
+    }
+    let runs = served.status()["jobs"].clone();
+    let ran = runs.as_array().unwrap().iter().find(|job| job["runs"] != 0);
+    assert_eq!(ran, None);
     well(served);
+}
+
+/// Nothing ends by itself while this runs: the server gives nobody up for being slow.
+const PATIENT: &str = "http: {timeout: 10m, connections: 4}";
+
+pub fn silent_clients_keep_no_probe_waiting() {
+    let deployment = Deployment::with(&format!("{PATIENT}\n{NEVER}"));
+    let served = deployment.serve(&[]);
+    let half = [
+        "",
+        "GET /healthz HTTP/1.1\r\nHost:",
+        "POST /jobs/verify-blobs/run HTTP/1.1\r\nHost: localhost\r\n",
+        "G",
+    ];
+    let mut silent: Vec<TcpStream> = half.map(|begun| connect(&served, begun)).into();
+    for path in ["/healthz", "/readyz", "/metrics", "/healthz"] {
+        assert_eq!(ask(&served, "GET", path, None).code, 200, "{path}");
+    }
+    // One made way, and the place went from one probe to the next.
+    let mut first = silent.remove(0);
+    assert_eq!(first.read(&mut [0]).unwrap_or_default(), 0);
+    for stream in &mut silent {
+        stream.set_nonblocking(true).unwrap();
+        let kind = stream.read(&mut [0]).unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::WouldBlock);
+    }
+    well(served);
+}
+
+pub fn clients_that_do_not_read_keep_no_probe_waiting() {
+    let deployment = Deployment::with(&format!("{PATIENT}\n{NEVER}"));
+    let served = deployment.serve(&[]);
+    // More than the buffers on the way take.
+    let asked = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2_000);
+    let deaf: Vec<TcpStream> = (0..4).map(|_| connect(&served, &asked)).collect();
+    assert_eq!(ask(&served, "GET", "/healthz", None).code, 200);
+    drop(deaf);
+    well(served);
+}
+
+fn connect(served: &Served, begun: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    stream.write_all(begun.as_bytes()).unwrap();
+    stream
 }
 
 pub fn nonsense_is_refused() {

@@ -8,6 +8,7 @@
 mod copies;
 mod cut_jobs;
 mod cut_writers;
+mod digests;
 mod driver;
 mod epochs;
 mod failures;
@@ -126,6 +127,10 @@ fn laws() -> Vec<(&'static str, Law)> {
             documents_are_read_although_the_manager_is_away,
             a_backend_the_configuration_lost_is_named,
             documents_come_in_small_pages;
+        digests:
+            one_that_can_be_compared_with_nothing_is_a_finding,
+            what_was_renewed_needs_the_first_key_alone,
+            a_value_that_is_another_is_never_renewed;
         failures:
             one_bad_item_is_tried_parked_and_released,
             a_backend_that_is_away_parks_nothing,

@@ -81,7 +81,12 @@ pub(crate) async fn what_the_manager_has_comes_back_and_is_held(kind: Kind, seed
     assert_eq!(looked.of(UndoFate::Restorable), 5, "{looked:?}");
     assert!(fates.values().all(|fate| *fate == UndoFate::Restorable));
     assert_eq!(world.dump().await, before, "a dry run changes nothing");
+    world.store.faults.set(|_| Fate::Pass);
     let (report, fates) = undo(&world, run.run).await;
+    // Three pages of two, two and one, and the empty one behind them: once, not twice.
+    let walks = world.store.faults.log();
+    let pages = walks.iter().filter(|call| call.starts_with("receipts_of"));
+    assert_eq!(pages.count(), 4, "{walks:?}");
     assert_eq!(report.of(UndoFate::Restored), 5, "{report:?}");
     for orphan in &orphans {
         assert_eq!(fates[orphan], UndoFate::Restored);

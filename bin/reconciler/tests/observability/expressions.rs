@@ -32,7 +32,7 @@ pub(crate) fn each_finds_something(prometheus: &Prometheus) {
     ));
     prometheus.wait_for(&format!("cloakroom_leader{{{instance}}} == 1"));
     prometheus.wait_for(&format!(
-        "count(sum by (exported_job) (increase(cloakroom_runs_total{{{instance}}}[1m])) > 0) == 3"
+        "count(sum by (job_name) (increase(cloakroom_runs_total{{{instance}}}[1m])) > 0) == 3"
     ));
 
     let silent: BTreeMap<String, String> = serde_yaml_ng::from_str(SILENT).unwrap();

@@ -32,6 +32,10 @@ pub(crate) fn each_is_explained_and_no_other_asked_for() {
         .map(|line| line.split(' ').next().unwrap().to_owned())
         .collect();
     had.extend(WITH_QUOTA.map(str::to_owned));
+    let clash = labels(&text)
+        .into_iter()
+        .find(|label| is_prometheus_own(label));
+    assert_eq!(clash, None, "Prometheus has a label of this name itself");
     assert_eq!(had, explained);
 
     let mut asked = String::new();
@@ -47,6 +51,26 @@ pub(crate) fn each_is_explained_and_no_other_asked_for() {
         let of_histogram = name.trim_end_matches("_bucket");
         assert!(explained.contains(of_histogram), "there is no {name}");
     }
+}
+
+/// Whether a scrape adds a label of this name: the program's own would be renamed or, with
+/// `honor_labels`, take its place.
+fn is_prometheus_own(label: &str) -> bool {
+    matches!(label, "job" | "instance") || label.starts_with("exported_") || label.starts_with("__")
+}
+
+/// Every label's name in a text that Prometheus reads.
+fn labels(text: &str) -> BTreeSet<String> {
+    let label = fancy_regex::Regex::new(r#"(?<=[{,])[a-zA-Z_][a-zA-Z0-9_]*(?==")"#).unwrap();
+    let labels: BTreeSet<String> = label
+        .find_iter(text)
+        .map(|found| found.unwrap().as_str().to_owned())
+        .collect();
+    assert!(
+        labels.contains("job_name") && labels.contains("backend"),
+        "{labels:?}"
+    );
+    labels
 }
 
 /// Every series of the program's own in a text; what rules record has a colon before it.

@@ -152,11 +152,17 @@ impl Deployment {
 
     /// Runs a command of the program and lets it meet its fate.
     pub(crate) async fn run(&self, arguments: &[&str], input: &[u8], fate: Fate) -> Result<Ended> {
-        let ended = process::run(self.command(arguments), input, &self.log(), fate).await?;
+        let patience = match arguments {
+            ["run", ..] => process::PATIENCE_WITH_A_PASS,
+            _ => process::PATIENCE,
+        };
+        let command = self.command(arguments);
+        let ended = process::run(command, input, &self.log(), fate, patience).await?;
         if ended.hung {
-            let patience = process::PATIENCE.as_secs();
-            self.tally
-                .problem(format!("{arguments:?} did not end within {patience} s"));
+            self.tally.problem(format!(
+                "{arguments:?} did not end within {} s",
+                patience.as_secs()
+            ));
         }
         Ok(ended)
     }

@@ -12,8 +12,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// Longer than anything a command of the program may take, whatever is paused meanwhile.
+/// Longer than any command but a pass may take, whatever is paused meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The same for a pass, which works off what is due no faster than its share of a manager's rate:
+/// thousands of deletions take minutes.
+pub(crate) const PATIENCE_WITH_A_PASS: Duration = Duration::from_mins(15);
 
 /// What is done to a command while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +46,7 @@ pub(crate) async fn run(
     input: &[u8],
     log: &Path,
     fate: Fate,
+    patience: Duration,
 ) -> Result<Ended> {
     let log = File::options().create(true).append(true).open(log)?;
     let mut child = command
@@ -58,7 +63,7 @@ pub(crate) async fn run(
     let mut stdout = Vec::new();
     let mut output = child.stdout.take().context("its output is not a pipe")?;
     let reading = output.read_to_end(&mut stdout);
-    let waiting = suffer(&mut child, fate);
+    let waiting = suffer(&mut child, fate, patience);
     let (read, ended) = tokio::join!(reading, waiting);
     read.context("read what the program printed")?;
     let (code, hung) = ended?;
@@ -66,7 +71,7 @@ pub(crate) async fn run(
 }
 
 /// Lets the fate happen and waits for the end: the exit status, and whether it hung.
-async fn suffer(child: &mut Child, fate: Fate) -> Result<(Option<i32>, bool)> {
+async fn suffer(child: &mut Child, fate: Fate, patience: Duration) -> Result<(Option<i32>, bool)> {
     let before = match fate {
         Fate::Unharmed => None,
         Fate::Killed(after) | Fate::Frozen(after, _) => Some(after),
@@ -85,7 +90,7 @@ async fn suffer(child: &mut Child, fate: Fate) -> Result<(Option<i32>, bool)> {
             signal(child, Signal::SIGCONT);
         }
     }
-    if let Ok(status) = timeout(PATIENCE, child.wait()).await {
+    if let Ok(status) = timeout(patience, child.wait()).await {
         return Ok((status?.code(), false));
     }
     child.kill().await?;

@@ -19,8 +19,9 @@ use super::deployment::{Deployment, PREFIX, REGION};
 use super::process::Fate;
 use super::tally::Tally;
 
-/// How long after calm everything has to be quiet: the longest windows, a quarantine, and passes.
-const QUIET_WITHIN: Duration = Duration::from_mins(4);
+/// How long in calm nothing may get better before everything is quiet: the longest windows, a
+/// quarantine, and passes. How long it takes in all follows from what is due and the managers' rates.
+const STANDSTILL: Duration = Duration::from_mins(4);
 
 /// Rows that something is still due for.
 const UNSETTLED: &str = "SELECT count(*) FROM secrets WHERE state IN \
@@ -63,16 +64,22 @@ pub(crate) async fn after_quiet(deployment: &Deployment) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let managers = managers(deployment).await?;
     let began = Instant::now();
+    let mut fewest = i64::MAX;
+    let mut progressed = began;
     loop {
         pass(deployment).await?;
         verdict.passes += 1;
         let unsettled = unsettled(deployment).await?;
+        if unsettled < fewest {
+            fewest = unsettled;
+            progressed = Instant::now();
+        }
         verdict.compare(&ledger(deployment).await?, &listed(&managers).await?);
         verdict.quiet_after = began.elapsed();
         if unsettled == 0 && verdict.leaked.is_empty() {
             break;
         }
-        if began.elapsed() > QUIET_WITHIN {
+        if progressed.elapsed() > STANDSTILL {
             verdict.require(
                 unsettled == 0,
                 format!("{unsettled} ledger rows are still due"),

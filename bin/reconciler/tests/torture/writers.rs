@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::deployment::Deployment;
 use super::drawing::{below, between};
 use super::model::{self, Attempt};
-use super::process::{Ended, Fate};
+use super::process::{self, Ended, Fate};
 
 /// How often a command is killed, and how often frozen instead.
 const KILLED: f64 = 0.25;
@@ -180,7 +180,8 @@ async fn hydrate_fails_as_missing(deployment: &Deployment, id: &str) -> bool {
     let _ = std::fs::remove_file(&log);
     let arguments = ["document", "hydrate", id, "--reveal", "--output", "json"];
     let command = deployment.command(&arguments);
-    let Ok(ended) = super::process::run(command, b"", &log, Fate::Unharmed).await else {
+    let Ok(ended) = process::run(command, b"", &log, Fate::Unharmed, process::PATIENCE).await
+    else {
         return false;
     };
     deployment.tally.count(if ended.code == Some(0) {

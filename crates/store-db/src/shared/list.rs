@@ -86,6 +86,30 @@ impl Store {
             .map_err(|failure| told("read ledger rows", failure))
     }
 
+    /// Looks one backend up after the other: there are few of them and many rows.
+    pub(crate) async fn backends(&self) -> Result<Vec<BackendId>> {
+        let backends = async {
+            let mut backends: Vec<BackendId> = Vec::new();
+            loop {
+                let last = backends.last().map_or("", BackendId::as_str);
+                let next = sqlx::query(
+                    "SELECT s.backend_id FROM secrets AS s WHERE s.backend_id > $1 \
+                     ORDER BY s.backend_id LIMIT 1",
+                )
+                .bind(last)
+                .fetch_optional(&self.read)
+                .await?;
+                match next {
+                    Some(row) => backends.push(Reader::new("secrets", &row).backend()?),
+                    None => return Ok(backends),
+                }
+            }
+        };
+        backends
+            .await
+            .map_err(|failure: Failure| told("list the backends of the ledger", failure))
+    }
+
     pub(crate) async fn count_by_state(&self, backend: &BackendId) -> Result<Vec<(RowState, u64)>> {
         let counts = async {
             let mut counts = RowState::ALL.map(|state| (state, 0));

@@ -7,6 +7,7 @@ mod adopt;
 pub(crate) mod census;
 mod claim;
 mod commit;
+mod digests;
 mod documents;
 pub(crate) mod due;
 mod due_counts;
@@ -26,6 +27,8 @@ mod rows;
 mod runs;
 mod schema;
 mod settle;
+pub(crate) mod sightings;
+pub(crate) mod staged;
 
 use std::sync::Arc;
 

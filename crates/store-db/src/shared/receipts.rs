@@ -8,6 +8,7 @@ use super::locks::execute_exactly;
 use super::rows::Reader;
 use super::transaction::told;
 use super::{CHUNK, Conn, Query, Row, Store, dialect};
+use crate::audit::{AuditPage, Audited};
 use crate::failure::{Failure, printable};
 
 /// All of a receipt, to be followed by a condition.
@@ -136,6 +137,43 @@ async fn insert(conn: &mut Conn, receipts: &[Receipt], at: i64) -> Result<(), Fa
 }
 
 impl Store {
+    /// As [`Store::receipts`], but what is damaged is told in its place instead of hiding the rest.
+    pub(crate) async fn audit_page(&self, after: i64, limit: u32) -> Result<AuditPage> {
+        let page = async {
+            let mut tx = self.begin_read().await?;
+            let end = sqlx::query_as("SELECT seq, hash FROM receipt_head WHERE single = 1")
+                .fetch_optional(&mut *tx)
+                .await;
+            let end = match end {
+                // A head that does not read is as good as none.
+                Err(sqlx::Error::ColumnDecode { .. }) => None,
+                read => read?,
+            };
+            let rows = behind(after, limit).build().fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            let receipts = rows.iter().map(audited).collect::<Result<_, Failure>>()?;
+            Ok(AuditPage { receipts, end })
+        };
+        page.await.map_err(|failure| told("read receipts", failure))
+    }
+
+    /// When the run wrote its latest receipt.
+    pub(crate) async fn latest_receipt_of(&self, run: RunId) -> Result<Option<Timestamp>> {
+        const OPERATION: &str = "read the latest receipt of a run";
+        let latest = async {
+            let mut query = Query::new("SELECT max(at) FROM receipts WHERE run_id = ");
+            query.push_bind(dialect::id(run.0));
+            let (latest,): (Option<i64>,) = query.build_query_as().fetch_one(&self.read).await?;
+            Ok(latest)
+        };
+        let latest = latest.await.map_err(|failure| told(OPERATION, failure))?;
+        let latest = latest.map(Timestamp::from_millisecond).transpose();
+        latest.map_err(|_| {
+            let message = "receipts.at names no moment; `reconciler audit verify` tells where";
+            Error::new(ErrorKind::Corrupt, OPERATION, message)
+        })
+    }
+
     pub(crate) async fn receipts(&self, after: i64, limit: u32) -> Result<ReceiptPage> {
         let page = async {
             let mut tx = self.begin_read().await?;
@@ -143,12 +181,7 @@ impl Store {
                 sqlx::query_as("SELECT seq, hash FROM receipt_head WHERE single = 1")
                     .fetch_one(&mut *tx)
                     .await?;
-            let mut query = Query::new(COLUMNS);
-            query.push(" WHERE seq > ").push_bind(after);
-            query
-                .push(" ORDER BY seq LIMIT ")
-                .push_bind(i64::from(limit));
-            let rows = query.build().fetch_all(&mut *tx).await?;
+            let rows = behind(after, limit).build().fetch_all(&mut *tx).await?;
             tx.commit().await?;
             let receipts = rows.iter().map(receipt).collect::<Result<_, Failure>>()?;
             Ok(ReceiptPage {
@@ -182,6 +215,27 @@ impl Store {
         receipts
             .await
             .map_err(|failure| told("read receipts", failure))
+    }
+}
+
+/// Receipts behind a place in the chain.
+fn behind(after: i64, limit: u32) -> Query {
+    let mut query = Query::new(COLUMNS);
+    query.push(" WHERE seq > ").push_bind(after);
+    query
+        .push(" ORDER BY seq LIMIT ")
+        .push_bind(i64::from(limit));
+    query
+}
+
+/// A receipt, or what is wrong with its row. Only a row without a number is no place in the chain.
+fn audited(row: &Row) -> Result<Audited, Failure> {
+    match receipt(row) {
+        Err(Failure::Told(error)) => Ok(Audited::Damaged {
+            seq: Reader::new("receipts", row).get("seq")?,
+            error,
+        }),
+        read => read.map(|receipt| Audited::Whole(Box::new(receipt))),
     }
 }
 

@@ -111,6 +111,13 @@ impl Store {
         self.records(query).await
     }
 
+    pub(crate) async fn run(&self, run: RunId) -> Result<Option<RunRecord>> {
+        let mut query = Query::new(RUN_COLUMNS);
+        query.push(" WHERE r.run_id = ");
+        query.push_bind(dialect::id(run.0));
+        Ok(self.records(query).await?.into_iter().next())
+    }
+
     pub(crate) async fn last_finished(
         &self,
         job: Job,

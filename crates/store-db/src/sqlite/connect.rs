@@ -68,6 +68,15 @@ pub(crate) async fn connect(
     Ok(Store::new(options, write, read))
 }
 
+/// Whether there is nothing in it, not even a table of somebody else's.
+pub(crate) async fn is_blank(operation: &'static str, store: &Store) -> Result<bool> {
+    let any = sqlx::query("SELECT 1 FROM sqlite_master LIMIT 1")
+        .fetch_optional(&store.read)
+        .await;
+    any.map(|any| any.is_none())
+        .map_err(|error| Failure::from(error).into_error(operation, dialect::meaning_of))
+}
+
 fn look_at(operation: &'static str, path: &Path, absent: Absent) -> Result<()> {
     let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, operation, message));
     if path.is_dir() {

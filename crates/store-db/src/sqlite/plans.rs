@@ -2,8 +2,9 @@
 //! for documents in the order the rows are kept in. A row that is elsewhere is a page to fetch.
 
 use cloakroom_core::ledger::{DueClass, DueCursor, Windows};
+use cloakroom_core::platform::{PlatformTarget, UnlistedCursor};
 use cloakroom_core::store::ReferenceCursor;
-use cloakroom_core::{BackendId, Coordinate, DocumentId, Timestamp};
+use cloakroom_core::{BackendId, Coordinate, DocumentId, RunId, Timestamp};
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 use uuid::Uuid;
 
@@ -12,6 +13,8 @@ use super::shared::census::once_referenced_query;
 use super::shared::due::{Cutoffs, due_query};
 use super::shared::locks::{highest_query, living_query};
 use super::shared::references::{recorded_query, references_query};
+use super::shared::sightings::listed_query;
+use super::shared::staged::{mentioned_query, unlisted_query};
 use crate::{DbStore, Location, Options, Pool};
 
 async fn fresh(folder: &tempfile::TempDir) -> (DbStore, SqlitePool) {
@@ -120,6 +123,42 @@ async fn due_rows_are_ranges_of_their_index() {
                 assert!(!plan.concat().contains("SCAN"), "{class:?}: {plan:#?}");
             }
         }
+    }
+    store.close().await;
+}
+
+/// A page of a platform's secrets looks at the mentions of their bases, not at all there are.
+#[tokio::test]
+async fn a_platforms_pages_are_ranges_of_their_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, read) = fresh(&folder).await;
+    let target = PlatformTarget {
+        platform: "production".into(),
+        backend: "main".parse().unwrap(),
+    };
+    let pass = RunId(Uuid::max());
+    for after in [None, Some("a")] {
+        let plan = plan_of(listed_query(&target, pass, after, 10), &read).await;
+        let listed = "SEARCH s USING PRIMARY KEY (platform=? AND backend_id=?";
+        assert!(plan[0].starts_with(listed), "{plan:#?}");
+        assert!(!plan.concat().contains("TEMP B-TREE"), "{plan:#?}");
+    }
+    let bases = ["a", "b", "c", "d"].repeat(50);
+    let plan = plan_of(mentioned_query(&target, &bases), &read).await;
+    let mentions = "SEARCH m USING INDEX platform_mentions_by_base (platform=? AND base=?)";
+    assert_eq!(plan[0], mentions, "{plan:#?}");
+    let cursor = UnlistedCursor {
+        base: "a".into(),
+        name: "a_v1".into(),
+    };
+    for after in [None, Some(&cursor)] {
+        let query = unlisted_query(&target, pass, Uuid::nil(), after, 10);
+        let plan = plan_of(query, &read).await;
+        let mentions = "SEARCH m USING INDEX platform_mentions_by_base (platform=?";
+        assert!(plan[0].starts_with(mentions), "{plan:#?}");
+        let listed = "SEARCH s USING PRIMARY KEY (platform=? AND backend_id=? AND name=?)";
+        assert!(plan.iter().any(|it| it == listed), "{plan:#?}");
+        assert!(!plan.concat().contains("TEMP B-TREE"), "{plan:#?}");
     }
     store.close().await;
 }

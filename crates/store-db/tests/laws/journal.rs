@@ -49,6 +49,9 @@ pub(crate) async fn runs_are_recorded(bench: Bench) {
         [run(3), run(2)]
     );
     assert_eq!((runs[1].finished, runs[1].outcome), (None, None));
+    let second = bench.store.run(run(2)).await.unwrap();
+    assert_eq!(second.as_ref(), Some(&runs[1]));
+    assert_eq!(bench.store.run(run(4)).await.unwrap(), None);
     // The third only looked and the second has not ended.
     let last = bench
         .store

@@ -19,6 +19,7 @@ mod protocol;
 mod scans;
 mod schema;
 mod settling;
+mod sightings;
 mod support;
 mod times;
 mod upgrade;
@@ -72,7 +73,8 @@ fn main() {
         settling:
             outcomes_and_receipts, failures_pause_and_park, quarantine_is_released,
             late_settlements_take_nothing_back, unclaimed_rows_cannot_be_settled,
-            receipts_and_rows_stay, a_forged_receipt_shows;
+            receipts_and_rows_stay, a_forged_receipt_shows, a_damaged_chain_is_a_finding,
+            a_chain_cut_off_lacks_what_was_noted;
         journal:
             runs_are_recorded, a_plan_is_applied_once, findings_are_paged,
             findings_of_ten_runs_stay, damage_is_remembered;
@@ -83,7 +85,8 @@ fn main() {
             an_epoch_is_compared_and_swapped, of_two_raises_one_wins,
             an_operators_raise_is_in_the_chain, what_is_adopted_waits_its_whole_time,
             what_is_held_has_a_receipt, receipts_name_the_plan,
-            a_lease_that_was_taken_claims_nothing;
+            a_lease_that_was_taken_claims_nothing,
+            backends_and_digests_are_counted_whether_configured_or_not;
         scans:
             references_are_paged, documents_are_paged, secrets_are_paged_and_filtered,
             due_rows_are_paged, census_counts_what_is_due, damaged_rows_are_named;
@@ -92,6 +95,12 @@ fn main() {
         isolation:
             two_commits_at_one_revision, two_first_puts, intends_of_one_base_get_distinct_numbers,
             claimers_get_disjoint_rows, removal_and_claim, commits_that_cross, settling_crosses;
+        sightings:
+            a_platform_is_remembered, sightings_come_back_as_they_went_in,
+            unused_is_counted_from_the_first_pass_that_says_so,
+            what_is_not_listed_any_more_begins_anew, mentions_are_added_up_by_base,
+            what_is_mentioned_and_not_listed, owners_with_most_leaked_secrets_come_first,
+            defects_are_counted_and_told, thousands_at_once;
         model: histories;
     };
     let only_sqlite = laws! {

@@ -222,3 +222,21 @@ pub(crate) async fn a_lease_that_was_taken_claims_nothing(bench: Bench) {
         .unwrap();
     assert!(matches!(claims[0], cloakroom_core::ledger::Claim::Ready(_)));
 }
+
+/// Who left the configuration is known to the ledger alone.
+pub(crate) async fn backends_and_digests_are_counted_whether_configured_or_not(bench: Bench) {
+    let store = &bench.store;
+    assert_eq!(store.backends().await.unwrap(), []);
+    assert_eq!(store.count_digests().await.unwrap(), []);
+    let other: BackendId = "another".parse().unwrap();
+    let written = [intent(&base(7))];
+    store.intend(&other, &written, HOUR).await.unwrap();
+    let places = [("/a", base(1)), ("/b", base(2))];
+    bench.put(document(1), Expected::Absent, &places).await;
+    bench.orphan(3).await;
+    assert_eq!(store.backends().await.unwrap(), [other, backend()]);
+    // Only what a document depends on is counted.
+    let key = digest().key().clone();
+    let counted = store.count_digests().await.unwrap();
+    assert_eq!(counted, [(backend(), key, 2)]);
+}

@@ -204,7 +204,7 @@ pub(crate) async fn a_forged_receipt_shows(bench: Bench) {
         (error.kind(), error.subject()),
         (ErrorKind::Corrupt, Some("receipt 2"))
     );
-    let audit = bench.store.audit_receipts().await.unwrap();
+    let audit = bench.store.audit_receipts(None).await.unwrap();
     let broken = audit.broken.unwrap();
     assert_eq!((audit.whole, broken.seq), (1, 2));
     let written = &bench.store.receipts(1, 1).await.unwrap().receipts[0];
@@ -226,4 +226,66 @@ pub(crate) async fn a_forged_receipt_shows(bench: Bench) {
         (error.kind(), error.subject()),
         (ErrorKind::Corrupt, Some("receipt 3"))
     );
+}
+
+/// Whoever damages a row hides nothing by it.
+pub(crate) async fn a_damaged_chain_is_a_finding(bench: Bench) {
+    for orphan in &claimed(&bench, 1..4).await {
+        bench.settle(orphan, DeletionOutcome::Deleted).await;
+    }
+    let stands = if bench.is_postgres() {
+        "ALTER TABLE receipts DISABLE TRIGGER receipts_stay"
+    } else {
+        "DROP TRIGGER receipts_stand"
+    };
+    bench.raw(stands).await.unwrap();
+    bench
+        .raw("UPDATE receipts SET coordinate = 'no coordinate' WHERE seq = 2")
+        .await
+        .unwrap();
+    let audit = bench.store.audit_receipts(None).await.unwrap();
+    let broken = audit.broken.unwrap();
+    assert_eq!((audit.whole, broken.seq), (1, 2), "{broken:?}");
+    assert!(broken.found.contains("coordinate"), "{broken:?}");
+    let written = bench.store.receipts(2, 1).await.unwrap();
+    assert_eq!(written.receipts.len(), 1);
+    let error = bench.store.verify_receipts().await.unwrap_err();
+    assert_eq!(error.subject(), Some("receipt 2"));
+}
+
+/// A chain that was cut off and given a new end is whole in itself.
+pub(crate) async fn a_chain_cut_off_lacks_what_was_noted(bench: Bench) {
+    let orphans = claimed(&bench, 1..4).await;
+    let nothing = bench.store.audit_receipts(None).await.unwrap().head;
+    let mut noted = Vec::new();
+    for orphan in &orphans {
+        bench.settle(orphan, DeletionOutcome::Deleted).await;
+        noted.push(bench.store.audit_receipts(None).await.unwrap().head);
+    }
+    for hash in noted.iter().chain([&nothing]) {
+        let audit = bench.store.audit_receipts(Some(hash)).await.unwrap();
+        assert_eq!((audit.whole, audit.broken), (3, None), "{hash}");
+    }
+    let stays = if bench.is_postgres() {
+        "ALTER TABLE receipts DISABLE TRIGGER receipts_stay"
+    } else {
+        "DROP TRIGGER receipts_stay"
+    };
+    bench.raw(stays).await.unwrap();
+    for statement in [
+        "DELETE FROM receipts WHERE seq = 3",
+        "UPDATE receipt_head SET seq = 2, hash = (SELECT hash FROM receipts WHERE seq = 2)",
+    ] {
+        bench.raw(statement).await.unwrap();
+    }
+    assert_eq!(bench.store.verify_receipts().await.unwrap(), 2);
+    let audit = bench.store.audit_receipts(Some(&noted[1])).await.unwrap();
+    assert_eq!(audit.broken, None);
+    let audit = bench.store.audit_receipts(Some(&noted[2])).await.unwrap();
+    let broken = audit.broken.unwrap();
+    assert_eq!((broken.seq, broken.expected), (3, noted[2].clone()));
+
+    bench.raw("DELETE FROM receipt_head").await.unwrap();
+    let audit = bench.store.audit_receipts(None).await.unwrap();
+    assert_eq!((audit.whole, audit.broken.unwrap().seq), (2, 3));
 }

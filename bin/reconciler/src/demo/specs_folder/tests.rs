@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Found, read};
+use super::{Connector, Found, read};
 
 const MANIFEST: &str = r##"
 version: 1.0.0
@@ -82,6 +82,31 @@ fn all_three_kinds_are_read_and_a_bare_manifest_beside_a_spec_is_passed_over() {
             ("c".to_owned(), fields(&["/auth/token", "/tree/key"])),
         ]
     );
+}
+
+#[test]
+fn of_the_specs_in_one_folder_the_first_that_can_be_used_counts() {
+    let spec = |field: &str| {
+        format!(
+            r#"{{"connectionSpecification": {{"properties": {{"{field}": {{"airbyte_secret": true}}}}}}}}"#
+        )
+    };
+    let (json, yaml) = (spec("json"), spec("yaml"));
+    let folder = folder(&[
+        ("a/manifest.yaml", MANIFEST),
+        ("a/spec.json", &json),
+        ("b/manifest.yaml", MANIFEST),
+        ("b/spec.json", "{"),
+        ("b/spec.yaml", &yaml),
+    ]);
+    let found = read(folder.path()).unwrap();
+    let fields: Vec<Option<Vec<String>>> = found
+        .iter()
+        .map(|found| found.connector.as_ref().ok().map(Connector::secret_fields))
+        .collect();
+    let of = |field: &str| Some(vec![field.to_owned()]);
+    assert_eq!(fields, [of("/json"), None, of("/yaml")]);
+    assert!(reason(&found[1]).contains("too early"));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cloakroom_backends_embedded as embedded;
 use cloakroom_core::SecretValue;
 use cloakroom_store_db::{DbStore, Location, Pool};
+use cloakroom_testkit::canary::Folder;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
-use tempfile::TempDir;
 
 /// Where the tests' PostgreSQL is, if there is one. Its user may create databases.
 pub(crate) const POSTGRES_URL: &str = "CLOAKROOM_TEST_POSTGRES_URL";
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
 
 /// One database, gone when the world is.
 pub(crate) enum Database {
-    Sqlite(TempDir),
+    Sqlite(Folder),
     Postgres { admin: String, name: String },
 }
 
@@ -30,7 +30,7 @@ static MADE: AtomicU64 = AtomicU64::new(0);
 impl Database {
     pub(crate) async fn create(kind: Kind) -> Self {
         match kind {
-            Kind::Sqlite => Self::Sqlite(tempfile::tempdir().unwrap()),
+            Kind::Sqlite => Self::Sqlite(Folder::new().unwrap()),
             Kind::Postgres => {
                 let admin = std::env::var(POSTGRES_URL).unwrap();
                 let number = MADE.fetch_add(1, Ordering::Relaxed);

@@ -476,6 +476,15 @@ impl Receipts for Crashing {
         )
     }
 
+    async fn latest_receipt_of(&self, run: RunId) -> Result<Option<Timestamp>> {
+        fated!(
+            self.faults,
+            "latest_receipt_of",
+            None,
+            Receipts::latest_receipt_of(&self.inner, run).await
+        )
+    }
+
     async fn adopt(
         &self,
         run: RunId,

@@ -16,18 +16,19 @@ use cloakroom_core::store::{
 };
 use cloakroom_core::{
     BackendId, BackendSet, Capabilities, Coordinate, Description, DocumentId, Error, KeyRing,
-    KeySource, Mark, PutRequest, Result, SecretBackend, SecretJson, SecretState, SecretValue,
-    WorkspaceId,
+    KeySource, Mark, PutRequest, Result, SecretBackend, SecretJson, SecretState, WorkspaceId,
 };
 use cloakroom_documents::{DocumentSpec, Documents, Put, PutDone, Settings as DocumentSettings};
 use cloakroom_reconcile::{Guard, Reconciler, Report, RunOptions, Settings, Silent, is_epoch_mark};
 use cloakroom_store_db::{DbStore, Options, StoreClock};
+use cloakroom_testkit::canary::{self, assert_clean};
 use cloakroom_testkit::{ManualClock, SeededRandomness};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::backend::Decorated;
+use super::canaries::{marked, unmarked};
 use super::database::{self, Database, Kind};
 use super::store::Crashing;
 
@@ -137,7 +138,11 @@ impl World {
         }
     }
 
+    /// Whatever the database holds in the end, no value is there in clear.
     pub(crate) async fn close(self) {
+        for row in self.dump().await {
+            assert_clean("the database", row.as_bytes());
+        }
         self.db.close().await;
         self.database.drop().await;
     }
@@ -318,7 +323,7 @@ impl World {
             coordinate: coordinate.clone(),
             ..mark
         };
-        let value = SecretValue::from(value.to_owned());
+        let value = canary::marked(value);
         let request = PutRequest {
             mark,
             value,
@@ -404,7 +409,7 @@ impl World {
             id: None,
             workspace,
             spec: &spec,
-            config: SecretJson::new(config),
+            config: SecretJson::new(marked(config)),
             if_revision: None,
         };
         self.documents.put(put).await
@@ -430,7 +435,7 @@ impl World {
             id: Some(id),
             workspace: document.map_or(workspace(1), |document| document.workspace),
             spec: &spec,
-            config: SecretJson::new(config),
+            config: SecretJson::new(marked(config)),
             if_revision: None,
         };
         documents.put(put).await
@@ -444,7 +449,7 @@ impl World {
         self.documents
             .hydrate(id)
             .await
-            .map(SecretJson::into_exposed)
+            .map(|config| unmarked(config.into_exposed()))
     }
 
     /// The coordinate recorded for one place of a document.

@@ -1,0 +1,16 @@
+//! Platforms whose secrets somebody else wrote: how they are reached, and how a report on one reads.
+
+mod page;
+mod progress;
+mod source;
+mod table;
+mod view;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use page::html;
+pub use progress::PlatformProgress;
+pub use source::reader;
+pub use table::print;

@@ -1,0 +1,163 @@
+//! A report as it is read.
+
+use std::collections::BTreeMap;
+
+use cloakroom_core::platform::{Obstacle, OwnerTally, PlatformIdentity, ScanReport, Standing};
+use cloakroom_core::{RunId, Timestamp};
+use cloakroom_reconcile::{
+    Age, Cost, NextRun, PlatformFinding, PlatformFindingKind, PlatformReport, StandingCount,
+    UnusedSecret,
+};
+use uuid::Uuid;
+
+use super::{html, view};
+
+const NAME: &str = "a-name-with-no-place-to-break-it-and-some-markup<b>&</b>-in-it-somewhere";
+
+fn counted(enabled: u64, waiting: u64) -> StandingCount {
+    StandingCount {
+        enabled,
+        disabled: 0,
+        waiting,
+    }
+}
+
+/// A report with something of everything.
+fn report() -> PlatformReport {
+    let at = Timestamp::from_second(1_900_000_000).unwrap();
+    let owner = Uuid::from_u128(0xA1);
+    let name = format!("airbyte_workspace_{owner}_secret_{}_v1", Uuid::from_u128(2));
+    PlatformReport {
+        platform: "production".into(),
+        database: PlatformIdentity {
+            platform: "airbyte".into(),
+            database: "1".into(),
+            place: "db.internal.example.com:5432/db-airbyte".into(),
+        },
+        backend: "aws".parse().unwrap(),
+        manager: "aws secrets-manager 123456789012 eu-central-1".into(),
+        pass: RunId(Uuid::from_u128(7)),
+        started: at,
+        finished: at,
+        pages: 402,
+        listed: 40_120,
+        asked: 2,
+        unanswered: 1,
+        scan: ScanReport {
+            snapshot: Some(at),
+            tables: 38,
+            columns: 120,
+            rows: 1_234_567,
+            bytes: 1,
+            left_out: Vec::new(),
+            obstacles: Vec::new(),
+        },
+        obstacles: Vec::new(),
+        secrets: BTreeMap::from([
+            (Standing::InUse, counted(30_000, 0)),
+            (Standing::Superseded, counted(5_000, 100)),
+            (Standing::Ephemeral, counted(5_000, 0)),
+            (Standing::Stranger, counted(20, 0)),
+        ]),
+        leaked_by_age: BTreeMap::from([(Age::Week, 100), (Age::Older, 10_000)]),
+        next: NextRun {
+            due: 9_900,
+            second_sighting: 50,
+            within_grace: 50,
+            put_off: 0,
+            waiting: 100,
+        },
+        cost: Cost {
+            per_secret: 0.4,
+            now: 16_000.0,
+            leaked: 4_000.0,
+        },
+        owners: vec![
+            OwnerTally {
+                owner: Some(owner),
+                title: Some(NAME.into()),
+                removed: Some(true),
+                standings: BTreeMap::from([
+                    (Standing::InUse, 30_000),
+                    (Standing::Superseded, 5_100),
+                ]),
+            },
+            OwnerTally {
+                owner: Some(Uuid::nil()),
+                title: None,
+                removed: None,
+                standings: BTreeMap::from([(Standing::Ephemeral, 5_000)]),
+            },
+        ],
+        more_owners: true,
+        findings: BTreeMap::from([(PlatformFindingKind::ClearText, 3)]),
+        examples: vec![PlatformFinding {
+            kind: PlatformFindingKind::ClearText,
+            name: None,
+            column: Some("public.actor.configuration".into()),
+            row: Some(owner),
+            title: Some(NAME.into()),
+            workspace: Some(owner),
+            pointer: Some("/headers/authorization".into()),
+            detail: "say what to do".into(),
+        }],
+        unused: vec![UnusedSecret {
+            name,
+            standing: Standing::Superseded,
+            owner: Some(owner),
+            changed: Some(at),
+            unused_since: None,
+        }],
+    }
+}
+
+#[test]
+fn the_page_says_what_the_report_does() {
+    let page = html(&report()).unwrap();
+    for words in [
+        "10100 secrets are leaked, and 3 things are amiss.",
+        "16000.00",
+        "4000.00",
+        "12000.00",
+        "/headers/authorization",
+        "checks and discovers",
+        "&#60;b&#62;&#38;",
+        "(removed)",
+        "9900 secrets could go now",
+        "100 of these wait for their deletion",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    // One file: nothing is fetched, nothing is run.
+    for word in ["<script", "<link", "src=", "href=", "@import", "url("] {
+        assert!(!page.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn what_may_have_missed_something_says_so_first() {
+    let mut report = report();
+    report.obstacles.push(Obstacle {
+        subject: "public.secrets".into(),
+        detail: "grant SELECT on it".into(),
+    });
+    assert_eq!(report.would_delete(), 0);
+    let verdict = view::verdict(&report);
+    assert!(verdict.contains("no deletions would be made"), "{verdict}");
+    assert!(view::next(&report)[0].starts_with("nothing could go"));
+    let page = html(&report).unwrap();
+    assert!(page.contains("grant SELECT on it"));
+    assert!(!page.contains("could go now"));
+}
+
+#[test]
+fn nothing_found_is_all_well() {
+    let mut report = report();
+    report.secrets = BTreeMap::from([(Standing::InUse, counted(1, 0))]);
+    report.findings.clear();
+    assert!(!report.has_findings());
+    assert_eq!(
+        view::verdict(&report),
+        "Nothing is leaked and nothing is amiss."
+    );
+}

@@ -1,0 +1,280 @@
+//! `backend check` of the real program on a real OpenBao: what it says under a policy that lacks one
+//! right, and what is left of it whatever happens.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::env;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use cloakroom_core::{Randomness as _, SystemRandomness};
+use cloakroom_testkit::conformance::{run, skipped};
+use cloakroom_testkit::proxy::{Fault, Proxy, Rule, Upstream};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use common::{Deployment, PATIENCE, connection};
+
+const URL: &str = "CLOAKROOM_TEST_OPENBAO_URL";
+const TOKEN: &str = "CLOAKROOM_TEST_OPENBAO_TOKEN";
+const POLICY: &str = include_str!("../../../deploy/policies/vault/read-write.hcl");
+const VERIFY_ONLY: &str = include_str!("../../../deploy/policies/vault/verify-only.hcl");
+
+type Law = fn(&Bao);
+
+const LAWS: [(&str, Law); 4] = [
+    (
+        "the_published_policy_is_enough",
+        the_published_policy_is_enough,
+    ),
+    (
+        "a_right_that_is_missing_is_named",
+        a_right_that_is_missing_is_named,
+    ),
+    (
+        "who_may_only_verify_is_told_what_else",
+        who_may_only_verify_is_told_what_else,
+    ),
+    (
+        "killed_in_the_middle_it_leaves_what_ends",
+        killed_in_the_middle_it_leaves_what_ends,
+    ),
+];
+
+fn main() -> ExitCode {
+    let bao = Bao::from_environment();
+    let trial = |(name, law): (&str, Law)| match &bao {
+        Some(bao) => {
+            let bao = bao.clone();
+            Trial::test(name, move || {
+                law(&bao);
+                Ok(())
+            })
+        }
+        None => skipped(name, &format!("{URL} is not set; cargo xtask test sets it")),
+    };
+    run(LAWS.into_iter().map(trial).collect())
+}
+
+/// The server as its operator has it.
+#[derive(Clone)]
+struct Bao {
+    url: String,
+    root: String,
+}
+
+impl Bao {
+    fn from_environment() -> Option<Self> {
+        Some(Self {
+            url: env::var(URL).ok()?,
+            root: env::var(TOKEN).ok()?,
+        })
+    }
+
+    /// Status and body of a request as root.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let host = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let body = body.to_string();
+        // The older version has no chunks.
+        let request = format!(
+            "{method} /v1/{path} HTTP/1.0\r\nHost: {host}\r\nX-Vault-Token: {}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.root,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or_default())
+    }
+
+    /// A token under a policy of this text alone.
+    fn token(&self, policy: &str) -> String {
+        let name = format!("check-{}", SystemRandomness.uuid());
+        let path = format!("sys/policies/acl/{name}");
+        let (status, told) = self.ask("POST", &path, &json!({ "policy": policy }));
+        assert_eq!(status, 204, "{told}");
+        let asked = json!({ "policies": [name], "no_default_policy": true });
+        let (_, made) = self.ask("POST", "auth/token/create", &asked);
+        made["auth"]["client_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The secrets below a prefix, each with its metadata.
+    fn held(&self, prefix: &str) -> Vec<Value> {
+        let (_, listed) = self.ask("LIST", &format!("secret/metadata/{prefix}"), &Value::Null);
+        let keys = listed["data"]["keys"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let path = |key: &Value| format!("secret/metadata/{prefix}{}", key.as_str().unwrap());
+        let one = |key: &Value| self.ask("GET", &path(key), &Value::Null).1["data"].clone();
+        keys.iter().map(one).collect()
+    }
+}
+
+/// A deployment whose one backend is a prefix of its own on the server.
+struct Stage {
+    deployment: Deployment,
+    prefix: String,
+}
+
+impl Stage {
+    fn at(url: &str, token: &str) -> Self {
+        let prefix = format!("cloakroom/check-{}/", SystemRandomness.uuid());
+        let deployment = Deployment::with(&format!(
+            "default_backend: bao\nbackends:\n  bao:\n    type: vault\n    address: {url}\n    \
+             prefix: {prefix}\n    auth: {{token: {{file: token}}}}\n"
+        ));
+        deployment.write("token", token);
+        Self { deployment, prefix }
+    }
+
+    /// The exit status, and the steps by operation.
+    fn check(&self) -> (Option<i32>, Vec<Value>) {
+        let ended = self
+            .deployment
+            .run(&["backend", "check", "bao", "--output", "json"]);
+        let told: Value =
+            serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+        (ended.code, told[0]["steps"].as_array().unwrap().clone())
+    }
+}
+
+fn failed(steps: &[Value]) -> Vec<&str> {
+    let failed = steps.iter().filter(|step| step["outcome"] == "failed");
+    failed
+        .map(|step| step["operation"].as_str().unwrap())
+        .collect()
+}
+
+fn the_published_policy_is_enough(bao: &Bao) {
+    let stage = Stage::at(&bao.url, &bao.token(POLICY));
+    let (code, steps) = stage.check();
+    assert_eq!((code, failed(&steps)), (Some(0), Vec::new()), "{steps:#?}");
+    assert!(steps.iter().all(|step| step["outcome"] == "works"));
+    assert_eq!(steps.len(), 8);
+    assert_eq!(bao.held(&stage.prefix), Vec::<Value>::new());
+}
+
+/// By the text that is taken out of the policy: the operations that fail, and what each is told it takes.
+fn a_right_that_is_missing_is_named(bao: &Bao) {
+    let without_data_read =
+        POLICY.replace(r#"["create", "update", "read"]"#, r#"["create", "update"]"#);
+    let without_data_write = POLICY.replace(r#"["create", "update", "read"]"#, r#"["read"]"#);
+    let whole = r#"["create", "read", "update", "delete", "list"]"#;
+    let metadata = |rights: &str| POLICY.replace(whole, rights);
+    let no_listing =
+        metadata(r#"["create", "read", "update", "delete"]"#).replace(r#"["list"]"#, "[]");
+    let after = |path: &str| {
+        let (before, rest) = POLICY
+            .split_once(&format!("path \"secret/{path}/"))
+            .unwrap();
+        let (_, rest) = rest.split_once("}\n").unwrap();
+        format!("{before}{rest}")
+    };
+    for (policy, operations, right) in [
+        (
+            without_data_read,
+            &["read its value"][..],
+            "read on secret/data/",
+        ),
+        (
+            without_data_write,
+            &["write a secret"],
+            "create and update on secret/data/",
+        ),
+        (
+            metadata(r#"["read", "update", "delete", "list"]"#),
+            &["write a secret"],
+            "create and update on secret/metadata/",
+        ),
+        (
+            metadata(r#"["create", "read", "update", "list"]"#),
+            &["delete it for good"],
+            "delete on secret/metadata/",
+        ),
+        (no_listing, &["list secrets"], "list on secret/metadata/"),
+        (
+            after("delete"),
+            &["delete it recoverably"],
+            "create and update on secret/delete/",
+        ),
+        (
+            after("undelete"),
+            &["restore it"],
+            "create and update on secret/undelete/",
+        ),
+    ] {
+        assert_ne!(policy, POLICY, "{right}");
+        let stage = Stage::at(&bao.url, &bao.token(&policy));
+        let (code, steps) = stage.check();
+        assert_eq!(code, Some(1), "{right}");
+        let found = failed(&steps);
+        for operation in operations {
+            assert!(found.contains(operation), "{right}: {found:?}");
+        }
+        let named = steps.iter().any(|step| {
+            operations.contains(&step["operation"].as_str().unwrap())
+                && step["kind"] == "denied"
+                && step["message"].as_str().unwrap().contains(right)
+                && step["permissions"]
+                    .as_array()
+                    .is_some_and(|it| !it.is_empty())
+        });
+        assert!(named, "{right}: {steps:#?}");
+        // Only what may not be deleted is left.
+        for left in bao.held(&stage.prefix) {
+            assert!(right.starts_with("delete"), "{right}: {left}");
+        }
+    }
+}
+
+fn who_may_only_verify_is_told_what_else(bao: &Bao) {
+    let stage = Stage::at(&bao.url, &bao.token(VERIFY_ONLY));
+    let (code, steps) = stage.check();
+    assert_eq!((code, failed(&steps)), (Some(1), vec!["write a secret"]));
+    assert_eq!(bao.held(&stage.prefix), Vec::<Value>::new());
+}
+
+/// The process is killed while the server has the secret and the next answer is on its way.
+fn killed_in_the_middle_it_leaves_what_ends(bao: &Bao) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let upstream = Upstream::new(&bao.url).unwrap();
+    let proxy = runtime.block_on(Proxy::start(upstream)).unwrap();
+    let stage = Stage::at(&proxy.url(), &bao.token(POLICY));
+    let reads =
+        |it: &cloakroom_testkit::proxy::Seen<'_>| it.method == "GET" && it.path.contains("/data/");
+    proxy.add(Rule::new(Fault::Delay(PATIENCE * 60)).matching(reads));
+    let mut child = stage
+        .deployment
+        .command(&["backend", "check", "bao"])
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while proxy.faults() == 0 {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", proxy.records());
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    proxy.calm();
+
+    let left = bao.held(&stage.prefix);
+    assert_eq!(left.len(), 1);
+    assert_ne!(left[0]["delete_version_after"], "0s", "{left:?}");
+    // The ledger knows of it: its row expires.
+    runtime.block_on(async {
+        let mut database = connection(&stage.deployment).await;
+        let over = "UPDATE secrets SET expires_at = 1 WHERE state = 'intended'";
+        let done = sqlx::query(over).execute(&mut database).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+    });
+}

@@ -1,0 +1,322 @@
+//! Passes over a platform in memory: how each secret stands, what is called missing, and what keeps
+//! anything from being said.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(unreachable_pub, reason = "each file is a module of this program")]
+
+#[path = "platform/stage.rs"]
+mod stage;
+
+use cloakroom_core::platform::{
+    Defect, DefectKind, MentionKind, Obstacle, PlatformSource as _, Standing,
+};
+use cloakroom_core::{DeleteMode, ErrorKind, SecretBackend as _};
+use cloakroom_reconcile::{PlatformFindingKind as Kind, PlatformReport};
+use uuid::Uuid;
+
+use stage::{HERE, HOUR, Stage, base, here, mention, named};
+
+fn standing(report: &PlatformReport, standing: Standing) -> u64 {
+    report.count(standing)
+}
+
+fn finding(report: &PlatformReport, kind: Kind) -> u64 {
+    report.findings.get(&kind).copied().unwrap_or_default()
+}
+
+/// One of each.
+async fn everything() -> Stage {
+    let stage = Stage::new().await;
+    let marked = here(90, 1);
+    stage.mark(&marked);
+    stage.write([
+        here(1, 1),
+        here(1, 2),
+        here(1, 3),
+        here(2, 1),
+        here(3, 1),
+        base(&here(4, 1)),
+        base(&here(5, 1)),
+        named(Uuid::nil(), 6, 1),
+        named(Uuid::from_u128(0xBAD), 7, 1),
+        "my-own-secret".to_owned(),
+        "referred-to".to_owned(),
+        "airbyte_oldSecretFullCoordinate_v1".to_owned(),
+    ]);
+    stage.mention(mention(&here(1, 2)));
+    let mut removed = mention(&here(2, 1));
+    removed.tombstone = true;
+    stage.mention(removed);
+    stage.mention(mention(&here(4, 7)));
+    let mut external = mention("referred-to");
+    external.external = true;
+    stage.mention(external);
+    stage.mention(mention("airbyte_oldSecretFullCoordinate_v2"));
+    stage.write(["airbyte_oldSecretFullCoordinate_v2".to_owned()]);
+    stage.clock.advance(HOUR * 30);
+    stage.write([named(Uuid::nil(), 8, 1)]);
+    stage
+}
+
+#[tokio::test]
+async fn every_secret_is_counted_once() {
+    let stage = everything().await;
+    let report = stage.pass().await.unwrap();
+    for (of, expected) in [
+        (Standing::InUse, 3),
+        (Standing::Tombstoned, 1),
+        (Standing::Superseded, 2),
+        (Standing::Ahead, 1),
+        (Standing::Orphaned, 2),
+        (Standing::Ephemeral, 1),
+        (Standing::Young, 1),
+        (Standing::Stranger, 1),
+        (Standing::Unrelated, 1),
+        (Standing::External, 1),
+        (Standing::Marked, 1),
+    ] {
+        assert_eq!(standing(&report, of), expected, "{of}: {report:#?}");
+    }
+    assert_eq!(report.listed, 15);
+    assert!(report.is_complete(), "{:?}", report.obstacles);
+    assert_eq!(report.leaked(), 5);
+    assert_eq!(finding(&report, Kind::HeldByRemoved), 1);
+    assert_eq!(finding(&report, Kind::Dangling), 0);
+    assert_eq!(report.asked, 0, "what was listed is not asked for");
+    // Whatever the platform wrote is paid for: 11 of the 15.
+    assert!((report.cost.now - 1.1).abs() < 1e-9, "{:?}", report.cost);
+    assert!((report.cost.leaked - 0.5).abs() < 1e-9);
+    assert!(report.unused.iter().all(|it| it.standing.is_unused()));
+    assert_eq!(report.unused.len(), 6);
+    let here = report.owners.iter().find(|it| it.owner == Some(HERE));
+    assert_eq!(here.unwrap().title.as_deref(), Some("Analytics"));
+}
+
+#[tokio::test]
+async fn a_second_sighting_and_the_grace_come_before_anything_goes() {
+    let stage = everything().await;
+    let first = stage.pass().await.unwrap().next;
+    assert_eq!((first.due, first.second_sighting, first.put_off), (0, 5, 1));
+    stage.write([here(3, 1)]);
+    stage.clock.advance(HOUR);
+    let second = stage.pass().await.unwrap().next;
+    // What was written anew has been seen unused but once; the rest is older than the grace.
+    assert_eq!((second.due, second.second_sighting), (4, 1));
+    stage.clock.advance(HOUR);
+    let third = stage.pass().await.unwrap();
+    assert_eq!((third.next.due, third.next.within_grace), (4, 1));
+    assert_eq!(
+        third.next.second_sighting, 1,
+        "the check is two hours old now"
+    );
+    assert_eq!(standing(&third, Standing::Ephemeral), 2);
+    stage.mention(mention(&here(3, 1)));
+    assert_eq!(stage.pass().await.unwrap().next.due, 5);
+}
+
+#[tokio::test]
+async fn a_listing_that_lags_asks_for_more_time_between_sightings() {
+    let stage = Stage::lagging(HOUR).await;
+    stage.write([here(1, 1), here(1, 2)]);
+    stage.mention(mention(&here(1, 2)));
+    stage.clock.advance(HOUR * 48);
+    assert_eq!(stage.pass().await.unwrap().next.second_sighting, 1);
+    stage.clock.advance(HOUR / 2);
+    assert_eq!(stage.pass().await.unwrap().next.second_sighting, 1);
+    stage.clock.advance(HOUR / 2);
+    assert_eq!(stage.pass().await.unwrap().next.due, 1);
+}
+
+#[tokio::test]
+async fn what_is_mentioned_and_gone_is_dangling_once_the_manager_is_sure() {
+    let stage = Stage::new().await;
+    stage.write([here(1, 1), base(&here(2, 1))]);
+    for name in [here(1, 1), here(2, 5), here(3, 1)] {
+        stage.mention(mention(&name));
+    }
+    let mut index = mention(&here(4, 1));
+    (index.keeps, index.kind) = (false, MentionKind::Index);
+    stage.mention(index);
+    // Of another storage, of a removed row, of a place that nobody knows: not looked for.
+    let mut elsewhere = mention(&here(5, 1));
+    elsewhere.storage = Uuid::from_u128(5);
+    let mut removed = mention(&here(6, 1));
+    removed.tombstone = true;
+    let mut history = mention(&here(7, 1));
+    history.kind = MentionKind::Other;
+    for it in [elsewhere, removed, history] {
+        stage.mention(it);
+    }
+    let report = stage.pass().await.unwrap();
+    assert_eq!(finding(&report, Kind::Dangling), 1);
+    assert_eq!(finding(&report, Kind::IndexWithoutSecret), 1);
+    assert_eq!(report.asked, 4, "two names, then their bases");
+    let dangling = report.examples.iter().find(|it| it.kind == Kind::Dangling);
+    let dangling = dangling.unwrap();
+    assert_eq!(dangling.name.as_deref(), Some(here(3, 1).as_str()));
+    assert_eq!(dangling.title.as_deref(), Some("Warehouse"));
+
+    // Any answer but "missing" is not known.
+    for kind in [
+        ErrorKind::Denied,
+        ErrorKind::Unavailable,
+        ErrorKind::Throttled,
+        ErrorKind::Corrupt,
+        ErrorKind::Invalid,
+    ] {
+        stage.manager.refuse_describes(Some(kind));
+        let report = stage.pass().await.unwrap();
+        assert_eq!(finding(&report, Kind::Dangling), 0, "{kind:?}");
+        assert_eq!(finding(&report, Kind::IndexWithoutSecret), 0, "{kind:?}");
+        assert_eq!(report.unanswered, 2, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_listing_left_out_is_there_when_asked_for() {
+    let stage = Stage::new().await;
+    stage.write([here(1, 1), here(2, 1)]);
+    stage.mention(mention(&here(1, 1)));
+    stage.mention(mention(&here(2, 1)));
+    stage.manager.leave_out(&here(2, 1));
+    let report = stage.pass().await.unwrap();
+    assert_eq!((report.listed, report.asked), (1, 1));
+    assert!(!report.has_findings(), "{report:#?}");
+}
+
+#[tokio::test]
+async fn what_is_in_use_and_about_to_go_is_endangered() {
+    let stage = Stage::new().await;
+    for n in 1..=3 {
+        stage.write([here(n, 1)]);
+        stage.mention(mention(&here(n, 1)));
+    }
+    stage.write([here(3, 2)]);
+    let named = stage.manager.inner.named().unwrap();
+    let window = DeleteMode::Recoverable(HOUR * 24 * 7);
+    named.delete_named(&here(1, 1), window, None).await.unwrap();
+    named.delete_named(&here(3, 2), window, None).await.unwrap();
+    stage.manager.disable(&here(2, 1));
+    let report = stage.pass().await.unwrap();
+    assert_eq!(finding(&report, Kind::Endangered), 2);
+    assert_eq!(standing(&report, Standing::InUse), 3);
+    assert_eq!((report.next.waiting, report.next.put_off), (1, 0));
+    // What waits for its deletion costs nothing.
+    assert!((report.cost.now - 0.2).abs() < 1e-9, "{:?}", report.cost);
+}
+
+#[tokio::test]
+async fn whatever_may_have_been_missed_stops_everything() {
+    let stage = everything().await;
+    stage.clock.advance(HOUR * 48);
+    stage.pass().await.unwrap();
+    let whole = stage.pass().await.unwrap();
+    assert_eq!(whole.would_delete(), 6);
+
+    stage.source.obstruct(Obstacle {
+        subject: "public.attempts".into(),
+        detail: "grant SELECT on it".into(),
+    });
+    let report = stage.pass().await.unwrap();
+    assert!(!report.is_complete());
+    assert_eq!(report.would_delete(), 0);
+    assert_eq!(report.obstacles[0].subject, "public.attempts");
+    stage.source.clear_obstacles();
+    let again = stage.pass().await.unwrap();
+    assert_eq!(
+        again.would_delete(),
+        whole.would_delete(),
+        "it is as it was"
+    );
+
+    // A page of the listing that fails: what was not listed is not called missing.
+    stage.mention(mention(&here(70, 1)));
+    stage.manager.refuse_lists(Some(ErrorKind::Denied));
+    let report = stage.pass().await.unwrap();
+    assert_eq!((report.would_delete(), report.asked), (0, 0));
+    assert_eq!(report.obstacles[0].subject, "the manager's listing");
+    stage.manager.refuse_lists(None);
+    assert_eq!(
+        stage.pass().await.unwrap().would_delete(),
+        whole.would_delete()
+    );
+
+    // Not one mention.
+    stage.source.forget_mentions();
+    let report = stage.pass().await.unwrap();
+    assert_eq!(report.would_delete(), 0);
+    assert!(report.obstacles[0].detail.contains("no secret at all"));
+}
+
+#[tokio::test]
+async fn another_database_is_noticed_until_it_is_accepted() {
+    let stage = everything().await;
+    stage.pass().await.unwrap();
+    stage.clock.advance(HOUR * 48);
+    assert!(stage.pass().await.unwrap().would_delete() > 0);
+    stage.source.become_database("two");
+    for _ in 0..2 {
+        let report = stage.pass().await.unwrap();
+        assert_eq!(report.would_delete(), 0);
+        assert!(report.obstacles[0].detail.contains("--accept-database"));
+    }
+    let accepted = stage.reader.accept_database().await.unwrap();
+    assert_eq!(accepted, stage.source.identity().await.unwrap());
+    // Nothing that was seen beside the other one counts.
+    let report = stage.pass().await.unwrap();
+    assert!(report.is_complete());
+    assert_eq!((report.next.due, report.would_delete()), (0, 0));
+}
+
+#[tokio::test]
+async fn defects_are_findings() {
+    let stage = Stage::new().await;
+    stage.write([here(1, 1)]);
+    stage.mention(mention(&here(1, 1)));
+    for (kind, count) in [
+        (DefectKind::ClearText, 25_u128),
+        (DefectKind::ReferenceToNowhere, 1),
+        (DefectKind::Unjudged, 2),
+    ] {
+        for n in 0..count {
+            stage.source.defect(Defect {
+                kind,
+                column: "public.actor.configuration".into(),
+                row: Some(Uuid::from_u128(n)),
+                title: None,
+                workspace: None,
+                tombstone: false,
+                pointer: Some("/password".into()),
+                detail: "say what to do".into(),
+            });
+        }
+    }
+    let report = stage.pass().await.unwrap();
+    assert_eq!(finding(&report, Kind::ClearText), 25);
+    assert_eq!(finding(&report, Kind::ReferenceToNowhere), 1);
+    assert_eq!(finding(&report, Kind::Unjudged), 2);
+    let told = report.examples.len();
+    assert_eq!(told, 20 + 1 + 2, "as many of a kind as were asked for");
+    assert!(report.has_findings());
+}
+
+#[tokio::test]
+async fn one_pass_at_a_time_and_the_next_goes_on() {
+    let stage = everything().await;
+    stage.hold_lease().await;
+    let refused = stage.pass().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    stage.clock.advance(HOUR);
+    stage.pass().await.unwrap();
+    // A scan that fails says so and gives the lease back.
+    stage.source.fail(true);
+    stage.pass().await.unwrap_err();
+    stage.source.fail(false);
+    stage.pass().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_manager_without_names_is_refused() {
+    let stage = Stage::new().await;
+    let refused = stage.reader_over_nameless().err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Unsupported);
+}

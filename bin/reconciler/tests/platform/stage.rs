@@ -1,0 +1,420 @@
+//! A platform in memory beside a real database of Cloakroom's.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::coordinates::{Coordinate, Grammar, Scope, Version};
+use cloakroom_core::platform::{
+    Defect, Mention, MentionKind, NamedPage, NamedSecret, NamedSecrets, Obstacle, Owner,
+    PlatformIdentity, PlatformSource, PlatformTarget, ScanReport, ScanSink,
+};
+use cloakroom_core::store::Journal as _;
+use cloakroom_core::{
+    BackendId, Capabilities, DeleteMode, Deletion, Description, Digest, Error, ErrorKind, ListPage,
+    Mark, PageToken, Precondition, PutOutcome, PutRequest, Result, RetryPolicy, SecretBackend,
+    SecretValue, StoreId, StoredSecret,
+};
+use cloakroom_reconcile::{PlatformReader, PlatformReport, PlatformSettings};
+use cloakroom_store_db::{DbStore, Location, Options, StoreClock};
+use cloakroom_testkit::clock::ManualClock;
+use cloakroom_testkit::memory::MemoryBackend;
+use cloakroom_testkit::randomness::SeededRandomness;
+use uuid::Uuid;
+
+pub const HOUR: Duration = Duration::from_hours(1);
+
+/// The workspace that the platform has.
+pub const HERE: Uuid = Uuid::from_u128(0xA11CE);
+
+pub fn named(owner: Uuid, secret: u128, version: i64) -> String {
+    let version = Version::new(version).unwrap();
+    let secret = Uuid::from_u128(secret);
+    let grammar = Grammar::default();
+    let coordinate = grammar.managed(Scope::Workspace, owner, secret, version);
+    coordinate.as_str().to_owned()
+}
+
+pub fn here(secret: u128, version: i64) -> String {
+    named(HERE, secret, version)
+}
+
+pub fn base(name: &str) -> String {
+    Coordinate::from_stored(name).unwrap().base().to_owned()
+}
+
+/// A connector's mention.
+pub fn mention(name: &str) -> Mention {
+    Mention {
+        name: name.to_owned(),
+        external: false,
+        kind: MentionKind::Connector,
+        keeps: true,
+        column: "public.actor.configuration".into(),
+        row: Some(Uuid::from_u128(7)),
+        title: Some("Warehouse".into()),
+        workspace: Some(HERE),
+        tombstone: false,
+        storage: Uuid::nil(),
+    }
+}
+
+pub struct Stage {
+    pub clock: ManualClock,
+    pub manager: Arc<Manager>,
+    pub source: Arc<Source>,
+    pub reader: PlatformReader,
+    store: Arc<DbStore>,
+    settings: PlatformSettings,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    pub async fn new() -> Self {
+        Self::lagging(Duration::ZERO).await
+    }
+
+    pub async fn lagging(lag: Duration) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::default();
+        let mut options = Options::new(Location::Sqlite(folder.path().join("store.db")), "tests");
+        options.clock = StoreClock::Given(Arc::new(clock.clone()));
+        DbStore::migrate(&options).await.unwrap();
+        let store = Arc::new(DbStore::open(&options).await.unwrap());
+        let id: BackendId = "main".parse().unwrap();
+        let manager = Arc::new(Manager {
+            inner: MemoryBackend::new(id.clone(), Arc::new(clock.clone())),
+            capabilities: Capabilities {
+                listing_lag: lag,
+                ..MemoryBackend::CAPABILITIES
+            },
+            trouble: Mutex::default(),
+        });
+        let source = Arc::new(Source::default());
+        source.become_database("one");
+        let settings = PlatformSettings {
+            target: PlatformTarget {
+                platform: "production".into(),
+                backend: id,
+            },
+            grammar: Grammar::default(),
+            storage: Uuid::nil(),
+            ephemeral: HOUR * 2,
+            grace: HOUR * 24,
+            dollars_per_secret_month: 0.1,
+            page: 3,
+            examples: 20,
+            request: RetryPolicy {
+                retries: 0,
+                ..RetryPolicy::default()
+            },
+            lease: Duration::from_mins(3),
+        };
+        let reader = PlatformReader::new(
+            source.clone(),
+            manager.clone(),
+            store.clone(),
+            store.clone(),
+            Arc::new(SeededRandomness::new(11)),
+            settings.clone(),
+        );
+        Self {
+            reader: reader.unwrap(),
+            clock,
+            manager,
+            source,
+            store,
+            settings,
+            _folder: folder,
+        }
+    }
+
+    /// Writes secrets as the platform does.
+    pub fn write(&self, names: impl IntoIterator<Item = String>) {
+        for name in names {
+            let value = SecretValue::from("value".to_owned());
+            self.manager.inner.write_as_platform(&name, value).unwrap();
+        }
+    }
+
+    /// Writes a secret of Cloakroom's own.
+    pub fn mark(&self, name: &str) {
+        let coordinate = Coordinate::from_stored(name).unwrap();
+        let digest: Digest = format!("0123456789abcdef:{}", "ab".repeat(32))
+            .parse()
+            .unwrap();
+        let mark = Mark {
+            store: StoreId(Uuid::from_u128(1)),
+            deployment: "tests".into(),
+            coordinate: coordinate.clone(),
+            digest,
+        };
+        let value = SecretValue::from("value".to_owned());
+        self.manager
+            .inner
+            .write_past(&coordinate, value, Some(mark));
+    }
+
+    pub fn mention(&self, mention: Mention) {
+        self.source.state.lock().unwrap().mentions.push(mention);
+    }
+
+    pub async fn pass(&self) -> Result<PlatformReport> {
+        self.reader.pass(&|_, _| {}).await
+    }
+
+    /// Another process is at the platform.
+    pub async fn hold_lease(&self) {
+        let lease = self
+            .store
+            .acquire_lease("platform/production", "another", self.settings.lease);
+        lease.await.unwrap().unwrap();
+    }
+
+    pub fn reader_over_nameless(&self) -> Result<PlatformReader> {
+        PlatformReader::new(
+            self.source.clone(),
+            Arc::new(Nameless(self.manager.inner.clone())),
+            self.store.clone(),
+            self.store.clone(),
+            Arc::new(SeededRandomness::new(11)),
+            self.settings.clone(),
+        )
+    }
+}
+
+/// The platform's database.
+#[derive(Default)]
+pub struct Source {
+    state: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    database: String,
+    mentions: Vec<Mention>,
+    defects: Vec<Defect>,
+    obstacles: Vec<Obstacle>,
+    fails: bool,
+}
+
+impl Source {
+    pub fn become_database(&self, name: &str) {
+        name.clone_into(&mut self.state.lock().unwrap().database);
+    }
+
+    pub fn obstruct(&self, obstacle: Obstacle) {
+        self.state.lock().unwrap().obstacles.push(obstacle);
+    }
+
+    pub fn clear_obstacles(&self) {
+        self.state.lock().unwrap().obstacles.clear();
+    }
+
+    pub fn forget_mentions(&self) {
+        self.state.lock().unwrap().mentions.clear();
+    }
+
+    pub fn defect(&self, defect: Defect) {
+        self.state.lock().unwrap().defects.push(defect);
+    }
+
+    pub fn fail(&self, fails: bool) {
+        self.state.lock().unwrap().fails = fails;
+    }
+}
+
+#[async_trait]
+impl PlatformSource for Source {
+    async fn identity(&self) -> Result<PlatformIdentity> {
+        let database = self.state.lock().unwrap().database.clone();
+        Ok(PlatformIdentity {
+            platform: "airbyte".into(),
+            place: format!("db:5432/{database}"),
+            database,
+        })
+    }
+
+    async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
+        let (mentions, defects, obstacles, fails) = {
+            let state = self.state.lock().unwrap();
+            let mentions = state.mentions.clone();
+            (
+                mentions,
+                state.defects.clone(),
+                state.obstacles.clone(),
+                state.fails,
+            )
+        };
+        if fails {
+            return Err(Error::new(ErrorKind::Unavailable, "scan", "it went away"));
+        }
+        let owner = Owner {
+            id: HERE,
+            title: Some("Analytics".into()),
+            tombstone: false,
+        };
+        sink.owners(vec![owner]).await?;
+        for mentions in mentions.chunks(2) {
+            sink.mentions(mentions.to_vec()).await?;
+        }
+        sink.defects(defects).await?;
+        Ok(ScanReport {
+            obstacles,
+            ..ScanReport::default()
+        })
+    }
+
+    async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
+        let state = self.state.lock().unwrap();
+        let mentioned: BTreeSet<&str> = state.mentions.iter().map(|it| it.name.as_str()).collect();
+        Ok(names
+            .iter()
+            .map(|it| mentioned.contains(it.as_str()))
+            .collect())
+    }
+}
+
+/// A manager that can be told to refuse.
+pub struct Manager {
+    pub inner: MemoryBackend,
+    capabilities: Capabilities,
+    trouble: Mutex<Trouble>,
+}
+
+#[derive(Default)]
+struct Trouble {
+    lists: Option<ErrorKind>,
+    describes: Option<ErrorKind>,
+    left_out: BTreeSet<String>,
+}
+
+impl Manager {
+    /// Every page of a listing but the first fails.
+    pub fn refuse_lists(&self, kind: Option<ErrorKind>) {
+        self.trouble.lock().unwrap().lists = kind;
+    }
+
+    pub fn refuse_describes(&self, kind: Option<ErrorKind>) {
+        self.trouble.lock().unwrap().describes = kind;
+    }
+
+    /// A listing that has not heard of it yet.
+    pub fn leave_out(&self, name: &str) {
+        let mut trouble = self.trouble.lock().unwrap();
+        trouble.left_out.insert(name.to_owned());
+    }
+
+    pub fn disable(&self, name: &str) {
+        let coordinate = Coordinate::from_stored(name).unwrap();
+        self.inner.disable_past(&coordinate, true);
+    }
+}
+
+#[async_trait]
+impl NamedSecrets for Manager {
+    async fn list_named(&self, page: Option<&PageToken>) -> Result<NamedPage> {
+        let refused = self.trouble.lock().unwrap().lists;
+        if let Some(kind) = refused {
+            return Err(Error::new(kind, "list", "refused"));
+        }
+        let mut listed = self.inner.list_named(page).await?;
+        let trouble = self.trouble.lock().unwrap();
+        let there = |it: &NamedSecret| !trouble.left_out.contains(&it.name);
+        listed.secrets.retain(there);
+        Ok(listed)
+    }
+
+    async fn describe_named(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
+        let refused = self.trouble.lock().unwrap().describes;
+        match refused {
+            Some(kind) => names
+                .iter()
+                .map(|_| Err(Error::new(kind, "describe", "refused")))
+                .collect(),
+            None => self.inner.describe_named(names).await,
+        }
+    }
+
+    async fn read_named(&self, _: &[String]) -> Vec<Result<SecretValue>> {
+        panic!("a report reads no value")
+    }
+
+    async fn put_named(&self, _: &str, _: &SecretValue) -> Result<()> {
+        panic!("a report writes nothing")
+    }
+
+    async fn delete_named(
+        &self,
+        _: &str,
+        _: DeleteMode,
+        _: Option<&Precondition>,
+    ) -> Result<Deletion> {
+        panic!("a report deletes nothing")
+    }
+
+    async fn restore_named(&self, _: &str) -> Result<()> {
+        panic!("a report restores nothing")
+    }
+}
+
+macro_rules! as_a_backend {
+    ($type:ty, |$it:ident| $inner:expr, $capabilities:expr, $named:expr) => {
+        #[async_trait]
+        impl SecretBackend for $type {
+            fn id(&self) -> &BackendId {
+                let $it = self;
+                $inner.id()
+            }
+            fn manager(&self) -> &str {
+                let $it = self;
+                $inner.manager()
+            }
+            fn capabilities(&self) -> &Capabilities {
+                let $it = self;
+                $capabilities
+            }
+            fn named(&self) -> Option<&dyn NamedSecrets> {
+                let $it = self;
+                $named
+            }
+            async fn put(&self, _: &PutRequest) -> Result<PutOutcome> {
+                panic!("a report writes nothing")
+            }
+            async fn get(&self, _: &Coordinate) -> Result<StoredSecret> {
+                panic!("a report reads no value")
+            }
+            async fn describe(&self, _: &Coordinate) -> Result<Description> {
+                panic!("a platform's secrets are asked for by name")
+            }
+            async fn list(&self, _: Option<&PageToken>) -> Result<ListPage> {
+                panic!("a platform's secrets are listed by name")
+            }
+            async fn delete(
+                &self,
+                _: &Coordinate,
+                _: DeleteMode,
+                _: Option<&Precondition>,
+            ) -> Result<Deletion> {
+                panic!("a report deletes nothing")
+            }
+            async fn restore(&self, _: &Coordinate) -> Result<()> {
+                panic!("a report restores nothing")
+            }
+            async fn lift_expiry(&self, _: &Coordinate) -> Result<()> {
+                panic!("a report changes nothing")
+            }
+        }
+    };
+}
+
+as_a_backend!(Manager, |it| it.inner, &it.capabilities, Some(it));
+
+/// A manager that cannot be asked by a platform's names.
+struct Nameless(MemoryBackend);
+
+as_a_backend!(Nameless, |it| it.0, it.0.capabilities(), {
+    let _ = it;
+    None
+});

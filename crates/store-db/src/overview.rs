@@ -1,0 +1,37 @@
+//! Questions about the database as a whole.
+
+use cloakroom_core::{BackendId, KeyId, Result};
+
+use crate::DbStore;
+use crate::options::{Location, Options};
+use crate::sqlite::connect::{self, Absent};
+use crate::store::of_either;
+
+impl DbStore {
+    /// Whether this is a SQLite file that nobody has made anything in: it is not there, or whoever
+    /// made it has not come as far as the first table.
+    pub async fn is_blank(options: &Options) -> Result<bool> {
+        const OPERATION: &str = "look for a first start";
+        let Location::Sqlite(path) = &options.location else {
+            return Ok(false);
+        };
+        if !path.exists() {
+            return Ok(true);
+        }
+        let store = connect::connect(OPERATION, options, path, Absent::Refuse).await?;
+        let blank = connect::is_blank(OPERATION, &store).await;
+        store.close().await;
+        blank
+    }
+
+    /// Every backend that the ledger has rows of, in order. Work grows with the backends, not with
+    /// the rows.
+    pub async fn backends(&self) -> Result<Vec<BackendId>> {
+        of_either!(self, inner => inner.backends().await)
+    }
+
+    /// How many references depend on digests of each key, by backend and key. Reads every reference.
+    pub async fn count_digests(&self) -> Result<Vec<(BackendId, KeyId, u64)>> {
+        of_either!(self, inner => inner.count_digests().await)
+    }
+}
