@@ -31,11 +31,11 @@ Exit status:
   0  done and nothing amiss
   1  failed
   2  wrong usage
-  3  something is amiss: verify-blobs has findings, sweep left secrets that are in no ledger, undo met some that
-     cannot come back, or the chain of receipts is broken
+  3  something is amiss: verify-blobs or a report has findings, sweep left secrets that are in no ledger, undo
+     met some that cannot come back, or the chain of receipts is broken
   4  a guard refused deletions
-  5  done in part: some items failed and are tried again, the run was stopped, or secrets are in a backend
-     that is not configured";
+  5  done in part: some items failed and are tried again, the run was stopped, a report could not see
+     everything, or secrets are in a backend that is not configured";
 
 impl Exit {
     /// The status as a number.

@@ -107,7 +107,7 @@ impl Bao {
         made["auth"]["client_token"].as_str().unwrap().to_owned()
     }
 
-    /// The secrets below a prefix, each with its metadata.
+    /// The secrets below a prefix, each with its metadata; an epoch mark is none.
     fn held(&self, prefix: &str) -> Vec<Value> {
         let (_, listed) = self.ask("LIST", &format!("secret/metadata/{prefix}"), &Value::Null);
         let keys = listed["data"]["keys"]
@@ -116,7 +116,8 @@ impl Bao {
             .unwrap_or_default();
         let path = |key: &Value| format!("secret/metadata/{prefix}{}", key.as_str().unwrap());
         let one = |key: &Value| self.ask("GET", &path(key), &Value::Null).1["data"].clone();
-        keys.iter().map(one).collect()
+        let is_mark = |key: &&Value| key.as_str().unwrap().starts_with("cloakroom_epoch_");
+        keys.iter().filter(|key| !is_mark(key)).map(one).collect()
     }
 }
 
@@ -230,9 +231,12 @@ fn a_right_that_is_missing_is_named(bao: &Bao) {
                     .is_some_and(|it| !it.is_empty())
         });
         assert!(named, "{right}: {steps:#?}");
-        // Only what may not be deleted is left.
+        // Only what may not be deleted is left, and nobody can read it.
         for left in bao.held(&stage.prefix) {
             assert!(right.starts_with("delete"), "{right}: {left}");
+            let versions = left["versions"].as_object().unwrap();
+            let is_gone = |version: &Value| version["deletion_time"] != "";
+            assert!(versions.values().all(is_gone), "{right}: {left}");
         }
     }
 }
@@ -277,4 +281,7 @@ fn killed_in_the_middle_it_leaves_what_ends(bao: &Bao) {
         let done = sqlx::query(over).execute(&mut database).await.unwrap();
         assert_eq!(done.rows_affected(), 1);
     });
+    let ended = stage.deployment.run(&["run", "expire-orphans"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(bao.held(&stage.prefix), Vec::<Value>::new());
 }

@@ -144,11 +144,26 @@ impl Probe {
     /// error says that something may be left until then.
     pub async fn clean_up(self) -> Result<()> {
         let deleted = if self.may_be_there {
-            self.delete(self.last_mode()).await
+            self.delete_as_far_as_allowed().await
         } else {
             Ok(())
         };
         self.documents.give_up(&self.secret).await;
+        deleted
+    }
+
+    /// Who may not delete for good may still delete recoverably: then nobody can read what is left.
+    async fn delete_as_far_as_allowed(&self) -> Result<()> {
+        let last = self.last_mode();
+        let deleted = self.delete(last).await;
+        if let (Err(_), DeleteMode::Final, Some(recovery)) =
+            (&deleted, last, self.backend.capabilities().recovery)
+        {
+            // The error told is that of the right that is missing.
+            let _ = self
+                .delete(DeleteMode::Recoverable(recovery.shortest))
+                .await;
+        }
         deleted
     }
 

@@ -1,6 +1,6 @@
 //! `plan` and `apply`: a plan is made and read first, then exactly it is executed, once.
 
-use cloakroom_core::ledger::{Census, DueCursor};
+use cloakroom_core::ledger::{Census, DueCursor, LedgerRow, Reason, RowState};
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{Finding, FindingKind, Job};
 use cloakroom_core::{BackendId, Coordinate, Description, Error, ErrorKind, Result};
@@ -116,7 +116,13 @@ impl Pass<'_> {
         let Some(DrawnUp { content, more, .. }) = self.drawn_up.take() else {
             return Err(self.stopped_early("before it began"));
         };
+        let (windows, share_from) = (self.windows(), self.settings().share_from);
+        let census = self
+            .store()
+            .census(self.backend_id(), &[], &windows, share_from)
+            .await?;
         let header = PlanHeader {
+            census,
             listed: self.report.checked.listed,
             more,
             ..self.header()
@@ -223,8 +229,7 @@ impl Pass<'_> {
         let rows = self.store().rows(self.backend_id(), &coordinates).await?;
         let mut planned = Vec::with_capacity(items.len());
         for (item, row) in items.iter().zip(rows) {
-            if row.is_none_or(|row| row.once_referenced == item.once_referenced)
-                || mutant::on(Mutant::RecheckLeftOut)
+            if row.is_none_or(|row| is_as_planned(&row, item)) || mutant::on(Mutant::RecheckLeftOut)
             {
                 planned.push(item.clone());
             } else {
@@ -268,6 +273,18 @@ impl Pass<'_> {
         items.truncate(limit);
         Ok((items, more))
     }
+}
+
+/// Whether a row is still the one that the plan told of: not used by anybody, not gone. Whether it is
+/// old enough is for the claim to say.
+fn is_as_planned(row: &LedgerRow, item: &Item) -> bool {
+    let in_use = row.once_referenced && row.unreferenced_since.is_none();
+    let gone = row.state == RowState::Deleted;
+    row.once_referenced == item.once_referenced
+        && match item.reason {
+            Reason::Resurfaced => gone,
+            _ => !gone && !in_use,
+        }
 }
 
 impl From<Item> for PlanItem {

@@ -214,14 +214,25 @@ fn of_job(job: &JobStatus) -> Vec<Attention> {
     items
 }
 
-fn of_counts(status: &Status) -> Option<Attention> {
-    (status.quarantined > 0).then(|| Attention {
-        level: Level::Warn,
-        text: format!(
+fn of_counts(status: &Status) -> Vec<Attention> {
+    let parked = (status.quarantined > 0).then(|| {
+        format!(
             "{} parked because of too many failures.",
             count(status.quarantined, "deletion is", "deletions are")
-        ),
+        )
+    });
+    let left = status.unconfigured.iter().map(|(backend, number)| {
+        format!(
+            "{} in {backend}, which is not configured: no job looks there.",
+            count(*number, "secret may still be", "secrets may still be")
+        )
+    });
+    let told = parked.into_iter().chain(left);
+    told.map(|text| Attention {
+        level: Level::Warn,
+        text,
     })
+    .collect()
 }
 
 impl JobCard {

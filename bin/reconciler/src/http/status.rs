@@ -13,6 +13,7 @@ use super::overdue::is_overdue;
 use super::routes::App;
 use super::token::Caller;
 use super::without_ids::without_ids;
+use crate::unconfigured::Unconfigured;
 
 /// The whole of it.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +38,9 @@ pub struct Status {
     pub quarantined: u64,
     /// Secrets that an undo brought back and no job touches yet, on all backends.
     pub held: u64,
+    /// Secrets that may still be in backends which the configuration does not name: no job looks at
+    /// those.
+    pub unconfigured: BTreeMap<BackendId, u64>,
 }
 
 /// Where one job stands.
@@ -156,7 +160,22 @@ pub(super) async fn of(app: &App, caller: Caller) -> Result<Status> {
         secrets,
         quarantined,
         held,
+        unconfigured: unconfigured(app).await?,
     })
+}
+
+async fn unconfigured(app: &App) -> Result<BTreeMap<BackendId, u64>> {
+    let mut living = BTreeMap::new();
+    for backend in app.store.backends().await? {
+        if app.backends().all(|configured| *configured != backend) {
+            let counts = app.store.count_by_state(&backend).await?;
+            let left = Unconfigured { backend, counts };
+            let number = left.live();
+            living.insert(left.backend, number);
+        }
+    }
+    living.retain(|_, number| *number > 0);
+    Ok(living)
 }
 
 /// Where each job stands.

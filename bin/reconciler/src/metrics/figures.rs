@@ -125,6 +125,7 @@ pub(super) fn register() {
 
 pub(super) fn register_backend(backend: &BackendId) {
     let backend = backend.to_string();
+    gauge!(UNCONFIGURED, "backend" => backend.clone()).set(0.0);
     for kind in FindingKind::ALL {
         gauge!(FINDINGS, "backend" => backend.clone(), "kind" => kind.as_str()).set(0.0);
     }

@@ -148,6 +148,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_plan_made_elsewhere_is_refused,
             a_plan_for_another_manager_is_refused,
             what_changed_since_is_spared,
+            a_dry_application_tells_what_would_happen_now,
             a_superseded_candidate_that_became_an_orphan_is_spared,
             guards_look_at_an_application_too,
             what_the_plan_calls_never_referenced_and_was_is_spared,

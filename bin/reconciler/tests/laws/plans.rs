@@ -197,6 +197,28 @@ pub(crate) async fn what_changed_since_is_spared(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+pub(crate) async fn a_dry_application_tells_what_would_happen_now(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    world.create(json!({"a": "one"})).await;
+    orphan(&world, "two").await;
+    world.clock.advance(hours(3));
+    let first = plan(&world, Job::ExpireOrphans, 100).await;
+    world.clock.advance(hours(1));
+    let second = plan(&world, Job::ExpireOrphans, 100).await;
+    assert!(second.header.census.any_live_reference);
+    let verified = plan(&world, Job::VerifyBlobs, 100).await;
+    assert!(verified.header.census.any_live_reference);
+    assert_eq!(apply(&world, &first).await.unwrap().deleted(), 1);
+    let dry = RunOptions {
+        dry_run: true,
+        ..RunOptions::default()
+    };
+    let told = world.reconciler().apply(&second, &dry, &Silent).await;
+    let count = told.unwrap().deletions["orphaned"];
+    assert_eq!((count.found, count.spared), (1, 1));
+    world.close().await;
+}
+
 pub(crate) async fn a_superseded_candidate_that_became_an_orphan_is_spared(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     world.create(json!({"a": "stays"})).await;

@@ -47,6 +47,7 @@ fn status() -> Status {
         )]),
         quarantined: 0,
         held: 0,
+        unconfigured: BTreeMap::new(),
     }
 }
 
@@ -116,6 +117,16 @@ fn the_worst_comes_first() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+}
+
+#[test]
+fn secrets_that_no_job_looks_at_are_told() {
+    let mut status = status();
+    status.unconfigured = BTreeMap::from([("old".parse().unwrap(), 3)]);
+    let page = Page::new(&status);
+    assert_eq!(page.verdict, "One thing needs attention.");
+    let text = page.render().unwrap();
+    assert!(text.contains("3 secrets may still be in old"), "{text}");
 }
 
 #[test]
