@@ -30,6 +30,7 @@ pub mod runner;
 pub mod schedule;
 pub mod service;
 pub mod signals;
+mod spec_yaml;
 pub mod tables;
 pub mod telemetry;
 pub mod unconfigured;

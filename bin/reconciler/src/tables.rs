@@ -139,6 +139,7 @@ fn left(report: &Report) -> String {
     };
     say(report.total(|count| count.refused), "refused by a guard");
     say(report.total(|count| count.spared), "not due any more");
+    say(report.unrestored, "in use and not restored");
     say(report.failed, "to be tried again");
     say(report.quarantined, "parked");
     let nothing = if report.cut_short {

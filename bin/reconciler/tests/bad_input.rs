@@ -100,6 +100,84 @@ fn a_spec_that_is_not_a_schema() {
 }
 
 #[test]
+fn a_key_that_is_given_twice() {
+    let before = Before::new();
+    let twice = format!(r#"{{"host": "a", "more": [{{"k": "{CANARY}", "k": "{CANARY}-2"}}]}}"#);
+    let told = before.put(&twice).refused(1);
+    says(&told, "/more/0");
+    says(&told, "the key \"k\" is given twice");
+    let twice = format!(r#"{{"password": "{CANARY}", "password": "{CANARY}-2"}}"#);
+    says(
+        &before.put(&twice).refused(1),
+        "\"password\" is given twice",
+    );
+
+    let secret = r#""p": {"type": "string", "airbyte_secret": true"#;
+    let config = format!(r#"{{"p": "{CANARY}"}}"#);
+    for (spec, place, key) in [
+        (
+            format!(r#"{{"properties": {{{secret}}}}}, "properties": {{}}}}"#),
+            "(root)",
+            "properties",
+        ),
+        (
+            format!(r#"{{"properties": {{{secret}, "airbyte_secret": false}}}}}}"#),
+            "/properties/p",
+            "airbyte_secret",
+        ),
+    ] {
+        before.deployment.write("spec.json", &spec);
+        let told = before.put(&config).refused(1);
+        says(&told, place);
+        says(&told, &format!("the key \"{key}\" is given twice"));
+    }
+    before.nothing_is_lost();
+}
+
+#[test]
+fn a_yaml_spec_with_a_key_that_is_given_twice() {
+    let before = Before::new();
+    let put = |spec: &str| {
+        before.deployment.write("spec.yaml", spec);
+        let arguments = PUT.map(|it| if it == "spec.json" { "spec.yaml" } else { it });
+        let config = format!(r#"{{"p": "{CANARY}"}}"#);
+        before.deployment.run_with_input(&arguments, &config)
+    };
+    for (spec, place, key) in [
+        (
+            "properties:\n  p: {airbyte_secret: true}\nproperties: {}\n",
+            "",
+            "properties",
+        ),
+        (
+            "connectionSpecification:\n  properties:\n    p: {airbyte_secret: true, airbyte_secret: no}\n",
+            "connectionSpecification.properties.p",
+            "airbyte_secret",
+        ),
+        (
+            "properties: {200: {airbyte_secret: true}, '200': {}}\n",
+            "properties",
+            "200",
+        ),
+    ] {
+        let told = put(spec).refused(1);
+        says(&told, place);
+        says(&told, key);
+    }
+    before.nothing_is_lost();
+
+    // What merge keys bring along counts.
+    let merged =
+        "x: &hidden {airbyte_secret: true}\nproperties:\n  p: {type: string, <<: *hidden}\n";
+    put(merged).done();
+    let listed = before
+        .deployment
+        .run(&["document", "list", "--output", "json"])
+        .json_lines();
+    assert_eq!(listed.len(), 2, "{listed:?}");
+}
+
+#[test]
 fn an_unknown_id() {
     let before = Before::new();
     let unknown = "11111111-2222-4333-8444-555555555555";

@@ -232,6 +232,7 @@ async fn verify_blobs_with_findings_exits_with_3() {
     assert!(deployment.run(&["findings"]).refused(3).is_empty());
     let status = deployment.run(&["status", "--output", "json"]).json();
     assert_eq!(status["runs"][0]["job"], "verify-blobs");
+    assert_eq!(status["runs"][0]["state"], "findings");
 }
 
 #[tokio::test]

@@ -320,3 +320,52 @@ async fn a_manager_without_names_is_refused() {
     let refused = stage.reader_over_nameless().err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
 }
+
+#[tokio::test]
+async fn what_only_looks_like_a_name_is_never_told() {
+    let stage = Stage::new().await;
+    stage.write([here(1, 1), "airbyte_listed_v1".to_owned()]);
+    stage.mention(mention(&here(1, 1)));
+    stage.mention(mention("airbyte_listed_v1"));
+    for value in [
+        "airbyte_s3cret_v2024",
+        "airbyte_hunter2-F_v2",
+        "CLEAR-hunter2-G",
+        "airbyte_raw_v2",
+    ] {
+        stage.mention(mention(value));
+        let mut indexed = mention(value);
+        (indexed.keeps, indexed.kind) = (false, MentionKind::Index);
+        stage.mention(indexed);
+    }
+    let report = stage.pass().await.unwrap();
+    assert!(report.is_complete(), "{:?}", report.obstacles);
+    assert!(!report.has_findings(), "{report:#?}");
+    assert_eq!(report.asked, 0);
+    assert_eq!(standing(&report, Standing::InUse), 2);
+    let kept = stage.stored_bytes();
+    for part in ["s3cret", "hunter2", "airbyte_raw"] {
+        assert!(!format!("{report:?}").contains(part), "{part}");
+        let written = kept.windows(part.len()).any(|it| it == part.as_bytes());
+        assert!(!written, "{part} is in Cloakroom's database");
+    }
+}
+
+#[tokio::test]
+async fn a_manager_that_has_none_of_the_names_is_hardly_the_right_one() {
+    let stage = Stage::new().await;
+    stage.write(["some-other-secret".to_owned()]);
+    for number in 1..=3 {
+        stage.mention(mention(&here(number, 1)));
+    }
+    let report = stage.pass().await.unwrap();
+    assert_eq!(report.obstacles.len(), 1, "{:?}", report.obstacles);
+    let detail = &report.obstacles[0].detail;
+    assert!(detail.starts_with("none of the 3 names"), "{detail}");
+    assert_eq!((finding(&report, Kind::Dangling), report.asked), (0, 0));
+    // One of them is enough to know it by.
+    stage.write([here(1, 1)]);
+    let report = stage.pass().await.unwrap();
+    assert!(report.is_complete(), "{:?}", report.obstacles);
+    assert_eq!(finding(&report, Kind::Dangling), 2);
+}

@@ -127,6 +127,34 @@ fn with_no_configuration_it_lives_in_the_data_folder() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+#[test]
+fn a_demo_takes_no_folder_of_an_earlier_one_unasked() {
+    let newcomer = Newcomer::new();
+    let folder = newcomer.home.path().join("demo");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let demo = |more: &[&str]| {
+        let mut arguments = vec!["demo", "--once", "--documents", "20", "--folder"];
+        arguments.push(folder.to_str().unwrap());
+        arguments.extend(more);
+        newcomer.run(&arguments)
+    };
+    let first = demo(&[]);
+    assert!(first.status.success(), "{first:?}");
+    let database = folder.join("cloakroom.db");
+    let mode = std::fs::metadata(&database).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let key = std::fs::read(folder.join("cloakroom.key")).unwrap();
+    let again = demo(&[]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("--replace"));
+    assert_eq!(std::fs::read(folder.join("cloakroom.key")).unwrap(), key);
+    let replaced = demo(&["--replace"]);
+    assert!(replaced.status.success(), "{replaced:?}");
+    assert_ne!(std::fs::read(folder.join("cloakroom.key")).unwrap(), key);
+}
+
 fn find(folder: &std::path::Path, name: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         if entry.path().is_dir() {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use cloakroom_core::{Error, ErrorKind};
+use cloakroom_core::{Error, ErrorKind, KeyId};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
@@ -13,6 +13,7 @@ use sqlx::postgres::PgDatabaseError;
 pub(crate) struct Failure {
     kind: ErrorKind,
     message: Cow<'static, str>,
+    missing_key: Option<KeyId>,
     cause: Option<Cause>,
 }
 
@@ -26,7 +27,15 @@ impl Failure {
         Self {
             kind,
             message: message.into(),
+            missing_key: None,
             cause: None,
+        }
+    }
+
+    pub(crate) fn for_want_of(self, key: &KeyId) -> Self {
+        Self {
+            missing_key: Some(key.clone()),
+            ..self
         }
     }
 
@@ -49,7 +58,10 @@ impl Failure {
     }
 
     pub(crate) fn to_error(&self, operation: &'static str) -> Error {
-        let error = Error::new(self.kind, operation, self.message.clone());
+        let mut error = Error::new(self.kind, operation, self.message.clone());
+        if let Some(key) = &self.missing_key {
+            error = error.with_missing_key(key);
+        }
         match &self.cause {
             Some(cause) => error.with_source(cause.clone()),
             None => error,
@@ -109,6 +121,7 @@ fn of_database(error: &dyn DatabaseError) -> Failure {
     Failure {
         kind,
         message: message.into(),
+        missing_key: None,
         cause: Some(Cause(words)),
     }
 }

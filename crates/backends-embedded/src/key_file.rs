@@ -116,6 +116,35 @@ impl KeyFile {
         make(path, &line_of(&key)).map_err(|error| not_written(path, error))
     }
 
+    /// Puts a random key before those of the file. The new file takes the old one's place whole, with
+    /// its owner, group and mode, so that whoever could read it still can; through a symbolic link it
+    /// is the file at its end that is replaced. When this returns, the file is on disk.
+    ///
+    /// # Errors
+    /// As for [`KeyFile::open`] where the file as it is now is no good; `Denied` where the new one
+    /// cannot be written or cannot be given to the old one's owner and group; `TooLarge` where no
+    /// further key has room; `Unavailable` otherwise. The file is then as it was.
+    pub fn put_first(&self, randomness: &dyn Randomness) -> Result<()> {
+        let path = fs::canonicalize(&self.path).map_err(|error| not_read(&self.path, error))?;
+        let old = content(&path, self.readers)?;
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        randomness.fill(key.as_mut_slice());
+        let beside = beside(&path);
+        let replaced = write_all_of(&beside, &line_of(&key), &old)
+            .and_then(|file| hand_over(&file, &old.metadata))
+            .map_err(|error| not_replaced(&path, error))
+            // What takes the old one's place has been read as a key file.
+            .and_then(|()| read(&beside, self.readers).map(drop))
+            .and_then(|()| fs::rename(&beside, &path).map_err(|error| not_replaced(&path, error)));
+        if replaced.is_err() {
+            // What is left there holds a key that nothing is sealed under.
+            let _ = fs::remove_file(&beside);
+            return replaced;
+        }
+        // From here on the new key may be in use, so nothing that fails takes it away.
+        sync_folder(&path).map_err(|error| not_written(&path, error))
+    }
+
     /// Why the file as it is now is not in force, if so. It is looked at again when
     /// [`KeySource::ring`] is called.
     pub fn problem(&self) -> Option<Arc<Error>> {
@@ -196,6 +225,24 @@ impl Stamp {
 }
 
 fn read(path: &Path, readers: Readers) -> Result<(KeyRing, Stamp)> {
+    let Content { text, metadata } = content(path, readers)?;
+    let ring = parse_keys(&text).map_err(|error| {
+        told(
+            error.kind(),
+            path,
+            &format!("is not in order: {}", error.message()),
+        )
+    })?;
+    Ok((ring, Stamp::of(&metadata)))
+}
+
+/// A key file as it was at one moment.
+struct Content {
+    text: SecretValue,
+    metadata: Metadata,
+}
+
+fn content(path: &Path, readers: Readers) -> Result<Content> {
     let file = File::open(path).map_err(|error| not_read(path, error))?;
     // Of the open file, so that these are the permissions of what is read.
     let metadata = file.metadata().map_err(|error| not_read(path, error))?;
@@ -216,36 +263,74 @@ fn read(path: &Path, readers: Readers) -> Result<(KeyRing, Stamp)> {
             "is larger than 64 KiB; it is no key file",
         ));
     }
-    let ring = parse_keys(&SecretValue::new(std::mem::take(&mut *content))).map_err(|error| {
-        told(
-            error.kind(),
-            path,
-            &format!("is not in order: {}", error.message()),
-        )
-    })?;
-    Ok((ring, Stamp::of(&metadata)))
+    Ok(Content {
+        text: SecretValue::new(std::mem::take(&mut *content)),
+        metadata,
+    })
 }
 
 /// Writes the file beside its place and links it there once it is whole and on disk. Unlike a
 /// renaming, a link never takes the place of a file that somebody else has made meanwhile.
 fn make(path: &Path, line: &SecretValue) -> io::Result<()> {
-    // The name has nothing of `path`'s, to which it could not be too long then. It is not taken from
-    // the caller's randomness, which may give two callers the same.
-    let beside = path.with_file_name(format!(".cloakroom-key.{}", SystemRandomness.uuid()));
+    let beside = beside(path);
     let mut file = for_owner().open(&beside)?;
     let made = write(&mut file, line).and_then(|()| fs::hard_link(&beside, path));
     // Whatever came of it, no second copy of a key is left.
     let removed = fs::remove_file(&beside);
     made?;
     // From here on the file stays, whatever fails: somebody may have sealed under its key already.
-    #[cfg(unix)]
-    {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
+    sync_folder(path)?;
     removed
+}
+
+/// A free name in the same folder. It has nothing of `path`'s, to which it could not be too long then,
+/// and is not taken from the caller's randomness, which may give two callers the same.
+fn beside(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".cloakroom-key.{}", SystemRandomness.uuid()))
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn write_all_of(path: &Path, line: &SecretValue, old: &Content) -> io::Result<File> {
+    let mut file = for_owner().open(path)?;
+    write(&mut file, line)?;
+    file.write_all(old.text.expose())?;
+    if !old.text.expose().ends_with(b"\n") {
+        file.write_all(b"\n")?;
+    }
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Gives a file the owner, group and mode of another; the mode last, so that the former owner's group
+/// never reads it.
+#[cfg(unix)]
+fn hand_over(file: &File, to: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let now = file.metadata()?;
+    let owner = (to.uid() != now.uid()).then(|| to.uid());
+    let group = (to.gid() != now.gid()).then(|| to.gid());
+    if owner.is_some() || group.is_some() {
+        fchown(file, owner, group)?;
+    }
+    file.set_permissions(to.permissions())?;
+    file.sync_all()
+}
+
+#[cfg(not(unix))]
+fn hand_over(_: &File, _: &Metadata) -> io::Result<()> {
+    Ok(())
 }
 
 fn write(file: &mut File, line: &SecretValue) -> io::Result<()> {
@@ -337,6 +422,23 @@ fn not_written(path: &Path, error: io::Error) -> Error {
         kind,
         "make a key file",
         format!("{} {message}", path.display()),
+    )
+    .with_source(error)
+}
+
+fn not_replaced(path: &Path, error: io::Error) -> Error {
+    let (kind, message) = match error.kind() {
+        io::ErrorKind::PermissionDenied => (
+            ErrorKind::Denied,
+            "cannot be replaced by this user with owner, group and mode kept; do it as its owner, \
+             or as root",
+        ),
+        _ => (ErrorKind::Unavailable, "cannot be replaced"),
+    };
+    Error::new(
+        kind,
+        "add a key",
+        format!("{} {message}; nothing was changed", path.display()),
     )
     .with_source(error)
 }

@@ -24,5 +24,5 @@ mod table;
 pub use backend::EmbeddedBackend;
 pub use key_file::{KeyFile, Readers};
 pub use key_text::parse_keys;
-pub use pool::{Pool, has_ciphertexts, needed_keys};
+pub use pool::{Pool, has_ciphertexts, needed_keys, sealed_by_key};
 pub use rotation::RewrapPage;

@@ -41,6 +41,7 @@ pub(crate) fn no_such_key(needed: &KeyId, ring: &KeyRing) -> Failure {
             ids.join(", ")
         ),
     )
+    .for_want_of(needed)
 }
 
 pub(crate) fn damaged() -> Failure {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cloakroom_core::{KeyId, Result};
+use cloakroom_core::{BackendId, KeyId, Result};
 use sqlx::{PgPool, SqlitePool};
 
 use crate::{postgres, sqlite};
@@ -79,6 +79,19 @@ pub async fn has_ciphertexts(pool: &Pool) -> Result<bool> {
     }
     .map(|empty| !empty)
     .map_err(|failure| failure.to_error("look for ciphertexts"))
+}
+
+/// How many secrets of each backend's each key is needed for, those included that wait for their
+/// deletion; also backends that nobody has configured. In order of backend and key.
+///
+/// # Errors
+/// `Invalid` where the table is not there; `Unavailable` where the database does not answer.
+pub async fn sealed_by_key(pool: &Pool) -> Result<Vec<(BackendId, KeyId, u64)>> {
+    match pool {
+        Pool::Sqlite { read, .. } => sqlite::sealed_by_key(read).await,
+        Pool::Postgres(pool) => postgres::sealed_by_key(pool).await,
+    }
+    .map_err(|failure| failure.to_error("count the keys in use"))
 }
 
 /// The ids of the keys that some row of any backend is sealed under, each once and in order. With a

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -272,4 +272,68 @@ fn debug_shows_no_key() {
     write(&path, &line(7));
     let shown = format!("{:?}", KeyFile::open(&path).unwrap());
     assert!(shown.contains("keys") && !shown.contains("BwcH"), "{shown}");
+}
+
+fn put_first(path: &Path, readers: Readers) {
+    let keys = KeyFile::open_for(path, readers).unwrap();
+    keys.put_first(&SeededRandomness::new(7)).unwrap();
+    let ring = keys.ring().unwrap();
+    assert!(keys.problem().is_none(), "{:?}", keys.problem());
+    assert_eq!(ring.keys().len(), 2);
+    assert_ne!(ring.current().id().as_str(), id(1));
+}
+
+/// How many entries a folder has: no second copy of a key is left in it.
+fn entries(folder: &TempDir) -> usize {
+    fs::read_dir(folder.path()).unwrap().count()
+}
+
+#[test]
+fn a_key_is_added_without_a_change_of_owner_group_or_mode() {
+    let (folder, path) = folder();
+    let root = fs::metadata(folder.path()).unwrap().uid() == 0;
+    for (readers, mode) in [
+        (Readers::Owner, 0o600),
+        (Readers::Owner, 0o400),
+        (Readers::OwnerAndGroup, 0o640),
+    ] {
+        // Without an end to its last line.
+        write(&path, line(1).trim_end());
+        set_mode(&path, mode);
+        if root {
+            chown(&path, Some(65_533), Some(65_532)).unwrap();
+        }
+        let of = |path| fs::metadata(path).map(|it| (it.uid(), it.gid(), it.mode()));
+        let before = of(&path).unwrap();
+        put_first(&path, readers);
+        assert_eq!(of(&path).unwrap(), before);
+        assert_eq!(entries(&folder), 1);
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn a_key_is_added_to_the_file_at_the_end_of_a_link() {
+    let (folder, path) = folder();
+    fs::create_dir(folder.path().join("real")).unwrap();
+    let real = folder.path().join("real").join("keys");
+    write(&real, &line(1));
+    symlink("real/keys", folder.path().join("between")).unwrap();
+    symlink("between", &path).unwrap();
+    put_first(&path, Readers::Owner);
+    assert!(path.is_symlink() && !real.is_symlink());
+    assert!(fs::read_to_string(&real).unwrap().ends_with(&line(1)));
+    assert_eq!(fs::read_dir(real.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_key_that_has_no_room_changes_nothing() {
+    let (folder, path) = folder();
+    let full = format!("{}#{}\n", line(1), "x".repeat(64 * 1024 - 60));
+    write(&path, &full);
+    let keys = KeyFile::open(&path).unwrap();
+    let refused = keys.put_first(&SeededRandomness::new(7)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TooLarge, "{refused}");
+    assert!(fs::read_to_string(&path).unwrap() == full);
+    assert_eq!(entries(&folder), 1);
 }

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::ids::BackendId;
+use crate::ids::{BackendId, KeyId};
 
 /// A result whose error is [`struct@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -83,6 +83,7 @@ struct Context {
     backend: Option<BackendId>,
     subject: Option<String>,
     retry_after: Option<Duration>,
+    missing_key: Option<KeyId>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -101,6 +102,7 @@ impl Error {
                 backend: None,
                 subject: None,
                 retry_after: None,
+                missing_key: None,
                 source: None,
             }),
         }
@@ -121,6 +123,13 @@ impl Error {
     /// How long the manager asked to be left alone.
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.context.retry_after = Some(after);
+        self
+    }
+
+    /// Names the key-encryption key without which it cannot be read. What is stored is whole, as far
+    /// as anybody can tell, and readable again once that key is back.
+    pub fn with_missing_key(mut self, key: &KeyId) -> Self {
+        self.context.missing_key = Some(key.clone());
         self
     }
 
@@ -158,6 +167,11 @@ impl Error {
     /// How long the manager asked to be left alone, if it said so.
     pub fn retry_after(&self) -> Option<Duration> {
         self.context.retry_after
+    }
+
+    /// The key-encryption key that is not among those in force, where that is what stands in the way.
+    pub fn missing_key(&self) -> Option<&KeyId> {
+        self.context.missing_key.as_ref()
     }
 
     /// Whether the same request can succeed later without anybody changing anything.

@@ -435,6 +435,16 @@ fn what_is_nearly_a_node_is_refused_anywhere() {
             document.put(&spec, config).unwrap_err();
         }
     }
+    for (node, reason) in [
+        (
+            json!({"_secret": own, "more": "x"}),
+            "has other members beside",
+        ),
+        (json!({"_secret": 1}), "members are texts"),
+    ] {
+        let error = document.put(&spec, json!({"a": node})).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+    }
     // The type in an own node says nothing: what was recorded counts.
     document
         .put(

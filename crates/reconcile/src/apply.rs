@@ -187,6 +187,7 @@ impl Pass<'_> {
             Ok(_) => Ok(()),
             Err(error) if error.is_retryable() => Err(error),
             Err(error) => {
+                self.report.unrestored += 1;
                 self.found(Finding {
                     kind: FindingKind::Endangered,
                     document: Some(rescue.document),

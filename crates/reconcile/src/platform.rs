@@ -6,6 +6,7 @@
 //! the manager is asked for it directly; the other way round it would look unused.
 
 mod judge;
+mod listed;
 mod naming;
 mod report;
 mod stage;
@@ -170,8 +171,9 @@ struct Seen {
     scan: ScanReport,
     obstacles: Vec<Obstacle>,
     pages: u64,
-    /// Whether the listing was read to its end.
-    whole_listing: bool,
+    /// Whether the manager's word counts for what it did not list: it listed all that it has, and
+    /// some of what the database mentions.
+    answers: bool,
 }
 
 impl Pass<'_> {
@@ -194,16 +196,20 @@ impl Pass<'_> {
         let started = self.sightings().begin_pass(self.target()).await?;
         let listing = self.list().await?;
         obstacles.extend(listing.obstacle.clone());
-        let scanned = self.scan().await?;
+        let scanned = self.scan(&listing.listed).await?;
         obstacles.extend(scanned.report.obstacles.iter().cloned());
         obstacles.extend((scanned.kept == 0).then(nothing_mentioned));
+        let is_listed = listing.obstacle.is_none();
+        let is_the_one = scanned.stranger.is_none();
+        // Half a listing may have ended before the first of them.
+        obstacles.extend(scanned.stranger.filter(|_| is_listed));
         let seen = Seen {
             database,
             started,
             scan: scanned.report,
             obstacles,
             pages: listing.pages,
-            whole_listing: listing.obstacle.is_none(),
+            answers: is_listed && is_the_one,
         };
         self.report(seen).await
     }
@@ -235,7 +241,7 @@ impl Pass<'_> {
             unused: Vec::new(),
         };
         self.judge(&mut report).await?;
-        if seen.whole_listing {
+        if seen.answers {
             self.look_for_the_unlisted(&mut report).await?;
         }
         self.tell_defects(&mut report).await?;

@@ -76,6 +76,9 @@ pub struct Report {
     pub quarantined: u64,
     /// Secrets in use that waited for deletion or carried an expiry, restored by this run.
     pub rescued: u64,
+    /// Secrets in use and in danger that could not be restored; the next run tries again.
+    #[serde(default)]
+    pub unrestored: u64,
     /// Findings by kind.
     pub findings: BTreeMap<FindingKind, u64>,
     /// A few findings of each kind; the journal has them all.
@@ -111,6 +114,7 @@ impl Report {
             failed: 0,
             quarantined: 0,
             rescued: 0,
+            unrestored: 0,
             findings: BTreeMap::new(),
             examples: Vec::new(),
             checked: Checked::default(),
@@ -144,7 +148,7 @@ impl Report {
     pub(crate) fn judged(&self) -> RunOutcome {
         if self.refused() {
             RunOutcome::Refused
-        } else if self.cut_short || self.failed > 0 {
+        } else if self.cut_short || self.failed > 0 || self.unrestored > 0 {
             RunOutcome::Partial
         } else {
             RunOutcome::Done

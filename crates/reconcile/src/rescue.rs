@@ -99,7 +99,10 @@ impl Pass<'_> {
                     restored = true;
                     format!("{danger} and was restored")
                 }
-                Err(error) => format!("{danger} and could not be restored: {error}"),
+                Err(error) => {
+                    self.report.unrestored += 1;
+                    format!("{danger} and could not be restored: {error}")
+                }
             }
         };
         tracing::warn!(

@@ -266,7 +266,7 @@ impl Actor {
         let listed = |trip: &GuardTrip| trip.guard != Guard::ListingFailed;
         let whole = matches!(report.outcome, RunOutcome::Done | RunOutcome::Refused)
             && report.guards.iter().all(listed);
-        if whole && !report.cut_short && report.failed == 0 {
+        if whole && !report.cut_short && report.failed == 0 && report.unrestored == 0 {
             self.world.stage.happened(Happening::Passed {
                 task: self.world.stage.current(),
                 backend: report.backend,

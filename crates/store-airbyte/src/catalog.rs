@@ -1,6 +1,6 @@
 //! What tables there are, and what stands in the way of reading them whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cloakroom_core::Result;
 use cloakroom_core::platform::Obstacle;
@@ -79,6 +79,10 @@ const TABLES: &str = "SELECT c.oid::bigint, n.nspname::text, c.relname::text, \
      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
      AND n.nspname !~ '^pg_(toast_)?temp_' ORDER BY n.nspname, c.relname";
 
+/// Who refers to a table by a foreign key.
+const REFERRING: &str = "SELECT DISTINCT k.conrelid::bigint FROM pg_catalog.pg_constraint k \
+     WHERE k.contype = 'f' AND k.confrelid::bigint = $1";
+
 const COLUMNS: &str = "SELECT a.attrelid::bigint, a.attname::text, quote_ident(a.attname), \
      a.atttypid::bigint, has_column_privilege(a.attrelid, a.attnum, 'SELECT') \
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
@@ -155,6 +159,35 @@ impl Catalog {
         self.by_name.get(&key).map(|index| &self.tables[*index])
     }
 
+    /// Tables that refer to rows of the index and are not known to: a row of theirs may keep a
+    /// secret whose name does not stand in it.
+    pub(crate) async fn strangers_to_the_index(
+        &self,
+        connection: &mut PgConnection,
+        schema: &str,
+        leave_out: &[String],
+    ) -> Result<Vec<Obstacle>> {
+        let index = self
+            .table(schema, "secret_config")
+            .filter(|_| known::has_references(self, schema));
+        let Some(index) = index else {
+            return Ok(Vec::new());
+        };
+        let referring: Vec<i64> = sqlx::query_scalar(REFERRING)
+            .bind(index.id)
+            .fetch_all(connection)
+            .await
+            .map_err(failure::error)?;
+        let is_known = |it: &Table| it.schema == schema && it.name == "secret_reference";
+        let strangers = self.tables.iter().filter(|it| {
+            referring.contains(&it.id) && !is_known(it) && !leave_out.contains(&it.shown())
+        });
+        let detail = "it refers to secret_config by a foreign key, and what that means is not known \
+                      to this version: a secret that it keeps would look unused; leave it out if it \
+                      keeps none";
+        Ok(strangers.map(|it| obstacle(it.shown(), detail)).collect())
+    }
+
     /// What is read, given the names of what is left out (`schema.table`).
     pub(crate) fn choose(&self, role: &str, leave_out: &[String]) -> Choice {
         let mut choice = Choice {
@@ -188,6 +221,17 @@ impl Catalog {
             }
             let whole_group = kept.len() == members.len();
             self.choose_of_group(role, &kept, whole_group, &mut choice);
+        }
+        let names: HashSet<String> = self.tables.iter().map(Table::shown).collect();
+        for name in leave_out {
+            if name != LARGE_OBJECTS && !names.contains(name) {
+                let detail = "the configuration leaves it out (leave_out), and there is no such \
+                              table: mend the name or take it out";
+                choice.obstacles.push(obstacle(name, detail));
+            }
+        }
+        if self.large_objects && !wanted(LARGE_OBJECTS) {
+            choice.left_out.push(LARGE_OBJECTS.to_owned());
         }
         if self.large_objects && wanted(LARGE_OBJECTS) {
             let detail = "there are large objects, which are not read; leave them out if nothing in \

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cloakroom_core::{Grammar, SecretValue};
+use uuid::Uuid;
 
 /// How to read an Airbyte database.
 ///
@@ -29,6 +30,9 @@ pub struct Options {
     /// history that would keep secrets for ever. With a partitioned table its partitions are left
     /// out. Tables that say what is in use cannot be left out.
     pub leave_out: Vec<String>,
+    /// The platform's id of the storage that is meant, as `secret_storage` has it; nil is its default
+    /// one, which needs no row. One that the database does not know makes the scan incomplete.
+    pub storage: Uuid,
     /// The largest value that is read, in bytes of its text. A larger one makes the scan
     /// incomplete. Memory is a few times this at worst.
     pub max_value: u32,
@@ -49,6 +53,7 @@ impl Options {
             schema: "public".to_owned(),
             grammar: Grammar::default(),
             leave_out: Vec::new(),
+            storage: Uuid::nil(),
             max_value: 32 * 1024 * 1024,
             connect_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_mins(30),
@@ -63,6 +68,7 @@ impl fmt::Debug for Options {
             .field("schema", &self.schema)
             .field("grammar", &self.grammar)
             .field("leave_out", &self.leave_out)
+            .field("storage", &self.storage)
             .field("max_value", &self.max_value)
             .field("connect_timeout", &self.connect_timeout)
             .field("statement_timeout", &self.statement_timeout)

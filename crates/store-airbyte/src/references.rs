@@ -13,24 +13,81 @@ use crate::copy::{self, Read, Reader, Row};
 use crate::find::{Finder, Names};
 use crate::known;
 
-/// The references kept in memory, at 18 bytes each.
-const MOST: usize = 4_000_000;
+/// The references kept in memory, at about 170 bytes each.
+const MOST: usize = 1_000_000;
 
-/// Which storage each reference leads to.
+/// What each reference leads to, and where each secret is.
 #[derive(Default)]
 pub(crate) struct References {
-    /// By id, sorted; the storage by its place in `storages`.
-    ids: Vec<([u8; 16], u16)>,
-    storages: Vec<Uuid>,
+    /// By id, sorted; the secret by its place in `secrets`.
+    ids: Vec<([u8; 16], u32)>,
+    /// In the order they came.
+    secrets: Vec<Indexed>,
+    /// Places in `secrets`, sorted by name.
+    by_name: Vec<u32>,
     known: bool,
 }
 
+/// A secret of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Indexed {
+    pub(crate) name: Box<str>,
+    pub(crate) storage: Uuid,
+    /// Whether its user made it.
+    pub(crate) external: bool,
+}
+
 impl References {
-    /// The storage that a reference leads to; `None` where it leads nowhere.
-    pub(crate) fn storage(&self, reference: Uuid) -> Option<Uuid> {
+    /// The secret that a reference leads to; `None` where it leads nowhere.
+    pub(crate) fn secret(&self, reference: Uuid) -> Option<&Indexed> {
         let id = reference.as_bytes();
         let at = self.ids.binary_search_by_key(&id, |(it, _)| it).ok()?;
-        self.storages.get(usize::from(self.ids[at].1)).copied()
+        self.at(self.ids[at].1)
+    }
+
+    /// The storages that the index says a name is in; the default one where it does not know it.
+    pub(crate) fn storages_of(&self, name: &str) -> Vec<Uuid> {
+        let name_at = |at: &u32| self.at(*at).map_or("", |it| &it.name);
+        let first = self.by_name.partition_point(|at| name_at(at) < name);
+        let same = self.by_name[first..]
+            .iter()
+            .take_while(|at| name_at(at) == name);
+        let storages: Vec<Uuid> = same
+            .filter_map(|at| self.at(*at))
+            .map(|it| it.storage)
+            .collect();
+        if storages.is_empty() {
+            vec![Uuid::nil()]
+        } else {
+            storages
+        }
+    }
+
+    fn at(&self, place: u32) -> Option<&Indexed> {
+        self.secrets.get(usize::try_from(place).ok()?)
+    }
+
+    /// Takes a row in; `false` where there is no more room.
+    fn add(&mut self, secret: Indexed, reference: Option<Uuid>) -> bool {
+        // The rows of one secret come one after the other, or else it is kept twice.
+        if self.secrets.last() != Some(&secret) {
+            self.secrets.push(secret);
+        }
+        let last = u32::try_from(self.secrets.len() - 1).unwrap_or(u32::MAX);
+        self.ids.extend(reference.map(|it| (it.into_bytes(), last)));
+        self.secrets.len() <= MOST && self.ids.len() <= MOST
+    }
+
+    fn settle(&mut self) {
+        self.ids.sort_unstable();
+        let mut places: Vec<u32> = (0..self.secrets.len())
+            .filter_map(|it| u32::try_from(it).ok())
+            .collect();
+        places.sort_unstable_by(|left, right| {
+            let name = |at: &u32| self.at(*at).map_or("", |it| &it.name);
+            name(left).cmp(name(right))
+        });
+        self.by_name = places;
     }
 
     /// Whether every reference of the database is in here.
@@ -62,7 +119,7 @@ pub(crate) async fn read(
     let mut outcome = copy::read(connection, &sql, &mut reader).await?;
     reader.settle().await?;
     let mut references = reader.references;
-    references.ids.sort_unstable();
+    references.settle();
     references.known = matches!(outcome, Read::Whole) && !reader.overflowed;
     if reader.overflowed {
         outcome = Read::Hindered(format!("it has more than {MOST} rows"));
@@ -149,10 +206,11 @@ impl Reader for IndexReader<'_, '_> {
             tombstone: row.bool(CONFIG_TOMBSTONE),
             storage,
         });
-        let Some(reference) = row.uuid(REFERENCE) else {
+        let reference = row.uuid(REFERENCE);
+        self.remember(name, storage, external, reference);
+        let Some(reference) = reference else {
             return Ok(());
         };
-        self.remember(reference, storage);
         // The name as it stands, and whatever else reads as one in it.
         self.names.clear();
         self.finder.find(name.as_bytes(), &mut self.names);
@@ -184,20 +242,15 @@ impl Reader for IndexReader<'_, '_> {
 }
 
 impl IndexReader<'_, '_> {
-    fn remember(&mut self, reference: Uuid, storage: Uuid) {
-        let storages = &mut self.references.storages;
-        let at = storages
-            .iter()
-            .position(|it| *it == storage)
-            .unwrap_or_else(|| {
-                storages.push(storage);
-                storages.len() - 1
-            });
-        match u16::try_from(at) {
-            Ok(at) if self.references.ids.len() < MOST => {
-                self.references.ids.push((reference.into_bytes(), at));
-            }
-            _ => self.overflowed = true,
+    fn remember(&mut self, name: &str, storage: Uuid, external: bool, reference: Option<Uuid>) {
+        if self.overflowed {
+            return;
         }
+        let secret = Indexed {
+            name: name.into(),
+            storage,
+            external,
+        };
+        self.overflowed = !self.references.add(secret, reference);
     }
 }

@@ -5,6 +5,7 @@ use cloakroom_core::platform::{Owner, ScanReport, ScanSink};
 use cloakroom_core::{Result, Timestamp};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
+use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::catalog::{Catalog, Table, obstacle};
@@ -57,6 +58,10 @@ pub(crate) async fn scan(
     let choice = catalog.choose(&role, leave_out);
     pass.report.left_out = choice.left_out;
     pass.report.obstacles.extend(choice.obstacles);
+    let schema = &options.schema;
+    let strangers = catalog.strangers_to_the_index(&mut pass.connection, schema, leave_out);
+    pass.report.obstacles.extend(strangers.await?);
+    pass.storage(&catalog).await?;
     pass.owners(&catalog).await?;
     let knowledge = pass.knowledge(&catalog, depth).await?;
     for index in choice.read {
@@ -88,6 +93,35 @@ impl Pass<'_, '_> {
             self.report.obstacles.push(obstacle("server", detail));
         }
         row.try_get(2).map_err(failure::error)
+    }
+
+    /// Whether the database knows the storage that the configuration names.
+    async fn storage(&mut self, catalog: &Catalog) -> Result<()> {
+        let Options {
+            schema, storage, ..
+        } = self.options;
+        if storage.is_nil() {
+            return Ok(());
+        }
+        let table = catalog.table(schema, "secret_storage");
+        let mut reader = StorageReader {
+            wanted: *storage,
+            found: false,
+        };
+        if let Some(table) = table.filter(|it| it.offers(&["id"])) {
+            let sql = format!("SELECT t.id FROM {} t", table.quoted);
+            let read = copy::read(&mut self.connection, &sql, &mut reader).await?;
+            self.note(table.shown(), Some(read));
+        }
+        if !reader.found {
+            let detail = format!(
+                "the configuration says that the manager is storage {storage}, and it has no such \
+                 row: nothing would be told missing, and what another storage keeps would look unused"
+            );
+            let subject = format!("{schema}.secret_storage");
+            self.report.obstacles.push(obstacle(subject, detail));
+        }
+        Ok(())
     }
 
     /// Workspaces and organisations, removed ones included.
@@ -188,6 +222,19 @@ impl Pass<'_, '_> {
         if let Some(Read::Hindered(reason)) = read {
             self.report.obstacles.push(obstacle(subject, reason));
         }
+    }
+}
+
+struct StorageReader {
+    wanted: Uuid,
+    found: bool,
+}
+
+#[async_trait]
+impl Reader for StorageReader {
+    fn row(&mut self, row: &Row<'_>) -> Result<()> {
+        self.found |= row.uuid(0) == Some(self.wanted);
+        Ok(())
     }
 }
 

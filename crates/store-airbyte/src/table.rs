@@ -112,12 +112,14 @@ impl TableReader<'_, '_> {
 
     fn mention(&mut self, column: &Selected, whose: &Whose, nodes: &[Node], own: Option<&str>) {
         for name in nodes.iter().filter_map(|it| it.name.as_deref()) {
-            // A user's own secret need not look like one of the platform's.
+            // A user's own secret need not look like one of the platform's. Nothing but the index
+            // or a `secret_coordinate::` says that it is one: this may be the secret's own text.
             if is_plausible(name) && !self.finder.grammar().read(name).is_ours() {
-                self.names.add(name, true);
+                self.names.add(name, false);
             }
         }
         let references = &self.knowledge.references;
+        self.mention_referred(column, whose, nodes);
         for name in self.names.drain() {
             let keeps = !is_about_itself(&name.text, own, column.role);
             if column.role == Role::Payload && !is_certain(self.finder, &name) {
@@ -148,6 +150,29 @@ impl TableReader<'_, '_> {
         }
     }
 
+    /// What nodes mention by a reference and not by name.
+    fn mention_referred(&mut self, column: &Selected, whose: &Whose, nodes: &[Node]) {
+        for node in nodes.iter().filter(|it| it.name.is_none()) {
+            let Some(Reference::To(id)) = node.reference else {
+                continue;
+            };
+            if let Some(secret) = self.knowledge.references.secret(id) {
+                self.batch.mention(Mention {
+                    name: secret.name.to_string(),
+                    external: secret.external,
+                    kind: self.select.kind,
+                    keeps: true,
+                    column: column.shown.clone(),
+                    row: whose.row,
+                    title: whose.title.clone(),
+                    workspace: whose.workspace,
+                    tombstone: whose.tombstone,
+                    storage: secret.storage,
+                });
+            }
+        }
+    }
+
     fn judge_nodes(&mut self, column: &Selected, whose: &Whose, nodes: &[Node]) {
         let references = &self.knowledge.references;
         if !references.is_known() {
@@ -155,7 +180,7 @@ impl TableReader<'_, '_> {
         }
         for node in nodes {
             let detail = match node.reference {
-                Some(Reference::To(id)) if references.storage(id).is_none() => {
+                Some(Reference::To(id)) if references.secret(id).is_none() => {
                     format!("refers to secret_reference {id}, which does not exist; save it again")
                 }
                 Some(Reference::Garbled) => {
@@ -255,20 +280,20 @@ fn is_certain(finder: &Finder, name: &Name) -> bool {
     !name.external && (managed(&name.text) || managed(&format!("{}_v1", name.text)))
 }
 
-/// Where the nodes around a name say that the secret is; the default storage where none does.
+/// Where the nodes around a name say that the secret is; where none does, where the index has it.
 fn storages(name: &str, nodes: &[Node], references: &References) -> Vec<Uuid> {
     let mut storages: Vec<Uuid> = nodes
         .iter()
         .filter(|it| it.name.as_deref() == Some(name))
-        .map(|it| match it.reference {
-            Some(Reference::To(id)) => references.storage(id).unwrap_or_default(),
-            _ => Uuid::nil(),
+        .filter_map(|it| match it.reference {
+            Some(Reference::To(id)) => references.secret(id).map(|it| it.storage),
+            _ => None,
         })
         .collect();
+    if storages.is_empty() {
+        storages = references.storages_of(name);
+    }
     storages.sort_unstable();
     storages.dedup();
-    if storages.is_empty() {
-        storages.push(Uuid::nil());
-    }
     storages
 }

@@ -21,9 +21,12 @@ pub struct DemoArgs {
     /// the sample ones
     #[arg(long, value_name = "DIR")]
     pub specs: Option<PathBuf>,
-    /// Folder to make the deployment in; a fresh temporary one by default
+    /// Folder to make the deployment in, new or empty; a fresh temporary one by default
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
+    /// Remove the deployment an earlier demo made in the folder, with all that was put into it since
+    #[arg(long, requires = "folder")]
+    pub replace: bool,
     /// Address for metrics, health and status; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub listen: SocketAddr,

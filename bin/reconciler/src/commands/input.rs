@@ -7,7 +7,8 @@ use anyhow::{Context, bail};
 use cloakroom_core::config::{MAX_TEXT, parse_document, parse_json};
 use cloakroom_core::{SecretJson, SecretValue};
 use cloakroom_documents::DocumentSpec;
-use serde_json::Value;
+
+use crate::spec_yaml;
 
 /// A configuration, which may hold secrets.
 pub(super) fn configuration(path: &Path) -> anyhow::Result<SecretJson> {
@@ -20,9 +21,11 @@ pub(super) fn spec(path: &Path) -> anyhow::Result<DocumentSpec> {
     let bytes = bytes(path, MAX_TEXT).with_context(|| describe("the spec", path))?;
     let compiled = match path.extension().and_then(|extension| extension.to_str()) {
         Some("yaml" | "yml") => {
-            let yaml: Value = serde_yaml_ng::from_slice(bytes.expose())
-                .with_context(|| describe("the spec", path))?;
-            DocumentSpec::compile(&yaml)
+            let yaml = bytes
+                .expose_text()
+                .context("not UTF-8")
+                .and_then(spec_yaml::read);
+            DocumentSpec::compile(&yaml.with_context(|| describe("the spec", path))?)
         }
         _ => parse_json("read the spec", bytes.expose())
             .and_then(|json| DocumentSpec::compile(&json)),

@@ -1,14 +1,9 @@
 //! `key generate|rotate|renew|list`. A key is written to a file and never to a terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::path::Path;
 
-use anyhow::Context as _;
 use cloakroom_backends_embedded::{EmbeddedBackend, KeyFile};
-use cloakroom_core::{
-    BackendId, KeyId, KeyRing, KeySource, Randomness, SecretBackend, SystemRandomness,
-};
+use cloakroom_core::{BackendId, KeyId, KeyRing, KeySource, SecretBackend, SystemRandomness};
 use cloakroom_documents::Unprovable;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -17,7 +12,8 @@ use super::digests;
 use crate::cli::{GenerateArgs, Global, KeyCommand, RenewArgs, RotateArgs};
 use crate::exit::Exit;
 use crate::output::{Console, count, new_table};
-use crate::wiring::Context;
+use crate::unconfigured::Sealed;
+use crate::wiring::{Context, open_key_file};
 
 /// Data keys wrapped by one statement.
 const BATCH: u32 = 500;
@@ -53,11 +49,11 @@ pub(super) async fn key(
 
 fn generate(args: &GenerateArgs, console: &Console) -> anyhow::Result<Exit> {
     if args.add {
-        put_first(&args.file)?;
+        open_key_file(&args.file)?.put_first(&SystemRandomness)?;
     } else {
         KeyFile::create(&args.file, &SystemRandomness)?;
     }
-    let ring = KeyFile::open(&args.file)?.ring()?;
+    let ring = open_key_file(&args.file)?.ring()?;
     let (id, keys) = (ring.current().id(), ring.keys().len());
     if console.is_json() {
         console.json(&serde_json::json!({"file": args.file, "key": id, "keys": keys}))?;
@@ -70,33 +66,6 @@ fn generate(args: &GenerateArgs, console: &Console) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes the new key and the old text to a file beside the old one and puts it in its place, so
-/// that a crash leaves the one or the other, whole.
-fn put_first(file: &Path) -> anyhow::Result<()> {
-    // Whatever is wrong with the file is said before anything is written.
-    KeyFile::open(file)?;
-    let old = crate::configuration::SecretReference::File(file.to_owned()).read()?;
-    let name = file
-        .file_name()
-        .context("this is no file's path")?
-        .to_string_lossy();
-    let beside = file.with_file_name(format!(".{name}.{}", SystemRandomness.uuid()));
-    KeyFile::create(&beside, &SystemRandomness)?;
-    let replaced = append(&beside, old.expose()).and_then(|()| std::fs::rename(&beside, file));
-    if replaced.is_err() {
-        // What is left there holds a key that nothing is sealed under.
-        let _ = std::fs::remove_file(&beside);
-    }
-    replaced.with_context(|| format!("replace {}", file.display()))
-}
-
-fn append(file: &Path, text: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().append(true).open(file)?;
-    file.write_all(text)?;
-    file.write_all(b"\n")?;
-    file.sync_all()
-}
-
 #[derive(Default, Serialize)]
 struct Rotated {
     backend: String,
@@ -104,16 +73,34 @@ struct Rotated {
     /// Data keys that were under the first key before.
     already: u64,
     failed: Vec<String>,
+    /// Data keys that stay under other keys, since this is no embedded backend of the configuration.
+    unconfigured: u64,
 }
 
 async fn rotate(args: &RotateArgs, context: &Context, console: &Console) -> anyhow::Result<Exit> {
     let current = context.keys.ring()?.current().id().clone();
+    let left = left_behind(args, context, &current).await?;
+    let chosen = chosen(context, args.backend.as_ref());
+    anyhow::ensure!(
+        !(chosen.is_empty() && left.is_empty()),
+        "there is no such embedded backend"
+    );
     let mut all = Vec::new();
-    for backend in chosen(context, args.backend.as_ref())? {
+    for backend in chosen {
         all.push(rotate_one(backend, &current, console).await?);
     }
     let failed = all.iter().any(|rotated| !rotated.failed.is_empty());
+    let partial = failed || !left.is_empty();
+    for rotated in &left {
+        console.note(format_args!(
+            "{} on {} under another key than {current}, and no embedded backend of that name is \
+             configured: configure it as it was and rotate again; until then take no key away",
+            count(rotated.unconfigured, "data key is", "data keys are"),
+            rotated.backend,
+        ));
+    }
     if console.is_json() {
+        all.extend(left);
         console.json(&all)?;
     } else {
         for rotated in &all {
@@ -133,7 +120,26 @@ async fn rotate(args: &RotateArgs, context: &Context, console: &Console) -> anyh
              digests from them",
         );
     }
-    Ok(if failed { Exit::Partial } else { Exit::Done })
+    Ok(if partial { Exit::Partial } else { Exit::Done })
+}
+
+/// What a rotation of every backend cannot reach. Whoever asks for one backend has asked for no other.
+async fn left_behind(
+    args: &RotateArgs,
+    context: &Context,
+    current: &KeyId,
+) -> anyhow::Result<Vec<Rotated>> {
+    if args.backend.is_some() {
+        return Ok(Vec::new());
+    }
+    let sealed = Sealed::of(context).await?;
+    let left = sealed.left_behind(current).into_iter();
+    let told = left.map(|(backend, unconfigured)| Rotated {
+        backend: backend.to_string(),
+        unconfigured,
+        ..Rotated::default()
+    });
+    Ok(told.collect())
 }
 
 async fn rotate_one(
@@ -205,27 +211,40 @@ struct KeyLine {
     key: KeyId,
     role: &'static str,
     backend: BackendId,
+    /// Whether the configuration has this backend, as the kind that sealed these secrets.
+    configured: bool,
     /// Secrets sealed under it; none where the backend seals nothing itself.
     secrets: u64,
     /// References whose value only this key can compare.
     digests: u64,
 }
 
+impl KeyLine {
+    fn shown_backend(&self) -> String {
+        let left = if self.configured {
+            ""
+        } else {
+            " (not configured)"
+        };
+        format!("{}{left}", self.backend)
+    }
+}
+
 async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
     let ring = context.keys.ring()?;
-    let mut sealed = BTreeMap::new();
-    for backend in &context.embedded {
-        sealed.insert(backend.id().clone(), backend.keys_in_use().await?);
-    }
+    let sealed = Sealed::of(context).await?;
     let mut digests = digests::by_key(context).await?;
-    for backend in context.backends.iter() {
-        digests.entry(backend.id().clone()).or_default();
+    let configured = context.backends.iter().map(|backend| backend.id());
+    for backend in configured.chain(sealed.by_key.keys()) {
+        digests.entry(backend.clone()).or_default();
     }
     let lines: Vec<KeyLine> = digests
         .iter()
         .flat_map(|(backend, digests)| {
-            let sealed = sealed.get(backend).map_or(&[][..], Vec::as_slice);
-            key_lines(backend, &ring, sealed, digests)
+            let configured =
+                context.backends.get(backend).is_ok() && !sealed.unconfigured.contains(backend);
+            let sealed = sealed.by_key.get(backend).map_or(&[][..], Vec::as_slice);
+            key_lines((backend, configured), &ring, sealed, digests)
         })
         .collect();
     let missing = lines.iter().any(|line| line.role == MISSING);
@@ -237,7 +256,7 @@ async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
             table.add_row([
                 line.key.to_string(),
                 line.role.to_owned(),
-                line.backend.to_string(),
+                line.shown_backend(),
                 line.secrets.to_string(),
                 line.digests.to_string(),
             ]);
@@ -245,8 +264,14 @@ async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
         console.table(&table)?;
         console.note(
             "a key that only opens may go once it has neither secrets (`reconciler key rotate`) nor \
-             digests (`reconciler key renew`)",
+             digests (`reconciler key renew`), on every backend",
         );
+    }
+    for backend in &sealed.unconfigured {
+        console.note(format_args!(
+            "{backend} is not among the embedded backends of the configuration and has secrets here: \
+             configure it as it was before you rotate keys or take one away",
+        ));
     }
     Ok(if missing { Exit::Failed } else { Exit::Done })
 }
@@ -255,7 +280,7 @@ const MISSING: &str = "missing";
 
 /// The keys there are, then those that are needed and gone.
 fn key_lines(
-    backend: &BackendId,
+    (backend, configured): (&BackendId, bool),
     ring: &KeyRing,
     sealed: &[(KeyId, u64)],
     digests: &BTreeMap<KeyId, u64>,
@@ -264,6 +289,7 @@ fn key_lines(
         key: key.clone(),
         role,
         backend: backend.clone(),
+        configured,
         secrets: count_of(sealed, key),
         digests: digests.get(key).copied().unwrap_or_default(),
     };
@@ -280,14 +306,8 @@ fn key_lines(
     there.chain(gone.map(|key| line(key, MISSING))).collect()
 }
 
-fn chosen<'c>(
-    context: &'c Context,
-    asked: Option<&BackendId>,
-) -> anyhow::Result<Vec<&'c EmbeddedBackend>> {
+fn chosen<'c>(context: &'c Context, asked: Option<&BackendId>) -> Vec<&'c EmbeddedBackend> {
     let all = context.embedded.iter();
-    let chosen: Vec<_> = all
-        .filter(|backend| asked.is_none_or(|asked| asked == backend.id()))
-        .collect();
-    anyhow::ensure!(!chosen.is_empty(), "there is no such embedded backend");
-    Ok(chosen)
+    all.filter(|backend| asked.is_none_or(|asked| asked == backend.id()))
+        .collect()
 }

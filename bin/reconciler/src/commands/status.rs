@@ -1,7 +1,7 @@
 //! `status`.
 
 use cloakroom_core::ledger::{Ledger, LedgerRow, RowState};
-use cloakroom_core::store::{DocumentStore, Job, Journal, RunRecord, SecretFilter};
+use cloakroom_core::store::{DocumentStore, Job, Journal, RunOutcome, RunRecord, SecretFilter};
 use cloakroom_reconcile::lease_name;
 use serde::Serialize;
 
@@ -20,7 +20,8 @@ const MOST_PARKED: u32 = 10;
 struct Run {
     #[serde(flatten)]
     record: RunRecord,
-    /// How it ended, `running`, or `abandoned` where its process died.
+    /// How it ended, `findings` where it is done and found something, `running`, or `abandoned` where its
+    /// process died.
     state: &'static str,
 }
 
@@ -176,7 +177,10 @@ async fn runs(limit: u32, context: &Context) -> anyhow::Result<Vec<Run>> {
     let mut runs = Vec::new();
     for record in context.store.runs(limit).await? {
         let state = if let Some(outcome) = record.outcome {
-            outcome.as_str()
+            match outcome {
+                RunOutcome::Done if has_findings(&record) => "findings",
+                outcome => outcome.as_str(),
+            }
         } else if is_alive(&record, context).await? {
             "running"
         } else {
@@ -185,6 +189,12 @@ async fn runs(limit: u32, context: &Context) -> anyhow::Result<Vec<Run>> {
         runs.push(Run { record, state });
     }
     Ok(runs)
+}
+
+/// Read without the rest: a report of an older version may lack what this one has.
+fn has_findings(run: &RunRecord) -> bool {
+    let counts = run.report["findings"].as_object();
+    counts.is_some_and(|counts| counts.values().any(|count| count.as_u64() > Some(0)))
 }
 
 async fn is_alive(run: &RunRecord, context: &Context) -> anyhow::Result<bool> {

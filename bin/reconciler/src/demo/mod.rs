@@ -40,6 +40,7 @@ use crate::signals;
 use crate::wiring::{Context, Schema};
 use connector::Connector;
 use deployment::Deployment;
+use folder::Folder;
 use making::Making;
 use scenario::Scenario;
 use seeded::Seeded;
@@ -67,10 +68,11 @@ pub async fn run(args: DemoArgs, console: &Console) -> Result<Exit> {
         Some(http::bind(args.listen).await?)
     };
     let (connectors, skipped) = connectors(args.specs.as_deref(), console)?;
-    let folder = folder::prepare(args.folder.as_deref())?;
+    let taken = Folder::take(args.folder.as_deref(), args.replace)?;
+    let folder = taken.path();
     let randomness: Arc<dyn Randomness> = Arc::new(Seeded::new(args.seed));
     let mut deployment =
-        Deployment::make(&folder, SystemClock.now(), randomness.clone(), stop.clone()).await?;
+        Deployment::make(folder, SystemClock.now(), randomness.clone(), stop.clone()).await?;
 
     let began = Instant::now();
     let made = make(

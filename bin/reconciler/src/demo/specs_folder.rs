@@ -1,7 +1,6 @@
 //! `--specs DIR`: the specs of real connectors, as their packages carry them.
 
 mod manifest;
-mod yaml;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use cloakroom_core::config::{MAX_TEXT, parse_json};
 use serde_json::Value;
 
 use super::connector::Connector;
+use crate::spec_yaml;
 
 /// The file names that carry a spec, the preferred one first.
 const NAMES: [&str; 3] = ["spec.json", "spec.yaml", "manifest.yaml"];
@@ -100,8 +100,8 @@ fn spec_of(file: &Path) -> Result<Option<Value>> {
     let text = fs::read_to_string(file)?;
     match file.file_name().and_then(|name| name.to_str()) {
         Some("spec.json") => Ok(Some(parse_json("read the spec", text.as_bytes())?)),
-        Some("spec.yaml") => Ok(Some(yaml::read(&text)?)),
-        _ => manifest::spec(&yaml::read(&text)?),
+        Some("spec.yaml") => Ok(Some(spec_yaml::read(&text)?)),
+        _ => manifest::spec(&spec_yaml::read(&text)?),
     }
 }
 

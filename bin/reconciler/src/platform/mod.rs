@@ -2,6 +2,7 @@
 
 mod page;
 mod progress;
+mod shown;
 mod source;
 mod table;
 mod view;

@@ -4,6 +4,7 @@ use askama::Template;
 use cloakroom_core::platform::Obstacle;
 use cloakroom_reconcile::PlatformReport;
 
+use super::shown::shown;
 use super::view::{self, FindingLine, OwnerLine, SecretLine, UnusedLine};
 use crate::listing::moment;
 
@@ -26,6 +27,7 @@ struct Page<'a> {
     level: &'static str,
     verdict: String,
     obstacles: &'a [Obstacle],
+    left_out: Option<String>,
     now: String,
     leaked: String,
     after: String,
@@ -40,6 +42,7 @@ struct Page<'a> {
 
 /// The report as HTML.
 pub fn html(report: &PlatformReport) -> anyhow::Result<String> {
+    let report = &shown(report);
     let page = Page {
         style: STYLE,
         version: env!("CARGO_PKG_VERSION"),
@@ -52,6 +55,7 @@ pub fn html(report: &PlatformReport) -> anyhow::Result<String> {
         level: level(report),
         verdict: view::verdict(report),
         obstacles: &report.obstacles,
+        left_out: view::left_out(report),
         now: view::dollars(report.cost.now),
         leaked: view::dollars(report.cost.leaked),
         after: view::dollars(report.cost.after_clean_up()),

@@ -83,6 +83,7 @@ fn source(section: &Platform) -> anyhow::Result<Arc<dyn PlatformSource>> {
     let mut options = cloakroom_store_airbyte::Options::new(section.database.read()?);
     options.schema.clone_from(&section.schema);
     options.grammar = Grammar::new(&section.prefix)?;
+    options.storage = section.storage;
     options.leave_out.clone_from(&section.leave_out);
     Ok(Arc::new(AirbyteSource::new(options)?))
 }

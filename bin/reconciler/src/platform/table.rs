@@ -2,12 +2,14 @@
 
 use cloakroom_reconcile::PlatformReport;
 
+use super::shown::shown;
 use super::view;
 use crate::listing::{Listing, moment};
 use crate::output::Console;
 
 /// Prints a report for a person.
 pub fn print(report: &PlatformReport, console: &Console) -> anyhow::Result<()> {
+    let report = &shown(report);
     console.line(format_args!(
         "{} ({}) and backend {} ({}), {}",
         report.platform,
@@ -17,6 +19,9 @@ pub fn print(report: &PlatformReport, console: &Console) -> anyhow::Result<()> {
         moment(report.started)
     ))?;
     console.line(view::scope(report))?;
+    if let Some(left_out) = view::left_out(report) {
+        console.line(left_out)?;
+    }
     console.line("")?;
     console.line(view::verdict(report))?;
     for obstacle in &report.obstacles {

@@ -161,3 +161,38 @@ fn nothing_found_is_all_well() {
         "Nothing is leaked and nothing is amiss."
     );
 }
+
+#[test]
+fn what_was_left_out_is_told() {
+    let mut report = report();
+    assert_eq!(view::left_out(&report), None);
+    report.scan.left_out = vec!["public.attempts".into(), "public.jobs".into()];
+    let told = view::left_out(&report).unwrap();
+    assert!(told.contains("public.attempts, public.jobs"), "{told}");
+    assert!(
+        html(&report)
+            .unwrap()
+            .contains("public.attempts, public.jobs")
+    );
+}
+
+#[test]
+fn no_name_tells_a_terminal_or_a_page_what_to_do() {
+    let mut report = report();
+    let bad = "a\u{1b}[2J\u{202e}b\nc\u{9b}d\u{2066}e";
+    report.owners[0].title = Some(bad.into());
+    let example = &mut report.examples[0];
+    (example.title, example.pointer) = (Some(bad.into()), Some(bad.into()));
+    report.unused[0].name = bad.into();
+    report.scan.left_out.push(bad.into());
+    report.obstacles.push(Obstacle {
+        subject: bad.into(),
+        detail: bad.into(),
+    });
+    let page = html(&report).unwrap();
+    let harmless = "a\u{fffd}[2J\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e";
+    assert_eq!(page.matches(harmless).count(), 7, "{page}");
+    for character in ['\u{1b}', '\u{202e}', '\u{9b}', '\u{2066}'] {
+        assert!(!page.contains(character), "{character:?}");
+    }
+}

@@ -217,6 +217,18 @@ pub(super) fn scope(report: &PlatformReport) -> String {
     )
 }
 
+/// What the configuration leaves out, where it does.
+pub(super) fn left_out(report: &PlatformReport) -> Option<String> {
+    let names = &report.scan.left_out;
+    (!names.is_empty()).then(|| {
+        format!(
+            "Not read, because the configuration leaves it out: {}; a secret that only this mentions \
+             looks unused",
+            names.join(", ")
+        )
+    })
+}
+
 pub(super) fn dollars(amount: f64) -> String {
     format!("{amount:.2}")
 }

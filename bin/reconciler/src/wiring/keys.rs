@@ -40,9 +40,9 @@ pub(super) async fn open(
     Ok(keys)
 }
 
-/// A file that is root's may be its group's to read: Kubernetes mounts a volume with `fsGroup` so, and
+/// Opens a key file. One that is root's may be its group's to read: Kubernetes mounts a volume with `fsGroup` so, and
 /// nobody but root could have arranged it.
-fn open_file(path: impl Into<PathBuf>) -> cloakroom_core::Result<KeyFile> {
+pub fn open_file(path: impl Into<PathBuf>) -> cloakroom_core::Result<KeyFile> {
     let path = path.into();
     let readers = if is_roots_for_a_group(&path) {
         Readers::OwnerAndGroup

@@ -31,6 +31,7 @@ use quota::Together;
 
 pub use budget::RequestBudget;
 pub use connection::Connection;
+pub use keys::open_file as open_key_file;
 
 /// What may be done to the database's schema when it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -332,7 +333,6 @@ async fn create_where_chosen_here(
 /// Makes what is missing of the database and brings its schema to this program's.
 async fn make(configuration: &Configuration, options: &Options) -> anyhow::Result<MigrationReport> {
     make_chosen_folder(configuration)?;
-    place::make_file(configuration)?;
     Ok(DbStore::migrate(options).await?)
 }
 
@@ -343,7 +343,8 @@ fn make_chosen_folder(configuration: &Configuration) -> anyhow::Result<()> {
     }
 }
 
-fn pool_of(store: &DbStore) -> anyhow::Result<Pool> {
+/// The store's database, as the embedded backend knows it.
+pub fn pool_of(store: &DbStore) -> anyhow::Result<Pool> {
     match store.pool() {
         cloakroom_store_db::Pool::Sqlite { write, read } => Ok(Pool::Sqlite { write, read }),
         cloakroom_store_db::Pool::Postgres(pool) => Ok(Pool::Postgres(pool)),

@@ -50,18 +50,6 @@ fn data_folder() -> anyhow::Result<PathBuf> {
     Ok(folders.data_dir().to_owned())
 }
 
-/// Makes the file of a database that is not there yet, for this user only: documents are in it.
-/// SQLite gives the files beside it the same mode. Why it cannot be made, opening it tells.
-pub(super) fn make_file(configuration: &Configuration) -> anyhow::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    if let Some(place) = sqlite(configuration)? {
-        let mut options = std::fs::OpenOptions::new();
-        let made = options.write(true).create_new(true).mode(0o600);
-        drop(made.open(place.path));
-    }
-    Ok(())
-}
-
 /// The configuration with the places that were chosen here written out.
 pub(super) fn written_out(configuration: &Configuration) -> Configuration {
     let mut written = configuration.clone();

@@ -67,7 +67,7 @@ pub struct Stage {
     pub reader: PlatformReader,
     store: Arc<DbStore>,
     settings: PlatformSettings,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
@@ -126,7 +126,7 @@ impl Stage {
             source,
             store,
             settings,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -158,6 +158,13 @@ impl Stage {
 
     pub fn mention(&self, mention: Mention) {
         self.source.state.lock().unwrap().mentions.push(mention);
+    }
+
+    /// All that is in Cloakroom's own database, as it is on the disk.
+    pub fn stored_bytes(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let bytes = files.map(|it| std::fs::read(it.unwrap().path()).unwrap());
+        bytes.collect::<Vec<_>>().concat()
     }
 
     pub async fn pass(&self) -> Result<PlatformReport> {

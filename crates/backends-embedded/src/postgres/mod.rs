@@ -4,4 +4,4 @@ mod dialect;
 #[path = "../shared/mod.rs"]
 mod shared;
 
-pub(crate) use shared::{Secrets, create, is_empty, needed_keys};
+pub(crate) use shared::{Secrets, create, is_empty, needed_keys, sealed_by_key};

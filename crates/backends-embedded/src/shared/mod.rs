@@ -72,6 +72,28 @@ pub(crate) async fn is_empty(read: &sqlx::Pool<Db>) -> Result<bool> {
     Ok(row.is_none())
 }
 
+/// Every backend's rows by key.
+pub(crate) async fn sealed_by_key(read: &sqlx::Pool<Db>) -> Result<Vec<(BackendId, KeyId, u64)>> {
+    let rows = sqlx::query(
+        "SELECT backend_id, key_id, count(*) AS secrets FROM embedded_secrets \
+         GROUP BY backend_id, key_id ORDER BY backend_id, key_id",
+    )
+    .fetch_all(read)
+    .await?;
+    let counts = rows.iter().map(|row| {
+        let backend: String = row.try_get("backend_id")?;
+        let backend = backend.parse();
+        let key: String = row.try_get("key_id")?;
+        let secrets: i64 = row.try_get("secrets")?;
+        Ok((
+            backend.map_err(|_| Failure::corrupt("backend_id"))?,
+            KeyId::from(key.as_str()),
+            secrets.unsigned_abs(),
+        ))
+    });
+    counts.collect()
+}
+
 /// The keys of every backend's rows. Each step asks the index for the next pair of backend and key,
 /// so this takes as many steps as there are pairs, however many rows there are.
 pub(crate) async fn needed_keys(read: &sqlx::Pool<Db>) -> Result<BTreeSet<KeyId>> {

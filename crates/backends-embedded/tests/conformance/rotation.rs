@@ -66,6 +66,7 @@ pub(crate) async fn everything_is_under_the_new_key_in_the_end(database: &Databa
     ensure_readable(&rotated, &requests).await?;
     let refused = old.get(&requests[0].mark.coordinate).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Corrupt);
+    assert_eq!(refused.missing_key(), Some(key(2).id()));
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_backends_embedded::{EmbeddedBackend, Pool, has_ciphertexts, needed_keys};
+use cloakroom_backends_embedded::{
+    EmbeddedBackend, Pool, has_ciphertexts, needed_keys, sealed_by_key,
+};
 use cloakroom_core::{
     Coordinate, DeleteMode, Deletion, ErrorKind, PageToken, Precondition, PutOutcome, Result,
     SecretBackend as _, SystemRandomness,
@@ -26,6 +28,12 @@ pub(crate) async fn backends_do_not_see_each_other(database: &Database) -> Resul
     assert!(second.list(None).await?.secrets.is_empty());
     assert!(second.keys_in_use().await?.is_empty());
     assert_eq!(second.put(&request).await?, PutOutcome::Created);
+    // Whether a key may go is asked for all of them.
+    let under_first = |of: &EmbeddedBackend| (of.id().clone(), key(1).id().clone(), 1);
+    assert_eq!(
+        sealed_by_key(&database.pool).await?,
+        [under_first(&first), under_first(&second)]
+    );
     assert_eq!(
         second.delete(coordinate, DeleteMode::Final, None).await?,
         Deletion::Deleted

@@ -10,6 +10,7 @@ mod held;
 mod hydrate;
 mod mask;
 mod node;
+mod once;
 mod parse;
 mod pointer;
 mod spec;

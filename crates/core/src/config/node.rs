@@ -70,13 +70,16 @@ pub(super) fn is_node(members: &Map<String, Value>) -> bool {
     members.keys().any(telling)
 }
 
-/// Whether a node has nothing beside what nodes have.
-pub(super) fn is_well_formed(members: &Map<String, Value>) -> bool {
+/// Whether a node has members that no node has.
+pub(super) fn has_others_beside(members: &Map<String, Value>) -> bool {
     let known =
         |key: &String| matches!(key.as_str(), COORDINATE | REFERENCE_ID | STORAGE_ID | TYPE);
-    members
-        .iter()
-        .all(|(key, member)| known(key) && member.is_string())
+    !members.keys().all(known)
+}
+
+/// Whether a node has nothing beside what nodes have, and only texts.
+pub(super) fn is_well_formed(members: &Map<String, Value>) -> bool {
+    !has_others_beside(members) && members.values().all(Value::is_string)
 }
 
 /// The coordinate a node names.

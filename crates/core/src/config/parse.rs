@@ -4,6 +4,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 
 use super::bounds::MAGIC_MESSAGE;
+use super::once;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretJson;
 
@@ -19,8 +20,8 @@ pub(super) fn is_magic(key: &str) -> bool {
     key.starts_with(MAGIC)
 }
 
-/// Parses a document or a spec of at most [`MAX_TEXT`] bytes. Errors tell line and column, never
-/// any of the text.
+/// Parses a document or a spec of at most [`MAX_TEXT`] bytes, whose objects have every key once.
+/// Errors tell line and column; of the text at most keys, never a value.
 pub fn parse_json(operation: &'static str, text: &[u8]) -> Result<Value> {
     if text.len() > MAX_TEXT {
         return Err(Error::new(
@@ -40,8 +41,12 @@ pub fn parse_json(operation: &'static str, text: &[u8]) -> Result<Value> {
             "{MAGIC_MESSAGE} (line {line}, column {column})"
         )));
     }
-    serde_json::from_str(text).map_err(|error| {
+    once::read(text).map_err(|(error, twice)| {
         let (line, column) = (error.line(), error.column());
+        if let Some(twice) = twice {
+            let message = format!("{} (line {line}, column {column})", twice.message());
+            return invalid(message).with_coordinate(twice.pointer().shown());
+        }
         invalid(match error.classify() {
             Category::Eof => format!("ends too early, at line {line}, column {column}"),
             _ => format!("not JSON, or nested too deep, at line {line}, column {column}"),
@@ -145,6 +150,48 @@ mod tests {
             r#"{"x$serde_json::private::Number": 1}"#,
         ] {
             parse_json("read a document", text.as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_given_twice_is_refused_with_its_place() {
+        for (text, place, key) in [
+            (r#"{"p": "canary", "p": "canary"}"#, "(root)", "\"p\""),
+            (r#"{"p": {}, "q": 1, "p": {}}"#, "(root)", "\"p\""),
+            (
+                r#"{"a/b": [0, {"c": {"d": 1.5, "\u0064": []}}]}"#,
+                "/a~1b/1/c:",
+                "\"d\"",
+            ),
+            (r#"[[{"x": null, "": 1, "": "canary"}]]"#, "/0/0:", "\"\""),
+            ("{\"p\\n\": 1, \"p\\n\": 2}", "(root)", "\"p\\n\""),
+        ] {
+            let error = parse_document(text.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{text}");
+            let shown = error.to_string();
+            assert!(shown.contains(place) && shown.contains(key), "{shown}");
+            assert!(
+                shown.contains("twice") && shown.contains("line 1"),
+                "{shown}"
+            );
+            assert!(!format!("{shown} {error:?}").contains("canary"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_same_key_in_different_objects_is_no_repetition() {
+        for text in [
+            r#"{"a": {"a": [{"a": 1}, {"a": 2}]}, "b": {"a": 3}, "A": 4}"#,
+            r#"[0, -0, 0.0, 1e5, 1E+400, 123456789012345678901234567890, -1.50, true, null, "x\n"]"#,
+            r#"{"": {"": {}}}"#,
+        ] {
+            let expected: Value = serde_json::from_str(text).unwrap();
+            let read = parse_json("read a document", text.as_bytes()).unwrap();
+            assert_eq!(read, expected);
+            assert_eq!(read.to_string(), expected.to_string());
+        }
+        for text in ["{} {}", "[1] x"] {
+            parse_json("read a document", text.as_bytes()).unwrap_err();
         }
     }
 

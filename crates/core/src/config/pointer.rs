@@ -58,10 +58,18 @@ const SHOWN: usize = 512;
 /// The pointer as errors show it: the empty one would not be seen, and one made of a hostile key is
 /// cut.
 pub(super) fn shown(pointer: &str) -> &str {
-    match pointer.char_indices().find(|(at, _)| *at >= SHOWN) {
-        _ if pointer.is_empty() => "(root)",
-        Some((end, _)) => &pointer[..end],
-        None => pointer,
+    if pointer.is_empty() {
+        "(root)"
+    } else {
+        cut(pointer)
+    }
+}
+
+/// A pointer or a key, as far as errors show it.
+pub(super) fn cut(text: &str) -> &str {
+    match text.char_indices().find(|(at, _)| *at >= SHOWN) {
+        Some((end, _)) => &text[..end],
+        None => text,
     }
 }
 

@@ -7,11 +7,13 @@ use cloakroom_core::platform::{
     Defect, Mention, NamedSecret, Obstacle, Owner, ScanReport, ScanSink, SeenMention, SeenSecret,
 };
 
+use super::listed::{Listed, Overlap};
 use super::{Pass, PlatformPhase};
 
 /// What became of the listing.
 pub(super) struct Listing {
     pub(super) pages: u64,
+    pub(super) listed: Listed,
     /// Why it was not read to its end, if it was not.
     pub(super) obstacle: Option<Obstacle>,
 }
@@ -21,13 +23,16 @@ pub(super) struct Scanned {
     pub(super) report: ScanReport,
     /// Mentions that keep a secret.
     pub(super) kept: u64,
+    /// Why the manager that was listed can hardly be the one that the database means.
+    pub(super) stranger: Option<Obstacle>,
 }
 
 impl Pass<'_> {
     /// Reads the manager's listing from its first page to its last.
     pub(super) async fn list(&self) -> Result<Listing> {
         let named = self.named()?;
-        let (mut pages, mut listed) = (0, 0);
+        let (mut pages, mut number) = (0, 0);
+        let mut listed = Listed::default();
         let mut next = None;
         loop {
             let page = self
@@ -41,16 +46,20 @@ impl Pass<'_> {
                     tracing::warn!(platform.name = self.platform(), error = %error, "listing failed");
                     return Ok(Listing {
                         pages,
-                        obstacle: Some(half_a_listing(listed, &error)),
+                        listed,
+                        obstacle: Some(half_a_listing(number, &error)),
                     });
                 }
             };
             pages += 1;
-            listed += page.secrets.len() as u64;
+            number += page.secrets.len() as u64;
+            for secret in &page.secrets {
+                listed.add(&self.naming, &secret.name);
+            }
             let seen: Vec<SeenSecret> = page.secrets.into_iter().map(|it| self.seen(it)).collect();
             self.sightings().see(self.target(), self.run, &seen).await?;
             self.keep_lease().await?;
-            self.progressed(PlatformPhase::Listing, listed);
+            self.progressed(PlatformPhase::Listing, number);
             if page.next.is_none() {
                 break;
             }
@@ -61,6 +70,7 @@ impl Pass<'_> {
             .await?;
         Ok(Listing {
             pages,
+            listed,
             obstacle: None,
         })
     }
@@ -75,9 +85,11 @@ impl Pass<'_> {
     }
 
     /// Reads the platform's database.
-    pub(super) async fn scan(&self) -> Result<Scanned> {
+    pub(super) async fn scan(&self, listed: &Listed) -> Result<Scanned> {
         let mut stager = Stager {
             pass: self,
+            listed,
+            overlap: Overlap::new(self.reader.settings.storage),
             mentions: 0,
             kept: 0,
         };
@@ -85,6 +97,7 @@ impl Pass<'_> {
         Ok(Scanned {
             report,
             kept: stager.kept,
+            stranger: stager.overlap.obstacle(),
         })
     }
 }
@@ -101,6 +114,8 @@ fn half_a_listing(listed: u64, error: &cloakroom_core::Error) -> Obstacle {
 /// Takes what a scan finds.
 struct Stager<'a, 'p> {
     pass: &'a Pass<'p>,
+    listed: &'a Listed,
+    overlap: Overlap,
     mentions: u64,
     kept: u64,
 }
@@ -115,12 +130,12 @@ impl ScanSink for Stager<'_, '_> {
     async fn mentions(&mut self, mentions: Vec<Mention>) -> Result<()> {
         let pass = self.pass;
         self.mentions += mentions.len() as u64;
-        self.kept += mentions.iter().filter(|it| it.keeps).count() as u64;
-        let seen = |mention: Mention| SeenMention {
-            base: pass.naming.read(&mention.name).base.to_owned(),
-            mention,
-        };
-        let seen: Vec<SeenMention> = mentions.into_iter().map(seen).collect();
+        let tellable = |mention| self.listed.tellable(&pass.naming, mention);
+        let seen: Vec<SeenMention> = mentions.into_iter().filter_map(tellable).collect();
+        self.kept += seen.iter().filter(|it| it.mention.keeps).count() as u64;
+        for mention in &seen {
+            self.overlap.add(&pass.naming, self.listed, mention);
+        }
         pass.sightings()
             .stage_mentions(pass.target(), &seen)
             .await?;

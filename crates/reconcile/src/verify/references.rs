@@ -147,6 +147,10 @@ impl Pass<'_> {
             ErrorKind::Corrupt => {
                 let detail = format!("the manager has it and cannot give it back: {error}");
                 self.amiss(FindingKind::Unreadable, group, &detail).await?;
+                // With the key it is what it was; only what is damaged stays so.
+                if error.missing_key().is_some() {
+                    return Ok(());
+                }
                 // So that an equal value is written again instead of being kept.
                 self.damage(group, Some(Damage::Different)).await
             }
@@ -195,7 +199,8 @@ impl Pass<'_> {
             Some(Damage::Missing) => self.damage(group, None).await,
             Some(Damage::Different) if !self.options.read_values => {
                 let detail = "when its value was last read it was not the one that was stored, or \
-                              could not be read; put the document again";
+                              could not be read; put the document again, or, where it is readable \
+                              again, run verify-blobs with --read-values, which forgets this";
                 self.amiss(FindingKind::Altered, group, detail).await
             }
             _ => Ok(()),

@@ -1,5 +1,5 @@
 //! Finding names of secrets in bytes of any kind: as they are, behind escapes of any depth, in hex
-//! and in base64.
+//! and in base64, in lines too.
 //!
 //! What is found too much keeps a secret that nobody needs; what is missed deletes one in use. So
 //! a name needs no border in front of it, and whatever could be read in two ways counts both ways.
@@ -9,6 +9,7 @@ mod escapes;
 mod run;
 #[cfg(test)]
 mod tests;
+mod wrapped;
 
 use std::collections::HashSet;
 
@@ -123,16 +124,23 @@ impl Finder {
 
     /// Adds every name in `value` to `names`.
     pub(crate) fn find(&self, value: &[u8], names: &mut Names) {
-        self.look(value, names);
+        self.look_at_lines(value, names);
         let mut undone = escapes::undo(value);
         for _ in 0..MOST_ROUNDS {
             let Some(text) = undone else {
                 return;
             };
-            self.look(&text, names);
+            self.look_at_lines(&text, names);
             undone = escapes::undo(&text);
         }
         names.too_deep |= undone.is_some();
+    }
+
+    fn look_at_lines(&self, text: &[u8], names: &mut Names) {
+        self.look(text, names);
+        if let Some(joined) = wrapped::join(text) {
+            self.look(&joined, names);
+        }
     }
 
     fn look(&self, text: &[u8], names: &mut Names) {

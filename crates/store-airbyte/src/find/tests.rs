@@ -141,6 +141,23 @@ proptest! {
     }
 
     #[test]
+    fn in_lines_of_base64(name in coordinate(), before: Vec<u8>, width in 4..80_usize, which in 0..4_usize) {
+        let mut bytes = before;
+        bytes.extend(name.as_bytes());
+        bytes.push(b'"');
+        let written = base64::prelude::BASE64_STANDARD.encode(&bytes);
+        let lines: Vec<&str> = written
+            .as_bytes()
+            .chunks(width)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let text = lines.join(["\n", "\r\n", "\n    ", "\r\n\t"][which]);
+        prop_assert!(found(text.as_bytes()).contains(&name), "{text}");
+        let nested = json!({"a": json!({"b": text}).to_string()}).to_string();
+        prop_assert!(found(nested.as_bytes()).contains(&name), "{nested}");
+    }
+
+    #[test]
     fn nothing_makes_it_fail(bytes: Vec<u8>, text in "[\\\\ux0-9%&#;{}airbyte_v]{0,80}") {
         let mut names = Names::default();
         FINDER.find(&bytes, &mut names);

@@ -41,13 +41,15 @@ fn main() {
             every_type_that_can_hold_a_name, every_kind_of_table, tables_that_nobody_knows,
             all_from_one_snapshot;
         meaning:
-            storages_come_from_the_references, an_index_alone_keeps_nothing,
+            storages_come_from_the_references, a_storage_is_known_by_its_name_too,
+            a_reference_alone_keeps_its_secret, a_nodes_text_may_be_the_secret, an_index_alone_keeps_nothing,
             the_built_in_store_keeps_nothing, a_connectors_own_version_counts,
             what_cannot_be_judged_is_said, names_are_asked_for_in_one_scan;
         obstacles:
             reading_is_enough, a_table_without_select, row_security_in_force,
             a_foreign_table, a_value_too_large, a_table_that_is_locked, large_objects,
-            what_is_left_out, nothing_is_ever_written, a_partition_is_read_through_the_top;
+            what_is_left_out, what_is_left_out_has_to_be_there, a_storage_that_nobody_knows,
+            a_stranger_that_refers_to_the_index, nothing_is_ever_written, a_partition_is_read_through_the_top;
     };
     let url = std::env::var(URL).ok();
     let must = std::env::var("CI").is_ok_and(|ci| ci == "true");

@@ -35,6 +35,61 @@ pub(crate) async fn storages_come_from_the_references(bench: Bench) {
     assert!(of_other.iter().all(|it| it.storage.is_nil()));
 }
 
+pub(crate) async fn a_storage_is_known_by_its_name_too(bench: Bench) {
+    let deployment = small(&bench).await;
+    let storage = Uuid::from_u128(77);
+    let moved = deployment.planted(0, Field::TunnelKey).coordinate;
+    bench
+        .sql(&format!(
+            "INSERT INTO secret_storage (id, scope_type, scope_id, descriptor, storage_type, \
+             configured_from_environment) VALUES ('{storage}', 'organization', '{storage}', 'own', \
+             'vault', false); \
+             UPDATE secret_config SET secret_storage_id = '{storage}' \
+             WHERE external_coordinate = '{moved}'; \
+             UPDATE actor SET configuration = '{{\"a\": {{\"_secret\": \"{moved}\"}}}}'; \
+             CREATE TABLE notes (v text); INSERT INTO notes VALUES ('see {moved}')"
+        ))
+        .await;
+    let (found, _) = bench.scan().await;
+    let of_moved = found.of(moved.as_str());
+    assert_eq!(of_moved.len(), 4, "{of_moved:?}");
+    assert!(
+        of_moved.iter().all(|it| it.storage == storage),
+        "{of_moved:?}"
+    );
+}
+
+pub(crate) async fn a_reference_alone_keeps_its_secret(bench: Bench) {
+    let deployment = small(&bench).await;
+    let secret = deployment.planted(0, Field::Password).coordinate;
+    // The reference's own connector was removed, and another one names the reference.
+    bench
+        .sql(&format!(
+            "UPDATE secret_reference r SET scope_id = '{}' FROM secret_config c \
+             WHERE c.id = r.secret_config_id AND c.external_coordinate = '{secret}'; \
+             UPDATE actor SET configuration = (SELECT jsonb_build_object('a', \
+             jsonb_build_object('_secret_reference_id', r.id)) FROM secret_reference r \
+             JOIN secret_config c ON c.id = r.secret_config_id \
+             WHERE c.external_coordinate = '{secret}')",
+            Uuid::from_u128(9)
+        ))
+        .await;
+    let (found, _) = bench.scan().await;
+    let document = found.of(secret.as_str())[0];
+    assert_eq!(document.column, "public.actor.configuration");
+    assert!(document.keeps && !document.tombstone && document.title.is_some());
+}
+
+pub(crate) async fn a_nodes_text_may_be_the_secret(bench: Bench) {
+    small(&bench).await;
+    bench
+        .sql("UPDATE actor SET configuration = '{\"a\": {\"_secret\": \"CLEAR-hunter2\"}}'")
+        .await;
+    let (found, _) = bench.scan().await;
+    let told = found.of("CLEAR-hunter2");
+    assert!(told.iter().all(|it| !it.external), "{told:?}");
+}
+
 pub(crate) async fn an_index_alone_keeps_nothing(bench: Bench) {
     let deployment = small(&bench).await;
     let config = |number: u128, coordinate: &str, managed: bool| {

@@ -206,6 +206,53 @@ pub(crate) async fn what_is_left_out(bench: Bench) {
     }
 }
 
+pub(crate) async fn what_is_left_out_has_to_be_there(bench: Bench) {
+    let mut options = bench.options();
+    options.leave_out = vec!["atempts".to_owned()];
+    let source = AirbyteSource::new(options).unwrap();
+    let (_, report) = scan(&source).await;
+    assert_eq!(only(&report).0, "public.atempts");
+    assert!(report.left_out.is_empty());
+    is_refused(&source).await;
+}
+
+pub(crate) async fn a_storage_that_nobody_knows(bench: Bench) {
+    bench.fill(&Deployment::new(1, 3)).await;
+    let storage = uuid::Uuid::from_u128(78);
+    let mut options = bench.options();
+    options.storage = storage;
+    let source = AirbyteSource::new(options).unwrap();
+    let (_, report) = scan(&source).await;
+    let (subject, detail) = only(&report);
+    assert_eq!(subject, "public.secret_storage");
+    assert!(detail.contains(&storage.to_string()), "{detail}");
+    bench
+        .sql(&format!(
+            "INSERT INTO secret_storage (id, scope_type, scope_id, descriptor, storage_type, \
+             configured_from_environment) VALUES ('{storage}', 'organization', '{storage}', 'own', \
+             'vault', false)"
+        ))
+        .await;
+    assert_eq!(scan(&source).await.1.obstacles, []);
+}
+
+pub(crate) async fn a_stranger_that_refers_to_the_index(bench: Bench) {
+    bench.fill(&Deployment::new(1, 3)).await;
+    assert_eq!(bench.scan().await.1.obstacles, []);
+    bench
+        .sql("CREATE TABLE newcomer (n int, secret uuid REFERENCES secret_config (id))")
+        .await;
+    let (_, report) = bench.scan().await;
+    let (subject, detail) = only(&report);
+    assert_eq!(subject, "public.newcomer");
+    assert!(detail.contains("foreign key"), "{detail}");
+    is_refused(&bench.source()).await;
+    let mut options = bench.options();
+    options.leave_out = vec!["newcomer".to_owned()];
+    let source = AirbyteSource::new(options).unwrap();
+    assert_eq!(scan(&source).await.1.obstacles, []);
+}
+
 /// Not even by a function of the owner's that reading calls.
 pub(crate) async fn nothing_is_ever_written(bench: Bench) {
     bench

@@ -43,6 +43,9 @@ pub(crate) async fn connect(
         told(ErrorKind::Invalid, "the database has no path".into()).with_source(source)
     })?;
     look_at(operation, &path, absent)?;
+    if absent == Absent::Create {
+        keep_from_others(&path);
+    }
 
     let connect = SqliteConnectOptions::new()
         .filename(&path)
@@ -97,6 +100,33 @@ fn look_at(operation: &'static str, path: &Path, absent: Absent) -> Result<()> {
     }
     Ok(())
 }
+
+/// Makes the file of a database that is not there yet for its owner alone, and takes others' rights
+/// from one that is empty: documents will be in it. SQLite gives the files beside it the same mode.
+/// The mode of a database with something in it is its operator's business. Nothing is told: why the
+/// file cannot be made, opening it tells, and some file systems know no modes.
+#[cfg(unix)]
+fn keep_from_others(path: &Path) {
+    use std::fs::{self, File, Permissions};
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() == 0 => {
+            // By its path: closing a handle would take this process's locks from the database.
+            let own = Permissions::from_mode(found.permissions().mode() & 0o600);
+            drop(fs::set_permissions(path, own));
+        }
+        Ok(_) => {}
+        Err(_) => {
+            let mut options = File::options();
+            let options = options.write(true).create(true).truncate(false);
+            drop(options.mode(0o600).open(path));
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_from_others(_: &Path) {}
 
 fn pool(options: &Options, connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()

@@ -26,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_directory,
         nothing_there,
         odd_names,
+        an_empty_database_is_for_its_owner_alone,
         not_a_database,
         a_damaged_database,
         a_read_only_file,
@@ -94,6 +95,43 @@ async fn odd_names(folder: &Path) {
         assert!(folder.join(name).is_file(), "{name}");
     }
 }
+
+/// The rights of user, group and others.
+#[cfg(unix)]
+fn rights(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[cfg(unix)]
+async fn an_empty_database_is_for_its_owner_alone(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let open_to_all = std::fs::Permissions::from_mode(0o644);
+
+    let new = folder.join("new.db");
+    with_one_document(&new).await;
+    assert_eq!(rights(&new), 0o600);
+
+    let empty = folder.join("empty.db");
+    std::fs::write(&empty, "").unwrap();
+    std::fs::set_permissions(&empty, open_to_all.clone()).unwrap();
+    let options = with_one_document(&empty).await;
+    assert_eq!(rights(&empty), 0o600);
+
+    // From here on the mode is the operator's.
+    std::fs::set_permissions(&empty, open_to_all).unwrap();
+    DbStore::migrate(&options).await.unwrap();
+    assert_eq!(rights(&empty), 0o644);
+
+    let target = folder.join("target.db");
+    let link = folder.join("link.db");
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    with_one_document(&link).await;
+    assert_eq!(rights(&target), 0o600);
+}
+
+#[cfg(not(unix))]
+async fn an_empty_database_is_for_its_owner_alone(_: &Path) {}
 
 async fn not_a_database(folder: &Path) {
     let path = folder.join("store.db");

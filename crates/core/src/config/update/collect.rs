@@ -131,11 +131,18 @@ impl Collector<'_> {
     /// in the same array.
     fn own_node(&self, members: &Map<String, Value>) -> Result<usize> {
         let pointer = self.walked.pointer.as_str();
-        if !node::is_well_formed(members) {
+        if node::has_others_beside(members) {
             return Err(refused(
                 pointer,
                 "this looks like a secret's node and has other members beside; \
                  send the value, or the node as it was read",
+            ));
+        }
+        if !node::is_well_formed(members) {
+            return Err(refused(
+                pointer,
+                "this looks like a secret's node, whose members are texts, and one of them is \
+                 none; send the value, or the node as it was read",
             ));
         }
         let held = node::coordinate(members).and_then(|it| self.stored.of_coordinate(it));

@@ -1,4 +1,5 @@
-//! YAML into JSON: anchors, merge keys; what JSON cannot hold is refused.
+//! Specs in YAML, as JSON: anchors and merge keys are followed; what JSON cannot hold, and a key that
+//! is given twice in one mapping, is refused.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Number, Value};
@@ -10,8 +11,8 @@ const DEEPEST: usize = 128;
 /// Values that no manifest comes near; anchors of anchors can stand for far more than their text.
 const MOST: usize = 2_000_000;
 
-/// Reads one YAML document.
-pub(super) fn read(text: &str) -> Result<Value> {
+/// Reads one YAML document. An error names the way to a key that is given twice.
+pub(crate) fn read(text: &str) -> Result<Value> {
     let mut yaml: Yaml = serde_yaml_ng::from_str(text).context("it is not YAML")?;
     yaml.apply_merge()
         .context("its merge keys (<<) cannot be followed")?;
@@ -40,7 +41,13 @@ fn json(yaml: Yaml, depth: usize, left: &mut usize) -> Result<Value> {
         Yaml::Mapping(members) => {
             let mut object = Map::new();
             for (key, value) in members {
-                object.insert(json_key(key)?, json(value, depth + 1, left)?);
+                let key = json_key(key)?;
+                // `200` and `"200"` are two keys in YAML.
+                if object.contains_key(&key) {
+                    bail!("the key {key:?} is given twice in one mapping");
+                }
+                let value = json(value, depth + 1, left).with_context(|| format!("in {key:?}"))?;
+                object.insert(key, value);
             }
             Value::Object(object)
         }

@@ -1,0 +1,54 @@
+//! A report as it may be shown: names come from strangers' databases, and neither a terminal nor a
+//! page is to do what a name tells it to.
+
+use cloakroom_reconcile::PlatformReport;
+
+/// The report with every control character and every change of direction in its texts replaced.
+pub(super) fn shown(report: &PlatformReport) -> PlatformReport {
+    let mut report = report.clone();
+    let always = [
+        &mut report.platform,
+        &mut report.manager,
+        &mut report.database.place,
+    ];
+    let owners = report.owners.iter_mut().filter_map(|it| it.title.as_mut());
+    let obstacles = report
+        .obstacles
+        .iter_mut()
+        .flat_map(|it| [&mut it.subject, &mut it.detail]);
+    let examples = report.examples.iter_mut().flat_map(|it| {
+        let places = [&mut it.name, &mut it.title, &mut it.column, &mut it.pointer];
+        places
+            .into_iter()
+            .filter_map(Option::as_mut)
+            .chain([&mut it.detail])
+    });
+    always
+        .into_iter()
+        .chain(owners)
+        .chain(obstacles)
+        .chain(examples)
+        .chain(report.unused.iter_mut().map(|it| &mut it.name))
+        .chain(report.scan.left_out.iter_mut())
+        .for_each(make_harmless);
+    report
+}
+
+fn make_harmless(text: &mut String) {
+    if text.contains(is_harmful) {
+        *text = text.replace(is_harmful, "\u{fffd}");
+    }
+}
+
+/// Whether it moves the cursor, begins an escape, breaks the line, or turns the direction of text.
+fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}

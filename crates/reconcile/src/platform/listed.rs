@@ -1,0 +1,176 @@
+//! What of the database's text may be told: whatever is shaped as the platform shapes names today,
+//! and whatever the manager itself lists. Anything else may be the value of a secret that only looks
+//! like a name: it is never written down, printed or asked for.
+
+use std::collections::HashSet;
+
+use cloakroom_core::platform::{Mention, MentionKind, Obstacle, SeenMention};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::naming::{Naming, Shape};
+
+/// The names that this pass listed, and their bases, 16 bytes each.
+#[derive(Default)]
+pub(super) struct Listed {
+    names: HashSet<[u8; 16]>,
+}
+
+impl Listed {
+    pub(super) fn add(&mut self, naming: &Naming, name: &str) {
+        self.names.insert(digest(name));
+        self.names.insert(digest(naming.read(name).base));
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(&digest(name))
+    }
+
+    /// A mention as it may be written down; `None` where it tells nothing of what the manager lists.
+    pub(super) fn tellable(&self, naming: &Naming, mut mention: Mention) -> Option<SeenMention> {
+        let named = naming.read(&mention.name);
+        let base = named.base.to_owned();
+        if mention.external || is_canonical(naming, &mention.name) {
+            return Some(SeenMention { base, mention });
+        }
+        if is_canonical(naming, &base) {
+            // Its version is no number of the platform's, so it stands for any.
+            mention.name.clone_from(&base);
+            return Some(SeenMention { base, mention });
+        }
+        if !self.has(&mention.name) {
+            if !self.has(&base) {
+                return None;
+            }
+            mention.name.clone_from(&base);
+        }
+        // What has no known meaning is not asked for.
+        mention.kind = MentionKind::Other;
+        Some(SeenMention { base, mention })
+    }
+}
+
+/// Whether the names of one storage and what is listed have anything in common.
+pub(super) struct Overlap {
+    storage: Uuid,
+    found: bool,
+    missing: HashSet<[u8; 16]>,
+}
+
+impl Overlap {
+    pub(super) fn new(storage: Uuid) -> Self {
+        Self {
+            storage,
+            found: false,
+            missing: HashSet::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, naming: &Naming, listed: &Listed, seen: &SeenMention) {
+        let mention = &seen.mention;
+        let counts = mention.storage == self.storage && is_canonical(naming, &mention.name);
+        if self.found || !counts {
+            return;
+        }
+        if listed.has(&mention.name) || listed.has(&seen.base) {
+            self.found = true;
+            self.missing = HashSet::new();
+        } else if mention.keeps && !mention.tombstone && mention.kind != MentionKind::Other {
+            self.missing.insert(digest(&mention.name));
+        }
+    }
+
+    /// What is in the way where names are mentioned and none of them is listed.
+    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+        let detail = match self.missing.len() {
+            0 => return None,
+            1 => "the one name that the database mentions is not in this manager".to_owned(),
+            number => {
+                format!("none of the {number} names that the database mentions is in this manager")
+            }
+        };
+        Some(Obstacle {
+            subject: "the manager's listing".into(),
+            detail: format!(
+                "{detail}: look at the backend's region, account and prefix, and at the platform's \
+                 storage"
+            ),
+        })
+    }
+}
+
+/// Whether it is shaped as the platform shapes names today, with a version or without.
+fn is_canonical(naming: &Naming, name: &str) -> bool {
+    matches!(naming.read(name).shape, Shape::Managed | Shape::Bare)
+}
+
+fn digest(text: &str) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    half
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::coordinates::Grammar;
+
+    use super::*;
+
+    const BASE: &str = "airbyte_workspace_024eaa40-75ae-4014-941d-b9e938c3a363_secret_\
+                        5675437d-ea6b-4f9a-9a0c-d76066004841";
+
+    fn told(listed: &[&str], name: &str) -> Option<(String, MentionKind)> {
+        let naming = Naming::new(Grammar::default());
+        let mut all = Listed::default();
+        for name in listed {
+            all.add(&naming, name);
+        }
+        let mention = Mention {
+            name: name.to_owned(),
+            external: false,
+            kind: MentionKind::Connector,
+            keeps: true,
+            column: String::new(),
+            row: None,
+            title: None,
+            workspace: None,
+            tombstone: false,
+            storage: Uuid::nil(),
+        };
+        let told = all.tellable(&naming, mention)?;
+        Some((told.mention.name, told.mention.kind))
+    }
+
+    #[test]
+    fn what_only_looks_like_a_name_is_told_once_the_manager_lists_it() {
+        for value in ["airbyte_s3cret_v2024", "airbyte_hunter2", "CLEAR-hunter2-G"] {
+            assert_eq!(told(&[], value), None, "{value}");
+            let expected = Some((value.to_owned(), MentionKind::Other));
+            assert_eq!(told(&[value], value), expected);
+        }
+        // Nothing but the part that the manager lists.
+        let expected = Some(("airbyte_s3cret".to_owned(), MentionKind::Other));
+        assert_eq!(
+            told(&["airbyte_s3cret_v1"], "airbyte_s3cret_v2024"),
+            expected
+        );
+        assert_eq!(
+            told(&["airbyte_s3cret_v1"], "airbyte_s3cret_v007"),
+            expected
+        );
+    }
+
+    #[test]
+    fn names_as_the_platform_makes_them_are_told_always() {
+        let versioned = format!("{BASE}_v3");
+        for (name, expected) in [
+            (versioned.as_str(), versioned.as_str()),
+            (BASE, BASE),
+            (&format!("{BASE}_v007"), BASE),
+        ] {
+            let expected = Some((expected.to_owned(), MentionKind::Connector));
+            assert_eq!(told(&[], name), expected, "{name}");
+        }
+    }
+}
