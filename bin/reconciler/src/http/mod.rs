@@ -9,6 +9,7 @@ mod places;
 mod ready;
 mod routes;
 mod run_job;
+mod seated;
 mod server;
 mod status;
 mod token;

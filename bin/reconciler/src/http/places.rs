@@ -115,6 +115,12 @@ impl Place {
         Answering(self.clone())
     }
 
+    /// Somebody else may have it; once given back, it is not lost any more.
+    pub(super) fn give_back(&self) {
+        self.places.taken().connections.remove(&self.id);
+        self.places.changed.notify_one();
+    }
+
     /// Returns once another connection has got the place.
     pub(super) async fn lost(&self) {
         self.lost.cancelled().await;
@@ -123,8 +129,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.taken().connections.remove(&self.id);
-        self.places.changed.notify_one();
+        self.give_back();
     }
 }
 
@@ -173,6 +178,19 @@ mod tests {
         let _asks = first.answer();
         places.dismiss_silent();
         assert!(is_lost(&fourth) && !is_lost(&first));
+    }
+
+    #[tokio::test]
+    async fn a_place_given_back_goes_to_who_comes_next() {
+        let places = Places::new(2);
+        let (silent, leaves) = (places.take().await, places.take().await);
+        leaves.give_back();
+        let next = places.take().await;
+        assert!(!is_lost(&silent) && !is_lost(&leaves));
+        // Its end comes later and takes nothing from the next one.
+        drop(leaves);
+        let _third = places.take().await;
+        assert!(is_lost(&silent) && !is_lost(&next));
     }
 
     #[tokio::test]

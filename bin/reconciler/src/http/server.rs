@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::places::{Place, Places};
+use super::seated::Seated;
 
 /// A request's head may have this many bytes.
 const MOST_HEAD_BYTES: usize = 16 * 1024;
@@ -119,7 +120,7 @@ async fn serve_connection(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.timeout)
         .max_buf_size(MOST_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), answers);
+        .serve_connection(TokioIo::new(Seated::new(stream, place.clone())), answers);
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
         served = &mut connection => served,
