@@ -4,6 +4,8 @@
 
 #[path = "book/commands.rs"]
 mod commands;
+#[path = "book/elsewhere.rs"]
+mod elsewhere;
 #[path = "book/pages.rs"]
 mod pages;
 #[path = "book/reference.rs"]
@@ -84,12 +86,45 @@ fn every_command_is_one_that_the_program_knows() {
         for line in commands::of(page) {
             match commands::misunderstood(&line) {
                 None => known += 1,
-                Some(error) => wrong.push(format!("{}: `{line}`: {error}", page.path)),
+                Some(error) => wrong.push(format!("{}: `{}`: {error}", page.path, line.text)),
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(known >= 40, "{known} commands");
+}
+
+/// Languages of samples. Each is read by a law: commands and configuration here, Rust where the library's
+/// samples are, units in tests/deployment.
+const LANGUAGES: [&str; 8] = ["console", "ini", "json", "rust", "sh", "sql", "yaml", "yml"];
+
+#[test]
+fn every_sample_is_of_a_kind_that_is_checked() {
+    for page in pages::of_the_book() {
+        for language in page.languages() {
+            let known = LANGUAGES.contains(&language.as_str());
+            assert!(known, "{}: nobody reads ```{language}", page.path);
+        }
+        for sample in page.samples("json") {
+            let read: Result<serde_json::Value, _> = serde_json::from_str(&sample);
+            assert!(read.is_ok(), "{}: {read:?}\n{sample}", page.path);
+        }
+        let unknown = elsewhere::unknown_statements(&page);
+        assert!(unknown.is_empty(), "{}: {unknown:?}", page.path);
+    }
+}
+
+#[test]
+fn commands_of_other_programs_name_what_is_there() {
+    let mut wrong = Vec::new();
+    let mut looked_at = 0;
+    for page in pages::of_the_book().iter().chain(&pages::beside_the_book()) {
+        let (of_page, commands) = elsewhere::wrong_in(page);
+        wrong.extend(of_page);
+        looked_at += commands;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(looked_at >= 80, "{looked_at} commands");
 }
 
 /// Rust in the library's page stands as it is in a crate's README, where it is compiled and run.

@@ -99,14 +99,25 @@ fn main() -> ExitCode {
     });
     trials.extend(match helm::Helm::from_environment() {
         Some(helm) => {
-            let other = helm.clone();
+            let law = |name: &str, law: fn(&helm::Helm)| {
+                let helm = helm.clone();
+                holds(&format!("helm/{name}"), move || law(&helm))
+            };
             vec![
-                holds("helm/it_renders_what_kustomize_has", move || {
-                    helm.renders_the_base();
-                }),
-                holds("helm/keys_come_from_a_file", move || {
-                    other.keys_come_from_a_file();
-                }),
+                law(
+                    "it_renders_what_kustomize_has",
+                    helm::Helm::renders_the_base,
+                ),
+                law("keys_come_from_a_file", helm::Helm::keys_come_from_a_file),
+                law(
+                    "it_follows_the_configuration",
+                    helm::Helm::it_follows_the_configuration,
+                ),
+                law(
+                    "unknown_values_are_refused",
+                    helm::Helm::unknown_values_are_refused,
+                ),
+                law("no_ports_open_nothing", helm::Helm::no_ports_open_nothing),
             ]
         }
         None => vec![missing(

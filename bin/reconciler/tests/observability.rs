@@ -14,6 +14,8 @@ mod prometheus;
 mod rules;
 #[path = "observability/series.rs"]
 mod series;
+#[path = "observability/tiles.rs"]
+mod tiles;
 
 use std::process::ExitCode;
 
@@ -57,11 +59,42 @@ fn main() -> ExitCode {
             series::each_is_explained_and_no_other_asked_for,
         ),
     ];
+    trials.extend(if tiles::can_be_asked() {
+        vec![
+            holds(
+                "tiles/nothing_is_well_that_is_not_known",
+                tiles::nothing_is_well_that_is_not_known,
+            ),
+            holds(
+                "tiles/jobs_that_never_succeeded_are_not_in_time",
+                tiles::jobs_that_never_succeeded_are_not_in_time,
+            ),
+            holds(
+                "tiles/bursts_are_seen_between_bursts",
+                tiles::bursts_are_seen_between_bursts,
+            ),
+            holds(
+                "tiles/every_request_counts_against_its_budget",
+                tiles::every_request_counts_against_its_budget,
+            ),
+        ]
+    } else {
+        vec![missing(
+            "tiles",
+            "there is no promtool: `cargo xtask test` installs it".to_owned(),
+        )]
+    });
     trials.push(match Prometheus::from_environment() {
         Some(prometheus) => holds("prometheus/every_expression_finds_something", move || {
             expressions::each_finds_something(&prometheus);
         }),
-        None => missing(),
+        None => missing(
+            "prometheus",
+            format!(
+                "{} is not set: `cargo xtask test` starts Prometheus and sets it",
+                prometheus::URL
+            ),
+        ),
     });
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -73,14 +106,10 @@ fn holds(name: &str, law: impl FnOnce() + Send + 'static) -> Trial {
     })
 }
 
-/// In CI a test that cannot run has failed; without the server it is ignored.
-fn missing() -> Trial {
-    let reason = format!(
-        "{} is not set: `cargo xtask test` starts Prometheus and sets it",
-        prometheus::URL
-    );
+/// In CI a test that cannot run has failed; elsewhere it is ignored.
+fn missing(what: &str, reason: String) -> Trial {
     if std::env::var_os("CI").is_some_and(|ci| ci == "true") {
-        return Trial::test("prometheus/all", move || Err(Failed::from(reason)));
+        return Trial::test(format!("{what}/all"), move || Err(Failed::from(reason)));
     }
-    Trial::test(format!("prometheus/all ({reason})"), || Ok(())).with_ignored_flag(true)
+    Trial::test(format!("{what}/all ({reason})"), || Ok(())).with_ignored_flag(true)
 }

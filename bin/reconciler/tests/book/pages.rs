@@ -134,6 +134,16 @@ impl Page {
         anchors
     }
 
+    /// The languages of its samples; drawings have none.
+    pub(crate) fn languages(&self) -> BTreeSet<String> {
+        let fences = self
+            .text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("```"));
+        let openings = fences.step_by(2).filter(|language| !language.is_empty());
+        openings.map(str::to_owned).collect()
+    }
+
     /// What stands between fences of this language, without the indentation of the list it is in.
     pub(crate) fn samples(&self, language: &str) -> Vec<String> {
         let opening = format!("```{language}");

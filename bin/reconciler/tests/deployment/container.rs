@@ -35,6 +35,14 @@ pub(crate) fn is_pinned_and_not_root() {
         bases[0]
     );
 
+    // A toolchain file in the build's folder would count before the image's own toolchain.
+    let left_out = text(".dockerignore");
+    assert!(
+        !root().join("rust-toolchain.toml").exists()
+            || left_out.lines().any(|line| line == "rust-toolchain.toml"),
+        "the build would fetch another toolchain"
+    );
+
     let user = instructions("USER").pop().unwrap();
     let id: u32 = user.split(':').next().unwrap().parse().unwrap();
     assert!(id > 0, "{user}");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::Deployment;
 use crate::kubernetes::{base, configuration, the};
-use crate::program::{root, takes, yaml, yamls};
+use crate::program::{root, shutdown_deadline, takes, yaml, yamls};
 
 const CHART: &str = "deploy/helm/cloakroom";
 
@@ -118,27 +118,78 @@ impl Helm {
         );
 
         // Elsewhere there is no Secret to read it from.
-        let elsewhere = self.helm(&TEMPLATE, &["configuration.keys.file=/x/keys"]);
-        assert!(!elsewhere.status.success());
-        let said = String::from_utf8_lossy(&elsewhere.stderr);
-        assert!(
-            said.contains("has to be in /run/secrets/cloakroom"),
-            "{said}"
+        self.refuses(
+            "configuration.keys.file=/x/keys",
+            "has to be in /run/secrets/cloakroom",
         );
+    }
+
+    /// Ports, the time to stop and mounted files are those that the configuration speaks of.
+    pub(crate) fn it_follows_the_configuration(&self) {
+        let rendered = self.template(&[
+            "configuration.http.listen=0.0.0.0:9000",
+            "configuration.shutdown.deadline=1m 30s",
+            "secret.files={postgres-url,http-token}",
+            "configuration.http.token_file=/run/secrets/cloakroom/http-token",
+        ]);
+        let pod = &rendered["Deployment"]["spec"]["template"]["spec"];
+        let port = &pod["containers"][0]["ports"][0];
+        assert_eq!(port, &json!({"name": "metrics", "containerPort": 9000}));
+        assert_eq!(rendered["Service"]["spec"]["ports"][0]["port"], 9000);
+        let configuration = rendered["ConfigMap"]["data"]["reconciler.yaml"].as_str();
+        let deadline = shutdown_deadline(configuration.unwrap()).as_secs();
+        assert_eq!(pod["terminationGracePeriodSeconds"], deadline + 10);
+
+        self.refuses(
+            "configuration.http.listen=127.0.0.1:9464",
+            "has to be 0.0.0.0:PORT",
+        );
+        self.refuses("configuration.http=null", "has to be 0.0.0.0:PORT");
+        self.refuses(
+            "configuration.shutdown.deadline=2days",
+            "such as 90s or 1m 30s",
+        );
+        self.refuses(
+            "configuration.http.token_file=/run/secrets/cloakroom/http-token",
+            "http-token, which secret.files does not list",
+        );
+    }
+
+    pub(crate) fn unknown_values_are_refused(&self) {
+        self.refuses("replica=3", "property replica is not allowed");
+        self.refuses("replicas=two", "Expected: integer");
+        self.refuses("networkPolicy.egress=1", "property egress is not allowed");
+    }
+
+    /// A rule that names no ports would let everything out.
+    pub(crate) fn no_ports_open_nothing(&self) {
+        let none = [
+            &TEMPLATE[..],
+            &["--set-json", "networkPolicy.egressPorts=[]"],
+        ]
+        .concat();
+        let egress = parts(&self.run(&none, &[]))["NetworkPolicy"]["spec"]["egress"].clone();
+        let for_names = the("NetworkPolicy")["spec"]["egress"][0].clone();
+        assert_eq!(egress, json!([for_names]));
+        let other = [
+            &none[..],
+            &["--set-json", "networkPolicy.apiServerPorts=[]"],
+        ]
+        .concat();
+        let policy = &parts(&self.run(&other, &["kubernetesBackend=true"]))["NetworkPolicy"];
+        assert_eq!(policy["spec"]["egress"], egress);
+    }
+
+    fn refuses(&self, setting: &str, with: &str) {
+        let refused = self.helm(&TEMPLATE, &[setting]);
+        assert!(!refused.status.success(), "{setting} is taken");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains(with), "{setting}: {said}");
     }
 
     /// Everything the chart makes, by kind, without what the base has no need of.
     fn template(&self, settings: &[&str]) -> BTreeMap<String, Value> {
-        let text = self.run(&TEMPLATE, settings);
-        let mut parts = BTreeMap::new();
-        for part in serde_yaml_ng::Deserializer::from_str(&text) {
-            let mut part = Value::deserialize(part).unwrap();
-            without_instance(&mut part);
-            if part.is_object() {
-                parts.insert(part["kind"].as_str().unwrap().to_owned(), part);
-            }
-        }
-        parts
+        parts(&self.run(&TEMPLATE, settings))
     }
 
     fn run(&self, arguments: &[&str], settings: &[&str]) -> String {
@@ -159,6 +210,19 @@ impl Helm {
             .output()
             .unwrap()
     }
+}
+
+/// What helm rendered, by kind.
+fn parts(rendered: &str) -> BTreeMap<String, Value> {
+    let mut parts = BTreeMap::new();
+    for part in serde_yaml_ng::Deserializer::from_str(rendered) {
+        let mut part = Value::deserialize(part).unwrap();
+        without_instance(&mut part);
+        if part.is_object() {
+            parts.insert(part["kind"].as_str().unwrap().to_owned(), part);
+        }
+    }
+    parts
 }
 
 /// Where the base lets packets out to, with what the component `kubernetes-backend` adds.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::Deployment;
 use crate::program::{
@@ -192,16 +192,24 @@ pub(crate) fn selectors_select() {
         the("ServiceAccount")["metadata"]["name"]
     );
 
-    // The scrape job's name is what the rules look for.
+    // The scrape job's name begins as the rules want it.
     let monitor = yaml("deploy/kubernetes/monitoring/service-monitor.yaml");
     let service = the("Service");
     assert_eq!(
         monitor["spec"]["selector"]["matchLabels"],
         service["metadata"]["labels"]
     );
-    let label = monitor["spec"]["jobLabel"].as_str().unwrap();
-    assert_eq!(service["metadata"]["labels"][label], "cloakroom");
     let endpoint = &monitor["spec"]["endpoints"][0];
+    assert_eq!(
+        endpoint["relabelings"],
+        json!([{
+            // Two deployments of one cluster are two scrape jobs.
+            "sourceLabels": ["__meta_kubernetes_namespace", "__meta_kubernetes_service_name"],
+            "separator": "-",
+            "targetLabel": "job",
+            "replacement": "cloakroom-$1",
+        }])
+    );
     assert_eq!(endpoint["port"], service["spec"]["ports"][0]["name"]);
 }
 

@@ -69,6 +69,18 @@ pub(crate) fn it_may_write_where_it_has_to() {
     assert!(users.contains(&format!("u {} ", unit["User"])), "{users}");
 }
 
+/// What the page about installing tells to add to the unit.
+fn additions() -> Vec<String> {
+    let page = text("docs/install.md");
+    let additions: Vec<String> = page
+        .split("```ini\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect();
+    assert!(!additions.is_empty());
+    additions
+}
+
 pub(crate) fn can_be_analysed() -> bool {
     Command::new("systemd-analyze")
         .arg("--version")
@@ -81,14 +93,21 @@ pub(crate) fn is_well_formed_and_hardened() {
     let file = folder.path().join("reconciler.service");
     // Where this machine has the program.
     let here = text(UNIT).replace(PROGRAM, env!("CARGO_BIN_EXE_reconciler"));
+    // Alone, and with what the pages add to it.
+    for addition in std::iter::once(String::new()).chain(additions()) {
+        std::fs::write(&file, format!("{here}\n{addition}")).unwrap();
+        let verified = Command::new("systemd-analyze")
+            .args(["verify", "--man=no", "--recursive-errors=one"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&verified.stderr);
+        assert!(
+            verified.status.success() && said.is_empty(),
+            "{said}{addition}"
+        );
+    }
     std::fs::write(&file, &here).unwrap();
-    let verified = Command::new("systemd-analyze")
-        .args(["verify", "--man=no", "--recursive-errors=one"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&verified.stderr);
-    assert!(verified.status.success() && said.is_empty(), "{said}");
     // 10 is open to everything; 2 is what a service that only connects and stores can have.
     let judged = Command::new("systemd-analyze")
         .args(["security", "--offline=yes", "--threshold=20"])

@@ -19,6 +19,21 @@ pub(crate) struct Question {
     pub(crate) expression: String,
 }
 
+/// A panel that shows one figure.
+pub(crate) struct Tile {
+    pub(crate) questions: Vec<Question>,
+    /// Whether it shows 0 in red.
+    pub(crate) alarm_at_zero: bool,
+}
+
+/// An expression as it is asked of every deployment and backend.
+pub(crate) fn filled_in(expression: &str) -> String {
+    expression
+        .replace("$__rate_interval", "1m")
+        .replace("$job", ".+")
+        .replace("$backend", ".+")
+}
+
 pub(crate) fn all() -> Vec<Board> {
     let mut boards: Vec<Board> = std::fs::read_dir(root().join("deploy/grafana"))
         .unwrap()
@@ -45,16 +60,32 @@ impl Board {
     }
 
     pub(crate) fn questions(&self) -> Vec<Question> {
-        let mut questions = Vec::new();
-        for panel in self.panels() {
-            for target in panel["targets"].as_array().unwrap() {
-                questions.push(Question {
-                    place: format!("{}: {}", self.title, panel["title"].as_str().unwrap()),
-                    expression: target["expr"].as_str().unwrap().to_owned(),
-                });
+        self.panels()
+            .flat_map(|panel| self.questions_of(panel))
+            .collect()
+    }
+
+    pub(crate) fn tiles(&self) -> impl Iterator<Item = Tile> {
+        let tiles = self.panels().filter(|panel| panel["type"] == "stat");
+        tiles.map(|panel| {
+            let mappings = &panel["fieldConfig"]["defaults"]["mappings"];
+            let shown = mappings.as_array().into_iter().flatten();
+            Tile {
+                questions: self.questions_of(panel),
+                alarm_at_zero: shown
+                    .map(|mapping| &mapping["options"]["0"]["color"])
+                    .any(|color| color == "red"),
             }
-        }
-        questions
+        })
+    }
+
+    fn questions_of(&self, panel: &Value) -> Vec<Question> {
+        let targets = panel["targets"].as_array().unwrap();
+        let question = |target: &Value| Question {
+            place: format!("{}: {}", self.title, panel["title"].as_str().unwrap()),
+            expression: target["expr"].as_str().unwrap().to_owned(),
+        };
+        targets.iter().map(question).collect()
     }
 }
 

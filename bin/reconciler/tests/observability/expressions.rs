@@ -82,11 +82,7 @@ fn asked() -> Vec<Asked> {
         for question in board.questions() {
             asked.push(Asked {
                 place: question.place,
-                expression: question
-                    .expression
-                    .replace("$__rate_interval", "1m")
-                    .replace("$job", ".+")
-                    .replace("$backend", ".+"),
+                expression: boards::filled_in(&question.expression),
             });
         }
     }

@@ -1,0 +1,175 @@
+//! What single panels say of series made up for it, put to promtool: green is for what is known to be well.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::boards;
+
+const DENIED: &str =
+    r#"cloakroom_backend_requests_total{job="j", backend="b", operation="list", outcome="denied"}"#;
+const THROTTLED: &str = r#"cloakroom_backend_requests_total{job="j", backend="b", operation="list", outcome="throttled"}"#;
+const THROTTLES: &str =
+    r#"cloakroom_backend_throttles_total{job="j", backend="b", operation="list"}"#;
+/// Of another backend, which is always well.
+const OK: &str =
+    r#"cloakroom_backend_requests_total{job="j", backend="c", operation="list", outcome="ok"}"#;
+
+const LEADER: (&str, &str) = (r#"cloakroom_leader{job="j"}"#, "1x600");
+const INTERVAL: (&str, &str) = (
+    r#"cloakroom_job_interval_seconds{job="j", job_name="verify-blobs"}"#,
+    "3600x600",
+);
+const SUCCESS: &str =
+    r#"cloakroom_job_last_success_timestamp_seconds{job="j", job_name="verify-blobs"}"#;
+const RUNS: &str = r#"cloakroom_runs_total{job="j", job_name="verify-blobs", outcome="failed"}"#;
+const FINDINGS: &str = r#"cloakroom_findings{job="j", backend="b", kind="dangling"}"#;
+
+const LATE: &str = "Cloakroom: overview: Are its jobs in time?";
+const DANGER: &str = "Cloakroom: overview: Is anything in danger?";
+const FAIL: &str = "Cloakroom: backends: Requests that fail";
+const THROTTLE: &str = "Cloakroom: backends: Requests throttled";
+
+pub(crate) fn can_be_asked() -> bool {
+    Command::new("promtool").arg("--version").output().is_ok()
+}
+
+/// An empty Prometheus tells nothing, so no tile may show a figure that is not an alarm.
+pub(crate) fn nothing_is_well_that_is_not_known() {
+    let mut looks = Vec::new();
+    for board in boards::all() {
+        for tile in board.tiles() {
+            for question in &tile.questions {
+                let expression = &question.expression;
+                let alarms = tile.alarm_at_zero && expression.ends_with("or vector(0)");
+                looks.push(if alarms {
+                    figure(expression, 0.0)
+                } else {
+                    look(expression, &[])
+                });
+            }
+        }
+    }
+    assert!(looks.len() > 10, "{} tiles", looks.len());
+    ask(&[case(&[], &looks)]);
+}
+
+pub(crate) fn jobs_that_never_succeeded_are_not_in_time() {
+    let says = |place: &str, last_success: &str, other: (&str, &str), value: f64| {
+        let series = [LEADER, INTERVAL, (SUCCESS, last_success), other];
+        case(&series, &[figure(&expression(place), value)])
+    };
+    ask(&[
+        says(LATE, "0x600", (RUNS, "0x600"), -1.0),
+        says(LATE, "0x600", (RUNS, "0x9 2x600"), 1.0),
+        // The look is at three hours: within two rounds and a quarter of an hour, and not.
+        says(LATE, "3600x600", (RUNS, "0x600"), 0.0),
+        says(LATE, "60x600", (RUNS, "0x600"), 1.0),
+        says(DANGER, "0x600", (FINDINGS, "0x600"), -1.0),
+        says(DANGER, "60x600", (FINDINGS, "0x600"), 0.0),
+        // Found on one backend, while the job has not got through another yet.
+        says(DANGER, "0x600", (FINDINGS, "3x600"), 3.0),
+    ]);
+}
+
+/// The jobs ask each quarter of an hour or each hour; the look is between two times.
+pub(crate) fn bursts_are_seen_between_bursts() {
+    let hourly = "0x29 10x59 20x59 30x59 40x59";
+    let quarterly = "0x14 4x14 8x14 12x14 16x14 20x14 24x14 28x14 32x14 36x14 40x14 44x14 48x60";
+    let well = (OK, "0+50x600");
+    let mut cases = Vec::new();
+    for bursts in [hourly, quarterly] {
+        let failing = [(DENIED, bursts), well];
+        cases.push(case(&failing, &[figure(&expression(FAIL), 1.0)]));
+        let throttled = [(THROTTLED, bursts), (THROTTLES, bursts), well];
+        cases.push(case(&throttled, &[figure(&expression(THROTTLE), 1.0)]));
+    }
+    let at_rest = [(DENIED, "7x600"), (THROTTLES, "7x600")];
+    let nothing_asked = [FAIL, THROTTLE].map(|place| figure(&expression(place), -1.0));
+    cases.push(case(&at_rest, &nothing_asked));
+    ask(&cases);
+}
+
+pub(crate) fn every_request_counts_against_its_budget() {
+    let requests = |operation: &str| {
+        format!(
+            r#"cloakroom_backend_requests_total{{job="j", backend="b", operation="{operation}", outcome="ok"}}"#
+        )
+    };
+    let budget = |operation: &str| {
+        format!(
+            r#"cloakroom_backend_budget_requests_per_second{{job="j", backend="b", operation="{operation}"}}"#
+        )
+    };
+    let mut series = Vec::new();
+    for request in cloakroom_reconciler::metrics::Request::ALL {
+        // One a second, of four that are allowed to its class.
+        series.push((requests(request.as_str()), "0+60x600"));
+        let class = (budget(request.class().as_str()), "4x600");
+        if !series.contains(&class) {
+            series.push(class);
+        }
+    }
+    let series: Vec<(&str, &str)> = series
+        .iter()
+        .map(|(name, it)| (name.as_str(), *it))
+        .collect();
+    let share = |operation: &str, value: f64| {
+        let labels = format!(r#"{{backend="b", operation="{operation}"}}"#);
+        json!({"labels": labels, "value": value})
+    };
+    let shares = [
+        share("delete", 0.5),
+        share("put", 0.5),
+        share("get", 0.25),
+        share("describe", 0.25),
+        share("list", 0.25),
+    ];
+    let asked = expression("Cloakroom: backends: Share of the allowance in use");
+    ask(&[case(&series, &[look(&asked, &shares)])]);
+}
+
+/// The first expression of the panel at a place, for whatever deployment and backend.
+fn expression(place: &str) -> String {
+    let boards = boards::all();
+    let mut questions = boards.iter().flat_map(boards::Board::questions);
+    let found = questions.find(|it| it.place == place);
+    found
+        .unwrap_or_else(|| panic!("there is no panel {place}"))
+        .expression
+}
+
+/// One figure without labels.
+fn figure(expression: &str, value: f64) -> Value {
+    look(expression, &[json!({"labels": "{}", "value": value})])
+}
+
+fn look(expression: &str, samples: &[Value]) -> Value {
+    let expression = boards::filled_in(expression);
+    json!({"expr": expression, "eval_time": "3h", "exp_samples": samples})
+}
+
+/// Series as they are each minute, and what is asked of them.
+fn case(series: &[(&str, &str)], looks: &[Value]) -> Value {
+    let series = series
+        .iter()
+        .map(|(series, values)| json!({"series": series, "values": values}));
+    json!({"interval": "1m", "input_series": series.collect::<Value>(), "promql_expr_test": looks})
+}
+
+fn ask(cases: &[Value]) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tiles_test.yml");
+    std::fs::write(&file, json!({"tests": cases}).to_string()).unwrap();
+    let asked = Command::new("promtool")
+        .args(["test", "rules"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(
+        asked.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&asked.stdout),
+        String::from_utf8_lossy(&asked.stderr)
+    );
+}
