@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, User, geteuid};
 use serde::{Deserialize, Serialize};
 
 use crate::{interrupt, process};
@@ -155,6 +155,37 @@ pub(super) fn data_folder(name: &str) -> Result<PathBuf> {
         .tempdir_in("/tmp")
         .context("no folder for the server's data could be made in /tmp")?
         .keep())
+}
+
+/// Another program may take a port between looking for it and opening it.
+const ATTEMPTS: usize = 3;
+
+/// Starts a server that wants a free port, once more where another program took that.
+pub(super) fn attempt(name: &str, start: impl Fn() -> Result<Daemon>) -> Result<Daemon> {
+    let mut attempt = 1;
+    loop {
+        match start() {
+            Err(error) if attempt < ATTEMPTS && !interrupt::requested() => {
+                eprintln!("{name}, attempt {attempt}: {error:#}");
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The user that a database's package made, with the folder given to it: databases refuse to run as
+/// root. Nobody in particular where this is not root.
+pub(super) fn unprivileged(folder: &Path, name: &str, package: &str) -> Result<Option<User>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let user = User::from_name(name)?.with_context(|| {
+        format!("there is no user {name}; `apt-get install --reinstall {package}` makes it")
+    })?;
+    chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+        .with_context(|| format!("cannot give {} to the user {name}", folder.display()))?;
+    Ok(Some(user))
 }
 
 /// A port that was free a moment ago.

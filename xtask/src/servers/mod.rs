@@ -6,8 +6,10 @@ mod helm;
 #[allow(dead_code)]
 mod install;
 mod kubernetes;
+mod mariadb;
 mod moto;
 mod openbao;
+mod openmetadata;
 mod postgres;
 mod prometheus;
 mod secret_manager;
@@ -38,6 +40,11 @@ const TABLE: &[Server] = &[
         name: postgres::NAME,
         about: postgres::ABOUT,
         start: postgres::start,
+    },
+    Server {
+        name: mariadb::NAME,
+        about: mariadb::ABOUT,
+        start: mariadb::start,
     },
     Server {
         name: kubernetes::NAME,
@@ -230,10 +237,19 @@ fn status(workspace: &Workspace) -> Result<()> {
 
 /// The program that renders charts, for tests.
 pub(crate) fn helm(workspace: &Workspace) -> Result<PathBuf> {
+    installed(workspace, helm::program)
+}
+
+/// The Python that has OpenMetadata's client, for tests.
+pub(crate) fn openmetadata_client(workspace: &Workspace) -> Result<PathBuf> {
+    installed(workspace, openmetadata::python)
+}
+
+fn installed(workspace: &Workspace, install: fn(&Path) -> Result<PathBuf>) -> Result<PathBuf> {
     let folder = workspace.target("servers");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let _lock = lock(&folder)?;
-    helm::program(&folder)
+    install(&folder)
 }
 
 /// Held while a server is looked up and started or stopped: two runs never start the same one.
@@ -271,7 +287,7 @@ impl<'a> ForTests<'a> {
                         servers.started.push(server.name);
                     }
                     servers.variables.extend(daemon.variables.clone());
-                    if server.name == postgres::NAME {
+                    if [postgres::NAME, mariadb::NAME].contains(&server.name) {
                         servers.databases.push(daemon.folder);
                     }
                 }
@@ -284,6 +300,44 @@ impl<'a> ForTests<'a> {
             }
         }
         Ok(servers)
+    }
+}
+
+/// Servers for one run alone, whoever else runs some: nothing that they hold slows anybody down.
+pub(crate) struct Apart {
+    daemons: Vec<Daemon>,
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl Apart {
+    pub(crate) fn start(workspace: &Workspace, names: &[&str]) -> Result<Self> {
+        let folder = workspace.target("servers");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let _lock = lock(&folder)?;
+        let mut servers = Self {
+            daemons: Vec::new(),
+            variables: Vec::new(),
+        };
+        for server in TABLE.iter().filter(|it| names.contains(&it.name)) {
+            let daemon = (server.start)(&folder)
+                .with_context(|| format!("{} could not be started", server.name))?;
+            servers.variables.extend(daemon.variables.clone());
+            servers.daemons.push(daemon);
+            if interrupt::requested() {
+                bail!("interrupted");
+            }
+        }
+        Ok(servers)
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        for daemon in &self.daemons {
+            if let Err(error) = daemon.stop() {
+                eprintln!("process {} could not be stopped: {error:#}", daemon.pid);
+            }
+        }
     }
 }
 

@@ -6,13 +6,15 @@ request can be held to a policy. A parameter's policies are described as the ser
 gives objects where the model has texts, which no SDK can read. A secret that waits for its deletion
 has its name, whatever token a request bears: AWS refuses to work on what is marked deleted, and moto
 would call the repetition of a creation done. A session that is over is refused: moto keeps its end
-and never looks at it. moto compares a policy's resources with the text "*" and knows few
-conditions, so of a policy only its actions count here.
+and never looks at it. A name is looked up and a page of a listing described, where moto goes through
+all secrets. moto compares a policy's resources with the text "*" and knows few conditions, so of a
+policy only its actions count here.
 """
 
 import io
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -22,7 +24,12 @@ from moto.core.utils import utcnow
 from moto.iam.access_control import AssumedRoleAccessKey
 from moto.iam.models import iam_backends
 from moto.secretsmanager.exceptions import InvalidRequestException
-from moto.secretsmanager.models import SecretsManagerBackend
+from moto.secretsmanager.models import (
+    SecretsManagerBackend,
+    SecretsStore,
+    _matches,
+    secretsmanager_backends,
+)
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.ssm.models import Parameter
 from moto.sts.models import sts_backends
@@ -49,6 +56,7 @@ def main(port, policies, answer):
         "admin": [EVERYTHING],
         "read_write": [*read_write, assume],
         "verify_only": actions(policies, "*-verify-only.json"),
+        "report": actions(Path(policies).parent / "airbyte", "aws-report.json"),
         "nobody": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}],
     }
     for name, denied in WITHOUT.items():
@@ -79,6 +87,9 @@ def main(port, policies, answer):
     SecretsManagerBackend.create_secret = refused_while_waiting(
         SecretsManagerBackend.create_secret
     )
+    SecretsManagerBackend.list_secrets = paged
+    for ask in ("__contains__", "__getitem__", "get"):
+        setattr(SecretsStore, ask, by_name(getattr(SecretsStore, ask), getattr(dict, ask)))
     Parameter.describe_response_object = described(Parameter.describe_response_object)
     # moto reads its own folder at every request.
     modules = frozenset(backends.list_of_moto_modules())
@@ -87,7 +98,7 @@ def main(port, policies, answer):
     run_simple(
         "127.0.0.1",
         port,
-        one_at_a_time(DomainDispatcherApplication(create_backend_app)),
+        one_at_a_time(filled(DomainDispatcherApplication(create_backend_app))),
         threaded=True,
         request_handler=Handler,
     )
@@ -147,6 +158,45 @@ def described(describe):
 
 def document(statements):
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def by_name(compare_with_all, look_up):
+    """What is no ARN is a name; moto compares either with every secret there is."""
+
+    def asked(store, key):
+        return compare_with_all(store, key) if key.startswith("arn:") else look_up(store, key)
+
+    return asked
+
+
+def paged(backend, filters, max_results=100, next_token=None, include_planned_deletion=False):
+    """Describes what is on the page; moto describes every secret there is for each page."""
+    start, most = int(next_token or 0), int(max_results or 100)
+    found = (
+        it
+        for it in backend.secrets.values()
+        if (include_planned_deletion or not getattr(it, "deleted_date", None))
+        and _matches(it, filters)
+    )
+    page = list(islice(found, start, start + most + 1))
+    after = str(start + most) if len(page) > most else None
+    return [it.to_dict() for it in page[:most]], after
+
+
+def filled(application):
+    """Beside what AWS does: `POST /fill/REGION` makes a secret of each line, all with one value."""
+
+    def handle(environ, start_response):
+        path = environ["PATH_INFO"]
+        if not path.startswith("/fill/"):
+            return application(environ, start_response)
+        backend = secretsmanager_backends[ACCOUNT][path.removeprefix("/fill/")]
+        for name in environ["wsgi.input"].read().decode().splitlines():
+            backend.create_secret(name, "filled", None, None, None, None, None, [], False)
+        start_response("200 OK", [("Content-Length", "0")])
+        return [b""]
+
+    return handle
 
 
 def one_at_a_time(application):

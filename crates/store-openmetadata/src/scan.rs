@@ -1,0 +1,77 @@
+//! One pass over the whole database from one snapshot.
+
+use cloakroom_core::platform::{Obstacle, ScanReport, ScanSink};
+use cloakroom_core::{Result, Timestamp};
+
+use crate::catalog::Table;
+use crate::collide::Collisions;
+use crate::connect::Connection;
+use crate::options::Options;
+use crate::reader::{Count, Knowledge, TableReader};
+use crate::rows::{Read, Reader as _};
+
+/// Reads everything.
+pub(crate) async fn scan(
+    mut connection: Connection,
+    options: &Options,
+    knowledge: &Knowledge<'_>,
+    collisions: &mut Collisions,
+    sink: &mut dyn ScanSink,
+) -> Result<ScanReport> {
+    let (moment, mut catalog) = connection.look(options).await?;
+    let choice = catalog.choose(&options.leave_out)?;
+    let mut report = ScanReport {
+        snapshot: Timestamp::from_millisecond(moment).ok(),
+        left_out: choice.left_out,
+        obstacles: std::mem::take(&mut catalog.obstacles),
+        ..ScanReport::default()
+    };
+    report.obstacles.extend(choice.obstacles);
+    for index in choice.read {
+        let table = &catalog.tables[index];
+        let mut reader =
+            TableReader::new(knowledge, collisions, sink, catalog.entities(table), table);
+        let read = connection.read(&table.select(), &mut reader).await?;
+        reader.settle().await?;
+        note(&mut report, table, reader.count, &read, options);
+    }
+    drop(catalog);
+    connection.close().await;
+    Ok(report)
+}
+
+fn note(report: &mut ScanReport, table: &Table, count: Count, read: &Read, options: &Options) {
+    report.tables += 1;
+    report.columns += table.columns.iter().filter(|it| it.readable).count() as u64;
+    report.rows += count.rows;
+    report.bytes += count.bytes;
+    let mut add = |detail: String| {
+        report.obstacles.push(Obstacle {
+            subject: table.shown(),
+            detail,
+        });
+    };
+    if let Read::Hindered(reason) = read {
+        add(reason.clone());
+    }
+    if count.too_large > 0 {
+        add(format!(
+            "{} of its rows have a value of more than {} bytes, which was not read; leave the table \
+             out if nothing in it names a secret",
+            count.too_large, options.max_value
+        ));
+    }
+    if count.unopened > 0 {
+        add(format!(
+            "no key opens {} of its sealed values, so which secrets they refer to is not known; add \
+             the key that they were sealed under behind the others",
+            count.unopened
+        ));
+    }
+    if count.too_deep > 0 {
+        add(format!(
+            "{} of its sealed values are sealed so many times over that they were not read to the end",
+            count.too_deep
+        ));
+    }
+}

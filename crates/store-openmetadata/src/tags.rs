@@ -1,0 +1,29 @@
+//! The `tags` setting as OpenMetadata itself reads it, for recognising what it wrote.
+
+use std::collections::BTreeMap;
+
+use cloakroom_core::coordinates::openmetadata::{Manager, parse_tags};
+
+/// The tags that OpenMetadata writes for a configured text `[key:value,…]`.
+///
+/// For AWS it takes the piece between the first colon and the second and no more.
+///
+/// ```
+/// use cloakroom_store_openmetadata::{Manager, tags_as_written};
+///
+/// let text = "[team:data,url:http://x,broken]";
+/// assert_eq!(tags_as_written(Manager::Aws, text)["url"], "http");
+/// assert_eq!(tags_as_written(Manager::Kubernetes, text)["url"], "http://x");
+/// assert!(!tags_as_written(Manager::Aws, text).contains_key("broken"));
+/// ```
+pub fn tags_as_written(manager: Manager, text: &str) -> BTreeMap<String, String> {
+    let mut tags = parse_tags(text);
+    if matches!(manager, Manager::Aws | Manager::AwsSsm) {
+        for value in tags.values_mut() {
+            if let Some(second) = value.find(':') {
+                value.truncate(second);
+            }
+        }
+    }
+    tags
+}

@@ -1,0 +1,160 @@
+//! Every case of the shared vectors, and what has to hold of ids whatever the names.
+
+use std::collections::BTreeMap;
+
+use cloakroom_core::ErrorKind;
+use cloakroom_core::coordinates::openmetadata::{collisions, parse_tags};
+use cloakroom_store_openmetadata::{Base, Ids, Manager, Naming, Provider};
+use proptest::prelude::*;
+use serde_json::Value;
+
+fn vectors() -> Value {
+    serde_json::from_str(include_str!("vectors/openmetadata-ids.json")).expect("the vectors")
+}
+
+fn naming(prefix: &str, cluster: &str, manager: Manager) -> Naming {
+    Naming {
+        prefix: prefix.to_owned(),
+        cluster: cluster.to_owned(),
+        manager,
+    }
+}
+
+fn words(value: &Value) -> Vec<&str> {
+    let all = value.as_array().into_iter().flatten();
+    all.filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn the_vectors_are_built_and_checked() {
+    let vectors = vectors();
+    let cases = vectors["cases"].as_array().expect("cases");
+    assert!(cases.len() >= 7);
+    for case in cases {
+        let text = |key: &str| case[key].as_str().expect("text");
+        let provider = Provider::from_name(text("manager")).expect("a provider");
+        let manager = provider.manager().expect("a manager");
+        let ids = Ids::new(naming(text("prefix"), text("cluster"), manager)).expect("ids");
+        let base = words(&case["base"]);
+        let base = Base::Service {
+            kind: base[0],
+            name: base[1],
+        };
+        let id = ids.build(base, &words(&case["field_path"]));
+        assert_eq!(id, text("id"));
+        assert!(ids.check(&id).is_some(), "{id}");
+        assert!(matches!(provider, Provider::Managed(_)), "{provider:?}");
+    }
+}
+
+#[test]
+fn the_vectors_tags_are_read() {
+    for case in vectors()["tags"].as_array().expect("tags") {
+        let tags = parse_tags(case["text"].as_str().expect("text"));
+        let expected: BTreeMap<String, String> =
+            serde_json::from_value(case["tags"].clone()).expect("tags");
+        assert_eq!(tags, expected);
+    }
+}
+
+#[test]
+fn what_others_made_is_not_ours() {
+    let ids = Ids::new(naming("team", "prod", Manager::Aws)).expect("ids");
+    for other in [
+        "/team/prod2/database/x/password",
+        "/team/prod",
+        "/team/prod/database",
+        "/team/prod/database/",
+        "/team/prod/Database/x/password",
+        "/team/prod/database/x y/password",
+        "/team/prod/vault/x/password",
+        "team/prod/database/x/password",
+        "/other/prod/database/x/password",
+        "",
+    ] {
+        assert_eq!(ids.check(other), None, "{other}");
+    }
+    let kubernetes = Ids::new(naming("", "prod", Manager::Kubernetes)).expect("ids");
+    assert_eq!(kubernetes.check("prod-database-x--password"), None);
+    assert_eq!(kubernetes.check("prod-database-x-password-"), None);
+}
+
+#[test]
+fn a_deployment_without_a_name_is_refused() {
+    for manager in Manager::ALL {
+        let error = Ids::new(naming("", "", manager)).expect_err("nothing tells");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+    let error = Ids::new(naming("", "...", Manager::Google)).expect_err("nothing is left");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let long = "x".repeat(300);
+    let error = Ids::new(naming(&long, "c", Manager::Kubernetes)).expect_err("too long");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}
+
+fn manager() -> impl Strategy<Value = Manager> {
+    prop::sample::select(Manager::ALL.to_vec())
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-zA-Z0-9 ._/-]{1,20}", "\\PC{1,12}"]
+}
+
+/// Names that begin with a letter, so that something of each is left with every manager.
+fn word() -> impl Strategy<Value = String> {
+    "[a-zA-Z][a-zA-Z0-9 ._-]{0,12}"
+}
+
+fn kind() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["Database", "dashboard", "mlModel", "Storage", "api"])
+}
+
+proptest! {
+    #[test]
+    fn check_accepts_what_build_makes(
+        manager in manager(), prefix in "[a-z.]{0,8}", cluster in word(), kind in kind(),
+        name in name(), field in word(),
+    ) {
+        let ids = Ids::new(naming(&prefix, &cluster, manager)).expect("ids");
+        for base in [
+            Base::Service { kind, name: &name },
+            Base::Bot(&name),
+            Base::Pipeline(&name),
+            Base::Workflow(&name),
+            Base::ServerConnection,
+        ] {
+            let id = ids.build(base, &[&field]);
+            prop_assert!(ids.check(&id).is_some(), "{id}");
+        }
+    }
+
+    #[test]
+    fn names_that_come_out_alike_are_reported_with_both(
+        manager in manager(), name in word(), field in word(),
+    ) {
+        let ids = Ids::new(naming("", "cluster", manager)).expect("ids");
+        let services = [name.to_lowercase(), name.to_uppercase(), format!("{name}x")];
+        let built = services.iter().map(|name| {
+            (ids.build(Base::Service { kind: "database", name }, &[&field]), name.as_str())
+        });
+        let found = collisions(built);
+        prop_assert_eq!(found.len(), 1);
+        let both: Vec<&str> = found.into_values().flatten().collect();
+        let mut expected = vec![services[0].as_str(), services[1].as_str()];
+        expected.sort_unstable();
+        expected.dedup();
+        // A name without a letter that has two cases does not occur: it begins with a letter.
+        prop_assert_eq!(both, expected);
+    }
+
+    #[test]
+    fn another_deployments_ids_are_not_ours(
+        manager in manager(), cluster in "[a-z]{3,8}", other in "[a-z]{3,8}", name in word(),
+    ) {
+        prop_assume!(cluster != other);
+        let ours = Ids::new(naming("", &cluster, manager)).expect("ids");
+        let theirs = Ids::new(naming("", &other, manager)).expect("ids");
+        let id = theirs.build(Base::Bot(&name), &["config", "JWTToken"]);
+        prop_assert_eq!(ours.check(&id), None);
+    }
+}

@@ -1,0 +1,238 @@
+//! A whole deployment, read as its settings say.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use cloakroom_core::platform::{
+    Defect, DefectKind, Mention, MentionKind, Owner, PlatformSource as _, ScanSink,
+};
+use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
+use cloakroom_store_openmetadata::{Manager, OpenMetadataSource, Provider};
+use cloakroom_testkit::openmetadata::Deployment;
+
+use crate::support::{Bench, Everything, id, keys, naming, scan, seal};
+
+fn deployment() -> Deployment {
+    Deployment::new(90, naming())
+}
+
+pub(crate) async fn every_reference_is_told(bench: Bench) {
+    let deployment = deployment();
+    bench.fill(&deployment).await;
+    let (found, report) = bench.scan().await;
+    assert_eq!(report.obstacles, []);
+    assert!(report.snapshot.is_some() && report.tables >= 13);
+    let mut expected = BTreeSet::from([deployment.in_history()]);
+    for planted in deployment.planted() {
+        let column = format!("{}.{}.json", bench.schema(), planted.table.name());
+        let here = |it: &&Mention| it.name == planted.id && it.row == Some(planted.row);
+        let told: Vec<_> = found.mentions.iter().filter(here).collect();
+        assert_eq!(told.len(), 1, "{planted:?}");
+        assert_eq!(told[0].column, column);
+        assert_eq!(told[0].kind, MentionKind::Connector);
+        assert_eq!(told[0].external, planted.own, "{planted:?}");
+        assert_eq!(told[0].tombstone, planted.deleted, "{planted:?}");
+        assert!(told[0].keeps && told[0].title.is_some());
+        expected.insert(planted.id);
+    }
+    let names: BTreeSet<_> = found.mentions.iter().map(|it| it.name.clone()).collect();
+    assert_eq!(names, expected);
+    let history = deployment.in_history();
+    let past = found.of(&history);
+    assert_eq!(past.len(), 1);
+    assert!(past[0].keeps && past[0].kind == MentionKind::Other);
+}
+
+pub(crate) async fn what_is_amiss_is_told(bench: Bench) {
+    let deployment = deployment();
+    bench.fill(&deployment).await;
+    let (found, _) = bench.scan().await;
+    let (clear, pointer) = deployment.in_clear();
+    let masked = deployment.masked();
+    assert!(!clear.is_empty() && !masked.is_empty());
+    let of = |it: &Defect| it.row.unwrap();
+    let (in_clear, others): (Vec<_>, Vec<_>) = found
+        .defects
+        .iter()
+        .partition(|it| it.pointer.as_deref() == Some(pointer));
+    let rows: BTreeSet<_> = in_clear.iter().map(|it| of(it)).collect();
+    assert_eq!(rows, BTreeSet::from_iter(clear));
+    let rows: BTreeSet<_> = others.iter().map(|it| of(it)).collect();
+    assert_eq!(rows, BTreeSet::from_iter(masked));
+    for defect in &found.defects {
+        assert_eq!(defect.kind, DefectKind::ClearText);
+        assert!(!format!("{defect:?}").contains("in-clear"), "{defect:?}");
+    }
+    assert!(others.iter().all(|it| it.detail.contains("mask")));
+}
+
+pub(crate) async fn fields_that_share_an_id(bench: Bench) {
+    let deployment = deployment();
+    bench.fill(&deployment).await;
+    let mut sink = Everything::default();
+    let survey = bench.source().survey(&mut sink).await.unwrap();
+    assert_eq!((survey.collision_count, survey.fields_not_compared), (1, 0));
+    let collision = &survey.collisions[0];
+    assert_eq!(collision.id, deployment.shared());
+    assert_ne!(collision.first.row, collision.second.row);
+    assert_eq!(collision.first.pointer, collision.second.pointer);
+    let titles = [&collision.first.title, &collision.second.title];
+    assert!(
+        titles
+            .iter()
+            .all(|it| it.as_ref().unwrap().contains("nightly dbt"))
+    );
+
+    // A value that is still in the database counts by the id that it would get.
+    let keys = keys();
+    let entity = |number: u32, name: &str, text: &str| {
+        format!(
+            "INSERT INTO dbservice_entity (json, nameHash) VALUES ('{{\"id\": \
+             \"00000000-0000-4000-8000-00000000000{number}\", \"name\": \"{name}\", \"connection\": \
+             {{\"config\": {{\"password\": \"{}\"}}}}}}', '{name}')",
+            seal(&keys, text)
+        )
+    };
+    bench.sql(&entity(1, "Sales EU", "value one")).await;
+    bench
+        .sql(&entity(
+            2,
+            "sales_eu",
+            "secret:/openmetadata/database/sales_eu/password",
+        ))
+        .await;
+    let survey = bench.source().survey(&mut sink).await.unwrap();
+    assert_eq!(survey.collision_count, 2);
+    let ids: BTreeSet<_> = survey.collisions.iter().map(|it| it.id.as_str()).collect();
+    assert!(
+        ids.contains("/openmetadata/database/sales_eu/password"),
+        "{ids:?}"
+    );
+
+    let mut options = bench.options();
+    options.max_fields = 3;
+    let source = OpenMetadataSource::new(options).unwrap();
+    let survey = source.survey(&mut sink).await.unwrap();
+    assert!(survey.fields_not_compared > 0);
+}
+
+pub(crate) async fn what_the_user_made_is_not_the_platforms(bench: Bench) {
+    bench.fill(&deployment()).await;
+    let mut options = bench.options();
+    options.provider = Provider::NotManaged(Manager::Aws);
+    let source = OpenMetadataSource::new(options).unwrap();
+    let mut found = Everything::default();
+    let survey = source.survey(&mut found).await.unwrap();
+    assert_eq!(survey.report.obstacles, []);
+    assert!(found.mentions.iter().all(|it| it.external && it.keeps));
+    assert_eq!(survey.collisions, []);
+    // Another cluster's are not ours either.
+    let mut options = bench.options();
+    options.cluster.push_str("-2");
+    let (found, _) = scan(&OpenMetadataSource::new(options).unwrap()).await;
+    assert!(found.mentions.iter().all(|it| it.external));
+}
+
+pub(crate) async fn a_database_without_a_manager(bench: Bench) {
+    let deployment = deployment();
+    bench.fill(&deployment).await;
+    let mut options = bench.options();
+    options.provider = Provider::Database;
+    let (found, report) = scan(&OpenMetadataSource::new(options).unwrap()).await;
+    assert_eq!(report.obstacles, []);
+    let nowhere = |it: &&Defect| it.kind == DefectKind::ReferenceToNowhere;
+    let told = found.defects.iter().filter(nowhere).count();
+    assert_eq!(told, deployment.planted().count());
+    // And a manager that cannot have a name with a slash.
+    let mut options = bench.options();
+    options.provider = Provider::Managed(Manager::AzureKeyVault);
+    let (found, _) = scan(&OpenMetadataSource::new(options).unwrap()).await;
+    assert_eq!(found.defects.iter().filter(nowhere).count(), told);
+}
+
+pub(crate) async fn what_is_asked_again_is_answered_the_same(bench: Bench) {
+    let deployment = deployment();
+    bench.fill(&deployment).await;
+    let first = deployment.planted().next().unwrap();
+    let deleted = deployment.planted().find(|it| it.deleted).unwrap();
+    let names = [id(1), first.id, deployment.in_history(), deleted.id];
+    let source = bench.source();
+    let kept = source.still_mentioned(&names).await.unwrap();
+    assert_eq!(kept, [false, true, true, true]);
+    assert!(source.still_mentioned(&[]).await.unwrap().is_empty());
+    // Gone for good, and then nothing keeps it.
+    let column = deployment.planted().next().unwrap();
+    bench
+        .sql(&format!(
+            "DELETE FROM {} WHERE id = '{}'",
+            column.table.name(),
+            column.row
+        ))
+        .await;
+    let kept = source.still_mentioned(&names).await.unwrap();
+    assert_eq!(kept, [false, false, true, true]);
+}
+
+pub(crate) async fn a_database_is_told_from_another(bench: Bench) {
+    let identity = bench.source().identity().await.unwrap();
+    assert_eq!(identity.platform, "openmetadata");
+    assert!(identity.place.ends_with(&bench.database), "{identity:?}");
+    assert_eq!(bench.source().identity().await.unwrap(), identity);
+    let mut other = bench.clone();
+    other.database.push_str("_b");
+    other.make().await;
+    let second = other.source().identity().await.unwrap();
+    assert_ne!(second.database, identity.database);
+    other.remove().await;
+}
+
+pub(crate) async fn wrong_addresses_are_told(bench: Bench) {
+    let url = bench.url();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let (scheme, _) = url.split_once("://").unwrap();
+    for (url, kind) in [
+        ("hunter2".to_owned(), ErrorKind::Invalid),
+        (format!("{url}?hunter2=x"), ErrorKind::Invalid),
+        (format!("{server}/no_such_database"), ErrorKind::Invalid),
+        (bench.url_as("hunter2"), ErrorKind::Denied),
+        (
+            format!("{scheme}://u:hunter2@127.0.0.1:1/x"),
+            ErrorKind::Unavailable,
+        ),
+    ] {
+        let mut options = bench.options();
+        options.url = SecretValue::from(url.clone());
+        let error = match OpenMetadataSource::new(options) {
+            Ok(source) => source.identity().await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!(error.kind(), kind, "{url}: {error}");
+        assert!(
+            !format!("{error} {error:?}").contains("hunter2"),
+            "{error:?}"
+        );
+    }
+}
+
+struct Failing;
+
+#[async_trait]
+impl ScanSink for Failing {
+    async fn owners(&mut self, _: Vec<Owner>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn mentions(&mut self, _: Vec<Mention>) -> Result<()> {
+        Err(Error::new(ErrorKind::Conflict, "test", "full"))
+    }
+
+    async fn defects(&mut self, _: Vec<Defect>) -> Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) async fn a_sink_that_fails_ends_it(bench: Bench) {
+    bench.fill(&deployment()).await;
+    let error = bench.source().scan(&mut Failing).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}

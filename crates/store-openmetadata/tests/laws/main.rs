@@ -1,0 +1,94 @@
+//! The laws of the source, on a real PostgreSQL and a real MariaDB; each has a database of its own.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a law fails by panicking; the lint knows only #[test]"
+)]
+
+mod deployment;
+mod obstacles;
+mod places;
+mod support;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use support::{Bench, Server};
+
+type Law = fn(Bench) -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// `module::function` for each, as a name and something to run.
+macro_rules! laws {
+    ($($module:ident: $($law:ident),+ $(,)?;)+) => {
+        vec![$($((
+            concat!(stringify!($module), "::", stringify!($law)),
+            (|bench| Box::pin($module::$law(bench))) as Law,
+        )),+),+]
+    };
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let of_both = || {
+        laws! {
+            deployment:
+                every_reference_is_told, what_is_amiss_is_told, fields_that_share_an_id,
+                what_the_user_made_is_not_the_platforms, a_database_without_a_manager,
+                what_is_asked_again_is_answered_the_same, a_database_is_told_from_another,
+                wrong_addresses_are_told, a_sink_that_fails_ends_it;
+            places:
+                ids_wherever_they_stand, tokens_wherever_they_stand, all_from_one_snapshot;
+            obstacles:
+                reading_is_enough, a_table_that_may_not_be_read, a_key_that_is_missing,
+                a_value_too_large, a_table_that_is_locked, what_is_left_out, another_database,
+                what_is_no_json;
+        }
+    };
+    let of_postgres = laws! {
+        obstacles: row_security_in_force, a_foreign_table, large_objects;
+    };
+    let of_mariadb = laws! {
+        obstacles: rows_outside_the_snapshot, grants_on_single_tables;
+    };
+    let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let mut trials = Vec::new();
+    for (server, laws) in [
+        (Server::Postgres, of_both()),
+        (Server::Postgres, of_postgres),
+        (Server::MariaDb, of_both()),
+        (Server::MariaDb, of_mariadb),
+    ] {
+        let variable = server.variable();
+        let url = std::env::var(variable).ok();
+        trials.extend(laws.into_iter().map(|(law, obey)| {
+            let name = format!("{}::{law}", server.name());
+            match (&url, must) {
+                (Some(url), _) => {
+                    let bench = Bench::new(server, url, law);
+                    Trial::test(name, move || run(&bench, obey))
+                }
+                (None, true) => {
+                    Trial::test(name, move || Err(format!("{variable} is not set").into()))
+                }
+                (None, false) => Trial::test(format!("{name} ({variable} is not set)"), || Ok(()))
+                    .with_ignored_flag(true),
+            }
+        }));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn run(bench: &Bench, law: Law) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        bench.make().await;
+        law(bench.clone()).await;
+        // What failed is left to be looked at.
+        bench.remove().await;
+        Ok(())
+    })
+}
