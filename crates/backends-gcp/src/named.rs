@@ -129,13 +129,14 @@ impl GcpBackend {
     }
 
     /// Gives a secret without versions its first. Where somebody else was faster, their value is put
-    /// on top again, since the newest version is what everybody reads.
+    /// on top again, since the newest version is what everybody reads. Whoever wrote the first has the
+    /// name, however many others came between.
     async fn fill_named(&self, id: &str, value: &SecretValue) -> Result<(), Failure> {
         let added = self.add(id, value).await?;
         if Which::Number(added.number) == ONLY {
             return Ok(());
         }
-        let theirs = self.sdk.access(id, Which::Number(added.number - 1)).await?;
+        let theirs = self.sdk.access(id, ONLY).await?;
         if theirs == *value {
             return Ok(());
         }

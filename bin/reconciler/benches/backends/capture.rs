@@ -16,6 +16,7 @@ const SUCCESS: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 2\r\n\r\n{}";
 
 /// One request as it was sent.
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
@@ -31,7 +32,14 @@ pub(crate) async fn requests(
     work: &Work,
 ) -> Result<Vec<Request>> {
     // The proxy speaks plain HTTP to this side, whatever the server speaks.
-    let proxy = Proxy::start(Upstream::new(&target.url)?).await?;
+    let upstream = Upstream::new(&target.url)?;
+    // The host is part of what is signed.
+    let upstream = if target.signs {
+        upstream.keeping_host()
+    } else {
+        upstream
+    };
+    let proxy = Proxy::start(upstream).await?;
     let recorder = Recorder::start(Some(proxy.port())).await?;
     let backend = target.connect(&recorder.url).await?;
     work.once(&*backend, operation).await?;

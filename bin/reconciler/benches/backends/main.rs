@@ -1,5 +1,5 @@
 //! Operations a second and calls an operation of every backend on its own server, beside what the
-//! same server answers a plain HTTP load generator that sends the very same requests.
+//! same server gives in the same moments to a plain HTTP load generator that sends the very same requests.
 //!
 //! Prints one line of JSON a figure. A server whose variable is not set is skipped by name;
 //! `cargo xtask bench --backends` starts them and sets the variables.
@@ -8,11 +8,12 @@
 mod azure;
 mod capture;
 mod ceiling;
+mod slice;
 mod targets;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cloakroom_core::keys::Key;
@@ -22,17 +23,21 @@ use cloakroom_core::{
 };
 use serde_json::json;
 
+use ceiling::Generator;
+use slice::Slice;
 use targets::Target;
 
 const IN_FLIGHT: [usize; 3] = [1, 8, 64];
-/// How long each operation is measured, and as long the load generator.
-pub(crate) const LONG: Duration = Duration::from_secs(1);
+/// Moments of each, ours and the load generator's in turn, after one that is not counted.
+const ROUNDS: usize = 4;
+/// No more of them after so long: on a busy machine what was begun takes its time to end.
+const ENOUGH: Duration = Duration::from_secs(3);
 /// Secrets that are read, described and listed.
 const STANDING: usize = 200;
 /// Secrets that a batch is about, one call's worth or not.
 const BATCH: usize = 20;
-/// Puts that are signed beforehand for the load generator: more than the slowest server takes.
-const SIGNED: usize = 1_500;
+/// Puts that are signed beforehand for the load generator: more than the fastest server takes.
+const SIGNED: usize = 2_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -43,7 +48,8 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    const ALL: [Self; 4] = [Self::Put, Self::Get, Self::Describe, Self::List];
+    /// What writes comes last: the others are about what stood before.
+    const ALL: [Self; 4] = [Self::List, Self::Describe, Self::Get, Self::Put];
 
     fn name(self) -> &'static str {
         match self {
@@ -94,59 +100,61 @@ async fn measure(target: &Target) -> Result<()> {
             })
         );
         for in_flight in IN_FLIGHT {
-            let rate = rate(&backend, operation, in_flight, &work).await?;
-            let name = format!(
-                "{}: {}, {in_flight} in flight",
-                target.name,
-                operation.name()
-            );
             let unsent = match operation {
                 Operation::Put if target.signs => {
                     capture::unsent_puts(target, &work, SIGNED).await?
                 }
                 _ => Vec::new(),
             };
-            let sent = if unsent.is_empty() { &taken } else { &unsent };
-            let ceiling = ceiling::calls_a_second(target, operation, sent, in_flight)?;
+            let mut generator = Generator::new(target, operation, &taken, unsent, in_flight)?;
+            let (ours, ceiling) =
+                side_by_side(&backend, operation, in_flight, &work, &mut generator).await?;
+            let name = format!(
+                "{}: {}, {in_flight} in flight",
+                target.name,
+                operation.name()
+            );
             let told = format!(
-                "{rate:.0}/s, {:.2} of the server's {:.0}/s",
-                rate * calls as f64 / ceiling,
-                ceiling / calls as f64,
+                "{ours:.0}/s, {:.2} of the server's {ceiling:.0}/s",
+                ours / ceiling
             );
             println!(
                 "{}",
-                json!({"figure": name, "value": 1.0 / rate, "unit": "seconds", "throughput": told})
+                json!({"figure": name, "value": 1.0 / ours, "unit": "seconds", "throughput": told})
             );
         }
     }
     Ok(())
 }
 
-/// Operations a second with so many under way.
-async fn rate(
+/// Operations a second of ours and of the generator's, in turn.
+async fn side_by_side(
     backend: &Arc<dyn SecretBackend>,
     operation: Operation,
     in_flight: usize,
     work: &Arc<Work>,
-) -> Result<f64> {
-    let done = Arc::new(AtomicUsize::new(0));
-    let begun = Instant::now();
-    let tasks: Vec<_> = (0..in_flight)
-        .map(|_| {
-            let (backend, work, done) = (backend.clone(), work.clone(), done.clone());
-            tokio::spawn(async move {
-                while begun.elapsed() < LONG {
-                    work.once(&*backend, operation).await?;
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-                anyhow::Ok(())
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await??;
+    generator: &mut Generator,
+) -> Result<(f64, f64)> {
+    let mut workers = vec![(); in_flight];
+    let (mut ours, mut ceiling) = (Slice::default(), Slice::default());
+    for round in 0..=ROUNDS {
+        let (backend, work) = (Arc::clone(backend), Arc::clone(work));
+        let once = move |()| {
+            let (backend, work) = (Arc::clone(&backend), Arc::clone(&work));
+            async move { work.once(&*backend, operation).await }
+        };
+        let of_ours = slice::run(&mut workers, once).await.context("ours")?;
+        let of_server = generator.slice().await.context("the load generator")?;
+        // The first opens the connections.
+        if round > 0 {
+            ours += of_ours;
+            ceiling += of_server;
+        }
+        if ours.took() > ENOUGH {
+            break;
+        }
     }
-    Ok(done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64())
+    Ok((ours.a_second(), ceiling.a_second()))
 }
 
 /// What is done, and to what.

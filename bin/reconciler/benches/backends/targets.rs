@@ -21,8 +21,9 @@ use crate::azure;
 
 pub(crate) type Connected = Pin<Box<dyn Future<Output = Result<Arc<dyn SecretBackend>>> + Send>>;
 
-/// 64 pages at once keep a small machine's server busy for longer than a user would wait.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// 64 pages at once keep a small machine's server busy for longer than a user would wait, and on a busy
+/// machine for minutes. What is measured is how long it takes, not who gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 
 /// One backend and its server.
 pub(crate) struct Target {

@@ -172,6 +172,69 @@ pub(crate) async fn who_may_only_verify_does_not_read(server: &Server) -> Outcom
     Ok(())
 }
 
+/// The policy for a report on what a platform wrote: Secrets Manager is listed and described by names,
+/// nothing is read or changed, and Parameter Store is none of it.
+pub(crate) async fn who_may_only_report_lists_and_describes(server: &Server) -> Outcome {
+    let prefix = Aws::SecretsManager.prefix();
+    let connect = |user| Aws::SecretsManager.connect(server.settings(user, &prefix));
+    let (platform, reporter) = (
+        connect(&server.admin).await?,
+        connect(&server.report).await?,
+    );
+    let (platform, reporter) = (platform.named().unwrap(), reporter.named().unwrap());
+    let names = [
+        "airbyte_reported_v1".to_owned(),
+        "airbyte_never_written_v1".to_owned(),
+    ];
+    let value = SecretValue::from("a value".to_owned());
+    platform.put_named(&names[0], &value).await?;
+
+    let mut described = reporter.describe_named(&names).await;
+    assert!(described.pop().unwrap().unwrap_err().is_missing());
+    let described = described.pop().unwrap()?;
+    assert!(
+        !described.marked && described.changed.is_some(),
+        "{described:?}"
+    );
+    let listed = reporter.list_named(None).await?.secrets;
+    assert_eq!(listed, platform.list_named(None).await?.secrets);
+    assert_eq!(listed.len(), 1);
+
+    let mut refused = vec![reporter.put_named(&names[0], &value).await.map(drop)];
+    refused.push(reporter.put_named(&names[1], &value).await.map(drop));
+    refused.extend(
+        reporter
+            .read_named(&names)
+            .await
+            .into_iter()
+            .map(|read| read.map(drop)),
+    );
+    let window = DeleteMode::Recoverable(Duration::from_hours(7 * 24));
+    for mode in [DeleteMode::Final, window] {
+        refused.push(reporter.delete_named(&names[0], mode, None).await.map(drop));
+    }
+    refused.push(reporter.restore_named(&names[0]).await);
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
+    }
+    assert_eq!(
+        platform.read_named(&names[..1]).await.pop().unwrap()?,
+        value
+    );
+
+    let parameters = Aws::ParameterStore;
+    let settings = server.settings(&server.report, &parameters.prefix());
+    let error = parameters
+        .connect(settings)
+        .await?
+        .named()
+        .unwrap()
+        .list_named(None)
+        .await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Denied);
+    Ok(())
+}
+
 pub(crate) async fn no_value_is_in_any_error(server: &Server) -> Outcome {
     let mut canaries = Canaries::new(&SystemRandomness);
     for service in BOTH {

@@ -5,10 +5,81 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::{Error, ErrorKind, Result, SecretBackend};
-use cloakroom_testkit::faults::{FaultManager, FaultSubject, Refusal};
+use cloakroom_testkit::faults::{self, FaultManager, FaultSubject, Operation, Refusal, Requests};
 use cloakroom_testkit::proxy::{Answer, Proxy, Upstream};
+use libtest_mimic::Trial;
 
 use crate::server::{Aws, Kind, Namespace};
+
+/// Twenty values a request; a put needs nothing read.
+const SECRETS_MANAGER: Requests = &[
+    (Operation::Put, 1),
+    (Operation::PutAgain, 1),
+    (Operation::Get, 2),
+    (Operation::GetMany, 5),
+    (Operation::Describe, 1),
+    (Operation::List, 1),
+    (Operation::Delete, 2),
+    (Operation::DeleteRecoverable, 1),
+    (Operation::Restore, 1),
+];
+
+/// A put looks what the name holds now.
+const SECRETS_MANAGER_BY_NAME: Requests = &[
+    (Operation::Put, 2),
+    (Operation::PutAgain, 2),
+    (Operation::Get, 1),
+    (Operation::GetMany, 2),
+    (Operation::Describe, 1),
+    (Operation::List, 1),
+    (Operation::Delete, 2),
+    (Operation::DeleteRecoverable, 1),
+    (Operation::Restore, 1),
+];
+
+/// Ten values a request, and descriptions by ten where AWS gives fifty.
+const PARAMETER_STORE: Requests = &[
+    (Operation::Put, 1),
+    (Operation::PutAgain, 3),
+    (Operation::Get, 2),
+    (Operation::GetMany, 4),
+    (Operation::Describe, 1),
+    (Operation::List, 1),
+    (Operation::Delete, 1),
+    (Operation::LiftExpiry, 3),
+];
+
+/// The same without marks to read.
+const PARAMETER_STORE_BY_NAME: Requests = &[
+    (Operation::Put, 1),
+    (Operation::PutAgain, 3),
+    (Operation::Get, 1),
+    (Operation::GetMany, 2),
+    (Operation::Describe, 1),
+    (Operation::List, 1),
+    (Operation::Delete, 1),
+];
+
+/// What the documentation says they cost.
+const DOCUMENTED: &str = include_str!("../../../../docs/backends/faults.md");
+
+/// The documentation tells these requests.
+pub(crate) fn page_trials() -> Vec<Trial> {
+    vec![
+        faults::page_trial(DOCUMENTED, "secrets_manager", SECRETS_MANAGER),
+        faults::page_trial(
+            DOCUMENTED,
+            "secrets_manager_by_name",
+            SECRETS_MANAGER_BY_NAME,
+        ),
+        faults::page_trial(DOCUMENTED, "parameter_store", PARAMETER_STORE),
+        faults::page_trial(
+            DOCUMENTED,
+            "parameter_store_by_name",
+            PARAMETER_STORE_BY_NAME,
+        ),
+    ]
+}
 
 #[async_trait]
 impl FaultManager for Kind {
@@ -33,6 +104,20 @@ impl FaultSubject for Namespace {
 
     fn answer(&self, refusal: Refusal) -> Answer {
         answer(self.kind.service, refusal)
+    }
+
+    fn requests(&self) -> Requests {
+        match self.kind.service {
+            Aws::SecretsManager => SECRETS_MANAGER,
+            Aws::ParameterStore => PARAMETER_STORE,
+        }
+    }
+
+    fn named_requests(&self) -> Requests {
+        match self.kind.service {
+            Aws::SecretsManager => SECRETS_MANAGER_BY_NAME,
+            Aws::ParameterStore => PARAMETER_STORE_BY_NAME,
+        }
     }
 
     async fn count(&self) -> Result<Option<usize>> {

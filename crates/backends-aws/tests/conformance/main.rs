@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         return elsewhere::end(own::outcome(logins::alone(&task)));
     }
     let kinds = [Aws::SecretsManager, Aws::ParameterStore];
-    let mut trials = Vec::new();
+    let mut trials = faults::page_trials();
     if let Some(server) = Server::from_environment() {
         for kind in kinds {
             let manager = kind.on(&server);
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
             trials.extend(laws.into_iter().map(emulator::or_unsupported));
             let named = cloakroom_testkit::named::trials(manager.clone());
             trials.extend(named);
-            trials.extend(cloakroom_testkit::faults::trials(manager));
+            trials.extend(cloakroom_testkit::faults::trials(manager.clone()));
+            trials.extend(cloakroom_testkit::faults::named_trials(manager));
         }
         trials.extend(own::trials(&server));
     } else {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             trials.extend(conformance::absent(kind.name(), reason));
             trials.extend(cloakroom_testkit::named::absent(kind.name(), reason));
             trials.extend(cloakroom_testkit::faults::absent(kind.name(), reason));
+            trials.extend(cloakroom_testkit::faults::named_absent(kind.name(), reason));
         }
         trials.extend(own::absent(reason));
     }

@@ -157,6 +157,25 @@ pub(crate) async fn every_page_is_listed_once(server: &Server) -> Outcome {
     Ok(())
 }
 
+/// AWS filters page by page, so that among many others' parameters most pages are empty.
+pub(crate) async fn an_empty_page_by_name_is_not_the_last(server: &Server) -> Outcome {
+    let (proxy, backend) = proxied(server, &AWS.prefix()).await?;
+    let named = backend.named().unwrap();
+    let name = "airbyte_behind_an_empty_page_v1".to_owned();
+    let value = cloakroom_core::SecretValue::from("a value".to_owned());
+    named.put_named(&name, &value).await?;
+    let empty = Fault::Answer(Answer::json(200, r#"{"Parameters":[],"NextToken":"1"}"#));
+    proxy.add(Rule::new(empty).first(1));
+    let first = named.list_named(None).await?;
+    assert!(
+        first.secrets.is_empty() && first.next.is_some(),
+        "{first:?}"
+    );
+    let rest = named.list_named(None).await?;
+    assert_eq!(rest.secrets.len(), 1);
+    Ok(())
+}
+
 pub(crate) async fn a_description_that_lags_is_no_missing_secret(server: &Server) -> Outcome {
     let (proxy, backend) = proxied(server, &AWS.prefix()).await?;
     let put = request("a value".to_owned());

@@ -34,6 +34,8 @@ pub(crate) struct Server {
     pub(crate) read_write: User,
     /// Has the published policies without it.
     pub(crate) verify_only: User,
+    /// Has the published policy for reports on what a platform wrote.
+    pub(crate) report: User,
     /// Has none of them.
     pub(crate) nobody: User,
     /// A session of that role that is over, and its token.
@@ -54,6 +56,7 @@ impl Server {
             admin: user("ADMIN")?,
             read_write: user("READ_WRITE")?,
             verify_only: user("VERIFY_ONLY")?,
+            report: user("REPORT")?,
             nobody: user("NOBODY")?,
             expired: {
                 let (id, rest) = variable("EXPIRED")?.split_once(':').map(owned)?;

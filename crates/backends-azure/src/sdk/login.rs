@@ -142,7 +142,11 @@ impl TokenCredential for Login {
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        self.credential()?.get_token(scopes, options).await
+        let token = self.credential()?.get_token(scopes, options).await;
+        if self.settings.authentication == Authentication::DeveloperTools {
+            return token.map_err(|_| told(no_developer()));
+        }
+        token
     }
 }
 
@@ -168,6 +172,22 @@ fn read(source: &dyn CredentialSource) -> azure_core::Result<Secret> {
         return Err(told(denied("the credential is empty or no text")));
     }
     Ok(Secret::new(text.to_owned()))
+}
+
+/// Why `az` and `azd` gave no token. The SDK hands on only what they wrote, so of one that is there it is
+/// not sure whether nobody is logged in or nobody could be asked.
+fn no_developer() -> Error {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_installed = std::env::split_paths(&path).any(|folder| {
+        let mut names = ["az", "azd", "az.cmd", "azd.exe"].into_iter();
+        names.any(|name| folder.join(name).is_file())
+    });
+    if !is_installed {
+        return denied("neither `az` nor `azd` is installed here");
+    }
+    let message =
+        "neither `az` nor `azd` gives a token; log in with `az login` or `azd auth login`";
+    Error::new(ErrorKind::Unavailable, "log in", message)
 }
 
 fn token_file() -> azure_core::Result<String> {

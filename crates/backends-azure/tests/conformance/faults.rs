@@ -5,11 +5,50 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::{Error, ErrorKind, Result, SecretBackend};
-use cloakroom_testkit::faults::{FaultManager, FaultSubject, Refusal};
+use cloakroom_testkit::faults::{self, FaultManager, FaultSubject, Operation, Refusal, Requests};
 use cloakroom_testkit::proxy::{Answer, Proxy, Upstream};
+use libtest_mimic::Trial;
 
 use crate::double::{CLIENT_SECRET, refused};
 use crate::{Azure, Namespace, backend, settings};
+
+/// A put is look, claim, look, enable, look.
+const REQUESTS: Requests = &[
+    (Operation::Put, 5),
+    (Operation::PutAgain, 1),
+    (Operation::Get, 1),
+    (Operation::GetMany, 5),
+    (Operation::Describe, 1),
+    (Operation::List, 2),
+    (Operation::Delete, 3),
+    (Operation::DeleteRecoverable, 2),
+    (Operation::Restore, 2),
+    (Operation::LiftExpiry, 4),
+];
+
+/// A put is look, set, look.
+const BY_NAME: Requests = &[
+    (Operation::Put, 3),
+    (Operation::PutAgain, 1),
+    (Operation::Get, 1),
+    (Operation::GetMany, 5),
+    (Operation::Describe, 1),
+    (Operation::List, 2),
+    (Operation::Delete, 3),
+    (Operation::DeleteRecoverable, 2),
+    (Operation::Restore, 2),
+];
+
+/// What the documentation says they cost.
+const DOCUMENTED: &str = include_str!("../../../../docs/backends/faults.md");
+
+/// The documentation tells these requests.
+pub(crate) fn page_trials() -> Vec<Trial> {
+    vec![
+        faults::page_trial(DOCUMENTED, "azure", REQUESTS),
+        faults::page_trial(DOCUMENTED, "azure_by_name", BY_NAME),
+    ]
+}
 
 #[async_trait]
 impl FaultManager for Azure {
@@ -48,6 +87,14 @@ impl FaultSubject for Namespace {
             body: body.to_string(),
             ..refusal.plain()
         }
+    }
+
+    fn requests(&self) -> Requests {
+        REQUESTS
+    }
+
+    fn named_requests(&self) -> Requests {
+        BY_NAME
     }
 
     async fn count(&self) -> Result<Option<usize>> {

@@ -2,6 +2,7 @@
 //! beside a server that looks whether it is asked as documented.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use cloakroom_backends_azure::{Authentication, AzureSettings};
 use cloakroom_core::{DeleteMode, Deletion, ErrorKind, SecretBackend as _};
@@ -20,6 +21,8 @@ const AUTOMATIC: &str = "automatic";
 const WORKLOAD: &str = "workload";
 const MACHINE: &str = "machine";
 const ONE_OF_SEVERAL: &str = "one of several";
+const DEVELOPER: &str = "developer";
+const LOGGED_OUT: &str = "logged out";
 
 const CLIENT: &str = "an-identity";
 const HEADER: &str = "what the platform put into IDENTITY_HEADER";
@@ -31,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_client_secret_is_found_in_the_environment,
         an_app_service_has_an_identity,
         a_virtual_machine_has_an_identity,
+        a_developer_is_logged_in_by_a_program,
         an_empty_environment_is_denied,
     ]
 }
@@ -47,6 +51,7 @@ pub(crate) async fn alone(task: &str) -> Verdict {
         authentication: match task {
             WORKLOAD => Authentication::WorkloadIdentity,
             MACHINE | ONE_OF_SEVERAL => Authentication::ManagedIdentity,
+            DEVELOPER | LOGGED_OUT => Authentication::DeveloperTools,
             _ => Authentication::Automatic,
         },
         client_id: (task == ONE_OF_SEVERAL).then(|| CLIENT.to_owned()),
@@ -57,6 +62,12 @@ pub(crate) async fn alone(task: &str) -> Verdict {
     if is_nobody {
         let error = backend.get(&it).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        return Ok(());
+    }
+    if task == LOGGED_OUT {
+        let error = backend.get(&it).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.message().contains("az login"), "{error}");
         return Ok(());
     }
     let put = request(&it, "a value");
@@ -192,6 +203,59 @@ async fn a_virtual_machine_has_an_identity() -> Verdict {
         assert_eq!(service.seen().len(), 1, "{:?}", service.seen());
     }
     Ok(())
+}
+
+/// A program in the place of `az` or `azd` that gives out a token where it is asked for the vault's as it
+/// is documented, and where somebody is logged in.
+fn program(folder: &Path, name: &str, asked: &str, answer: Option<&str>) -> Verdict {
+    use std::os::unix::fs::PermissionsExt as _;
+    let answer = answer.map_or(
+        "echo nobody is logged in >&2; exit 1".to_owned(),
+        |answer| format!("echo '{answer}'"),
+    );
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in {asked}) ;; *) echo \"not as documented: $*\" >&2; exit 2 ;; esac\n\
+         {answer}\n"
+    );
+    let file = folder.join(name);
+    std::fs::write(&file, script)?;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700))?;
+    Ok(())
+}
+
+/// Without either program it is a refusal, and where they give no token nobody knows why.
+async fn a_developer_is_logged_in_by_a_program() -> Verdict {
+    let double = Double::start(cloakroom_testkit::ManualClock::default()).await;
+    let token = double.token_of("developer");
+    let scope = "https://vault.azure.net/.default";
+    let of_az = serde_json::json!({
+        "accessToken": token, "expiresOn": "2100-01-01 00:00:00.000000", "expires_on": 4_102_444_800_u64,
+        "tokenType": "Bearer",
+    });
+    let of_azd = serde_json::json!({ "token": token, "expiresOn": "2100-01-01T00:00:00Z" });
+    let programs = [
+        (
+            "az",
+            format!("*'get-access-token'*'--scope {scope}'*"),
+            of_az.to_string(),
+        ),
+        (
+            "azd",
+            format!("*'auth token'*'--scope {scope}'*"),
+            of_azd.to_string(),
+        ),
+    ];
+    for (name, asked, answer) in &programs {
+        for answer in [Some(answer.as_str()), None] {
+            let folder = tempfile::tempdir()?;
+            program(folder.path(), name, asked, answer)?;
+            let path = vec![("PATH", folder.path().display().to_string())];
+            let task = answer.map_or(LOGGED_OUT, |_| DEVELOPER);
+            ran(&double, task, path).await?;
+        }
+    }
+    let nothing = vec![("PATH", "/nonexistent".to_owned())];
+    ran(&double, &format!("{NOBODY}{DEVELOPER}"), nothing).await
 }
 
 async fn an_empty_environment_is_denied() -> Verdict {

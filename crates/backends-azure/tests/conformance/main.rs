@@ -31,9 +31,13 @@ fn main() -> ExitCode {
             ended.map_err(|failed| failed.message().unwrap_or_default().to_owned()),
         );
     }
-    let mut trials = conformance::trials(Azure { protected: false });
+    let mut trials = faults::page_trials();
+    trials.extend(conformance::trials(Azure { protected: false }));
     trials.extend(conformance::trials(Azure { protected: true }));
     trials.extend(cloakroom_testkit::faults::trials(Azure {
+        protected: false,
+    }));
+    trials.extend(cloakroom_testkit::faults::named_trials(Azure {
         protected: false,
     }));
     trials.extend(cloakroom_testkit::named::trials(Azure { protected: false }));

@@ -6,10 +6,49 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_backends_gcp::{GcpBackend, GcpSettings};
 use cloakroom_core::{Error, ErrorKind, Result, SecretBackend};
-use cloakroom_testkit::faults::{FaultManager, FaultSubject, Refusal};
+use cloakroom_testkit::faults::{self, FaultManager, FaultSubject, Operation, Refusal, Requests};
 use cloakroom_testkit::proxy::{Answer, Proxy, Upstream};
+use libtest_mimic::Trial;
 
 use crate::double::{Double, Namespace};
+
+/// Secret and version are asked for apart.
+const REQUESTS: Requests = &[
+    (Operation::Put, 2),
+    (Operation::PutAgain, 3),
+    (Operation::Get, 2),
+    (Operation::GetMany, 8),
+    (Operation::Describe, 2),
+    (Operation::List, 1),
+    (Operation::Delete, 1),
+    (Operation::DeleteRecoverable, 4),
+    (Operation::Restore, 4),
+    (Operation::LiftExpiry, 2),
+];
+
+/// No mark is read with a value.
+const BY_NAME: Requests = &[
+    (Operation::Put, 2),
+    (Operation::PutAgain, 3),
+    (Operation::Get, 1),
+    (Operation::GetMany, 4),
+    (Operation::Describe, 2),
+    (Operation::List, 1),
+    (Operation::Delete, 1),
+    (Operation::DeleteRecoverable, 4),
+    (Operation::Restore, 4),
+];
+
+/// What the documentation says they cost.
+const DOCUMENTED: &str = include_str!("../../../../docs/backends/faults.md");
+
+/// The documentation tells these requests.
+pub(crate) fn page_trials() -> Vec<Trial> {
+    vec![
+        faults::page_trial(DOCUMENTED, "google", REQUESTS),
+        faults::page_trial(DOCUMENTED, "google_by_name", BY_NAME),
+    ]
+}
 
 #[async_trait]
 impl FaultManager for Double {
@@ -58,6 +97,14 @@ impl FaultSubject for Namespace {
             } => answer.with_retry_after(after),
             _ => answer,
         }
+    }
+
+    fn requests(&self) -> Requests {
+        REQUESTS
+    }
+
+    fn named_requests(&self) -> Requests {
+        BY_NAME
     }
 
     async fn count(&self) -> Result<Option<usize>> {

@@ -2,6 +2,7 @@
 //! what somebody else's double, drongo, agrees about.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod account;
 mod canned;
 mod delete;
 mod double;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         return elsewhere::end(on_a_runtime(async || found::alone(&task).await));
     }
     let mut trials = kinds::trials();
+    trials.extend(faults::page_trials());
     if let Ok(url) = env::var(URL) {
         for rights in [Rights::All, Rights::ReadWrite] {
             let url = url.clone();
@@ -50,11 +52,13 @@ fn main() -> ExitCode {
             delete::LAWS,
             login::LAWS,
             found::LAWS,
+            account::LAWS,
             places::LAWS,
         ] {
             trials.extend(laws.iter().map(|law| law.trial(&double)));
         }
-        trials.extend(cloakroom_testkit::faults::trials(double));
+        trials.extend(cloakroom_testkit::faults::trials(double.clone()));
+        trials.extend(cloakroom_testkit::faults::named_trials(double));
     } else {
         let reason = format!("{URL} is not set; cargo xtask test sets it");
         trials.extend(conformance::absent("google", &reason));
@@ -63,11 +67,13 @@ fn main() -> ExitCode {
             trials.extend(cloakroom_testkit::named::absent(name, &reason));
         }
         trials.extend(cloakroom_testkit::faults::absent("google", &reason));
+        trials.extend(cloakroom_testkit::faults::named_absent("google", &reason));
         for laws in [
             own::LAWS,
             delete::LAWS,
             login::LAWS,
             found::LAWS,
+            account::LAWS,
             places::LAWS,
         ] {
             let names = laws.iter().map(|law| format!("google::{}", law.name));

@@ -6,11 +6,31 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_backends_kubernetes::KubernetesSettings;
 use cloakroom_core::{Result, SecretBackend};
-use cloakroom_testkit::faults::{FaultManager, FaultSubject, Refusal};
+use cloakroom_testkit::faults::{self, FaultManager, FaultSubject, Operation, Refusal, Requests};
 use cloakroom_testkit::proxy::{Answer, Proxy, Upstream};
+use libtest_mimic::Trial;
 
 use crate::cluster::broken;
 use crate::{Inside, Kubernetes, PAGE, connect};
+
+/// Everything is one request; what a taken name holds is read.
+const REQUESTS: Requests = &[
+    (Operation::Put, 1),
+    (Operation::PutAgain, 2),
+    (Operation::Get, 1),
+    (Operation::GetMany, 4),
+    (Operation::Describe, 1),
+    (Operation::List, 1),
+    (Operation::Delete, 1),
+];
+
+/// What the documentation says they cost.
+const DOCUMENTED: &str = include_str!("../../../../docs/backends/faults.md");
+
+/// The documentation tells these requests.
+pub(crate) fn page_trials() -> Vec<Trial> {
+    vec![faults::page_trial(DOCUMENTED, "kubernetes", REQUESTS)]
+}
 
 #[async_trait]
 impl FaultManager for Kubernetes {
@@ -50,6 +70,10 @@ impl FaultSubject for Inside {
             plain.status
         );
         Answer { body, ..plain }
+    }
+
+    fn requests(&self) -> Requests {
+        REQUESTS
     }
 
     async fn count(&self) -> Result<Option<usize>> {

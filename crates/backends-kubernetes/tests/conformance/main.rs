@@ -4,6 +4,7 @@
 mod cluster;
 mod faults;
 mod own;
+mod pod;
 
 use std::fs;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use cloakroom_backends_kubernetes::{KubernetesBackend, KubernetesSettings, name_of};
 use cloakroom_core::{Capabilities, Coordinate, Result, SecretBackend, SecretValue};
 use cloakroom_testkit::conformance::{self, Credentials, Manager, Permission, Powers, Subject};
+use cloakroom_testkit::elsewhere;
 use tempfile::TempDir;
 
 use cluster::{Cluster, Place, READ_WRITE};
@@ -27,9 +29,13 @@ fn main() -> ExitCode {
     // The tests' own client: another crate of the workspace brings a second provider, and rustls does
     // not choose between two.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut trials = Vec::new();
+    if let Some(task) = elsewhere::task() {
+        return elsewhere::end(pod::alone(&task));
+    }
+    let mut trials = faults::page_trials();
     if let Some(cluster) = Cluster::from_environment() {
         trials.extend(own::trials(&cluster));
+        trials.push(pod::trial(&cluster));
         trials.extend(conformance::trials(Kubernetes {
             cluster: cluster.clone(),
         }));
@@ -39,6 +45,7 @@ fn main() -> ExitCode {
         trials.extend(conformance::absent(NAME, reason));
         trials.extend(cloakroom_testkit::faults::absent(NAME, reason));
         trials.extend(own::absent(reason));
+        trials.push(conformance::skipped(pod::NAME, reason));
     }
     conformance::run(trials)
 }

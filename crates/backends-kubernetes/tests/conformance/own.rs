@@ -54,7 +54,7 @@ pub(crate) fn absent(reason: &str) -> Vec<Trial> {
     CHECKS.iter().map(skipped).collect()
 }
 
-fn hold(cluster: &Cluster, check: Check) -> Result<(), String> {
+pub(crate) fn hold(cluster: &Cluster, check: Check) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -375,7 +375,7 @@ async fn nothing_is_said_of_values_or_tokens(place: &Place) -> Result<()> {
     Ok(())
 }
 
-fn request(text: &str) -> PutRequest {
+pub(crate) fn request(text: &str) -> PutRequest {
     let value = SecretValue::from(text.to_owned());
     let id = || SystemRandomness.uuid();
     let coordinate = Grammar::default().managed(Scope::Workspace, id(), id(), Version::FIRST);

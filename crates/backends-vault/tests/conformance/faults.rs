@@ -5,11 +5,81 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::{Error, ErrorKind, Result, SecretBackend};
-use cloakroom_testkit::faults::{FaultManager, FaultSubject, Operation, Refusal, Trouble};
+use cloakroom_testkit::faults::{
+    self, FaultManager, FaultSubject, Operation, Refusal, Requests, Trouble,
+};
 use cloakroom_testkit::proxy::{Answer, Proxy, Upstream};
+use libtest_mimic::Trial;
 
 use crate::server::backend;
 use crate::{Dialect, Namespace, Vault};
+
+/// A put is: is the name free, the mark, the value.
+const OPENBAO: Requests = &[
+    (Operation::Put, 3),
+    (Operation::PutAgain, 2),
+    (Operation::Get, 1),
+    (Operation::GetMany, 4),
+    (Operation::Describe, 1),
+    (Operation::List, 1),
+    (Operation::Delete, 2),
+    (Operation::DeleteRecoverable, 3),
+    (Operation::Restore, 3),
+    (Operation::LiftExpiry, 4),
+];
+
+/// The listing asks for each secret's metadata.
+const VAULT: Requests = &[
+    (Operation::Put, 3),
+    (Operation::PutAgain, 2),
+    (Operation::Get, 1),
+    (Operation::GetMany, 4),
+    (Operation::Describe, 1),
+    (Operation::List, 4),
+    (Operation::Delete, 2),
+    (Operation::DeleteRecoverable, 3),
+    (Operation::Restore, 3),
+    (Operation::LiftExpiry, 4),
+];
+
+/// A put is: is the name free, the value.
+const OPENBAO_BY_NAME: Requests = &[
+    (Operation::Put, 2),
+    (Operation::PutAgain, 2),
+    (Operation::Get, 1),
+    (Operation::GetMany, 4),
+    (Operation::Describe, 1),
+    (Operation::List, 1),
+    (Operation::Delete, 2),
+    (Operation::DeleteRecoverable, 2),
+    (Operation::Restore, 2),
+];
+
+/// The listing asks for each secret's metadata.
+const VAULT_BY_NAME: Requests = &[
+    (Operation::Put, 2),
+    (Operation::PutAgain, 2),
+    (Operation::Get, 1),
+    (Operation::GetMany, 4),
+    (Operation::Describe, 1),
+    (Operation::List, 4),
+    (Operation::Delete, 2),
+    (Operation::DeleteRecoverable, 2),
+    (Operation::Restore, 2),
+];
+
+/// What the documentation says they cost.
+const DOCUMENTED: &str = include_str!("../../../../docs/backends/faults.md");
+
+/// The documentation tells these requests.
+pub(crate) fn page_trials() -> Vec<Trial> {
+    vec![
+        faults::page_trial(DOCUMENTED, "openbao", OPENBAO),
+        faults::page_trial(DOCUMENTED, "openbao_by_name", OPENBAO_BY_NAME),
+        faults::page_trial(DOCUMENTED, "vault", VAULT),
+        faults::page_trial(DOCUMENTED, "vault_by_name", VAULT_BY_NAME),
+    ]
+}
 
 #[async_trait]
 impl FaultManager for Vault {
@@ -41,6 +111,20 @@ impl FaultSubject for Namespace {
         Answer {
             body: r#"{"errors":["refused by a test"]}"#.to_owned(),
             ..refusal.plain()
+        }
+    }
+
+    fn requests(&self) -> Requests {
+        match self.dialect {
+            Dialect::OpenBao => OPENBAO,
+            Dialect::Vault => VAULT,
+        }
+    }
+
+    fn named_requests(&self) -> Requests {
+        match self.dialect {
+            Dialect::OpenBao => OPENBAO_BY_NAME,
+            Dialect::Vault => VAULT_BY_NAME,
         }
     }
 

@@ -26,7 +26,7 @@ use server::{Place, Server, URL};
 
 fn main() -> ExitCode {
     requests::count();
-    let mut trials = Vec::new();
+    let mut trials = faults::page_trials();
     if let Some(server) = Server::from_environment() {
         for dialect in [Dialect::OpenBao, Dialect::Vault] {
             let server = server.clone();
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
             trials.extend(conformance::trials(vault()));
             trials.extend(cloakroom_testkit::named::trials(vault()));
             trials.extend(cloakroom_testkit::faults::trials(vault()));
+            trials.extend(cloakroom_testkit::faults::named_trials(vault()));
         }
         trials.extend(own::trials(&server));
     } else {
@@ -45,6 +46,10 @@ fn main() -> ExitCode {
             trials.extend(conformance::absent(dialect.name(), &reason));
             trials.extend(cloakroom_testkit::named::absent(dialect.name(), &reason));
             trials.extend(cloakroom_testkit::faults::absent(dialect.name(), &reason));
+            trials.extend(cloakroom_testkit::faults::named_absent(
+                dialect.name(),
+                &reason,
+            ));
         }
         trials.extend(own::absent(&reason));
     }

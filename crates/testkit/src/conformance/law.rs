@@ -27,7 +27,7 @@ pub struct Law {
 
 /// What a law needs of a manager.
 #[derive(Clone, Copy)]
-enum Need {
+pub(crate) enum Need {
     CreateOnly,
     Recovery,
     NoRecovery,
@@ -36,6 +36,7 @@ enum Need {
     Expiry,
     NoExpiry,
     Precondition,
+    NoPrecondition,
     OrderByCoordinate,
     ShortNames,
     Pages,
@@ -66,7 +67,8 @@ impl Law {
 }
 
 impl Need {
-    fn unmet(
+    /// Why a manager does not meet it; `None` where it does.
+    pub(crate) fn unmet(
         self,
         it: &Capabilities,
         powers: Powers,
@@ -85,6 +87,7 @@ impl Need {
             Self::Expiry => (has_expiry, "the manager has no expiry"),
             Self::NoExpiry => (!has_expiry, "the manager has an expiry"),
             Self::Precondition => (it.delete_precondition, "the manager has no preconditions"),
+            Self::NoPrecondition => (!it.delete_precondition, "the manager has preconditions"),
             Self::OrderByCoordinate => (
                 it.list_order == ListOrder::Coordinate,
                 "the manager lists in its own order",

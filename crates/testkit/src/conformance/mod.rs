@@ -12,7 +12,7 @@ pub mod epoch;
 pub mod expiry;
 pub mod foreign;
 pub(crate) mod hand;
-mod law;
+pub(crate) mod law;
 pub mod list;
 pub mod missing;
 pub mod names;

@@ -41,6 +41,15 @@ pub(super) struct Findings {
     pub(super) requests: Option<usize>,
 }
 
+/// The requests of one call without trouble.
+pub(super) async fn count(
+    subject: &dyn FaultSubject,
+    operation: Operation,
+) -> Result<usize, Broken> {
+    let mut trial = Trial::begin(subject, Trouble::Failed, operation).await?;
+    trial.rehearse().await
+}
+
 /// Holds every law of one trouble and one operation.
 pub(super) async fn hold(
     subject: &dyn FaultSubject,
@@ -339,7 +348,7 @@ pub(super) fn ensure_told(error: &Error, trouble: Trouble) -> Verdict {
 }
 
 /// The answer, unless it never comes.
-async fn guarded<T>(call: impl Future<Output = T>) -> Result<T, Broken> {
+pub(super) async fn guarded<T>(call: impl Future<Output = T>) -> Result<T, Broken> {
     let answer = tokio::time::timeout(GUARD, call).await;
     answer.map_err(|_| Broken::new("no answer and no timeout: the call hangs"))
 }

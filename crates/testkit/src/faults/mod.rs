@@ -12,14 +12,21 @@
 //! - what was repeated after a lost answer is there once, exactly, or gone once;
 //! - what a failed put left behind is nothing, or is whole and listed with our mark.
 //!
+//! Beside these, [`Meanwhile`] lets two writers meet at every place where a put can be held up, and
+//! [`Requests`] are counted. [`named_trials`] are the same laws about what is asked by a platform's
+//! names.
+//!
 //! A backend's suite is its [`Manager`](crate::conformance::Manager) with [`FaultManager`] beside
 //! it; [`trials`] is every law as a trial. With `CLOAKROOM_FAULT_TABLE` set to a folder each trial
 //! leaves its [`Row`] there, and [`render_fault_table`] makes the documentation's table of them.
 
 mod act;
+mod by_name;
 mod hold;
+mod meeting;
 mod operation;
 mod pages;
+mod requests;
 mod run;
 mod scene;
 mod storm;
@@ -27,7 +34,10 @@ mod subject;
 mod table;
 mod trouble;
 
+pub use by_name::{named_absent, named_trials};
+pub use meeting::Meanwhile;
 pub use operation::Operation;
+pub use requests::{Requests, page_trial};
 pub use run::{FaultLaw, absent, fault_laws, trials};
 pub use subject::{FaultManager, FaultSubject};
 pub use table::{Held, Row, TABLE_VARIABLE, insert_fault_table, read_rows, render_fault_table};

@@ -59,6 +59,11 @@ impl Operation {
         }
     }
 
+    /// The same for the reader of a table.
+    pub(super) fn title(self) -> String {
+        self.name().replace('_', " ")
+    }
+
     /// Why a manager does not have it; `None` where it does.
     pub(super) fn excluded(self, capabilities: &Capabilities) -> Option<&'static str> {
         match self {

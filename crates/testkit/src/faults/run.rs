@@ -6,7 +6,10 @@ use libtest_mimic::Trial;
 
 use super::hold::Findings;
 use super::table::{self, Held, Row};
-use super::{FaultManager, FaultSubject, Operation, Trouble, hold, pages, storm};
+use super::{
+    FaultManager, FaultSubject, Meanwhile, Operation, Trouble, hold, meeting, pages, requests,
+    storm,
+};
 use crate::conformance::run::{UNSUPPORTED, block_on, ignored, skipped};
 use crate::conformance::verdict::{Broken, Verdict};
 
@@ -15,6 +18,10 @@ use crate::conformance::verdict::{Broken, Verdict};
 pub enum FaultLaw {
     /// A trouble meets every request of an operation, and each in turn.
     Meets(Trouble, Operation),
+    /// An operation makes as many requests as was declared.
+    Requests(Operation),
+    /// Another writer puts on the same name meanwhile.
+    Rival(Meanwhile),
     /// The token of a listing's second page has expired.
     ExpiredPage,
     /// Every other trouble on a listing's second page.
@@ -32,7 +39,9 @@ impl FaultLaw {
                     laws.push(Self::Meets(trouble, operation));
                 }
             }
+            laws.push(Self::Requests(operation));
         }
+        laws.extend(Meanwhile::ALL.map(Self::Rival));
         laws.extend([Self::ExpiredPage, Self::NextPage]);
         laws.extend(storm::SEEDS.map(Self::Storm));
         laws
@@ -50,7 +59,8 @@ impl FaultLaw {
 
     fn operation(self) -> &'static str {
         match self {
-            Self::Meets(_, operation) => operation.name(),
+            Self::Meets(_, operation) | Self::Requests(operation) => operation.name(),
+            Self::Rival(_) => Operation::Put.name(),
             Self::ExpiredPage | Self::NextPage => Operation::List.name(),
             Self::Storm(_) => "all",
         }
@@ -59,6 +69,8 @@ impl FaultLaw {
     fn trouble(self) -> String {
         match self {
             Self::Meets(trouble, _) => trouble.name().to_owned(),
+            Self::Requests(_) => table::REQUESTS.to_owned(),
+            Self::Rival(meanwhile) => meanwhile.name().to_owned(),
             Self::ExpiredPage => Trouble::ExpiredPage.name().to_owned(),
             Self::NextPage => table::NEXT_PAGE.to_owned(),
             Self::Storm(seed) => format!("{}{seed}", table::STORM),
@@ -79,8 +91,9 @@ impl FaultLaw {
             Self::ExpiredPage => {
                 no_pages.or_else(|| manager.excluded(Trouble::ExpiredPage, Operation::List))
             }
+            Self::Requests(operation) => operation.excluded(&manager.capabilities()),
             Self::NextPage => no_pages,
-            Self::Storm(_) => None,
+            Self::Rival(_) | Self::Storm(_) => None,
         }
     }
 
@@ -91,6 +104,8 @@ impl FaultLaw {
     ) -> Result<Findings, Broken> {
         match self {
             Self::Meets(trouble, operation) => hold::hold(subject, trouble, operation).await,
+            Self::Requests(operation) => requests::hold(subject, operation).await,
+            Self::Rival(meanwhile) => meeting::hold(subject, meanwhile).await,
             Self::ExpiredPage => pages::hold(subject, &[Trouble::ExpiredPage]).await,
             Self::NextPage => {
                 let mut troubles = Trouble::ALL.to_vec();

@@ -135,6 +135,7 @@ impl Voyage<'_> {
                     format!("what is there is said to be missing: {error}")
                 })?;
             }
+            Err(error) if waits(&error, *known) => {}
             Err(error) => ensure_passing(error)?,
         }
         Ok(())
@@ -185,7 +186,9 @@ impl Voyage<'_> {
                     there.insert(coordinate);
                 }
                 answer if known != Known::There => {
-                    ensure_kind(answer, &[ErrorKind::Missing], "get what is gone")?;
+                    if !answer.as_ref().is_err_and(|error| waits(error, known)) {
+                        ensure_kind(answer, &[ErrorKind::Missing], "get what is gone")?;
+                    }
                     // What was done by half may be listed: the sweep knows it by its mark.
                     if known != Known::Gone && is_listed(direct, &coordinate).await? {
                         there.insert(coordinate);
@@ -198,6 +201,12 @@ impl Voyage<'_> {
         }
         ensure_listed(direct, &there).await
     }
+}
+
+/// Whether it waits for its deletion, and may: a manager that deletes for good in two steps was cut off
+/// between them.
+fn waits(error: &Error, known: Known) -> bool {
+    error.kind() == ErrorKind::ScheduledForDeletion && known == Known::PerhapsGone
 }
 
 /// An error that a storm of passing troubles can have.

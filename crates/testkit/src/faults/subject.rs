@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::{Result, SecretBackend};
 
-use super::{Operation, Refusal, Trouble};
+use super::{Operation, Refusal, Requests, Trouble};
 use crate::conformance::{Manager, Subject};
 use crate::proxy::{Answer, Proxy, Upstream};
 
@@ -39,6 +39,14 @@ pub trait FaultSubject: Subject {
     /// into the headers where the manager tells one.
     fn answer(&self, refusal: Refusal) -> Answer {
         refusal.plain()
+    }
+
+    /// What each operation costs here.
+    fn requests(&self) -> Requests;
+
+    /// The same where the manager is asked by a platform's names; nothing where it cannot be.
+    fn named_requests(&self) -> Requests {
+        &[]
     }
 
     /// How many secrets the namespace has, marked or not, in whatever state, asked past the backend

@@ -7,13 +7,18 @@ use std::{env, fs, io};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, Trouble};
+use super::by_name::BY_NAME;
+use super::requests::OPERATION;
+use super::{Meanwhile, Operation, Trouble};
 
 /// Names the folder in which each trial leaves its row; unset, none is left.
 pub const TABLE_VARIABLE: &str = "CLOAKROOM_FAULT_TABLE";
 
 /// Every trouble on a page after the first.
 pub(super) const NEXT_PAGE: &str = "next_page";
+
+/// What one call costs, without trouble.
+pub(super) const REQUESTS: &str = "requests";
 
 /// Begins the names of the storms; the seed follows.
 pub(super) const STORM: &str = "storm_";
@@ -97,34 +102,56 @@ pub fn insert_fault_table(document: &str, table: &str) -> Option<String> {
     Some(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
 }
 
-/// The tables in Markdown: troubles by managers, then what a call costs, then the notes. The same
-/// rows give the same text, in whatever order they come.
+/// The tables in Markdown: troubles by managers, then what a call costs, the same for what is asked by
+/// a platform's names, then the notes. The same rows give the same text, in whatever order they come.
 pub fn render_fault_table(rows: &[Row]) -> String {
     let mut rows: Vec<&Row> = rows.iter().collect();
     rows.sort_by_key(|row| (&row.manager, &row.operation, &row.trouble));
-    let managers: BTreeSet<&str> = rows.iter().map(|row| row.manager.as_str()).collect();
+    let (by_name, by_coordinate): (Vec<&Row>, Vec<&Row>) = rows
+        .into_iter()
+        .partition(|row| row.manager.ends_with(BY_NAME));
     let mut notes = Notes::default();
     let mut text = String::new();
-    head(&mut text, "trouble", &managers);
+    troubles_by_managers(&mut text, &by_coordinate, &mut notes);
+    text.push_str("\nRequests of one call, without trouble:\n\n");
+    requests_by_managers(&mut text, &by_coordinate);
+    if !by_name.is_empty() {
+        text.push_str("\nAsked by the names that a platform gave:\n\n");
+        troubles_by_managers(&mut text, &by_name, &mut notes);
+        text.push_str("\nRequests of one such call:\n\n");
+        requests_by_managers(&mut text, &by_name);
+    }
+    notes.write(&mut text);
+    text
+}
+
+fn troubles_by_managers(text: &mut String, rows: &[&Row], notes: &mut Notes) {
+    let managers = managers(rows);
+    head(text, "trouble", &managers);
     for (title, fits) in troubles() {
-        line(&mut text, &title, &managers, |manager| {
+        line(text, &title, &managers, |manager| {
             let cell = rows.iter().copied();
             let cell = cell.filter(|row| row.manager == manager && fits(&row.trouble));
             notes.cell(&cell.collect::<Vec<_>>())
         });
     }
-    text.push_str("\nRequests of one call, without trouble:\n\n");
-    head(&mut text, "operation", &managers);
+}
+
+fn requests_by_managers(text: &mut String, rows: &[&Row]) {
+    let managers = managers(rows);
+    head(text, OPERATION, &managers);
     for operation in Operation::ALL {
         let name = operation.name();
-        line(&mut text, &name.replace('_', " "), &managers, |manager| {
+        line(text, &operation.title(), &managers, |manager| {
             let of = |row: &&&Row| row.manager == manager && row.operation == name;
             let most = rows.iter().filter(of).filter_map(|row| row.requests).max();
             most.map_or_else(|| "–".to_owned(), |count| count.to_string())
         });
     }
-    notes.write(&mut text);
-    text
+}
+
+fn managers<'a>(rows: &[&'a Row]) -> BTreeSet<&'a str> {
+    rows.iter().map(|row| row.manager.as_str()).collect()
 }
 
 type Fits = Box<dyn Fn(&str) -> bool>;
@@ -135,6 +162,10 @@ fn troubles() -> Vec<(String, Fits)> {
     for trouble in Trouble::ALL {
         let fits = move |name: &str| name == trouble.name();
         troubles.push((trouble.title().to_owned(), Box::new(fits)));
+    }
+    for meanwhile in Meanwhile::ALL {
+        let fits = move |name: &str| name == meanwhile.name();
+        troubles.push((meanwhile.title().to_owned(), Box::new(fits)));
     }
     let next_page = "any of these on a page after the first".to_owned();
     troubles.push((next_page, Box::new(|name| name == NEXT_PAGE)));

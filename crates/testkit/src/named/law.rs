@@ -7,9 +7,10 @@ use std::sync::Arc;
 use cloakroom_core::Capabilities;
 use libtest_mimic::Trial;
 
-use super::{NamedManager, NamedSubject, listing, reading, removal, writing};
+use super::{NamedManager, NamedSubject, listing, race, reading, removal, writing};
+use crate::conformance::law::Need;
 use crate::conformance::run::{UNSUPPORTED, block_on, ignored};
-use crate::conformance::{Credentials, Powers, Verdict, skipped};
+use crate::conformance::{Verdict, skipped};
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
@@ -20,44 +21,11 @@ struct Law {
     need: Option<Need>,
 }
 
-/// What a law needs of a manager.
-#[derive(Clone, Copy)]
-enum Need {
-    Recovery,
-    NoRecovery,
-    Precondition,
-    NoPrecondition,
-    Misled,
-    Restricted,
-}
-
 impl Law {
     /// Why it does not apply to a manager; `None` where it does.
     fn excluded(&self, manager: &dyn NamedManager, it: &Capabilities) -> Option<&'static str> {
         let need = self.need?;
         need.unmet(it, manager.powers(), manager.credentials())
-    }
-}
-
-impl Need {
-    fn unmet(
-        self,
-        it: &Capabilities,
-        powers: Powers,
-        credentials: Credentials,
-    ) -> Option<&'static str> {
-        let (met, reason) = match self {
-            Self::Recovery => (it.recovery.is_some(), "the manager has no recovery"),
-            Self::NoRecovery => (it.recovery.is_none(), "the manager has a recovery"),
-            Self::Precondition => (it.delete_precondition, "the manager has no preconditions"),
-            Self::NoPrecondition => (!it.delete_precondition, "the manager has preconditions"),
-            Self::Misled => (powers.misled, "there are no wrong credentials to try"),
-            Self::Restricted => (
-                credentials.restricted,
-                "permissions cannot be taken away one by one",
-            ),
-        };
-        (!met).then_some(reason)
     }
 }
 
@@ -89,6 +57,8 @@ const LAWS: &[Law] = laws![
     writing::other_bytes_conflict_and_the_old_stay,
     writing::what_the_platform_wrote_is_not_written_over,
     writing::a_value_put_back_over_is_no_repetition,
+    race::one_writer_has_the_name[CreateOnly],
+    race::repeated_writers_agree,
     removal::deleted_is_gone_and_twice_is_already_gone,
     removal::the_missing_is_missing,
     removal::a_deletion_is_taken_back[Recovery],

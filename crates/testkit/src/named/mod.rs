@@ -4,14 +4,17 @@
 //! platform itself can write past the backend. A backend's test file implements [`NamedManager`]
 //! beside its [`Manager`](crate::conformance::Manager) and adds [`trials`] to its own.
 
+mod as_backend;
 mod law;
 mod listing;
 mod names;
+mod race;
 mod reading;
 mod removal;
 mod subject;
 mod writing;
 
+pub(crate) use as_backend::{AsBackend, Marks, capabilities_of};
 pub use law::{absent, broken, trials};
 pub use names::{FORBIDDEN, HARD, SHAPES};
 pub use subject::{NamedManager, NamedSubject, Spelling};

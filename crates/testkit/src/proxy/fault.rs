@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use super::gate::Gate;
+
 /// What the proxy does to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The server acts at once; its answer is held back for this long.
     Delay(Duration),
+    /// The request waits at the gate before the server sees it.
+    Hold(Gate),
     /// The connection is reset before the server sees the request.
     Refuse,
     /// The server acts; after half of its answer's body, or before an answer without one, the
@@ -26,6 +30,7 @@ impl Fault {
     pub fn name(&self) -> String {
         match self {
             Self::Delay(_) => "delay".to_owned(),
+            Self::Hold(_) => "hold".to_owned(),
             Self::Refuse => "refuse".to_owned(),
             Self::Reset => "reset".to_owned(),
             Self::Truncate => "truncate".to_owned(),

@@ -11,6 +11,8 @@
 
 mod body;
 mod fault;
+mod gate;
+mod kept;
 mod script;
 mod serve;
 mod service;
@@ -28,6 +30,8 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 pub use fault::{Answer, Fault, Rates};
+pub use gate::Gate;
+pub use kept::Kept;
 pub use script::{Record, Rule, Seen};
 pub use service::{Asked, Service};
 pub use upstream::Upstream;

@@ -83,6 +83,10 @@ async fn answer(
             tokio::time::sleep(wait).await;
             told(answer.map(Payload::whole))
         }
+        Some(Fault::Hold(gate)) => {
+            gate.pass().await;
+            told(shared.forward(parts, body).await?.map(Payload::whole))
+        }
         Some(Fault::Refuse) => {
             ending.reset();
             Err(gone())

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::kept::Kept;
 use super::tls;
 
 /// Where requests go, and how they are changed on the way.
@@ -22,9 +23,9 @@ use super::tls;
 /// their vaults apart by host names that no resolver knows.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    is_https: bool,
-    address: SocketAddr,
-    host: String,
+    pub(super) is_https: bool,
+    pub(super) address: SocketAddr,
+    pub(super) host: String,
     authority: String,
     origin: String,
     serves_https: bool,
@@ -89,6 +90,11 @@ impl Upstream {
     pub fn rewriting_links(mut self) -> Self {
         self.rewrites_links = true;
         self
+    }
+
+    /// A connection of its own to the server, past every proxy.
+    pub fn keep(&self) -> Kept {
+        Kept::new(self.clone())
     }
 
     pub(super) fn serves_https(&self) -> bool {
