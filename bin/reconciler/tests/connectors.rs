@@ -8,6 +8,8 @@
     reason = "a test that has no harness is a test all the same"
 )]
 
+#[path = "connectors/airbyte.rs"]
+mod airbyte;
 #[path = "connectors/life.rs"]
 mod life;
 #[path = "connectors/rig.rs"]
@@ -20,6 +22,8 @@ use cloakroom_reconciler::demo::{samples, specs_folder};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 const FOLDER: &str = "CLOAKROOM_TEST_SPECS";
+
+const A_DOZEN: usize = 12;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -49,12 +53,28 @@ fn real_trials(folder: &std::path::Path) -> Vec<Trial> {
         Ok(found) => found,
         Err(error) => return vec![failing(FOLDER.to_owned(), format!("{error:#}"))],
     };
-    if found.is_empty() {
-        return vec![failing(
-            FOLDER.to_owned(),
-            format!("there is no spec below {}", folder.display()),
-        )];
-    }
+    let mut trials = vec![variety(&found)];
+    trials.extend(lives(found));
+    trials
+}
+
+/// A dozen connectors at least, and each way that a package carries its spec: with fewer the suite
+/// would pass for having nothing to do.
+fn variety(found: &[specs_folder::Found]) -> Trial {
+    let count = found.len();
+    let missing: Vec<&str> = ["spec.json", "spec.yaml", "manifest.yaml"]
+        .into_iter()
+        .filter(|name| !found.iter().any(|it| it.file.ends_with(name)))
+        .collect();
+    Trial::test("real/a_varied_dozen", move || {
+        if count >= A_DOZEN && missing.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{count} connectors; none with {missing:?}").into())
+    })
+}
+
+fn lives(found: Vec<specs_folder::Found>) -> Vec<Trial> {
     found
         .into_iter()
         .map(|found| {

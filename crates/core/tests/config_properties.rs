@@ -3,9 +3,10 @@
 
 mod config_support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cloakroom_core::config::{clear_text, mask, parse_json};
+use cloakroom_testkit::airbyte::documents;
 use config_support::{Document, assert_silent, compile, texts};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -384,6 +385,22 @@ fn assert_hidden(shown: &Value, secrets: &[(String, &Value)]) {
     }
 }
 
+fn as_airbyte_reads(document: &Document) -> Value {
+    let manager = document.texts_in_the_manager();
+    documents::read(&document.blob, &BTreeMap::new(), &manager).unwrap()
+}
+
+/// Whoever knows no kinds finds the text of each secret: of what is no text, its JSON.
+fn with_texts(config: &Value, secrets: &[(String, &Value)]) -> Value {
+    let mut config = config.clone();
+    for (pointer, secret) in secrets {
+        if !secret.is_string() {
+            *config.pointer_mut(pointer).unwrap() = json!(secret.to_string());
+        }
+    }
+    config
+}
+
 fn assert_put(
     document: &Document,
     spec: &cloakroom_core::config::CompiledSpec,
@@ -400,6 +417,7 @@ fn assert_put(
     assert_eq!(held, expected);
     assert_hidden(&document.blob, &secrets);
     assert_eq!(document.hydrated().to_string(), config.to_string());
+    assert_eq!(as_airbyte_reads(document), with_texts(config, &secrets));
     let masked = document.masked(spec);
     assert_hidden(&masked, &secrets);
     assert_eq!(masked, document.mask(spec, config.clone()));

@@ -39,10 +39,31 @@ impl Entry {
     pub(super) fn limit_of(&self, figure: &str) -> Option<&Limit> {
         self.limits.iter().find(|it| it.figure == figure)
     }
+
+    pub(super) fn group(&self) -> Group {
+        match self.name {
+            BACKENDS => Group::Backends,
+            AIRBYTE_SCAN | AIRBYTE_REPORT => Group::Airbyte,
+            _ => Group::Usual,
+        }
+    }
 }
 
-/// The entry that needs every server, and is run when asked for.
-pub(super) const BACKENDS: &str = "backends";
+/// What is run together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    Usual,
+    /// Needs every server, and is run when asked for.
+    Backends,
+    /// Fills servers of its own, and is run when asked for.
+    Airbyte,
+}
+
+const BACKENDS: &str = "backends";
+
+const AIRBYTE_SCAN: &str = "Airbyte, scan";
+
+const AIRBYTE_REPORT: &str = "Airbyte, report";
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
@@ -156,8 +177,38 @@ pub(super) const ENTRIES: &[Entry] = &[
         package: "cloakroom-reconciler",
         bench: "backends",
         reading: Reading::Figures,
-        peer: "the same requests sent by wrk to the same server",
+        peer: "the same requests on plain connections to the same server",
         limits: &[],
+        servers: true,
+    },
+    Entry {
+        name: AIRBYTE_SCAN,
+        package: "cloakroom-store-airbyte",
+        bench: "scan",
+        reading: Reading::Figures,
+        peer: "the row \"copy\": COPY of the same columns to nowhere, in turns",
+        limits: &[Limit {
+            figure: "scan beside copy",
+            most: 1.5,
+        }],
+        servers: true,
+    },
+    Entry {
+        name: AIRBYTE_REPORT,
+        package: "cloakroom-reconciler",
+        bench: "airbyte",
+        reading: Reading::Figures,
+        peer: "the rows \"script\": list, then a describe and a query for each secret, one after the other",
+        limits: &[
+            Limit {
+                figure: "report: requests beside pages of the listing",
+                most: 1.01,
+            },
+            Limit {
+                figure: "report: peak memory",
+                most: 150e6,
+            },
+        ],
         servers: true,
     },
 ];

@@ -7,7 +7,6 @@ mod machine;
 mod results;
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
@@ -15,9 +14,9 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table};
 
 use crate::workspace::Workspace;
-use crate::{apt, interrupt, process, servers};
+use crate::{interrupt, process, servers};
 use baseline::{Baseline, Verdict};
-use entries::{BACKENDS, ENTRIES, Entry, Limit, Reading};
+use entries::{ENTRIES, Entry, Group, Limit, Reading};
 use results::{Figure, Unit};
 
 /// Run the benchmarks and print one table: the machine, the figures, peers and limits
@@ -31,11 +30,18 @@ pub(crate) struct Options {
     #[arg(value_name = "NAME")]
     filter: Option<String>,
     /// Run each backend against its own server instead: operations a second and calls an operation,
-    /// beside what the server answers wrk
+    /// beside what the server gives to whoever sends the same requests on plain connections
     #[arg(long, conflicts_with_all = ["filter", "count"])]
     backends: bool,
+    /// Build an Airbyte database instead and read it beside its secrets manager: the report, beside
+    /// the script that an operator would write, and the scan beside COPY, on servers of their own
+    #[arg(long, conflicts_with_all = ["filter", "backends", "count"])]
+    airbyte: bool,
+    /// With --airbyte: how many connectors, of four secrets each
+    #[arg(long, value_name = "N", requires = "airbyte", default_value_t = 10_000)]
+    connectors: u32,
     /// Take the instruction counts of this run for the ones to hold others against
-    #[arg(long, conflicts_with_all = ["backends", "count"])]
+    #[arg(long, conflicts_with_all = ["airbyte", "backends", "count"])]
     write_baseline: bool,
     /// Count the instructions of one bench target instead of running the table
     #[arg(long, value_name = "PACKAGE/BENCH", conflicts_with = "filter")]
@@ -63,10 +69,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let wanted = options.filter.as_deref().unwrap_or_default();
     let mut skipped = Vec::new();
+    let group = match (options.backends, options.airbyte) {
+        (true, _) => Group::Backends,
+        (_, true) => Group::Airbyte,
+        _ => Group::Usual,
+    };
     let chosen: Vec<&Entry> = ENTRIES
         .iter()
-        .filter(|it| (it.name == BACKENDS) == options.backends && it.name.contains(wanted))
+        .filter(|it| it.group() == group && it.name.contains(wanted))
         .collect();
+    if group == Group::Airbyte {
+        return airbyte(workspace, &chosen, options.connectors);
+    }
     let servers = chosen
         .iter()
         .any(|entry| entry.servers)
@@ -74,9 +88,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         .transpose()?;
     for (name, reason) in servers.iter().flat_map(|servers| &servers.missing) {
         skipped.push(format!("{name}: {reason}"));
-    }
-    if options.backends {
-        load_generator()?;
     }
     let variables = servers
         .as_ref()
@@ -110,12 +121,31 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// wrk, from Debian's package where it is missing.
-fn load_generator() -> Result<()> {
-    match Command::new("wrk").arg("--version").output() {
-        Ok(_) => Ok(()),
-        Err(_) => apt::install("wrk"),
+/// What is measured here fills its servers, so they are its own.
+fn airbyte(workspace: &Workspace, entries: &[&Entry], connectors: u32) -> Result<()> {
+    let servers = servers::Apart::start(workspace, &["postgres", "moto"])?;
+    let mut variables = servers.variables.clone();
+    variables.push((
+        "CLOAKROOM_BENCH_CONNECTORS".to_owned(),
+        connectors.to_string(),
+    ));
+    let mut rows = Vec::new();
+    for entry in entries {
+        println!("=== {}", entry.name);
+        let figures = measure(workspace, entry, &variables).with_context(|| entry.name)?;
+        for limit in entry.limits {
+            if !figures.iter().any(|it| it.name == limit.figure) {
+                bail!("{} left no figure {:?}", entry.name, limit.figure);
+            }
+        }
+        rows.extend(figures.into_iter().map(|figure| (*entry, figure)));
     }
+    drop(servers);
+    let over = print(workspace, &Baseline::read(workspace)?, &rows)?;
+    if !over.is_empty() {
+        bail!("past the limit: {}", over.join(", "));
+    }
+    Ok(())
 }
 
 #[expect(

@@ -13,9 +13,10 @@ use cloakroom_reconciler::demo::seeded::Seeded;
 use libtest_mimic::Failed;
 use serde_json::Value;
 
+use crate::airbyte;
 use crate::rig::Rig;
 
-type Outcome<T = ()> = Result<T, Failed>;
+pub(crate) type Outcome<T = ()> = Result<T, Failed>;
 
 /// Configurations left to chance, beside one for each branch.
 const MORE: usize = 8;
@@ -67,6 +68,7 @@ impl Life<'_> {
             .map(|branch| (branch.to_string(), generator.on(branch, source)));
         let by_chance = (0..MORE).map(|number| (format!("chance {number}"), generator.any(source)));
         let configs: Vec<(String, Value)> = on_branches.chain(by_chance).collect();
+        airbyte::writes_and_we_read(self.connector, configs.iter().map(|(_, config)| config))?;
 
         let mut ids = Vec::new();
         for (name, config) in configs {
@@ -169,7 +171,16 @@ impl Life<'_> {
         })?;
         let blob = parse_json("read the blob", stored.blob.as_bytes())?;
         let open = cloakroom_core::config::clear_text(self.connector.spec.compiled(), &blob)?;
-        ensure(open.is_empty(), || format!("in clear: {open:?}"))
+        ensure(open.is_empty(), || format!("in clear: {open:?}"))?;
+        let coordinates: Vec<_> = stored
+            .references
+            .iter()
+            .map(|held| held.coordinate.clone())
+            .collect();
+        let values = self.rig.backend.get_many(&coordinates).await;
+        let values: Vec<_> = values.into_iter().collect::<cloakroom_core::Result<_>>()?;
+        let secrets = stored.references.iter().zip(values);
+        airbyte::reads_ours(&blob, secrets.map(|(held, it)| (held, it.value)), config)
     }
 
     /// A check with a configuration that nobody saves.
@@ -232,7 +243,7 @@ fn only_kept(done: &PutDone) -> bool {
         .all(|change| change.change == ChangeKind::Kept && change.from.is_none())
 }
 
-fn ensure(holds: bool, message: impl FnOnce() -> String) -> Outcome {
+pub(crate) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Outcome {
     if holds { Ok(()) } else { Err(message().into()) }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A spec is compiled once ([`CompiledSpec`]); [`update`], [`mask`] and [`clear_text`] walk a
 //! document along it in one pass, [`hydrate`] follows the references the document has recorded.
+//! Where the secrets of a document are that a platform wrote, [`platform_nodes`] and [`locate`] tell.
 //! Errors name the JSON Pointer and never a value.
 
 mod bounds;
@@ -12,6 +13,7 @@ mod mask;
 mod node;
 mod once;
 mod parse;
+mod platform;
 mod pointer;
 mod spec;
 mod update;
@@ -23,5 +25,7 @@ pub use hydrate::{Revealed, hydrate};
 pub use mask::{MASK, is_mask, mask};
 pub use node::{EXTERNAL_PREFIX, node, nodes};
 pub use parse::{MAX_TEXT, parse_document, parse_json};
+pub use platform::{Located, PlatformNode, Registered, locate, platform_nodes};
+pub use pointer::push_escaped;
 pub use spec::CompiledSpec;
 pub use update::{Action, Field, Options, Previous, Update, array_digest, update};

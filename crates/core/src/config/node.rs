@@ -8,10 +8,10 @@ use crate::coordinates::Coordinate;
 use crate::error::Result;
 use crate::secret::ValueKind;
 
-const COORDINATE: &str = "_secret";
-const REFERENCE_ID: &str = "_secret_reference_id";
-const STORAGE_ID: &str = "_secret_storage_id";
-const TYPE: &str = "_secret_type";
+pub(super) const COORDINATE: &str = "_secret";
+pub(super) const REFERENCE_ID: &str = "_secret_reference_id";
+pub(super) const STORAGE_ID: &str = "_secret_storage_id";
+pub(super) const TYPE: &str = "_secret_type";
 
 /// What a text begins with that refers to a secret somebody made in the manager by hand.
 pub const EXTERNAL_PREFIX: &str = "secret_coordinate::";
@@ -32,32 +32,39 @@ pub fn node(coordinate: &Coordinate, kind: ValueKind) -> Value {
 pub fn nodes(blob: &Value) -> Result<Vec<(String, String)>> {
     bounds::check("look for nodes", blob, MAX_STORED_DEPTH)?;
     let mut found = Vec::new();
-    collect(blob, &mut Pointer::default(), &mut found);
+    each(blob, &mut Pointer::default(), &mut |members, pointer| {
+        let coordinate = coordinate(members).unwrap_or_default();
+        found.push((pointer.to_owned(), coordinate.to_owned()));
+        Ok(())
+    })?;
     Ok(found)
 }
 
-fn collect(value: &Value, pointer: &mut Pointer, found: &mut Vec<(String, String)>) {
+/// Visits every node of a document, none of which is looked into.
+pub(super) fn each(
+    value: &Value,
+    pointer: &mut Pointer,
+    visit: &mut impl FnMut(&Map<String, Value>, &str) -> Result<()>,
+) -> Result<()> {
     match value {
-        Value::Object(members) if is_node(members) => {
-            let coordinate = coordinate(members).unwrap_or_default();
-            found.push((pointer.as_str().to_owned(), coordinate.to_owned()));
-        }
+        Value::Object(members) if is_node(members) => visit(members, pointer.as_str())?,
         Value::Object(members) => {
             for (key, member) in members {
                 let length = pointer.push_key(key);
-                collect(member, pointer, found);
+                each(member, pointer, visit)?;
                 pointer.pop_to(length);
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 let length = pointer.push_index(index);
-                collect(item, pointer, found);
+                each(item, pointer, visit)?;
                 pointer.pop_to(length);
             }
         }
         _ => {}
     }
+    Ok(())
 }
 
 /// Whether an object is a node or would be taken for one. One key is enough: what is only nearly a
@@ -87,14 +94,41 @@ pub(super) fn coordinate(members: &Map<String, Value>) -> Option<&str> {
     members.get(COORDINATE)?.as_str()
 }
 
+/// The id of the row that a platform keeps about the secret, as written.
+pub(super) fn reference_id(members: &Map<String, Value>) -> Option<&str> {
+    members.get(REFERENCE_ID)?.as_str()
+}
+
+/// A member of a node that says something: null counts as absent.
+pub(super) fn member<'n>(members: &'n Map<String, Value>, key: &str) -> Option<&'n Value> {
+    members.get(key).filter(|value| !value.is_null())
+}
+
 /// Whether the ids in a node are those of another: a node is not ours because of one of them.
-pub(super) fn has_ids_of(members: &Map<String, Value>, stored: Option<&Value>) -> bool {
+pub(super) fn has_ids_of(
+    members: &Map<String, Value>,
+    stored: Option<&Map<String, Value>>,
+) -> bool {
     [REFERENCE_ID, STORAGE_ID]
         .iter()
         .all(|key| match members.get(*key) {
             None => true,
             given => given == stored.and_then(|stored| stored.get(*key)),
         })
+}
+
+/// Whether a node says nothing beside its coordinate and type that the stored one does not say too.
+pub(super) fn is_part_of(members: &Map<String, Value>, stored: &Map<String, Value>) -> bool {
+    members.iter().all(|(key, value)| {
+        stored.get(key) == Some(value)
+            || matches!(key.as_str(), COORDINATE | TYPE) && value.is_string()
+    })
+}
+
+/// Whether a node has members that [`node`] does not write.
+pub(super) fn is_foreign(members: &Map<String, Value>) -> bool {
+    let own = |key: &String| matches!(key.as_str(), COORDINATE | TYPE);
+    !members.keys().all(own)
 }
 
 /// The name in a text that refers to an external secret.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_json::error::Category;
 
-use super::bounds::MAGIC_MESSAGE;
+use super::bounds::{MAGIC_MESSAGE, MAX_STORED_DEPTH};
 use super::once;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretJson;
@@ -49,7 +49,10 @@ pub fn parse_json(operation: &'static str, text: &[u8]) -> Result<Value> {
         }
         invalid(match error.classify() {
             Category::Eof => format!("ends too early, at line {line}, column {column}"),
-            _ => format!("not JSON, or nested too deep, at line {line}, column {column}"),
+            _ if depth(text, line, column) > MAX_STORED_DEPTH => format!(
+                "nested deeper than {MAX_STORED_DEPTH} levels at line {line}, column {column}"
+            ),
+            _ => format!("not JSON at line {line}, column {column}"),
         })
     })
 }
@@ -69,6 +72,34 @@ fn line_and_column(text: &[u8], offset: usize) -> (usize, usize) {
         .count()
         + 1;
     (line, column)
+}
+
+/// How many arrays and objects are open at a place up to which the text is JSON, those that begin
+/// there included.
+fn depth(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text
+        .split_inclusive('\n')
+        .take(line - 1)
+        .map(str::len)
+        .sum();
+    let bytes = text.as_bytes();
+    let end = bytes.len().min(before + column);
+    let (mut at, mut open) = (0, 0_usize);
+    while at < end {
+        at = match bytes[at] {
+            b'"' => read_string(bytes, at + 1).0,
+            b'[' | b'{' => {
+                open += 1;
+                at + 1
+            }
+            b']' | b'}' => {
+                open = open.saturating_sub(1);
+                at + 1
+            }
+            _ => at + 1,
+        };
+    }
+    open
 }
 
 /// Where a key begins with [`MAGIC`], its characters written plainly or as `\u` escapes.
@@ -139,6 +170,28 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Invalid, "{text}");
             assert!(error.to_string().contains("line 1"), "{error}");
         }
+    }
+
+    #[test]
+    fn too_deep_is_told_from_no_json() {
+        let message = |text: String| {
+            let error = parse_json("read a document", text.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{text}");
+            error.to_string()
+        };
+        for (open, close) in [("[", "]"), ("{\"[{\\\"[\":\n", "}")] {
+            let nested = |levels: usize, inner: &str| {
+                format!("{}{inner}{}", open.repeat(levels), close.repeat(levels))
+            };
+            let deepest = nested(MAX_STORED_DEPTH, "1");
+            assert!(parse_json("read a document", deepest.as_bytes()).is_ok());
+            let deep = message(nested(MAX_STORED_DEPTH + 1, "1"));
+            assert!(deep.contains("nested deeper than 127 levels"), "{deep}");
+            let wrong = message(nested(MAX_STORED_DEPTH, "x"));
+            assert!(wrong.contains("not JSON at line"), "{wrong}");
+        }
+        let wrong = message(format!("[{}x]", "[[]],".repeat(500)));
+        assert!(wrong.contains("not JSON at line 1"), "{wrong}");
     }
 
     #[test]

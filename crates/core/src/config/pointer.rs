@@ -73,7 +73,8 @@ pub(super) fn cut(text: &str) -> &str {
     }
 }
 
-pub(super) fn push_escaped(text: &mut String, key: &str) {
+/// Adds a key to a JSON Pointer, as RFC 6901 escapes it; the `/` before it is the caller's.
+pub fn push_escaped(text: &mut String, key: &str) {
     if !key.contains(['~', '/']) {
         text.push_str(key);
         return;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use cloakroom_core::config::{
     Action, CompiledSpec, Held, Options, Previous, Revealed, array_digest, hydrate, mask, update,
@@ -135,6 +135,42 @@ impl Document {
         self.held = held;
         self.exists = true;
         Ok(report)
+    }
+
+    /// A document that somebody else wrote, from its blob and what its secrets are.
+    pub(crate) fn adopted(
+        blob: Value,
+        secrets: impl IntoIterator<Item = (String, Coordinate, String)>,
+    ) -> Self {
+        let mut document = Self {
+            blob,
+            exists: true,
+            ..Self::default()
+        };
+        let key = document.keys.current();
+        for (pointer, coordinate, text) in secrets {
+            let (kind, value) = (ValueKind::Text, SecretValue::from(text));
+            document.held.push(Held {
+                pointer,
+                backend: "test".parse::<BackendId>().unwrap(),
+                digest: Digest::of(key, coordinate.base(), kind, &value),
+                array_digest: None,
+                coordinate: coordinate.clone(),
+                kind,
+                damaged: false,
+            });
+            document.stored.insert(coordinate, (kind, value));
+        }
+        document
+    }
+
+    /// What the manager holds, as whoever knows nothing of kinds reads it.
+    pub(crate) fn texts_in_the_manager(&self) -> BTreeMap<String, String> {
+        let texts = self.stored.iter().map(|(coordinate, (_, value))| {
+            let text = value.expose_text().unwrap().to_owned();
+            (coordinate.as_str().to_owned(), text)
+        });
+        texts.collect()
     }
 
     pub(crate) fn hydrated(&self) -> Value {

@@ -1,6 +1,7 @@
 //! Airbyte's configs database as SQL text: its real table and column names, filled from a seed at any
 //! size, the same rows each time.
 
+pub mod documents;
 mod ids;
 mod plant;
 mod rows;

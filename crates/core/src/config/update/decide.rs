@@ -11,7 +11,7 @@ use super::take::take;
 use super::{Action, Field, Options, Slot, array_digest, refused};
 use crate::config::Held;
 use crate::config::mask::is_mask;
-use crate::config::node::{external_name, nodes};
+use crate::config::node::{external_name, is_foreign, nodes};
 use crate::config::spec::CompiledSpec;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -261,14 +261,17 @@ impl Decider<'_> {
                     None => return Err(refused(&found.pointer, AMBIGUOUS)),
                 },
             };
-            let kind = match &action {
-                Action::Keep { held } => Some(self.stored.held[*held].kind),
-                Action::Raise { kind, .. } | Action::New { kind, .. } => Some(*kind),
-                Action::External { .. } => None,
+            let (kind, node) = match &action {
+                Action::Keep { held } => {
+                    (Some(self.stored.held[*held].kind), self.stored.nodes[*held])
+                }
+                Action::Raise { kind, .. } | Action::New { kind, .. } => (Some(*kind), None),
+                Action::External { .. } => (None, None),
             };
             outcome.slots.extend(kind.map(|kind| Slot {
                 pointer: found.pointer.clone(),
                 kind,
+                kept: node.filter(|node| is_foreign(node)).cloned(),
             }));
             outcome.fields.push(Field {
                 pointer: found.pointer,

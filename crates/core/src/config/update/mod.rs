@@ -7,14 +7,14 @@ mod decide;
 mod previous;
 mod take;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use self::previous::Previous;
 
 use self::decide::Outcome;
 use self::previous::Stored;
 use super::bounds::{self, MAX_DEPTH, MAX_STORED_DEPTH};
-use super::node::{EXTERNAL_PREFIX, node};
+use super::node::{self, EXTERNAL_PREFIX};
 use super::pointer::lookup_mut;
 use super::spec::CompiledSpec;
 use crate::coordinates::{Coordinate, Grammar};
@@ -93,6 +93,20 @@ pub enum Action {
 struct Slot {
     pointer: String,
     kind: ValueKind,
+    /// The node that stood there, where its secret is kept and a platform wrote more into it.
+    kept: Option<Map<String, Value>>,
+}
+
+impl Slot {
+    fn take_node(&mut self, coordinate: &Coordinate) -> Value {
+        let names_it = |kept: &Map<String, Value>| {
+            node::coordinate(kept).is_none_or(|written| written == coordinate.as_str())
+        };
+        match self.kept.take().filter(names_it) {
+            Some(kept) => Value::Object(kept),
+            None => node::node(coordinate, self.kind),
+        }
+    }
 }
 
 /// The digest by which a value under an array is found again at another index. `scope` is the
@@ -177,7 +191,7 @@ impl Update {
     /// The document to store, with a node for each field. Takes one coordinate for each field that
     /// is not [`Action::External`], in the order of `fields`: for [`Action::Keep`] the one that was
     /// held. Any other number of them is an error.
-    pub fn into_blob(self, coordinates: &[Coordinate]) -> Result<Value> {
+    pub fn into_blob(mut self, coordinates: &[Coordinate]) -> Result<Value> {
         if coordinates.len() != self.slots.len() {
             return Err(Error::new(
                 ErrorKind::Invalid,
@@ -186,8 +200,9 @@ impl Update {
             ));
         }
         let mut blob = self.blob.into_exposed();
-        for (slot, coordinate) in self.slots.iter().zip(coordinates) {
-            place(&mut blob, &slot.pointer, node(coordinate, slot.kind))?;
+        for (slot, coordinate) in self.slots.iter_mut().zip(coordinates) {
+            let node = slot.take_node(coordinate);
+            place(&mut blob, &slot.pointer, node)?;
         }
         Ok(blob)
     }

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::config::Held;
 use crate::config::pointer::{Pointer, index, lookup, step, tokens};
+use crate::config::{Held, node};
 
 /// The stored document an update replaces.
 #[derive(Clone, Copy, Debug)]
 pub struct Previous<'a> {
-    /// The document as stored, with nodes.
+    /// The document as stored, with nodes. Members of a node that a platform wrote beside the
+    /// coordinate stay with every secret that is kept.
     pub blob: &'a Value,
     /// The references recorded for it.
     pub held: &'a [Held],
@@ -23,8 +24,12 @@ pub(super) struct Stored<'a> {
     pub(super) held: &'a [Held],
     /// For each of `held`, the arrays around it.
     pub(super) places: Vec<Place>,
+    /// For each of `held`, the node that stands at its place.
+    pub(super) nodes: Vec<Option<&'a Map<String, Value>>>,
     by_pointer: HashMap<&'a str, usize>,
     by_coordinate: HashMap<&'a str, usize>,
+    /// By the id of a platform's row, as its node has it.
+    by_reference: HashMap<&'a str, usize>,
 }
 
 /// The arrays around a place in a document.
@@ -43,13 +48,22 @@ impl<'a> Stored<'a> {
             return Self::default();
         };
         let numbered = || held.iter().enumerate();
+        let (places, nodes): (Vec<_>, Vec<_>) = held
+            .iter()
+            .map(|held| place_of(blob, &held.pointer))
+            .map(|(place, value)| (place, value.and_then(as_node)))
+            .unzip();
+        let by_reference = nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(index, node)| Some((node::reference_id((*node)?)?, index)))
+            .collect();
         Self {
             blob: Some(blob),
             held,
-            places: held
-                .iter()
-                .map(|held| place_of(blob, &held.pointer))
-                .collect(),
+            places,
+            nodes,
+            by_reference,
             by_pointer: numbered()
                 .map(|(index, held)| (held.pointer.as_str(), index))
                 .collect(),
@@ -71,8 +85,13 @@ impl<'a> Stored<'a> {
         self.by_pointer.contains_key(pointer)
     }
 
-    pub(super) fn of_coordinate(&self, coordinate: &str) -> Option<usize> {
-        self.by_coordinate.get(coordinate).copied()
+    /// What a node names: by its coordinate, or by a platform's id where it has no coordinate.
+    pub(super) fn named_by(&self, members: &Map<String, Value>) -> Option<usize> {
+        match node::coordinate(members) {
+            Some(coordinate) => self.by_coordinate.get(coordinate),
+            None => self.by_reference.get(node::reference_id(members)?),
+        }
+        .copied()
     }
 
     /// What stood at a pointer of the stored document.
@@ -82,18 +101,21 @@ impl<'a> Stored<'a> {
 
     /// What stood at a place of the stored document; see [`Stored::at`].
     pub(super) fn value_at(&self, pointer: &str, scope: Option<&str>) -> Option<&'a Value> {
-        let place = place_of(self.blob?, pointer);
-        self.value(pointer)
-            .filter(|_| place.scope.as_deref() == scope)
+        let (place, value) = place_of(self.blob?, pointer);
+        value.filter(|_| place.scope.as_deref() == scope)
     }
 }
 
-/// Follows a pointer to tell indices from keys that look like one.
-fn place_of(blob: &Value, pointer: &str) -> Place {
+fn as_node(value: &Value) -> Option<&Map<String, Value>> {
+    value.as_object().filter(|members| node::is_node(members))
+}
+
+/// Follows a pointer to tell indices from keys that look like one; and what stands there.
+fn place_of<'v>(blob: &'v Value, pointer: &str) -> (Place, Option<&'v Value>) {
     let mut place = Place::default();
     let mut walked = Walked::default();
     let Some(tokens) = tokens(pointer) else {
-        return place;
+        return (place, None);
     };
     let mut at = Some(blob);
     for token in tokens {
@@ -107,7 +129,7 @@ fn place_of(blob: &Value, pointer: &str) -> Place {
         place.scope = Some(walked.scope.as_str().to_owned());
         place.arrays = walked.arrays;
     }
-    place
+    (place, at)
 }
 
 /// A way down a document: its pointer and the arrays around.
