@@ -5,11 +5,15 @@
 
 #[path = "http/browser.rs"]
 mod browser;
+#[path = "airbyte/cleaning.rs"]
+mod cleaning;
 mod common;
 #[path = "airbyte/database.rs"]
 mod database;
 #[path = "airbyte/managers.rs"]
 mod managers;
+#[path = "airbyte/pass.rs"]
+mod pass;
 #[path = "airbyte/planted.rs"]
 mod planted;
 #[path = "airbyte/reports.rs"]
@@ -25,7 +29,7 @@ use managers::Kind;
 type Law = fn(Kind);
 
 fn main() -> ExitCode {
-    let laws: [(&str, Kind, Law); 4] = [
+    let laws: [(&str, Kind, Law); 7] = [
         (
             "aws::planted_leaks_are_counted",
             Kind::Aws,
@@ -35,6 +39,21 @@ fn main() -> ExitCode {
             "openbao::planted_leaks_are_counted",
             Kind::OpenBao,
             reports::planted_leaks_are_counted,
+        ),
+        (
+            "aws::a_pass_takes_its_pages_and_one_in_a_hundred_more",
+            Kind::Aws,
+            pass::takes_its_pages_and_one_in_a_hundred_more,
+        ),
+        (
+            "aws::what_was_left_behind_goes_once_and_comes_back",
+            Kind::Aws,
+            cleaning::what_was_left_behind_goes_once_and_comes_back,
+        ),
+        (
+            "openbao::what_was_left_behind_goes_once_and_comes_back",
+            Kind::OpenBao,
+            cleaning::what_was_left_behind_goes_once_and_comes_back,
         ),
         (
             "aws::what_is_in_the_way_is_told",

@@ -1,14 +1,17 @@
 //! A pass over a platform whose secrets Cloakroom did not write: it lists the manager, reads the
 //! platform's database from one snapshot and says how every secret stands. It changes neither of
-//! them; what it saw is written to Cloakroom's own database, for the pass after it.
+//! them (only [`clean`] does); what it saw is written to Cloakroom's own database, for the pass after it.
 //!
 //! The listing comes first: what a platform writes in between is then mentioned and not listed, and
 //! the manager is asked for it directly; the other way round it would look unused.
 
+mod clean;
 mod judge;
+mod lease;
 mod listed;
 mod naming;
 mod report;
+mod ruling;
 mod stage;
 mod standing;
 mod unlisted;
@@ -19,16 +22,23 @@ use std::time::Duration;
 
 use cloakroom_core::coordinates::Grammar;
 use cloakroom_core::platform::{
-    NamedSecrets, Obstacle, PlatformIdentity, PlatformSource, PlatformTarget, ScanReport,
-    Sightings, Standing,
+    Evidence, NamedSecrets, Obstacle, PlatformIdentity, PlatformScope, PlatformSource,
+    PlatformTarget, ScanReport, Sightings, Standing,
 };
 use cloakroom_core::retry::RetryPolicy;
-use cloakroom_core::store::{Lease, Store};
+use cloakroom_core::store::Store;
 use cloakroom_core::{Error, ErrorKind, Randomness, Result, RunId, SecretBackend, Timestamp};
 use uuid::Uuid;
 
+use lease::PlatformLease;
 use naming::Naming;
+use ruling::Rules;
+use standing::standing_of;
 
+pub use clean::{
+    CleanCount, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport, PlannedFate,
+    PlatformCleaner, PlatformPlan, PlatformPlanHeader, PlatformPlanItem,
+};
 pub use report::{
     Age, Cost, NextRun, PlatformFinding, PlatformFindingKind, PlatformReport, StandingCount,
     UnusedSecret,
@@ -47,6 +57,11 @@ pub struct PlatformSettings {
     pub ephemeral: Duration,
     /// How long a secret has to be unchanged before a clean-up may take it.
     pub grace: Duration,
+    /// How far back a restore of the platform's database must find every secret that was in use then.
+    pub backup_horizon: Duration,
+    /// Whatever else of the configuration decides which secrets look unused, by its name; no
+    /// credential. A confirmation is for these alone.
+    pub scope: BTreeMap<String, String>,
     /// What one secret costs a month, in dollars.
     pub dollars_per_secret_month: f64,
     /// Rows read and names asked together.
@@ -70,6 +85,8 @@ pub enum PlatformPhase {
     Judging,
     /// Names asked for directly.
     Asking,
+    /// Secrets deleted.
+    Deleting,
 }
 
 impl PlatformPhase {
@@ -80,6 +97,7 @@ impl PlatformPhase {
             Self::Scanning => "mentions read",
             Self::Judging => "secrets judged",
             Self::Asking => "names asked for",
+            Self::Deleting => "secrets deleted",
         }
     }
 }
@@ -141,17 +159,57 @@ impl PlatformReader {
     /// listing that fails half-way, and whatever of the database could not be read, is an obstacle in
     /// the report; an error means that there is nothing to report.
     pub async fn pass(&self, observer: PlatformObserver<'_>) -> Result<PlatformReport> {
-        let mut pass = Pass {
-            reader: self,
-            run: RunId(self.randomness.uuid()),
-            naming: Naming::new(self.settings.grammar.clone()),
-            observer,
-            lease: None,
-        };
-        pass.lease = Some(pass.acquire_lease().await?);
+        let pass = self.begin(observer).await?;
         let report = pass.work().await;
-        pass.give_lease_back().await;
+        pass.lease.give_back().await;
         report
+    }
+
+    /// A pass that holds the platform's lease.
+    async fn begin<'a>(&'a self, observer: PlatformObserver<'a>) -> Result<Pass<'a>> {
+        let run = RunId(self.randomness.uuid());
+        Ok(Pass {
+            reader: self,
+            run,
+            naming: Naming::new(self.settings.grammar.clone()),
+            rules: Rules::new(&self.settings, self.backend.capabilities()),
+            observer,
+            lease: self.take_lease(run).await?,
+        })
+    }
+
+    async fn take_lease(&self, holder: RunId) -> Result<PlatformLease> {
+        let settings = &self.settings;
+        PlatformLease::take(
+            &self.store,
+            &settings.target.platform,
+            holder,
+            settings.lease,
+        )
+        .await
+    }
+
+    /// What a confirmation would be for, with this database.
+    fn scope(&self, database: &PlatformIdentity) -> PlatformScope {
+        let settings = &self.settings;
+        let mut scope = settings.scope.clone();
+        for (part, it) in [
+            ("database", database.database.clone()),
+            ("backend", settings.target.backend.to_string()),
+            ("manager", self.backend.manager().to_owned()),
+            ("storage", settings.storage.to_string()),
+            ("prefix", settings.grammar.prefix().to_owned()),
+        ] {
+            scope.insert(part.to_owned(), it);
+        }
+        PlatformScope(scope)
+    }
+
+    fn named(&self) -> Result<&dyn NamedSecrets> {
+        self.backend.named().ok_or_else(|| {
+            let message = "the manager cannot be asked by a platform's names any more";
+            Error::new(ErrorKind::Unsupported, "read a platform", message)
+        })
     }
 }
 
@@ -160,8 +218,21 @@ struct Pass<'a> {
     reader: &'a PlatformReader,
     run: RunId,
     naming: Naming,
+    rules: Rules,
     observer: PlatformObserver<'a>,
-    lease: Option<Lease>,
+    lease: PlatformLease,
+}
+
+/// A listed secret and how it stands.
+struct Judged {
+    standing: Standing,
+    evidence: Evidence,
+}
+
+impl Judged {
+    fn name(&self) -> &str {
+        &self.evidence.secret.name
+    }
 }
 
 /// What a pass knows before it judges.
@@ -196,7 +267,7 @@ impl Pass<'_> {
         let started = self.sightings().begin_pass(self.target()).await?;
         let listing = self.list().await?;
         obstacles.extend(listing.obstacle.clone());
-        let scanned = self.scan(&listing.listed).await?;
+        let scanned = self.scan().await?;
         obstacles.extend(scanned.report.obstacles.iter().cloned());
         obstacles.extend((scanned.kept == 0).then(nothing_mentioned));
         let is_listed = listing.obstacle.is_none();
@@ -281,10 +352,21 @@ impl Pass<'_> {
     }
 
     fn named(&self) -> Result<&dyn NamedSecrets> {
-        self.reader.backend.named().ok_or_else(|| {
-            let message = "the manager cannot be asked by a platform's names any more";
-            Error::new(ErrorKind::Unsupported, "read a platform", message)
-        })
+        self.reader.named()
+    }
+
+    /// Listed secrets behind a name, each with how it stands. `started` is when the pass began.
+    async fn page(&self, after: Option<&str>, started: Timestamp) -> Result<Vec<Judged>> {
+        let settings = &self.reader.settings;
+        let page = self
+            .sightings()
+            .evidence(self.target(), self.run, after, settings.page)
+            .await?;
+        let judged = page.into_iter().map(|evidence| Judged {
+            standing: standing_of(&self.naming, &evidence, settings.ephemeral, started),
+            evidence,
+        });
+        Ok(judged.collect())
     }
 
     fn target(&self) -> &PlatformTarget {
@@ -299,42 +381,8 @@ impl Pass<'_> {
         (self.observer)(phase, done);
     }
 
-    /// Renews the lease; `Unavailable` where another pass has had it meanwhile.
     async fn keep_lease(&self) -> Result<()> {
-        let renewed = self.acquire_lease().await?;
-        let held = self.lease.as_ref().map(|held| held.token);
-        if held == Some(renewed.token) {
-            return Ok(());
-        }
-        let message = "another pass was at this platform while this one slept; it ends here";
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "renew the lease",
-            message,
-        ))
-    }
-
-    async fn acquire_lease(&self) -> Result<Lease> {
-        let name = format!("platform/{}", self.platform());
-        let lasts = self.reader.settings.lease;
-        let holder = self.run.to_string();
-        let lease = self.reader.store.acquire_lease(&name, &holder, lasts);
-        lease.await?.ok_or_else(|| {
-            let message = format!(
-                "another pass is at this platform, or its process died less than {} s ago; try again \
-                 when it has ended",
-                lasts.as_secs()
-            );
-            Error::new(ErrorKind::Unavailable, "read a platform", message)
-                .with_coordinate(self.platform())
-        })
-    }
-
-    async fn give_lease_back(&self) {
-        let Some(lease) = &self.lease else { return };
-        if let Err(error) = self.reader.store.release_lease(lease).await {
-            tracing::warn!(platform.name = self.platform(), error = %error, "the lease lapses by itself");
-        }
+        self.lease.keep().await
     }
 
     fn log(&self, report: &PlatformReport) {

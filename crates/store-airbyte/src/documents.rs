@@ -1,5 +1,6 @@
 //! Nodes in a document: the objects that stand where a secret was.
 
+use cloakroom_core::config::push_escaped;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -39,7 +40,7 @@ fn collect(value: &Value, pointer: &mut String, found: &mut Vec<Node>) {
             found.extend(node(members, pointer));
             for (key, member) in members {
                 pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                push_escaped(pointer, key);
                 collect(member, pointer, found);
                 pointer.truncate(length);
             }

@@ -29,6 +29,15 @@ impl Sightings for DbStore {
         of_either!(self, inner => inner.see(target, pass, seen).await)
     }
 
+    async fn are_listed(
+        &self,
+        target: &PlatformTarget,
+        pass: RunId,
+        names: &[&str],
+    ) -> Result<Vec<bool>> {
+        of_either!(self, inner => inner.are_listed(target, pass, names).await)
+    }
+
     async fn forget_unlisted(&self, target: &PlatformTarget, pass: RunId) -> Result<u64> {
         of_either!(self, inner => inner.forget_unlisted(target, pass).await)
     }

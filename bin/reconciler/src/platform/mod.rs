@@ -1,4 +1,5 @@
-//! Platforms whose secrets somebody else wrote: how they are reached, and how a report on one reads.
+//! Platforms whose secrets somebody else wrote: how they are reached and cleaned, and how a report on
+//! one reads.
 
 mod page;
 mod progress;
@@ -13,5 +14,6 @@ mod tests;
 
 pub use page::html;
 pub use progress::PlatformProgress;
-pub use source::reader;
+pub use source::{cleaner, reader};
 pub use table::print;
+pub use words::title;

@@ -1,7 +1,11 @@
 //! A report as it may be shown: names come from strangers' databases, and neither a terminal nor a
 //! page is to do what a name tells it to.
 
+use std::borrow::Cow;
+
 use cloakroom_reconcile::PlatformReport;
+
+use crate::harmless::harmless;
 
 /// The report with every control character and every change of direction in its texts replaced.
 pub(super) fn shown(report: &PlatformReport) -> PlatformReport {
@@ -35,20 +39,7 @@ pub(super) fn shown(report: &PlatformReport) -> PlatformReport {
 }
 
 fn make_harmless(text: &mut String) {
-    if text.contains(is_harmful) {
-        *text = text.replace(is_harmful, "\u{fffd}");
+    if let Cow::Owned(shown) = harmless(text) {
+        *text = shown;
     }
-}
-
-/// Whether it moves the cursor, begins an escape, breaks the line, or turns the direction of text.
-fn is_harmful(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{61c}'
-                | '\u{200e}'
-                | '\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}'
-        )
 }

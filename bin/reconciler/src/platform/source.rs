@@ -1,15 +1,34 @@
-//! From a platform's section of the configuration to what reads it.
+//! From a platform's section of the configuration to what reads and cleans it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use cloakroom_core::Grammar;
 use cloakroom_core::platform::{PlatformSource, PlatformTarget};
-use cloakroom_reconcile::{PlatformReader, PlatformSettings};
+use cloakroom_reconcile::{PlatformCleaner, PlatformReader, PlatformSettings};
 use cloakroom_store_airbyte::AirbyteSource;
+use tokio_util::sync::CancellationToken;
 
-use crate::configuration::{Configuration, Platform, PlatformKind};
-use crate::wiring::Context;
+use crate::configuration::{Backend, Configuration, Platform, PlatformKind};
+use crate::wiring::{Context, job_settings};
+
+/// Examples of each kind in what a clean-up keeps of its pass.
+const EXAMPLES: u32 = 20;
+
+/// What cleans the platform that was asked for, or the only one there is.
+pub fn cleaner(
+    context: &Context,
+    asked: Option<&str>,
+    stop: CancellationToken,
+) -> anyhow::Result<PlatformCleaner> {
+    Ok(PlatformCleaner::new(
+        reader(context, asked, EXAMPLES)?,
+        context.store.clone(),
+        job_settings(&context.configuration.reconcile),
+        stop,
+    ))
+}
 
 /// What reads the platform that was asked for, or the only one there is. Reports of it hold at most
 /// `examples` of each kind.
@@ -20,9 +39,9 @@ pub fn reader(
 ) -> anyhow::Result<PlatformReader> {
     let (name, section) = chosen(&context.configuration, asked)?;
     let backend = context.backends.get(&section.backend.parse()?)?.clone();
-    let price = context.configuration.backends.get(&section.backend);
-    let price = price.map(crate::configuration::Backend::dollars_per_secret_month);
-    let reconcile = &context.configuration.reconcile;
+    let manager = context.configuration.backends.get(&section.backend);
+    let price = manager.map(Backend::dollars_per_secret_month);
+    let jobs = job_settings(&context.configuration.reconcile);
     let settings = PlatformSettings {
         target: PlatformTarget {
             platform: name.to_owned(),
@@ -31,21 +50,14 @@ pub fn reader(
         grammar: Grammar::new(&section.prefix)?,
         storage: section.storage,
         ephemeral: context.configuration.documents.expires_in.0,
-        grace: reconcile
-            .windows
-            .superseded_grace
-            .0
-            .max(reconcile.windows.orphan_ttl.0),
+        grace: jobs.windows.superseded_grace.max(jobs.windows.orphan_ttl),
+        backup_horizon: jobs.backup_horizon,
+        scope: scope(section, manager),
         dollars_per_secret_month: price.unwrap_or_default(),
-        page: reconcile.page,
+        page: jobs.page,
         examples,
-        request: cloakroom_core::RetryPolicy {
-            retries: reconcile.request.retries,
-            first_pause: reconcile.request.first_pause.0,
-            longest_pause: reconcile.request.longest_pause.0,
-            deadline: reconcile.request.deadline.0,
-        },
-        lease: reconcile.lease.0,
+        request: jobs.request,
+        lease: jobs.lease,
     };
     Ok(PlatformReader::new(
         source(section).with_context(|| format!("platforms.{name}"))?,
@@ -55,6 +67,25 @@ pub fn reader(
         context.randomness(),
         settings,
     )?)
+}
+
+/// What of the configuration decides, besides database and manager, which secrets look unused.
+fn scope(section: &Platform, manager: Option<&Backend>) -> BTreeMap<String, String> {
+    let mut left_out = section.leave_out.clone();
+    left_out.sort();
+    let prefix: &str = match manager {
+        Some(Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it)) => &it.name_prefix,
+        Some(Backend::Azure(it)) => &it.prefix,
+        Some(Backend::Gcp(it)) => &it.prefix,
+        Some(Backend::Vault(it)) => &it.prefix,
+        Some(Backend::Embedded(_) | Backend::Kubernetes(_)) | None => "",
+    };
+    let parts = [
+        ("schema", section.schema.clone()),
+        ("list of tables left out", left_out.join(", ")),
+        ("prefix in the manager", prefix.to_owned()),
+    ];
+    BTreeMap::from(parts.map(|(part, it)| (part.to_owned(), it)))
 }
 
 fn chosen<'a>(

@@ -65,6 +65,7 @@ fn report() -> PlatformReport {
             second_sighting: 50,
             within_grace: 50,
             put_off: 0,
+            left: 0,
             waiting: 100,
         },
         cost: Cost {

@@ -199,7 +199,11 @@ pub(super) fn next(report: &PlatformReport) -> Vec<String> {
     );
     say(
         next.put_off,
-        "above a version in use: only after the backup horizon",
+        "could not be brought back: only after the backup horizon",
+    );
+    say(
+        next.left,
+        "are never deleted by a run: names without a version, or that the manager keeps",
     );
     say(next.waiting, "wait for their deletion already");
     lines

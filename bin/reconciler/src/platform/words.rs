@@ -14,6 +14,11 @@ const fn word(title: &'static str, meaning: &'static str) -> Word {
     Word { title, meaning }
 }
 
+/// A standing as a heading.
+pub fn title(standing: Standing) -> &'static str {
+    of_standing(standing).title
+}
+
 pub(super) fn of_standing(standing: Standing) -> Word {
     match standing {
         Standing::InUse => word("in use", "the database mentions it"),

@@ -56,36 +56,23 @@ fn credential(text: String) -> Arc<SecretValue> {
 impl Manager {
     pub async fn new(kind: Kind) -> Self {
         let prefix = format!("report-{}/", SystemRandomness.uuid());
-        let id = "planting".parse().unwrap();
-        let backend: Arc<dyn SecretBackend> = match kind {
-            Kind::Aws => {
-                let (access_key_id, secret_access_key) = user();
-                let settings = AwsSettings {
-                    account: Some("123456789012".into()),
-                    endpoint_url: Some(variable(AWS_URL)),
-                    authentication: Authentication::Keys {
-                        access_key_id: credential(access_key_id),
-                        secret_access_key: credential(secret_access_key),
-                        session_token: None,
-                    },
-                    name_prefix: prefix.clone(),
-                    ..AwsSettings::new("eu-central-1")
-                };
-                Arc::new(SecretsManagerBackend::connect(id, settings).await.unwrap())
-            }
-            Kind::OpenBao => {
-                let token = credential(variable(BAO_TOKEN));
-                let mut settings =
-                    VaultSettings::new(variable(BAO_URL), VaultAuth::Token { token });
-                settings.prefix.clone_from(&prefix);
-                Arc::new(VaultBackend::new(id, settings).unwrap())
-            }
-        };
+        let url = variable(kind.variables()[0]);
+        let backend = connect(kind, url, &prefix).await;
         Self {
             kind,
             prefix,
             backend,
         }
+    }
+
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The same part of it, reached at another address.
+    #[allow(dead_code, reason = "only the benchmark compares")]
+    pub async fn at(&self, url: String) -> Arc<dyn SecretBackend> {
+        connect(self.kind, url, &self.prefix).await
     }
 
     pub fn url(&self) -> String {
@@ -135,5 +122,32 @@ impl Manager {
             named.delete_named(&name, mode, None).await.unwrap();
         });
         gone.buffer_unordered(TOGETHER).collect::<()>().await;
+    }
+}
+
+async fn connect(kind: Kind, url: String, prefix: &str) -> Arc<dyn SecretBackend> {
+    let id = "planting".parse().unwrap();
+    match kind {
+        Kind::Aws => {
+            let (access_key_id, secret_access_key) = user();
+            let settings = AwsSettings {
+                account: Some("123456789012".into()),
+                endpoint_url: Some(url),
+                authentication: Authentication::Keys {
+                    access_key_id: credential(access_key_id),
+                    secret_access_key: credential(secret_access_key),
+                    session_token: None,
+                },
+                name_prefix: prefix.to_owned(),
+                ..AwsSettings::new("eu-central-1")
+            };
+            Arc::new(SecretsManagerBackend::connect(id, settings).await.unwrap())
+        }
+        Kind::OpenBao => {
+            let token = credential(variable(BAO_TOKEN));
+            let mut settings = VaultSettings::new(url, VaultAuth::Token { token });
+            prefix.clone_into(&mut settings.prefix);
+            Arc::new(VaultBackend::new(id, settings).unwrap())
+        }
     }
 }

@@ -1,21 +1,17 @@
 //! The reports.
 
-use std::env;
 use std::path::Path;
-use std::process::Command;
 
 use cloakroom_testkit::airbyte::Deployment as Airbyte;
-use cloakroom_testkit::proxy::{Proxy, Upstream};
+use cloakroom_testkit::proxy::Proxy;
 use serde_json::Value;
 
 use crate::browser::{self, Browser};
 use crate::common::{CANARY, Deployment, Ended};
 use crate::database::Database;
 use crate::managers::{Kind, Manager};
+use crate::pass::{MOST_BYTES, beside, measured};
 use crate::planted::{Planted, plant};
-
-/// The most memory that a report may have at once.
-const MOST_KIBIBYTES: i64 = 150 * 1024;
 
 /// Secrets on a page of AWS's listing.
 const PAGE: u64 = 100;
@@ -45,19 +41,9 @@ impl Stage {
         let manager = Manager::new(kind).await;
         let planted = plant(&airbyte);
         manager.write(planted.names.clone()).await;
-        // What is signed names the host that was asked.
-        let upstream = Upstream::new(&manager.url()).unwrap().keeping_host();
-        let proxy = Proxy::start(upstream).await.unwrap();
-        let mut cloakroom = Deployment::without_database("");
-        let section = manager.section(&proxy.url(), &cloakroom);
-        cloakroom.set("AIRBYTE_DATABASE_URL", &database.url());
         // A check is over at once here: nobody waits two hours for it.
-        cloakroom.configure(&format!(
-            "default_backend: own\nbackends:\n  own: {{type: embedded}}\n  airbyte: {section}\n\
-             platforms:\n  production: {{type: airbyte, database: {{env: AIRBYTE_DATABASE_URL}}, \
-             backend: airbyte}}\ndocuments: {{put_deadline: 1ms, expires_in: 3ms}}\n"
-        ));
-        cloakroom.run(&["migrate-schema"]).done();
+        let at_once = "documents: {put_deadline: 1ms, expires_in: 3ms}";
+        let (cloakroom, proxy) = beside(&manager, &database, at_once).await;
         Self {
             airbyte,
             database,
@@ -86,31 +72,6 @@ impl Stage {
     }
 }
 
-/// The most memory that a report has at once, in KiB. A process of its own waits for it, since this one
-/// waits for browsers too.
-fn peak_of_a_report(cloakroom: &Deployment) -> i64 {
-    const MEASURE: &str = "import resource, subprocess, sys\n\
-        subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n\
-        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
-    let report = cloakroom.command(&["report", "production"]);
-    let mut measure = Command::new("python3");
-    measure
-        .env_clear()
-        .env("PATH", env::var_os("PATH").unwrap_or_default())
-        .args(["-c", MEASURE])
-        .arg(report.get_program())
-        .args(report.get_args());
-    for (name, value) in report.get_envs() {
-        measure.env(name, value.unwrap_or_default());
-    }
-    if let Some(folder) = report.get_current_dir() {
-        measure.current_dir(folder);
-    }
-    let told = measure.output().unwrap();
-    let told = String::from_utf8(told.stdout).unwrap();
-    told.trim().parse().unwrap()
-}
-
 fn total(report: &Value, standing: &str) -> u64 {
     let count = &report["secrets"][standing];
     ["enabled", "disabled", "waiting"]
@@ -136,8 +97,9 @@ pub fn planted_leaks_are_counted(kind: Kind) {
             assert_eq!(pages, listed.div_ceil(PAGE));
             assert_eq!(calls, pages + 2 * missing);
         }
-        let most = tokio::task::block_in_place(|| peak_of_a_report(&stage.cloakroom));
-        assert!(most <= MOST_KIBIBYTES, "{most} KiB");
+        let report_again = stage.cloakroom.command(&["report", "production"]);
+        let (_, most) = tokio::task::block_in_place(|| measured(&report_again));
+        assert!(most <= MOST_BYTES, "{most} bytes");
 
         // The second report has seen everything unused twice.
         let again = stage.json(3);

@@ -1,6 +1,6 @@
 //! A platform in memory beside a real database of Cloakroom's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,12 +16,18 @@ use cloakroom_core::{
     Mark, PageToken, Precondition, PutOutcome, PutRequest, Result, RetryPolicy, SecretBackend,
     SecretValue, StoreId, StoredSecret,
 };
-use cloakroom_reconcile::{PlatformReader, PlatformReport, PlatformSettings};
+use cloakroom_reconcile::{
+    CleanOptions, CleanReport, PlatformCleaner, PlatformReader, PlatformReport, PlatformSettings,
+    Settings,
+};
 use cloakroom_store_db::{DbStore, Location, Options, StoreClock};
 use cloakroom_testkit::clock::ManualClock;
 use cloakroom_testkit::memory::MemoryBackend;
 use cloakroom_testkit::randomness::SeededRandomness;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::adversary::{Adversary, Event};
 
 pub const HOUR: Duration = Duration::from_hours(1);
 
@@ -65,8 +71,10 @@ pub struct Stage {
     pub manager: Arc<Manager>,
     pub source: Arc<Source>,
     pub reader: PlatformReader,
-    store: Arc<DbStore>,
-    settings: PlatformSettings,
+    pub store: Arc<DbStore>,
+    pub settings: PlatformSettings,
+    /// How clean-ups go about it.
+    pub jobs: Settings,
     folder: tempfile::TempDir,
 }
 
@@ -76,6 +84,15 @@ impl Stage {
     }
 
     pub async fn lagging(lag: Duration) -> Self {
+        Self::over(Capabilities {
+            listing_lag: lag,
+            ..MemoryBackend::CAPABILITIES
+        })
+        .await
+    }
+
+    /// Over a manager that says this of itself.
+    pub async fn over(capabilities: Capabilities) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::default();
         let mut options = Options::new(Location::Sqlite(folder.path().join("store.db")), "tests");
@@ -83,15 +100,17 @@ impl Stage {
         DbStore::migrate(&options).await.unwrap();
         let store = Arc::new(DbStore::open(&options).await.unwrap());
         let id: BackendId = "main".parse().unwrap();
+        let adversary = Arc::new(Adversary::default());
         let manager = Arc::new(Manager {
             inner: MemoryBackend::new(id.clone(), Arc::new(clock.clone())),
-            capabilities: Capabilities {
-                listing_lag: lag,
-                ..MemoryBackend::CAPABILITIES
-            },
+            capabilities,
             trouble: Mutex::default(),
+            adversary: adversary.clone(),
         });
-        let source = Arc::new(Source::default());
+        let source = Arc::new(Source {
+            state: Mutex::default(),
+            adversary,
+        });
         source.become_database("one");
         let settings = PlatformSettings {
             target: PlatformTarget {
@@ -102,6 +121,8 @@ impl Stage {
             storage: Uuid::nil(),
             ephemeral: HOUR * 2,
             grace: HOUR * 24,
+            backup_horizon: HOUR * 24 * 7,
+            scope: BTreeMap::new(),
             dollars_per_secret_month: 0.1,
             page: 3,
             examples: 20,
@@ -126,8 +147,56 @@ impl Stage {
             source,
             store,
             settings,
+            jobs: Settings {
+                batch: 2,
+                page: 3,
+                request: RetryPolicy {
+                    retries: 0,
+                    ..RetryPolicy::default()
+                },
+                ..Settings::default()
+            },
             folder,
         }
+    }
+
+    /// What cleans the platform, as it is configured now.
+    pub fn cleaner(&self) -> PlatformCleaner {
+        let reader = PlatformReader::new(
+            self.source.clone(),
+            self.manager.clone(),
+            self.store.clone(),
+            self.store.clone(),
+            // Every process draws names of its own.
+            Arc::new(cloakroom_core::SystemRandomness),
+            self.settings.clone(),
+        );
+        let (store, stop) = (self.store.clone(), CancellationToken::new());
+        PlatformCleaner::new(reader.unwrap(), store, self.jobs.clone(), stop)
+    }
+
+    /// An operator reads a plan and confirms it.
+    pub async fn adopt(&self) {
+        let cleaner = self.cleaner();
+        let plan = cleaner.plan(100, &|_, _| {}).await.unwrap();
+        cleaner.show(&plan).await.unwrap();
+        cleaner.confirm(&plan.id, "ada").await.unwrap();
+    }
+
+    pub async fn clean_with(&self, options: CleanOptions) -> Result<CleanReport> {
+        self.cleaner().clean(&options, &|_, _| {}).await
+    }
+
+    pub async fn clean(&self) -> CleanReport {
+        self.clean_with(CleanOptions::default()).await.unwrap()
+    }
+
+    /// Whether the manager has it, and it does not wait for its deletion.
+    pub async fn is_there(&self, name: &str) -> bool {
+        let names = [name.to_owned()];
+        let mut told = self.manager.inner.describe_named(&names).await;
+        let told = told.pop().unwrap();
+        told.is_ok_and(|it| it.state == cloakroom_core::SecretState::Enabled)
     }
 
     /// Writes secrets as the platform does.
@@ -192,9 +261,9 @@ impl Stage {
 }
 
 /// The platform's database.
-#[derive(Default)]
 pub struct Source {
     state: Mutex<Tables>,
+    pub adversary: Arc<Adversary>,
 }
 
 #[derive(Default)]
@@ -204,6 +273,8 @@ struct Tables {
     defects: Vec<Defect>,
     obstacles: Vec<Obstacle>,
     fails: bool,
+    /// Scans that ask once more fail.
+    silent: bool,
 }
 
 impl Source {
@@ -227,6 +298,19 @@ impl Source {
         self.state.lock().unwrap().defects.push(defect);
     }
 
+    pub fn mention(&self, mention: Mention) {
+        self.state.lock().unwrap().mentions.push(mention);
+    }
+
+    pub fn silence(&self, silent: bool) {
+        self.state.lock().unwrap().silent = silent;
+    }
+
+    pub fn is_mentioned(&self, name: &str) -> bool {
+        let state = self.state.lock().unwrap();
+        state.mentions.iter().any(|it| it.name == name && it.keeps)
+    }
+
     pub fn fail(&self, fails: bool) {
         self.state.lock().unwrap().fails = fails;
     }
@@ -244,6 +328,7 @@ impl PlatformSource for Source {
     }
 
     async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
+        self.adversary.meet(Event::Scanning).await;
         let (mentions, defects, obstacles, fails) = {
             let state = self.state.lock().unwrap();
             let mentions = state.mentions.clone();
@@ -274,7 +359,11 @@ impl PlatformSource for Source {
     }
 
     async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
+        self.adversary.meet(Event::AskingAgain).await;
         let state = self.state.lock().unwrap();
+        if state.silent {
+            return Err(Error::new(ErrorKind::Unavailable, "scan", "it went away"));
+        }
         let mentioned: BTreeSet<&str> = state.mentions.iter().map(|it| it.name.as_str()).collect();
         Ok(names
             .iter()
@@ -288,6 +377,7 @@ pub struct Manager {
     pub inner: MemoryBackend,
     capabilities: Capabilities,
     trouble: Mutex<Trouble>,
+    pub adversary: Arc<Adversary>,
 }
 
 #[derive(Default)]
@@ -295,6 +385,8 @@ struct Trouble {
     lists: Option<ErrorKind>,
     describes: Option<ErrorKind>,
     left_out: BTreeSet<String>,
+    /// Deletions of these fail.
+    stuck: BTreeMap<String, ErrorKind>,
 }
 
 impl Manager {
@@ -305,6 +397,15 @@ impl Manager {
 
     pub fn refuse_describes(&self, kind: Option<ErrorKind>) {
         self.trouble.lock().unwrap().describes = kind;
+    }
+
+    /// Deletions of it fail, until `None`.
+    pub fn refuse_deletion(&self, name: &str, kind: Option<ErrorKind>) {
+        let mut trouble = self.trouble.lock().unwrap();
+        match kind {
+            Some(kind) => trouble.stuck.insert(name.to_owned(), kind),
+            None => trouble.stuck.remove(name),
+        };
     }
 
     /// A listing that has not heard of it yet.
@@ -334,6 +435,9 @@ impl NamedSecrets for Manager {
     }
 
     async fn describe_named(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
+        for name in names {
+            self.adversary.meet(Event::Describing(name.clone())).await;
+        }
         let refused = self.trouble.lock().unwrap().describes;
         match refused {
             Some(kind) => names
@@ -354,15 +458,30 @@ impl NamedSecrets for Manager {
 
     async fn delete_named(
         &self,
-        _: &str,
-        _: DeleteMode,
-        _: Option<&Precondition>,
+        name: &str,
+        mode: DeleteMode,
+        precondition: Option<&Precondition>,
     ) -> Result<Deletion> {
-        panic!("a report deletes nothing")
+        let takes = self.capabilities.delete_precondition;
+        assert!(
+            takes || precondition.is_none(),
+            "a precondition nobody takes"
+        );
+        let recovers = self.capabilities.recovery.is_some();
+        assert!(recovers || mode == DeleteMode::Final, "{mode:?}");
+        self.adversary.meet(Event::Deleting(name.to_owned())).await;
+        let stuck = self.trouble.lock().unwrap().stuck.get(name).copied();
+        if let Some(kind) = stuck {
+            return Err(Error::new(kind, "delete", "refused"));
+        }
+        let deleted = self.inner.delete_named(name, mode, precondition).await;
+        self.adversary.meet(Event::Deleted(name.to_owned())).await;
+        deleted
     }
 
-    async fn restore_named(&self, _: &str) -> Result<()> {
-        panic!("a report restores nothing")
+    async fn restore_named(&self, name: &str) -> Result<()> {
+        self.adversary.meet(Event::Restoring(name.to_owned())).await;
+        self.inner.restore_named(name).await
     }
 }
 

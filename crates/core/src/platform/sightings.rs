@@ -152,6 +152,14 @@ pub trait Sightings: Send + Sync {
     /// last listed has not been seen unused.
     async fn see(&self, target: &PlatformTarget, pass: RunId, seen: &[SeenSecret]) -> Result<()>;
 
+    /// Which of `names` this pass listed, or listed a version of; the answers are in their order.
+    async fn are_listed(
+        &self,
+        target: &PlatformTarget,
+        pass: RunId,
+        names: &[&str],
+    ) -> Result<Vec<bool>>;
+
     /// Forgets what this pass did not list. Only after a listing that was read to its end; gives
     /// how many there were.
     async fn forget_unlisted(&self, target: &PlatformTarget, pass: RunId) -> Result<u64>;

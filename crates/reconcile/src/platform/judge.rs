@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use cloakroom_core::platform::{Evidence, Judgement, NamedSecret, Standing};
 use cloakroom_core::{Result, SecretState};
 
-use super::standing::{is_past, last_changed, standing_of};
+use super::ruling::Ruling;
+use super::standing::last_changed;
 use super::{
-    Age, Pass, PlatformFinding, PlatformFindingKind, PlatformPhase, PlatformReport, UnusedSecret,
+    Age, Judged, Pass, PlatformFinding, PlatformFindingKind, PlatformPhase, PlatformReport,
+    UnusedSecret,
 };
 
 impl Pass<'_> {
@@ -15,27 +17,17 @@ impl Pass<'_> {
     pub(super) async fn judge(&self, report: &mut PlatformReport) -> Result<()> {
         let mut after: Option<String> = None;
         loop {
-            let page = self
-                .sightings()
-                .evidence(
-                    self.target(),
-                    self.run,
-                    after.as_deref(),
-                    self.reader.settings.page,
-                )
-                .await?;
+            let page = self.page(after.as_deref(), report.started).await?;
             let Some(last) = page.last() else { break };
-            after = Some(last.secret.name.clone());
+            after = Some(last.name().to_owned());
             let mut judgements = Vec::with_capacity(page.len());
-            for evidence in &page {
-                let ephemeral = self.reader.settings.ephemeral;
-                let standing = standing_of(&self.naming, evidence, ephemeral, report.started);
+            for Judged { standing, evidence } in &page {
                 judgements.push(Judgement {
                     name: evidence.secret.name.clone(),
-                    standing,
+                    standing: *standing,
                     unused: report.is_complete().then(|| standing.is_unused()),
                 });
-                self.count(standing, evidence, report).await?;
+                self.count(*standing, evidence, report).await?;
             }
             self.sightings()
                 .judge(self.target(), report.started, &judgements)
@@ -84,23 +76,15 @@ impl Pass<'_> {
 
     /// What a clean-up would do with an unused secret.
     fn count_next(&self, standing: Standing, evidence: &Evidence, report: &mut PlatformReport) {
-        let settings = &self.reader.settings;
-        let lag = self.reader.backend.capabilities().listing_lag;
+        let ruling = self.rules.ruling(standing, evidence, report.started);
         let next = &mut report.next;
-        let grace = match standing {
-            Standing::Ephemeral => settings.ephemeral,
-            _ => settings.grace,
-        };
-        let count = if is_waiting(&evidence.secret) {
-            &mut next.waiting
-        } else if standing == Standing::Ahead {
-            &mut next.put_off
-        } else if !is_past(evidence.unused_since, lag, report.started) {
-            &mut next.second_sighting
-        } else if !is_past(last_changed(&evidence.secret), grace, report.started) {
-            &mut next.within_grace
-        } else {
-            &mut next.due
+        let count = match ruling {
+            Ruling::Waiting => &mut next.waiting,
+            Ruling::Never(_) => &mut next.left,
+            Ruling::PutOff(_) => &mut next.put_off,
+            Ruling::SecondSighting => &mut next.second_sighting,
+            Ruling::WithinGrace => &mut next.within_grace,
+            Ruling::Due(_) => &mut next.due,
         };
         *count += 1;
     }
@@ -165,7 +149,7 @@ pub(super) fn is_endangered(secret: &NamedSecret) -> bool {
     secret.state != SecretState::Enabled || secret.native_expiry.is_some()
 }
 
-fn is_waiting(secret: &NamedSecret) -> bool {
+pub(super) fn is_waiting(secret: &NamedSecret) -> bool {
     matches!(secret.state, SecretState::ScheduledForDeletion { .. })
 }
 

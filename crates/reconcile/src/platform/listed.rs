@@ -2,32 +2,32 @@
 //! and whatever the manager itself lists. Anything else may be the value of a secret that only looks
 //! like a name: it is never written down, printed or asked for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use cloakroom_core::Result;
 use cloakroom_core::platform::{Mention, MentionKind, Obstacle, SeenMention};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::Pass;
 use super::naming::{Naming, Shape};
 
-/// The names that this pass listed, and their bases, 16 bytes each.
+/// Names that are counted one by one where none of them is listed; beyond that they are many.
+const MOST_COUNTED: usize = 10_000;
+
+/// Which of the names in question this pass listed, or listed a version of.
 #[derive(Default)]
 pub(super) struct Listed {
-    names: HashSet<[u8; 16]>,
+    answers: HashMap<String, bool>,
 }
 
 impl Listed {
-    pub(super) fn add(&mut self, naming: &Naming, name: &str) {
-        self.names.insert(digest(name));
-        self.names.insert(digest(naming.read(name).base));
-    }
-
     fn has(&self, name: &str) -> bool {
-        self.names.contains(&digest(name))
+        self.answers.get(name).copied().unwrap_or_default()
     }
 
     /// A mention as it may be written down; `None` where it tells nothing of what the manager lists.
-    pub(super) fn tellable(&self, naming: &Naming, mut mention: Mention) -> Option<SeenMention> {
+    fn tellable(&self, naming: &Naming, mut mention: Mention) -> Option<SeenMention> {
         let named = naming.read(&mention.name);
         let base = named.base.to_owned();
         if mention.external || is_canonical(naming, &mention.name) {
@@ -50,6 +50,47 @@ impl Listed {
     }
 }
 
+impl Pass<'_> {
+    /// A batch of mentions as they may be written down.
+    pub(super) async fn tellable(
+        &self,
+        mentions: Vec<Mention>,
+        overlap: &mut Overlap,
+    ) -> Result<Vec<SeenMention>> {
+        let listed = self.look_up(&mentions, overlap).await?;
+        let told = mentions
+            .into_iter()
+            .filter_map(|mention| listed.tellable(&self.naming, mention));
+        let told: Vec<SeenMention> = told.collect();
+        for seen in &told {
+            overlap.add(&self.naming, &listed, seen);
+        }
+        Ok(told)
+    }
+
+    /// Asks what was written down of the listing, which may be too long to be kept in memory. Names
+    /// as the platform makes them need no asking once one of them is known to be listed.
+    async fn look_up(&self, mentions: &[Mention], overlap: &Overlap) -> Result<Listed> {
+        let in_question = |mention: &&Mention| {
+            !overlap.found || !(mention.external || is_canonical(&self.naming, &mention.name))
+        };
+        let names: HashSet<&str> = mentions
+            .iter()
+            .filter(in_question)
+            .flat_map(|it| [it.name.as_str(), self.naming.read(&it.name).base])
+            .collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let answers = self
+            .sightings()
+            .are_listed(self.target(), self.run, &names)
+            .await?;
+        let owned = names.into_iter().map(str::to_owned);
+        Ok(Listed {
+            answers: owned.zip(answers).collect(),
+        })
+    }
+}
+
 /// Whether the names of one storage and what is listed have anything in common.
 pub(super) struct Overlap {
     storage: Uuid,
@@ -66,7 +107,7 @@ impl Overlap {
         }
     }
 
-    pub(super) fn add(&mut self, naming: &Naming, listed: &Listed, seen: &SeenMention) {
+    fn add(&mut self, naming: &Naming, listed: &Listed, seen: &SeenMention) {
         let mention = &seen.mention;
         let counts = mention.storage == self.storage && is_canonical(naming, &mention.name);
         if self.found || !counts {
@@ -75,7 +116,11 @@ impl Overlap {
         if listed.has(&mention.name) || listed.has(&seen.base) {
             self.found = true;
             self.missing = HashSet::new();
-        } else if mention.keeps && !mention.tombstone && mention.kind != MentionKind::Other {
+        } else if self.missing.len() <= MOST_COUNTED
+            && mention.keeps
+            && !mention.tombstone
+            && mention.kind != MentionKind::Other
+        {
             self.missing.insert(digest(&mention.name));
         }
     }
@@ -85,6 +130,11 @@ impl Overlap {
         let detail = match self.missing.len() {
             0 => return None,
             1 => "the one name that the database mentions is not in this manager".to_owned(),
+            number if number > MOST_COUNTED => {
+                format!(
+                    "none of more than {MOST_COUNTED} names that the database mentions is in this manager"
+                )
+            }
             number => {
                 format!("none of the {number} names that the database mentions is in this manager")
             }
@@ -124,7 +174,9 @@ mod tests {
         let naming = Naming::new(Grammar::default());
         let mut all = Listed::default();
         for name in listed {
-            all.add(&naming, name);
+            all.answers.insert((*name).to_owned(), true);
+            let base = naming.read(name).base.to_owned();
+            all.answers.insert(base, true);
         }
         let mention = Mention {
             name: name.to_owned(),

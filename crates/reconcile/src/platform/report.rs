@@ -92,8 +92,13 @@ pub struct NextRun {
     pub second_sighting: u64,
     /// Seen unused twice, and changed too lately, or at a time that is not known.
     pub within_grace: u64,
-    /// Above a version in use, where the platform may write again: only after the backup horizon.
+    /// Their deletion could not be taken back for the backup horizon (above a version in use the
+    /// platform may write again; some managers recover nothing): only once that has passed.
     pub put_off: u64,
+    /// What no clean-up deletes: names without a version, and names that the manager would not set
+    /// free.
+    #[serde(default)]
+    pub left: u64,
     /// Waiting for their deletion already.
     pub waiting: u64,
 }

@@ -4,16 +4,15 @@
 use async_trait::async_trait;
 use cloakroom_core::Result;
 use cloakroom_core::platform::{
-    Defect, Mention, NamedSecret, Obstacle, Owner, ScanReport, ScanSink, SeenMention, SeenSecret,
+    Defect, Mention, NamedSecret, Obstacle, Owner, ScanReport, ScanSink, SeenSecret,
 };
 
-use super::listed::{Listed, Overlap};
+use super::listed::Overlap;
 use super::{Pass, PlatformPhase};
 
 /// What became of the listing.
 pub(super) struct Listing {
     pub(super) pages: u64,
-    pub(super) listed: Listed,
     /// Why it was not read to its end, if it was not.
     pub(super) obstacle: Option<Obstacle>,
 }
@@ -32,7 +31,6 @@ impl Pass<'_> {
     pub(super) async fn list(&self) -> Result<Listing> {
         let named = self.named()?;
         let (mut pages, mut number) = (0, 0);
-        let mut listed = Listed::default();
         let mut next = None;
         loop {
             let page = self
@@ -46,16 +44,12 @@ impl Pass<'_> {
                     tracing::warn!(platform.name = self.platform(), error = %error, "listing failed");
                     return Ok(Listing {
                         pages,
-                        listed,
                         obstacle: Some(half_a_listing(number, &error)),
                     });
                 }
             };
             pages += 1;
             number += page.secrets.len() as u64;
-            for secret in &page.secrets {
-                listed.add(&self.naming, &secret.name);
-            }
             let seen: Vec<SeenSecret> = page.secrets.into_iter().map(|it| self.seen(it)).collect();
             self.sightings().see(self.target(), self.run, &seen).await?;
             self.keep_lease().await?;
@@ -70,7 +64,6 @@ impl Pass<'_> {
             .await?;
         Ok(Listing {
             pages,
-            listed,
             obstacle: None,
         })
     }
@@ -85,10 +78,9 @@ impl Pass<'_> {
     }
 
     /// Reads the platform's database.
-    pub(super) async fn scan(&self, listed: &Listed) -> Result<Scanned> {
+    pub(super) async fn scan(&self) -> Result<Scanned> {
         let mut stager = Stager {
             pass: self,
-            listed,
             overlap: Overlap::new(self.reader.settings.storage),
             mentions: 0,
             kept: 0,
@@ -114,7 +106,6 @@ fn half_a_listing(listed: u64, error: &cloakroom_core::Error) -> Obstacle {
 /// Takes what a scan finds.
 struct Stager<'a, 'p> {
     pass: &'a Pass<'p>,
-    listed: &'a Listed,
     overlap: Overlap,
     mentions: u64,
     kept: u64,
@@ -130,12 +121,8 @@ impl ScanSink for Stager<'_, '_> {
     async fn mentions(&mut self, mentions: Vec<Mention>) -> Result<()> {
         let pass = self.pass;
         self.mentions += mentions.len() as u64;
-        let tellable = |mention| self.listed.tellable(&pass.naming, mention);
-        let seen: Vec<SeenMention> = mentions.into_iter().filter_map(tellable).collect();
+        let seen = pass.tellable(mentions, &mut self.overlap).await?;
         self.kept += seen.iter().filter(|it| it.mention.keeps).count() as u64;
-        for mention in &seen {
-            self.overlap.add(&pass.naming, self.listed, mention);
-        }
         pass.sightings()
             .stage_mentions(pass.target(), &seen)
             .await?;

@@ -1,5 +1,5 @@
-//! Finding names of secrets in bytes of any kind: as they are, behind escapes of any depth, in hex
-//! and in base64, in lines too.
+//! Finding names of secrets in bytes of any kind: as they are, behind escapes of any depth, in hex,
+//! in base64 (in lines too), in UTF-16, and in two of these at once.
 //!
 //! What is found too much keeps a secret that nobody needs; what is missed deletes one in use. So
 //! a name needs no border in front of it, and whatever could be read in two ways counts both ways.
@@ -47,6 +47,8 @@ enum Meaning {
     External,
     /// A name begins here, written otherwise.
     Encoded(Encoding),
+    /// A name that is written otherwise begins here, written otherwise.
+    Nested(Encoding),
 }
 
 /// A name that was found.
@@ -93,9 +95,13 @@ impl Finder {
         let prefix = grammar.prefix().as_bytes();
         let mut starts = vec![prefix.to_vec(), EXTERNAL_PREFIX.as_bytes().to_vec()];
         let mut meanings = vec![Meaning::Name, Meaning::External];
-        for (start, encoding) in encoded::starts(prefix) {
-            starts.push(start);
-            meanings.push(Meaning::Encoded(encoding));
+        for start in encoded::starts(prefix) {
+            starts.push(start.bytes);
+            meanings.push(if start.nested {
+                Meaning::Nested(start.encoding)
+            } else {
+                Meaning::Encoded(start.encoding)
+            });
         }
         let build = |kind, patterns: &[Vec<u8>]| {
             AhoCorasick::builder()
@@ -143,14 +149,30 @@ impl Finder {
         }
     }
 
+    /// Names that are written otherwise in this, and not once more.
+    fn look_once(&self, text: &[u8], names: &mut Names) {
+        for start in self.starts.find_iter(text) {
+            if let Meaning::Encoded(encoding) = self.meanings[start.pattern().as_usize()] {
+                for decoded in encoding.decode(text, start.start()) {
+                    run::names(&self.grammar, &decoded, names);
+                }
+            }
+        }
+    }
+
     fn look(&self, text: &[u8], names: &mut Names) {
         for start in self.starts.find_iter(text) {
             match self.meanings[start.pattern().as_usize()] {
                 Meaning::Name => run::names(&self.grammar, &text[start.start()..], names),
                 Meaning::External => run::external(&self.grammar, &text[start.end()..], names),
                 Meaning::Encoded(encoding) => {
-                    if let Some(decoded) = encoding.decode(text, start.start()) {
+                    for decoded in encoding.decode(text, start.start()) {
                         run::names(&self.grammar, &decoded, names);
+                    }
+                }
+                Meaning::Nested(encoding) => {
+                    for decoded in encoding.decode_nested(text, start.start()) {
+                        self.look_once(&decoded, names);
                     }
                 }
             }

@@ -100,6 +100,23 @@ fn each(bytes: &[u8], written: fn(u8) -> String) -> String {
     written.concat()
 }
 
+type Way = fn(&[u8]) -> Vec<u8>;
+
+/// Ways to write bytes otherwise.
+const WAYS: [Way; 6] = [
+    |bytes| hex::encode(bytes).into_bytes(),
+    |bytes| hex::encode_upper(bytes).into_bytes(),
+    |bytes| base64::prelude::BASE64_STANDARD.encode(bytes).into_bytes(),
+    |bytes| base64::prelude::BASE64_URL_SAFE.encode(bytes).into_bytes(),
+    |bytes| bytes.iter().flat_map(|byte| [*byte, 0]).collect(),
+    |bytes| bytes.iter().flat_map(|byte| [0, *byte]).collect(),
+];
+
+const UPPER_HEX: usize = 1;
+
+/// The first of the two orders of UTF-16.
+const UTF16: usize = 4;
+
 proptest! {
     #[test]
     fn anywhere_in_a_document(
@@ -138,6 +155,23 @@ proptest! {
         }
         let percent = each(&bytes, |byte| format!("%{byte:02X}"));
         prop_assert!(found(percent.as_bytes()).contains(&name));
+    }
+
+    #[test]
+    fn in_two_encodings_at_once(
+        name in coordinate(), before: Vec<u8>, behind: Vec<u8>,
+        first in 0..WAYS.len(), second in 0..WAYS.len()
+    ) {
+        // What stands around it was written with it.
+        let text: Vec<u8> = [b"{\"a\":\"", name.as_bytes(), b"\"}"].concat();
+        let inner = WAYS[first](&text);
+        let around = |written: &[u8]| [&before, written, &behind].concat();
+        prop_assert!(found(&around(&inner)).contains(&name), "once");
+        let twice_wide = first >= UTF16 && second >= UTF16;
+        if !twice_wide && second != UPPER_HEX {
+            let outer = WAYS[second](&inner);
+            prop_assert!(found(&around(&outer)).contains(&name), "twice");
+        }
     }
 
     #[test]

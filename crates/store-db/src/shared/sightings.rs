@@ -1,6 +1,6 @@
 //! Platforms, and the secrets of theirs that a manager lists, from pass to pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use cloakroom_core::platform::{
     Evidence, Judgement, NamedSecret, PlatformIdentity, PlatformTarget, SeenSecret, Standing,
@@ -63,6 +63,31 @@ impl Store {
             let now = self.moment(&mut tx).await?;
             see_within(&mut tx, target, pass, seen, now).await
         })
+    }
+
+    pub(crate) async fn are_listed(
+        &self,
+        target: &PlatformTarget,
+        pass: RunId,
+        names: &[&str],
+    ) -> Result<Vec<bool>> {
+        let listed = async {
+            let mut listed: HashSet<String> = HashSet::new();
+            for names in names.chunks(CHUNK) {
+                for column in NAMED {
+                    let mut query = named_query(column, target, pass, names);
+                    let rows = query.build().persistent(false).fetch_all(&self.read);
+                    for row in &rows.await? {
+                        listed.insert(Reader::new(TABLE, row).get("name")?);
+                    }
+                }
+            }
+            Ok(listed)
+        };
+        let listed = listed
+            .await
+            .map_err(|failure: Failure| told("look up what is listed", failure))?;
+        Ok(names.iter().map(|name| listed.contains(*name)).collect())
     }
 
     pub(crate) async fn forget_unlisted(
@@ -128,6 +153,28 @@ fn push_target(query: &mut Query, target: &PlatformTarget) {
 /// The same, for what one pass listed.
 pub(super) fn of_pass(beginning: &'static str, target: &PlatformTarget, pass: RunId) -> Query {
     let mut query = of_target(beginning, target);
+    query
+        .push(" AND s.pass_id = ")
+        .push_bind(dialect::id(pass.0));
+    query
+}
+
+/// The two columns that a name may stand in: one for each index.
+pub(crate) const NAMED: [&str; 2] = ["name", "base"];
+
+pub(crate) fn named_query(
+    column: &'static str,
+    target: &PlatformTarget,
+    pass: RunId,
+    names: &[&str],
+) -> Query {
+    let mut query = Query::new("SELECT DISTINCT s.");
+    query
+        .push(column)
+        .push(" AS name FROM platform_sightings AS s");
+    push_target(&mut query, target);
+    query.push(" AND s.").push(column).push(" IN ");
+    push_list(&mut query, names.iter().copied());
     query
         .push(" AND s.pass_id = ")
         .push_bind(dialect::id(pass.0));

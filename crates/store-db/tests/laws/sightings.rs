@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use crate::support::*;
 
-fn target() -> PlatformTarget {
+pub(crate) fn target() -> PlatformTarget {
     PlatformTarget {
         platform: "production".into(),
         backend: backend(),
     }
 }
 
-fn other() -> PlatformTarget {
+pub(crate) fn other() -> PlatformTarget {
     PlatformTarget {
         platform: "staging".into(),
         ..target()

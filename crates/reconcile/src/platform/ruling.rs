@@ -1,0 +1,262 @@
+//! What a clean-up does with an unused secret, and when.
+
+use std::time::Duration;
+
+use cloakroom_core::platform::{Evidence, Standing};
+use cloakroom_core::{Capabilities, Coordinate, DeleteMode, SecretState, Timestamp};
+
+use super::PlatformSettings;
+use super::standing::{is_past, last_changed};
+
+/// What is to be done with an unused secret now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ruling {
+    /// It waits for its deletion already.
+    Waiting,
+    /// No clean-up deletes it: why.
+    Never(&'static str),
+    /// Seen unused only once, or twice too soon after each other.
+    SecondSighting,
+    /// Changed too lately, or at a time that is not known.
+    WithinGrace,
+    /// Its deletion could not be taken back in time, so it waits until then.
+    PutOff(Timestamp),
+    /// It can go.
+    Due(DeleteMode),
+}
+
+/// What rulings rest on.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    ephemeral: Duration,
+    grace: Duration,
+    horizon: Duration,
+    capabilities: Capabilities,
+}
+
+const UNVERSIONED: &str = "its name has no version, and receipts name versions: delete it by hand";
+const NEVER_FREE: &str = "this manager keeps what it deletes, and Airbyte could not write the name again \
+                          meanwhile";
+
+impl Rules {
+    pub(super) fn new(settings: &PlatformSettings, capabilities: &Capabilities) -> Self {
+        Self {
+            ephemeral: settings.ephemeral,
+            grace: settings.grace,
+            horizon: settings.backup_horizon,
+            capabilities: capabilities.clone(),
+        }
+    }
+
+    /// How long a secret has to be unchanged before it is deleted so. Not every listing tells of a
+    /// change, so what goes for good has to be as old as what it waits for.
+    pub(super) fn grace(&self, standing: Standing, mode: DeleteMode) -> Duration {
+        let grace = match standing {
+            Standing::Ephemeral => self.ephemeral,
+            _ => self.grace,
+        };
+        match mode {
+            DeleteMode::Recoverable(_) => grace,
+            DeleteMode::Final => grace.max(self.horizon),
+        }
+    }
+
+    /// What to do with a secret that is unused; `now` is when the pass began.
+    pub(super) fn ruling(&self, standing: Standing, evidence: &Evidence, now: Timestamp) -> Ruling {
+        let secret = &evidence.secret;
+        if matches!(secret.state, SecretState::ScheduledForDeletion { .. }) {
+            return Ruling::Waiting;
+        }
+        if Coordinate::from_stored(&secret.name).is_err() {
+            return Ruling::Never(UNVERSIONED);
+        }
+        let Some((mode, wait)) = self.way(standing) else {
+            return Ruling::Never(NEVER_FREE);
+        };
+        // This pass alone is one sighting.
+        let before = evidence.unused_since.filter(|since| *since < now);
+        let first = before.unwrap_or(now);
+        let until = first.checked_add(wait).unwrap_or(Timestamp::MAX);
+        if until > now {
+            Ruling::PutOff(until)
+        } else if !is_past(before, self.capabilities.listing_lag, now) {
+            Ruling::SecondSighting
+        } else if !is_past(last_changed(secret), self.grace(standing, mode), now) {
+            Ruling::WithinGrace
+        } else {
+            Ruling::Due(mode)
+        }
+    }
+
+    /// How it is deleted, and how long after the first sighting: what is deleted for good, or can be
+    /// brought back for less than the backup horizon, waits for the difference. `None` where it cannot
+    /// be as it has to.
+    fn way(&self, standing: Standing) -> Option<(DeleteMode, Duration)> {
+        let recovery = self.capabilities.recovery;
+        match recovery {
+            // The platform may write a version above the one in use again, and could not while the
+            // name waits.
+            _ if standing == Standing::Ahead => {
+                let can = self.capabilities.final_deletion || recovery.is_none();
+                can.then_some((DeleteMode::Final, self.horizon))
+            }
+            Some(recovery) => {
+                let window = self.horizon.clamp(recovery.shortest, recovery.longest);
+                let left = self.horizon.saturating_sub(recovery.longest);
+                Some((DeleteMode::Recoverable(window), left))
+            }
+            None => Some((DeleteMode::Final, self.horizon)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+    use cloakroom_core::platform::NamedSecret;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_700_000_000).unwrap()
+    }
+
+    fn rules(recovery: Option<Duration>) -> Rules {
+        Rules {
+            ephemeral: HOUR * 2,
+            grace: DAY,
+            horizon: DAY * 7,
+            capabilities: Capabilities {
+                least_bytes: 0,
+                most_bytes: 1,
+                binary: true,
+                longest_name: 512,
+                put_batch: 1,
+                get_batch: 1,
+                describe_batch: 1,
+                delete_batch: 1,
+                native_expiry: NativeExpiry::Absent,
+                recovery: recovery.map(|longest| Recovery {
+                    shortest: HOUR,
+                    longest,
+                }),
+                final_deletion: true,
+                listing_lag: HOUR,
+                list_order: ListOrder::Unspecified,
+                create_only: true,
+                describe_without_reading: true,
+                delete_precondition: false,
+                rates: Rates::default(),
+            },
+        }
+    }
+
+    /// Unused and unchanged for long.
+    fn evidence() -> Evidence {
+        Evidence {
+            secret: NamedSecret {
+                name: "airbyte_old_v1".into(),
+                marked: false,
+                state: SecretState::Enabled,
+                native_expiry: None,
+                created: Some(now() - DAY * 90),
+                changed: Some(now() - DAY * 60),
+                accessed: None,
+                precondition: None,
+            },
+            first_seen: now() - DAY * 30,
+            unused_since: Some(now() - DAY * 30),
+            owner_known: true,
+            mentions: Vec::new(),
+        }
+    }
+
+    fn ruled(rules: &Rules, standing: Standing, change: impl Fn(&mut Evidence)) -> Ruling {
+        let mut evidence = evidence();
+        change(&mut evidence);
+        rules.ruling(standing, &evidence, now())
+    }
+
+    #[test]
+    fn every_condition_has_to_hold() {
+        let rules = rules(Some(DAY * 30));
+        let orphan = |change: &dyn Fn(&mut Evidence)| ruled(&rules, Standing::Orphaned, change);
+        let due = Ruling::Due(DeleteMode::Recoverable(DAY * 7));
+        assert_eq!(orphan(&|_| {}), due);
+        let second = Ruling::SecondSighting;
+        assert_eq!(orphan(&|it| it.unused_since = None), second);
+        assert_eq!(orphan(&|it| it.unused_since = Some(now())), second);
+        assert_eq!(
+            orphan(&|it| it.unused_since = Some(now() - HOUR / 2)),
+            second
+        );
+        assert_eq!(orphan(&|it| it.unused_since = Some(now() + HOUR)), second);
+        assert_eq!(orphan(&|it| it.unused_since = Some(now() - HOUR)), due);
+        let young = Ruling::WithinGrace;
+        assert_eq!(orphan(&|it| it.secret.changed = Some(now() - HOUR)), young);
+        assert_eq!(orphan(&|it| it.secret.changed = Some(now() + HOUR)), young);
+        let unknown = |it: &mut Evidence| (it.secret.changed, it.secret.created) = (None, None);
+        assert_eq!(orphan(&unknown), young);
+        let waits = SecretState::ScheduledForDeletion { due: None };
+        assert_eq!(orphan(&|it| it.secret.state = waits), Ruling::Waiting);
+        let unversioned = orphan(&|it| it.secret.name = "airbyte_old".into());
+        assert_eq!(unversioned, Ruling::Never(UNVERSIONED));
+    }
+
+    #[test]
+    fn what_cannot_be_brought_back_waits_for_the_difference() {
+        let day_old = |it: &mut Evidence| it.unused_since = Some(now() - DAY);
+        let until = now() - DAY + DAY * 7;
+        let never = rules(None);
+        assert_eq!(
+            ruled(&never, Standing::Superseded, day_old),
+            Ruling::PutOff(until)
+        );
+        let good = Ruling::Due(DeleteMode::Final);
+        assert_eq!(ruled(&never, Standing::Superseded, |_| {}), good);
+        let short = rules(Some(DAY * 3));
+        let until = now() - DAY + DAY * 4;
+        assert_eq!(
+            ruled(&short, Standing::Superseded, day_old),
+            Ruling::PutOff(until)
+        );
+        let three_days = Ruling::Due(DeleteMode::Recoverable(DAY * 3));
+        assert_eq!(ruled(&short, Standing::Superseded, |_| {}), three_days);
+    }
+
+    #[test]
+    fn ahead_is_put_off_and_final() {
+        let mut rules = rules(Some(DAY * 30));
+        let day_old = |it: &mut Evidence| it.unused_since = Some(now() - DAY);
+        let until = now() - DAY + DAY * 7;
+        assert_eq!(
+            ruled(&rules, Standing::Ahead, day_old),
+            Ruling::PutOff(until)
+        );
+        let good = Ruling::Due(DeleteMode::Final);
+        assert_eq!(ruled(&rules, Standing::Ahead, |_| {}), good);
+        let rewritten = |it: &mut Evidence| it.secret.changed = Some(now() - DAY * 3);
+        assert_eq!(
+            ruled(&rules, Standing::Ahead, rewritten),
+            Ruling::WithinGrace
+        );
+        rules.capabilities.final_deletion = false;
+        let never = ruled(&rules, Standing::Ahead, |_| {});
+        assert_eq!(never, Ruling::Never(NEVER_FREE));
+    }
+
+    #[test]
+    fn checks_have_a_grace_of_their_own() {
+        let rules = rules(Some(DAY * 30));
+        let changed = |it: &mut Evidence| it.secret.changed = Some(now() - HOUR * 3);
+        let due = Ruling::Due(DeleteMode::Recoverable(DAY * 7));
+        assert_eq!(ruled(&rules, Standing::Ephemeral, changed), due);
+        assert_eq!(
+            ruled(&rules, Standing::Orphaned, changed),
+            Ruling::WithinGrace
+        );
+    }
+}
