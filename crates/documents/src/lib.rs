@@ -5,6 +5,8 @@
 
 mod change;
 mod ephemeral;
+mod moving;
+mod naming;
 mod probe;
 mod put;
 mod read;
@@ -21,6 +23,10 @@ use cloakroom_core::{BackendSet, Grammar, KeySource, Randomness};
 
 pub use change::{Change, ChangeKind};
 pub use ephemeral::EphemeralDocument;
+pub use moving::{
+    MoveIssue, MoveObserver, MoveOrder, MoveReport, MoveSettings, MoveStep, MoveStore, Mover,
+};
+pub use naming::Naming;
 pub use probe::{Probe, Step, StepOutcome};
 pub use put::{DocumentSpec, Put, PutDone};
 pub use renew::Unprovable;
@@ -41,6 +47,8 @@ pub struct Settings {
     pub allow_external: bool,
     /// The grammar of the coordinates made here.
     pub grammar: Grammar,
+    /// Whose names the new secrets of documents get, unless [`Documents::naming`] says otherwise.
+    pub naming: Naming,
 }
 
 impl Default for Settings {
@@ -51,6 +59,7 @@ impl Default for Settings {
             puts_in_flight: 8,
             allow_external: false,
             grammar: Grammar::default(),
+            naming: Naming::default(),
         }
     }
 }
@@ -81,6 +90,22 @@ impl Documents {
             randomness,
             settings,
         }
+    }
+
+    /// The same documents, the new secrets of which get other names: to be chosen for each put.
+    ///
+    /// ```
+    /// use cloakroom_documents::{Documents, Naming};
+    /// use uuid::Uuid;
+    ///
+    /// fn of_the_organization(documents: &Documents, organization: Uuid) -> Documents {
+    ///     documents.naming(Naming::Organization(organization))
+    /// }
+    /// ```
+    pub fn naming(&self, naming: Naming) -> Self {
+        let mut other = self.clone();
+        other.settings.naming = naming;
+        other
     }
 
     pub(crate) fn options(&self) -> Options {

@@ -17,9 +17,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Documents;
 use crate::change::{Change, ChangeKind};
+use crate::naming::Naming;
 use crate::secrets::NewSecret;
 
-const OPERATION: &str = "put the document";
+pub(crate) const OPERATION: &str = "put the document";
 
 /// A spec read and compiled once, to be used for many documents.
 #[derive(Clone, Debug)]
@@ -100,6 +101,7 @@ impl Documents {
             .as_ref()
             .map_or(&[][..], |document| &document.references);
         let update = self.split(&put.spec.compiled, put.config, before.as_ref(), ring, id)?;
+        refuse_places_that_no_store_can_hold(&update)?;
 
         let mut plan = Plan::of(update, held, ring, &id.to_string());
         let new = plan.take_new(self, put.workspace, held)?;
@@ -136,9 +138,7 @@ impl Documents {
 
     async fn before(&self, put: &Put<'_>) -> Result<Option<StoredDocument>> {
         let refuse = |message| Err(Error::new(ErrorKind::Invalid, OPERATION, message));
-        if put.workspace.0.is_nil() {
-            return refuse("the nil workspace is that of checks and discovers; name another");
-        }
+        Naming::Workspace.owner(put.workspace)?;
         let Some(id) = put.id else {
             return match put.if_revision {
                 Some(_) => refuse("a new document has no revision to hold it against"),
@@ -229,6 +229,20 @@ impl Documents {
     }
 }
 
+/// The place of a secret is kept beside it, and PostgreSQL's text holds no NUL.
+fn refuse_places_that_no_store_can_hold(update: &Update) -> Result<()> {
+    let unstorable = update
+        .fields
+        .iter()
+        .find(|field| field.pointer.contains('\0'));
+    unstorable.map_or(Ok(()), |field| {
+        let message = "a key on the way to this secret has a NUL character (shown as ␀), which not \
+                       every database can hold; rename the key";
+        Err(Error::new(ErrorKind::Invalid, OPERATION, message)
+            .with_coordinate(field.pointer.replace('\0', "\u{2400}")))
+    })
+}
+
 fn too_large(id: DocumentId, bytes: usize) -> Error {
     let message = format!(
         "with a coordinate in place of each secret it has {bytes} bytes and may have {MAX_TEXT}; \
@@ -292,6 +306,8 @@ impl Plan {
         held: &[Held],
     ) -> Result<Vec<NewSecret>> {
         let default = documents.backends.for_workspace(workspace)?.id().clone();
+        let naming = documents.settings.naming;
+        let owner = naming.owner(workspace)?;
         let mut new = Vec::new();
         for field in &mut self.update.fields {
             match &mut field.action {
@@ -309,7 +325,7 @@ impl Plan {
                 Action::New { value, kind } => new.push(NewSecret::new(
                     field.pointer.clone(),
                     default.clone(),
-                    documents.fresh_base(Scope::Workspace, workspace.0),
+                    documents.fresh_base(naming.scope(), owner),
                     *kind,
                     take(value),
                 )),

@@ -53,6 +53,10 @@ impl NewSecret {
         }
     }
 
+    pub(crate) fn value(&self) -> &SecretValue {
+        &self.value
+    }
+
     fn digest(&self, ring: &KeyRing) -> Digest {
         Digest::of(
             ring.current(),

@@ -5,6 +5,8 @@ pub(crate) mod canaries;
 pub(crate) mod cut;
 pub(crate) mod database;
 pub(crate) mod faults;
+pub(crate) mod house;
+mod moves;
 pub(crate) mod store;
 pub(crate) mod world;
 

@@ -23,7 +23,7 @@ use super::faults::{Faults, fated};
 
 /// A store whose calls may fail.
 pub(crate) struct Crashing {
-    inner: DbStore,
+    pub(super) inner: DbStore,
     pub(crate) faults: Faults,
 }
 
@@ -413,6 +413,15 @@ impl Journal for Crashing {
             "acquire_lease",
             None,
             Journal::acquire_lease(&self.inner, name, holder, ttl).await
+        )
+    }
+
+    async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<Option<Lease>> {
+        fated!(
+            self.faults,
+            "renew_lease",
+            None,
+            Journal::renew_lease(&self.inner, lease, ttl).await
         )
     }
 

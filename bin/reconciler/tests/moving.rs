@@ -1,0 +1,226 @@
+//! `move` of the real program between real secrets managers: every value is what it was, on the way
+//! forth, on the way back, and after the old copies were let go.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(unreachable_pub, reason = "each file is a module of this program")]
+
+mod common;
+#[allow(dead_code, reason = "laws use the rest of it")]
+#[path = "laws/harness/database.rs"]
+mod database;
+#[allow(dead_code, reason = "a platform's tests use the rest of it")]
+#[path = "airbyte/managers.rs"]
+mod managers;
+
+use std::process::ExitCode;
+
+use cloakroom_store_db::Location;
+use cloakroom_testkit::conformance::{run, skipped};
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use common::{CANARY, Deployment, config, config_of_many, terminate};
+use database::{Database, POSTGRES_URL};
+use managers::{Kind, Manager};
+
+type Law = fn();
+
+fn main() -> ExitCode {
+    let bao = Kind::OpenBao.variables();
+    let aws = Kind::Aws.variables();
+    let postgres = [POSTGRES_URL, aws[0], aws[1]];
+    let laws: [(&str, &[&'static str], Law); 2] = [
+        (
+            "from_the_database_to_openbao_and_back",
+            &bao,
+            from_the_database_to_openbao_and_back,
+        ),
+        (
+            "stopped_on_the_way_to_aws_it_goes_on",
+            &postgres,
+            stopped_on_the_way_to_aws_it_goes_on,
+        ),
+    ];
+    let trial = |(name, needs, law): (&'static str, &[&'static str], Law)| {
+        let missing = needs.iter().find(|name| std::env::var_os(name).is_none());
+        match missing {
+            None => Trial::test(name, move || {
+                law();
+                Ok(())
+            }),
+            Some(missing) => skipped(
+                name,
+                &format!("{missing} is not set; cargo xtask test sets it"),
+            ),
+        }
+    };
+    run(laws.into_iter().map(trial).collect())
+}
+
+/// A deployment with the database's own backend and a real manager.
+struct Stage {
+    deployment: Deployment,
+    store: String,
+    section: String,
+}
+
+impl Stage {
+    fn new(store: &str, kind: Kind) -> Self {
+        let manager = wait_for(Manager::new(kind));
+        let deployment = Deployment::without_database("");
+        let section = manager.section(&manager.url(), &deployment);
+        Self {
+            deployment,
+            store: store.to_owned(),
+            section,
+        }
+    }
+
+    /// From now on new secrets go to this backend.
+    fn send_to(&self, default: &str) {
+        let text = format!(
+            "store: {}\ndefault_backend: {default}\nbackends:\n  here: {{type: embedded}}\n  \
+             there: {}\n",
+            self.store, self.section
+        );
+        self.deployment.write("reconciler.yaml", &text);
+    }
+
+    fn run(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+        let ended = self
+            .deployment
+            .run(&[&["move", "--output", "json"], arguments].concat());
+        let told = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+        (ended.code, told)
+    }
+
+    fn forth(&self) -> (Option<i32>, Value) {
+        self.run(&["--from", "here", "--to", "there"])
+    }
+
+    /// How many secrets each backend has in each state.
+    fn secrets(&self, backend: &str, state: &str) -> usize {
+        let list = ["secret", "list", "--state", state, "--limit", "10000"];
+        let listed = self
+            .deployment
+            .run(&[&list[..], &["--output", "json"]].concat());
+        let listed = listed.json_lines();
+        listed
+            .iter()
+            .filter(|row| row["backend"] == backend)
+            .count()
+    }
+
+    fn verify(&self) {
+        let verified = ["run", "verify-blobs", "--output", "json"];
+        self.deployment.run(&verified).done();
+    }
+}
+
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+fn from_the_database_to_openbao_and_back() {
+    let stage = Stage::new("{sqlite: {path: cloakroom.db}}", Kind::OpenBao);
+    stage.send_to("here");
+    stage.deployment.run(&["migrate-schema"]).done();
+    let one = stage.deployment.put(&config("one"));
+    let many = stage.deployment.put(&config_of_many(20));
+    let before = [&one, &many].map(|id| stage.deployment.hydrated(id));
+
+    // The dry run says what is in the way: whoever writes still writes here.
+    let (code, told) = stage.run(&["--from", "here", "--to", "there", "--dry-run"]);
+    assert_eq!((code, &told["copied"]), (Some(0), &21.into()), "{told:#}");
+    assert_eq!(told["still_sending"][0], "default_backend", "{told:#}");
+    let refused = ["move", "--from", "here", "--to", "there"];
+    let refused = stage.deployment.run(&refused).refused(1);
+    assert!(refused.contains("default_backend"), "{refused}");
+
+    stage.send_to("there");
+    let (code, told) = stage.forth();
+    assert_eq!(code, Some(0), "{told:#}");
+    assert_eq!(
+        (&told["copied"], &told["verified"]),
+        (&21.into(), &21.into())
+    );
+    let id = told["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        [&one, &many].map(|id| stage.deployment.hydrated(id)),
+        before
+    );
+    assert_eq!(stage.secrets("here", "held"), 21);
+    assert_eq!(stage.secrets("there", "stored"), 21);
+    stage.verify();
+
+    stage.send_to("here");
+    let (code, told) = stage.run(&["--reverse", &id]);
+    assert_eq!((code, &told["returned"]), (Some(0), &21.into()), "{told:#}");
+    assert_eq!(told["state"], "reversed");
+    assert_eq!(
+        [&one, &many].map(|id| stage.deployment.hydrated(id)),
+        before
+    );
+    assert_eq!(stage.secrets("here", "stored"), 21);
+    stage.verify();
+
+    // Once more, for good.
+    stage.send_to("there");
+    let (code, told) = stage.forth();
+    assert_eq!((code, &told["copied"]), (Some(0), &21.into()), "{told:#}");
+    let second = told["id"].as_str().unwrap();
+    assert_ne!(second, id);
+    let (code, told) = stage.run(&["--finish", second]);
+    assert_eq!((code, &told["released"]), (Some(0), &21.into()), "{told:#}");
+    let refused = stage.deployment.run(&["move", "--reverse", second]);
+    refused.refused(1);
+    assert_eq!(stage.secrets("here", "held"), 0);
+    assert_eq!(
+        [&one, &many].map(|id| stage.deployment.hydrated(id)),
+        before
+    );
+    // The old copies wait out their time as everything does.
+    let run = ["run", "expire-orphans", "--backend", "here"];
+    stage.deployment.run(&run).done();
+    assert_eq!(stage.secrets("here", "stored"), 21);
+    stage.verify();
+}
+
+fn stopped_on_the_way_to_aws_it_goes_on() {
+    let database = wait_for(Database::create(database::Kind::Postgres));
+    let Location::Postgres(url) = database.location() else {
+        unreachable!("it was made on PostgreSQL")
+    };
+    let store = "{postgres: {url: {file: url}}}\nkeys: {file: cloakroom.key}";
+    let stage = Stage::new(store, Kind::Aws);
+    stage.deployment.write("url", url.expose_text().unwrap());
+    stage.send_to("here");
+    let generate = ["key", "generate", "cloakroom.key"];
+    stage.deployment.run(&generate).done();
+    stage.deployment.run(&["migrate-schema"]).done();
+    let ids: Vec<String> = (0..40)
+        .map(|at| stage.deployment.put(&config(&format!("number-{at}"))))
+        .collect();
+    stage.send_to("there");
+
+    // Whether the signal comes before it began, in the middle or too late: the next run goes on.
+    let arguments = ["move", "--from", "here", "--to", "there"];
+    let mut stopped = stage.deployment.command(&arguments).spawn().unwrap();
+    terminate(&stopped);
+    stopped.wait().unwrap();
+    let (code, told) = stage.forth();
+    assert_eq!(code, Some(0), "{told:#}");
+    let number = |name: &str| told[name].as_u64().unwrap();
+    assert_eq!(number("copied") + number("already_there"), 40, "{told:#}");
+    for (at, id) in ids.iter().enumerate().step_by(7) {
+        let password = &stage.deployment.hydrated(id)["password"];
+        assert_eq!(password, &format!("{CANARY}-number-{at}"));
+    }
+    stage.verify();
+    let (code, told) = stage.forth();
+    assert_eq!((code, &told["copied"]), (Some(0), &0.into()), "{told:#}");
+    wait_for(database.drop());
+}
