@@ -248,6 +248,7 @@ impl Pair {
             name: name.to_owned(),
             holder: "me".to_owned(),
             token: 7,
+            renewed: cloakroom_core::Timestamp::UNIX_EPOCH,
         })
     }
 

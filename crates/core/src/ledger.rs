@@ -362,8 +362,9 @@ pub trait Ledger: Send + Sync {
 
     /// Locks each row, reads its references in a second statement, and sets `Deleting` where
     /// none is left and the reason still holds. The claim lapses after `deadline`. All of it only
-    /// while `lease` is still its holder's under its token, looked at in the same transaction:
-    /// `Unavailable` where somebody else has taken it since, whether or not they gave it back.
+    /// while `lease` stands, looked at in the same transaction: `Unavailable` where somebody has had it
+    /// since, whether or not they gave it back, where it has lapsed, since its holder slept, and where
+    /// the database is older than its last renewal, since it was restored from a backup.
     async fn claim(
         &self,
         lease: &Lease,

@@ -50,6 +50,8 @@ mutants! {
     LeaseIgnored: "lease ignored",
     /// A run whose lease another one took meanwhile goes on claiming and settling.
     FencingLeftOut: "lease without fencing",
+    /// A run goes on in a database that was restored beneath it.
+    RestoreUnnoticed: "restore beneath a run not noticed",
     /// A listing that failed half-way counts as whole.
     PartialListAccepted: "partial listing accepted",
     /// No answer to a question counts as the answer that nothing is there.

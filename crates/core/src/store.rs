@@ -4,12 +4,14 @@
 mod documents;
 mod epochs;
 mod journal;
+mod moves;
 mod receipts;
 mod references;
 
 pub use documents::*;
 pub use epochs::*;
 pub use journal::*;
+pub use moves::*;
 pub use receipts::*;
 pub use references::*;
 

@@ -223,15 +223,22 @@ impl Pass<'_> {
     }
 
     /// Spares what is not what the plan told the guards. Looked at before the claim: what was
-    /// claimed and given back counts as begun, and no guard looks at that again.
+    /// claimed and given back counts as begun, and no guard looks at that again. `Conflict` where
+    /// there is no row at all: none ever goes, so this database is older than the plan.
     async fn as_planned(&mut self, items: &[Item]) -> Result<Vec<Item>> {
         let coordinates: Vec<Coordinate> =
             items.iter().map(|item| item.coordinate.clone()).collect();
         let rows = self.store().rows(self.backend_id(), &coordinates).await?;
         let mut planned = Vec::with_capacity(items.len());
         for (item, row) in items.iter().zip(rows) {
-            if row.is_none_or(|row| is_as_planned(&row, item)) || mutant::on(Mutant::RecheckLeftOut)
-            {
+            let Some(row) = row else {
+                let message = "the ledger has no row of what the plan names: the database was \
+                               restored from a backup since; make a new plan";
+                return Err(Error::new(ErrorKind::Conflict, "apply the plan", message)
+                    .with_backend(self.backend_id())
+                    .with_coordinate(item.coordinate.as_str()));
+            };
+            if is_as_planned(&row, item) || mutant::on(Mutant::RecheckLeftOut) {
                 planned.push(item.clone());
             } else {
                 let count = self.report.of(item.reason);

@@ -210,7 +210,6 @@ impl Pass<'_> {
                 }
                 return Ok(Flow::Continue);
             }
-            self.keep_lease().await?;
             self.pass_the_fence().await?;
             if self.execute(now).await? == Flow::Stop {
                 return Ok(Flow::Stop);

@@ -100,14 +100,14 @@ impl Pass<'_> {
                 reason: item.reason,
             })
             .collect();
-        let Some(lease) = &self.lease else {
+        let Some(lease) = self.lease() else {
             let message = "a run without a lease claims nothing";
             return Err(Error::new(ErrorKind::Invalid, "claim secrets", message));
         };
         let deadline = self.settings().claim_deadline;
         let claims = self
             .store()
-            .claim(lease, self.backend_id(), &asked, &self.windows(), deadline)
+            .claim(&lease, self.backend_id(), &asked, &self.windows(), deadline)
             .await?;
         let mut claimed = Vec::with_capacity(items.len());
         for (item, claim) in items.into_iter().zip(claims) {
@@ -289,24 +289,13 @@ impl Pass<'_> {
     }
 
     fn failed(&self, claimed: &Claimed, error: &Error) -> DeletionOutcome {
-        let settings = self.settings();
-        let doublings = claimed.row.attempts.min(16);
-        let pause = settings
-            .first_pause
-            .saturating_mul(1 << doublings)
-            .min(settings.longest_pause)
-            .mul_f64(1.0 + self.reconciler.randomness.fraction() / 4.0);
-        DeletionOutcome::Failed {
-            kind: error.kind(),
-            message: error.to_string(),
-            pause: error.retry_after().unwrap_or_default().max(pause),
-            // A manager that is away says nothing about the item.
-            quarantine: !error.is_retryable() && claimed.row.attempts + 1 >= settings.attempts,
-        }
+        let fraction = self.reconciler.randomness.fraction();
+        self.settings()
+            .failure(error, claimed.row.attempts, fraction)
     }
 }
 
-fn is_unreachable(outcome: &DeletionOutcome) -> bool {
+pub(crate) fn is_unreachable(outcome: &DeletionOutcome) -> bool {
     matches!(
         outcome,
         DeletionOutcome::Failed {

@@ -22,13 +22,14 @@ mod sweep;
 mod undo;
 mod verify;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cloakroom_core::ledger::{QuarantineRelease, Windows};
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{Finding, Job, Lease, NewRun, RunOutcome, Store, StoreIdentity};
 use cloakroom_core::{
     BackendId, BackendSet, Error, ErrorKind, KeySource, Randomness, Result, RunId, SecretBackend,
+    Timestamp,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,8 +39,10 @@ pub use guard::{Guard, GuardTrip};
 pub use observe::{Observer, Phase, Silent};
 pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
 pub use platform::{
-    Age, Cost, NextRun, PlatformFinding, PlatformFindingKind, PlatformObserver, PlatformPhase,
-    PlatformReader, PlatformReport, PlatformSettings, StandingCount, UnusedSecret,
+    Age, CleanCount, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport, Cost, NextRun,
+    PlannedFate, PlatformCleaner, PlatformFinding, PlatformFindingKind, PlatformObserver,
+    PlatformPhase, PlatformPlan, PlatformPlanHeader, PlatformPlanItem, PlatformReader,
+    PlatformReport, PlatformSettings, StandingCount, UnusedSecret,
 };
 pub use report::{Checked, DeletionCount, Report};
 pub use settings::{RunOptions, Settings};
@@ -147,7 +150,7 @@ impl Reconciler {
     ) -> Result<Pass<'a>> {
         let backend = self.backends.get(backend)?.clone();
         let run = RunId(self.randomness.uuid());
-        let mut pass = Pass {
+        let pass = Pass {
             identity: self.store.identity().await?,
             report: Report::new(
                 run,
@@ -165,7 +168,7 @@ impl Reconciler {
             allowance: u64::MAX,
             unsure: None,
             drawn_up: None,
-            lease: None,
+            lease: Mutex::default(),
             fence: None,
         };
         if !options.dry_run {
@@ -194,7 +197,7 @@ struct Pass<'a> {
     /// What verify-blobs would do and say, where a plan of that is made.
     drawn_up: Option<rescue::DrawnUp>,
     /// The lease of a run that changes things.
-    lease: Option<Lease>,
+    lease: Mutex<Option<Lease>>,
     /// What the run knows of the epoch, until it has been raised.
     fence: Option<epoch::Fence>,
 }
@@ -244,30 +247,7 @@ impl Pass<'_> {
 
     /// Takes the right to work on this backend. Every run has a holder name of its own, so that two
     /// runs in one process keep each other out as well.
-    async fn take_lease(&mut self) -> Result<()> {
-        let lease = self.acquire_lease().await?;
-        self.lease = Some(lease);
-        Ok(())
-    }
-
-    /// Renews the lease of a run that changes things. `Unavailable` where another run has had it
-    /// meanwhile, whether or not that one has ended: what this one knows is from before.
-    pub(crate) async fn keep_lease(&self) -> Result<()> {
-        let Some(held) = &self.lease else {
-            return Ok(());
-        };
-        let renewed = self.acquire_lease().await?;
-        if renewed.token == held.token || mutant::on(Mutant::FencingLeftOut) {
-            return Ok(());
-        }
-        let message = "another run was at this backend while this one slept; it ends here";
-        Err(
-            Error::new(ErrorKind::Unavailable, "renew the lease", message)
-                .with_backend(self.backend_id()),
-        )
-    }
-
-    async fn acquire_lease(&self) -> Result<Lease> {
+    async fn take_lease(&self) -> Result<()> {
         let holder = self.run().to_string();
         let name = lease_name(self.backend_id());
         let lasts = self.settings().lease;
@@ -276,26 +256,67 @@ impl Pass<'_> {
             name,
             holder,
             token: 0,
+            renewed: Timestamp::UNIX_EPOCH,
         });
-        lease.or(ignored).ok_or_else(|| {
+        let lease = lease.or(ignored).ok_or_else(|| {
             Error::new(
                 ErrorKind::Unavailable,
                 BEGIN,
                 format!(
-                    "another run is at this backend, or its process died less than {} s ago; try \
-                     again when it has ended",
+                    "another run is at this backend, or its process died and its lease (of {} s by \
+                     this configuration) has not run out; try again when it has ended",
                     lasts.as_secs()
                 ),
             )
             .with_backend(self.backend_id())
-        })
+        })?;
+        self.hold(lease);
+        Ok(())
+    }
+
+    /// Renews the lease of a run that changes things. `Unavailable` where another run has had it
+    /// meanwhile, whether or not that one has ended, and where the database was restored from a
+    /// backup: what this one knows is from before.
+    pub(crate) async fn keep_lease(&self) -> Result<()> {
+        let Some(held) = self.lease() else {
+            return Ok(());
+        };
+        let lasts = self.settings().lease;
+        match self.store().renew_lease(&held, lasts).await? {
+            Some(renewed) => {
+                self.hold(renewed);
+                Ok(())
+            }
+            None if mutant::on(Mutant::FencingLeftOut) || mutant::on(Mutant::LeaseIgnored) => {
+                Ok(())
+            }
+            None => {
+                let message = "another run was at this backend while this one slept, or the \
+                               database was restored beneath it; it ends here";
+                Err(
+                    Error::new(ErrorKind::Unavailable, "renew the lease", message)
+                        .with_backend(self.backend_id()),
+                )
+            }
+        }
+    }
+
+    /// The lease as it was last taken or renewed; `None` in a run that only looks.
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        let lease = self.lease.lock();
+        lease.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn hold(&self, lease: Lease) {
+        let mut held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Some(lease);
     }
 
     async fn give_lease_back(&self) {
-        let Some(lease) = &self.lease else {
+        let Some(lease) = self.lease() else {
             return;
         };
-        if let Err(error) = self.store().release_lease(lease).await {
+        if let Err(error) = self.store().release_lease(&lease).await {
             tracing::warn!(backend.id = %self.backend_id(), error = %error, "the lease lapses by itself");
         }
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cloakroom_core::ledger::Windows;
+use cloakroom_core::Error;
+use cloakroom_core::ledger::{DeletionOutcome, Windows};
 use cloakroom_core::retry::RetryPolicy;
 
 use crate::guard::Guard;
@@ -43,6 +44,25 @@ pub struct Settings {
     pub largest_share: f64,
     /// Below this many due rows the share is not looked at.
     pub share_from: u64,
+}
+
+impl Settings {
+    /// What a deletion that failed for the `attempts`th time and once more comes to. `fraction` is a
+    /// random part of one, so that what failed together is not tried together.
+    pub(crate) fn failure(&self, error: &Error, attempts: u32, fraction: f64) -> DeletionOutcome {
+        let pause = self
+            .first_pause
+            .saturating_mul(1 << attempts.min(16))
+            .min(self.longest_pause)
+            .mul_f64(1.0 + fraction / 4.0);
+        DeletionOutcome::Failed {
+            kind: error.kind(),
+            message: error.to_string(),
+            pause: error.retry_after().unwrap_or_default().max(pause),
+            // A manager that is away says nothing about the item.
+            quarantine: !error.is_retryable() && attempts + 1 >= self.attempts,
+        }
+    }
 }
 
 impl Default for Settings {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom_core::ledger::{LedgerRow, RowState};
-use cloakroom_core::store::{Job, Receipt, Restored};
+use cloakroom_core::store::{Job, Receipt, Restored, Store};
 use cloakroom_core::{
     BackendId, Coordinate, Description, Error, ErrorKind, Result, RunId, SecretState, Timestamp,
 };
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::ask::Describe;
 use crate::observe::Silent;
-use crate::settings::RunOptions;
+use crate::settings::{RunOptions, Settings};
 use crate::survey::is_waiting;
 use crate::{Pass, Reconciler, lease_name};
 
@@ -146,7 +146,8 @@ impl Pass<'_> {
         options: &UndoOptions,
         each: &mut (dyn FnMut(&Undone) + Send),
     ) -> Result<UndoReport> {
-        self.has_ended(run).await?;
+        let lease = lease_name(self.backend_id());
+        has_ended(self.store(), self.settings(), &lease, run).await?;
         let fence = self.look_through_marks().await?;
         if fence.verdict.standing.guard().is_some() {
             return Err(
@@ -180,44 +181,13 @@ impl Pass<'_> {
         Ok(report)
     }
 
-    /// A request that was sent under a claim may arrive until claim and request have lapsed: what was
-    /// restored before that would be deleted again.
-    async fn has_ended(&self, run: RunId) -> Result<()> {
-        let name = lease_name(self.backend_id());
-        if self.store().lease_holder(&name).await? == Some(run.to_string()) {
-            let message = "it is still at work; try again when it has ended";
-            return Err(Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(run));
-        }
-        let settings = self.settings();
-        let wait = settings.claim_deadline + settings.request.deadline;
-        let latest = self.store().latest_receipt_of(run).await?;
-        let Some(until) = latest.and_then(|latest| latest.checked_add(wait).ok()) else {
-            return Ok(());
-        };
-        let left = until.duration_since(self.store().now().await?);
-        match Duration::try_from(left) {
-            Ok(left) if !left.is_zero() => {
-                let message =
-                    format!("a request of its may still be under way; try again from {until} on");
-                Err(Error::new(ErrorKind::Unavailable, OPERATION, message)
-                    .with_coordinate(run)
-                    .with_retry_after(left))
-            }
-            _ => Ok(()),
-        }
-    }
-
     async fn undo_page(
         &self,
         run: RunId,
         receipts: &[Receipt],
         options: &UndoOptions,
     ) -> Result<Vec<Undone>> {
-        // The last word on each secret counts.
-        let outcomes: BTreeMap<&Coordinate, &str> = receipts
-            .iter()
-            .map(|receipt| (&receipt.coordinate, receipt.outcome.as_str()))
-            .collect();
+        let outcomes = last_words(receipts);
         let coordinates: Vec<Coordinate> = outcomes.keys().copied().cloned().collect();
         let rows = self.store().rows(self.backend_id(), &coordinates).await?;
         let described = self.ask(&Describe, &coordinates).await?;
@@ -322,7 +292,48 @@ impl Pass<'_> {
     }
 }
 
-fn gone(outcome: &str) -> (UndoFate, String) {
+/// A request that was sent under a claim may arrive until claim and request have lapsed: what was
+/// restored before that would be deleted again. `Unavailable` until then, and while the run still has
+/// its lease.
+pub(crate) async fn has_ended(
+    store: &dyn Store,
+    settings: &Settings,
+    lease: &str,
+    run: RunId,
+) -> Result<()> {
+    let refused = |message: String| {
+        Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(run)
+    };
+    if store.lease_holder(lease).await? == Some(run.to_string()) {
+        let message = "it is still at work; try again when it has ended";
+        return Err(refused(message.to_owned()));
+    }
+    let wait = settings.claim_deadline + settings.request.deadline;
+    let latest = store.latest_receipt_of(run).await?;
+    let Some(until) = latest.and_then(|latest| latest.checked_add(wait).ok()) else {
+        return Ok(());
+    };
+    let left = until.duration_since(store.now().await?);
+    match Duration::try_from(left) {
+        Ok(left) if !left.is_zero() => {
+            let message =
+                format!("a request of its may still be under way; try again from {until} on");
+            Err(refused(message).with_retry_after(left))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How it last ended for each secret of these receipts.
+pub(crate) fn last_words(receipts: &[Receipt]) -> BTreeMap<&Coordinate, &str> {
+    receipts
+        .iter()
+        .map(|receipt| (&receipt.coordinate, receipt.outcome.as_str()))
+        .collect()
+}
+
+/// What became of a secret that the manager does not have any more.
+pub(crate) fn gone(outcome: &str) -> (UndoFate, String) {
     match outcome {
         "already_gone" => (
             UndoFate::NotFound,

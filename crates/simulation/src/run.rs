@@ -115,11 +115,12 @@ async fn begin(seed: u64, playing: &Playing, outcome: &mut Outcome) -> Verdict {
 
 struct Backup {
     made: i64,
+    turn: u64,
     state: State,
     model: Model,
 }
 
-/// Another deployment on the same managers, held to the same promise.
+/// Another deployment on the same managers, held to the same promise; or a copy of this one.
 struct Neighbour {
     world: Arc<World>,
     laws: Laws,
@@ -162,10 +163,12 @@ impl Run {
     /// Judges one step, in either deployment.
     fn judge(&mut self) -> Verdict {
         self.laws.judge()?;
-        match &mut self.neighbour {
-            Some(neighbour) => neighbour.laws.judge(),
-            None => Ok(()),
-        }
+        let Some(Neighbour { laws: beside, .. }) = &mut self.neighbour else {
+            return Ok(());
+        };
+        beside.judge_copy(&mut self.laws)?;
+        beside.judge()?;
+        self.laws.judge_copy(beside)
     }
 
     fn judge_in_use(&self) -> Verdict {
@@ -231,8 +234,18 @@ impl Run {
                 neighbour.laws.passes_guards(number, SMALL);
                 Box::pin(actor.run_all(SMALL))
             }
+            // Whoever adopts in a copy has said that it is the one that goes on.
+            Deed::Sweep if neighbour.laws.is_copied() => return None,
             Deed::Sweep => Box::pin(actor.sweep()),
         })
+    }
+
+    fn copy(&mut self) {
+        if self.neighbour.is_none() {
+            let world = Arc::new(self.world.copied());
+            let laws = self.laws.of_a_copy(world.clone());
+            self.neighbour = Some(Neighbour { world, laws });
+        }
     }
 
     async fn befall(&mut self, number: usize, event: Event) {
@@ -287,6 +300,7 @@ impl Run {
             Event::ClockAhead(ahead) => stage.set_store_ahead(ahead),
             Event::Snapshot => self.back_up(),
             Event::Restore => self.restore(),
+            Event::Copy => self.copy(),
             Event::Accident => self.accident(),
             Event::Stranger => self.stranger(),
             _ => {}
@@ -296,6 +310,7 @@ impl Run {
     fn back_up(&mut self) {
         self.backups.push_back(Backup {
             made: self.world.stage.truth(),
+            turn: self.world.stage.trace().steps,
             state: self.world.store.state().clone(),
             model: self.laws.model.clone(),
         });
@@ -315,7 +330,7 @@ impl Run {
         if let Some(backup) = self.dice.choose(&young) {
             *self.world.store.state() = backup.state.clone();
             let model = backup.model.clone();
-            self.laws.restored(&model);
+            self.laws.restored(&model, backup.turn, backup.made);
         }
     }
 
@@ -378,6 +393,9 @@ impl Run {
         self.scheduler.thaw();
         self.finish().await?;
         tokio::time::advance(LONGEST_LAG).await;
+        if self.laws.is_copied() {
+            self.stop_the_copy().await?;
+        }
         self.pass(FIRST_PASS, &[]).await?;
         self.laws.judge_rescues()?;
         self.pass_beside(BESIDE_FIRST_PASS).await?;
@@ -385,16 +403,26 @@ impl Run {
         // Requests still on their way arrive, and every listing has caught up with them.
         self.finish().await?;
         tokio::time::advance(LONGEST_LAG).await;
-        if self.laws.restored {
+        let behind = self.laws.restored || self.laws.is_copied();
+        if behind {
             self.take_the_restored_over().await?;
         }
-        let overrides = if self.laws.restored { UNKNOWN } else { SMALL };
+        let overrides = if behind { UNKNOWN } else { SMALL };
         self.pass(LAST_PASS, overrides).await?;
         self.pass_beside(BESIDE_LAST_PASS).await?;
         self.judge()?;
         self.laws.judge_quiet()?;
         match &self.neighbour {
             Some(neighbour) => neighbour.laws.judge_quiet(),
+            None => Ok(()),
+        }
+    }
+
+    /// A copy saves what it refers to once more, and ends.
+    async fn stop_the_copy(&mut self) -> Verdict {
+        self.pass_beside(BESIDE_FIRST_PASS).await?;
+        match self.neighbour.take() {
+            Some(copy) => copy.laws.judge_rescues(),
             None => Ok(()),
         }
     }
@@ -420,7 +448,7 @@ impl Run {
         self.finish().await
     }
 
-    /// What an operator does once the database was restored: this one goes on, and what it does not
+    /// What an operator does once the database was restored, or its copy has ended: this one goes on, and what it does not
     /// know any more is its own to clear away.
     async fn take_the_restored_over(&mut self) -> Verdict {
         let adopts = Box::pin(self.actor(OPERATOR).adopt_epochs());

@@ -33,8 +33,10 @@ pub(crate) enum Event {
     RunAll,
     /// A process that runs jobs when it is asked to, for a while.
     Serve,
-    /// The same of another deployment on the same managers.
+    /// The same of another deployment, or of a copy of this one, on the same managers.
     Beside(Deed),
+    /// The database is copied, and whoever is given the copy works with it.
+    Copy,
     PlanAndApply(Job),
     /// A plan is made while the store's clock runs ahead, and applied when it is right again.
     PlanAhead(Duration),
@@ -164,6 +166,7 @@ fn event(dice: &SeededRandomness, setting: &Setting) -> Event {
                 0 => Duration::ZERO,
                 _ => time(600, 6),
             }),
+            94..97 if trouble.copies => Event::Copy,
             94 if trouble.restores => Event::Snapshot,
             95 if trouble.restores => Event::Restore,
             96 if trouble.restores => match dice.below(3) {
@@ -174,7 +177,7 @@ fn event(dice: &SeededRandomness, setting: &Setting) -> Event {
             97 if trouble.accidents => Event::Accident,
             98 | 99 if trouble.strangers => Event::Stranger,
             100 | 101 => Event::Serve,
-            102..108 if trouble.neighbour => {
+            102..108 if trouble.neighbour || trouble.copies => {
                 Event::Beside(*dice.choose(&Deed::ALL).unwrap_or(&Deed::RunAll))
             }
             _ => continue,

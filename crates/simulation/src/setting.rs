@@ -24,6 +24,8 @@ pub(crate) struct Trouble {
     pub(crate) strangers: bool,
     /// Another deployment works on the same managers.
     pub(crate) neighbour: bool,
+    /// A copy of the database is made, and works on the same managers beside its original.
+    pub(crate) copies: bool,
 }
 
 /// One manager.
@@ -56,6 +58,18 @@ impl Setting {
             accidents: dice.happens(0.2),
             strangers: dice.happens(0.25),
             neighbour: dice.happens(0.25),
+            copies: false,
+        };
+        // What else befalls would hide whose doing it was.
+        let copies = random.stream("copies").happens(0.15);
+        let trouble = if copies {
+            Trouble {
+                faults: trouble.faults,
+                copies,
+                ..Trouble::default()
+            }
+        } else {
+            trouble
         };
         let managers = 1 + u8::from(dice.happens(0.3));
         let policy = RetryPolicy {

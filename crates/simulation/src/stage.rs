@@ -121,10 +121,12 @@ impl Stage {
     /// is fair, and its store has a clock of its own.
     pub(crate) fn beside(&self, random: SeededRandomness) -> Arc<Self> {
         let aside = self.aside.get_or_init(|| {
-            Arc::new(Self {
+            let aside = Self {
                 slept: self.slept.clone(),
                 ..Self::begun(random, self.began)
-            })
+            };
+            aside.inner().trace.steps = self.inner().trace.steps;
+            Arc::new(aside)
         });
         aside.clone()
     }

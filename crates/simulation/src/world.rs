@@ -27,6 +27,8 @@ pub(crate) const MASK: &str = "**********";
 pub(crate) const FIELDS: [&str; 3] = ["a", "b", "c"];
 /// The field that holds a list of them.
 pub(crate) const LIST: &str = "t";
+/// Attempts and values of a copy are counted from here.
+const OF_COPIES: u64 = 1_000_000;
 
 pub(crate) struct World {
     pub(crate) stage: Arc<Stage>,
@@ -42,7 +44,7 @@ pub(crate) struct World {
 }
 
 /// Configurations that somebody tried to write, by the number in their host.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Attempts {
     next: u64,
     values: u64,
@@ -99,6 +101,29 @@ impl World {
             attempts: Mutex::default(),
             stage,
         })
+    }
+
+    /// A copy of this deployment's database, as it is now, on the same managers. What is written with
+    /// it from here on is told from what the original writes.
+    pub(crate) fn copied(&self) -> Self {
+        let stage = self.stage.beside(self.stage.random.stream("copy"));
+        let store = MemoryStore::new(stage.clone(), self.store_id, "simulation");
+        *store.state() = self.store.state().clone();
+        let seen = |manager: &Arc<Manager>| Arc::new(manager.seen_from(stage.clone()));
+        let mut attempts = self.attempts().clone();
+        attempts.next += OF_COPIES;
+        attempts.values += OF_COPIES;
+        Self {
+            store,
+            setting: self.setting.clone(),
+            managers: self.managers.iter().map(seen).collect(),
+            store_id: self.store_id,
+            stranger: self.stranger,
+            flock: self.flock.clone(),
+            keys: self.keys.clone(),
+            attempts: Mutex::new(attempts),
+            stage,
+        }
     }
 
     pub(crate) fn attempts(&self) -> MutexGuard<'_, Attempts> {

@@ -8,9 +8,11 @@
 mod audit;
 mod failure;
 mod migrations;
+mod moves;
 mod options;
 mod overview;
 mod postgres;
+mod removals;
 mod sightings;
 mod sqlite;
 mod store;

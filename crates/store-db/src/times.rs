@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use cloakroom_core::{Error, ErrorKind, Result, Timestamp};
 
 /// The milliseconds of a moment; what is finer is cut off.
 pub(crate) fn millis(moment: Timestamp) -> i64 {
     moment.as_millisecond()
+}
+
+/// The moment of so many milliseconds by the store's clock; `Corrupt` where it is none.
+pub(crate) fn moment(millis: i64, operation: &'static str) -> Result<Timestamp> {
+    Timestamp::from_millisecond(millis).map_err(|source| {
+        let message = "the store's clock is not at a moment that can be named";
+        Error::new(ErrorKind::Corrupt, operation, message).with_source(source)
+    })
 }
 
 /// The moment `wait` after `now`, at most the last one a timestamp can name.

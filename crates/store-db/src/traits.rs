@@ -240,6 +240,10 @@ impl Journal for DbStore {
         of_either!(self, inner => inner.acquire_lease(name, holder, ttl).await)
     }
 
+    async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<Option<Lease>> {
+        of_either!(self, inner => inner.renew_lease(lease, ttl).await)
+    }
+
     async fn lease_holder(&self, name: &str) -> Result<Option<String>> {
         of_either!(self, inner => inner.lease_holder(name).await)
     }

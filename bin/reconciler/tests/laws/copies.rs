@@ -1,5 +1,7 @@
 //! What the epoch stops: a restored database, a clone, another store under the same name.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cloakroom_core::store::{Job, RunOutcome};
 use cloakroom_core::{Coordinate, ErrorKind, Mark, StoreId};
 use cloakroom_reconcile::{EpochStanding, Guard, RunOptions, Silent, is_epoch_mark};
@@ -9,7 +11,7 @@ use uuid::Uuid;
 use crate::epochs::{
     TEN_MINUTES, abandoned, adopt, assert_stopped, epoch, orphans, standing, stopped_by,
 };
-use crate::harness::{Fate, Kind, World, hours};
+use crate::harness::{Fate, Kind, MILLISECOND, World, hours, until};
 
 /// Yesterday's backup: what was written since is unknown to it, and what it believes unused may be in
 /// use again. It deletes nothing until somebody says that it goes on.
@@ -90,6 +92,53 @@ pub(crate) async fn a_clone_runs_beside_the_original(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+/// Restored beneath a run that stands still, to before that run or in the midst of it: what it saw of
+/// listing and guards is of another database, and it deletes nothing more.
+pub(crate) async fn a_run_ends_with_the_database_it_looked_through(kind: Kind, seed: u64) {
+    for begun in [false, true] {
+        let mut world = World::with_capabilities(kind, seed, |it| it.delete_batch = 1).await;
+        world.settings.batch = 1;
+        orphans(&world, 4).await;
+        world.save("before").await;
+        let reconciler = world.reconciler();
+        let (id, options) = (world.id(), RunOptions::default());
+        let mut run = Box::pin(reconciler.run(Job::ExpireOrphans, &id, &options, &Silent));
+        let at = if begun { "list" } else { "delete" };
+        hold_once(&world, at);
+        assert!(
+            until(run.as_mut(), || world.backend.faults.is_holding())
+                .await
+                .is_none()
+        );
+        if begun {
+            world.save("before").await;
+            world.clock.advance(MILLISECOND);
+            hold_once(&world, "delete");
+            world.backend.faults.let_go();
+            let deletes = || {
+                world
+                    .backend
+                    .faults
+                    .log()
+                    .iter()
+                    .any(|it| it.starts_with("delete"))
+            };
+            assert!(until(run.as_mut(), deletes).await.is_none());
+        }
+        world.clock.advance(hours(1));
+        world.bring_back("before").await;
+        world.backend.faults.set(|_| Fate::Pass);
+        world.backend.faults.let_go();
+        run.await.unwrap_err();
+        let left = world.living().await.len();
+        assert_eq!(
+            left, 4,
+            "begun: {begun}; the one under way went, and no other"
+        );
+        world.close().await;
+    }
+}
+
 /// Two copies that raise to one number are told apart by the raise.
 pub(crate) async fn two_copies_in_step_are_told_apart(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
@@ -136,7 +185,7 @@ pub(crate) async fn a_copy_that_raises_in_between_wins(kind: Kind, seed: u64) {
             Fate::Pass
         }
     });
-    let held = crate::harness::until(run.as_mut(), || world.backend.faults.is_holding()).await;
+    let held = until(run.as_mut(), || world.backend.faults.is_holding()).await;
     assert!(held.is_none());
     let before = world.listed().await;
     let coordinate = World::epoch_coordinate(1);
@@ -212,4 +261,17 @@ pub(crate) async fn another_store_under_another_name(kind: Kind, seed: u64) {
     }
     assert!(world.backend.epoch_marks().await.contains(&9));
     world.close().await;
+}
+
+/// The first such request to a secret that is no epoch mark waits until it is let go.
+fn hold_once(world: &World, operation: &'static str) {
+    let held = AtomicBool::new(false);
+    world.backend.faults.set(move |call| {
+        let this = call.operation == operation && !call.coordinate.is_some_and(is_epoch_mark);
+        if this && !held.swap(true, Ordering::Relaxed) {
+            Fate::Hold
+        } else {
+            Fate::Pass
+        }
+    });
 }

@@ -356,7 +356,7 @@ pub(crate) async fn a_manager_without_batches_has_time_for_each_secret(kind: Kin
         "{report:#?}"
     );
     let renewed = world.store.faults.log();
-    let renewed = renewed.iter().filter(|call| *call == "acquire_lease");
+    let renewed = renewed.iter().filter(|call| *call == "renew_lease");
     assert!(renewed.count() >= 8, "the lease is renewed within a page");
     let options = cloakroom_reconcile::RunOptions {
         overrides: cloakroom_reconcile::Guard::ALL.into(),

@@ -16,6 +16,7 @@ mod guards;
 mod harness;
 mod hydrate;
 mod leases;
+mod moves;
 mod names;
 mod plans;
 mod receipts;
@@ -189,6 +190,7 @@ fn laws() -> Vec<(&'static str, Law)> {
         copies:
             yesterdays_backup_is_restored,
             a_clone_runs_beside_the_original,
+            a_run_ends_with_the_database_it_looked_through,
             two_copies_in_step_are_told_apart,
             a_copy_that_raises_in_between_wins,
             another_store_under_the_same_name,
@@ -207,6 +209,24 @@ fn laws() -> Vec<(&'static str, Law)> {
             not_in_a_restored_database,
             a_secret_that_cannot_be_restored_now_holds_up_no_other,
             what_it_brought_back_is_deleted_again_in_the_end;
+        moves:
+            values_are_the_same_and_old_copies_are_held,
+            finished_old_copies_go_and_nothing_in_use_does,
+            a_move_cut_anywhere,
+            any_call_of_a_move_to_the_store_fails,
+            any_request_of_a_move_to_a_backend_fails,
+            an_edit_in_between_is_moved_and_never_overwritten,
+            taken_back_with_what_was_edited_since,
+            taking_back_cut_anywhere,
+            finishing_cut_anywhere,
+            a_copy_that_is_gone_keeps_the_way_back,
+            what_does_not_fit_is_told_and_left,
+            what_is_not_what_was_stored_is_left,
+            one_at_a_time,
+            whoever_still_writes_there_is_named,
+            one_workspace_alone,
+            a_secret_that_two_documents_share,
+            a_dry_run_of_a_move_changes_nothing;
         simulation:
             everything_at_once;
     ]

@@ -221,6 +221,8 @@ pub struct Lease {
     pub holder: String,
     /// Grows with every new holder.
     pub token: i64,
+    /// When it was taken or last renewed.
+    pub renewed: Timestamp,
 }
 
 /// The journal of runs, their findings, and the leases that keep them apart.
@@ -258,6 +260,10 @@ pub trait Journal: Send + Sync {
     /// not count.
     async fn acquire_lease(&self, name: &str, holder: &str, ttl: Duration)
     -> Result<Option<Lease>>;
+
+    /// Renews a lease for `ttl`, also one that has lapsed. `None` where somebody has had it since, and
+    /// where this database is older than its last renewal: it was restored from a backup.
+    async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<Option<Lease>>;
 
     /// Who holds a lease now; `None` where nobody does. Changes nothing.
     async fn lease_holder(&self, name: &str) -> Result<Option<String>>;

@@ -53,6 +53,8 @@ pub mod words {
     pub const UNDONE: &str = "undone";
     /// Outcome: it can be read again, and its row is held.
     pub const RESTORED: &str = "restored";
+    /// Reason: a platform had come to mention it again.
+    pub const RESCUED: &str = "rescued";
     /// Reason: an operator adopted the epoch of a backend.
     pub const EPOCH: &str = "epoch";
     /// Outcome: the epoch is higher from now on.

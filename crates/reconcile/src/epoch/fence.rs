@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{Epoch, EpochAdopted, EpochRaise};
-use cloakroom_core::{Coordinate, DeleteMode, Description, Error, ErrorKind, Result};
+use cloakroom_core::{Coordinate, DeleteMode, Description, Error, ErrorKind, Result, Timestamp};
 
 use tokio::time::Instant;
 
@@ -24,9 +24,11 @@ pub(crate) struct Fence {
     pub(super) epoch: Epoch,
     pub(super) seen: SeenMarks,
     looked: Instant,
-    /// How long after the look deletions may go on; `None` until the epoch was raised, or found to
-    /// have been recently.
-    passed_for: Option<Duration>,
+    /// Until when deletions may go on, by the store's clock; `None` until the epoch was raised, or
+    /// found to have been recently.
+    passed_until: Option<Timestamp>,
+    /// The same by the process's own clock: for how long after the look.
+    lasts: Duration,
 }
 
 impl Pass<'_> {
@@ -48,7 +50,8 @@ impl Pass<'_> {
             epoch,
             seen,
             looked: Instant::now(),
-            passed_for: None,
+            passed_until: None,
+            lasts: Duration::ZERO,
         })
     }
 
@@ -69,70 +72,84 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Raises the epoch before the first deletion of a run: first in the store, then in the backend.
-    /// Where the backend does not take the mark nothing is deleted.
+    /// Lets a run go on to its next deletions: the epoch stands on both sides, and then the lease is
+    /// renewed, in the same database. Raises the epoch before the first: in the store, then in the
+    /// backend. Where the backend does not take the mark nothing is deleted.
     pub(crate) async fn pass_the_fence(&mut self) -> Result<()> {
-        let fence = match self.fence.take() {
-            Some(fence) if fence.passed_for.is_none() => fence,
-            Some(fence) if fence.passed_for > Some(fence.looked.elapsed()) => {
-                self.fence = Some(fence);
+        loop {
+            self.keep_lease().await?;
+            let Some(lease) = self.lease() else {
+                return Ok(());
+            };
+            if self.has_passed(lease.renewed) {
                 return Ok(());
             }
-            // What the listing showed was looked at before.
-            _ => self.look_at_epoch(SeenMarks::default(), true).await?,
-        };
-        let passed_for = match self.raise_where_due(&fence).await {
-            Err(_) if mutant::on(Mutant::EpochIgnored) => EVERY,
-            raised => raised?,
-        };
-        self.fence = Some(Fence {
-            passed_for: Some(passed_for),
-            ..fence
-        });
-        Ok(())
+            let fence = match self.fence.take() {
+                Some(fence) if fence.passed_until.is_none() => fence,
+                // What the listing showed was looked at before.
+                _ => self.look_at_epoch(SeenMarks::default(), true).await?,
+            };
+            let passed_until = match self.raise_where_due(&fence).await {
+                Err(_) if mutant::on(Mutant::EpochIgnored) => Timestamp::MAX,
+                raised => until(&raised?),
+            };
+            let left = lease.renewed.duration_until(passed_until);
+            self.fence = Some(Fence {
+                passed_until: Some(passed_until),
+                lasts: Duration::try_from(left).unwrap_or_default().min(EVERY),
+                ..fence
+            });
+        }
     }
 
-    /// Raises the epoch unless that was done less than [`EVERY`] ago, and gives back for how long it
-    /// counts.
-    async fn raise_where_due(&self, fence: &Fence) -> Result<Duration> {
+    /// Whether the fence was passed so lately that no other run can have raised the epoch since.
+    /// Neither clock is enough: a process that was suspended does not see its own go on, and the
+    /// store's may be set back.
+    fn has_passed(&self, now: Timestamp) -> bool {
+        self.fence.as_ref().is_some_and(|fence| {
+            fence.passed_until > Some(now) && fence.looked.elapsed() < fence.lasts
+        })
+    }
+
+    /// Raises the epoch unless that was done less than [`EVERY`] ago, and gives back the one that
+    /// stands.
+    async fn raise_where_due(&self, fence: &Fence) -> Result<Epoch> {
         match fence.verdict.standing {
-            EpochStanding::Current if fence.verdict.firm => {
-                if let Some(left) = self.left_of(&fence.epoch).await? {
-                    return Ok(left);
-                }
-                self.raise_by_one(fence).await?;
+            EpochStanding::Current
+                if fence.verdict.firm && self.is_recent(&fence.epoch).await? =>
+            {
+                Ok(fence.epoch)
             }
-            EpochStanding::Unfinished => self.put_mark(&fence.epoch, &fence.seen).await?,
-            EpochStanding::Fresh | EpochStanding::Current => self.raise_by_one(fence).await?,
+            EpochStanding::Fresh | EpochStanding::Current => self.raise_by_one(fence).await,
+            EpochStanding::Unfinished => {
+                self.put_mark(&fence.epoch, &fence.seen).await?;
+                Ok(fence.epoch)
+            }
             EpochStanding::Behind
             | EpochStanding::Copied
             | EpochStanding::Lost
             | EpochStanding::Foreign => {
                 let saw = fence.verdict.saw.clone();
-                return Err(Error::new(ErrorKind::Conflict, "raise the epoch", saw)
-                    .with_backend(self.backend_id()));
+                Err(Error::new(ErrorKind::Conflict, "raise the epoch", saw)
+                    .with_backend(self.backend_id()))
             }
         }
-        Ok(EVERY)
     }
 
-    async fn raise_by_one(&self, fence: &Fence) -> Result<()> {
+    async fn raise_by_one(&self, fence: &Fence) -> Result<Epoch> {
         let next = fence.epoch.number.saturating_add(1);
         let epoch = self.raise_to(&fence.epoch, next, None).await?;
-        self.put_mark(&epoch, &fence.seen).await
+        self.put_mark(&epoch, &fence.seen).await?;
+        Ok(epoch)
     }
 
-    /// For how long the last raise still counts, if it does. A clock that has jumped back makes no
-    /// raise look recent.
-    async fn left_of(&self, epoch: &Epoch) -> Result<Option<Duration>> {
+    /// Whether the last raise still counts. A clock that has jumped back makes no raise look recent.
+    async fn is_recent(&self, epoch: &Epoch) -> Result<bool> {
         let Some(raised) = epoch.raised else {
-            return Ok(None);
+            return Ok(false);
         };
-        let age = self.store().now().await?.duration_since(raised);
-        let left = Duration::try_from(age)
-            .ok()
-            .and_then(|age| EVERY.checked_sub(age));
-        Ok(left.filter(|left| !left.is_zero()))
+        let now = self.store().now().await?;
+        Ok(raised <= now && now < until(epoch))
     }
 
     pub(super) async fn raise_to(
@@ -199,4 +216,12 @@ impl Pass<'_> {
         }
         is_mark
     }
+}
+
+/// Until when a raise counts, by the store's clock.
+fn until(epoch: &Epoch) -> Timestamp {
+    let until = epoch.raised.map(|raised| raised.checked_add(EVERY));
+    until
+        .and_then(std::result::Result::ok)
+        .unwrap_or(Timestamp::MAX)
 }

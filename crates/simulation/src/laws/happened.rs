@@ -8,7 +8,7 @@ use cloakroom_core::{BackendId, Description, DocumentId, SecretJson, SecretState
 use cloakroom_reconcile::{Guard, is_epoch_mark};
 
 use super::model::number_of;
-use super::{Law, Laws, Seen, Verdict, broken};
+use super::{Law, Laws, Lent, Seen, Verdict, broken};
 use crate::happening::{Happening, Key};
 use crate::store::state::length;
 
@@ -75,7 +75,12 @@ impl Laws {
                 receipt,
             } => self.judge_settlement(&key, &outcome, claimed_at, receipt),
             Happening::Lease { task, granted } => {
-                self.seen.entry(task).or_default().refused = !granted;
+                let turn = self.world.stage.trace().steps;
+                let renewed = self.world.stage.truth();
+                let seen = self.seen.entry(task).or_default();
+                seen.refused = !granted;
+                let taken = seen.lease.map_or(turn, |lent| lent.taken);
+                seen.lease = granted.then_some(Lent { taken, renewed });
                 Ok(())
             }
             Happening::Unknown { task, key } => {
@@ -183,8 +188,12 @@ impl Laws {
             let saw = format!("{coordinate} was claimed although {unknown} is unknown");
             return broken(Law::Guards, saw);
         }
+        if seen.bygone {
+            let saw = format!("{coordinate} was claimed in a database older than the run's lease");
+            return broken(Law::Database, saw);
+        }
         let (known, borne) = self.epochs(&key.0);
-        if borne > known && self.restores_before.get(&task) == Some(&self.restores) {
+        if borne > known && !self.may_miss_the_epoch(task) {
             return broken(
                 Law::Guards,
                 format!("{coordinate} was claimed in epoch {known} and the backend bears {borne}"),
@@ -213,6 +222,14 @@ impl Laws {
             );
         }
         Ok(())
+    }
+
+    /// Whether the mark may have gone past a run that looked at it: two restores beneath it can bring
+    /// back what it knew, and so can one where a clock ran ahead.
+    fn may_miss_the_epoch(&self, task: usize) -> bool {
+        let before = self.restores_before.get(&task).copied();
+        let since = self.restores - before.unwrap_or_default();
+        since > 1 || (since == 1 && self.world.setting.trouble.clock)
     }
 
     /// The epoch that the store knows of a backend, and the one that the backend bears.
@@ -295,8 +312,13 @@ impl Laws {
 
     fn judge_finding(&self, backend: &BackendId, finding: &Finding) -> Verdict {
         let expected = match finding.kind {
-            FindingKind::Endangered => self.restored || self.accident,
-            FindingKind::UnknownMarked => self.restored,
+            FindingKind::Endangered => self.restored || self.accident || self.is_copied(),
+            FindingKind::UnknownMarked => self.restored || self.is_copied(),
+            FindingKind::Dangling => {
+                let named = finding.coordinate.clone();
+                let named = named.map(|coordinate| (backend.clone(), coordinate));
+                named.is_some_and(|key| self.is_lost_to_a_copy(&key))
+            }
             _ => false,
         };
         if expected {
@@ -323,6 +345,7 @@ impl Laws {
         if is_epoch_mark(&key.1) {
             return Ok(());
         }
+        self.deleted_beside_a_copy(key, due);
         let now = self.world.stage.truth();
         if self.restored && self.model.is_in_use(key) && due.is_some() {
             // By somebody who claimed it in the database as it was before.
@@ -371,7 +394,7 @@ impl Laws {
 
     fn judge_hole(&self, id: DocumentId, began: u64) -> Verdict {
         let stood = self.model.documents.get(&id);
-        let excused = self.restored || self.accident;
+        let excused = self.restored || self.accident || self.is_copied();
         if stood.is_some_and(|it| it.at < began) && !excused {
             broken(Law::InUse, format!("a reader of {id} met a hole"))
         } else {

@@ -1,5 +1,6 @@
 //! The promise as laws over what happened and what is there. Nothing here asks the code under test.
 
+mod copies;
 mod driven;
 mod happened;
 mod model;
@@ -38,6 +39,8 @@ pub enum Law {
     Guards,
     /// One run at a backend at a time, one worker at a row.
     Alone,
+    /// A run claims only in the database that it looked through.
+    Database,
     /// A coordinate names one value, for ever.
     Names,
     /// Ledger, documents, managers and findings agree.
@@ -64,6 +67,7 @@ impl fmt::Display for Law {
             Self::Grace => "nothing goes before its time",
             Self::Guards => "a guard stops deletions",
             Self::Alone => "one run at a time",
+            Self::Database => "a run ends with its database",
             Self::Names => "a name is given once",
             Self::Agreement => "ledger, documents and managers agree",
             Self::NotOurs => "what is not ours is left alone",
@@ -114,6 +118,8 @@ pub(crate) struct Laws {
     /// How often the database was restored, and how often it had been when a run began.
     restores: u64,
     restores_before: BTreeMap<usize, u64>,
+    /// What another copy of this database does, where one was made.
+    copied: Option<copies::Copied>,
     /// Where each driver stands.
     driven: BTreeMap<usize, driven::Driven>,
 }
@@ -124,6 +130,18 @@ struct Seen {
     listing_failed: bool,
     unknown: Option<Key>,
     nothing_referenced: bool,
+    lease: Option<Lent>,
+    /// Whether its lease is not in the database any more, which was restored to before it.
+    bygone: bool,
+}
+
+/// The lease of a run.
+#[derive(Clone, Copy)]
+struct Lent {
+    /// The turn at which it was taken.
+    taken: u64,
+    /// When it was last renewed, by the true time.
+    renewed: i64,
 }
 
 impl Laws {
@@ -141,6 +159,7 @@ impl Laws {
             held: BTreeMap::new(),
             restores: 0,
             restores_before: BTreeMap::new(),
+            copied: None,
             driven: BTreeMap::new(),
         }
     }
@@ -161,10 +180,14 @@ impl Laws {
         self.pardoned.insert(key, self.world.stage.truth());
     }
 
-    /// The database is as it was when `model` was.
-    pub(crate) fn restored(&mut self, model: &Model) {
+    /// The database is as it was when `model` was, at that turn and true time.
+    pub(crate) fn restored(&mut self, model: &Model, turn: u64, made: i64) {
         self.restored = true;
         self.restores += 1;
+        for seen in self.seen.values_mut() {
+            let later = |lent: Lent| lent.taken > turn || lent.renewed > made;
+            seen.bygone |= seen.lease.is_some_and(later);
+        }
         let truth = self.world.stage.truth();
         for manager in &self.world.managers {
             self.all_pardoned.insert(manager.id().clone(), truth);
@@ -207,6 +230,9 @@ impl Laws {
             return broken(Law::Agreement, format!("there is no manager {}", key.0));
         };
         let Some((there, value)) = manager.inner.look(&key.1) else {
+            if self.is_lost_to_a_copy(key) {
+                return Ok(());
+            }
             return broken(Law::InUse, format!("{} is in use and gone for good", key.1));
         };
         let ours = there.mark.as_ref().map(|mark| mark.store) == Some(self.world.store_id);

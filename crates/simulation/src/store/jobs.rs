@@ -185,6 +185,11 @@ impl State {
         })
     }
 
+    fn stands_as_lent(&self, lease: &Lease, now: i64) -> bool {
+        let standing = self.leases.get(&lease.name);
+        self.is_as_lent(lease) && standing.is_some_and(|it| it.stands(now))
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "the trait's, the stage and the time"
@@ -203,11 +208,13 @@ impl State {
             return Ok(Vec::new());
         }
         let leased = self.is_held_by(lease);
-        if !leased && !mutant::on(Mutant::FencingLeftOut) {
+        let unnoticed = mutant::on(Mutant::RestoreUnnoticed);
+        let stands = leased && (unnoticed || self.stands_as_lent(lease, now));
+        if !stands && !mutant::on(Mutant::FencingLeftOut) {
             return Err(refusal(
                 ErrorKind::Unavailable,
                 "claim secrets for deletion",
-                "another run took the lease",
+                "the lease does not stand as it was lent",
             ));
         }
         let mut taken = std::collections::BTreeSet::new();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cloakroom_core::ledger::RowState;
+use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{
     Adoption, Epoch, EpochRaise, Finding, Lease, NewRun, Restored, RunOutcome, RunRecord, words,
 };
@@ -106,7 +107,26 @@ impl State {
             name: name.to_owned(),
             holder: holder.to_owned(),
             token,
+            renewed: moment(now),
         })
+    }
+
+    pub(super) fn renew_lease(&mut self, lease: &Lease, ttl: Duration, now: i64) -> Option<Lease> {
+        if mutant::on(Mutant::RestoreUnnoticed) {
+            let taken = self.acquire_lease(&lease.name, &lease.holder, ttl, now);
+            return taken.filter(|taken| taken.token == lease.token);
+        }
+        if !self.is_as_lent(lease) {
+            return None;
+        }
+        self.acquire_lease(&lease.name, &lease.holder, ttl, now)
+    }
+
+    /// Whether a lease is still its holder's, in a database no older than its last renewal.
+    pub(super) fn is_as_lent(&self, lease: &Lease) -> bool {
+        let standing = self.leases.get(&lease.name);
+        self.is_held_by(lease)
+            && standing.is_some_and(|it| it.acquired >= lease.renewed.as_millisecond())
     }
 
     pub(super) fn release_lease(&mut self, lease: &Lease) {

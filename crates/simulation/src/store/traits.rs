@@ -497,6 +497,18 @@ impl Journal for MemoryStore {
         .await
     }
 
+    async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<Option<Lease>> {
+        self.transact("renew lease", |state, now| {
+            let renewed = state.renew_lease(lease, ttl, now);
+            self.stage.happened(Happening::Lease {
+                task: self.stage.current(),
+                granted: renewed.is_some(),
+            });
+            Ok(renewed)
+        })
+        .await
+    }
+
     async fn lease_holder(&self, name: &str) -> Result<Option<String>> {
         self.transact("lease holder", |state, now| {
             let standing = state.leases.get(name).filter(|it| it.stands(now));

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use cloakroom_core::ledger::{Claim, ClaimItem, LedgerRow, Reason, RowState, Windows};
 use cloakroom_core::store::Lease;
-use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, Timestamp};
+use cloakroom_core::{BackendId, Coordinate, Result, Timestamp};
 
 use super::due::{NEWER_SUPERSEDED, reason_of};
-use super::leases::fence;
 use super::locks::{Key, by_backend, execute_exactly, referenced};
 use super::rows::{LEDGER_COLUMNS, Reader, ledger_row};
 use super::transaction::Ending;
 use super::{CHUNK, Conn, Query, Store, dialect, push_list};
 use crate::failure::Failure;
-use crate::times::{after, before, millis};
+use crate::times::{after, before, millis, moment};
 
 const OPERATION: &str = "claim secrets for deletion";
 
@@ -31,7 +30,7 @@ impl Store {
             return Ok(Vec::new());
         }
         in_transaction!(self, OPERATION, |tx| {
-            fence(&mut tx, OPERATION, lease).await?;
+            self.fence(&mut tx, OPERATION, lease).await?;
             self.claim_within(&mut tx, backend, items, windows, deadline)
                 .await
                 .map(Ending::Keep)
@@ -114,15 +113,7 @@ fn claimed(mut row: LedgerRow, reason: Reason, lapses: i64) -> Result<LedgerRow,
     if reason != Reason::Resurfaced {
         row.state = RowState::Deleting;
     }
-    let lapses = Timestamp::from_millisecond(lapses).map_err(|source| {
-        Error::new(
-            ErrorKind::Corrupt,
-            OPERATION,
-            "the store's clock names no moment",
-        )
-        .with_source(source)
-    })?;
-    row.next_attempt = Some(lapses);
+    row.next_attempt = Some(moment(lapses, OPERATION)?);
     Ok(row)
 }
 

@@ -15,7 +15,7 @@ use crate::failure::{Failure, miscounted};
 const OPERATION: &str = "commit a document";
 
 /// The references a document has, by place.
-type Recorded = BTreeMap<String, (Key, Option<String>)>;
+pub(super) type Recorded = BTreeMap<String, (Key, Option<String>)>;
 
 impl Store {
     pub(crate) async fn commit(&self, commit: &DocumentCommit) -> Result<CommitOutcome> {
@@ -76,7 +76,7 @@ impl Store {
             return Ok(Ending::Undo(CommitOutcome::Expired));
         }
 
-        write_references(conn, commit, &recorded).await?;
+        write_references(conn, commit.id, &commit.references, &recorded).await?;
         attach(conn, &intended).await?;
         let lost = self.lasting_moment(conn).await?;
         let unreferenced = settle_references(conn, &locked, &dropped, lost).await?;
@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// What a writer intended and will not come back for expires now.
-    async fn expire(&self, operation: &'static str, keys: &[Key]) -> Result<()> {
+    pub(super) async fn expire(&self, operation: &'static str, keys: &[Key]) -> Result<()> {
         if keys.is_empty() {
             return Ok(());
         }
@@ -141,13 +141,13 @@ fn refuse_nonsense(commit: &DocumentCommit) -> Result<()> {
     Ok(())
 }
 
-fn is_intended(locked: &LockedRows, key: &Key, now: i64) -> bool {
+pub(super) fn is_intended(locked: &LockedRows, key: &Key, now: i64) -> bool {
     locked.get(key).is_some_and(|row| {
         row.state == RowState::Intended && row.expires_at.is_some_and(|expires| expires > now)
     })
 }
 
-fn is_stored(locked: &LockedRows, key: &Key) -> bool {
+pub(super) fn is_stored(locked: &LockedRows, key: &Key) -> bool {
     locked
         .get(key)
         .is_some_and(|row| row.state == RowState::Stored)
@@ -227,7 +227,10 @@ pub(super) async fn revision_of(
     Ok(revision.map(Revision))
 }
 
-async fn recorded_references(conn: &mut Conn, id: DocumentId) -> Result<Recorded, Failure> {
+pub(super) async fn recorded_references(
+    conn: &mut Conn,
+    id: DocumentId,
+) -> Result<Recorded, Failure> {
     let rows = sqlx::query(
         "SELECT document_id, pointer, backend_id, coordinate, array_digest \
          FROM secret_references WHERE document_id = $1",
@@ -244,9 +247,10 @@ async fn recorded_references(conn: &mut Conn, id: DocumentId) -> Result<Recorded
 }
 
 /// Writes only what differs: most places of a document stay as they are.
-async fn write_references(
+pub(super) async fn write_references(
     conn: &mut Conn,
-    commit: &DocumentCommit,
+    document: DocumentId,
+    references: &[NewReference],
     recorded: &Recorded,
 ) -> Result<(), Failure> {
     let is_recorded = |reference: &NewReference| {
@@ -258,8 +262,7 @@ async fn write_references(
                     && *digest == reference.array_digest.as_ref().map(ToString::to_string)
             })
     };
-    let (same, new): (Vec<_>, Vec<_>) = commit
-        .references
+    let (same, new): (Vec<_>, Vec<_>) = references
         .iter()
         .partition(|reference| is_recorded(reference));
     let same: BTreeSet<&str> = same
@@ -275,10 +278,10 @@ async fn write_references(
     for chunk in gone.chunks(CHUNK) {
         let mut query = Query::new("DELETE FROM secret_references WHERE document_id = ");
         query
-            .push_bind(dialect::id(commit.id.0))
+            .push_bind(dialect::id(document.0))
             .push(" AND pointer IN ");
         push_list(&mut query, chunk.iter().copied());
-        execute_exactly(conn, query, "secret_references", commit.id, chunk.len()).await?;
+        execute_exactly(conn, query, "secret_references", document, chunk.len()).await?;
     }
     for chunk in new.chunks(CHUNK) {
         let mut query = Query::new(
@@ -286,19 +289,19 @@ async fn write_references(
              (document_id, pointer, backend_id, coordinate, array_digest) ",
         );
         query.push_values(chunk, |mut row, reference| {
-            row.push_bind(dialect::id(commit.id.0))
+            row.push_bind(dialect::id(document.0))
                 .push_bind(reference.pointer.as_str())
                 .push_bind(reference.backend.as_str())
                 .push_bind(reference.coordinate.as_str())
                 .push_bind(reference.array_digest.as_ref().map(ToString::to_string));
         });
-        execute_exactly(conn, query, "secret_references", commit.id, chunk.len()).await?;
+        execute_exactly(conn, query, "secret_references", document, chunk.len()).await?;
     }
     Ok(())
 }
 
 /// What was intended is stored and referred to from now on.
-async fn attach(conn: &mut Conn, intended: &BTreeSet<Key>) -> Result<(), Failure> {
+pub(super) async fn attach(conn: &mut Conn, intended: &BTreeSet<Key>) -> Result<(), Failure> {
     for (backend, chunk) in by_backend(intended) {
         let mut query = Query::new(
             "UPDATE secrets SET state = 'stored', once_referenced = TRUE, expires_at = NULL, \

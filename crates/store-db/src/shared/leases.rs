@@ -10,7 +10,7 @@ use super::rows::Reader;
 use super::transaction::{Ending, told};
 use super::{Conn, Query, Row, Store, dialect};
 use crate::failure::Failure;
-use crate::times::after;
+use crate::times::{after, millis, moment};
 
 /// A lease as it stands; given back ones have no holder.
 struct Standing {
@@ -32,6 +32,13 @@ impl Standing {
             acquired_at: reader.get("acquired_at")?,
             expires_at: reader.get("expires_at")?,
         })
+    }
+
+    /// Whether it is the one that was lent, in a database no older than that.
+    fn is(&self, lease: &Lease) -> bool {
+        self.token == lease.token
+            && self.holder.as_deref() == Some(lease.holder.as_str())
+            && self.acquired_at >= millis(lease.renewed)
     }
 
     /// Whether somebody holds it now. One that was taken further ahead of now than it lasts was
@@ -64,11 +71,6 @@ impl Store {
         holder: &str,
         ttl: Duration,
     ) -> Result<Option<Lease>, Failure> {
-        let lease = |token| Lease {
-            name: name.to_owned(),
-            holder: holder.to_owned(),
-            token,
-        };
         let Some(standing) = lock_lease(conn, name).await? else {
             let now = self.moment(conn).await?;
             let made = sqlx::query(
@@ -82,7 +84,8 @@ impl Store {
             .execute(conn)
             .await?;
             // Where nothing was written somebody else made it this very moment.
-            return Ok((made.rows_affected() == 1).then(|| lease(1)));
+            let lease = lease(name, holder, 1, now)?;
+            return Ok((made.rows_affected() == 1).then_some(lease));
         };
         let now = self.moment(conn).await?;
         let ours = standing.holder.as_deref() == Some(holder);
@@ -94,17 +97,54 @@ impl Store {
         } else {
             standing.token + 1
         };
-        let mut query = Query::new("UPDATE leases SET holder = ");
-        query.push_bind(holder).push(", token = ").push_bind(token);
-        query
-            .push(", acquired_at = ")
-            .push_bind(now)
-            .push(", expires_at = ")
-            .push_bind(after(now, ttl))
-            .push(" WHERE name = ")
-            .push_bind(name);
-        execute_exactly(conn, query, "leases", name, 1).await?;
-        Ok(Some(lease(token)))
+        let lease = lease(name, holder, token, now)?;
+        write(conn, &lease, now, ttl).await?;
+        Ok(Some(lease))
+    }
+
+    pub(crate) async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<Option<Lease>> {
+        in_transaction!(self, "renew a lease", |tx| {
+            self.renew_within(&mut tx, lease, ttl)
+                .await
+                .map(Ending::Keep)
+        })
+    }
+
+    async fn renew_within(
+        &self,
+        conn: &mut Conn,
+        held: &Lease,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, Failure> {
+        let standing = lock_lease(conn, &held.name).await?;
+        if !standing.is_some_and(|standing| standing.is(held)) {
+            return Ok(None);
+        }
+        let now = self.moment(conn).await?;
+        let renewed = lease(&held.name, &held.holder, held.token, now)?;
+        write(conn, &renewed, now, ttl).await?;
+        Ok(Some(renewed))
+    }
+
+    /// Keeps a lease from changing hands until the transaction ends. `Unavailable` where somebody has
+    /// had it since or it has lapsed: its holder slept, and what it knows is from before; and where
+    /// this database is not the one it knew.
+    pub(super) async fn fence(
+        &self,
+        conn: &mut Conn,
+        operation: &'static str,
+        lease: &Lease,
+    ) -> Result<(), Failure> {
+        let standing = standing(conn, &lease.name, dialect::FOR_SHARE).await?;
+        let now = self.moment(conn).await?;
+        if standing.is_some_and(|standing| standing.is(lease) && standing.stands(now)) {
+            return Ok(());
+        }
+        let message = "the lease lapsed, somebody else has taken it, or the database was restored \
+                       since: this run ends here";
+        Err(Error::new(ErrorKind::Unavailable, operation, message)
+            .with_coordinate(&lease.name)
+            .into())
     }
 
     pub(crate) async fn lease_holder(&self, name: &str) -> Result<Option<String>> {
@@ -146,24 +186,25 @@ impl Store {
     }
 }
 
-/// Keeps a lease from changing hands until the transaction ends. `Unavailable` where somebody else
-/// has taken it since it was given out: one that has only lapsed is still its holder's.
-pub(super) async fn fence(
-    conn: &mut Conn,
-    operation: &'static str,
-    lease: &Lease,
-) -> Result<(), Failure> {
-    let standing = standing(conn, &lease.name, dialect::FOR_SHARE).await?;
-    let ours = standing.is_some_and(|standing| {
-        standing.token == lease.token && standing.holder.as_deref() == Some(lease.holder.as_str())
-    });
-    if ours {
-        return Ok(());
-    }
-    let message = "somebody else has taken the lease since: this run ends here";
-    Err(Error::new(ErrorKind::Unavailable, operation, message)
-        .with_coordinate(&lease.name)
-        .into())
+/// A lease as it is handed out.
+fn lease(name: &str, holder: &str, token: i64, now: i64) -> Result<Lease, Failure> {
+    Ok(Lease {
+        name: name.to_owned(),
+        holder: holder.to_owned(),
+        token,
+        renewed: moment(now, "lend a lease")?,
+    })
+}
+
+/// Writes a lease over the one of its name, which is locked.
+async fn write(conn: &mut Conn, lease: &Lease, now: i64, ttl: Duration) -> Result<(), Failure> {
+    let mut query = Query::new("UPDATE leases SET holder = ");
+    query.push_bind(&lease.holder);
+    query.push(", token = ").push_bind(lease.token);
+    query.push(", acquired_at = ").push_bind(now);
+    query.push(", expires_at = ").push_bind(after(now, ttl));
+    query.push(" WHERE name = ").push_bind(&lease.name);
+    execute_exactly(conn, query, "leases", &lease.name, 1).await
 }
 
 async fn lock_lease(conn: &mut Conn, name: &str) -> Result<Option<Standing>, Failure> {

@@ -4,6 +4,7 @@
 mod transaction;
 
 mod adopt;
+mod adoptions;
 pub(crate) mod census;
 mod claim;
 mod commit;
@@ -19,9 +20,12 @@ mod leases;
 mod ledger;
 mod list;
 pub(crate) mod locks;
+mod moves;
 mod quarantine;
 mod receipts;
 pub(crate) mod references;
+mod removal_runs;
+pub(crate) mod removals;
 mod remove;
 mod rows;
 mod runs;
@@ -29,6 +33,7 @@ mod schema;
 mod settle;
 pub(crate) mod sightings;
 pub(crate) mod staged;
+mod switch;
 
 use std::sync::Arc;
 

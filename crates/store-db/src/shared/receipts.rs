@@ -31,7 +31,7 @@ impl<'a> From<&'a Settlement> for Entry<'a> {
             reason: settlement.reason.as_str(),
             evidence: &settlement.evidence,
             outcome: settlement.outcome.as_str(),
-            detail: detail(&settlement.outcome),
+            detail: detail_of(&settlement.outcome),
         }
     }
 }
@@ -95,14 +95,17 @@ pub(super) async fn append(
 }
 
 /// The plan that a run applies. What is no run applies none.
-async fn plan_of(conn: &mut Conn, run: RunId) -> Result<Option<String>, Failure> {
+pub(super) async fn plan_of(conn: &mut Conn, run: RunId) -> Result<Option<String>, Failure> {
     let mut query = Query::new("SELECT plan FROM runs WHERE run_id = ");
+    query.push_bind(dialect::id(run.0));
+    query.push(" UNION ALL SELECT plan FROM platform_runs WHERE run_id = ");
     query.push_bind(dialect::id(run.0));
     let plan: Option<(Option<String>,)> = query.build_query_as().fetch_optional(conn).await?;
     Ok(plan.and_then(|(plan,)| plan))
 }
 
-fn detail(outcome: &DeletionOutcome) -> Option<String> {
+/// What the outcome has to say besides its word.
+pub(super) fn detail_of(outcome: &DeletionOutcome) -> Option<String> {
     match outcome {
         DeletionOutcome::Deleted
         | DeletionOutcome::AlreadyGone

@@ -9,7 +9,7 @@ use super::dialect::{self, Db};
 use super::{Conn, Store};
 use crate::failure::Failure;
 use crate::options::StoreClock;
-use crate::times::millis;
+use crate::times::{millis, moment};
 
 /// How a transaction's work ended.
 pub(super) enum Ending<T> {
@@ -122,14 +122,7 @@ impl Store {
             self.moment(&mut conn).await
         };
         let now = now.await.map_err(|failure| told(OPERATION, failure))?;
-        Timestamp::from_millisecond(now).map_err(|source| {
-            Error::new(
-                cloakroom_core::ErrorKind::Corrupt,
-                OPERATION,
-                "the store's clock is not at a moment that can be named",
-            )
-            .with_source(source)
-        })
+        moment(now, OPERATION)
     }
 }
 

@@ -1,7 +1,7 @@
 //! How SQLite goes about the scans: due rows by their partial index, references and what is recorded
 //! for documents in the order the rows are kept in. A row that is elsewhere is a page to fetch.
 
-use cloakroom_core::ledger::{DueClass, DueCursor, Windows};
+use cloakroom_core::ledger::{DueClass, DueCursor, RowState, Windows};
 use cloakroom_core::platform::{PlatformTarget, UnlistedCursor};
 use cloakroom_core::store::ReferenceCursor;
 use cloakroom_core::{BackendId, Coordinate, DocumentId, RunId, Timestamp};
@@ -13,7 +13,8 @@ use super::shared::census::once_referenced_query;
 use super::shared::due::{Cutoffs, due_query};
 use super::shared::locks::{highest_query, living_query};
 use super::shared::references::{recorded_query, references_query};
-use super::shared::sightings::listed_query;
+use super::shared::removals::state_query;
+use super::shared::sightings::{NAMED, listed_query, named_query};
 use super::shared::staged::{mentioned_query, unlisted_query};
 use crate::{DbStore, Location, Options, Pool};
 
@@ -147,6 +148,17 @@ async fn a_platforms_pages_are_ranges_of_their_indexes() {
     let plan = plan_of(mentioned_query(&target, &bases), &read).await;
     let mentions = "SEARCH m USING INDEX platform_mentions_by_base (platform=? AND base=?)";
     assert_eq!(plan[0], mentions, "{plan:#?}");
+    for (column, index) in NAMED.into_iter().zip([
+        "SEARCH s USING PRIMARY KEY (platform=? AND backend_id=? AND name=?)",
+        "SEARCH s USING INDEX platform_sightings_by_base (platform=? AND backend_id=? AND base=?)",
+    ]) {
+        let plan = plan_of(named_query(column, &target, pass, &bases), &read).await;
+        assert_eq!(plan[0], index, "{plan:#?}");
+    }
+    let plan = plan_of(state_query(&target, RowState::Deleting, None, 10), &read).await;
+    let begun =
+        "SEARCH r USING INDEX platform_removals_by_state (platform=? AND backend_id=? AND state=?)";
+    assert_eq!(plan, [begun]);
     let cursor = UnlistedCursor {
         base: "a".into(),
         name: "a_v1".into(),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cloakroom_core::store::Journal;
+use cloakroom_core::ErrorKind;
+use cloakroom_core::ledger::{ClaimItem, Ledger, Reason};
+use cloakroom_core::store::{Journal, Lease};
 
 use crate::support::*;
 
@@ -146,6 +148,52 @@ pub(crate) async fn given_back(bench: Bench) {
             .token,
         3
     );
+}
+
+/// A lease is renewed by whoever has it, lapsed or not, and by nobody else.
+pub(crate) async fn renewed_by_its_holder_alone(bench: Bench) {
+    let store = &bench.store;
+    let take = async |holder| store.acquire_lease("job", holder, TTL).await.unwrap();
+    let renew = async |lease| store.renew_lease(&lease, TTL).await.unwrap();
+    let taken = take("a").await.unwrap();
+    bench.clock.advance(2 * TTL);
+    let renewed = renew(taken.clone()).await.unwrap();
+    assert_eq!(renewed.token, taken.token);
+    assert!(renewed.renewed > taken.renewed);
+    assert_eq!(take("b").await, None, "it was renewed");
+    // Who only missed that it was renewed has it all the same.
+    assert_eq!(renew(taken.clone()).await, Some(renewed.clone()));
+
+    bench.clock.advance(TTL);
+    let other = take("b").await.unwrap();
+    assert_eq!(renew(renewed.clone()).await, None, "another has it");
+    store.release_lease(&other).await.unwrap();
+    assert_eq!(renew(renewed).await, None, "another had it");
+    assert_eq!(renew(other).await, None, "it was given back");
+    let unknown = Lease {
+        name: "never taken".to_owned(),
+        ..taken
+    };
+    assert_eq!(renew(unknown).await, None);
+}
+
+/// A restored database may have the same holder under the same token, from before.
+pub(crate) async fn an_older_database_renews_nothing(bench: Bench) {
+    let store = &bench.store;
+    let taken = store.acquire_lease("job", "a", TTL).await.unwrap().unwrap();
+    bench.clock.advance(Duration::from_millis(1));
+    let renewed = store.renew_lease(&taken, TTL).await.unwrap().unwrap();
+    let items = [ClaimItem {
+        coordinate: bench.orphan(1).await,
+        reason: Reason::Orphaned,
+    }];
+    let earlier = "UPDATE leases SET acquired_at = acquired_at - 1";
+    assert_eq!(bench.raw(earlier).await.unwrap(), 1);
+    assert_eq!(store.renew_lease(&renewed, TTL).await.unwrap(), None);
+    let claimed = store
+        .claim(&renewed, &backend(), &items, &windows(), TTL)
+        .await;
+    assert_eq!(claimed.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 /// Whoever asks for less time, under another configuration, does not get it sooner.

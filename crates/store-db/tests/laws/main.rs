@@ -13,9 +13,11 @@ mod isolation;
 mod journal;
 mod leases;
 mod model;
+mod moves;
 mod operators;
 mod postgres;
 mod protocol;
+mod removals;
 mod scans;
 mod schema;
 mod settling;
@@ -80,7 +82,8 @@ fn main() {
             findings_of_ten_runs_stay, damage_is_remembered;
         leases:
             one_holder_at_a_time, a_clock_that_jumped_back, given_back,
-            a_shorter_lease_takes_nothing_over, held_ones_are_counted_by_prefix;
+            a_shorter_lease_takes_nothing_over, held_ones_are_counted_by_prefix,
+            renewed_by_its_holder_alone, an_older_database_renews_nothing;
         operators:
             an_epoch_is_compared_and_swapped, of_two_raises_one_wins,
             an_operators_raise_is_in_the_chain, what_is_adopted_waits_its_whole_time,
@@ -101,6 +104,17 @@ fn main() {
             what_is_not_listed_any_more_begins_anew, mentions_are_added_up_by_base,
             what_is_mentioned_and_not_listed, owners_with_most_leaked_secrets_come_first,
             defects_are_counted_and_told, thousands_at_once;
+        moves:
+            a_switch_holds_what_it_leaves, superseded_versions_below_keep_their_grace,
+            the_way_back_refers_to_what_was_held, a_switch_that_lost_leaves_no_trace,
+            an_expired_copy_is_not_referred_to, nothing_moves_without_the_lease,
+            one_move_is_under_way, documents_to_move_come_in_pages, a_switch_and_an_edit_cross;
+        removals:
+            only_the_plan_that_was_shown_is_confirmed, runs_of_a_platform_are_recorded,
+            what_is_taken_on_is_one_runs_until_its_claim_lapses,
+            nobody_takes_on_without_lease_and_confirmation, ends_are_written_down_with_receipts,
+            failures_add_up_and_what_is_parked_rests, what_is_held_is_nobodys_until_its_date,
+            names_and_bases_that_are_listed_are_found;
         model: histories;
     };
     let only_sqlite = laws! {

@@ -214,12 +214,17 @@ pub(crate) async fn a_lease_that_was_taken_claims_nothing(bench: Bench) {
     let anew = lease(store).await;
     assert_eq!(claim().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(bench.row(&orphan).await.state, RowState::Stored);
-    // One that has only lapsed is still its holder's.
+    // One that has lapsed claims nothing either; unless it is renewed, being still its holder's.
     bench.clock.advance(2 * HOUR);
-    let claims = store
-        .claim(&anew, &backend(), &items, &windows(), HOUR)
-        .await
-        .unwrap();
+    let claim = async |lease| {
+        store
+            .claim(&lease, &backend(), &items, &windows(), HOUR)
+            .await
+    };
+    let lapsed = claim(anew.clone()).await.unwrap_err();
+    assert_eq!(lapsed.kind(), ErrorKind::Unavailable);
+    let renewed = store.renew_lease(&anew, HOUR).await.unwrap().unwrap();
+    let claims = claim(renewed).await.unwrap();
     assert!(matches!(claims[0], cloakroom_core::ledger::Claim::Ready(_)));
 }
 
