@@ -12,8 +12,8 @@ pub enum Exit {
     /// 0: done and nothing amiss.
     #[default]
     Done,
-    /// 3: something is amiss: findings of verify-blobs, what an undo cannot bring back, or a broken
-    /// chain of receipts.
+    /// 3: something is amiss: findings of verify-blobs, what a move left, what an undo cannot bring
+    /// back, or a broken chain of receipts.
     Findings,
     /// 5: done in part; run it again.
     Partial,
@@ -31,8 +31,8 @@ Exit status:
   0  done and nothing amiss
   1  failed
   2  wrong usage
-  3  something is amiss: verify-blobs or a report has findings, sweep left secrets that are in no ledger, undo
-     met some that cannot come back, or the chain of receipts is broken
+  3  something is amiss: verify-blobs or a report has findings, a move left documents as they were, sweep left
+     secrets that are in no ledger, undo met some that cannot come back, or the chain of receipts is broken
   4  a guard refused deletions
   5  done in part: some items failed and are tried again, the run was stopped, a report could not see
      everything, or secrets are in a backend that is not configured";

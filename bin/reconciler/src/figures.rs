@@ -7,10 +7,11 @@ use std::time::Duration;
 use cloakroom_core::budget::RequestClass;
 use cloakroom_core::ledger::{DueClass, Ledger as _, Windows};
 use cloakroom_core::store::{Job, Journal as _};
-use cloakroom_core::{BackendId, Result, Timestamp};
+use cloakroom_core::{BackendId, Result};
 use cloakroom_reconcile::Reconciler;
 use cloakroom_store_db::DbStore;
 
+use crate::last_success::last_success;
 use crate::metrics::{Due, Metrics};
 use crate::unconfigured::unconfigured;
 use crate::wiring::{Context, RequestBudget};
@@ -65,7 +66,7 @@ impl Figures {
             tracing::warn!(error = %error, "could not read which backends are not configured");
         }
         for job in Job::ALL {
-            match self.last_success(job).await {
+            match last_success(&self.store, job, self.reconciler.backends().ids()).await {
                 Ok(Some(at)) => self.metrics.set_last_success(job, at),
                 Ok(None) => {}
                 Err(error) => {
@@ -76,7 +77,7 @@ impl Figures {
     }
 
     async fn tell_unconfigured(&self) -> Result<()> {
-        for left in unconfigured(&self.store, self.reconciler.backends()).await? {
+        for left in unconfigured(&self.store, self.reconciler.backends().ids()).await? {
             self.metrics.set_secrets(&left.backend, &left.counts);
             self.metrics.set_unconfigured(&left.backend, left.live());
         }
@@ -134,21 +135,5 @@ impl Figures {
             }
         }
         Ok(oldest)
-    }
-
-    /// A job has done all it was to do once it has on every backend.
-    async fn last_success(&self, job: Job) -> Result<Option<Timestamp>> {
-        let mut earliest: Option<Timestamp> = None;
-        for backend in &self.backends {
-            let last = self
-                .store
-                .last_complete(job, backend.budget.backend())
-                .await?;
-            let Some(at) = last.and_then(|run| run.finished) else {
-                return Ok(None);
-            };
-            earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
-        }
-        Ok(earliest)
     }
 }

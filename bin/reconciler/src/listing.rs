@@ -5,6 +5,7 @@
 use cloakroom_core::Timestamp;
 use comfy_table::Table;
 
+use crate::harmless::harmless;
 use crate::output::new_table;
 
 /// What stands where there is nothing.
@@ -51,7 +52,9 @@ impl Listing {
 
     /// Adds an entry; values in the order of the columns.
     pub fn add<V: Into<String>>(&mut self, values: impl IntoIterator<Item = V>) {
-        self.rows.push(values.into_iter().map(Into::into).collect());
+        let values = values.into_iter().map(Into::into);
+        self.rows
+            .push(values.map(|value| harmless(&value).into_owned()).collect());
     }
 
     /// Whether it has no entry.

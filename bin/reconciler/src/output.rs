@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use crate::harmless::{harmless, harmless_lines};
 use crate::listing::Listing;
 
 /// How results are written.
@@ -67,7 +68,8 @@ impl Console {
 
     /// A line of the result.
     pub fn line(&self, text: impl Display) -> anyhow::Result<()> {
-        self.write(|out| writeln!(out, "{text}"))
+        let text = text.to_string();
+        self.write(|out| writeln!(out, "{}", harmless_lines(&text)))
     }
 
     /// Bytes of the result, as they are.
@@ -78,13 +80,13 @@ impl Console {
     /// The result as indented JSON.
     pub fn json(&self, value: &impl Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(value).context("write the result as JSON")?;
-        self.line(text)
+        self.write(|out| writeln!(out, "{text}"))
     }
 
     /// One of many results as a line of JSON.
     pub fn json_line(&self, value: &impl Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string(value).context("write the result as JSON")?;
-        self.line(text)
+        self.write(|out| writeln!(out, "{text}"))
     }
 
     /// The result as a table, its cells wrapped where the terminal is too narrow.
@@ -125,7 +127,7 @@ impl Console {
     /// A sentence for the person at the terminal; no part of the result.
     pub fn note(&self, text: impl Display) {
         // Nothing is left to be done where even standard error is gone.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", harmless_lines(&text.to_string()));
     }
 
     /// An error with the chain of its causes.
@@ -133,9 +135,9 @@ impl Console {
         if self.is_json() {
             return self.error_as_json(kind(error), &format!("{error:#}"));
         }
-        self.note(format_args!("error: {error}"));
+        self.note(format_args!("error: {}", harmless(&error.to_string())));
         for cause in error.chain().skip(1) {
-            self.note(format_args!("caused by: {cause}"));
+            self.note(format_args!("caused by: {}", harmless(&cause.to_string())));
         }
     }
 

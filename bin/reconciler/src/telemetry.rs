@@ -11,8 +11,15 @@ use crate::configuration::{Log, LogFormat};
 /// What these say at `info` is for their own developers.
 const QUIET: &str = "rustify=off,sqlx=warn,tokio_cron_scheduler=warn";
 
+/// What `level` of the configuration means, or why it means nothing.
+pub(crate) fn filter(directives: &str) -> anyhow::Result<EnvFilter> {
+    read(directives).with_context(|| {
+        format!("`{directives}` is no log level; use error, warn, info, debug, trace, or directives such as `info,sqlx=warn`")
+    })
+}
+
 /// A single word is a level; anything else is directives, taken as they are.
-fn filter(directives: &str) -> anyhow::Result<EnvFilter> {
+fn read(directives: &str) -> anyhow::Result<EnvFilter> {
     if directives.contains(['=', ',']) {
         return Ok(EnvFilter::try_new(directives)?);
     }
@@ -27,9 +34,7 @@ fn filter(directives: &str) -> anyhow::Result<EnvFilter> {
 /// `usual` is the level where neither says one.
 pub fn start(log: &Log, asked: Option<&str>, usual: &str) -> anyhow::Result<()> {
     let directives = asked.or(log.level.as_deref()).unwrap_or(usual);
-    let filter = filter(directives).with_context(|| {
-        format!("`{directives}` is no log level; use error, warn, info, debug, trace, or directives such as `info,sqlx=warn`")
-    })?;
+    let filter = filter(directives)?;
     let human = match log.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Human => true,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cloakroom_backends_embedded::sealed_by_key;
 use cloakroom_core::ledger::{Ledger as _, RowState};
-use cloakroom_core::{BackendId, BackendSet, KeyId, Result, SecretBackend};
+use cloakroom_core::{BackendId, KeyId, Result, SecretBackend};
 use cloakroom_store_db::DbStore;
 
 use crate::wiring::{Context, pool_of};
@@ -31,10 +31,14 @@ impl Unconfigured {
 }
 
 /// Every such backend, in order; also one of which nothing but tombstones is left.
-pub async fn unconfigured(store: &DbStore, configured: &BackendSet) -> Result<Vec<Unconfigured>> {
+pub async fn unconfigured<'b>(
+    store: &DbStore,
+    configured: impl IntoIterator<Item = &'b BackendId>,
+) -> Result<Vec<Unconfigured>> {
+    let configured: BTreeSet<&BackendId> = configured.into_iter().collect();
     let mut unconfigured = Vec::new();
     for backend in store.backends().await? {
-        if configured.get(&backend).is_err() {
+        if !configured.contains(&backend) {
             let counts = store.count_by_state(&backend).await?;
             unconfigured.push(Unconfigured { backend, counts });
         }

@@ -5,6 +5,52 @@ mod common;
 use common::{CANARY, Deployment, WORKSPACE, config, config_of_many, connection};
 use serde_json::{Value, json};
 
+/// An organization's secrets bear its id; what was named before keeps its name.
+#[test]
+fn new_secrets_are_named_in_the_scope_that_is_configured() {
+    const ORGANIZATION: &str = "0f8c3a52-6f0e-4d43-9c36-7f3d7a6b1e55";
+    let deployment = Deployment::new();
+    let before = deployment.put(&config("one"));
+    let coordinate = |id: &str| {
+        let stored = deployment.run(&["document", "get", id, "--stored"]).json();
+        stored["password"]["_secret"].as_str().unwrap().to_owned()
+    };
+    let named_before = coordinate(&before);
+    assert!(named_before.starts_with(&format!("airbyte_workspace_{WORKSPACE}_secret_")));
+
+    for (scope, written) in [
+        ("organization", "organization_"),
+        ("rsm_organization", "rsm_ORGANIZATION_"),
+        ("storage_organization", "storage_organization"),
+    ] {
+        deployment.configure(&format!(
+            "documents: {{coordinate_scope: {scope}, coordinate_organization: {ORGANIZATION}}}"
+        ));
+        let id = deployment.put(&config("two"));
+        let named = coordinate(&id);
+        let head = format!("airbyte_{written}{ORGANIZATION}_secret_");
+        assert!(
+            named.starts_with(&head) && named.ends_with("_v1"),
+            "{named}"
+        );
+        let update = ["document", "put", "--id", &id, "-"];
+        deployment.run_with_input(&update, &config("three")).done();
+        assert_eq!(coordinate(&id), named.replace("_v1", "_v2"));
+        let clear: Value = serde_json::from_str(&config("three")).unwrap();
+        assert_eq!(deployment.hydrated(&id), clear);
+    }
+    let update = ["document", "put", "--id", &before, "-"];
+    deployment.run_with_input(&update, &config("four")).done();
+    assert_eq!(coordinate(&before), named_before.replace("_v1", "_v2"));
+
+    deployment.configure("documents: {coordinate_scope: oauth_workspace}");
+    let named = coordinate(&deployment.put(&config("five")));
+    assert!(named.starts_with(&format!("airbyte_oauth_workspace_{WORKSPACE}_secret_")));
+    // The jobs make no difference between them.
+    let told = deployment.run(&["run", "all"]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+}
+
 #[test]
 fn a_document_is_put_read_updated_and_removed() {
     let deployment = Deployment::new();

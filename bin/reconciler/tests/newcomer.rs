@@ -30,6 +30,20 @@ fn error_of(stderr: &str) -> Value {
 }
 
 #[test]
+fn a_place_to_go_on_from_that_is_none_is_a_wrong_call() {
+    let deployment = Deployment::new();
+    for command in [["secret", "list"], ["quarantine", "list"]] {
+        for (after, hint) in [
+            ("garbage", "`backend/coordinate`"),
+            ("default/garbage", "`garbage` is no coordinate"),
+        ] {
+            let arguments = [&command[..], &["--after", after]].concat();
+            says(&deployment.run(&arguments).refused(2), hint);
+        }
+    }
+}
+
+#[test]
 fn errors_are_json_where_results_are() {
     let deployment = Deployment::new();
     let id = deployment.put(&config("one"));

@@ -243,6 +243,11 @@ struct Content {
 }
 
 fn content(path: &Path, readers: Readers) -> Result<Content> {
+    // To open a pipe is to wait for whoever writes into it.
+    let found = fs::metadata(path).map_err(|error| not_read(path, error))?;
+    if !found.is_file() {
+        return Err(told(ErrorKind::Invalid, path, "is not a file"));
+    }
     let file = File::open(path).map_err(|error| not_read(path, error))?;
     // Of the open file, so that these are the permissions of what is read.
     let metadata = file.metadata().map_err(|error| not_read(path, error))?;

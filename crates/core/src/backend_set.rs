@@ -57,6 +57,14 @@ impl BackendSet {
         self.get(self.bound.get(&workspace).unwrap_or(&self.default))
     }
 
+    /// The workspaces bound to a backend, in order.
+    pub fn bound_to(&self, backend: &BackendId) -> Vec<WorkspaceId> {
+        let bound = self.bound.iter().filter(|(_, to)| *to == backend);
+        let mut bound: Vec<WorkspaceId> = bound.map(|(workspace, _)| *workspace).collect();
+        bound.sort_unstable();
+        bound
+    }
+
     /// The default backend.
     pub fn default_backend(&self) -> Result<&Arc<dyn SecretBackend>> {
         self.get(&self.default)
@@ -75,6 +83,11 @@ impl BackendSet {
     /// Every backend, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn SecretBackend>> {
         self.backends.values()
+    }
+
+    /// Their names, in order.
+    pub fn ids(&self) -> impl Iterator<Item = &BackendId> {
+        self.backends.keys()
     }
 
     fn names(&self) -> String {

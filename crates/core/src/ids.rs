@@ -59,6 +59,10 @@ uuid_id! {
     /// One run of a job.
     RunId
 }
+uuid_id! {
+    /// One move of secrets from one backend to another.
+    MoveId
+}
 
 /// How often a document has been written; the first write makes it 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -38,7 +38,28 @@ pub async fn run(
     task: &str,
     variables: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Result<(), String> {
-    let mut command = Command::new(env::current_exe().map_err(|error| error.to_string())?);
+    run_under(&[], task, variables).await
+}
+
+/// The same by a program that is given this one's path as its last argument, to start it in other
+/// surroundings.
+///
+/// # Errors
+/// What the process said, if it failed.
+pub async fn run_under(
+    program: &[&str],
+    task: &str,
+    variables: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<(), String> {
+    let this = env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = match program {
+        [] => Command::new(this),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(this);
+            command
+        }
+    };
     command.env_clear().envs(kept()).env(TASK, task);
     command.envs(variables);
     let ran = tokio::task::spawn_blocking(move || command.output()).await;

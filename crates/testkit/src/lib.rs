@@ -10,6 +10,7 @@ pub mod fault;
 pub mod faults;
 pub mod memory;
 pub mod named;
+pub mod openmetadata;
 pub mod proxy;
 pub mod randomness;
 

@@ -27,7 +27,7 @@ use cloakroom_core::{
 };
 use cloakroom_testkit::canary::MARKER;
 use cloakroom_testkit::conformance::Subject;
-use cloakroom_testkit::faults::{FaultSubject, Refusal, fault_laws};
+use cloakroom_testkit::faults::{FaultSubject, Refusal, Requests, fault_laws};
 use cloakroom_testkit::proxy::{Answer, Proxy, Upstream};
 use tokio::task::JoinSet;
 
@@ -61,14 +61,17 @@ enum Defect {
     FailedRestoreIsDone,
     FailedLiftIsDone,
     GoesPastTheProxy,
+    AsksTwice,
+    LastWriterWins,
 }
 
 use Defect::{
-    DeniedIsMissing, FailedBatchIsMissing, FailedComparisonIsConflict, FailedDeletionIsDone,
-    FailedDeletionIsGone, FailedLiftIsDone, FailedNextPageIsTheLast, FailedPageIsTheLast,
-    FailedPutIsCreated, FailedPutIsTaken, FailedRestoreIsDone, ForgetsRetryAfter, GoesPastTheProxy,
-    HasNoTimeout, InventsRetryAfter, OldPageIsInvalid, PutLeavesScraps, RepeatedDeletionFails,
-    RetriesByItself, ShowsTheValue, ThrottledIsUnavailable, UnavailableIsMissing,
+    AsksTwice, DeniedIsMissing, FailedBatchIsMissing, FailedComparisonIsConflict,
+    FailedDeletionIsDone, FailedDeletionIsGone, FailedLiftIsDone, FailedNextPageIsTheLast,
+    FailedPageIsTheLast, FailedPutIsCreated, FailedPutIsTaken, FailedRestoreIsDone,
+    ForgetsRetryAfter, GoesPastTheProxy, HasNoTimeout, InventsRetryAfter, LastWriterWins,
+    OldPageIsInvalid, PutLeavesScraps, RepeatedDeletionFails, RetriesByItself, ShowsTheValue,
+    ThrottledIsUnavailable, UnavailableIsMissing,
 };
 
 const CAUGHT_BY: &[(Defect, &[&str])] = &[
@@ -127,6 +130,8 @@ const CAUGHT_BY: &[(Defect, &[&str])] = &[
     (FailedRestoreIsDone, &["restore_503", "restore_403"]),
     (FailedLiftIsDone, &["lift_expiry_503"]),
     (GoesPastTheProxy, &["get_503"]),
+    (AsksTwice, &["get_requests"]),
+    (LastWriterWins, &["put_meets_other_bytes"]),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -223,6 +228,10 @@ impl FaultSubject for Defective {
         self.shelf.answer(refusal)
     }
 
+    fn requests(&self) -> Requests {
+        self.shelf.requests()
+    }
+
     async fn count(&self) -> Result<Option<usize>> {
         self.shelf.count().await
     }
@@ -282,6 +291,10 @@ impl SecretBackend for Through {
                 .ask("put", hyper::Method::PUT, &path, Some(&put));
             sent.await.map_err(|error| self.misread(error))?;
         }
+        if self.is(LastWriterWins) {
+            let name = &request.mark.coordinate;
+            self.inner.delete(name, DeleteMode::Final, None).await?;
+        }
         let outcome = self.inner.put(request).await;
         if self.is(PutLeavesScraps) && outcome.is_ok() {
             self.inner.delete(&scraps, DeleteMode::Final, None).await?;
@@ -305,6 +318,9 @@ impl SecretBackend for Through {
     }
 
     async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
+        if self.is(AsksTwice) {
+            self.inner.describe(coordinate).await?;
+        }
         for _ in 0..2 {
             match self.inner.get(coordinate).await {
                 Err(error) if error.is_retryable() && self.is(RetriesByItself) => {}

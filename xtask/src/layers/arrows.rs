@@ -54,6 +54,11 @@ impl Layer {
         }
     }
 
+    /// Its world is the traits of core.
+    fn does_no_input_or_output(self) -> bool {
+        matches!(self, Coordinates | Core | Documents | Reconcile)
+    }
+
     fn may_use(self, other: Self, kind: DependencyKind) -> bool {
         self.below().contains(&other)
             || (kind == DependencyKind::Development && other == Testkit && self != Xtask)
@@ -83,7 +88,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tokio-cron-scheduler", &["cloakroom-reconciler"]),
 ];
 
-/// Crates that do input or output; nothing below core may bring one in, by whatever way.
+/// Crates that do input or output; neither core nor what knows nothing but its traits may bring one
+/// in, by whatever way.
 const INPUT_OUTPUT: &[&str] = &[
     "aws-",
     "async-std",
@@ -122,7 +128,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
         for dependency in &package.dependencies {
             findings.extend(judge(package, layer, dependency));
         }
-        if matches!(layer, Coordinates | Core) {
+        if layer.does_no_input_or_output() {
             findings.extend(input_output_below(workspace, package)?);
         }
     }

@@ -27,7 +27,7 @@ use summary::Summary;
 /// Ctrl-C.
 ///
 /// The last step searches for the marked values of the tests: in all that they printed, what passing
-/// tests print included, in the temporary files that were left, and in the files of PostgreSQL. A
+/// tests print included, in the temporary files that were left, and in the files of PostgreSQL and MariaDB. A
 /// value found there fails the run.
 ///
 /// Tests find what they need in CLOAKROOM_TEST_POSTGRES_URL and CLOAKROOM_TEST_SPECS. A variable
@@ -89,6 +89,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             program.to_string_lossy().into_owned(),
         )),
         Err(error) => summary.miss("helm", &format!("{error:#}")),
+    }
+    heading("OpenMetadata's client");
+    match servers::openmetadata_client(workspace) {
+        Ok(python) => variables.push((
+            "CLOAKROOM_TEST_OPENMETADATA_CLIENT".to_owned(),
+            python.to_string_lossy().into_owned(),
+        )),
+        Err(error) => summary.miss("OpenMetadata's client", &format!("{error:#}")),
     }
     variables.retain(|(name, _)| std::env::var_os(name).is_none());
     let mut leavings = Leavings::new()?;

@@ -6,7 +6,9 @@ mod demo_args;
 mod documents;
 mod jobs;
 mod keys;
+mod moving;
 mod operator;
+mod platform;
 mod report;
 mod secrets;
 
@@ -24,14 +26,16 @@ pub use documents::{
 };
 pub use jobs::{ApplyArgs, FindingsArgs, PlanArgs, RunArgs, ServeArgs, StatusArgs, Target};
 pub use keys::{GenerateArgs, KeyCommand, RenewArgs, RotateArgs};
+pub use moving::MoveArgs;
 pub use operator::{
     AdoptEpochArgs, AuditCommand, By, EpochCommand, ExportArgs, ShowEpochArgs, SweepArgs, UndoArgs,
     VerifyArgs,
 };
+pub use platform::{AdoptArgs, CleanArgs};
 pub use report::ReportArgs;
 pub use secrets::{
     ListQuarantineArgs, ListSecretsArgs, QuarantineCommand, ReleaseArgs, SecretCommand,
-    ShowSecretArgs,
+    SecretPlace, ShowSecretArgs,
 };
 
 use crate::exit;
@@ -120,11 +124,17 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Bring back what a run deleted, as far as the manager still can
     Undo(UndoArgs),
+    /// Move the secrets of documents from one backend to another, with a way back
+    Move(MoveArgs),
     /// The receipts of what was deleted, adopted and restored
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Read a platform whose secrets somebody else wrote, and say what it left in its secrets manager
     Report(ReportArgs),
+    /// Show what cleaning a platform's secrets manager would do, and confirm it once
+    Adopt(AdoptArgs),
+    /// Delete what a platform left behind in its secrets manager, once its plan is confirmed
+    Clean(CleanArgs),
     /// The configuration in force
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -112,7 +112,7 @@ pub struct VerifyArgs {
 }
 
 /// A hash as receipts have it.
-fn hash(text: &str) -> Result<String, &'static str> {
+pub(super) fn hash(text: &str) -> Result<String, &'static str> {
     let is_hash = text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
     is_hash
         .then(|| text.to_ascii_lowercase())

@@ -1,8 +1,35 @@
 //! `secret` and `quarantine`.
 
+use std::str::FromStr;
+
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use cloakroom_core::ledger::RowState;
-use cloakroom_core::{BackendId, WorkspaceId};
+use cloakroom_core::{BackendId, Coordinate, WorkspaceId};
+
+/// A secret as lists name it: `backend/coordinate`.
+#[derive(Clone, Debug)]
+pub struct SecretPlace {
+    /// Where it is kept.
+    pub backend: BackendId,
+    /// Under which name.
+    pub coordinate: Coordinate,
+}
+
+impl FromStr for SecretPlace {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (backend, coordinate) = text
+            .split_once('/')
+            .context("it is written `backend/coordinate`")?;
+        Ok(Self {
+            backend: backend.parse()?,
+            coordinate: Coordinate::from_stored(coordinate)
+                .with_context(|| format!("`{coordinate}` is no coordinate"))?,
+        })
+    }
+}
 
 /// `secret …`
 #[derive(Debug, Subcommand)]
@@ -19,7 +46,7 @@ pub struct ListSecretsArgs {
     /// Only of this workspace
     #[arg(long, value_name = "UUID")]
     pub workspace: Option<WorkspaceId>,
-    /// Only versions of this base (a coordinate without its version)
+    /// Only versions of this base (a coordinate without its version; one with it means the same)
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
     /// Only those in this state: intended, stored, deleting, deleted, held or quarantined
@@ -27,7 +54,7 @@ pub struct ListSecretsArgs {
     pub state: Option<RowState>,
     /// Go on behind this one, as the list's last line names it (`backend/coordinate`)
     #[arg(long, value_name = "SECRET")]
-    pub after: Option<String>,
+    pub after: Option<SecretPlace>,
     /// How many at most
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
@@ -57,7 +84,7 @@ pub enum QuarantineCommand {
 pub struct ListQuarantineArgs {
     /// Go on behind this one, as the list's last line names it (`backend/coordinate`)
     #[arg(long, value_name = "SECRET")]
-    pub after: Option<String>,
+    pub after: Option<SecretPlace>,
     /// How many at most
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,

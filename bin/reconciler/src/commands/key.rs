@@ -234,8 +234,7 @@ async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
     let ring = context.keys.ring()?;
     let sealed = Sealed::of(context).await?;
     let mut digests = digests::by_key(context).await?;
-    let configured = context.backends.iter().map(|backend| backend.id());
-    for backend in configured.chain(sealed.by_key.keys()) {
+    for backend in context.backends.ids().chain(sealed.by_key.keys()) {
         digests.entry(backend.clone()).or_default();
     }
     let lines: Vec<KeyLine> = digests
@@ -273,7 +272,14 @@ async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
              configure it as it was before you rotate keys or take one away",
         ));
     }
-    Ok(if missing { Exit::Failed } else { Exit::Done })
+    if missing {
+        console.note(
+            "a key that is missing opens secrets that nothing else opens, or tells values apart: bring \
+             it back in any line of the key file but the first",
+        );
+        return Ok(Exit::Failed);
+    }
+    Ok(Exit::Done)
 }
 
 const MISSING: &str = "missing";

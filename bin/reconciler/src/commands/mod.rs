@@ -1,8 +1,10 @@
 //! The commands, one a file.
 
+mod adopt;
 mod apply;
 mod audit;
 mod backend;
+mod clean;
 mod completions;
 mod config;
 mod digests;
@@ -13,6 +15,7 @@ mod findings;
 mod input;
 mod key;
 mod migrate_schema;
+mod moving;
 mod outcome;
 mod plan;
 mod quarantine;
@@ -84,8 +87,11 @@ async fn with_context(
         Command::Epoch(command) => epoch::epoch(command, context, console).await,
         Command::Sweep(args) => sweep::sweep(args, context, console).await,
         Command::Undo(args) => undo::undo(args, context, console).await,
+        Command::Move(args) => moving::moving(args, context, console).await,
         Command::Audit(command) => audit::audit(command, context, console).await,
         Command::Report(args) => Box::pin(report::report(args, context, console)).await,
+        Command::Adopt(args) => Box::pin(adopt::adopt(args, context, console)).await,
+        Command::Clean(args) => Box::pin(clean::clean(args, context, console)).await,
         Command::Serve(_)
         | Command::Demo(_)
         | Command::MigrateSchema

@@ -73,8 +73,8 @@ pub(super) async fn report(
     })
 }
 
-/// Writes a file that only this user reads; the one of an earlier report is replaced.
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a file that only this user reads; the one of an earlier time is replaced.
+pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     let opened = options
         .write(true)

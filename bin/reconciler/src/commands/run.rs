@@ -24,11 +24,7 @@ pub(super) async fn run(
     let reconciler = context.reconciler(stop.clone());
     let backends: Vec<BackendId> = match args.backend {
         Some(ref id) => vec![context.backends.get(id)?.id().clone()],
-        None => context
-            .backends
-            .iter()
-            .map(|backend| backend.id().clone())
-            .collect(),
+        None => context.backends.ids().cloned().collect(),
     };
     let options = RunOptions {
         dry_run: args.dry_run,
@@ -38,7 +34,7 @@ pub(super) async fn run(
     let mut runs = Runs::default();
     if args.backend.is_none() {
         runs.leave(
-            &unconfigured(&context.store, &context.backends).await?,
+            &unconfigured(&context.store, context.backends.ids()).await?,
             console,
         );
     }

@@ -6,7 +6,7 @@ use cloakroom_core::store::{DocumentStore, SecretFilter};
 use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind};
 use serde::Serialize;
 
-use crate::cli::{ListSecretsArgs, SecretCommand, ShowSecretArgs};
+use crate::cli::{ListSecretsArgs, SecretCommand, SecretPlace, ShowSecretArgs};
 use crate::exit::Exit;
 use crate::listing::{Listing, moment, or_nothing};
 use crate::output::{Console, count};
@@ -31,21 +31,26 @@ pub(super) async fn secret(
 async fn list(args: ListSecretsArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
     let filter = SecretFilter {
         owner: args.workspace,
-        base: args.base,
+        base: args.base.map(without_version),
         state: args.state,
     };
-    print_rows(&filter, args.after.as_deref(), args.limit, context, console).await
+    print_rows(&filter, args.after, args.limit, context, console).await
+}
+
+/// Whoever has a coordinate at hand means all versions of it.
+fn without_version(base: String) -> String {
+    Coordinate::from_stored(&base).map_or(base, |coordinate| coordinate.base().to_owned())
 }
 
 /// Prints one page of ledger rows.
 pub(super) async fn print_rows(
     filter: &SecretFilter,
-    after: Option<&str>,
+    after: Option<SecretPlace>,
     limit: u32,
     context: &Context,
     console: &Console,
 ) -> anyhow::Result<()> {
-    let after = after.map(place).transpose()?;
+    let after = after.map(|place| (place.backend, place.coordinate));
     let rows = context.store.list_secrets(filter, after, limit).await?;
     if console.is_json() {
         return rows.iter().try_for_each(|row| console.json_line(row));
@@ -94,14 +99,6 @@ fn remark(row: &LedgerRow) -> Option<String> {
     });
     let superseded = row.superseded.then(|| "superseded".to_owned());
     damage.or(failed).or(superseded)
-}
-
-/// Reads `backend/coordinate`.
-fn place(text: &str) -> anyhow::Result<(BackendId, Coordinate)> {
-    let (backend, coordinate) = text
-        .split_once('/')
-        .context("--after is written `backend/coordinate`")?;
-    Ok((backend.parse()?, self::coordinate(coordinate)?))
 }
 
 /// Reads a coordinate of whatever prefix.

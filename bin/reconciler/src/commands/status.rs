@@ -40,7 +40,7 @@ pub(super) async fn status(
         let manager = Some(backend.manager().to_owned());
         backends.push((backend.id().clone(), manager, counts));
     }
-    let left = unconfigured(&context.store, &context.backends).await?;
+    let left = unconfigured(&context.store, context.backends.ids()).await?;
     let forgotten: u64 = left.iter().map(Unconfigured::live).sum();
     backends.extend(
         left.into_iter()

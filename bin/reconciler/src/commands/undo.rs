@@ -1,5 +1,6 @@
 //! `undo`.
 
+use cloakroom_core::platform::Removals as _;
 use cloakroom_reconcile::{UndoFate, UndoOptions, UndoReport, Undone};
 use tokio_util::sync::CancellationToken;
 
@@ -7,6 +8,7 @@ use crate::cli::UndoArgs;
 use crate::exit::Exit;
 use crate::listing::Listing;
 use crate::output::{Console, count};
+use crate::platform;
 use crate::signals;
 use crate::wiring::Context;
 
@@ -28,17 +30,21 @@ pub(super) async fn undo(
     };
     let mut told = Ok(());
     let mut printed: Vec<Undone> = Vec::new();
-    let report = context
-        .reconciler(stop)
-        .undo(args.run, &options, &mut |undone| {
-            // As JSON they are printed as they come, however many there are.
-            if console.is_json() && told.is_ok() {
-                told = console.json_line(undone);
-            } else if printed.len() < MOST_PRINTED {
-                printed.push(undone.clone());
-            }
-        })
-        .await;
+    let mut each = |undone: &Undone| {
+        // As JSON they are printed as they come, however many there are.
+        if console.is_json() && told.is_ok() {
+            told = console.json_line(undone);
+        } else if printed.len() < MOST_PRINTED {
+            printed.push(undone.clone());
+        }
+    };
+    let report = if let Some(run) = context.store.removal_run(args.run).await? {
+        let cleaner = platform::cleaner(context, Some(&run.platform), stop)?;
+        cleaner.undo(&run, &options, &mut each).await
+    } else {
+        let reconciler = context.reconciler(stop);
+        reconciler.undo(args.run, &options, &mut each).await
+    };
     told?;
     let report = report?;
     if !console.is_json() {
@@ -89,8 +95,7 @@ fn print(printed: &[Undone], report: &UndoReport, console: &Console) -> anyhow::
     if !report.dry_run && back > 0 {
         console.note(format_args!("the receipts are those of {}", report.undo));
         console.note(
-            "no document refers to them: put the documents back while they are held, or they are \
-             cleared again",
+            "nothing refers to them: put back what did while they are held, or they are cleared again",
         );
     }
     if report.of(UndoFate::Failed) > 0 || report.cut_short {

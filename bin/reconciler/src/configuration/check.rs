@@ -6,6 +6,7 @@ use cloakroom_core::BackendId;
 
 use super::nearest;
 use super::sections::Configuration;
+use crate::telemetry::filter;
 
 /// What does not hold, and at which key.
 pub(super) struct Wrong {
@@ -18,7 +19,8 @@ type Checked = Result<(), Wrong>;
 pub(super) fn check(configuration: &Configuration) -> Checked {
     backends(configuration)?;
     documents(configuration)?;
-    reconcile(configuration)
+    reconcile(configuration)?;
+    service(configuration)
 }
 
 fn backends(configuration: &Configuration) -> Checked {
@@ -97,6 +99,18 @@ fn documents(configuration: &Configuration) -> Checked {
         "documents.expires_in",
         "more than twice documents.put_deadline, or a slow put outlives its right to land",
     )?;
+    require(
+        documents
+            .coordinate_organization
+            .is_none_or(|id| !id.is_nil()),
+        "documents.coordinate_organization",
+        "the nil id is that of checks and discovers",
+    )?;
+    require(
+        documents.naming().is_some(),
+        "documents.coordinate_organization",
+        "needed where documents.coordinate_scope is an organization's, and of no use elsewhere",
+    )?;
     let prefix = cloakroom_core::Grammar::new(&documents.coordinate_prefix);
     match prefix {
         Ok(_) => Ok(()),
@@ -138,6 +152,45 @@ fn reconcile(configuration: &Configuration) -> Checked {
         "longer than documents.put_deadline, or a put lands after its secret was cleared",
     )
 }
+
+fn service(configuration: &Configuration) -> Checked {
+    require(
+        !configuration.deployment.name.trim().is_empty(),
+        "deployment.name",
+        "a name, for whoever meets one of its secrets in a manager's console",
+    )?;
+    if let Some(level) = &configuration.log.level
+        && let Err(error) = filter(level)
+    {
+        return wrong("log.level", &error.to_string());
+    }
+    require(
+        configuration.shutdown.deadline.0 >= SHORTEST_SHUTDOWN,
+        "shutdown.deadline",
+        "at least 1s: what is under way has to end",
+    )?;
+    let timeout = configuration.http.timeout.0;
+    require(
+        (SHORTEST_TIMEOUT..=LONGEST_TIMEOUT).contains(&timeout),
+        "http.timeout",
+        "between 100ms and 1h",
+    )?;
+    require(
+        configuration.http.connections > 0,
+        "http.connections",
+        "at least 1",
+    )?;
+    require(
+        configuration.jobs.jitter.0 <= LONGEST_JITTER,
+        "jobs.jitter",
+        "at most 1h: no job begins while it waits",
+    )
+}
+
+const SHORTEST_SHUTDOWN: Duration = Duration::from_secs(1);
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(1);
+const LONGEST_JITTER: Duration = Duration::from_hours(1);
 
 fn longer(value: Duration, than: Duration, path: &str, message: &str) -> Checked {
     require(value > than, path, &format!("must be {message}"))

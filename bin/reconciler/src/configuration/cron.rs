@@ -41,22 +41,50 @@ impl CronLine {
         Timestamp::from_second(next.timestamp()).ok()
     }
 
-    /// The longest time between two of the moments that it names next.
+    /// The longest time between two of the moments that it names: exactly for a line that names few,
+    /// and for one that names many to [`SHORTEST_PAUSE`] within the fortnight around `now`.
     pub fn longest_interval(&self, now: Timestamp) -> Option<Duration> {
-        let moments: Vec<Timestamp> =
-            std::iter::successors(self.next_after(now), |last| self.next_after(*last))
-                .take(LOOKED_AHEAD)
-                .collect();
-        let intervals = moments.windows(2).map(|pair| {
-            let seconds = pair[1].as_second() - pair[0].as_second();
-            Duration::from_secs(seconds.unsigned_abs())
-        });
-        intervals.max()
+        let mut longest = Duration::ZERO;
+        let mut last = self.next_after(now)?;
+        for _ in 0..FEW {
+            let Some(next) = self.next_after(last) else {
+                break;
+            };
+            longest = longest.max(between(last, next));
+            last = next;
+        }
+        let mut looked = now - FORTNIGHT / 2;
+        while looked < now + FORTNIGHT / 2 {
+            let (Some(before), Some(after)) = (self.last_until(looked), self.next_after(looked))
+            else {
+                break;
+            };
+            longest = longest.max(between(before, after));
+            // A longer pause than that contains one of the moments looked at.
+            looked += longest.max(SHORTEST_PAUSE);
+        }
+        Some(longest)
+    }
+
+    fn last_until(&self, moment: Timestamp) -> Option<Timestamp> {
+        let moment: DateTime<Utc> = DateTime::from_timestamp(moment.as_second(), 0)?;
+        let last = self.cron.find_previous_occurrence(&moment, true).ok()?;
+        Timestamp::from_second(last.timestamp()).ok()
     }
 }
 
-/// So many moments of a line show its longest pause: the hours of a day, the days of a week.
-const LOOKED_AHEAD: usize = 200;
+/// So many moments, one after the other, show the pauses of a line that names few.
+const FEW: usize = 50;
+
+/// The nights and the weekends of a line that names many are in it.
+const FORTNIGHT: Duration = Duration::from_hours(14 * 24);
+
+/// Shorter pauses of a line that names many do not matter to anybody.
+const SHORTEST_PAUSE: Duration = Duration::from_mins(5);
+
+fn between(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::from_secs((later.as_second() - earlier.as_second()).unsigned_abs())
+}
 
 impl PartialEq for CronLine {
     fn eq(&self, other: &Self) -> bool {
@@ -207,5 +235,13 @@ mod tests {
         assert_eq!(interval("10 */6 * * *"), 6 * 3600);
         assert_eq!(interval("0 8-20 * * *"), 12 * 3600);
         assert_eq!(interval("0 3 * * 1-5"), 3 * 24 * 3600);
+        assert_eq!(interval("0 3 1 * *"), 31 * 24 * 3600);
+        let night = 14 * 3600 + 60;
+        assert_eq!(interval("* 8-17 * * *"), night);
+        assert_eq!(interval("* * 8-17 * * *"), 14 * 3600 + 1);
+        assert_eq!(
+            interval("*/5 8-17 * * 2-6"),
+            2 * 24 * 3600 + 14 * 3600 + 5 * 60
+        );
     }
 }

@@ -367,7 +367,28 @@ mod tests {
             ("reconcile: {batch: 0}", "batch"),
             ("reconcile: {guards: {largest_share: 1.5}}", "largest_share"),
             ("reconcile: {claim_deadline: 10s}", "claim_deadline"),
+            ("deployment: {name: ' '}", "deployment.name"),
+            ("log: {level: loud}", "log.level"),
+            ("log: {level: 'a=b=c'}", "log.level"),
+            ("shutdown: {deadline: 0s}", "shutdown.deadline"),
+            ("http: {timeout: 0s}", "http.timeout"),
+            ("http: {timeout: 1d}", "http.timeout"),
+            ("http: {connections: 0}", "http.connections"),
+            ("jobs: {jitter: 10d}", "jobs.jitter"),
             ("documents: {expires_in: 20s}", "expires_in"),
+            (
+                "documents: {coordinate_scope: organization}",
+                "coordinate_organization",
+            ),
+            (
+                "documents: {coordinate_organization: 6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11}",
+                "coordinate_organization",
+            ),
+            (
+                "documents: {coordinate_scope: storage_organization, \
+                 coordinate_organization: 00000000-0000-0000-0000-000000000000}",
+                "nil id",
+            ),
             ("default_backend: other", "default_backend"),
             (
                 "workspaces: {6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11: other}",

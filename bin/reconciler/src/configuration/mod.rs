@@ -28,8 +28,8 @@ pub use print::print;
 pub use schema::schema;
 pub use secret_reference::SecretReference;
 pub use sections::{
-    Configuration, Deployment, Documents, Failures, Guards, Http, Jobs, Log, LogFormat, Postgres,
-    Reconcile, Request, Schedule, Shutdown, Sqlite, Store, Windows,
+    Configuration, CoordinateScope, Deployment, Documents, Failures, Guards, Http, Jobs, Log,
+    LogFormat, Postgres, Reconcile, Request, Schedule, Shutdown, Sqlite, Store, Windows,
 };
 
 /// The known word nearest to `word`, if one is near enough to have been meant.

@@ -71,7 +71,7 @@ impl Node {
         let child = match &self.value {
             Content::Section(members) => members
                 .iter()
-                .find(|(key, _)| key == first)
+                .find(|(key, _)| is_same_key(key, first))
                 .map(|(_, node)| node),
             Content::List(items) => first.parse().ok().and_then(|at: usize| items.get(at)),
             _ => None,
@@ -87,7 +87,7 @@ impl Node {
         match &self.value {
             Content::Section(members) => members
                 .iter()
-                .any(|(key, node)| key == first && node.has(rest)),
+                .any(|(key, node)| is_same_key(key, first) && node.has(rest)),
             // A variable may hold a whole section; what is in it came from there.
             Content::Raw(_) => true,
             _ => false,
@@ -111,6 +111,12 @@ impl Node {
             _ => {}
         }
     }
+}
+
+/// A key with hyphens may be written with underscores: an environment variable can do no other.
+fn is_same_key(one: &str, other: &str) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    one.bytes().map(plain).eq(other.bytes().map(plain))
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -110,9 +110,17 @@ mod tests {
             "store: {postgres: {url: {env: PG}}}\nkeys: {file: /k}\nhttp: {connections: 3}\n",
         )
         .unwrap();
-        let variables = [("CLOAKROOM_HTTP__TIMEOUT".to_owned(), "3s".to_owned())];
+        let variables = [
+            ("CLOAKROOM_HTTP__TIMEOUT", "3s"),
+            ("CLOAKROOM_JOBS__VERIFY_BLOBS__CRON", "1 1 * * *"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let loaded = load(Some(&file), &variables).unwrap();
         let printed = print(&loaded).unwrap();
+        assert!(
+            printed.contains("cron: 1 1 * * *  # CLOAKROOM_JOBS__VERIFY_BLOBS__CRON"),
+            "{printed}"
+        );
         assert!(
             printed.contains("connections: 3  # reconciler.yaml"),
             "{printed}"

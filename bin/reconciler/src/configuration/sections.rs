@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cloakroom_core::store::Job;
+use cloakroom_documents::Naming;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -165,6 +166,46 @@ pub struct Documents {
     pub allow_external: bool,
     /// What every coordinate made here begins with.
     pub coordinate_prefix: String,
+    /// Whose names new secrets get: what stands behind the prefix. Secrets that are there keep theirs.
+    pub coordinate_scope: CoordinateScope,
+    /// The organization whose id is in the coordinates, where the scope is one of an organization's;
+    /// otherwise the document's workspace is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coordinate_organization: Option<Uuid>,
+}
+
+/// Whose secret a coordinate names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CoordinateScope {
+    /// A workspace: connectors.
+    #[default]
+    Workspace,
+    /// A workspace: answers to OAuth logins.
+    OauthWorkspace,
+    /// An organization.
+    Organization,
+    /// An organization: credentials of its own secrets manager, as older releases of Airbyte wrote.
+    RsmOrganization,
+    /// An organization: credentials of a secret storage.
+    StorageOrganization,
+}
+
+impl Documents {
+    /// How new secrets are named; `None` where the scope needs an organization and none is given, or
+    /// one is given that it has no use for.
+    pub fn naming(&self) -> Option<Naming> {
+        match (self.coordinate_scope, self.coordinate_organization) {
+            (CoordinateScope::Workspace, None) => Some(Naming::Workspace),
+            (CoordinateScope::OauthWorkspace, None) => Some(Naming::OauthWorkspace),
+            (CoordinateScope::Organization, Some(id)) => Some(Naming::Organization(id)),
+            (CoordinateScope::RsmOrganization, Some(id)) => Some(Naming::RsmOrganization(id)),
+            (CoordinateScope::StorageOrganization, Some(id)) => {
+                Some(Naming::StorageOrganization(id))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Default for Documents {
@@ -177,6 +218,8 @@ impl Default for Documents {
             puts_in_flight: settings.puts_in_flight,
             allow_external: settings.allow_external,
             coordinate_prefix: settings.grammar.prefix().to_owned(),
+            coordinate_scope: CoordinateScope::default(),
+            coordinate_organization: None,
         }
     }
 }
@@ -376,12 +419,17 @@ impl Jobs {
 
 /// When a job runs.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, transform = without_required)]
 pub struct Schedule {
     /// When it begins.
     pub cron: CronLine,
     /// Whether the schedule starts it at all.
     pub enabled: bool,
+}
+
+/// What is left out stays as it usually is.
+fn without_required(schema: &mut schemars::Schema) {
+    schema.remove("required");
 }
 
 impl Schedule {

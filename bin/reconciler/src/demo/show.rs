@@ -219,28 +219,33 @@ fn verdict(verdict: &Verdict, console: &Console) -> Result<()> {
 }
 
 fn next(outcome: &Outcome, deployment: &Deployment, console: &Console) -> Result<()> {
-    let program = program();
-    let config = deployment.config.display();
+    let program = quoted(&program());
+    let config = quoted(&deployment.config.to_string_lossy());
     console.line(format_args!(
         "The deployment is kept in {}. Try next:",
         outcome.folder
     ))?;
-    console.line(format_args!("  {program} --config '{config}' status"))?;
+    console.line(format_args!("  {program} --config {config} status"))?;
     if let Some(healthy) = &deployment.healthy {
         console.line(format_args!(
-            "  {program} --config '{config}' document get {healthy}"
+            "  {program} --config {config} document get {healthy}"
         ))?;
         console.line(format_args!(
-            "  {program} --config '{config}' document hydrate {healthy} --reveal"
+            "  {program} --config {config} document hydrate {healthy} --reveal"
         ))?;
     }
-    console.line(format_args!("  {program} --config '{config}' findings"))?;
+    console.line(format_args!("  {program} --config {config} findings"))?;
     console.line(format_args!(
-        "  {program} --config '{config}' run all --dry-run"
+        "  {program} --config {config} run all --dry-run"
     ))
 }
 
 /// How this program was called, as far as a shell can repeat it.
+/// As a shell reads it back.
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
+}
+
 fn program() -> String {
     std::env::args()
         .next()

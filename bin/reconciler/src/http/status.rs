@@ -13,7 +13,8 @@ use super::overdue::is_overdue;
 use super::routes::App;
 use super::token::Caller;
 use super::without_ids::without_ids;
-use crate::unconfigured::Unconfigured;
+use crate::last_success::last_success;
+use crate::unconfigured::unconfigured;
 
 /// The whole of it.
 #[derive(Clone, Debug, Serialize)]
@@ -160,22 +161,17 @@ pub(super) async fn of(app: &App, caller: Caller) -> Result<Status> {
         secrets,
         quarantined,
         held,
-        unconfigured: unconfigured(app).await?,
+        unconfigured: unconfigured_in(app).await?,
     })
 }
 
-async fn unconfigured(app: &App) -> Result<BTreeMap<BackendId, u64>> {
-    let mut living = BTreeMap::new();
-    for backend in app.store.backends().await? {
-        if app.backends().all(|configured| *configured != backend) {
-            let counts = app.store.count_by_state(&backend).await?;
-            let left = Unconfigured { backend, counts };
-            let number = left.live();
-            living.insert(left.backend, number);
-        }
-    }
-    living.retain(|_, number| *number > 0);
-    Ok(living)
+async fn unconfigured_in(app: &App) -> Result<BTreeMap<BackendId, u64>> {
+    let left = unconfigured(&app.store, app.backends()).await?.into_iter();
+    let living = left.map(|left| (left.live(), left.backend));
+    Ok(living
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, backend)| (backend, number))
+        .collect())
 }
 
 /// Where each job stands.
@@ -229,7 +225,7 @@ async fn job_status(
         runs: state.runs,
         last_run: state.last_started,
         outcome,
-        last_success: state.last_success,
+        last_success: last_success(&app.store, state.job, app.backends()).await?,
         next_run: schedule
             .filter(|_| enabled)
             .and_then(|schedule| schedule.cron.next_after(now)),
@@ -257,9 +253,6 @@ async fn recall(app: &App, state: &mut JobState) -> Result<Timestamp> {
             oldest = Some(oldest.map_or(finished, |oldest| oldest.min(finished)));
         }
         state.last_started = state.last_started.max(Some(run.started));
-        if run.outcome == Some(RunOutcome::Done) {
-            state.last_success = state.last_success.max(run.finished);
-        }
         let newer = state
             .reports
             .iter()
@@ -278,7 +271,9 @@ async fn recall(app: &App, state: &mut JobState) -> Result<Timestamp> {
             None => state.reports.push(report),
         }
     }
-    let ended = oldest.filter(|_| !never).max(state.last_started);
+    // A run that the store kept from beginning is in no journal, and did nothing.
+    let began = state.last_started.filter(|_| state.errors.is_empty());
+    let ended = oldest.filter(|_| !never).max(began);
     Ok(ended.map_or(app.started, |ended| ended.max(app.started)))
 }
 

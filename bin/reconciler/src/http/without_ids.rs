@@ -6,7 +6,9 @@ pub(super) fn without_ids(text: &str) -> String {
     let mut told = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        let id = rest.get(..ID_LENGTH).filter(|start| is_id(start));
+        let id = LENGTHS
+            .into_iter()
+            .find_map(|length| rest.get(..length).filter(|start| is_id(start)));
         if id.is_some() {
             told.push('…');
         } else {
@@ -17,12 +19,13 @@ pub(super) fn without_ids(text: &str) -> String {
     told
 }
 
-/// The length of a UUID with its hyphens.
-const ID_LENGTH: usize = 36;
+/// The lengths of a UUID with its hyphens and without.
+const LENGTHS: [usize; 2] = [36, 32];
 
 fn is_id(text: &str) -> bool {
+    let hyphens = text.len() == LENGTHS[0];
     text.bytes().enumerate().all(|(at, byte)| match at {
-        8 | 13 | 18 | 23 => byte == b'-',
+        8 | 13 | 18 | 23 if hyphens => byte == b'-',
         _ => byte.is_ascii_hexdigit(),
     })
 }
@@ -38,6 +41,10 @@ mod tests {
         assert_eq!(
             without_ids(&text),
             "30 of 40 in workspace … would go, é airbyte_workspace_…_v1"
+        );
+        assert_eq!(
+            without_ids("put secret cloakroom_epoch_3e38422a8d3b4e559d6f0f2c5b1a7c11_v1: denied"),
+            "put secret cloakroom_epoch_…_v1: denied"
         );
         for kept in ["", "6a1d7e9c-8d3b", "ééééééééééééééééééééé", "no id"] {
             assert_eq!(without_ids(kept), kept);

@@ -141,11 +141,6 @@ async fn make(
     randomness: &dyn Randomness,
 ) -> anyhow::Result<()> {
     let shown = path.display();
-    if !matches!(configuration.store, Store::Sqlite(_)) {
-        bail!(
-            "there is no key file {shown}; make one with `reconciler key generate {shown}` and give it to every replica"
-        );
-    }
     if has_ciphertexts(pool).await? {
         // Another process may have made the file since and sealed under its key.
         if path.exists() {
@@ -154,6 +149,11 @@ async fn make(
         bail!(
             "there is no key file {shown} and the database holds secrets sealed under its key; \
              bring the file back, a new key would open none of them"
+        );
+    }
+    if !matches!(configuration.store, Store::Sqlite(_)) {
+        bail!(
+            "there is no key file {shown}; make one with `reconciler key generate {shown}` and give it to every replica"
         );
     }
     match KeyFile::create(path, randomness) {

@@ -32,6 +32,7 @@ use quota::Together;
 pub use budget::RequestBudget;
 pub use connection::Connection;
 pub use keys::open_file as open_key_file;
+pub(crate) use settings::reconcile as job_settings;
 
 /// What may be done to the database's schema when it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

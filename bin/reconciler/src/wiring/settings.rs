@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use cloakroom_core::retry::RetryPolicy;
 use cloakroom_core::{BackendId, Grammar, WorkspaceId};
 
@@ -21,11 +22,14 @@ pub(super) fn documents(section: &Documents) -> anyhow::Result<cloakroom_documen
         puts_in_flight: section.puts_in_flight,
         allow_external: section.allow_external,
         grammar: Grammar::new(&section.coordinate_prefix)?,
+        naming: section
+            .naming()
+            .context("documents.coordinate_organization does not fit the scope")?,
     })
 }
 
 /// How the jobs run.
-pub(super) fn reconcile(section: &Reconcile) -> cloakroom_reconcile::Settings {
+pub(crate) fn reconcile(section: &Reconcile) -> cloakroom_reconcile::Settings {
     cloakroom_reconcile::Settings {
         windows: cloakroom_core::ledger::Windows {
             put_deadline: section.windows.put_deadline.0,

@@ -6,12 +6,24 @@ use async_trait::async_trait;
 use cloakroom_core::platform::{NamedPage, NamedSecret, NamedSecrets};
 use cloakroom_core::{
     Coordinate, DeleteMode, Deletion, Error, ErrorKind, PageToken, Precondition, Result,
-    SecretValue,
+    SecretValue, Timestamp,
 };
 
-use super::{MOST_BYTES, MemoryBackend, PAGE, Secret};
+use super::{MOST_BYTES, MemoryBackend, PAGE, Secret, State};
 
 const LONGEST_NAME: usize = 512;
+
+impl State {
+    /// A platform's secret takes the name, whoever has it.
+    fn insert(&mut self, name: &str, value: SecretValue, now: Timestamp) {
+        let coordinate = Coordinate::from_stored(name).ok();
+        let mut secret = self.new_secret(coordinate.as_ref(), value, None, now);
+        if let Some(before) = self.secrets.get(name) {
+            secret.created = before.created;
+        }
+        self.secrets.insert(name.to_owned(), secret);
+    }
+}
 
 impl MemoryBackend {
     /// Writes as a platform does, without a mark; replaces what has the name.
@@ -21,13 +33,7 @@ impl MemoryBackend {
     pub fn write_as_platform(&self, name: &str, value: SecretValue) -> Result<()> {
         self.check("write", name)?;
         let now = self.clock.now();
-        let mut state = self.state();
-        let coordinate = Coordinate::from_stored(name).ok();
-        let mut secret = state.new_secret(coordinate.as_ref(), value, None, now);
-        if let Some(before) = state.secrets.get(name) {
-            secret.created = before.created;
-        }
-        state.secrets.insert(name.to_owned(), secret);
+        self.state().insert(name, value, now);
         Ok(())
     }
 
@@ -53,13 +59,22 @@ impl MemoryBackend {
 
     fn read(&self, operation: &'static str, name: &str) -> Result<SecretValue> {
         let secret = self.look_up(operation, name)?;
+        self.readable(operation, name, &secret).cloned()
+    }
+
+    fn readable<'a>(
+        &self,
+        operation: &'static str,
+        name: &str,
+        secret: &'a Secret,
+    ) -> Result<&'a SecretValue> {
         let refuse = |kind, message| Err(self.error(operation, name, kind, message));
         match secret {
             it if it.due.is_some() => {
                 refuse(ErrorKind::ScheduledForDeletion, "it waits for its deletion")
             }
             it if it.disabled => refuse(ErrorKind::Denied, "switched off"),
-            it => Ok(it.value),
+            it => Ok(&it.value),
         }
     }
 }
@@ -101,12 +116,17 @@ impl NamedSecrets for MemoryBackend {
         if value.len() > MOST_BYTES {
             return refuse(ErrorKind::TooLarge, "more than 64 KiB");
         }
-        match self.read("put", name) {
-            Ok(held) if held == *value => Ok(()),
-            Ok(_) => refuse(ErrorKind::Conflict, "the name is taken by another value"),
-            Err(error) if error.is_missing() => self.write_as_platform(name, value.clone()),
-            Err(error) => Err(error),
+        self.check("put", name)?;
+        let now = self.clock.now();
+        let mut state = self.living();
+        if let Some(taken) = state.secrets.get(name) {
+            if self.readable("put", name, taken)? == value {
+                return Ok(());
+            }
+            return refuse(ErrorKind::Conflict, "the name is taken by another value");
         }
+        state.insert(name, value.clone(), now);
+        Ok(())
     }
 
     async fn delete_named(

@@ -8,12 +8,26 @@ use cloakroom_core::{
     Capabilities, Coordinate, Error, ErrorKind, Result, SecretBackend, SecretValue,
 };
 use cloakroom_testkit::conformance::{Credentials, Manager, Permission, Powers, Subject};
-use cloakroom_testkit::faults::{FaultManager, FaultSubject};
+use cloakroom_testkit::faults::{FaultManager, FaultSubject, Operation, Requests};
 use cloakroom_testkit::proxy::{Proxy, Upstream};
 
 use crate::backend::{CAPABILITIES, ShelfBackend};
 use crate::client::ShelfSettings;
 use crate::server::{Server, TOKEN};
+
+/// Seven values are read, five a request.
+pub const REQUESTS: Requests = &[
+    (Operation::Put, 1),
+    (Operation::PutAgain, 2),
+    (Operation::Get, 1),
+    (Operation::GetMany, 2),
+    (Operation::Describe, 1),
+    (Operation::List, 1),
+    (Operation::Delete, 1),
+    (Operation::DeleteRecoverable, 1),
+    (Operation::Restore, 1),
+    (Operation::LiftExpiry, 1),
+];
 
 pub struct Shelf;
 
@@ -128,6 +142,10 @@ impl FaultSubject for Namespace {
 
     async fn through(&self, proxy: &Proxy, timeout: Duration) -> Result<Arc<dyn SecretBackend>> {
         Ok(Arc::new(connect(&proxy.url(), TOKEN, timeout)))
+    }
+
+    fn requests(&self) -> Requests {
+        REQUESTS
     }
 
     async fn count(&self) -> Result<Option<usize>> {

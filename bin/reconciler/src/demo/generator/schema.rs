@@ -1,5 +1,6 @@
 //! Reading a JSON Schema: the facets that hold at one place, `$ref`, and where secrets are.
 
+use cloakroom_core::config::push_escaped;
 use serde_json::{Map, Value};
 
 /// How often one `$ref` is followed within itself.
@@ -142,5 +143,7 @@ pub(super) fn word<'s>(facets: &[Facet<'s>], keyword: &str) -> Option<&'s Value>
 
 /// One token of a JSON Pointer.
 pub(super) fn escaped(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
+    let mut escaped = String::with_capacity(token.len());
+    push_escaped(&mut escaped, token);
+    escaped
 }

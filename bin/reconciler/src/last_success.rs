@@ -1,0 +1,22 @@
+//! When a job last did all it was to do.
+
+use cloakroom_core::store::{Job, Journal as _};
+use cloakroom_core::{BackendId, Result, Timestamp};
+use cloakroom_store_db::DbStore;
+
+/// A job has done all it was to do once it has on every backend; `None` where on one it never has.
+pub async fn last_success<'b>(
+    store: &DbStore,
+    job: Job,
+    backends: impl IntoIterator<Item = &'b BackendId>,
+) -> Result<Option<Timestamp>> {
+    let mut earliest: Option<Timestamp> = None;
+    for backend in backends {
+        let last = store.last_complete(job, backend).await?;
+        let Some(at) = last.and_then(|run| run.finished) else {
+            return Ok(None);
+        };
+        earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+    }
+    Ok(earliest)
+}
