@@ -12,12 +12,20 @@ use crate::store::State;
 impl Laws {
     /// Nothing is in danger any more once a pass has been made.
     pub(crate) fn judge_rescues(&self) -> Verdict {
-        let named = self.pardoned.keys().next().map(|key| key.1.to_string());
+        // What a pass met within the lag of its listing it may have saved without having begun later.
+        let endangered = self.pardoned.keys().find(|key| !self.is_enabled(key));
+        let named = endangered.map(|key| key.1.to_string());
         let all = self.all_pardoned.keys().next().map(ToString::to_string);
         match named.or(all) {
             Some(what) => broken(Law::InUse, format!("no pass has saved {what}")),
             None => self.judge_in_use(),
         }
+    }
+
+    fn is_enabled(&self, key: &Key) -> bool {
+        let manager = self.world.manager(&key.0);
+        let there = manager.and_then(|manager| manager.inner.look(&key.1));
+        there.is_some_and(|(there, _)| there.state == SecretState::Enabled)
     }
 
     /// Nothing unused stays, and every record agrees with every other.
