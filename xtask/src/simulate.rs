@@ -23,7 +23,7 @@ const MUTANT_SEEDS: &str = "10000";
 /// says how many seeds that took and which law noticed.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many seeds to run [default: 1000]; with --mutants, how many each gets at most
+    /// How many seeds to run [default: 10000]; with --mutants, how many each gets at most
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
     /// The first seed

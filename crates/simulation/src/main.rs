@@ -16,7 +16,7 @@ use clap::Parser;
 #[derive(Parser)]
 struct Options {
     /// How many seeds to run; with --mutants, how many each mutant gets at most
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 10_000)]
     seeds: u64,
     /// The first seed
     #[arg(long, default_value_t = 0)]
