@@ -42,7 +42,7 @@ impl CronLine {
     }
 
     /// The longest time between two of the moments that it names: exactly for a line that names few,
-    /// and for one that names many to [`SHORTEST_PAUSE`] within the fortnight around `now`.
+    /// and for one that names many to five minutes within the fortnight around `now`.
     pub fn longest_interval(&self, now: Timestamp) -> Option<Duration> {
         let mut longest = Duration::ZERO;
         let mut last = self.next_after(now)?;
