@@ -77,6 +77,22 @@ fn json_too_deep_or_too_large() {
 }
 
 #[test]
+fn a_secret_under_a_key_that_not_every_database_can_hold() {
+    let before = Before::new();
+    let secrets = || before.deployment.run(&["secret", "list"]).done();
+    let listed = secrets();
+    let spec = r#"{"properties": {"a\u0000b": {"type": "string", "airbyte_secret": true}}}"#;
+    before.deployment.write("spec.json", spec);
+    let said = before
+        .put(&format!(r#"{{"a\u0000b": "{CANARY}"}}"#))
+        .refused(1);
+    says(&said, "NUL");
+    says(&said, "/a\u{2400}b");
+    assert_eq!(secrets(), listed, "nothing was meant to be written");
+    before.nothing_is_lost();
+}
+
+#[test]
 fn a_spec_that_is_not_a_schema() {
     let before = Before::new();
     for spec in ["[1, 2]", "\"text\"", "{\"properties\": [1]}", "not json"] {

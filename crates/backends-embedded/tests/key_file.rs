@@ -55,6 +55,16 @@ fn a_made_file_is_its_owners_and_opens() {
 }
 
 #[test]
+fn a_pipe_is_refused_without_waiting_for_who_writes() {
+    let (_folder, path) = folder();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let error = KeyFile::open(&path).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("is not a file"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_there_is_left_alone() {
     let (_folder, path) = folder();
     write(&path, &line(1));
