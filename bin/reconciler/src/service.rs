@@ -1,5 +1,6 @@
 //! The service: schedules activate the driver, HTTP tells about it, a signal ends both in time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ pub async fn serve(
         figures: Figures::new(context, reconciler.clone(), metrics.clone()),
         budgets: context.budgets.clone(),
         jobs: settings.jobs.clone(),
+        intervals: BTreeMap::new(),
         store: context.store.clone(),
         metrics: metrics.clone(),
         connection: context.connection()?,
@@ -122,6 +124,8 @@ struct Upkeep {
     figures: Figures,
     budgets: Vec<Arc<RequestBudget>>,
     jobs: Option<Jobs>,
+    /// Looked for once: to find the longest takes thousands of looks at a schedule.
+    intervals: BTreeMap<Job, Option<Duration>>,
     store: Arc<cloakroom_store_db::DbStore>,
     metrics: Arc<Metrics>,
     connection: Option<Connection>,
@@ -160,7 +164,7 @@ impl Upkeep {
         self.tell_schedules().await;
     }
 
-    async fn tell_schedules(&self) {
+    async fn tell_schedules(&mut self) {
         let (Some(jobs), Ok(now)) = (&self.jobs, self.store.now().await) else {
             return;
         };
@@ -168,7 +172,8 @@ impl Upkeep {
             let schedule = jobs.of(job);
             if schedule.enabled {
                 let next = schedule.cron.next_after(now);
-                let interval = schedule.cron.longest_interval(now);
+                let look = || schedule.cron.longest_interval(now);
+                let interval = *self.intervals.entry(job).or_insert_with(look);
                 self.metrics.set_schedule(job, next, interval);
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use cloakroom_core::store::{Restored, words};
+use cloakroom_core::store::Restored;
 use cloakroom_core::{BackendId, Coordinate, Result, RunId};
 
 use super::locks::execute_exactly;
@@ -53,13 +53,7 @@ impl Store {
             let this = can_be_held.remove(&item.coordinate);
             if this {
                 write_held(conn, backend, &item.coordinate, until).await?;
-                entries.push(Entry {
-                    coordinate: &item.coordinate,
-                    reason: words::UNDONE,
-                    evidence: &item.evidence,
-                    outcome: words::RESTORED,
-                    detail: None,
-                });
+                entries.push(Entry::from(item));
             }
             held.push(this);
         }

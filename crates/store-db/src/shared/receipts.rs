@@ -1,7 +1,7 @@
 //! The chain of receipts.
 
 use cloakroom_core::ledger::{DeletionOutcome, Settlement};
-use cloakroom_core::store::{Receipt, ReceiptPage};
+use cloakroom_core::store::{Receipt, ReceiptPage, Restored, words};
 use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, RunId, Timestamp};
 
 use super::locks::execute_exactly;
@@ -22,6 +22,19 @@ pub(super) struct Entry<'a> {
     pub(super) evidence: &'a str,
     pub(super) outcome: &'static str,
     pub(super) detail: Option<String>,
+}
+
+/// What an undo brought back.
+impl<'a> From<&'a Restored> for Entry<'a> {
+    fn from(restored: &'a Restored) -> Self {
+        Self {
+            coordinate: &restored.coordinate,
+            reason: words::UNDONE,
+            evidence: &restored.evidence,
+            outcome: words::RESTORED,
+            detail: None,
+        }
+    }
 }
 
 impl<'a> From<&'a Settlement> for Entry<'a> {

@@ -175,13 +175,7 @@ impl Store {
             if this {
                 let change = Change::to(RowState::Held).until(after(now, hold));
                 write(conn, target, &item.coordinate, change).await?;
-                entries.push(Entry {
-                    coordinate: &item.coordinate,
-                    reason: words::UNDONE,
-                    evidence: &item.evidence,
-                    outcome: words::RESTORED,
-                    detail: None,
-                });
+                entries.push(Entry::from(item));
             }
             held.push(this);
         }
