@@ -60,6 +60,12 @@ impl Table {
         format!("{}.{}", self.schema, self.name)
     }
 
+    /// A column that may be read, by its name.
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        let mut readable = self.columns.iter().filter(|it| it.readable);
+        readable.find(|it| it.name == name)
+    }
+
     /// The column that holds an entity.
     pub(crate) fn entity_column(&self) -> Option<usize> {
         let readable = self.columns.iter().filter(|it| it.readable);
@@ -101,6 +107,12 @@ impl Catalog {
             table.columns.push(column);
         }
         Ok(())
+    }
+
+    /// What lets the role write a table.
+    pub(crate) fn grant_to_write(&self, table: &Table) -> String {
+        let grant = self.remedy.replace("{}", &table.quoted);
+        grant.replacen("SELECT", "SELECT, UPDATE", 1)
     }
 
     /// What kind of entities a table has.

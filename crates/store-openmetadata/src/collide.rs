@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use cloakroom_core::platform::{Defect, DefectKind};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -27,6 +28,36 @@ pub struct Collision {
     pub first: Place,
     /// The other one.
     pub second: Place,
+}
+
+impl Collision {
+    /// The same as a defect of the second field.
+    pub(crate) fn defect(&self) -> Defect {
+        let Place {
+            column,
+            row,
+            title,
+            pointer,
+        } = self.second.clone();
+        let first = &self.first;
+        Defect {
+            kind: DefectKind::Collision,
+            column,
+            row,
+            title,
+            workspace: None,
+            tombstone: false,
+            pointer: Some(pointer),
+            detail: format!(
+                "the secret of this field and of {} of {} ({}) is one, {}: saving either overwrites the \
+                 other's; give one of them another name",
+                first.pointer,
+                first.title.as_deref().unwrap_or("a row without a name"),
+                first.column,
+                self.id
+            ),
+        }
+    }
 }
 
 /// As many collisions as are told; more are only counted.

@@ -2,6 +2,7 @@
 
 use cloakroom_core::SecretJson;
 use cloakroom_core::config::push_escaped;
+use cloakroom_core::platform::MentionKind;
 use serde_json::Value;
 
 use crate::ids::{Base, Ids};
@@ -30,6 +31,16 @@ impl EntityTable {
             _ => table
                 .strip_suffix("_service_entity")
                 .map(|kind| Self::Services(kind.to_owned())),
+        }
+    }
+
+    /// What a mention in this table is of.
+    pub(crate) fn kind(&self) -> MentionKind {
+        match self {
+            Self::Services(_) => MentionKind::Service,
+            Self::Users => MentionKind::Bot,
+            Self::Pipelines => MentionKind::Pipeline,
+            Self::Workflows => MentionKind::Workflow,
         }
     }
 

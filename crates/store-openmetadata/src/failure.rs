@@ -53,6 +53,35 @@ pub(crate) fn hindrance(error: &sqlx::Error) -> Option<String> {
     (!meaning.ends_everything()).then(|| format!("{} (database error {code})", meaning.told()))
 }
 
+/// Whether a row was not written since somebody else holds it, or wrote it at the same moment.
+pub(crate) fn is_contention(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    match error.try_downcast_ref::<MySqlDatabaseError>() {
+        Some(error) => matches!(error.number(), 1020 | 1205 | 1213),
+        None => matches!(error.code().as_deref(), Some("40001" | "40P01" | "55P03")),
+    }
+}
+
+/// Why the server does not write, where that is its answer and the connection goes on.
+pub(crate) fn refusal(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?;
+    let code = match error.try_downcast_ref::<MySqlDatabaseError>() {
+        Some(error) => error.number().to_string(),
+        None => error.code().unwrap_or_default().into_owned(),
+    };
+    let reason = match code.as_str() {
+        "42501" | "1142" | "1143" => "the role may not write it",
+        "25006" | "1290" | "1792" | "1836" => "the server is set to read only",
+        "55P03" | "1205" => "somebody else holds a lock on it",
+        "1053" | "1077" | "1152" | "1927" => return None,
+        _ if code.starts_with("57P") || code.starts_with("08") => return None,
+        _ => "the server does not take it",
+    };
+    Some(format!("{reason} (database error {code})"))
+}
+
 /// The code as an operator looks it up, and what it means.
 fn read(error: &(dyn DatabaseError + 'static)) -> (String, Meaning) {
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {

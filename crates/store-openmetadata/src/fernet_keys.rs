@@ -48,6 +48,13 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 pub struct FernetKeys {
     keys: Vec<Fernet>,
     has_public_key: bool,
+    first_is_public: bool,
+}
+
+/// What a token held, and whether the first key opened it.
+pub(crate) struct Opened {
+    pub(crate) value: SecretValue,
+    pub(crate) by_first: bool,
 }
 
 impl FernetKeys {
@@ -61,13 +68,16 @@ impl FernetKeys {
         let mut it = Self {
             keys: Vec::new(),
             has_public_key: false,
+            first_is_public: false,
         };
         if text == NO_KEY {
             return Ok(it);
         }
         for key in text.split(',') {
             let key = canonical(key.trim())?;
-            it.has_public_key |= key.as_str() == PUBLIC;
+            let is_public = key.as_str() == PUBLIC;
+            it.has_public_key |= is_public;
+            it.first_is_public |= is_public && it.keys.is_empty();
             it.keys.push(Fernet::new(&key).ok_or_else(not_a_key)?);
         }
         Ok(it)
@@ -77,6 +87,11 @@ impl FernetKeys {
     /// clear.
     pub fn has_public_key(&self) -> bool {
         self.has_public_key
+    }
+
+    /// Whether it is the first, under which everything new is sealed.
+    pub fn first_is_public(&self) -> bool {
+        self.first_is_public
     }
 
     /// How many keys there are.
@@ -100,8 +115,32 @@ impl FernetKeys {
 
     /// Opens a token without its prefix; `None` where no key does.
     pub(crate) fn open_token(&self, token: &str) -> Option<SecretValue> {
-        let opened = |key: &Fernet| key.decrypt_at_time(token, None, ANY_TIME).ok();
-        self.keys.iter().find_map(opened).map(SecretValue::new)
+        self.open_and_tell(token).map(|it| it.value)
+    }
+
+    /// The same, and whether the first key did.
+    pub(crate) fn open_and_tell(&self, token: &str) -> Option<Opened> {
+        let mut keys = self.keys.iter().enumerate();
+        keys.find_map(|(index, key)| {
+            let value = key.decrypt_at_time(token, None, ANY_TIME).ok()?;
+            Some(Opened {
+                value: SecretValue::new(value),
+                by_first: index == 0,
+            })
+        })
+    }
+
+    /// Seals what a token held under the first key: a token of the same time and padding. `None`
+    /// where there is no key, or what it was given is no token.
+    pub(crate) fn seal_again(&self, token: &str, value: &SecretValue) -> Option<String> {
+        let first = self.keys.first()?;
+        let head = ENGINE.decode(token.get(..12)?).ok()?;
+        let seconds = u64::from_be_bytes(head.get(1..)?.try_into().ok()?);
+        let padding = token.len() - token.trim_end_matches('=').len();
+        let mut sealed = first.encrypt_at_time(value.expose(), seconds);
+        sealed.truncate(sealed.trim_end_matches('=').len());
+        sealed.extend(std::iter::repeat_n('=', padding));
+        Some(sealed)
     }
 
     /// Seals a value under the first key. `at` is written in the token, in whole seconds.
@@ -224,6 +263,24 @@ mod tests {
             opened(&keys, token.trim_end_matches('=')).as_deref(),
             Some("hello")
         );
+    }
+
+    #[test]
+    fn a_token_sealed_again_is_of_the_first_key_and_of_its_own_time() {
+        let older = sealed(&keys(PUBLIC), "text");
+        let both = keys(&format!("{STANDARD},{PUBLIC}"));
+        for token in [&older[7..], older[7..].trim_end_matches('=')] {
+            let opened_by = both.open_and_tell(token).unwrap();
+            assert!(!opened_by.by_first);
+            let again = both.seal_again(token, &opened_by.value).unwrap();
+            assert!(both.open_and_tell(&again).unwrap().by_first);
+            assert_eq!((&again[..12], again.len()), (&token[..12], token.len()));
+        }
+        assert!(
+            both.seal_again("no", &SecretValue::new(Vec::new()))
+                .is_none()
+        );
+        assert!(keys(PUBLIC).first_is_public() && !both.first_is_public());
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) enum Found {
 const SIGNS: [&[u8]; 3] = [b"secret", b"fernet", b"\\u00"];
 
 /// A token's version, and of its time the bytes that are zero until the year 2106.
-const TOKEN_START: &str = "gAAAA";
+pub(crate) const TOKEN_START: &str = "gAAAA";
 
 /// Whether a text is worth a closer look.
 pub(crate) fn is_telling(text: &[u8]) -> bool {

@@ -125,6 +125,11 @@ impl Ids {
         &self.naming
     }
 
+    /// What every id begins with, the separator behind it included.
+    pub(crate) fn head(&self) -> &str {
+        &self.head
+    }
+
     /// The id of a field's secret. `field_path` is the chain of property names as written, from the
     /// base on. Two fields can have one id.
     pub fn build(&self, base: Base<'_>, field_path: &[&str]) -> String {

@@ -202,11 +202,10 @@ impl<'a, 's> TableReader<'a, 's> {
             return;
         }
         place.known.insert(id.to_owned());
-        let kind = if self.entities.is_some() {
-            MentionKind::Connector
-        } else {
-            MentionKind::Other
-        };
+        let kind = self
+            .entities
+            .as_ref()
+            .map_or(MentionKind::Other, EntityTable::kind);
         self.mention(place, id, kind);
         if self.is_managed(id) {
             self.collide(place, leaf, Some(id));
@@ -256,7 +255,7 @@ impl<'a, 's> TableReader<'a, 's> {
     fn mask(&mut self, place: &Text<'_>, leaf: &Leaf<'_>) {
         let detail = "the mask that the page shows was saved in place of the secret; save the \
                       secret again";
-        self.defect(place, leaf, DefectKind::ClearText, detail);
+        self.defect(place, leaf, DefectKind::Mask, detail);
     }
 
     fn unjudged(&mut self, place: &Text<'_>) {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use cloakroom_core::Result;
 use cloakroom_core::platform::{
-    Defect, Mention, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
+    Defect, DefectKind, Mention, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
 };
 
 use crate::collide::{Collision, Collisions};
@@ -104,9 +104,15 @@ impl PlatformSource for OpenMetadataSource {
     }
 
     /// Names are ids, without `secret:`. There are no owners: ids hold names, not UUIDs. Which fields
-    /// share an id is told by [`survey`](Self::survey).
+    /// share an id is told as defects of the field that was read last.
     async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
-        Ok(self.survey(sink).await?.report)
+        let survey = self.survey(sink).await?;
+        let mut defects: Vec<Defect> = survey.collisions.iter().map(Collision::defect).collect();
+        defects.extend(not_compared(&survey));
+        if !defects.is_empty() {
+            sink.defects(defects).await?;
+        }
+        Ok(survey.report)
     }
 
     async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
@@ -125,6 +131,29 @@ impl PlatformSource for OpenMetadataSource {
         let kept = names.iter().map(|name| sink.kept.contains(name.as_str()));
         Ok(kept.collect())
     }
+}
+
+/// Fields of which it is not known whether they share an id with another, or not told.
+fn not_compared(survey: &Survey) -> Option<Defect> {
+    let untold = survey.collision_count - survey.collisions.len() as u64;
+    let detail = match (survey.fields_not_compared, untold) {
+        (0, 0) => return None,
+        (0, untold) => format!("{untold} more fields share an id with another"),
+        (fields, _) => format!(
+            "{fields} secret fields were not held against the others: whether they share an id is not \
+             known"
+        ),
+    };
+    Some(Defect {
+        kind: DefectKind::Unjudged,
+        column: "every table of entities".to_owned(),
+        row: None,
+        title: None,
+        workspace: None,
+        tombstone: false,
+        pointer: None,
+        detail,
+    })
 }
 
 /// Keeps what it was asked for and forgets the rest.

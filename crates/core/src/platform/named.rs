@@ -1,5 +1,7 @@
 //! Secrets in a manager under the names that a platform gave them. They bear no mark.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -17,6 +19,8 @@ pub struct NamedSecret {
     pub marked: bool,
     /// Whether it can be read.
     pub state: SecretState,
+    /// Its tags or labels; `None` where the manager does not tell them here.
+    pub tags: Option<BTreeMap<String, String>>,
     /// The manager's own expiry.
     pub native_expiry: Option<Timestamp>,
     /// When it was made, by the manager's clock.
@@ -32,8 +36,7 @@ pub struct NamedSecret {
 /// One page of a listing by name.
 #[derive(Clone, Debug, Default)]
 pub struct NamedPage {
-    /// What is on it, whoever wrote it, and what is scheduled for deletion too. Names that cannot
-    /// be turned back into a platform's are left out.
+    /// What is on it, whoever wrote it, and what is scheduled for deletion too.
     pub secrets: Vec<NamedSecret>,
     /// The next page, if this was not the last.
     pub next: Option<PageToken>,

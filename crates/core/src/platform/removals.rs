@@ -7,12 +7,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PlatformTarget, Standing};
-use crate::coordinates::Coordinate;
+use super::{PlatformTarget, SecretName, Standing};
 use crate::error::Result;
 use crate::ids::RunId;
 use crate::ledger::{DeletionOutcome, RowState};
-use crate::store::{Lease, Restored, RunOutcome};
+use crate::store::{Lease, RunOutcome};
 
 /// A run that cleans a platform.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +30,8 @@ pub struct PlatformRun {
     pub finished: Option<Timestamp>,
     /// How it ended.
     pub outcome: Option<RunOutcome>,
+    /// What it reported; null while it runs.
+    pub report: serde_json::Value,
 }
 
 impl PlatformRun {
@@ -47,7 +48,7 @@ impl PlatformRun {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovalItem {
     /// Its name.
-    pub name: Coordinate,
+    pub name: SecretName,
     /// How it stands.
     pub standing: Standing,
 }
@@ -56,7 +57,7 @@ pub struct RemovalItem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
     /// Its name.
-    pub name: Coordinate,
+    pub name: SecretName,
     /// The latest run that took it on.
     pub run: RunId,
     /// How it stood then.
@@ -83,6 +84,15 @@ impl Removal {
     }
 }
 
+/// A secret that an undo brought back in its manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BroughtBack {
+    /// Its name.
+    pub name: SecretName,
+    /// What it rests on, in words; no value.
+    pub evidence: String,
+}
+
 /// How it ended for a secret that was taken on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RemovalEnd {
@@ -98,7 +108,7 @@ pub enum RemovalEnd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovalSettlement {
     /// The secret's name.
-    pub name: Coordinate,
+    pub name: SecretName,
     /// How it stood.
     pub standing: Standing,
     /// What the decision rested on, in words; no value.
@@ -124,11 +134,19 @@ pub trait Removals: Send + Sync {
     /// A run by its id; `None` where none of a platform has it.
     async fn removal_run(&self, run: RunId) -> Result<Option<PlatformRun>>;
 
+    /// The run of a platform's that began last among those that have ended, or, where `outcome` is
+    /// given, have ended so; `None` where there is none.
+    async fn last_removal_run(
+        &self,
+        platform: &str,
+        outcome: Option<RunOutcome>,
+    ) -> Result<Option<PlatformRun>>;
+
     /// What became of these secrets, in their order; `None` where one was never taken on.
     async fn removals(
         &self,
         target: &PlatformTarget,
-        names: &[Coordinate],
+        names: &[SecretName],
     ) -> Result<Vec<Option<Removal>>>;
 
     /// What is in one state, behind `after` in the order of the names, at most `limit`.
@@ -136,7 +154,7 @@ pub trait Removals: Send + Sync {
         &self,
         target: &PlatformTarget,
         state: RowState,
-        after: Option<&Coordinate>,
+        after: Option<&SecretName>,
         limit: u32,
     ) -> Result<Vec<Removal>>;
 
@@ -170,7 +188,7 @@ pub trait Removals: Send + Sync {
         &self,
         undo: RunId,
         target: &PlatformTarget,
-        restored: &[Restored],
+        restored: &[BroughtBack],
         hold: Duration,
     ) -> Result<Vec<bool>>;
 

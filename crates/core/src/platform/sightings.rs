@@ -56,7 +56,8 @@ pub struct MentionedName {
 /// A listed secret, and all that the latest scan says of its base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// What the manager says. Without a precondition: that is for a moment, not for a database.
+    /// What the manager says. Without a precondition, which is for a moment and not for a database, and
+    /// without tags, which the store does not keep.
     pub secret: NamedSecret,
     /// When a pass first listed it, by the store's clock.
     pub first_seen: Timestamp,

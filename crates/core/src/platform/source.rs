@@ -32,6 +32,14 @@ pub enum MentionKind {
     Workspace,
     /// A connector builder project's test values.
     Builder,
+    /// A service: how it is reached.
+    Service,
+    /// A bot: what it logs in with.
+    Bot,
+    /// An ingestion pipeline.
+    Pipeline,
+    /// An automation's request.
+    Workflow,
     /// The credentials of a secret storage.
     Storage,
     /// A table that lists every secret whether or not anything uses it.
@@ -42,12 +50,16 @@ pub enum MentionKind {
 
 impl MentionKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Connector,
         Self::Connection,
         Self::OauthParameter,
         Self::Workspace,
         Self::Builder,
+        Self::Service,
+        Self::Bot,
+        Self::Pipeline,
+        Self::Workflow,
         Self::Storage,
         Self::Index,
         Self::Other,
@@ -61,6 +73,10 @@ impl MentionKind {
             Self::OauthParameter => "oauth_parameter",
             Self::Workspace => "workspace",
             Self::Builder => "builder",
+            Self::Service => "service",
+            Self::Bot => "bot",
+            Self::Pipeline => "pipeline",
+            Self::Workflow => "workflow",
             Self::Storage => "storage",
             Self::Index => "index",
             Self::Other => "other",
@@ -114,23 +130,35 @@ pub struct Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DefectKind {
-    /// A field that the connector's spec marks secret holds clear text.
+    /// A field that is secret, by its connector's spec or its name, holds clear text.
     ClearText,
-    /// A node refers to a reference that does not exist.
+    /// The mask that a page shows was saved in place of the secret.
+    Mask,
+    /// Two fields have one name for their secrets, so that each overwrites the other's.
+    Collision,
+    /// What a field refers to is no secret that its manager could have.
     ReferenceToNowhere,
-    /// A connector's configuration cannot be held against its spec: one of them is not what it
-    /// should be. Whether it holds clear text is not known.
+    /// A configuration cannot be looked through, or not held against its spec. Whether anything is
+    /// amiss in it is not known.
     Unjudged,
 }
 
 impl DefectKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::ClearText, Self::ReferenceToNowhere, Self::Unjudged];
+    pub const ALL: [Self; 5] = [
+        Self::ClearText,
+        Self::Mask,
+        Self::Collision,
+        Self::ReferenceToNowhere,
+        Self::Unjudged,
+    ];
 
     /// The kind as a stable lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ClearText => "clear_text",
+            Self::Mask => "mask",
+            Self::Collision => "collision",
             Self::ReferenceToNowhere => "reference_to_nowhere",
             Self::Unjudged => "unjudged",
         }

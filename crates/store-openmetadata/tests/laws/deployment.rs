@@ -8,7 +8,7 @@ use cloakroom_core::platform::{
 };
 use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
 use cloakroom_store_openmetadata::{Manager, OpenMetadataSource, Provider};
-use cloakroom_testkit::openmetadata::Deployment;
+use cloakroom_testkit::openmetadata::{Deployment, Table};
 
 use crate::support::{Bench, Everything, id, keys, naming, scan, seal};
 
@@ -29,7 +29,14 @@ pub(crate) async fn every_reference_is_told(bench: Bench) {
         let told: Vec<_> = found.mentions.iter().filter(here).collect();
         assert_eq!(told.len(), 1, "{planted:?}");
         assert_eq!(told[0].column, column);
-        assert_eq!(told[0].kind, MentionKind::Connector);
+        let kind = match planted.table {
+            Table::Services(_) => MentionKind::Service,
+            Table::Users => MentionKind::Bot,
+            Table::Pipelines => MentionKind::Pipeline,
+            Table::Workflows => MentionKind::Workflow,
+            Table::History => MentionKind::Other,
+        };
+        assert_eq!(told[0].kind, kind);
         assert_eq!(told[0].external, planted.own, "{planted:?}");
         assert_eq!(told[0].tombstone, planted.deleted, "{planted:?}");
         assert!(told[0].keeps && told[0].title.is_some());
@@ -50,20 +57,39 @@ pub(crate) async fn what_is_amiss_is_told(bench: Bench) {
     let (clear, pointer) = deployment.in_clear();
     let masked = deployment.masked();
     assert!(!clear.is_empty() && !masked.is_empty());
-    let of = |it: &Defect| it.row.unwrap();
-    let (in_clear, others): (Vec<_>, Vec<_>) = found
-        .defects
-        .iter()
-        .partition(|it| it.pointer.as_deref() == Some(pointer));
-    let rows: BTreeSet<_> = in_clear.iter().map(|it| of(it)).collect();
-    assert_eq!(rows, BTreeSet::from_iter(clear));
-    let rows: BTreeSet<_> = others.iter().map(|it| of(it)).collect();
-    assert_eq!(rows, BTreeSet::from_iter(masked));
+    let of = |kind: DefectKind| -> Vec<&Defect> {
+        let defects = found.defects.iter();
+        defects.filter(|it| it.kind == kind).collect()
+    };
+    let rows = |defects: &[&Defect]| -> BTreeSet<_> {
+        let rows = defects.iter();
+        rows.map(|it| it.row.unwrap()).collect()
+    };
+    let in_clear = of(DefectKind::ClearText);
+    assert!(
+        in_clear
+            .iter()
+            .all(|it| it.pointer.as_deref() == Some(pointer))
+    );
+    assert_eq!(rows(&in_clear), BTreeSet::from_iter(clear));
+    assert_eq!(rows(&of(DefectKind::Mask)), BTreeSet::from_iter(masked));
+    // The one that was read last is told, and of which other one.
+    let sharing = of(DefectKind::Collision);
+    assert_eq!(sharing.len(), 1);
+    assert!(sharing[0].detail.contains(&deployment.shared()));
+    assert!(sharing[0].detail.contains("nightly dbt"));
+    let told: usize = [
+        DefectKind::ClearText,
+        DefectKind::Mask,
+        DefectKind::Collision,
+    ]
+    .map(|kind| of(kind).len())
+    .iter()
+    .sum();
+    assert_eq!(found.defects.len(), told);
     for defect in &found.defects {
-        assert_eq!(defect.kind, DefectKind::ClearText);
         assert!(!format!("{defect:?}").contains("in-clear"), "{defect:?}");
     }
-    assert!(others.iter().all(|it| it.detail.contains("mask")));
 }
 
 pub(crate) async fn fields_that_share_an_id(bench: Bench) {
@@ -114,6 +140,9 @@ pub(crate) async fn fields_that_share_an_id(bench: Bench) {
     let source = OpenMetadataSource::new(options).unwrap();
     let survey = source.survey(&mut sink).await.unwrap();
     assert!(survey.fields_not_compared > 0);
+    let (found, _) = scan(&source).await;
+    let unjudged = |it: &&Defect| it.kind == DefectKind::Unjudged;
+    assert_eq!(found.defects.iter().filter(unjudged).count(), 1);
 }
 
 pub(crate) async fn what_the_user_made_is_not_the_platforms(bench: Bench) {

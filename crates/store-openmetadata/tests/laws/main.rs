@@ -4,9 +4,12 @@
     reason = "a law fails by panicking; the lint knows only #[test]"
 )]
 
+mod conventions;
 mod deployment;
+mod migration;
 mod obstacles;
 mod places;
+mod rotation;
 mod support;
 
 use std::future::Future;
@@ -37,19 +40,31 @@ fn main() {
                 what_the_user_made_is_not_the_platforms, a_database_without_a_manager,
                 what_is_asked_again_is_answered_the_same, a_database_is_told_from_another,
                 wrong_addresses_are_told, a_sink_that_fails_ends_it;
+            conventions: secrets_in_lists_and_maps;
             places:
                 ids_wherever_they_stand, tokens_wherever_they_stand, all_from_one_snapshot;
             obstacles:
                 reading_is_enough, a_table_that_may_not_be_read, a_key_that_is_missing,
                 a_value_too_large, a_table_that_is_locked, what_is_left_out, another_database,
                 what_is_no_json;
+            migration:
+                from_the_database_to_managers_and_back, out_of_the_database_and_back_into_it,
+                a_name_that_is_taken_destroys_nothing, an_edit_meanwhile_is_kept,
+                what_cannot_be_taken_along_is_told, every_kind_of_entity;
+            rotation:
+                everything_is_sealed_under_the_first_key, looking_changes_nothing,
+                what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,
+                an_edit_that_is_not_committed_yet_wins, a_row_that_goes_meanwhile,
+                a_role_that_may_not_write, what_is_cut_short_goes_on, rows_of_every_kind;
         }
     };
     let of_postgres = laws! {
         obstacles: row_security_in_force, a_foreign_table, large_objects;
+        rotation: what_is_elsewhere_is_left;
     };
     let of_mariadb = laws! {
         obstacles: rows_outside_the_snapshot, grants_on_single_tables;
+        rotation: rows_that_nothing_tells_apart;
     };
     let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
     let mut trials = Vec::new();

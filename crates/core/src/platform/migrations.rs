@@ -1,0 +1,88 @@
+//! Secrets of a platform's fields taken from its database to a manager, or back, or from one manager to
+//! another: what was switched, so that it can be switched back.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::ids::MoveId;
+use crate::store::MoveState;
+
+/// A migration as it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSecretMigration {
+    /// Its id, unless it goes on with one that is open.
+    pub id: MoveId,
+    /// The platform's name in the configuration.
+    pub platform: String,
+    /// Which database, as the platform's identity tells it.
+    pub database: String,
+    /// Where secrets are taken from: a backend, or the word for the platform's own database.
+    pub from: String,
+    /// Where to.
+    pub to: String,
+}
+
+/// A migration as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretMigration {
+    /// Its id.
+    pub id: MoveId,
+    /// The platform's name in the configuration.
+    pub platform: String,
+    /// Which database.
+    pub database: String,
+    /// Where secrets were taken from.
+    pub from: String,
+    /// Where to.
+    pub to: String,
+    /// `Open`, `Finished`, `Reversing` or `Reversed`.
+    pub state: MoveState,
+    /// When it began, by the store's clock.
+    pub started: Timestamp,
+}
+
+/// One field that a migration switches. No value of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigratedField {
+    /// Its table, as `schema.table`.
+    pub table: String,
+    /// What tells the row from the others of its table.
+    pub row: String,
+    /// Where in the row's JSON.
+    pub pointer: String,
+    /// The secret's name where it was taken from; `None` in the database.
+    pub from: Option<String>,
+    /// Its name where it was taken to; `None` in the database.
+    pub to: Option<String>,
+    /// A keyed digest of the value; `None` where the field holds nothing.
+    pub digest: Option<Digest>,
+}
+
+/// What the store keeps of migrations.
+#[async_trait]
+pub trait SecretMigrations: Send + Sync {
+    /// Begins a migration, or goes on with the open one of the same platform, database and places.
+    /// `Conflict` while another one of this platform is open or being taken back.
+    async fn begin_migration(&self, new: &NewSecretMigration) -> Result<SecretMigration>;
+
+    /// A migration by its id.
+    async fn migration(&self, id: MoveId) -> Result<Option<SecretMigration>>;
+
+    /// Says where a migration stands; `Conflict` unless it stood at one of `from`.
+    async fn set_migration(&self, id: MoveId, from: &[MoveState], to: MoveState) -> Result<()>;
+
+    /// Writes down fields that are about to be switched; one that was written down before is replaced.
+    /// `Conflict` unless the migration is open.
+    async fn write_fields(&self, id: MoveId, fields: &[MigratedField]) -> Result<()>;
+
+    /// Fields of a migration in the order of table, row and pointer, behind `after`, at most `limit`.
+    async fn migrated_fields(
+        &self,
+        id: MoveId,
+        after: Option<&MigratedField>,
+        limit: u32,
+    ) -> Result<Vec<MigratedField>>;
+}

@@ -1,0 +1,39 @@
+//! Migrations of a platform's secrets, each method handed to the store it is.
+
+use async_trait::async_trait;
+use cloakroom_core::platform::{
+    MigratedField, NewSecretMigration, SecretMigration, SecretMigrations,
+};
+use cloakroom_core::store::MoveState;
+use cloakroom_core::{MoveId, Result};
+
+use crate::DbStore;
+use crate::store::of_either;
+
+#[async_trait]
+impl SecretMigrations for DbStore {
+    async fn begin_migration(&self, new: &NewSecretMigration) -> Result<SecretMigration> {
+        of_either!(self, inner => inner.begin_migration(new).await)
+    }
+
+    async fn migration(&self, id: MoveId) -> Result<Option<SecretMigration>> {
+        of_either!(self, inner => inner.migration(id).await)
+    }
+
+    async fn set_migration(&self, id: MoveId, from: &[MoveState], to: MoveState) -> Result<()> {
+        of_either!(self, inner => inner.set_migration(id, from, to).await)
+    }
+
+    async fn write_fields(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
+        of_either!(self, inner => inner.write_fields(id, fields).await)
+    }
+
+    async fn migrated_fields(
+        &self,
+        id: MoveId,
+        after: Option<&MigratedField>,
+        limit: u32,
+    ) -> Result<Vec<MigratedField>> {
+        of_either!(self, inner => inner.migrated_fields(id, after, limit).await)
+    }
+}

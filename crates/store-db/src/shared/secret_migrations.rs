@@ -1,0 +1,241 @@
+//! Migrations of a platform's secrets as they stand, and the fields that each has switched.
+
+use cloakroom_core::platform::{MigratedField, NewSecretMigration, SecretMigration};
+use cloakroom_core::store::MoveState;
+use cloakroom_core::{Error, ErrorKind, MoveId, Result};
+
+use super::locks::execute_exactly;
+use super::rows::{Reader, parsed};
+use super::transaction::{Ending, told};
+use super::{CHUNK, Conn, Query, Row, Store, dialect, push_list};
+use crate::failure::Failure;
+
+const BEGIN: &str = "begin a migration";
+const STATE: &str = "say where a migration stands";
+const FIELDS: &str = "write down migrated fields";
+const TABLE: &str = "secret_migrations";
+
+/// All of a migration, to be followed by a condition.
+const RECORD: &str = "SELECT migration_id, platform AS name, platform_database, from_place, to_place, \
+     state, started_at FROM secret_migrations WHERE ";
+
+impl Store {
+    pub(crate) async fn begin_migration(
+        &self,
+        new: &NewSecretMigration,
+    ) -> Result<SecretMigration> {
+        in_transaction!(self, BEGIN, |tx| {
+            let now = self.moment(&mut tx).await?;
+            begin_within(&mut tx, new, now).await.map(Ending::Keep)
+        })
+    }
+
+    pub(crate) async fn migration(&self, id: MoveId) -> Result<Option<SecretMigration>> {
+        let found = async {
+            let row = query_of(id).build().fetch_optional(&self.read).await?;
+            row.as_ref().map(record).transpose()
+        };
+        found
+            .await
+            .map_err(|failure| told("read a migration", failure))
+    }
+
+    pub(crate) async fn set_migration(
+        &self,
+        id: MoveId,
+        from: &[MoveState],
+        to: MoveState,
+    ) -> Result<()> {
+        in_transaction!(self, STATE, |tx| {
+            set_within(&mut tx, id, from, to).await.map(Ending::Keep)
+        })
+    }
+
+    pub(crate) async fn write_fields(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
+        in_transaction!(self, FIELDS, |tx| {
+            write_within(&mut tx, id, fields).await.map(Ending::Keep)
+        })
+    }
+
+    pub(crate) async fn migrated_fields(
+        &self,
+        id: MoveId,
+        after: Option<&MigratedField>,
+        limit: u32,
+    ) -> Result<Vec<MigratedField>> {
+        let fields = async {
+            let mut query = Query::new(
+                "SELECT field_table, field_row, pointer, from_name, to_name, digest \
+                 FROM migrated_fields WHERE migration_id = ",
+            );
+            query.push_bind(dialect::id(id.0));
+            if let Some(after) = after {
+                query.push(" AND (field_table, field_row, pointer) > ");
+                push_list(&mut query, [&*after.table, &*after.row, &*after.pointer]);
+            }
+            query
+                .push(" ORDER BY field_table, field_row, pointer LIMIT ")
+                .push_bind(i64::from(limit));
+            let rows = query.build().fetch_all(&self.read).await?;
+            rows.iter().map(field).collect::<Result<_, Failure>>()
+        };
+        fields
+            .await
+            .map_err(|failure| told("read migrated fields", failure))
+    }
+}
+
+async fn begin_within(
+    conn: &mut Conn,
+    new: &NewSecretMigration,
+    now: i64,
+) -> Result<SecretMigration, Failure> {
+    if let Some(known) = under_way(conn, &new.platform).await? {
+        let same = known.database == new.database && known.from == new.from && known.to == new.to;
+        return if same && known.state == MoveState::Open {
+            Ok(known)
+        } else {
+            Err(in_the_way(BEGIN, &known))
+        };
+    }
+    let mut query = Query::new(
+        "INSERT INTO secret_migrations (migration_id, platform, platform_database, from_place, \
+         to_place, state, started_at) ",
+    );
+    query.push_values([new], |mut row, new| {
+        row.push_bind(dialect::id(new.id.0))
+            .push_bind(new.platform.as_str())
+            .push_bind(new.database.as_str())
+            .push_bind(new.from.as_str())
+            .push_bind(new.to.as_str())
+            .push_bind(MoveState::Open.as_str())
+            .push_bind(now);
+    });
+    execute_exactly(conn, query, TABLE, new.id, 1).await?;
+    let row = query_of(new.id).build().fetch_one(conn).await?;
+    record(&row)
+}
+
+/// The migration of a platform that is open or being taken back.
+async fn under_way(conn: &mut Conn, platform: &str) -> Result<Option<SecretMigration>, Failure> {
+    let mut query = Query::new(RECORD);
+    query
+        .push("state IN ('open', 'reversing') AND platform = ")
+        .push_bind(platform);
+    let row = query.build().fetch_optional(conn).await?;
+    row.as_ref().map(record).transpose()
+}
+
+async fn set_within(
+    conn: &mut Conn,
+    id: MoveId,
+    from: &[MoveState],
+    to: MoveState,
+) -> Result<(), Failure> {
+    let row = query_of(id).build().fetch_optional(&mut *conn).await?;
+    let Some(known) = row.as_ref().map(record).transpose()? else {
+        let error = Error::new(ErrorKind::Missing, STATE, "there is no such migration");
+        return Err(error.with_coordinate(id).into());
+    };
+    if matches!(to, MoveState::Open | MoveState::Reversing)
+        && let Some(other) = under_way(conn, &known.platform).await?
+        && other.id != id
+    {
+        return Err(in_the_way(STATE, &other));
+    }
+    let mut query = Query::new("UPDATE secret_migrations SET state = ");
+    query
+        .push_bind(to.as_str())
+        .push(" WHERE migration_id = ")
+        .push_bind(dialect::id(id.0))
+        .push(" AND state IN ");
+    push_list(&mut query, from.iter().map(|state| state.as_str()));
+    match query.build().execute(conn).await?.rows_affected() {
+        0 => Err(elsewhere(STATE, id)),
+        _ => Ok(()),
+    }
+}
+
+async fn write_within(
+    conn: &mut Conn,
+    id: MoveId,
+    fields: &[MigratedField],
+) -> Result<(), Failure> {
+    // The row is locked until the fields are there: whoever takes the migration back sees them all.
+    let mut open = Query::new("UPDATE secret_migrations SET state = state WHERE migration_id = ");
+    open.push_bind(dialect::id(id.0))
+        .push(" AND state = 'open'");
+    if open.build().execute(&mut *conn).await?.rows_affected() == 0 {
+        return Err(elsewhere(FIELDS, id));
+    }
+    for fields in fields.chunks(CHUNK) {
+        let mut query = Query::new(
+            "INSERT INTO migrated_fields (migration_id, field_table, field_row, pointer, from_name, \
+             to_name, digest) ",
+        );
+        query.push_values(fields, |mut row, field| {
+            row.push_bind(dialect::id(id.0))
+                .push_bind(field.table.as_str())
+                .push_bind(field.row.as_str())
+                .push_bind(field.pointer.as_str())
+                .push_bind(field.from.as_deref())
+                .push_bind(field.to.as_deref())
+                .push_bind(field.digest.as_ref().map(ToString::to_string));
+        });
+        query.push(
+            " ON CONFLICT (migration_id, field_table, field_row, pointer) DO UPDATE SET \
+             from_name = excluded.from_name, to_name = excluded.to_name, digest = excluded.digest",
+        );
+        execute_exactly(conn, query, "migrated_fields", id, fields.len()).await?;
+    }
+    Ok(())
+}
+
+fn query_of(id: MoveId) -> Query {
+    let mut query = Query::new(RECORD);
+    query.push("migration_id = ").push_bind(dialect::id(id.0));
+    query
+}
+
+fn record(row: &Row) -> Result<SecretMigration, Failure> {
+    let reader = Reader::new(TABLE, row);
+    Ok(SecretMigration {
+        id: MoveId(reader.id("migration_id")?),
+        platform: reader.get("name")?,
+        database: reader.get("platform_database")?,
+        from: reader.get("from_place")?,
+        to: reader.get("to_place")?,
+        state: reader.word("state", MoveState::from_word)?,
+        started: reader.time("started_at")?,
+    })
+}
+
+fn field(row: &Row) -> Result<MigratedField, Failure> {
+    let reader = Reader::new("migrated_fields", row);
+    Ok(MigratedField {
+        table: reader.get("field_table")?,
+        row: reader.get("field_row")?,
+        pointer: reader.get("pointer")?,
+        from: reader.get("from_name")?,
+        to: reader.get("to_name")?,
+        digest: reader.optional_word("digest", parsed)?,
+    })
+}
+
+fn in_the_way(operation: &'static str, known: &SecretMigration) -> Failure {
+    let message = format!(
+        "migration {} of {} from {} to {} is {}; end it first, or take it back",
+        known.id,
+        known.platform,
+        known.from,
+        known.to,
+        known.state.as_str()
+    );
+    Error::new(ErrorKind::Conflict, operation, message).into()
+}
+
+fn elsewhere(operation: &'static str, id: MoveId) -> Failure {
+    let message = "the migration stands elsewhere by now; look at it again";
+    let error = Error::new(ErrorKind::Conflict, operation, message);
+    error.with_coordinate(id).into()
+}

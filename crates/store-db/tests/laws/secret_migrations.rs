@@ -1,0 +1,131 @@
+//! Migrations of a platform's secrets: one at a time, gone on with, and every field kept for the way back.
+
+use cloakroom_core::keys::Key;
+use cloakroom_core::platform::{MigratedField, NewSecretMigration, SecretMigrations as _};
+use cloakroom_core::store::MoveState;
+use cloakroom_core::{Digest, ErrorKind, MoveId, SecretValue, ValueKind};
+use uuid::Uuid;
+
+use crate::support::*;
+
+fn new_migration(n: u128, platform: &str, to: &str) -> NewSecretMigration {
+    NewSecretMigration {
+        id: MoveId(Uuid::from_u128(0xD000 + n)),
+        platform: platform.to_owned(),
+        database: "server/5/openmetadata".to_owned(),
+        from: "db".to_owned(),
+        to: to.to_owned(),
+    }
+}
+
+fn field(table: &str, row: &str, pointer: &str) -> MigratedField {
+    let value = SecretValue::from(format!("{table}{row}{pointer}"));
+    let digest = Digest::of(&Key::derive([7; 32]), pointer, ValueKind::Text, &value);
+    MigratedField {
+        table: table.to_owned(),
+        row: row.to_owned(),
+        pointer: pointer.to_owned(),
+        from: None,
+        to: Some(format!("/om/{row}{pointer}")),
+        digest: Some(digest),
+    }
+}
+
+pub(crate) async fn a_migration_is_gone_on_with_until_it_is_over(bench: Bench) {
+    let store = &bench.store;
+    let first = store
+        .begin_migration(&new_migration(1, "om", "aws"))
+        .await
+        .unwrap();
+    assert_eq!((first.state, first.from.as_str()), (MoveState::Open, "db"));
+    let again = store
+        .begin_migration(&new_migration(2, "om", "aws"))
+        .await
+        .unwrap();
+    assert_eq!(again, first);
+    let elsewhere = store.begin_migration(&new_migration(3, "om", "bao")).await;
+    assert_eq!(elsewhere.unwrap_err().kind(), ErrorKind::Conflict);
+    let mut clone = new_migration(4, "om", "aws");
+    clone.database.push_str("-clone");
+    let of_clone = store.begin_migration(&clone).await;
+    assert_eq!(of_clone.unwrap_err().kind(), ErrorKind::Conflict);
+    store
+        .begin_migration(&new_migration(5, "other", "bao"))
+        .await
+        .unwrap();
+
+    let open = [MoveState::Open];
+    store
+        .set_migration(first.id, &open, MoveState::Finished)
+        .await
+        .unwrap();
+    let twice = store
+        .set_migration(first.id, &open, MoveState::Finished)
+        .await;
+    assert_eq!(twice.unwrap_err().kind(), ErrorKind::Conflict);
+    let late = store.write_fields(first.id, &[field("a", "1", "/x")]).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Conflict);
+
+    // What is over can be taken back, but not beside another one.
+    let second = store
+        .begin_migration(&new_migration(6, "om", "bao"))
+        .await
+        .unwrap();
+    assert_eq!(second.id, new_migration(6, "om", "bao").id);
+    let over = [MoveState::Finished];
+    let beside = store
+        .set_migration(first.id, &over, MoveState::Reversing)
+        .await;
+    assert_eq!(beside.unwrap_err().kind(), ErrorKind::Conflict);
+    store
+        .set_migration(second.id, &open, MoveState::Finished)
+        .await
+        .unwrap();
+    store
+        .set_migration(first.id, &over, MoveState::Reversing)
+        .await
+        .unwrap();
+    let record = store.migration(first.id).await.unwrap().unwrap();
+    assert_eq!(record.state, MoveState::Reversing);
+
+    let unknown = MoveId(Uuid::from_u128(1));
+    assert_eq!(store.migration(unknown).await.unwrap(), None);
+    let missing = store
+        .set_migration(unknown, &over, MoveState::Reversed)
+        .await;
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::Missing);
+}
+
+pub(crate) async fn every_migrated_field_is_kept(bench: Bench) {
+    let store = &bench.store;
+    let id = store
+        .begin_migration(&new_migration(1, "om", "aws"))
+        .await
+        .unwrap()
+        .id;
+    let mut fields = Vec::new();
+    for table in ["a", "b"] {
+        for row in ["[\"B\"]", "[\"a\"]", "[\"é\"]"] {
+            for pointer in ["/A", "/a", "/b/c"] {
+                fields.push(field(table, row, pointer));
+            }
+        }
+    }
+    fields[4].digest = None;
+    fields[5].from = Some("/old".to_owned());
+    store.write_fields(id, &[]).await.unwrap();
+    store.write_fields(id, &fields[3..]).await.unwrap();
+    store.write_fields(id, &fields[..6]).await.unwrap();
+    let (mut read, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.migrated_fields(id, after.as_ref(), 5).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.clone());
+        read.extend(page);
+    }
+    assert_eq!(read, fields, "in the order of their bytes");
+    fields[0].to = Some("/new".to_owned());
+    store.write_fields(id, &fields[..1]).await.unwrap();
+    let first = store.migrated_fields(id, None, 1).await.unwrap();
+    assert_eq!(first, fields[..1]);
+}

@@ -1,0 +1,190 @@
+//! What the ids of one deployment tell of its secrets.
+
+use std::collections::BTreeMap;
+
+use cloakroom_core::Result;
+use cloakroom_core::platform::{Named, NamedSecret, Owner, PlatformNaming, Shape};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::ids::Ids;
+use crate::options::{Options, Provider};
+use crate::tags::tags_as_written;
+
+/// The names of a deployment's secrets: every id that it could have made, if it makes any. There are
+/// no versions: an id is written again when something of that name is made again.
+#[derive(Clone, Debug)]
+pub struct DeploymentNames {
+    scope: BTreeMap<String, String>,
+    /// `None` where users make the secrets, or they stay in the database.
+    written: Option<Written>,
+}
+
+#[derive(Clone, Debug)]
+struct Written {
+    ids: Ids,
+    /// What every secret of the deployment bears.
+    tags: BTreeMap<String, String>,
+}
+
+impl DeploymentNames {
+    /// The names of the deployment that these options are of. `tags` is
+    /// `secretsManagerConfiguration.tags`, as it is written there: a secret without one of them is
+    /// another deployment's.
+    ///
+    /// # Errors
+    /// Those of [`Ids::new`].
+    pub fn new(options: &Options, tags: &str) -> Result<Self> {
+        let written = match options.provider {
+            Provider::Managed(manager) => options.naming().map(|naming| {
+                Ok(Written {
+                    ids: Ids::new(naming)?,
+                    tags: tags_as_written(manager, tags),
+                })
+            }),
+            Provider::NotManaged(_) | Provider::Database => None,
+        };
+        let parts = [
+            ("provider", format!("{:?}", options.provider)),
+            ("prefix", options.prefix.clone()),
+            ("cluster", options.cluster.clone()),
+            ("tags", tags.to_owned()),
+        ];
+        Ok(Self {
+            scope: BTreeMap::from(parts.map(|(part, it)| (part.to_owned(), it))),
+            written: written.transpose()?,
+        })
+    }
+}
+
+impl Written {
+    /// An id that is the same in every pass.
+    fn id(&self) -> Uuid {
+        let digest: [u8; 32] = Sha256::digest(self.ids.head().as_bytes()).into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        uuid::Builder::from_custom_bytes(half).into_uuid()
+    }
+}
+
+impl PlatformNaming for DeploymentNames {
+    fn read<'a>(&self, name: &'a str) -> Named<'a> {
+        match &self.written {
+            Some(written) if written.ids.check(name).is_some() => Named {
+                shape: Shape::Bare,
+                owner: Some(written.id()),
+                ..Named::unknown(name)
+            },
+            _ => Named::unknown(name),
+        }
+    }
+
+    fn scope(&self) -> BTreeMap<String, String> {
+        self.scope.clone()
+    }
+
+    fn has_versions(&self) -> bool {
+        false
+    }
+
+    fn deployment(&self) -> Option<Owner> {
+        self.written.as_ref().map(|written| Owner {
+            id: written.id(),
+            title: Some(written.ids.head().to_owned()),
+            tombstone: false,
+        })
+    }
+
+    /// A manager that does not tell tags says nothing.
+    fn is_foreign(&self, secret: &NamedSecret) -> bool {
+        let (Some(written), Some(tags)) = (&self.written, &secret.tags) else {
+            return false;
+        };
+        let mut expected = written.tags.iter();
+        expected.any(|(key, value)| tags.get(key) != Some(value))
+    }
+
+    /// What was deleted softly can be restored.
+    fn brings_back(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::{SecretState, SecretValue};
+
+    use super::*;
+    use crate::fernet_keys::FernetKeys;
+
+    const OURS: &str = "/openmetadata/database/x/password";
+
+    fn names(provider: &str, tags: &str) -> DeploymentNames {
+        let secret = |text: &str| SecretValue::from(text.to_owned());
+        let keys = FernetKeys::parse(&secret("no_encryption_at_rest")).unwrap();
+        let provider = Provider::from_name(provider).unwrap();
+        let options = Options::new(secret("postgres://db/om"), keys, provider);
+        DeploymentNames::new(&options, tags).unwrap()
+    }
+
+    fn tagged(tags: Option<&[(&str, &str)]>) -> NamedSecret {
+        let owned = |tags: &[(&str, &str)]| {
+            let tags = tags.iter();
+            tags.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        NamedSecret {
+            name: OURS.to_owned(),
+            marked: false,
+            state: SecretState::Enabled,
+            tags: tags.map(owned),
+            native_expiry: None,
+            created: None,
+            changed: None,
+            accessed: None,
+            precondition: None,
+        }
+    }
+
+    #[test]
+    fn only_what_this_deployment_could_have_made_is_its_own() {
+        let names = names("managed-aws", "");
+        let owner = names.deployment().unwrap().id;
+        let named = names.read(OURS);
+        assert_eq!((named.shape, named.base), (Shape::Bare, OURS));
+        assert_eq!((named.version, named.owner), (None, Some(owner)));
+        for other in [
+            "/openmetadata-2/database/x/password",
+            "/openmetadata/unheard-of/x/password",
+            "/openmetadata/database/X/password",
+            "/openmetadata/database",
+            "openmetadata/database/x/password",
+            "airbyte_x_v1",
+            "",
+        ] {
+            assert_eq!(names.read(other), Named::unknown(other));
+        }
+    }
+
+    #[test]
+    fn what_users_make_is_never_the_deployments() {
+        for provider in ["aws", "aws-ssm", "azure-kv", "db"] {
+            let names = names(provider, "");
+            assert_eq!(names.read(OURS), Named::unknown(OURS), "{provider}");
+            assert_eq!(names.deployment(), None);
+        }
+    }
+
+    #[test]
+    fn a_secret_without_the_deployments_tags_is_anothers() {
+        let tagging = names("managed-aws", "[team:data,url:http://x]");
+        let own = [("team", "data"), ("url", "http"), ("cost", "1")];
+        assert!(!tagging.is_foreign(&tagged(Some(&own))));
+        for tags in [&[][..], &own[..1], &[("team", "web"), ("url", "http")]] {
+            assert!(tagging.is_foreign(&tagged(Some(tags))), "{tags:?}");
+        }
+        assert!(!tagging.is_foreign(&tagged(None)), "not told");
+        let none = names("managed-aws", "");
+        assert!(!none.is_foreign(&tagged(Some(&own))));
+    }
+}

@@ -1,0 +1,431 @@
+//! Secrets of fields taken from the database to a manager, back, or from one manager to another.
+
+mod back;
+mod forth;
+mod literal;
+mod reading;
+
+use std::sync::Arc;
+
+use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
+use cloakroom_core::platform::{
+    MigratedField, NamedSecrets, NewSecretMigration, Obstacle, PlatformSource as _,
+    SecretMigration, SecretMigrations,
+};
+use cloakroom_core::store::MoveState;
+use cloakroom_core::{
+    Clock, Digest, Error, ErrorKind, KeySource, MoveId, Result, SecretBackend, SecretValue,
+    ValueKind,
+};
+use serde::Serialize;
+
+use crate::connect::Address;
+use crate::ids::Ids;
+use crate::options::Options;
+use crate::source::OpenMetadataSource;
+use crate::writer::{RowKey, Target, Writer};
+use reading::Rows;
+
+const OPERATION: &str = "migrate secrets";
+
+/// What the journal calls the platform's own database.
+const DATABASE: &str = "db";
+
+/// As many issues as are told one by one.
+const MOST_TOLD: usize = 10_000;
+
+/// One end of a migration.
+#[derive(Clone)]
+pub enum Side {
+    /// The platform's own database.
+    Database,
+    /// A secrets manager.
+    Manager {
+        /// Which kind, as far as it shapes ids.
+        manager: Manager,
+        /// The manager.
+        backend: Arc<dyn SecretBackend>,
+    },
+}
+
+/// What a migration stands on.
+#[derive(Clone)]
+pub struct MigrationGround {
+    /// The database, as a role that may read and write it. Its provider does not count.
+    pub options: Options,
+    /// The platform's name in the configuration.
+    pub platform: String,
+    /// Where the migration is written down.
+    pub journal: Arc<dyn SecretMigrations>,
+    /// For digests.
+    pub keys: Arc<dyn KeySource>,
+    /// For the time in what is sealed.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A migration of one OpenMetadata's secrets between two places.
+pub struct SecretsMigration {
+    ground: MigrationGround,
+    address: Address,
+    from: Place,
+    to: Place,
+}
+
+/// A side with the ids that secrets have there.
+struct Place {
+    side: Side,
+    ids: Option<Ids>,
+}
+
+/// Follows a migration.
+pub trait MigrationObserver: Send + Sync {
+    /// So many fields were seen to.
+    fn progressed(&self, done: u64) {
+        let _ = done;
+    }
+
+    /// Rows of a table were read and are about to be seen to.
+    fn about_to_write(&self, table: &str) {
+        let _ = table;
+    }
+
+    /// Whether it is to end behind the row under way.
+    fn told_to_stop(&self) -> bool {
+        false
+    }
+}
+
+/// What was done, or would be. Holds no value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MigrationReport {
+    /// Its id, for taking it back; none in a dry run.
+    pub id: Option<MoveId>,
+    /// Fields that were switched, or would be. Where both managers have one id for a secret, the field
+    /// stays as it is.
+    pub moved: u64,
+    /// Values read behind the writing of them and found equal.
+    pub verified: u64,
+    /// Fields that held nothing in the manager, and hold nothing now.
+    pub nothing: u64,
+    /// References to secrets that the user made: they stay.
+    pub own: u64,
+    /// Fields in clear or in another place: they stay.
+    pub elsewhere: u64,
+    /// Fields of a migration that are gone, or back already.
+    pub gone: u64,
+    /// Fields that stand as before, and why; at most ten thousand.
+    pub issues: Vec<MigrationIssue>,
+    /// How many there are.
+    pub issue_count: u64,
+    /// What was not looked at, and why.
+    pub obstacles: Vec<Obstacle>,
+    /// Whether it was told to stop.
+    pub cut_short: bool,
+}
+
+/// A field that stands as before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MigrationIssue {
+    /// Its table.
+    pub table: String,
+    /// Its row.
+    pub row: String,
+    /// Where in the row's JSON; empty where it is the row.
+    pub pointer: String,
+    /// The secret's id, where there is one.
+    pub id: Option<String>,
+    /// What kind of error.
+    pub kind: &'static str,
+    /// What was in the way.
+    pub message: String,
+}
+
+impl MigrationReport {
+    /// Whether nothing is left to be done.
+    pub fn is_complete(&self) -> bool {
+        self.issue_count == 0 && self.obstacles.is_empty() && !self.cut_short
+    }
+
+    fn issues_of(&mut self, issues: Vec<MigrationIssue>) {
+        for issue in issues {
+            self.issue(issue);
+        }
+    }
+
+    fn issue(&mut self, issue: MigrationIssue) {
+        self.issue_count += 1;
+        if self.issues.len() < MOST_TOLD {
+            self.issues.push(issue);
+        }
+    }
+}
+
+impl Side {
+    /// As the journal writes it.
+    fn word(&self) -> String {
+        match self {
+            Self::Database => DATABASE.to_owned(),
+            Self::Manager { backend, .. } => backend.id().to_string(),
+        }
+    }
+
+    /// The manager by a platform's names.
+    fn secrets(&self) -> Result<&dyn NamedSecrets> {
+        let failed = |message| Err(Error::new(ErrorKind::Unsupported, OPERATION, message));
+        match self {
+            Self::Database => failed("the database is no secrets manager"),
+            Self::Manager { backend, .. } => match backend.named() {
+                Some(secrets) => Ok(secrets),
+                None => failed("this manager cannot be asked by OpenMetadata's ids"),
+            },
+        }
+    }
+}
+
+impl Place {
+    /// Whether the deployment could have made an id there.
+    fn made(&self, id: &str) -> bool {
+        self.ids.as_ref().is_some_and(|ids| ids.check(id).is_some())
+    }
+
+    fn new(side: Side, options: &Options) -> Result<Self> {
+        let ids = match &side {
+            Side::Database => None,
+            Side::Manager { manager, .. } => {
+                side.secrets()?;
+                Some(Ids::new(Naming {
+                    prefix: options.prefix.clone(),
+                    cluster: options.cluster.clone(),
+                    manager: *manager,
+                })?)
+            }
+        };
+        Ok(Self { side, ids })
+    }
+}
+
+impl SecretsMigration {
+    /// Checks both sides; nothing connects yet.
+    ///
+    /// # Errors
+    /// `Invalid` where both sides are one; `Unsupported` where there is no Fernet key, or a manager
+    /// cannot be asked by OpenMetadata's ids.
+    pub fn new(ground: MigrationGround, from: Side, to: Side) -> Result<Self> {
+        let failed = |kind, message| Err(Error::new(kind, OPERATION, message));
+        if from.word() == to.word() {
+            return failed(ErrorKind::Invalid, "both sides are one");
+        }
+        if ground.options.keys.count() == 0 {
+            return failed(
+                ErrorKind::Unsupported,
+                "there is no Fernet key, so which fields are secret is not known",
+            );
+        }
+        Ok(Self {
+            address: Address::read(&ground.options)?,
+            from: Place::new(from, &ground.options)?,
+            to: Place::new(to, &ground.options)?,
+            ground,
+        })
+    }
+
+    /// Reads every value and says what would be done; writes nothing anywhere.
+    ///
+    /// # Errors
+    /// `Denied` and `Unavailable`, as the database answers.
+    pub async fn look(&self, observer: &dyn MigrationObserver) -> Result<MigrationReport> {
+        self.forth(None, observer).await
+    }
+
+    /// Copies each secret, reads the copy back, and lets the field refer to it if nobody has edited the
+    /// row since. The old side keeps what it has. One that was cut short goes on where it was; what
+    /// stands as before is taken along by the next one.
+    ///
+    /// # Errors
+    /// `Denied` where the role may not write a table: nothing is changed then. `Conflict` while another
+    /// migration of this platform is not over. `Unavailable` where the database is lost.
+    pub async fn copy(
+        &self,
+        new_id: MoveId,
+        observer: &dyn MigrationObserver,
+    ) -> Result<MigrationReport> {
+        let new = NewSecretMigration {
+            id: new_id,
+            platform: self.ground.platform.clone(),
+            database: self.database().await?,
+            from: self.from.side.word(),
+            to: self.to.side.word(),
+        };
+        self.refuse_without_leave().await?;
+        let record = self.ground.journal.begin_migration(&new).await?;
+        let mut report = self.forth(Some(record.id), observer).await?;
+        if !report.cut_short {
+            // Whatever is left is another migration's, so that nothing left holds up all others.
+            let to = MoveState::Finished;
+            let journal = &self.ground.journal;
+            journal
+                .set_migration(record.id, &[MoveState::Open], to)
+                .await?;
+        }
+        report.id = Some(record.id);
+        Ok(report)
+    }
+
+    /// Lets every field that still is as a migration left it refer to its old secret again, once that
+    /// was read and found to be what it was; nothing is deleted. `from` and `to` are those of the
+    /// migration.
+    ///
+    /// # Errors
+    /// `Missing` where there is no such migration, `Conflict` where it is of another platform, database
+    /// or place.
+    pub async fn reverse(
+        &self,
+        id: MoveId,
+        dry_run: bool,
+        observer: &dyn MigrationObserver,
+    ) -> Result<MigrationReport> {
+        let record = self.record(id).await?;
+        if record.state == MoveState::Reversed {
+            return Ok(MigrationReport {
+                id: Some(id),
+                ..MigrationReport::default()
+            });
+        }
+        if !dry_run {
+            self.refuse_without_leave().await?;
+            let from = [MoveState::Open, MoveState::Finished, MoveState::Reversing];
+            let journal = &self.ground.journal;
+            journal
+                .set_migration(id, &from, MoveState::Reversing)
+                .await?;
+        }
+        let mut report = self.back(id, dry_run, observer).await?;
+        if !dry_run && !report.cut_short {
+            let to = if report.is_complete() {
+                MoveState::Reversed
+            } else {
+                MoveState::Finished
+            };
+            let journal = &self.ground.journal;
+            let from = [MoveState::Reversing];
+            journal.set_migration(id, &from, to).await?;
+        }
+        report.id = Some(id);
+        Ok(report)
+    }
+
+    async fn record(&self, id: MoveId) -> Result<SecretMigration> {
+        let record = self.ground.journal.migration(id).await?;
+        let record = record.ok_or_else(|| {
+            Error::new(ErrorKind::Missing, OPERATION, "there is no such migration")
+        })?;
+        let here = (
+            self.ground.platform.clone(),
+            self.database().await?,
+            self.from.side.word(),
+            self.to.side.word(),
+        );
+        let then = record.clone();
+        if here != (then.platform, then.database, then.from, then.to) {
+            let message = "that migration is of another platform, another database or other places";
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+        }
+        Ok(record)
+    }
+
+    async fn database(&self) -> Result<String> {
+        let source = OpenMetadataSource::new(self.ground.options.clone())?;
+        Ok(source.identity().await?.database)
+    }
+
+    async fn refuse_without_leave(&self) -> Result<()> {
+        let rows = Rows::open(&self.ground.options, &self.address).await?;
+        let mut writer = self.writer().await?;
+        let mut denied = Vec::new();
+        for table in rows.tables() {
+            let target = match rows.target(&mut writer, table).await? {
+                Ok(target) => target,
+                Err(obstacle) => {
+                    denied.push(obstacle);
+                    continue;
+                }
+            };
+            if let Some(reason) = writer.hindered(&target).await? {
+                denied.push(Obstacle {
+                    subject: target.shown.clone(),
+                    detail: format!("{reason}: {}", rows.grant(table)),
+                });
+            }
+        }
+        rows.close().await;
+        writer.close().await;
+        crate::rotate::refuse(OPERATION, &denied)
+    }
+
+    async fn writer(&self) -> Result<Writer> {
+        Writer::open(&self.ground.options, &self.address).await
+    }
+
+    /// A digest of a field's value, under the key that digests are made with now.
+    fn digest(&self, place: &FieldPlace<'_>, value: &SecretValue) -> Result<Digest> {
+        let ring = self.ground.keys.ring()?;
+        Ok(Digest::of(
+            ring.current(),
+            &place.base(),
+            ValueKind::Text,
+            value,
+        ))
+    }
+
+    /// Whether a value is the one that a field had when it was migrated.
+    fn is_what_it_was(&self, field: &MigratedField, value: &SecretValue) -> Result<bool> {
+        let Some(digest) = &field.digest else {
+            return Ok(false);
+        };
+        let ring = self.ground.keys.ring()?;
+        let key = ring.find(digest.key()).ok_or_else(|| {
+            let message = "the key that its digest was made with is not among the keys any more";
+            Error::new(ErrorKind::Unavailable, OPERATION, message)
+        })?;
+        let base = FieldPlace::of(field).base();
+        Ok(Digest::of(key, &base, ValueKind::Text, value) == *digest)
+    }
+}
+
+/// Where a field is.
+#[derive(Clone, Copy)]
+struct FieldPlace<'a> {
+    table: &'a str,
+    row: &'a str,
+    pointer: &'a str,
+}
+
+impl<'a> FieldPlace<'a> {
+    fn of(field: &'a MigratedField) -> Self {
+        Self {
+            table: &field.table,
+            row: &field.row,
+            pointer: &field.pointer,
+        }
+    }
+
+    fn base(&self) -> String {
+        format!("{}\n{}\n{}", self.table, self.row, self.pointer)
+    }
+
+    fn issue(&self, id: Option<&str>, error: &Error) -> MigrationIssue {
+        MigrationIssue {
+            table: self.table.to_owned(),
+            row: RowKey::shown(self.row),
+            pointer: self.pointer.to_owned(),
+            id: id.map(str::to_owned),
+            kind: error.kind().as_str(),
+            message: error.to_string(),
+        }
+    }
+}
+
+/// The column of a target that holds entities.
+fn entity_column(target: &Target) -> Option<usize> {
+    target.columns.iter().position(|it| it.name == "json")
+}

@@ -1,0 +1,214 @@
+//! The way back: a field that still is as the migration left it gets what it had, once its old secret
+//! was found to be what it was.
+
+use cloakroom_core::platform::MigratedField;
+use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
+
+use super::literal::{exchange, literal_at};
+use super::reading::Rows;
+use super::{
+    FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
+    entity_column,
+};
+use crate::stored::{Reference, Stored};
+use crate::writer::{Change, RowKey, Swap, Swapped, Target, Writer};
+
+/// Fields that are read together from the journal.
+const PAGE: u32 = 200;
+
+const ATTEMPTS: u32 = 4;
+
+/// How a field stands on the way back.
+enum Standing {
+    /// It is as the migration left it, and is to say this.
+    Returning(Stored),
+    /// Nothing of it is to be changed: it is back, or gone, or has one id on both sides.
+    Settled(How),
+}
+
+enum How {
+    Back,
+    Gone,
+}
+
+impl SecretsMigration {
+    pub(super) async fn back(
+        &self,
+        id: MoveId,
+        dry_run: bool,
+        observer: &dyn MigrationObserver,
+    ) -> Result<MigrationReport> {
+        let mut report = MigrationReport::default();
+        let rows = Rows::open(&self.ground.options, &self.address).await?;
+        let mut writer = self.writer().await?;
+        let mut targets = Vec::new();
+        for index in rows.tables() {
+            match rows.target(&mut writer, index).await? {
+                Ok(target) => targets.push(target),
+                Err(obstacle) => report.obstacles.push(obstacle),
+            }
+        }
+        rows.close().await;
+        let mut after = None;
+        loop {
+            let page = self
+                .ground
+                .journal
+                .migrated_fields(id, after.as_ref(), PAGE)
+                .await?;
+            if page.is_empty() {
+                break;
+            }
+            for field in &page {
+                if observer.told_to_stop() {
+                    report.cut_short = true;
+                    break;
+                }
+                observer.about_to_write(&field.table);
+                let target = targets.iter().find(|it| it.shown == field.table);
+                let done = self.field_back(&mut writer, target, field, dry_run).await;
+                note(&mut report, field, done?);
+                observer.progressed(report.moved + report.gone + report.issue_count);
+            }
+            if report.cut_short {
+                break;
+            }
+            after = page.into_iter().next_back();
+        }
+        writer.close().await;
+        Ok(report)
+    }
+
+    async fn field_back(
+        &self,
+        writer: &mut Writer,
+        target: Option<&Target>,
+        field: &MigratedField,
+        dry_run: bool,
+    ) -> Result<Result<How>> {
+        let in_the_way = |message| Ok(Err(Error::new(ErrorKind::Conflict, OPERATION, message)));
+        let Some(target) = target else {
+            return in_the_way("its table is there no more, or cannot be read".to_owned());
+        };
+        let key = RowKey::read(&field.row)?;
+        for _ in 0..=ATTEMPTS {
+            let texts = writer.read(target, &key).await?;
+            let text = texts.and_then(|texts| texts.into_iter().next().flatten());
+            let Some(old) = text else {
+                return Ok(Ok(How::Gone));
+            };
+            let stored = match self.standing(field, &old).await {
+                Ok(Standing::Returning(stored)) => stored,
+                Ok(Standing::Settled(how)) => return Ok(Ok(how)),
+                Err(error) => return Ok(Err(error)),
+            };
+            if dry_run {
+                return Ok(Ok(How::Back));
+            }
+            let swap = self.swap_back(target, &key, field, old, &stored)?;
+            let ends = writer.swap(target, &[swap]).await?;
+            match ends.into_iter().next() {
+                Some(Swapped::Written) => return Ok(Ok(How::Back)),
+                Some(Swapped::Refused(reason)) => return in_the_way(reason),
+                Some(Swapped::Changed | Swapped::Busy) | None => {}
+            }
+        }
+        in_the_way("somebody else holds or writes it; run the command again".to_owned())
+    }
+
+    /// Looks at a field and at its old secret.
+    async fn standing(&self, field: &MigratedField, text: &SecretValue) -> Result<Standing> {
+        let entity = cloakroom_core::config::parse_document(text.expose())?;
+        let Some(value) = entity.expose().pointer(&field.pointer) else {
+            return Ok(Standing::Settled(How::Gone));
+        };
+        let now = Stored::read(value, &self.ground.options.keys)?;
+        if field.from != field.to && self.is_back(field, &now)? {
+            return Ok(Standing::Settled(How::Back));
+        }
+        if !self.is_as_left(field, &now)? {
+            let message = "the field was edited since; it stays as it is";
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+        }
+        let value = self.old_value(field).await?;
+        let was = match &value {
+            Some(value) => self.is_what_it_was(field, value)?,
+            None => field.digest.is_none(),
+        };
+        if !was {
+            let message =
+                "the old secret is not what it was when it was migrated; the field stays as it is";
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+        }
+        if field.from == field.to {
+            return Ok(Standing::Settled(How::Back));
+        }
+        Ok(Standing::Returning(match (&field.from, value) {
+            (Some(name), _) => Stored::Reference(Reference::to(name)),
+            (None, Some(value)) => Stored::Value(value),
+            (None, None) => Stored::Null,
+        }))
+    }
+
+    fn is_as_left(&self, field: &MigratedField, now: &Stored) -> Result<bool> {
+        Ok(match (now, &field.to) {
+            (_, _) if field.digest.is_none() => *now == Stored::Null,
+            (Stored::Reference(reference), Some(name)) => reference.id() == name,
+            (Stored::Value(value), None) => self.is_what_it_was(field, value)?,
+            _ => false,
+        })
+    }
+
+    fn is_back(&self, field: &MigratedField, now: &Stored) -> Result<bool> {
+        Ok(match (now, &field.from) {
+            (Stored::Reference(reference), Some(name)) => reference.id() == name,
+            (Stored::Value(value), None) => self.is_what_it_was(field, value)?,
+            _ => false,
+        })
+    }
+
+    /// The value where it was taken from; out of the database it is in the manager it was taken to.
+    async fn old_value(&self, field: &MigratedField) -> Result<Option<SecretValue>> {
+        let (side, name) = match (&self.from.side, &field.from) {
+            (Side::Database, _) => (&self.to.side, &field.to),
+            (side @ Side::Manager { .. }, name) => (side, name),
+        };
+        let Some(name) = name else { return Ok(None) };
+        let reference = Stored::Reference(Reference::to(name));
+        reference.resolve(side.secrets()?).await
+    }
+
+    fn swap_back(
+        &self,
+        target: &Target,
+        key: &RowKey,
+        field: &MigratedField,
+        old: SecretValue,
+        stored: &Stored,
+    ) -> Result<Swap> {
+        let failed = |message| Error::new(ErrorKind::Invalid, OPERATION, message);
+        let place = literal_at(old.expose(), &field.pointer)
+            .ok_or_else(|| failed("the field is not where it was read"))?;
+        let written = stored.write(&self.ground.options.keys, self.ground.clock.now())?;
+        let literal = written.as_str().map(|it| SecretValue::from(it.to_owned()));
+        Ok(Swap {
+            key: key.clone(),
+            changes: vec![Change {
+                column: entity_column(target).unwrap_or_default(),
+                new: exchange(old.expose(), &[(place, literal)])?,
+                old,
+            }],
+        })
+    }
+}
+
+fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>) {
+    match done {
+        Ok(How::Back) => report.moved += 1,
+        Ok(How::Gone) => report.gone += 1,
+        Err(error) => {
+            let id = field.to.as_deref().or(field.from.as_deref());
+            report.issue(FieldPlace::of(field).issue(id, &error));
+        }
+    }
+}

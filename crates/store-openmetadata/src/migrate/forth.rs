@@ -1,0 +1,420 @@
+//! The way forth: each secret copied, read back, written down, and only then referred to.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use cloakroom_core::config::{is_mask, parse_document};
+use cloakroom_core::platform::MigratedField;
+use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result, SecretValue};
+
+use super::literal::{exchange, literal_at};
+use super::reading::{Rows, Seen};
+use super::{
+    FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
+    entity_column,
+};
+use crate::entity::{About, EntityTable, each_text};
+use crate::fernet_keys::TOKEN_PREFIX;
+use crate::stored::{Reference, Stored};
+use crate::writer::{Change, RowKey, Swap, Swapped, Target, Writer};
+
+/// How often a row that is changed or held meanwhile is begun anew.
+const ATTEMPTS: u32 = 4;
+
+/// One run.
+struct Forth<'a> {
+    migration: &'a SecretsMigration,
+    /// `None` where nothing is written.
+    id: Option<MoveId>,
+    writer: &'a mut Writer,
+    target: &'a Target,
+    entities: EntityTable,
+    observer: &'a dyn MigrationObserver,
+    report: &'a mut MigrationReport,
+    /// In a dry run, which values would be written under which names.
+    names: &'a mut HashMap<String, Digest>,
+}
+
+/// A field to be taken along.
+struct Field {
+    pointer: String,
+    /// Its id where it is to be.
+    id: Option<String>,
+    /// Its id where it is.
+    from: Option<String>,
+    holds: Stored,
+}
+
+/// A field whose value is where it is to be.
+struct Ready {
+    field: MigratedField,
+    /// What the field is to say; `None` is null.
+    stored: Stored,
+    /// Whether it says that already: both managers have one id for it.
+    stays: bool,
+}
+
+impl SecretsMigration {
+    pub(super) async fn forth(
+        &self,
+        id: Option<MoveId>,
+        observer: &dyn MigrationObserver,
+    ) -> Result<MigrationReport> {
+        let mut rows = Rows::open(&self.ground.options, &self.address).await?;
+        let mut writer = self.writer().await?;
+        let mut report = MigrationReport::default();
+        let mut names = HashMap::new();
+        for index in rows.tables() {
+            let Some(entities) = rows.catalog().entities(rows.table(index)) else {
+                continue;
+            };
+            let target = match rows.target(&mut writer, index).await? {
+                Ok(target) => target,
+                Err(obstacle) => {
+                    report.obstacles.push(obstacle);
+                    continue;
+                }
+            };
+            let mut seen = Forth {
+                migration: self,
+                id,
+                writer: &mut writer,
+                target: &target,
+                entities,
+                observer,
+                report: &mut report,
+                names: &mut names,
+            };
+            rows.read(&target, observer, &mut seen).await?;
+        }
+        report.cut_short = observer.told_to_stop();
+        report.obstacles.append(&mut rows.obstacles);
+        rows.close().await;
+        writer.close().await;
+        Ok(report)
+    }
+
+    /// The value of a field, where it is now; `None` is nothing.
+    async fn value(&self, holds: Stored) -> Result<Option<SecretValue>> {
+        match &self.from.side {
+            Side::Database => match holds {
+                Stored::Value(value) => Ok(Some(value)),
+                Stored::Null | Stored::Reference(_) => Ok(None),
+            },
+            side @ Side::Manager { .. } => holds.resolve(side.secrets()?).await,
+        }
+    }
+
+    /// Writes a value under a name and reads it back.
+    async fn copy_there(&self, name: &str, value: &SecretValue) -> Result<()> {
+        let secrets = self.to.side.secrets()?;
+        secrets.put_named(name, value).await?;
+        let read = secrets.read_named(&[name.to_owned()]).await.pop();
+        let told = |kind, message| Error::new(kind, OPERATION, message).with_coordinate(name);
+        match read {
+            Some(Ok(read)) if read == *value => Ok(()),
+            Some(Ok(_)) => {
+                let message = "what was read back is not what was written; nothing refers to it";
+                Err(told(ErrorKind::Corrupt, message))
+            }
+            Some(Err(error)) => Err(error),
+            None => Err(told(ErrorKind::Unavailable, "the manager gave no answer")),
+        }
+    }
+}
+
+#[async_trait]
+impl Seen for Forth<'_> {
+    async fn row(&mut self, key: RowKey, mut text: SecretValue) -> Result<()> {
+        for _ in 0..=ATTEMPTS {
+            // What is told of a row is told once, however often it is begun anew.
+            let mut told = MigrationReport::default();
+            let ready = self.ready(&key, &text, &mut told).await?;
+            match self.write(&key, &text, &ready).await? {
+                Swapped::Written => {
+                    self.count(&ready, told);
+                    return Ok(());
+                }
+                Swapped::Refused(reason) => {
+                    self.in_the_way(&key, reason);
+                    return Ok(());
+                }
+                Swapped::Changed | Swapped::Busy => {}
+            }
+            let texts = self.writer.read(self.target, &key).await?;
+            match texts.and_then(|texts| texts.into_iter().next().flatten()) {
+                Some(now) => text = now,
+                None => return Ok(()),
+            }
+        }
+        let reason = "somebody else holds or writes it; run the command again";
+        self.in_the_way(&key, reason.to_owned());
+        Ok(())
+    }
+
+    fn ends(&self) -> bool {
+        self.observer.told_to_stop()
+    }
+}
+
+impl Forth<'_> {
+    /// Every field whose value is where it is to be; the others are told.
+    async fn ready(
+        &mut self,
+        key: &RowKey,
+        text: &SecretValue,
+        told: &mut MigrationReport,
+    ) -> Result<Vec<Ready>> {
+        let row = key.written()?;
+        let target = self.target;
+        let mut ready = Vec::new();
+        for field in self.fields(&row, text, told) {
+            let pointer = field.pointer.clone();
+            let place = FieldPlace {
+                table: &target.shown,
+                row: &row,
+                pointer: &pointer,
+            };
+            let id = field.from.clone().or_else(|| field.id.clone());
+            match self.take(place, field).await {
+                Ok(taken) => {
+                    told.verified += u64::from(matches!(taken.stored, Stored::Reference(_)));
+                    ready.push(taken);
+                }
+                Err(error) => told.issue(place.issue(id.as_deref(), &error)),
+            }
+        }
+        Ok(ready)
+    }
+
+    /// Writes down what is about to be switched, and switches it. A dry run does neither.
+    async fn write(
+        &mut self,
+        key: &RowKey,
+        text: &SecretValue,
+        ready: &[Ready],
+    ) -> Result<Swapped> {
+        let swap = self.swap(key, text, ready)?;
+        let Some(id) = self.id.filter(|_| !ready.is_empty()) else {
+            return Ok(Swapped::Written);
+        };
+        let fields: Vec<_> = ready.iter().map(|it| it.field.clone()).collect();
+        let journal = &self.migration.ground.journal;
+        journal.write_fields(id, &fields).await?;
+        let Some(swap) = swap else {
+            return Ok(Swapped::Written);
+        };
+        let ends = self.writer.swap(self.target, &[swap]).await?;
+        Ok(ends.into_iter().next().unwrap_or(Swapped::Busy))
+    }
+
+    /// The fields of a row that are to be taken along.
+    fn fields(&self, row: &str, text: &SecretValue, told: &mut MigrationReport) -> Vec<Field> {
+        let mut fields = Vec::new();
+        let mut issues = Vec::new();
+        let mut tell = |pointer: &str, id: Option<&str>, kind, message: &'static str| {
+            let place = FieldPlace {
+                table: &self.target.shown,
+                row,
+                pointer,
+            };
+            issues.push(place.issue(id, &Error::new(kind, OPERATION, message)));
+        };
+        let Ok(entity) = parse_document(text.expose()) else {
+            let message = "it is no JSON, nested too deep, or too large";
+            tell("", None, ErrorKind::Invalid, message);
+            told.issues_of(issues);
+            return fields;
+        };
+        let about = About::of(&entity);
+        let migration = self.migration;
+        let keys = &migration.ground.options.keys;
+        let (mut own, mut elsewhere) = (0, 0);
+        each_text(&entity, |leaf| {
+            let is_sealed = leaf.text.starts_with(TOKEN_PREFIX);
+            if !is_sealed && Reference::read(leaf.text).is_none() {
+                return;
+            }
+            let field = serde_json::Value::String(leaf.text.to_owned());
+            let Ok(holds) = Stored::read(&field, keys) else {
+                let message = "no key opens it: add the key that it was sealed under";
+                return tell(leaf.pointer, None, ErrorKind::Corrupt, message);
+            };
+            let from = match (&migration.from.side, &holds) {
+                (Side::Database, Stored::Value(value)) => {
+                    if value.expose_text().is_some_and(is_mask) {
+                        let message = "the mask was saved in place of the secret; save it again";
+                        return tell(leaf.pointer, None, ErrorKind::Invalid, message);
+                    }
+                    None
+                }
+                (Side::Manager { .. }, Stored::Reference(reference)) => {
+                    if !migration.from.made(reference.id()) {
+                        own += 1;
+                        if matches!(migration.to.side, Side::Database) {
+                            let message =
+                                "the user made this secret: take it into the field by hand";
+                            let id = Some(reference.id());
+                            tell(leaf.pointer, id, ErrorKind::Unsupported, message);
+                        }
+                        return;
+                    }
+                    Some(reference.id().to_owned())
+                }
+                _ => return,
+            };
+            let named = about.name.as_deref().filter(|_| !leaf.in_list);
+            let ids = migration.to.ids.as_ref();
+            let id = match (ids, named) {
+                (Some(ids), Some(name)) => self.entities.id(ids, name, leaf.path),
+                (None, _) | (Some(_), None) => None,
+            };
+            if ids.is_some() && id.is_none() {
+                elsewhere += 1;
+                if from.is_some() {
+                    let message =
+                        "OpenMetadata has no id for what stands there; save the field anew";
+                    tell(
+                        leaf.pointer,
+                        from.as_deref(),
+                        ErrorKind::Unsupported,
+                        message,
+                    );
+                }
+                return;
+            }
+            fields.push(Field {
+                pointer: leaf.pointer.to_owned(),
+                id,
+                from,
+                holds,
+            });
+        });
+        told.own += own;
+        told.elsewhere += elsewhere;
+        told.issues_of(issues);
+        fields
+    }
+
+    /// Takes a field's value to where it is to be.
+    async fn take(&mut self, place: FieldPlace<'_>, field: Field) -> Result<Ready> {
+        let value = self.migration.value(field.holds).await?;
+        let stored = match (value.as_ref(), field.id.as_ref()) {
+            (None, _) => Stored::Null,
+            (Some(value), None) => Stored::Value(value.clone()),
+            (Some(value), Some(id)) => {
+                refuse_what_reads_otherwise(value)?;
+                if self.id.is_some() {
+                    self.migration.copy_there(id, value).await?;
+                } else {
+                    self.look_there(id, value).await?;
+                }
+                Stored::Reference(Reference::to(id))
+            }
+        };
+        let digest = value
+            .map(|value| self.migration.digest(&place, &value))
+            .transpose()?;
+        Ok(Ready {
+            stays: digest.is_some() && field.from.is_some() && field.from == field.id,
+            stored,
+            field: MigratedField {
+                table: place.table.to_owned(),
+                row: place.row.to_owned(),
+                pointer: place.pointer.to_owned(),
+                from: field.from,
+                to: field.id,
+                digest,
+            },
+        })
+    }
+
+    /// Whether a value could be written under a name; writes nothing.
+    async fn look_there(&mut self, name: &str, value: &SecretValue) -> Result<()> {
+        let taken = || {
+            let message = "there is another value under this id";
+            Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name))
+        };
+        let place = FieldPlace {
+            table: "",
+            row: "",
+            pointer: name,
+        };
+        let digest = self.migration.digest(&place, value)?;
+        let first = self
+            .names
+            .entry(name.to_owned())
+            .or_insert_with(|| digest.clone());
+        if *first != digest {
+            return taken();
+        }
+        let secrets = self.migration.to.side.secrets()?;
+        match secrets.read_named(&[name.to_owned()]).await.pop() {
+            Some(Ok(there)) if there == *value => Ok(()),
+            Some(Ok(_)) => taken(),
+            Some(Err(error)) if error.kind() != ErrorKind::Missing => Err(error),
+            Some(Err(_)) | None => Ok(()),
+        }
+    }
+
+    /// The row as it is to be; `None` where nothing of it changes.
+    fn swap(&self, key: &RowKey, old: &SecretValue, ready: &[Ready]) -> Result<Option<Swap>> {
+        let options = &self.migration.ground.options;
+        let at = self.migration.ground.clock.now();
+        let mut places = Vec::new();
+        for it in ready.iter().filter(|it| !it.stays) {
+            let Some(place) = literal_at(old.expose(), &it.field.pointer) else {
+                let message = "the field is not where it was read";
+                return Err(Error::new(ErrorKind::Invalid, OPERATION, message));
+            };
+            let written = it.stored.write(&options.keys, at)?;
+            let literal = written.as_str().map(|it| SecretValue::from(it.to_owned()));
+            places.push((place, literal));
+        }
+        if places.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Swap {
+            key: key.clone(),
+            changes: vec![Change {
+                column: entity_column(self.target).unwrap_or_default(),
+                new: exchange(old.expose(), &places)?,
+                old: old.clone(),
+            }],
+        }))
+    }
+
+    fn count(&mut self, ready: &[Ready], told: MigrationReport) {
+        let nothing = ready.iter().filter(|it| it.stored == Stored::Null).count() as u64;
+        self.report.nothing += nothing;
+        self.report.moved += ready.len() as u64 - nothing;
+        self.report.verified += told.verified;
+        self.report.own += told.own;
+        self.report.elsewhere += told.elsewhere;
+        self.report.issues_of(told.issues);
+        self.observer
+            .progressed(self.report.moved + self.report.nothing);
+    }
+
+    fn in_the_way(&mut self, key: &RowKey, reason: String) {
+        let place = FieldPlace {
+            table: &self.target.shown,
+            row: &key.written().unwrap_or_default(),
+            pointer: "",
+        };
+        let error = Error::new(ErrorKind::Conflict, OPERATION, reason);
+        self.report.issue(place.issue(None, &error));
+    }
+}
+
+/// The text `null` or a reference would come back as something else.
+fn refuse_what_reads_otherwise(value: &SecretValue) -> Result<()> {
+    let failed = |message| Err(Error::new(ErrorKind::Invalid, OPERATION, message));
+    if value.expose_text().is_none() {
+        return failed("the value is not text");
+    }
+    match Stored::of_value(value.clone()) {
+        Stored::Value(_) => Ok(()),
+        Stored::Null | Stored::Reference(_) => failed("the value would be read as something else"),
+    }
+}

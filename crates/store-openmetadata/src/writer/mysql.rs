@@ -1,0 +1,183 @@
+//! MySQL and MariaDB: keys, and updates that look at the text before they change it.
+
+use std::collections::BTreeMap;
+
+use cloakroom_core::SecretValue;
+use sqlx::mysql::{MySql, MySqlConnection, MySqlRow};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, QueryBuilder};
+
+use super::{KeyColumn, RowKey, Swap, Target, TextColumn, texts};
+use crate::catalog::{Column, Table};
+use crate::options::Options;
+use crate::rows::Fields as _;
+
+/// Columns of text that can be written: MariaDB's JSON is `longtext`.
+const COLUMNS: &str = "SELECT c.COLUMN_NAME FROM information_schema.COLUMNS c \
+     WHERE c.TABLE_SCHEMA = DATABASE() AND c.TABLE_NAME = ? AND c.EXTRA NOT LIKE '%GENERATED%' \
+     AND LOWER(c.DATA_TYPE) IN ('char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', \
+     'json') ORDER BY c.ORDINAL_POSITION";
+
+/// The columns of every unique index, with their types; the primary key first. One with a prefix of a
+/// column, an expression or another type tells rows apart in ways that a question cannot.
+const KEYS: &str = "SELECT s.INDEX_NAME, s.COLUMN_NAME, LOWER(c.DATA_TYPE), s.SUB_PART IS NULL \
+     FROM information_schema.STATISTICS s LEFT JOIN information_schema.COLUMNS c \
+     ON c.TABLE_SCHEMA = s.TABLE_SCHEMA AND c.TABLE_NAME = s.TABLE_NAME \
+     AND c.COLUMN_NAME = s.COLUMN_NAME \
+     WHERE s.TABLE_SCHEMA = DATABASE() AND s.TABLE_NAME = ? AND s.NON_UNIQUE = 0 \
+     ORDER BY s.INDEX_NAME = 'PRIMARY' DESC, s.INDEX_NAME, s.SEQ_IN_INDEX";
+
+const TEXT: &[&str] = &["char", "varchar"];
+const WHOLE: &[&str] = &["tinyint", "smallint", "mediumint", "int", "bigint"];
+
+pub(crate) struct MySqlWriter {
+    connection: MySqlConnection,
+}
+
+impl MySqlWriter {
+    pub(super) async fn new(
+        mut connection: MySqlConnection,
+        options: &Options,
+    ) -> sqlx::Result<Self> {
+        let lock = options.lock_timeout.as_secs().max(1);
+        let settings = format!(
+            "SET SESSION innodb_lock_wait_timeout = {lock}, SESSION lock_wait_timeout = {lock}"
+        );
+        let settings = sqlx::raw_sql(AssertSqlSafe(settings));
+        connection.execute(settings).await?;
+        Ok(Self { connection })
+    }
+
+    pub(super) async fn target(&mut self, table: &Table) -> sqlx::Result<Result<Target, String>> {
+        let asked = |query| {
+            sqlx::query(query)
+                .persistent(false)
+                .bind(table.name.clone())
+        };
+        let mut columns = Vec::new();
+        for row in asked(COLUMNS).fetch_all(&mut self.connection).await? {
+            columns.extend(table.column(row.word(0)?).map(column));
+        }
+        let rows = asked(KEYS).fetch_all(&mut self.connection).await?;
+        Ok(key(&rows)?
+            .map(|key| Target {
+                shown: table.shown(),
+                quoted: table.quoted.clone(),
+                from: table.from.clone(),
+                key,
+                columns,
+            })
+            .ok_or_else(|| {
+                "nothing tells its rows apart: give it a primary key of text or whole numbers"
+                    .to_owned()
+            }))
+    }
+
+    pub(super) async fn try_out(&mut self, update: String) -> sqlx::Result<()> {
+        let mut transaction = self.connection.begin().await?;
+        transaction
+            .execute(sqlx::raw_sql(AssertSqlSafe(update)))
+            .await?;
+        transaction.rollback().await
+    }
+
+    /// Nothing is read in the transaction: an update then sees what is committed at its moment.
+    pub(super) async fn swap(&mut self, target: &Target, rows: &[Swap]) -> sqlx::Result<Vec<bool>> {
+        let mut transaction = self.connection.begin().await?;
+        let mut written = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut update = update(target, row);
+            let done = update.build().persistent(false).execute(&mut *transaction);
+            written.push(done.await?.rows_affected() > 0);
+        }
+        transaction.commit().await?;
+        Ok(written)
+    }
+
+    pub(super) async fn read(
+        &mut self,
+        target: &Target,
+        key: &RowKey,
+    ) -> sqlx::Result<Option<Vec<Option<SecretValue>>>> {
+        let mut select = QueryBuilder::<MySql>::new(target.select());
+        push_key(&mut select, target, key);
+        let query = select.build().persistent(false);
+        let row = query.fetch_optional(&mut self.connection).await?;
+        row.map(|row| texts(target, &row)).transpose()
+    }
+
+    pub(super) async fn close(self) -> sqlx::Result<()> {
+        self.connection.close().await
+    }
+}
+
+fn column(known: &Column) -> TextColumn {
+    TextColumn {
+        name: known.name.clone(),
+        quoted: known.value.clone(),
+        kind: String::new(),
+        value: known.value.clone(),
+        fits: known.fits.clone(),
+    }
+}
+
+/// The first index all of whose columns can be asked for.
+fn key(rows: &[MySqlRow]) -> sqlx::Result<Option<Vec<KeyColumn>>> {
+    let mut order = Vec::new();
+    let mut keys: BTreeMap<&str, Option<Vec<KeyColumn>>> = BTreeMap::new();
+    for row in rows {
+        let (index, kind) = (row.word(0)?, row.word(2)?);
+        let key = keys.entry(index).or_insert_with(|| {
+            order.push(index);
+            Some(Vec::new())
+        });
+        let is_whole = WHOLE.contains(&kind);
+        let whole_column: Option<i64> = sqlx::Row::try_get_unchecked(row, 3)?;
+        if whole_column != Some(1) || !(is_whole || TEXT.contains(&kind)) {
+            *key = None;
+        } else if let Some(key) = key {
+            let quoted = format!("`{}`", row.word(1)?.replace('`', "``"));
+            key.push(KeyColumn {
+                text: format!("CONCAT({quoted}, '')"),
+                quoted,
+                kind: if is_whole { "whole" } else { "text" }.to_owned(),
+            });
+        }
+    }
+    let mut known = order.into_iter().filter_map(|index| keys.remove(index)?);
+    Ok(known.next())
+}
+
+fn update(target: &Target, row: &Swap) -> QueryBuilder<MySql> {
+    let mut update = QueryBuilder::new(format!("UPDATE {} SET ", target.quoted));
+    for (index, change) in row.changes.iter().enumerate() {
+        let comma = if index > 0 { ", " } else { "" };
+        let quoted = &target.columns[change.column].quoted;
+        update.push(format_args!("{comma}{quoted} = "));
+        update.push_bind(change.new.expose_text().unwrap_or_default());
+    }
+    push_key(&mut update, target, &row.key);
+    for change in &row.changes {
+        let quoted = &target.columns[change.column].quoted;
+        // Byte by byte: a column's own collation may take two texts for one.
+        update.push(format_args!(
+            " AND CAST(CONVERT({quoted} USING utf8mb4) AS BINARY) = "
+        ));
+        update.push_bind(change.old.expose());
+    }
+    update
+}
+
+fn push_key(query: &mut QueryBuilder<MySql>, target: &Target, key: &RowKey) {
+    for (index, (column, part)) in target.key.iter().zip(&key.0).enumerate() {
+        let word = if index == 0 { "WHERE" } else { "AND" };
+        query.push(format_args!(" {word} {} = ", column.quoted));
+        let digits = part.strip_prefix('-').unwrap_or(part);
+        let is_number = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+        if column.kind == "whole" && is_number {
+            // As a parameter it would be compared as a number with a fraction.
+            query.push(part);
+        } else {
+            query.push_bind(part.clone());
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! PostgreSQL: keys, and updates that look at the text before they change it.
+
+use cloakroom_core::SecretValue;
+use sqlx::postgres::{PgConnection, PgRow, Postgres};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, QueryBuilder, Transaction};
+
+use super::{KeyColumn, RowKey, Swap, Target, TextColumn, texts};
+use crate::catalog::Table;
+use crate::options::Options;
+use crate::rows::Fields as _;
+
+/// Columns of text that can be written, and the type that a parameter is turned into.
+const COLUMNS: &str = "SELECT a.attname::text, quote_ident(a.attname), \
+     format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a \
+     WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped \
+     AND a.attgenerated = '' AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, \
+     'bpchar'::regtype, 'json'::regtype, 'jsonb'::regtype) ORDER BY a.attnum";
+
+/// The columns of the primary key, or else of a unique index that has no NULL.
+const KEY: &str = "SELECT quote_ident(a.attname), format_type(a.atttypid, a.atttypmod) \
+     FROM (SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] AS numbers FROM pg_catalog.pg_index i \
+     WHERE i.indrelid = $1::text::regclass AND i.indisunique AND i.indisvalid \
+     AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL \
+     AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute n WHERE n.attrelid = i.indrelid \
+     AND n.attnum = ANY (i.indkey::int2[]) AND NOT n.attnotnull) \
+     ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1) AS k \
+     CROSS JOIN LATERAL unnest(k.numbers) WITH ORDINALITY AS c (number, place) \
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::text::regclass AND a.attnum = c.number \
+     ORDER BY c.place";
+
+/// A connection, and what each of its transactions begins with.
+pub(crate) struct PgWriter {
+    connection: PgConnection,
+    settings: String,
+}
+
+impl PgWriter {
+    pub(super) fn new(connection: PgConnection, options: &Options) -> Self {
+        let statement = options.statement_timeout.as_millis().min(2_000_000_000);
+        let lock = options.lock_timeout.as_millis().min(2_000_000_000);
+        Self {
+            connection,
+            settings: format!(
+                "SET LOCAL search_path = ''; SET LOCAL row_security = off; \
+                 SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}"
+            ),
+        }
+    }
+
+    async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
+        let mut transaction = self.connection.begin().await?;
+        let settings = sqlx::raw_sql(AssertSqlSafe(self.settings.clone()));
+        transaction.execute(settings).await?;
+        Ok(transaction)
+    }
+
+    pub(super) async fn target(&mut self, table: &Table) -> sqlx::Result<Result<Target, String>> {
+        if table.from == table.quoted {
+            let told = "it is a view: REFRESH it once the tables that it is made of are done";
+            return Ok(Err(told.to_owned()));
+        }
+        let mut transaction = self.begin().await?;
+        let asked = |query| {
+            sqlx::query(query)
+                .persistent(false)
+                .bind(table.quoted.clone())
+        };
+        let mut columns = Vec::new();
+        for row in asked(COLUMNS).fetch_all(&mut *transaction).await? {
+            let known = table.column(row.word(0)?);
+            columns.extend(known.map(|known| column(&row, known)).transpose()?);
+        }
+        let mut key = Vec::new();
+        for row in asked(KEY).fetch_all(&mut *transaction).await? {
+            key.push(key_column(row.word(0)?, row.word(1)?));
+        }
+        transaction.rollback().await?;
+        if key.is_empty() {
+            // Where a row stands tells it from the others until it is written again.
+            key.push(key_column("ctid", "tid"));
+        }
+        Ok(Ok(Target {
+            shown: table.shown(),
+            quoted: table.from.clone(),
+            from: table.from.clone(),
+            key,
+            columns,
+        }))
+    }
+
+    pub(super) async fn try_out(&mut self, update: String) -> sqlx::Result<()> {
+        let mut transaction = self.begin().await?;
+        transaction
+            .execute(sqlx::raw_sql(AssertSqlSafe(update)))
+            .await?;
+        transaction.rollback().await
+    }
+
+    pub(super) async fn swap(&mut self, target: &Target, rows: &[Swap]) -> sqlx::Result<Vec<bool>> {
+        let mut transaction = self.begin().await?;
+        let mut written = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut update = update(target, row);
+            let done = update.build().persistent(false).execute(&mut *transaction);
+            written.push(done.await?.rows_affected() > 0);
+        }
+        transaction.commit().await?;
+        Ok(written)
+    }
+
+    pub(super) async fn read(
+        &mut self,
+        target: &Target,
+        key: &RowKey,
+    ) -> sqlx::Result<Option<Vec<Option<SecretValue>>>> {
+        let mut transaction = self.begin().await?;
+        let mut select = QueryBuilder::<Postgres>::new(target.select());
+        push_key(&mut select, target, key);
+        let query = select.build().persistent(false);
+        let row = query.fetch_optional(&mut *transaction).await?;
+        transaction.rollback().await?;
+        row.map(|row| texts(target, &row)).transpose()
+    }
+
+    pub(super) async fn close(self) -> sqlx::Result<()> {
+        self.connection.close().await
+    }
+}
+
+fn key_column(quoted: &str, kind: &str) -> KeyColumn {
+    KeyColumn {
+        quoted: quoted.to_owned(),
+        text: format!("{quoted}::text"),
+        kind: kind.to_owned(),
+    }
+}
+
+fn column(row: &PgRow, known: &crate::catalog::Column) -> sqlx::Result<TextColumn> {
+    Ok(TextColumn {
+        name: known.name.clone(),
+        quoted: row.word(1)?.to_owned(),
+        kind: row.word(2)?.to_owned(),
+        value: known.value.clone(),
+        fits: known.fits.clone(),
+    })
+}
+
+fn update(target: &Target, row: &Swap) -> QueryBuilder<Postgres> {
+    let mut update = QueryBuilder::new(format!("UPDATE {} SET ", target.quoted));
+    for (index, change) in row.changes.iter().enumerate() {
+        let column = &target.columns[change.column];
+        let comma = if index > 0 { ", " } else { "" };
+        update.push(format_args!("{comma}{} = CAST(CAST(", column.quoted));
+        push_text(&mut update, &change.new);
+        update.push(format_args!(" AS text) AS {})", column.kind));
+    }
+    push_key(&mut update, target, &row.key);
+    for change in &row.changes {
+        let quoted = &target.columns[change.column].quoted;
+        // Byte by byte: a column's own collation may take two texts for one.
+        update.push(format_args!(" AND ({quoted}::text) COLLATE \"C\" = CAST("));
+        push_text(&mut update, &change.old);
+        update.push(" AS text)");
+    }
+    update
+}
+
+fn push_key(query: &mut QueryBuilder<Postgres>, target: &Target, key: &RowKey) {
+    for (index, (column, part)) in target.key.iter().zip(&key.0).enumerate() {
+        let word = if index == 0 { "WHERE" } else { "AND" };
+        query.push(format_args!(" {word} {} = CAST(CAST(", column.quoted));
+        query.push_bind(part.clone());
+        query.push(format_args!(" AS text) AS {})", column.kind));
+    }
+}
+
+/// What the server sent as text is text.
+fn push_text(query: &mut QueryBuilder<Postgres>, text: &SecretValue) {
+    query.push_bind(text.expose_text().unwrap_or_default());
+}

@@ -1,0 +1,29 @@
+-- Secrets of a platform's fields taken from its database to a manager, or elsewhere.
+CREATE TABLE secret_migrations (
+    migration_id UUID PRIMARY KEY,
+    platform TEXT COLLATE "C" NOT NULL,
+    -- Which database, as the platform's identity tells it.
+    platform_database TEXT NOT NULL,
+    -- A backend, or the word for the platform's own database.
+    from_place TEXT COLLATE "C" NOT NULL,
+    to_place TEXT COLLATE "C" NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'finished', 'reversing', 'reversed')),
+    started_at BIGINT NOT NULL
+);
+-- One at a time for each platform.
+CREATE UNIQUE INDEX secret_migrations_under_way ON secret_migrations (platform)
+    WHERE state IN ('open', 'reversing');
+
+-- Written before a field is switched.
+CREATE TABLE migrated_fields (
+    migration_id UUID NOT NULL REFERENCES secret_migrations (migration_id),
+    field_table TEXT COLLATE "C" NOT NULL,
+    field_row TEXT COLLATE "C" NOT NULL,
+    pointer TEXT COLLATE "C" NOT NULL,
+    -- The secret's name on either side; none in the database.
+    from_name TEXT COLLATE "C",
+    to_name TEXT COLLATE "C",
+    -- A keyed digest of the value; none where the field holds nothing.
+    digest TEXT,
+    PRIMARY KEY (migration_id, field_table, field_row, pointer)
+);
