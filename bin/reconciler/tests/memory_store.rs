@@ -16,8 +16,8 @@ use cloakroom_core::store::{
     Job, Lease, NewReference, NewRun, Restored, RunOutcome, SecretFilter, Spec, SpecId, Store,
 };
 use cloakroom_core::{
-    BackendId, Coordinate, Digest, DocumentId, ErrorKind, Grammar, Randomness as _, Result,
-    Revision, RunId, Scope, ValueKind, Version, WorkspaceId,
+    BackendId, Coordinate, Digest, DocumentId, ErrorKind, Grammar, IntentId, Randomness as _,
+    Result, Revision, RunId, Scope, ValueKind, Version, WorkspaceId,
 };
 use cloakroom_simulation::StillStore;
 use cloakroom_store_db::{DbStore, Durability, Location, Options, StoreClock};
@@ -170,6 +170,7 @@ impl Pair {
                 base: self.bases[self.pick(4)].clone(),
                 kind: ValueKind::Text,
                 digest: self.digest(),
+                id: IntentId(self.dice.uuid()),
             });
         }
         let expires_in = Duration::from_hours(2);
@@ -429,6 +430,7 @@ impl Pair {
                 let adoption = Adoption {
                     coordinate: coordinate.clone(),
                     digest: self.digest(),
+                    intent: self.dice.happens(0.5).then(|| IntentId(self.dice.uuid())),
                     evidence: "seen".to_owned(),
                 };
                 let adoptions = [adoption.clone(), adoption];
@@ -461,6 +463,7 @@ impl Pair {
             let _ = both!(self, when, |store| store.references(backend, None, MANY));
             let _ = both!(self, when, |store| store.count_by_state(backend));
             let _ = both!(self, when, |store| store.count_due(backend, &windows));
+            let _ = both!(self, when, |store| store.unused(backend, &windows));
             for class in CLASSES {
                 let _ = both!(self, when, |store| store
                     .due(backend, class, &windows, None, MANY));

@@ -153,10 +153,13 @@ pub(crate) fn compare(
 ) -> Result<cloakroom_core::PutOutcome, Failure> {
     let told = match mark {
         Some(mark) if mark.store == request.mark.store => {
-            if same_bytes() {
+            if !mark.is_of_intent(&request.mark) {
+                "the name is taken by what was put for another intent"
+            } else if same_bytes() {
                 return Ok(cloakroom_core::PutOutcome::AlreadyThere);
+            } else {
+                "the name is taken by another value"
             }
-            "the name is taken by another value"
         }
         Some(_) => "the name is taken by another store's secret",
         None => "the name is taken by a secret without our mark",

@@ -175,6 +175,7 @@ mod tests {
                 &value,
             ),
             coordinate,
+            intent: None,
         }
     }
 

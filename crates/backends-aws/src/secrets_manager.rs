@@ -40,7 +40,7 @@ const AMBIGUOUS: &str = "InvalidRequestException";
 /// prefix.
 ///
 /// Values have 1 to 65,536 bytes: text is kept as SecretString, anything else as SecretBinary,
-/// both exactly. The mark is four tags. A deletion can be taken back for 7 to 30 days; a window in
+/// both exactly. The mark is five tags. A deletion can be taken back for 7 to 30 days; a window in
 /// between is rounded up to whole days. There is no native expiry and no precondition.
 pub struct SecretsManagerBackend {
     place: Place,

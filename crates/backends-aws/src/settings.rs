@@ -10,8 +10,8 @@ use crate::mark_text::{MARK_PREFIX, is_tag_text};
 
 /// The longest name prefix, in bytes.
 const LONGEST_PREFIX: usize = 200;
-/// AWS takes 50 tags a resource; five are the mark's.
-const MOST_TAGS: usize = 45;
+/// AWS takes 50 tags a resource; six are the mark's.
+const MOST_TAGS: usize = 44;
 
 /// One account and region, and how to use it. [`AwsSettings::new`] gives every field its default.
 ///
@@ -50,7 +50,7 @@ pub struct AwsSettings {
     /// What the names of all secrets begin with, at most 200 bytes. Default: nothing. With slashes
     /// in it a prefix of Parameter Store's must begin with one.
     pub name_prefix: String,
-    /// Tags that every secret gets beside the mark, such as `AirbyteManaged` = `true`; at most 45.
+    /// Tags that every secret gets beside the mark, such as `AirbyteManaged` = `true`; at most 44.
     /// Default: none.
     pub tags: Vec<(String, String)>,
     /// Parameter Store only: whether values past 4 KiB and expiries may use advanced parameters,
@@ -217,7 +217,7 @@ impl AwsSettings {
 
     fn validate_tags(&self) -> Result<()> {
         if self.tags.len() > MOST_TAGS {
-            return Err(invalid("tags are more than 45"));
+            return Err(invalid("tags are more than 44"));
         }
         for (key, value) in &self.tags {
             let right_key = !key.is_empty() && key.len() <= 128 && is_tag_text(key);

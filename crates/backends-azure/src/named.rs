@@ -1,7 +1,8 @@
 //! A vault asked by the names that a platform gave: each `_` written as `-`.
 //!
-//! Case and underscores are lost on the way, so that the listing gives only the names whose shape
-//! tells them, and two names that differ in nothing else are one secret.
+//! Case and underscores are lost on the way, so that the listing turns back only the names whose shape
+//! tells them, and two names that differ in nothing else are one secret. All others are listed as they
+//! are in the vault: there are platforms that write no underscores.
 
 use async_trait::async_trait;
 use cloakroom_core::platform::{NamedPage, NamedSecret, NamedSecrets};
@@ -13,7 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::backend::{AzureBackend, MOST_BYTES};
 use crate::failure::{Failure, Reason};
 use crate::mark::is_marked;
-use crate::platform_name::{in_vault, of_airbyte};
+use crate::platform_name::{in_listing, in_vault};
 use crate::put::{copy, taken};
 use crate::read::{ours, state_of};
 use crate::sdk::{Held, Listing, NewVersion, Version};
@@ -38,7 +39,7 @@ impl AzureBackend {
             let prefix = &self.settings.prefix;
             let name = match ours(prefix, version) {
                 Some(mark) => mark.coordinate.to_string(),
-                None => of_airbyte(prefix, &version.name)?,
+                None => in_listing(prefix, &version.name)?,
             };
             Some(named(&name, version, waits))
         });
@@ -195,6 +196,7 @@ fn named(name: &str, version: &Version, waits: bool) -> NamedSecret {
         name: name.to_owned(),
         marked: is_marked(&version.tags),
         state: state_of(version, waits),
+        tags: Some(version.tags.clone().into_iter().collect()),
         native_expiry: version.expires,
         created: version.created,
         changed: version.updated.max(version.created),

@@ -20,9 +20,18 @@ pub(crate) fn in_vault(prefix: &str, name: &str) -> Option<String> {
     right.then_some(written)
 }
 
+/// What a platform calls the secret of this name in the vault; `None` for one outside of the prefix.
+pub(crate) fn in_listing(prefix: &str, written: &str) -> Option<String> {
+    let as_it_is = || {
+        let name = written.strip_prefix(prefix)?;
+        (!name.is_empty()).then(|| name.to_owned())
+    };
+    of_airbyte(prefix, written).or_else(as_it_is)
+}
+
 /// What Airbyte calls the secret of this name in the vault, with its version or without; `None`
 /// where the shape does not tell.
-pub(crate) fn of_airbyte(prefix: &str, written: &str) -> Option<String> {
+fn of_airbyte(prefix: &str, written: &str) -> Option<String> {
     let text = written.strip_prefix(prefix)?;
     let (base, version) = match text.rsplit_once("-v") {
         Some((base, digits)) => (base, format!("_v{}", number(digits)?)),
@@ -97,6 +106,11 @@ mod tests {
         let known = format!("airbyte-workspace-{IDS}-v1");
         assert!(of_airbyte("", &known).is_some());
         assert_eq!(of_airbyte("team-", &known), None);
+        assert_eq!(in_listing("", &known), of_airbyte("", &known));
+        assert_eq!(in_listing("team-", &known), None);
+        let other = "openmetadataprod-database-mysql-test-authtype-password";
+        assert_eq!(in_listing("", other).as_deref(), Some(other));
+        assert_eq!(in_listing(other, other), None);
     }
 
     #[test]

@@ -87,6 +87,10 @@ impl Put<'_> {
         } else if theirs.store != ours.store {
             let store = theirs.store;
             Err(taken(format!("the name is taken by store {store}")))
+        } else if !theirs.is_of_intent(ours) {
+            Err(taken(
+                "the name is taken by what was put for another intent",
+            ))
         } else if held.value != self.request.value {
             Err(taken("the name is taken by another value"))
         } else {
@@ -94,14 +98,15 @@ impl Put<'_> {
         }
     }
 
-    /// Whether a version has the very bytes, store and coordinate of this put. The digest in the mark
-    /// tells, since a disabled version cannot be read.
+    /// Whether a version has the very bytes, store, coordinate and intent of this put. The digest in the
+    /// mark tells of the bytes, since a disabled version cannot be read.
     pub(crate) fn is_same(&self, version: &Version) -> bool {
         let ours = &self.request.mark;
         let same = |theirs: Mark| {
             theirs.store == ours.store
                 && theirs.coordinate == ours.coordinate
                 && theirs.digest == ours.digest
+                && theirs.is_of_intent(ours)
         };
         mark_in(&version.tags).ok().flatten().is_some_and(same)
     }

@@ -10,8 +10,8 @@ use cloakroom_core::{CredentialSource, Error, ErrorKind, Result};
 /// The longest prefix of names, in bytes: a name has 127, and the longest of ours takes 105.
 pub const LONGEST_PREFIX: usize = 20;
 
-/// Tags a secret can have; ours take five.
-const MOST_TAGS: usize = 15 - 5;
+/// Tags a secret can have; ours take six.
+const MOST_TAGS: usize = 15 - 6;
 /// Characters in the name or the text of a tag.
 pub(crate) const LONGEST_TAG: usize = 256;
 /// Secrets on one page of a listing, at most.
@@ -68,7 +68,7 @@ pub struct AzureSettings {
     /// Whether the vault has purge protection; false by default. With it nothing can be deleted for
     /// good before the retention is over.
     pub purge_protection: bool,
-    /// Tags to write on every secret beside the mark, such as Airbyte's: at most 10, with names that
+    /// Tags to write on every secret beside the mark, such as Airbyte's: at most 9, with names that
     /// do not begin with `cloakroom-`, 256 characters in name and text. None by default.
     pub tags: BTreeMap<String, String>,
     /// Certificates in PEM to trust beside the system's, for a proxy or an emulator.
@@ -178,7 +178,7 @@ fn check_prefix(prefix: &str) -> Result<()> {
 
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<()> {
     if tags.len() > MOST_TAGS {
-        return Err(invalid("there are at most 10 tags beside the mark's own"));
+        return Err(invalid("there are at most 9 tags beside the mark's own"));
     }
     for (name, text) in tags {
         let length = |text: &str| text.chars().count();
@@ -216,7 +216,7 @@ mod tests {
             |it| it.timeout = Duration::ZERO,
             |it| it.authentication = Authentication::ClientSecret,
             |it| it.tags = BTreeMap::from([("cloakroom-store".to_owned(), String::new())]),
-            |it| it.tags = (0..11).map(|at| (at.to_string(), String::new())).collect(),
+            |it| it.tags = (0..10).map(|at| (at.to_string(), String::new())).collect(),
         ];
         for change in wrong {
             let mut settings = settings();

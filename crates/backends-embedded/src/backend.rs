@@ -1,6 +1,6 @@
 //! The backend itself: the contract of `SecretBackend` over the table.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -100,12 +100,14 @@ impl EmbeddedBackend {
                 write,
                 read,
                 clock,
+                key_in_use: OnceLock::new(),
             }),
             Pool::Postgres(pool) => Arc::new(postgres::Secrets {
                 backend,
                 write: pool.clone(),
                 read: pool,
                 clock,
+                key_in_use: OnceLock::new(),
             }),
         };
         Self {

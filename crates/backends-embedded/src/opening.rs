@@ -1,5 +1,6 @@
 //! Opening what the table holds with the keys in force, or saying why not.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cloakroom_core::{ErrorKind, KeyId, KeyRing, SecretValue, Timestamp};
@@ -32,16 +33,34 @@ impl EmbeddedBackend {
 
 /// The row is whole, as far as anybody can tell; what is missing is the key.
 pub(crate) fn no_such_key(needed: &KeyId, ring: &KeyRing) -> Failure {
-    let ids: Vec<&str> = ring.keys().iter().map(|key| key.id().as_str()).collect();
     Failure::new(
         ErrorKind::Corrupt,
         format!(
             "sealed under key {needed}, which is not among the keys in force ({}): give that key \
              back to the key file, in any line but the first; nothing was changed",
-            ids.join(", ")
+            ids(ring)
         ),
     )
     .for_want_of(needed)
+}
+
+/// Somebody else sealed first, under keys of their own.
+pub(crate) fn not_these_keys(needed: &BTreeSet<KeyId>, ring: &KeyRing) -> Failure {
+    let needed: Vec<&str> = needed.iter().map(KeyId::as_str).collect();
+    Failure::new(
+        ErrorKind::Corrupt,
+        format!(
+            "the keys in force ({}) are not those of this database, whose secrets are sealed under \
+             {}: every process needs the same key file; nothing was changed",
+            ids(ring),
+            needed.join(", ")
+        ),
+    )
+}
+
+fn ids(ring: &KeyRing) -> String {
+    let ids: Vec<&str> = ring.keys().iter().map(|key| key.id().as_str()).collect();
+    ids.join(", ")
 }
 
 pub(crate) fn damaged() -> Failure {

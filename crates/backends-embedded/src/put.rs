@@ -1,6 +1,6 @@
 //! Writing values under free names, or finding them there.
 
-use cloakroom_core::{Coordinate, ErrorKind, PutOutcome, PutRequest};
+use cloakroom_core::{Coordinate, ErrorKind, KeyRing, PutOutcome, PutRequest};
 
 use crate::backend::{EmbeddedBackend, MOST_BYTES};
 use crate::envelope;
@@ -15,10 +15,11 @@ type Answer = Result<PutOutcome, Failure>;
 
 impl EmbeddedBackend {
     pub(crate) async fn try_put(&self, request: &PutRequest) -> Answer {
-        let row = self.seal(request)?;
+        let ring = self.ring()?;
+        let row = self.seal(request, &ring)?;
         let name = &request.mark.coordinate;
         for _ in 0..ROUNDS {
-            let written = self.table.insert(std::slice::from_ref(&row)).await?;
+            let written = self.table.insert(std::slice::from_ref(&row), &ring).await?;
             if written.contains(name) {
                 return Ok(PutOutcome::Created);
             }
@@ -36,10 +37,14 @@ impl EmbeddedBackend {
 
     /// Puts what it can in one statement, and what stands in its own way one by one.
     pub(crate) async fn try_put_many(&self, requests: &[PutRequest]) -> Vec<Answer> {
+        let ring = match self.ring() {
+            Ok(ring) => ring,
+            Err(failure) => return requests.iter().map(|_| Err(failure.clone())).collect(),
+        };
         let mut answers: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
         let mut rows: Vec<(usize, NewRow<'_>)> = Vec::with_capacity(requests.len());
         for (at, request) in requests.iter().enumerate() {
-            match self.seal(request) {
+            match self.seal(request, &ring) {
                 Ok(row) => rows.push((at, row)),
                 Err(failure) => answers[at] = Some(Err(failure)),
             }
@@ -49,7 +54,7 @@ impl EmbeddedBackend {
         rows.dedup_by(|(_, later), (_, row)| later.mark.coordinate == row.mark.coordinate);
         let (places, rows): (Vec<usize>, Vec<NewRow<'_>>) = rows.into_iter().unzip();
         let asked: Vec<&PutRequest> = places.iter().map(|at| &requests[*at]).collect();
-        let done = self.put_rows(&asked, &rows).await;
+        let done = self.put_rows(&asked, &rows, &ring).await;
         for (index, at) in places.into_iter().enumerate() {
             answers[at] = match &done {
                 Ok(done) => done[index].clone(),
@@ -71,11 +76,12 @@ impl EmbeddedBackend {
         &self,
         requests: &[&PutRequest],
         rows: &[NewRow<'_>],
+        ring: &KeyRing,
     ) -> Result<Vec<Option<Answer>>, Failure> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let written = self.table.insert(rows).await?;
+        let written = self.table.insert(rows, ring).await?;
         let names = rows.iter().map(|row| &row.mark.coordinate);
         let taken: Vec<Coordinate> = names
             .filter(|name| !written.contains(name))
@@ -99,7 +105,7 @@ impl EmbeddedBackend {
         Ok(requests.iter().map(answer).collect())
     }
 
-    fn seal<'a>(&self, request: &'a PutRequest) -> Result<NewRow<'a>, Failure> {
+    fn seal<'a>(&self, request: &'a PutRequest, ring: &KeyRing) -> Result<NewRow<'a>, Failure> {
         let PutRequest {
             mark,
             value,
@@ -114,7 +120,6 @@ impl EmbeddedBackend {
                 ),
             ));
         }
-        let ring = self.ring()?;
         let place = self.place(&mark.coordinate);
         let sealed = envelope::seal(ring.current(), place, value, self.randomness.as_ref())
             .map_err(|_| Failure::new(ErrorKind::Invalid, "the value cannot be sealed"))?;
@@ -134,6 +139,12 @@ impl EmbeddedBackend {
             return Err(Failure::new(
                 ErrorKind::Conflict,
                 format!("the name is taken by store {}", taken.row.mark.store),
+            ));
+        }
+        if !taken.row.mark.is_of_intent(&request.mark) {
+            return Err(Failure::new(
+                ErrorKind::Conflict,
+                "the name is taken by what was put for another intent",
             ));
         }
         if self.open(taken)? == request.value {

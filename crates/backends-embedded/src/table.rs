@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::{Coordinate, KeyId, Timestamp};
+use cloakroom_core::{Coordinate, KeyId, KeyRing, Timestamp};
 
 use crate::envelope::WrappedKey;
 use crate::failure::Failure;
@@ -17,8 +17,9 @@ type Result<T> = std::result::Result<T, Failure>;
 #[async_trait]
 pub(crate) trait Table: Rotation {
     /// Writes rows under free names, all in one statement; gives the names that were free. No two
-    /// of the rows have one name.
-    async fn insert(&self, rows: &[NewRow<'_>]) -> Result<HashSet<Coordinate>>;
+    /// of the rows have one name. Refused where the table has rows and `ring` opens none of them,
+    /// whichever backend's.
+    async fn insert(&self, rows: &[NewRow<'_>], ring: &KeyRing) -> Result<HashSet<Coordinate>>;
 
     /// The rows of these names, as far as there are any, in no order.
     async fn rows(&self, coordinates: &[Coordinate]) -> Result<Vec<Row>>;

@@ -1,8 +1,8 @@
 //! Writing values under free names, or finding them there.
 //!
 //! A secret is made first, with its mark, and gets its version in a second call. What is left
-//! between the two is ours, listed, and completed by a later put of the very same value: the digest
-//! in the mark names the bytes, so that whoever adds a version adds the same ones.
+//! between the two is ours, listed, and completed by a later put of the very same value for the very same
+//! intent: the digest in the mark names the bytes, so that whoever adds a version adds the same ones.
 
 use cloakroom_core::{ErrorKind, Mark, PutOutcome, PutRequest, SecretValue};
 
@@ -108,6 +108,11 @@ impl GcpBackend {
         let Some(theirs) = theirs.filter(|theirs| theirs.store == request.mark.store) else {
             return Err(conflict("the name is taken by a secret that is not ours"));
         };
+        if !theirs.is_of_intent(&request.mark) && !secret.waits() {
+            return Err(conflict(
+                "the name is taken by what was put for another intent",
+            ));
+        }
         let unreadable = match &value {
             Err(failure) if failure.answer == Answer::Precondition => true,
             _ if secret.waits() => false,

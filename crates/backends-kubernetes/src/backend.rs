@@ -151,6 +151,9 @@ impl KubernetesBackend {
                 "the secret of that name is being deleted and waits for its finalizers",
             ));
         }
+        if !theirs.is_of_intent(&request.mark) {
+            return conflict("the name is taken by what was put for another intent");
+        }
         if value != request.value {
             return conflict("the name is taken by other bytes");
         }

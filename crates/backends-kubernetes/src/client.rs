@@ -349,8 +349,9 @@ async fn configuration(
                 Some(path) => Kubeconfig::read_from(path),
                 None => Kubeconfig::read(),
             };
-            let context = settings.context.clone();
-            in_kubeconfig(read.map_err(|error| misread(&error))?, context).await?
+            let mut kubeconfig = read.map_err(|error| misread(&error))?;
+            withhold(&settings.withheld_variables, &mut kubeconfig);
+            in_kubeconfig(kubeconfig, settings.context.clone()).await?
         }
         Access::Server(server) => {
             let mut configuration = in_kubeconfig(of_server(server, settings, token), None).await?;
@@ -363,6 +364,25 @@ async fn configuration(
     configuration.connect_timeout = Some(settings.timeout);
     configuration.read_timeout = None;
     Ok(configuration)
+}
+
+/// Login programs start without these variables, whatever they are let see besides.
+fn withhold(variables: &[String], kubeconfig: &mut Kubeconfig) {
+    let users = kubeconfig.auth_infos.iter_mut();
+    for user in users.filter_map(|it| it.auth_info.as_mut()) {
+        if let Some(exec) = &mut user.exec {
+            let withheld = exec.drop_env.get_or_insert_default();
+            withheld.extend_from_slice(variables);
+        }
+        if let Some(provider) = &mut user.auth_provider {
+            let withheld = provider.config.entry("cmd-drop-env".to_owned());
+            let withheld = withheld.or_default();
+            for variable in variables {
+                withheld.push(' ');
+                withheld.push_str(variable);
+            }
+        }
+    }
 }
 
 async fn in_kubeconfig(

@@ -76,6 +76,7 @@ mod tests {
                 &value,
             ),
             coordinate,
+            intent: None,
         }
     }
 

@@ -44,6 +44,9 @@ pub struct KubernetesSettings {
     pub page_size: u32,
     /// How long one request may take, connecting and logging in included. Default: 10 seconds.
     pub timeout: Duration,
+    /// Environment variables that a kubeconfig's login program does not get to see, such as those with
+    /// secrets of other backends. Default: none.
+    pub withheld_variables: Vec<String>,
 }
 
 /// How to log in.
@@ -70,6 +73,7 @@ impl KubernetesSettings {
             annotations: BTreeMap::new(),
             page_size: PAGE_SIZE,
             timeout: TIMEOUT,
+            withheld_variables: Vec::new(),
         }
     }
 
@@ -149,6 +153,7 @@ impl fmt::Debug for KubernetesSettings {
             .field("annotations", &self.annotations)
             .field("page_size", &self.page_size)
             .field("timeout", &self.timeout)
+            .field("withheld_variables", &self.withheld_variables)
             .finish()
     }
 }

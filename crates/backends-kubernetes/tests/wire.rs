@@ -94,6 +94,7 @@ fn request() -> PutRequest {
             deployment: "tests".to_owned(),
             digest: Digest::of(&key, coordinate.base(), ValueKind::Text, &value),
             coordinate,
+            intent: None,
         },
         value,
         native_expiry: None,
@@ -370,4 +371,49 @@ async fn a_kubeconfig_that_is_none_is_not_quoted() {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{text}");
         assert!(!format!("{error:?}").contains("canary"), "{error:?}");
     }
+}
+
+/// A login program that says which variables it was started with, and gives no token.
+async fn variables_of_the_login_program(withheld: &[&str]) -> String {
+    let server = Server::answering(answer("200 OK", "", "{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let seen = folder.path().join("variables");
+    let kubeconfig = format!(
+        r#"{{"apiVersion":"v1","kind":"Config","current-context":"c",
+            "clusters":[{{"name":"c","cluster":{{"server":"{}"}}}}],
+            "contexts":[{{"name":"c","context":{{"cluster":"c","user":"u"}}}}],
+            "users":[{{"name":"u","user":{{"exec":{{
+                "apiVersion":"client.authentication.k8s.io/v1","interactiveMode":"Never",
+                "command":"/bin/sh","args":["-c","export -p > '{}'; exit 1"]}}}}}}]}}"#,
+        server.address,
+        seen.display()
+    );
+    let path = folder.path().join("kubeconfig");
+    std::fs::write(&path, kubeconfig).unwrap();
+    let mut settings = KubernetesSettings::new("airbyte");
+    settings.kubeconfig = Some(path);
+    settings.withheld_variables = withheld.iter().map(|&name| name.to_owned()).collect();
+    let connected = KubernetesBackend::connect("kubernetes".parse().unwrap(), settings).await;
+    if let Ok(backend) = connected {
+        let _ = backend.list(None).await;
+    }
+    std::fs::read_to_string(seen).unwrap()
+}
+
+#[tokio::test]
+async fn a_login_program_does_not_see_what_is_withheld() {
+    let ours = std::env::vars().map(|(name, _)| name);
+    let plain = |name: &String| name.bytes().all(|byte| byte.is_ascii_uppercase());
+    let mut plain = ours.filter(plain);
+    let name = plain.find(|name| {
+        // A shell makes these itself.
+        !["PATH", "PWD", "OLDPWD", "SHLVL", "PPID", "IFS"].contains(&name.as_str())
+    });
+    let name = name.expect("a variable of this process's own");
+    let declared = |seen: &str| {
+        let line = format!("export {name}=");
+        seen.lines().any(|it| it.starts_with(&line))
+    };
+    assert!(declared(&variables_of_the_login_program(&[]).await));
+    assert!(!declared(&variables_of_the_login_program(&[&name]).await));
 }

@@ -124,6 +124,7 @@ mod tests {
                 &value,
             ),
             coordinate,
+            intent: None,
         };
         let content = content(&value, &mark);
         assert!(content.len() <= MOST_ESCAPED + 1_000, "{}", content.len());

@@ -281,6 +281,7 @@ fn named(name: &str, Seen { it, now }: &Seen<Metadata>) -> NamedSecret {
         name: name.to_owned(),
         marked: is_marked(it.custom_metadata.as_ref()),
         state,
+        tags: None,
         native_expiry,
         created: Some(it.created_time),
         changed: Some(it.updated_time),

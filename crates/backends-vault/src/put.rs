@@ -197,11 +197,14 @@ async fn compare(
     } else {
         record::mark(coordinate, Some(&custom))?
     };
-    let ours = mark.is_some_and(|mark| {
+    let ours = mark.filter(|mark| {
         mark.store == request.mark.store && mark.coordinate == request.mark.coordinate
     });
-    if !ours {
+    let Some(ours) = ours else {
         return Err(taken("by somebody else's secret"));
+    };
+    if !ours.is_of_intent(&request.mark) {
+        return Err(taken("by what was put for another intent"));
     }
     if !entry.is(&request.value) {
         return Err(taken("by other bytes"));

@@ -192,8 +192,9 @@ pub(crate) fn is_marked(custom: Option<&Custom>) -> bool {
 /// A mark as custom metadata.
 pub(crate) fn custom(mark: &Mark) -> Custom {
     mark.fields()
+        .into_iter()
         .map(|(field, text)| (format!("{OURS}{field}"), text))
-        .into()
+        .collect()
 }
 
 /// The moment `wait` after another, at most the last one there is.

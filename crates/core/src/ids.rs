@@ -56,6 +56,11 @@ uuid_id! {
     StoreId
 }
 uuid_id! {
+    /// What one writer meant to store under one coordinate: tells it from what any other writer meant to
+    /// store there, in a copy of the database or in the time that a restore took back.
+    IntentId
+}
+uuid_id! {
     /// One run of a job.
     RunId
 }

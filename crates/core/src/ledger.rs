@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::coordinates::Coordinate;
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result};
-use crate::ids::{BackendId, RunId};
+use crate::ids::{BackendId, IntentId, RunId};
 use crate::secret::ValueKind;
 use crate::store::Lease;
 
@@ -101,6 +101,9 @@ pub struct LedgerRow {
     pub state: RowState,
     /// The keyed digest of its value.
     pub digest: Digest,
+    /// The intent it was written for, as the mark in the manager has it; `None` in rows that older
+    /// versions wrote.
+    pub intent: Option<IntentId>,
     /// Whether a document ever referred to it.
     pub once_referenced: bool,
     /// When it was intended.
@@ -246,6 +249,19 @@ pub struct OwnerCensus {
     pub once_referenced: u64,
 }
 
+/// What is of no use to anybody and still in the manager: what is due, what is on its way out, and what
+/// is parked because it could not be deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unused {
+    /// Secrets that a higher version of their base took the place of.
+    pub superseded: u64,
+    /// All others.
+    pub orphaned: u64,
+    /// Since when the oldest of the others has been of no use: since it lost its reference, or since
+    /// its writer's time was over.
+    pub oldest_orphan: Option<Timestamp>,
+}
+
 /// What a job asks to claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimItem {
@@ -352,6 +368,10 @@ pub trait Ledger: Send + Sync {
     /// proportional to what is due.
     async fn count_due(&self, backend: &BackendId, windows: &Windows)
     -> Result<Vec<(Reason, u64)>>;
+
+    /// What is of no use and still there, whether or not a run can take it now. Work is proportional
+    /// to what is counted.
+    async fn unused(&self, backend: &BackendId, windows: &Windows) -> Result<Unused>;
 
     /// The rows of these coordinates, in their order; `None` where there is none.
     async fn rows(

@@ -34,7 +34,9 @@ pub use clock::{Clock, SystemClock};
 pub use credential::CredentialSource;
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{BackendId, DocumentId, KeyId, MoveId, Revision, RunId, StoreId, WorkspaceId};
+pub use ids::{
+    BackendId, DocumentId, IntentId, KeyId, MoveId, Revision, RunId, StoreId, WorkspaceId,
+};
 pub use jiff::Timestamp;
 pub use keys::{KeyRing, KeySource};
 pub use mark::Mark;

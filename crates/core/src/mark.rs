@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::coordinates::Coordinate;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::StoreId;
+use crate::ids::{IntentId, StoreId};
 
 /// The mark a secret bears in the form its manager has: tag, label, annotation, custom metadata.
 ///
@@ -20,11 +20,13 @@ pub struct Mark {
     pub coordinate: Coordinate,
     /// The keyed digest of the value.
     pub digest: Digest,
+    /// The intent it was put for; `None` on what no ledger knows, and on what older versions wrote.
+    pub intent: Option<IntentId>,
 }
 
 /// The names of a mark's fields, for managers that keep names with texts. Each manager puts its own
-/// prefix before them.
-pub const FIELDS: [&str; 4] = ["store", "deployment", "coordinate", "digest"];
+/// prefix before them. The last one is not on every mark.
+pub const FIELDS: [&str; 5] = ["store", "deployment", "coordinate", "digest", "intent"];
 
 impl Mark {
     /// The mark as texts, in the order of [`FIELDS`].
@@ -38,28 +40,31 @@ impl Mark {
     /// #     deployment: "production".to_owned(),
     /// #     digest: Digest::of(&Key::derive([7; 32]), coordinate.base(), ValueKind::Text, &value),
     /// #     coordinate,
+    /// #     intent: None,
     /// # };
-    /// let written: Vec<(&str, String)> = mark.fields().into();
+    /// let written = mark.fields();
     /// let read = Mark::from_fields(|name| {
     ///     written.iter().find(|(field, _)| *field == name).map(|(_, text)| text.as_str())
     /// });
     /// assert_eq!(read.unwrap(), Some(mark));
     /// ```
-    pub fn fields(&self) -> [(&'static str, String); 4] {
-        let [store, deployment, coordinate, digest] = FIELDS;
-        [
-            (store, self.store.0.to_string()),
+    pub fn fields(&self) -> Vec<(&'static str, String)> {
+        let [store, deployment, coordinate, digest, intent] = FIELDS;
+        let mut fields = vec![
+            (store, self.store.to_string()),
             (deployment, self.deployment.clone()),
             (coordinate, self.coordinate.to_string()),
             (digest, self.digest.to_string()),
-        ]
+        ];
+        fields.extend(self.intent.map(|id| (intent, id.to_string())));
+        fields
     }
 
     /// Reads a mark back; `find` gives the text of a field. `None` where there is no store id, which
     /// is what makes a secret one of Cloakroom's; [`ErrorKind::Corrupt`] where a field after it is
-    /// missing or does not read as what was written.
+    /// missing, the intent excepted, or does not read as what was written.
     pub fn from_fields<'a>(find: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Self>> {
-        let [store, deployment, coordinate, digest] = FIELDS;
+        let [store, deployment, coordinate, digest, intent] = FIELDS;
         let Some(id) = find(store) else {
             return Ok(None);
         };
@@ -70,7 +75,17 @@ impl Mark {
             coordinate: Coordinate::from_stored(field(coordinate)?)
                 .map_err(|_| damaged(coordinate))?,
             digest: field(digest)?.parse().map_err(|_| damaged(digest))?,
+            intent: find(intent)
+                .map(|id| id.parse().map_err(|_| damaged(intent)))
+                .transpose()?,
         }))
+    }
+
+    /// Whether it was put for the very intent of `other`. The same bytes under one coordinate are two
+    /// secrets where two databases that were one once meant them: neither knows when the other lets its
+    /// own go.
+    pub fn is_of_intent(&self, other: &Self) -> bool {
+        self.intent == other.intent
     }
 }
 

@@ -82,6 +82,8 @@ mutants! {
     ActivationLost: "activation during a run lost",
     /// What bears the mark of any store counts as this store's.
     NeighbourTaken: "mark of another deployment taken for ours",
+    /// The same value under one coordinate counts as the same secret, whoever meant it.
+    IntentIgnored: "intent in the mark not looked at",
 }
 
 #[cfg(feature = "mutants")]

@@ -93,8 +93,12 @@ impl fmt::Debug for SecretValue {
 }
 
 /// A JSON document that may hold secrets in clear: a configuration as its owner sent it, or a
-/// hydrated one. Its texts are overwritten when dropped; it is neither printable nor serialisable
-/// except through [`SecretJson::expose`].
+/// hydrated one. Its texts and the keys of its objects are overwritten when dropped; it is neither
+/// printable nor serialisable except through [`SecretJson::expose`].
+///
+/// The digits of a number are not overwritten: serde_json keeps them where nobody else can write. A
+/// secret that is a number is in a [`SecretValue`] from split on, but what was parsed before is only
+/// given back.
 pub struct SecretJson(Value);
 
 impl SecretJson {
@@ -137,18 +141,49 @@ impl Drop for SecretJson {
         let mut left = vec![std::mem::take(&mut self.0)];
         while let Some(value) = left.pop() {
             match value {
-                Value::String(mut text) => text.zeroize(),
+                Value::String(mut text) => overwrite(&mut text),
                 Value::Array(items) => left.extend(items),
-                Value::Object(members) => left.extend(members.into_iter().map(|(_, value)| value)),
+                Value::Object(members) => {
+                    left.extend(members.into_iter().map(|(mut key, value)| {
+                        overwrite(&mut key);
+                        value
+                    }));
+                }
                 Value::Null | Value::Bool(_) | Value::Number(_) => {}
             }
         }
     }
 }
 
+fn overwrite(text: &mut String) {
+    #[cfg(test)]
+    tests::OVERWRITTEN.with_borrow_mut(|all| all.push(text.clone()));
+    text.zeroize();
+}
+
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
+
+    thread_local! {
+        /// What was overwritten, since nobody may look at memory that was given back.
+        pub(super) static OVERWRITTEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    #[test]
+    fn texts_and_keys_are_overwritten() {
+        let document = serde_json::json!({
+            "a-key": {"inner": ["first", 1, null]}, "other": "second", "empty": {}
+        });
+        drop(SecretJson::new(document));
+        let mut all = OVERWRITTEN.take();
+        all.sort();
+        assert_eq!(all, ["a-key", "empty", "first", "inner", "other", "second"]);
+        drop(SecretJson::new(serde_json::json!("taken out")).into_exposed());
+        assert_eq!(OVERWRITTEN.take(), [""; 0]);
+    }
 
     #[test]
     fn debug_shows_nothing() {

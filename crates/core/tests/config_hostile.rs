@@ -168,6 +168,69 @@ fn very_many_patterns_end_in_a_secret_rather_than_in_much_work() {
     );
 }
 
+/// A spec with so many patterns, each for secrets, and a document with so many keys that none matches.
+fn patterns_and_keys(patterns: usize, pattern: &str, keys: usize) -> (CompiledSpec, Value) {
+    let patterns: serde_json::Map<_, _> = (0..patterns)
+        .map(|index| {
+            (
+                format!("{pattern}a{index}$"),
+                json!({"airbyte_secret": true}),
+            )
+        })
+        .collect();
+    let keys: serde_json::Map<_, _> = (0..keys).map(|at| (format!("k{at}"), json!(0))).collect();
+    (
+        compile(&json!({"patternProperties": patterns})),
+        keys.into(),
+    )
+}
+
+/// Counted before anything is tried, so that this test ends at once where 51 million tries would not.
+#[test]
+fn keys_times_patterns_is_bounded() {
+    let keys = ring(&[7]);
+    for (patterns, pattern, many, few) in [
+        (800, "^x", 64_000, 100),
+        (1, r"^(a|a|aa)+\1", 64_000, 1_000),
+        (10, "^x", 300_000, 5_000),
+    ] {
+        let (spec, document) = patterns_and_keys(patterns, pattern, many);
+        let put = update(
+            &spec,
+            document.clone().into(),
+            None,
+            &keys,
+            DOCUMENT,
+            &Options::default(),
+        );
+        let errors = [
+            put.unwrap_err(),
+            clear_text(&spec, &document).unwrap_err(),
+            mask(&spec, document, []).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+            let told = format!("{many} keys, and the spec {patterns} patterns");
+            assert!(error.message().contains(&told), "{error}");
+        }
+        let (spec, document) = patterns_and_keys(patterns, pattern, few);
+        assert_eq!(clear_text(&spec, &document).unwrap(), [""; 0], "{patterns}");
+    }
+}
+
+/// Patterns under which nothing is secret are not tried and do not count.
+#[test]
+fn patterns_that_lead_nowhere_cost_nothing() {
+    let patterns: serde_json::Map<_, _> = (0..800)
+        .map(|index| (format!("^x{index}$"), json!({"type": "string"})))
+        .collect();
+    let spec = compile(&json!({
+        "patternProperties": patterns, "properties": {"p": {"airbyte_secret": true}}
+    }));
+    let (_, document) = patterns_and_keys(0, "", 64_000);
+    assert_eq!(clear_text(&spec, &document).unwrap(), [""; 0]);
+}
+
 #[test]
 fn keys_that_would_be_read_back_as_a_number_are_refused() {
     let spec = compile(&json!({"properties": {"a": {"airbyte_secret": true}}}));

@@ -8,6 +8,7 @@
 
 mod document;
 mod fit;
+mod one_manager;
 mod report;
 mod run;
 mod switching;
@@ -121,10 +122,10 @@ impl Mover {
     /// Copies what is left to be copied and lets the documents refer to the copies. A dry run reads
     /// every value, holds it against its digest and the new backend's limits, and writes nothing.
     ///
-    /// `Invalid` where the backends cannot be moved between, or new secrets still go to the one that is
-    /// left (a dry run says that beside its report); `Conflict` while another move is not over;
-    /// `Unavailable` while another process moves. What stands in the way of one document is in the
-    /// report.
+    /// `Invalid` where the backends cannot be moved between or are one manager under two names, or new
+    /// secrets still go to the one that is left (a dry run says that beside its report); `Conflict`
+    /// while another move is not over; `Unavailable` while another process moves. What stands in the
+    /// way of one document is in the report.
     pub async fn copy(
         &self,
         order: &MoveOrder,
@@ -132,6 +133,7 @@ impl Mover {
         observer: &dyn MoveObserver,
     ) -> Result<MoveReport> {
         self.check(order)?;
+        self.refuse_one_manager(order).await?;
         if dry_run {
             return Run::dry(self, MoveStep::Copy, order, observer).look().await;
         }

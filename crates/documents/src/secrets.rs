@@ -7,7 +7,7 @@ use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{Intent, StoreIdentity};
 use cloakroom_core::{
-    BackendId, Coordinate, Digest, Error, ErrorKind, KeyRing, Mark, PutRequest, Result,
+    BackendId, Coordinate, Digest, Error, ErrorKind, IntentId, KeyRing, Mark, PutRequest, Result,
     SecretBackend, SecretValue, ValueKind,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -31,8 +31,8 @@ pub(crate) struct NewSecret {
     pub(crate) coordinate: Coordinate,
     pub(crate) kind: ValueKind,
     value: SecretValue,
-    /// Whether the ledger has a row for it.
-    intended: bool,
+    /// The intent that the ledger has its row for, once it has one.
+    intent: Option<IntentId>,
 }
 
 impl NewSecret {
@@ -49,7 +49,7 @@ impl NewSecret {
             coordinate: base,
             kind,
             value,
-            intended: false,
+            intent: None,
         }
     }
 
@@ -66,11 +66,12 @@ impl NewSecret {
         )
     }
 
-    fn intent(&self, ring: &KeyRing) -> Intent {
+    fn intent(&self, ring: &KeyRing, id: IntentId) -> Intent {
         Intent {
             base: self.coordinate.clone(),
             kind: self.kind,
             digest: self.digest(ring),
+            id,
         }
     }
 }
@@ -203,15 +204,15 @@ impl Documents {
         for (backend, indices) in by_backend {
             let intents: Vec<Intent> = indices
                 .iter()
-                .map(|&index| new[index].intent(ring))
+                .map(|&index| new[index].intent(ring, IntentId(self.randomness.uuid())))
                 .collect();
             let coordinates = self
                 .store
                 .intend(&backend, &intents, self.settings.expires_in)
                 .await?;
-            for (index, coordinate) in indices.into_iter().zip(coordinates) {
+            for ((index, coordinate), intent) in indices.into_iter().zip(coordinates).zip(intents) {
                 new[index].coordinate = coordinate;
-                new[index].intended = true;
+                new[index].intent = Some(intent.id);
             }
         }
         Ok(())
@@ -277,6 +278,7 @@ impl Documents {
                 deployment: identity.deployment.clone(),
                 coordinate: secret.coordinate.clone(),
                 digest: secret.digest(ring),
+                intent: secret.intent,
             },
             value: secret.value.clone(),
             native_expiry: (expires || mutant::on(Mutant::ExpiryOnReferenced))
@@ -287,7 +289,7 @@ impl Documents {
     /// Expires the rows of a writer that failed. If this fails too, they expire by themselves.
     pub(crate) async fn give_up(&self, new: &[NewSecret]) {
         let mut rows: BTreeMap<&BackendId, Vec<Coordinate>> = BTreeMap::new();
-        for secret in new.iter().filter(|secret| secret.intended) {
+        for secret in new.iter().filter(|secret| secret.intent.is_some()) {
             rows.entry(&secret.backend)
                 .or_default()
                 .push(secret.coordinate.clone());

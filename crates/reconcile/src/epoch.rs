@@ -70,6 +70,7 @@ fn mark_of(identity: &StoreIdentity, epoch: &Epoch) -> Result<Mark> {
         deployment: identity.deployment.clone(),
         digest: Digest::of(&known, coordinate.base(), ValueKind::Text, &text),
         coordinate,
+        intent: None,
     })
 }
 

@@ -33,14 +33,15 @@ use cloakroom_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use driver::{Activator, Driver, JobRunner, JobState};
+pub use driver::{Activator, Driver, JobName, JobRunner, JobState, RunReport};
 pub use epoch::{EpochAdoption, EpochReport, EpochStanding, epoch_mark, is_epoch_mark};
 pub use guard::{Guard, GuardTrip};
 pub use observe::{Observer, Phase, Silent};
 pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
 pub use platform::{
-    Age, CleanCount, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport, Cost, NextRun,
-    PlannedFate, PlatformCleaner, PlatformFinding, PlatformFindingKind, PlatformObserver,
+    Age, AirbyteNaming, CleanCount, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport, Cost,
+    NextRun, PlannedFate, PlatformCleaner, PlatformFinding, PlatformFindingKind, PlatformMoveIssue,
+    PlatformMoveReport, PlatformMoveStep, PlatformMoveStore, PlatformMover, PlatformObserver,
     PlatformPhase, PlatformPlan, PlatformPlanHeader, PlatformPlanItem, PlatformReader,
     PlatformReport, PlatformSettings, StandingCount, UnusedSecret,
 };

@@ -2,12 +2,14 @@
 //! once and reported. And how findings are kept.
 
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::{Finding, FindingKind};
-use cloakroom_core::{Description, DocumentId, Result, SecretState};
+use cloakroom_core::store::{Finding, FindingKind, ReferenceCursor, Restored};
+use cloakroom_core::{Coordinate, Description, DocumentId, Error, Result, SecretState};
 
 use crate::Pass;
+use crate::ask::Describe;
+use crate::observe::Phase;
 use crate::plan::{PlanContent, PlanRescue, RescueReason};
-use crate::survey::is_waiting;
+use crate::survey::{endangered, is_waiting};
 
 /// Findings written to the journal together.
 const FINDINGS_TOGETHER: usize = 500;
@@ -83,6 +85,7 @@ impl Pass<'_> {
             });
             return Ok(false);
         }
+        let referred_at = format!("document {document} refers to it at {pointer}");
         let waited = is_waiting(endangered);
         let danger = if waited {
             "it waited for its deletion"
@@ -120,7 +123,69 @@ impl Pass<'_> {
             detail,
         })
         .await?;
+        if restored {
+            self.write_receipt(endangered, referred_at).await?;
+        }
         Ok(restored)
+    }
+
+    async fn write_receipt(&self, endangered: &Description, referred_at: String) -> Result<()> {
+        let restored = Restored {
+            coordinate: endangered.coordinate.clone(),
+            evidence: format!("{}; {referred_at}", evidence(endangered)),
+        };
+        self.store()
+            .rescued(self.run(), self.backend_id(), &[restored])
+            .await
+    }
+
+    /// Asks about everything in use directly, where the listing did not come to its end: what it did
+    /// not show may be in danger. Once the manager answers nothing, nothing can be restored there.
+    pub(crate) async fn rescue_without_listing(&mut self) -> Result<()> {
+        let mut after: Option<ReferenceCursor> = None;
+        let (mut asked, mut unanswered) = (0_u64, 0_u64);
+        loop {
+            if self.told_to_stop() {
+                self.report.cut_short = true;
+                break;
+            }
+            self.keep_lease().await?;
+            let page = self
+                .reconciler
+                .store
+                .references(self.backend_id(), after.as_ref(), self.settings().page)
+                .await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.into());
+            let mut coordinates: Vec<Coordinate> =
+                page.into_iter().map(|row| row.coordinate).collect();
+            coordinates.dedup();
+            let described = self.ask(&Describe, &coordinates).await?;
+            let is_away = described
+                .iter()
+                .all(|answer| answer.as_ref().is_err_and(Error::is_retryable));
+            asked += described.len() as u64;
+            for described in described {
+                match described {
+                    Ok(described) if self.is_ours(&described) && endangered(&described) => {
+                        self.rescue_if_referenced(&described).await?;
+                    }
+                    Ok(_) => {}
+                    Err(error) => unanswered += u64::from(!error.is_missing()),
+                }
+            }
+            self.progressed(Phase::References, asked);
+            if is_away {
+                break;
+            }
+        }
+        tracing::warn!(
+            backend.id = %self.backend_id(),
+            secrets.asked = asked,
+            secrets.unanswered = unanswered,
+            "without a whole listing what is in use was asked about one by one"
+        );
+        Ok(())
     }
 
     pub(crate) async fn restore(&self, endangered: &Description, waited: bool) -> Result<()> {

@@ -64,6 +64,10 @@ impl Pass<'_> {
             self.keep_lease().await?;
         }
         self.report.checked.listed = survey.listed;
+        if survey.failure.is_some() {
+            self.rescue_without_listing().await?;
+            survey.stopped = self.report.cut_short;
+        }
         self.flush_findings().await?;
         Ok(survey)
     }
@@ -86,8 +90,8 @@ impl Pass<'_> {
                     self.unknown(listed, detail, survey).await?;
                 }
                 Some(row) if !self.is_of(listed, &row) => {
-                    let detail = "it bears this store's mark and holds another value than the \
-                                  ledger has a row for";
+                    let detail = "it bears this store's mark and was put for another intent than \
+                                  the ledger has a row for";
                     self.unknown(listed, detail, survey).await?;
                 }
                 Some(row) if resurfaced(listed, &row) => {
@@ -125,13 +129,14 @@ impl Pass<'_> {
     }
 
     /// Whether a secret is what a ledger row was written for. Under a number that no document ever
-    /// came to refer to, another value was not put by that row's writer: a clone of the database and
-    /// its original share the manager, or the ledger is older than the manager's content.
+    /// came to refer to, what was put for another intent is not that row's, be the value the same: a
+    /// clone of the database and its original share the manager, or the ledger is older than the
+    /// manager's content. Marks of older versions name no intent; there the value has to do.
     pub(crate) fn is_of(&self, described: &Description, row: &LedgerRow) -> bool {
-        let same = described
-            .mark
-            .as_ref()
-            .is_some_and(|mark| mark.digest == row.digest);
+        let same = described.mark.as_ref().is_some_and(|mark| {
+            let unnamed = mark.intent.is_none() || mutant::on(Mutant::IntentIgnored);
+            mark.digest == row.digest && (unnamed || mark.intent == row.intent)
+        });
         self.is_ours(described) && (row.once_referenced || same)
     }
 

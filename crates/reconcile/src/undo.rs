@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom_core::ledger::{LedgerRow, RowState};
-use cloakroom_core::store::{Job, Receipt, Restored, Store};
+use cloakroom_core::platform::SecretName;
+use cloakroom_core::store::{Job, Receipt, Restored, Store, words};
 use cloakroom_core::{
     BackendId, Coordinate, Description, Error, ErrorKind, Result, RunId, SecretState, Timestamp,
 };
@@ -76,8 +77,8 @@ impl UndoFate {
 /// One secret of the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Undone {
-    /// Which one.
-    pub coordinate: Coordinate,
+    /// Which one: its coordinate, or what its platform calls it.
+    pub coordinate: SecretName,
     /// What became of it.
     pub fate: UndoFate,
     /// What that rests on, in words; no value.
@@ -187,15 +188,22 @@ impl Pass<'_> {
         receipts: &[Receipt],
         options: &UndoOptions,
     ) -> Result<Vec<Undone>> {
-        let outcomes = last_words(receipts);
-        let coordinates: Vec<Coordinate> = outcomes.keys().copied().cloned().collect();
+        // What the run rescued is in use: there is nothing to take back.
+        let deletions = receipts.iter().filter(|it| it.reason != words::RESCUED);
+        let receipts: Vec<Receipt> = deletions.cloned().collect();
+        let outcomes = last_words(&receipts);
+        let coordinates = outcomes
+            .keys()
+            .map(|name| name.coordinate().ok_or_else(|| of_a_platform(name)))
+            .collect::<Result<Vec<Coordinate>>>()?;
         let rows = self.store().rows(self.backend_id(), &coordinates).await?;
         let described = self.ask(&Describe, &coordinates).await?;
         let now = self.store().now().await?;
         let mut undone = Vec::with_capacity(coordinates.len());
         let mut restored = Vec::new();
         for ((coordinate, row), described) in coordinates.iter().zip(rows).zip(described) {
-            let outcome = outcomes[coordinate];
+            let name = SecretName::from(coordinate);
+            let outcome = outcomes[&name];
             let (fate, detail) = self.undo_one(row, described, outcome, now, options).await;
             if fate == UndoFate::Restored {
                 let evidence = format!("run {run} taken back by {}; {detail}", options.by);
@@ -205,7 +213,7 @@ impl Pass<'_> {
                 });
             }
             undone.push(Undone {
-                coordinate: coordinate.clone(),
+                coordinate: name,
                 fate,
                 detail,
             });
@@ -325,11 +333,17 @@ pub(crate) async fn has_ended(
 }
 
 /// How it last ended for each secret of these receipts.
-pub(crate) fn last_words(receipts: &[Receipt]) -> BTreeMap<&Coordinate, &str> {
+pub(crate) fn last_words(receipts: &[Receipt]) -> BTreeMap<&SecretName, &str> {
     receipts
         .iter()
         .map(|receipt| (&receipt.coordinate, receipt.outcome.as_str()))
         .collect()
+}
+
+fn of_a_platform(name: &SecretName) -> Error {
+    let message = "a receipt of a run of ours names what is no coordinate; `reconciler audit verify` \
+                   tells whether it was changed";
+    Error::new(ErrorKind::Corrupt, OPERATION, message).with_coordinate(name)
 }
 
 /// What became of a secret that the manager does not have any more.

@@ -53,10 +53,10 @@ impl Actor {
         let mut config = json!({});
         for field in FIELDS {
             if self.dice.happens(0.5) {
-                config[field] = self.world.value().into();
+                config[field] = self.world.value(&self.dice).into();
             }
         }
-        let values = (0..self.dice.below(3)).map(|_| self.world.value());
+        let values = (0..self.dice.below(3)).map(|_| self.world.value(&self.dice));
         config[LIST] = values.collect::<Vec<_>>().into();
         config
     }
@@ -67,7 +67,7 @@ impl Actor {
         let mut edited = before.clone();
         for field in FIELDS {
             match self.dice.below(4) {
-                0 => edited[field] = self.world.value().into(),
+                0 => edited[field] = self.world.value(&self.dice).into(),
                 1 => drop(edited.as_object_mut().map(|it| it.shift_remove(field))),
                 _ if masked && edited.get(field).is_some() => edited[field] = MASK.into(),
                 _ => {}
@@ -82,7 +82,7 @@ impl Actor {
     }
 
     /// A document that stood when the actor looked.
-    fn some_document(&self) -> Option<DocumentId> {
+    pub(crate) fn some_document(&self) -> Option<DocumentId> {
         let state = self.world.store.state();
         let ids: Vec<DocumentId> = state.documents.keys().copied().collect();
         self.dice.choose(&ids).copied()
@@ -127,18 +127,33 @@ impl Actor {
         let Some(id) = self.some_document() else {
             return;
         };
-        let edited = self.edit_document(id, masked, checked).await;
+        let edits = |before: &Value| self.edited(before, masked);
+        let edited = self.change_document(id, checked, edits).await;
         self.listen(edited);
     }
 
-    async fn edit_document(&self, id: DocumentId, masked: bool, checked: bool) -> Result<()> {
+    /// Enters this value into a document, as somebody else does in a copy of it.
+    pub(crate) async fn enter(self, id: DocumentId, value: String) {
+        let enters = |before: &Value| {
+            let mut entered = before.clone();
+            entered[FIELDS[0]] = value.clone().into();
+            entered
+        };
+        let entered = self.change_document(id, true, enters).await;
+        self.listen(entered);
+    }
+
+    async fn change_document(
+        &self,
+        id: DocumentId,
+        checked: bool,
+        change: impl Fn(&Value) -> Value,
+    ) -> Result<()> {
         let Some(document) = self.world.store.document(id).await? else {
             return Ok(());
         };
         let before = self.world.documents(&self.dice)?.hydrate(id).await?;
-        let (attempt, config) = self
-            .world
-            .attempt(self.edited(&before.into_exposed(), masked));
+        let (attempt, config) = self.world.attempt(change(&before.into_exposed()));
         let owner = if document.workspace == workspace(1) {
             1
         } else {

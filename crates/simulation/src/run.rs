@@ -33,6 +33,11 @@ const FIRST_PASS: usize = 50_002;
 const LAST_PASS: usize = 50_003;
 const BESIDE_FIRST_PASS: usize = 50_004;
 const BESIDE_LAST_PASS: usize = 50_005;
+const IN_THE_ORIGINAL: usize = 60_000;
+const IN_THE_COPY: usize = 70_000;
+
+/// Longer than what nobody ever referred to stays.
+const A_TIME_TO_LIVE: Duration = Duration::from_hours(3);
 
 /// What became of a seed.
 #[derive(Clone, Debug)]
@@ -240,11 +245,27 @@ impl Run {
         })
     }
 
-    fn copy(&mut self) {
-        if self.neighbour.is_none() {
-            let world = Arc::new(self.world.copied());
-            let laws = self.laws.of_a_copy(world.clone());
-            self.neighbour = Some(Neighbour { world, laws });
+    /// Two go on with what was one. Often what somebody was about to enter is entered in both.
+    fn copy(&mut self, number: usize) {
+        if self.neighbour.is_some() {
+            return;
+        }
+        let world = Arc::new(self.world.copied());
+        let laws = self.laws.of_a_copy(world.clone());
+        let actors = [
+            (IN_THE_ORIGINAL + number, self.actor(number)),
+            (IN_THE_COPY + number, Actor::of(&world, number)),
+        ];
+        self.neighbour = Some(Neighbour { world, laws });
+        let document = actors[0].1.some_document();
+        let Some(document) = document.filter(|_| self.dice.happens(0.5)) else {
+            return;
+        };
+        let value = self.world.value(&self.dice);
+        for (number, actor) in actors {
+            let enters = Box::pin(actor.enter(document, value.clone()));
+            let name = "what is entered in both".to_owned();
+            self.scheduler.begin(number, name, enters);
         }
     }
 
@@ -268,6 +289,7 @@ impl Run {
                 Some(work) => work,
                 None => return,
             },
+            Event::Copy => return self.copy(number),
             Event::PlanAndApply(job) => Box::pin(actor.plan_and_apply(job, None)),
             Event::PlanAhead(ahead) => {
                 Box::pin(actor.plan_and_apply(Job::ExpireOrphans, Some(ahead)))
@@ -300,7 +322,6 @@ impl Run {
             Event::ClockAhead(ahead) => stage.set_store_ahead(ahead),
             Event::Snapshot => self.back_up(),
             Event::Restore => self.restore(),
-            Event::Copy => self.copy(),
             Event::Accident => self.accident(),
             Event::Stranger => self.stranger(),
             _ => {}
@@ -379,6 +400,7 @@ impl Run {
             deployment: "another".to_owned(),
             coordinate: coordinate.clone(),
             digest,
+            intent: None,
         })
     }
 
@@ -394,6 +416,7 @@ impl Run {
         self.finish().await?;
         tokio::time::advance(LONGEST_LAG).await;
         if self.laws.is_copied() {
+            tokio::time::advance(A_TIME_TO_LIVE).await;
             self.stop_the_copy().await?;
         }
         self.pass(FIRST_PASS, &[]).await?;

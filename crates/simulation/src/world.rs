@@ -27,6 +27,8 @@ pub(crate) const MASK: &str = "**********";
 pub(crate) const FIELDS: [&str; 3] = ["a", "b", "c"];
 /// The field that holds a list of them.
 pub(crate) const LIST: &str = "t";
+/// How often a value is one that may have been entered before, here or in a copy.
+const ENTERED_AGAIN: f64 = 0.3;
 /// Attempts and values of a copy are counted from here.
 const OF_COPIES: u64 = 1_000_000;
 
@@ -130,8 +132,11 @@ impl World {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A value that was never used before.
-    pub(crate) fn value(&self) -> String {
+    /// A value that was never used before, or now and then one that people enter again.
+    pub(crate) fn value(&self, dice: &SeededRandomness) -> String {
+        if dice.happens(ENTERED_AGAIN) {
+            return format!("{MARKER}-{}-again-{}", self.flock, dice.below(2));
+        }
         let mut attempts = self.attempts();
         attempts.values += 1;
         format!("{MARKER}-{}-{}", self.flock, attempts.values)

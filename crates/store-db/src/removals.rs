@@ -5,11 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::platform::{
-    Adoptions, Confirmation, PlatformRun, PlatformTarget, Removal, RemovalItem, RemovalSettlement,
-    Removals, ShownPlan,
+    Adoptions, BroughtBack, Confirmation, PlatformRun, PlatformTarget, Removal, RemovalItem,
+    RemovalSettlement, Removals, SecretName, ShownPlan,
 };
-use cloakroom_core::store::{Lease, Restored, RunOutcome};
-use cloakroom_core::{Coordinate, Result, RunId};
+use cloakroom_core::store::{Lease, RunOutcome};
+use cloakroom_core::{Result, RunId};
 
 use crate::DbStore;
 use crate::store::of_either;
@@ -48,10 +48,18 @@ impl Removals for DbStore {
         of_either!(self, inner => inner.removal_run(run).await)
     }
 
+    async fn last_removal_run(
+        &self,
+        platform: &str,
+        outcome: Option<RunOutcome>,
+    ) -> Result<Option<PlatformRun>> {
+        of_either!(self, inner => inner.last_removal_run(platform, outcome).await)
+    }
+
     async fn removals(
         &self,
         target: &PlatformTarget,
-        names: &[Coordinate],
+        names: &[SecretName],
     ) -> Result<Vec<Option<Removal>>> {
         of_either!(self, inner => inner.removals(target, names).await)
     }
@@ -60,7 +68,7 @@ impl Removals for DbStore {
         &self,
         target: &PlatformTarget,
         state: RowState,
-        after: Option<&Coordinate>,
+        after: Option<&SecretName>,
         limit: u32,
     ) -> Result<Vec<Removal>> {
         of_either!(self, inner => inner.removals_in(target, state, after, limit).await)
@@ -90,7 +98,7 @@ impl Removals for DbStore {
         &self,
         undo: RunId,
         target: &PlatformTarget,
-        restored: &[Restored],
+        restored: &[BroughtBack],
         hold: Duration,
     ) -> Result<Vec<bool>> {
         of_either!(self, inner => inner.hold_removals(undo, target, restored, hold).await)

@@ -111,6 +111,13 @@ impl DbStore {
         Ok(Self { kind })
     }
 
+    /// Whether this process can write: `Denied` for a SQLite file that it may only read, `Unavailable`
+    /// for a server that takes no writes now. Changes nothing.
+    pub async fn ensure_writable(&self) -> Result<()> {
+        const OPERATION: &str = "write to the store";
+        of_either!(self, inner => inner.ensure_writable(OPERATION).await)
+    }
+
     /// The connections, for what lives in the same database.
     pub fn pool(&self) -> Pool {
         match &self.kind {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::ledger::{
     Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
-    QuarantineRelease, Reason, RowState, Settlement, Windows,
+    QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
 use cloakroom_core::store::{
     Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
@@ -140,6 +140,10 @@ impl Ledger for DbStore {
         windows: &Windows,
     ) -> Result<Vec<(Reason, u64)>> {
         of_either!(self, inner => inner.count_due(backend, windows).await)
+    }
+
+    async fn unused(&self, backend: &BackendId, windows: &Windows) -> Result<Unused> {
+        of_either!(self, inner => inner.unused(backend, windows).await)
     }
 
     async fn rows(
@@ -285,6 +289,10 @@ impl Receipts for DbStore {
         adoptions: &[Adoption],
     ) -> Result<Vec<bool>> {
         of_either!(self, inner => inner.adopt(run, backend, adoptions).await)
+    }
+
+    async fn rescued(&self, run: RunId, backend: &BackendId, restored: &[Restored]) -> Result<()> {
+        of_either!(self, inner => inner.rescued(run, backend, restored).await)
     }
 
     async fn hold(

@@ -338,7 +338,7 @@ impl SecretBackend for MemoryBackend {
             let ours = taken
                 .mark
                 .as_ref()
-                .is_some_and(|theirs| theirs.store == mark.store);
+                .is_some_and(|theirs| theirs.store == mark.store && theirs.is_of_intent(mark));
             return match taken.due {
                 Some(_) => refuse(ErrorKind::ScheduledForDeletion, "the name waits"),
                 None if ours && taken.value == *value => Ok(PutOutcome::AlreadyThere),

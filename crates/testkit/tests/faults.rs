@@ -6,8 +6,9 @@ use std::sync::Arc;
 use cloakroom_core::keys::{KEY_BYTES, Key};
 use cloakroom_core::{
     Coordinate, DeleteMode, Digest, ErrorKind, Mark, PutOutcome, PutRequest, Randomness as _,
-    SecretBackend as _, SecretValue, StoreId, ValueKind,
+    SecretBackend as _, StoreId, ValueKind,
 };
+use cloakroom_testkit::canary::marked;
 use cloakroom_testkit::{
     Fault, FaultRates, FaultyBackend, ManualClock, MemoryBackend, SeededRandomness,
 };
@@ -22,7 +23,7 @@ fn faulty(memory: &MemoryBackend, seed: u64, rates: FaultRates) -> FaultyBackend
 
 fn request(number: usize) -> PutRequest {
     let coordinate = Coordinate::from_stored(&format!("airbyte_{number}_v1")).unwrap();
-    let value = SecretValue::from(format!("value {number}"));
+    let value = marked(&format!("value {number}"));
     let key = Key::derive([1; KEY_BYTES]);
     PutRequest {
         mark: Mark {
@@ -30,6 +31,7 @@ fn request(number: usize) -> PutRequest {
             deployment: "faults".to_owned(),
             digest: Digest::of(&key, coordinate.base(), ValueKind::Text, &value),
             coordinate,
+            intent: None,
         },
         value,
         native_expiry: None,

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{Job, RunOutcome};
 use cloakroom_core::{Coordinate, ErrorKind, Mark, StoreId};
 use cloakroom_reconcile::{EpochStanding, Guard, RunOptions, Silent, is_epoch_mark};
@@ -59,6 +60,62 @@ pub(crate) async fn yesterdays_backup_is_restored(kind: Kind, seed: u64) {
     world
         .assert_nothing_in_use_is_gone("after the adoption")
         .await;
+    world.close().await;
+}
+
+/// The same value under the same number, meant once more after a restore, while the manager is away. What
+/// the later backup refers to is not the secret of the attempt that failed.
+pub(crate) async fn the_same_value_meant_again_is_another_secret(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    world.create(json!({"a": "stays"})).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    world.save("earlier").await;
+    world.update(id, json!({"a": "rotated"})).await;
+    let rotated = world.coordinate(id, "/a").await;
+    world.save("later").await;
+    world.bring_back("earlier").await;
+    world.backend.faults.refuse("put", ErrorKind::Unavailable);
+    let failed = world.try_update(id, json!({"a": "rotated"})).await;
+    failed.unwrap_err();
+    world.backend.faults.clear();
+    let row = world.row(&rotated).await.unwrap();
+    assert_eq!(row.state, RowState::Intended, "under the same number");
+    world.clock.advance(hours(3));
+    for job in [Job::ExpireOrphans, Job::DeleteSuperseded] {
+        let report = world.run(job).await;
+        assert!(stopped_by(&report, Guard::UnknownMarked), "{report:#?}");
+    }
+    let overridden = RunOptions {
+        overrides: Guard::ALL.into(),
+        ..RunOptions::default()
+    };
+    for _ in 0..2 {
+        let ran = world.run_with(Job::ExpireOrphans, &overridden).await;
+        ran.unwrap();
+        assert!(world.is_living(&rotated).await, "it is another's secret");
+    }
+    world.bring_back("later").await;
+    assert_eq!(world.hydrated(id).await, json!({"a": "rotated"}));
+    world.close().await;
+}
+
+/// Where the manager is there, the attempt after the restore takes the next number: two histories never
+/// share a secret.
+pub(crate) async fn the_same_value_put_again_takes_the_next_number(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    world.save("earlier").await;
+    world.update(id, json!({"a": "rotated"})).await;
+    let rotated = world.coordinate(id, "/a").await;
+    world.bring_back("earlier").await;
+    world.update(id, json!({"a": "rotated"})).await;
+    let again = world.coordinate(id, "/a").await;
+    assert_eq!(
+        (rotated.version().get(), again.version().get()),
+        (2, 3),
+        "one number for each intent"
+    );
+    assert!(world.is_living(&rotated).await && world.is_living(&again).await);
     world.close().await;
 }
 

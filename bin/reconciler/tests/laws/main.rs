@@ -103,6 +103,8 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_was_in_use_and_landed_late_is_guarded_too;
         rescue:
             by_any_job,
+            although_nothing_is_listed,
+            each_has_a_receipt,
             nothing_that_is_unused,
             one_that_fails_is_reported_and_holds_up_nobody;
         verify:
@@ -189,6 +191,8 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_long_run_looks_again;
         copies:
             yesterdays_backup_is_restored,
+            the_same_value_meant_again_is_another_secret,
+            the_same_value_put_again_takes_the_next_number,
             a_clone_runs_beside_the_original,
             a_run_ends_with_the_database_it_looked_through,
             two_copies_in_step_are_told_apart,

@@ -21,7 +21,10 @@ async fn by_secret(world: &World) -> BTreeMap<Coordinate, Vec<String>> {
     let mut by_secret: BTreeMap<Coordinate, Vec<String>> = BTreeMap::new();
     for receipt in receipts(world).await {
         let said = format!("{} {}", receipt.reason, receipt.outcome);
-        by_secret.entry(receipt.coordinate).or_default().push(said);
+        by_secret
+            .entry(receipt.coordinate.coordinate().unwrap())
+            .or_default()
+            .push(said);
     }
     by_secret
 }

@@ -1,11 +1,12 @@
 //! Rescue: what is referenced and in danger is brought back by any job's run, and by no dry run.
 
-use cloakroom_core::store::{FindingKind, Job};
+use cloakroom_core::ledger::RowState;
+use cloakroom_core::store::{FindingKind, Job, Receipts as _, words};
 use cloakroom_core::{Clock as _, Coordinate, DeleteMode, ErrorKind, SecretBackend as _};
-use cloakroom_reconcile::{RescueReason, RunOptions};
+use cloakroom_reconcile::{Guard, RescueReason, RunOptions, UndoOptions, Undone};
 use serde_json::json;
 
-use crate::harness::{Kind, World, hours};
+use crate::harness::{Fate, Kind, World, hours};
 
 /// What can happen to a secret in use.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +95,93 @@ pub(crate) async fn by_any_job(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+/// A token without the right to list, or a manager that lists a page and no more.
+pub(crate) async fn although_nothing_is_listed(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let fields = json!({"a": "one", "b": "two", "t": ["three", "four", "five"]});
+    let id = world.create(fields.clone()).await.id;
+    let last = world.referenced().await.pop_last().unwrap();
+    world.backend.pages_of(2);
+    for (pages, kind) in [
+        (0, ErrorKind::Denied),
+        (1, ErrorKind::Unavailable),
+        (1, ErrorKind::Corrupt),
+    ] {
+        for job in Job::ALL {
+            world.clock.advance(crate::harness::MILLISECOND);
+            endanger(&world, &last, Danger::Waiting).await;
+            world.backend.faults.set(move |call| {
+                let fails = call.operation == "list" && call.number >= pages;
+                if fails {
+                    Fate::Before(kind)
+                } else {
+                    Fate::Pass
+                }
+            });
+            let report = world.run(job).await;
+            world.backend.faults.clear();
+            assert_eq!(report.rescued, 1, "{kind:?}, {job}: {report:#?}");
+            assert_eq!(
+                world.found(&report).await,
+                [(FindingKind::Endangered, 1)].into()
+            );
+            assert!(is_safe(&world, &last).await, "{kind:?}, {job}");
+            let mut stopped = report.guards.iter().map(|trip| trip.guard);
+            let deletes = job != Job::VerifyBlobs;
+            assert_eq!(
+                stopped.any(|it| it == Guard::ListingFailed),
+                deletes,
+                "{job}"
+            );
+        }
+    }
+    assert_eq!(world.hydrated(id).await, fields);
+    world.close().await;
+}
+
+pub(crate) async fn each_has_a_receipt(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "in use"})).await.id;
+    let coordinate = world.coordinate(id, "/a").await;
+    for job in Job::ALL {
+        for danger in [Danger::Waiting, Danger::Expiring] {
+            world.clock.advance(crate::harness::MILLISECOND);
+            endanger(&world, &coordinate, danger).await;
+            let report = world.dry_run(job).await;
+            let receipts = world.db.receipts_of(report.run, 0, 10).await.unwrap();
+            assert_eq!(receipts, [], "a dry run restores nothing");
+            let report = world.run(job).await;
+            let receipts = world.db.receipts_of(report.run, 0, 10).await.unwrap();
+            let [receipt] = &receipts[..] else {
+                panic!("{job}: {receipts:?}");
+            };
+            assert_eq!(
+                (&*receipt.reason, &*receipt.outcome),
+                (words::RESCUED, words::RESTORED)
+            );
+            assert_eq!(receipt.coordinate, coordinate);
+            assert!(receipt.evidence.contains(&id.to_string()), "{receipt:?}");
+            assert_eq!(
+                world.row(&coordinate).await.unwrap().state,
+                RowState::Stored
+            );
+            // What is in use stays where it is when the run is taken back.
+            world.clock.advance(hours(1));
+            let options = UndoOptions {
+                dry_run: false,
+                hold: hours(1),
+                by: "a law".to_owned(),
+            };
+            let mut each = |_: &Undone| panic!("there is nothing to take back");
+            let reconciler = world.reconciler();
+            let undone = reconciler.undo(report.run, &options, &mut each).await;
+            assert!(undone.unwrap().fates.is_empty());
+        }
+    }
+    assert_eq!(world.db.verify_receipts().await.unwrap(), 6);
+    world.close().await;
+}
+
 pub(crate) async fn nothing_that_is_unused(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     world.create(json!({"a": "stays"})).await;
@@ -129,9 +217,9 @@ pub(crate) async fn one_that_fails_is_reported_and_holds_up_nobody(kind: Kind, s
             let bad = one.clone();
             world.backend.faults.set(move |call| {
                 if call.operation == "restore" && call.coordinate == Some(&bad) {
-                    crate::harness::Fate::Before(ErrorKind::Denied)
+                    Fate::Before(ErrorKind::Denied)
                 } else {
-                    crate::harness::Fate::Pass
+                    Fate::Pass
                 }
             });
             let options = RunOptions {

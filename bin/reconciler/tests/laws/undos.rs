@@ -30,7 +30,9 @@ async fn undo_with(
         .reconciler()
         .undo(run, options, &mut |undone| all.push(undone.clone()))
         .await?;
-    let fates = all.into_iter().map(|it| (it.coordinate, it.fate));
+    let fates = all
+        .into_iter()
+        .map(|it| (it.coordinate.coordinate().unwrap(), it.fate));
     Ok((report, fates.collect()))
 }
 

@@ -181,6 +181,7 @@ fn named(name: &str, it: &Parameter) -> NamedSecret {
         name: name.to_owned(),
         marked: is_described_as_marked(&it.description),
         state: SecretState::Enabled,
+        tags: None,
         native_expiry: policy::expiry(&it.policies),
         created,
         changed,

@@ -206,6 +206,7 @@ fn named(name: &str, entry: &Entry) -> NamedSecret {
         name: name.to_owned(),
         marked: is_marked(&entry.tags),
         state: state_of(entry),
+        tags: Some(entry.tags.iter().cloned().collect()),
         native_expiry: None,
         created: entry.created,
         changed: entry.changed,

@@ -123,6 +123,7 @@ pub(crate) fn request_for(coordinate: &Coordinate, value: impl Into<SecretValue>
                 ValueKind::Text,
                 &value,
             ),
+            intent: None,
         },
         value,
         native_expiry: None,

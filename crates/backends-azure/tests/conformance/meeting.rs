@@ -307,6 +307,7 @@ pub(crate) fn request(coordinate: &Coordinate, value: &str) -> PutRequest {
             deployment: "races".to_owned(),
             digest: Digest::of(&key, coordinate.base(), ValueKind::Text, &value),
             coordinate: coordinate.clone(),
+            intent: None,
         },
         value,
         native_expiry: None,

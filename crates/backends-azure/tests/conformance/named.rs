@@ -65,8 +65,12 @@ impl NamedSubject for Namespace {
         } else if is_managed(name) || is_managed(&format!("{name}_v1")) {
             Spelling::Listed
         } else {
-            Spelling::Asked
+            Spelling::Rewritten
         }
+    }
+
+    fn rewritten(&self, name: &str) -> String {
+        name.replace('_', "-").to_ascii_lowercase()
     }
 }
 

@@ -22,8 +22,16 @@ pub(crate) const CREATE: &str = concat!(
     include_str!("../../../../migrations/postgres/0002_embedded_secrets.sql"),
 );
 
+pub(crate) const HAS_INTENT: &str = "SELECT 1 FROM pg_catalog.pg_attribute \
+     WHERE attrelid = to_regclass('embedded_secrets') AND attname = 'intent' AND NOT attisdropped";
+pub(crate) const ADD_INTENT: &str = "ALTER TABLE embedded_secrets ADD COLUMN intent UUID";
+
 /// Each statement must see what was committed while the one before it waited for a lock.
 pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// Two that write first rows at once would both find that there are none.
+pub(crate) const LOCK_FIRST: Option<&str> =
+    Some("SELECT pg_advisory_xact_lock(hashtextextended('cloakroom embedded_secrets', 0))");
 
 pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
 

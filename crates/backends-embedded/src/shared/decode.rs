@@ -1,6 +1,6 @@
 //! Rows as the database gives them, made into ours.
 
-use cloakroom_core::{Coordinate, KeyId, Mark, StoreId, Timestamp};
+use cloakroom_core::{Coordinate, IntentId, KeyId, Mark, StoreId, Timestamp};
 use sqlx::Row as _;
 
 use super::Result;
@@ -12,8 +12,8 @@ use crate::row::{FullRow, KeyRow, Row, StateToken};
 type DbRow = <Db as sqlx::Database>::Row;
 
 /// The columns that [`row`] reads.
-pub(super) const COLUMNS: &str = "coordinate, store_id, deployment, digest, nonce, revision, \
-                                  created_at, changed_at, expires_at, purge_at";
+pub(super) const COLUMNS: &str = "coordinate, store_id, deployment, digest, intent, nonce, \
+                                  revision, created_at, changed_at, expires_at, purge_at";
 
 /// The columns that [`full_row`] reads besides.
 pub(super) const SEALED_COLUMNS: &str = "key_id, key_nonce, wrapped_key, ciphertext";
@@ -27,12 +27,14 @@ pub(super) fn row(row: &DbRow) -> Result<Row> {
     };
     let known = |column| moment(column)?.ok_or_else(|| Failure::corrupt(column));
     let digest: String = row.try_get("digest")?;
+    let intent: Option<dialect::Id> = row.try_get("intent")?;
     Ok(Row {
         mark: Mark {
             store: StoreId(dialect::uuid(row.try_get("store_id")?)),
             deployment: row.try_get("deployment")?,
             coordinate: coordinate(row)?,
             digest: digest.parse().map_err(|_| Failure::corrupt("digest"))?,
+            intent: intent.map(|id| IntentId(dialect::uuid(id))),
         },
         state: StateToken {
             nonce: row.try_get("nonce")?,

@@ -1,11 +1,12 @@
 //! The queries, whose text is the same for both databases; compiled once for each.
 
 mod decode;
+mod first;
 mod rotation;
 mod secrets;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cloakroom_core::{BackendId, Clock, KeyId};
 use sqlx::{QueryBuilder, Row as _};
@@ -14,6 +15,7 @@ use super::dialect::{self, Db};
 use crate::failure::Failure;
 
 type Result<T> = std::result::Result<T, Failure>;
+type Connection = <Db as sqlx::Database>::Connection;
 
 /// One backend's rows in one database.
 pub(crate) struct Secrets {
@@ -22,6 +24,8 @@ pub(crate) struct Secrets {
     pub(crate) read: sqlx::Pool<Db>,
     /// `None` asks the database for the time.
     pub(crate) clock: Option<Arc<dyn Clock>>,
+    /// A key that rows of this backend have been found under.
+    pub(crate) key_in_use: OnceLock<KeyId>,
 }
 
 impl Secrets {
@@ -55,12 +59,21 @@ async fn begin(write: &sqlx::Pool<Db>) -> Result<sqlx::Transaction<'static, Db>>
     Ok(begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??)
 }
 
-/// Creates the table, unless it is there.
+/// Creates the table, unless it is there, and the column that a table of an older program lacks.
 pub(crate) async fn create(write: &sqlx::Pool<Db>) -> Result<()> {
     let mut transaction = begin(write).await?;
     sqlx::raw_sql(dialect::CREATE)
         .execute(&mut *transaction)
         .await?;
+    let knows_intents = sqlx::query(dialect::HAS_INTENT)
+        .fetch_optional(&mut *transaction)
+        .await?
+        .is_some();
+    if !knows_intents {
+        sqlx::raw_sql(dialect::ADD_INTENT)
+            .execute(&mut *transaction)
+            .await?;
+    }
     Ok(transaction.commit().await?)
 }
 
@@ -97,6 +110,11 @@ pub(crate) async fn sealed_by_key(read: &sqlx::Pool<Db>) -> Result<Vec<(BackendI
 /// The keys of every backend's rows. Each step asks the index for the next pair of backend and key,
 /// so this takes as many steps as there are pairs, however many rows there are.
 pub(crate) async fn needed_keys(read: &sqlx::Pool<Db>) -> Result<BTreeSet<KeyId>> {
+    let mut connection = read.acquire().await?;
+    needed_keys_within(&mut connection).await
+}
+
+async fn needed_keys_within(connection: &mut Connection) -> Result<BTreeSet<KeyId>> {
     let mut keys = BTreeSet::new();
     // Before every pair: no backend's name is empty.
     let mut last = (String::new(), String::new());
@@ -107,7 +125,7 @@ pub(crate) async fn needed_keys(read: &sqlx::Pool<Db>) -> Result<BTreeSet<KeyId>
         )
         .bind(&last.0)
         .bind(&last.1)
-        .fetch_optional(read)
+        .fetch_optional(&mut *connection)
         .await?;
         let Some(row) = row else {
             return Ok(keys);

@@ -4,50 +4,24 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::{Coordinate, Timestamp};
+use cloakroom_core::{Coordinate, KeyRing, Timestamp};
 use sqlx::{QueryBuilder, Row as _};
 
 use super::decode::{self, COLUMNS, SEALED_COLUMNS};
 use super::dialect::{self, Db};
-use super::{Result, Secrets};
+use super::{Connection, Result, Secrets};
 use crate::failure::Failure;
 use crate::row::{FullRow, NewRow, Passed, Row, Which, millis};
 use crate::table::Table;
 
 #[async_trait]
 impl Table for Secrets {
-    async fn insert(&self, rows: &[NewRow<'_>]) -> Result<HashSet<Coordinate>> {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO embedded_secrets (backend_id, coordinate, key_id, key_nonce, \
-             wrapped_key, nonce, ciphertext, store_id, deployment, digest, revision, \
-             created_at, changed_at, expires_at) VALUES ",
-        );
-        for (at, row) in rows.iter().enumerate() {
-            query.push(if at == 0 { "" } else { ", " });
-            self.push_row(&mut query, row);
+    async fn insert(&self, rows: &[NewRow<'_>], ring: &KeyRing) -> Result<HashSet<Coordinate>> {
+        if !self.is_open_to(ring).await? {
+            return self.insert_first(rows, ring).await;
         }
-        // A name is free also where what it held has passed and was not purged yet.
-        query.push(
-            " ON CONFLICT (backend_id, coordinate) DO UPDATE SET key_id = excluded.key_id, \
-             key_nonce = excluded.key_nonce, wrapped_key = excluded.wrapped_key, \
-             nonce = excluded.nonce, ciphertext = excluded.ciphertext, \
-             store_id = excluded.store_id, deployment = excluded.deployment, \
-             digest = excluded.digest, revision = excluded.revision, \
-             created_at = excluded.created_at, changed_at = excluded.changed_at, \
-             expires_at = excluded.expires_at, deleted_at = NULL, purge_at = NULL \
-             WHERE embedded_secrets.purge_at <= ",
-        );
-        self.push_now(&mut query);
-        query.push(" OR embedded_secrets.expires_at <= ");
-        self.push_now(&mut query);
-        query.push(" RETURNING coordinate");
-        let again = rows.len() == 1;
-        let written = query
-            .build()
-            .persistent(again)
-            .fetch_all(&self.write)
-            .await?;
-        written.iter().map(decode::coordinate).collect()
+        let mut connection = self.write.acquire().await?;
+        self.insert_within(&mut connection, rows).await
     }
 
     async fn rows(&self, coordinates: &[Coordinate]) -> Result<Vec<Row>> {
@@ -217,6 +191,45 @@ impl Secrets {
 }
 
 impl Secrets {
+    pub(super) async fn insert_within(
+        &self,
+        connection: &mut Connection,
+        rows: &[NewRow<'_>],
+    ) -> Result<HashSet<Coordinate>> {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO embedded_secrets (backend_id, coordinate, key_id, key_nonce, \
+             wrapped_key, nonce, ciphertext, store_id, deployment, digest, intent, \
+             revision, created_at, changed_at, expires_at) VALUES ",
+        );
+        for (at, row) in rows.iter().enumerate() {
+            query.push(if at == 0 { "" } else { ", " });
+            self.push_row(&mut query, row);
+        }
+        // A name is free also where what it held has passed and was not purged yet.
+        query.push(
+            " ON CONFLICT (backend_id, coordinate) DO UPDATE SET key_id = excluded.key_id, \
+             key_nonce = excluded.key_nonce, wrapped_key = excluded.wrapped_key, \
+             nonce = excluded.nonce, ciphertext = excluded.ciphertext, \
+             store_id = excluded.store_id, deployment = excluded.deployment, \
+             digest = excluded.digest, intent = excluded.intent, \
+             revision = excluded.revision, \
+             created_at = excluded.created_at, changed_at = excluded.changed_at, \
+             expires_at = excluded.expires_at, deleted_at = NULL, purge_at = NULL \
+             WHERE embedded_secrets.purge_at <= ",
+        );
+        self.push_now(&mut query);
+        query.push(" OR embedded_secrets.expires_at <= ");
+        self.push_now(&mut query);
+        query.push(" RETURNING coordinate");
+        let again = rows.len() == 1;
+        let written = query
+            .build()
+            .persistent(again)
+            .fetch_all(connection)
+            .await?;
+        written.iter().map(decode::coordinate).collect()
+    }
+
     fn push_row(&self, query: &mut QueryBuilder<Db>, row: &NewRow<'_>) {
         let NewRow {
             mark,
@@ -237,6 +250,9 @@ impl Secrets {
         query.push(", ").push_bind(dialect::id(mark.store.0));
         query.push(", ").push_bind(mark.deployment.clone());
         query.push(", ").push_bind(mark.digest.to_string());
+        query
+            .push(", ")
+            .push_bind(mark.intent.map(|id| dialect::id(id.0)));
         query.push(", 1, ");
         self.push_now(query);
         query.push(", ");

@@ -20,9 +20,16 @@ pub(crate) fn uuid(id: Id) -> Uuid {
 pub(crate) const CREATE: &str =
     include_str!("../../../../migrations/sqlite/0002_embedded_secrets.sql");
 
+pub(crate) const HAS_INTENT: &str =
+    "SELECT 1 FROM pragma_table_info('embedded_secrets') WHERE name = 'intent'";
+pub(crate) const ADD_INTENT: &str = "ALTER TABLE embedded_secrets ADD COLUMN intent TEXT";
+
 /// Takes the write lock at once: a transaction that reads first and writes later can fail with a
 /// stale snapshot, which waiting does not cure.
 pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// Beginning to write has taken the database's lock already.
+pub(crate) const LOCK_FIRST: Option<&str> = None;
 
 /// The write lock is on the whole database.
 pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = "";

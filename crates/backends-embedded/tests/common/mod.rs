@@ -175,6 +175,7 @@ pub(crate) fn request(value: &SecretValue) -> PutRequest {
             deployment: "tests".to_owned(),
             digest: Digest::of(&key(9), coordinate.base(), ValueKind::Text, value),
             coordinate,
+            intent: None,
         },
         value: value.clone(),
         native_expiry: None,

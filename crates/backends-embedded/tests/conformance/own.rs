@@ -27,6 +27,8 @@ const CHECKS: &[(&str, Check)] = checks![
     rotation::what_is_under_a_lost_key_is_reported_and_left,
     rotation::a_rotation_leaves_states_as_they_are,
     seals::a_wrong_key_is_named_and_destroys_nothing,
+    seals::whoever_seals_first_decides_on_the_keys,
+    seals::of_two_that_seal_first_at_once_one_decides,
     seals::what_was_swapped_does_not_open,
     seals::what_was_altered_does_not_open,
     seals::a_row_of_another_backend_does_not_open,

@@ -89,7 +89,7 @@ pub(crate) async fn what_is_under_a_lost_key_is_reported_and_left(
     let clock = ManualClock::default();
     let lost = put(&backend(&database.pool, ring(&[3]), &clock), 5).await?;
     let kept = text("kept");
-    backend(&database.pool, ring(&[1]), &clock)
+    backend(&database.pool, ring(&[1, 3]), &clock)
         .put(&kept)
         .await?;
 

@@ -23,8 +23,9 @@ pub(crate) async fn a_wrong_key_is_named_and_destroys_nothing(database: &Databas
     let (request, other) = (text("the value"), text("another"));
     let right = backend(&database.pool, ring(&[1]), &clock);
     right.put(&request).await?;
+    let rotated = backend(&database.pool, ring(&[2, 1]), &clock);
+    rotated.put(&other).await?;
     let wrong = backend(&database.pool, ring(&[2, 3]), &clock);
-    wrong.put(&other).await?;
 
     let coordinate = &request.mark.coordinate;
     ensure_corrupt(&wrong, coordinate).await?;
@@ -48,6 +49,55 @@ pub(crate) async fn a_wrong_key_is_named_and_destroys_nothing(database: &Databas
 
     assert_eq!(right.put(&request).await?, PutOutcome::AlreadyThere);
     assert!(right.get(coordinate).await?.value == request.value);
+    Ok(())
+}
+
+/// Both were started while nothing was sealed, so neither could be told that its keys are wrong.
+pub(crate) async fn whoever_seals_first_decides_on_the_keys(database: &Database) -> Result<()> {
+    let clock = ManualClock::default();
+    let (one, many) = (text("one"), [text("two"), text("three")]);
+    let first = backend(&database.pool, ring(&[1]), &clock);
+    let second = backend(&database.second_pool().await?, ring(&[2, 3]), &clock);
+    let elsewhere = named("other", &database.pool, ring(&[2]), &clock);
+    first.put(&one).await?;
+    let mut refusals = vec![second.put(&many[0]).await, elsewhere.put(&many[0]).await];
+    refusals.extend(second.put_many(&many).await);
+    for refusal in refusals {
+        let error = refusal.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        let error = error.to_string();
+        for part in [
+            key(1).id().as_str(),
+            key(2).id().as_str(),
+            "nothing was changed",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    assert_eq!(rows(&database.pool).await?, 1);
+    // Who has the key as well goes on, whichever is first; and then that one is the database's too.
+    let rotating = backend(&database.pool, ring(&[2, 1]), &clock);
+    rotating.put(&many[0]).await?;
+    second.put(&many[1]).await?;
+    assert!(first.get(&one.mark.coordinate).await?.value == one.value);
+    Ok(())
+}
+
+pub(crate) async fn of_two_that_seal_first_at_once_one_decides(database: &Database) -> Result<()> {
+    let clock = ManualClock::default();
+    let second_pool = database.second_pool().await?;
+    let one = backend(&database.pool, ring(&[1]), &clock);
+    let other = backend(&second_pool, ring(&[2]), &clock);
+    for round in 0..10 {
+        let (mine, theirs) = (
+            text(&format!("mine {round}")),
+            text(&format!("theirs {round}")),
+        );
+        let (put, also) = tokio::join!(one.put(&mine), other.put(&theirs));
+        assert!(put.is_ok() != also.is_ok(), "{put:?} {also:?}");
+        assert_eq!(rows(&database.pool).await?, 1);
+        execute(&database.pool, "DELETE FROM embedded_secrets").await?;
+    }
     Ok(())
 }
 

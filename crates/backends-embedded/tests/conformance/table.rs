@@ -167,10 +167,15 @@ pub(crate) async fn deletions_purge_more_than_they_leave(database: &Database) ->
 pub(crate) async fn the_keys_of_every_backend_are_found(database: &Database) -> Result<()> {
     let clock = ManualClock::default();
     assert!(needed_keys(&database.pool).await?.is_empty());
-    for (name, byte) in [("first", 1), ("second", 2), ("second", 1), ("third", 3)] {
-        let backend = named(name, &database.pool, ring(&[byte]), &clock);
+    for (name, bytes) in [
+        ("first", &[1][..]),
+        ("second", &[2, 1]),
+        ("second", &[1]),
+        ("third", &[3, 2]),
+    ] {
+        let backend = named(name, &database.pool, ring(bytes), &clock);
         for number in 0..3 {
-            backend.put(&text(&format!("{byte} {number}"))).await?;
+            backend.put(&text(&format!("{bytes:?} {number}"))).await?;
         }
     }
     let mut all: Vec<_> = [1, 2, 3].map(|byte| key(byte).id().clone()).into();

@@ -10,6 +10,7 @@ use cloakroom_core::{
     Capabilities, Coordinate, Digest, Error, ErrorKind, Grammar, Mark, PutRequest, Randomness as _,
     Result, Scope, SecretBackend, SecretValue, StoreId, SystemRandomness, ValueKind, Version,
 };
+use cloakroom_testkit::canary::marked;
 use cloakroom_testkit::conformance::{Credentials, Manager, Permission, Powers, Subject};
 use google_cloud_auth::credentials::anonymous;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
@@ -168,7 +169,7 @@ pub(crate) fn request(value: &str) -> PutRequest {
     let grammar = Grammar::default();
     let owner = SystemRandomness.uuid();
     let coordinate = grammar.managed(Scope::Workspace, owner, secret, Version::FIRST);
-    let value = SecretValue::from(value.to_owned());
+    let value = marked(value);
     PutRequest {
         mark: Mark {
             store: StoreId(SystemRandomness.uuid()),
@@ -180,6 +181,7 @@ pub(crate) fn request(value: &str) -> PutRequest {
                 &value,
             ),
             coordinate,
+            intent: None,
         },
         value,
         native_expiry: None,

@@ -386,6 +386,7 @@ pub(crate) fn request(text: &str) -> PutRequest {
             deployment: "tests".to_owned(),
             digest: Digest::of(&key, coordinate.base(), ValueKind::Text, &value),
             coordinate,
+            intent: None,
         },
         value,
         native_expiry: None,

@@ -2,6 +2,7 @@
 //! `deploy/policies/vault`: once with all that OpenBao has, once with no more than Vault has.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cleaning;
 mod crash;
 mod credentials;
 mod errors;

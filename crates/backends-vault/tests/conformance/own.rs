@@ -7,7 +7,7 @@ use cloakroom_testkit::conformance;
 use libtest_mimic::Trial;
 
 use crate::server::{Place, Server};
-use crate::{crash, credentials, errors, expiry, kubernetes, named, requests, rights};
+use crate::{cleaning, crash, credentials, errors, expiry, kubernetes, named, requests, rights};
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 type Check = for<'a> fn(&'a Place) -> Outcome<'a>;
@@ -55,6 +55,7 @@ const CHECKS: &[(&str, Check)] = checks![
     rights::namespaces_are_apart,
     rights::places_with_one_stem_are_apart,
     rights::an_older_policy_still_lists,
+    cleaning::a_clean_up_needs_its_policy_and_no_more,
 ];
 
 pub(crate) fn trials(server: &Server) -> Vec<Trial> {

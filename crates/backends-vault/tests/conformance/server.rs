@@ -205,6 +205,7 @@ pub(crate) fn again(coordinate: &Coordinate, store: StoreId, value: &str) -> Put
                 ValueKind::Text,
                 &value,
             ),
+            intent: None,
         },
         value,
         native_expiry: None,

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::parse::is_magic;
 use super::pointer::Pointer;
+use super::spec::CompiledSpec;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The deepest nesting of a configuration or spec. serde_json reads back 127 levels; one of them
@@ -36,6 +37,56 @@ pub(super) fn check(operation: &'static str, value: &Value, levels: usize) -> Re
         };
         Error::new(ErrorKind::Invalid, operation, message).with_coordinate(pointer.shown())
     })
+}
+
+/// What trying the patterns of a spec on the keys of one document may come to, as
+/// [`CompiledSpec::pattern_work`] counts it: a second or two.
+const MAX_PATTERN_WORK: usize = 50_000_000;
+
+/// Refuses also more keys than the patterns of the spec can be tried on. Whoever comes after may walk.
+pub(super) fn check_for(
+    spec: &CompiledSpec,
+    operation: &'static str,
+    value: &Value,
+    levels: usize,
+) -> Result<()> {
+    check(operation, value, levels)?;
+    let mut keys = Keys::default();
+    keys.count(value);
+    if spec.pattern_work(&keys) <= MAX_PATTERN_WORK {
+        return Ok(());
+    }
+    let message = format!(
+        "it has {} keys, and the spec {} patterns for keys: too many to try each of these on each of \
+         those; name keys under `properties` instead",
+        keys.number,
+        spec.patterns()
+    );
+    Err(Error::new(ErrorKind::Invalid, operation, message))
+}
+
+/// The keys of a document.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) number: usize,
+    /// All of them together.
+    pub(super) bytes: usize,
+}
+
+impl Keys {
+    fn count(&mut self, value: &Value) {
+        match value {
+            Value::Object(members) => {
+                for (key, member) in members {
+                    self.number += 1;
+                    self.bytes += key.len();
+                    self.count(member);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.count(item)),
+            _ => {}
+        }
+    }
 }
 
 pub(super) const MAGIC_MESSAGE: &str =

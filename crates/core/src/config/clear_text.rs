@@ -12,7 +12,7 @@ use crate::error::Result;
 /// The pointers of the secret fields that hold something other than nothing, a node or the name of
 /// an external secret.
 pub fn clear_text(spec: &CompiledSpec, blob: &Value) -> Result<Vec<String>> {
-    bounds::check("look for clear text", blob, MAX_STORED_DEPTH)?;
+    bounds::check_for(spec, "look for clear text", blob, MAX_STORED_DEPTH)?;
     let mut found = Vec::new();
     visit(
         spec,

@@ -28,7 +28,7 @@ pub fn mask<'h>(
     held: impl IntoIterator<Item = &'h str>,
 ) -> Result<Value> {
     let mut value = blob;
-    if let Err(error) = bounds::check("mask a document", &value, MAX_STORED_DEPTH) {
+    if let Err(error) = bounds::check_for(spec, "mask a document", &value, MAX_STORED_DEPTH) {
         // Dropping a Value recurses as deep as it is nested; this does not.
         drop(SecretJson::new(value));
         return Err(error);

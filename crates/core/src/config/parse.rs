@@ -58,6 +58,9 @@ pub fn parse_json(operation: &'static str, text: &[u8]) -> Result<Value> {
 }
 
 /// Parses a document, which may hold secrets in clear.
+///
+/// Numbers keep every digit they were written with, however many; only an exponent is written anew, in
+/// lower case and with its sign: `1E5` is `1e+5` from here on, in the document and in a secret that it is.
 pub fn parse_document(text: &[u8]) -> Result<SecretJson> {
     parse_json("read a document", text).map(SecretJson::new)
 }
@@ -245,6 +248,33 @@ mod tests {
         }
         for text in ["{} {}", "[1] x"] {
             parse_json("read a document", text.as_bytes()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_digits_and_exponents_get_their_sign() {
+        for (written, kept) in [
+            ("0", "0"),
+            ("-0", "-0"),
+            ("1.50", "1.50"),
+            (
+                "0.10000000000000000000000001",
+                "0.10000000000000000000000001",
+            ),
+            (
+                "123456789012345678901234567890",
+                "123456789012345678901234567890",
+            ),
+            ("1E5", "1e+5"),
+            ("1e5", "1e+5"),
+            ("1.0E+05", "1.0e+05"),
+            ("-2e-3", "-2e-3"),
+            ("1E400", "1e+400"),
+        ] {
+            let read = parse_document(written.as_bytes()).unwrap();
+            assert_eq!(read.to_secret_text().expose_text(), Some(kept), "{written}");
+            let again = parse_document(kept.as_bytes()).unwrap();
+            assert_eq!(again.expose().to_string(), kept);
         }
     }
 

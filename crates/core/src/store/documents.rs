@@ -10,7 +10,7 @@ use crate::config::Held;
 use crate::coordinates::Coordinate;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::ids::{BackendId, DocumentId, Revision, StoreId, WorkspaceId};
+use crate::ids::{BackendId, DocumentId, IntentId, Revision, StoreId, WorkspaceId};
 use crate::ledger::{LedgerRow, RowState};
 use crate::secret::ValueKind;
 
@@ -66,6 +66,8 @@ pub struct Intent {
     pub kind: ValueKind,
     /// The keyed digest of the value.
     pub digest: Digest,
+    /// Never used before, so that it tells this intent from all others.
+    pub id: IntentId,
 }
 
 /// A reference as a commit writes it.

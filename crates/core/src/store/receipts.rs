@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 use crate::coordinates::Coordinate;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::ids::{BackendId, RunId};
+use crate::ids::{BackendId, IntentId, RunId};
+use crate::platform::SecretName;
 
 /// What was done to one secret, why, and how it ended. Holds no value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +23,8 @@ pub struct Receipt {
     pub run: RunId,
     /// In which backend.
     pub backend: BackendId,
-    /// To which secret.
-    pub coordinate: Coordinate,
+    /// To which secret: its coordinate, or what its platform calls it.
+    pub coordinate: SecretName,
     /// Why: the word of a [`Reason`](crate::ledger::Reason), or one of [`words`].
     pub reason: String,
     /// What the decision rested on.
@@ -53,7 +54,7 @@ pub mod words {
     pub const UNDONE: &str = "undone";
     /// Outcome: it can be read again, and its row is held.
     pub const RESTORED: &str = "restored";
-    /// Reason: a platform had come to mention it again.
+    /// Reason: it was in use and in danger, or a platform had come to mention it again.
     pub const RESCUED: &str = "rescued";
     /// Reason: an operator adopted the epoch of a backend.
     pub const EPOCH: &str = "epoch";
@@ -107,11 +108,13 @@ pub struct Adoption {
     pub coordinate: Coordinate,
     /// The digest in its mark.
     pub digest: Digest,
+    /// The intent in its mark.
+    pub intent: Option<IntentId>,
     /// What it rests on, in words; no value.
     pub evidence: String,
 }
 
-/// A secret that an undo brought back in its manager.
+/// A secret that an undo or a rescue brought back in its manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
     /// Which secret.
@@ -142,6 +145,10 @@ pub trait Receipts: Send + Sync {
         backend: &BackendId,
         adoptions: &[Adoption],
     ) -> Result<Vec<bool>>;
+
+    /// Writes a receipt for each secret that was in use and in danger and was restored in its manager.
+    /// Its row says that it is stored, and stays as it is.
+    async fn rescued(&self, run: RunId, backend: &BackendId, restored: &[Restored]) -> Result<()>;
 
     /// Puts rows that an undo brought back into state `Held`: no job touches them until `hold` has
     /// passed, and then their time-to-live begins. Rows that are in use or on their way to be are

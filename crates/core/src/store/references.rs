@@ -72,6 +72,16 @@ pub struct ReferenceCursor {
     pub pointer: String,
 }
 
+impl From<&ReferenceRow> for ReferenceCursor {
+    fn from(last: &ReferenceRow) -> Self {
+        Self {
+            coordinate: last.coordinate.clone(),
+            document: last.document,
+            pointer: last.pointer.clone(),
+        }
+    }
+}
+
 /// Where references come from: our own store, or a platform's database read live.
 #[async_trait]
 pub trait ReferenceSource: Send + Sync {

@@ -19,7 +19,9 @@ const VALUES_TOGETHER: usize = 100;
 
 impl Pass<'_> {
     pub(crate) async fn verify_references(&mut self) -> Result<()> {
-        let mut listing = Listing::new(self.backend.clone(), self.settings().request);
+        let is_ordered = self.backend.capabilities().list_order == ListOrder::Coordinate;
+        let mut listing =
+            is_ordered.then(|| Listing::new(self.backend.clone(), self.settings().request));
         let mut after: Option<ReferenceCursor> = None;
         loop {
             if self.told_to_stop() {
@@ -33,20 +35,22 @@ impl Pass<'_> {
                 .references(self.backend_id(), after.as_ref(), self.settings().page)
                 .await?;
             let Some(last) = page.last() else { break };
-            after = Some(ReferenceCursor {
-                coordinate: last.coordinate.clone(),
-                document: last.document,
-                pointer: last.pointer.clone(),
-            });
+            after = Some(last.into());
             self.verify_page(&page, &mut listing).await?;
             self.report.checked.references += page.len() as u64;
-            self.report.checked.listed = listing.listed();
+            if let Some(listing) = &listing {
+                self.report.checked.listed = listing.listed();
+            }
             self.progressed(Phase::References, self.report.checked.references);
         }
         Ok(())
     }
 
-    async fn verify_page(&mut self, page: &[ReferenceRow], listing: &mut Listing) -> Result<()> {
+    async fn verify_page(
+        &mut self,
+        page: &[ReferenceRow],
+        listing: &mut Option<Listing>,
+    ) -> Result<()> {
         let groups: Vec<&[ReferenceRow]> = page
             .chunk_by(|one, next| one.coordinate == next.coordinate)
             .collect();
@@ -65,19 +69,16 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// A description of each, from the listing where its order allows, from direct questions
-    /// otherwise and for everything the listing does not show.
+    /// A description of each, from the listing where its order allows and it goes on, from direct
+    /// questions otherwise and for everything the listing does not show.
     async fn describe_all(
         &self,
         groups: &[&[ReferenceRow]],
-        listing: &mut Listing,
+        listing: &mut Option<Listing>,
     ) -> Result<Vec<Result<Description>>> {
         let mut described: Vec<Option<Result<Description>>> = Vec::with_capacity(groups.len());
         for group in groups {
-            let listed = match self.backend.capabilities().list_order {
-                ListOrder::Coordinate => listing.find(&group[0].coordinate).await?,
-                ListOrder::Unspecified => None,
-            };
+            let listed = self.find_listed(listing, &group[0].coordinate).await;
             described.push(listed.map(Ok));
         }
         let unlisted: Vec<usize> = (0..groups.len())
@@ -97,6 +98,23 @@ impl Pass<'_> {
             described[at] = Some(answer);
         }
         Ok(described.into_iter().flatten().collect())
+    }
+
+    /// What an ordered listing says of a secret. After one that failed everything is asked about
+    /// directly.
+    async fn find_listed(
+        &self,
+        listing: &mut Option<Listing>,
+        coordinate: &Coordinate,
+    ) -> Option<Description> {
+        match listing.as_mut()?.find(coordinate).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!(backend.id = %self.backend_id(), error = %error, "listing failed; every secret in use is asked about directly");
+                *listing = None;
+                None
+            }
+        }
     }
 
     /// Judges one secret by its description. Gives back whether its value can be read.

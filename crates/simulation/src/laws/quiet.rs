@@ -110,10 +110,11 @@ impl Laws {
         let ends = ["deleted", "scheduled", "already_gone"];
         let begins = [words::ADOPTED, words::RESTORED];
         for (key, row) in &state.rows {
-            // What was adopted or restored begins anew. A run that slept may write down its failure
-            // after another one has deleted.
+            // What was adopted or taken back begins anew; a rescue leaves its row as it is. A run that
+            // slept may write down its failure after another one has deleted.
             let mut receipts = state.receipts.iter().rev().filter(|it| {
                 let moves = ends.contains(&it.outcome.as_str()) || begins.contains(&&*it.outcome);
+                let moves = moves && it.reason != words::RESCUED;
                 it.coordinate == key.1 && it.backend == key.0 && moves
             });
             let ended = receipts

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakroom_core::ledger::{
     Candidate, Census, Claim, ClaimItem, DeletionOutcome, DueClass, DueCursor, LedgerRow,
-    OwnerCensus, QuarantineRelease, Reason, RowState, Settlement, Windows,
+    OwnerCensus, QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::Lease;
@@ -176,6 +176,27 @@ impl State {
             .map(|reason| (reason, count(reason)))
             .filter(|(_, count)| *count > 0)
             .collect()
+    }
+
+    pub(super) fn unused(&self, backend: &BackendId, windows: &Windows, now: i64) -> Unused {
+        let due = CLASSES[1..]
+            .iter()
+            .flat_map(|class| self.all_due(backend, *class, windows, now))
+            .map(|(_, row)| row);
+        let begun = self.rows.iter().filter(|(key, row)| {
+            let state = row.ledger.state;
+            key.0 == *backend && matches!(state, RowState::Deleting | RowState::Quarantined)
+        });
+        let (superseded, others): (Vec<_>, Vec<_>) = due
+            .chain(begun.map(|(_, row)| &row.ledger))
+            .partition(|row| reason_of(row) == Reason::Superseded);
+        let since = |row: &LedgerRow| row.unreferenced_since.or(row.expires);
+        let oldest = others.iter().map(|row| since(row).unwrap_or(row.created));
+        Unused {
+            superseded: superseded.len() as u64,
+            orphaned: others.len() as u64,
+            oldest_orphan: oldest.min(),
+        }
     }
 
     pub(super) fn is_held_by(&self, lease: &Lease) -> bool {

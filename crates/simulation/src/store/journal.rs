@@ -186,7 +186,10 @@ impl State {
                 let expired = row.expires.is_some_and(|expires| expires <= moment(now));
                 let over =
                     row.state == RowState::Deleted || (row.state == RowState::Intended && expired);
-                over && !row.once_referenced && row.digest != adoption.digest
+                let named = adoption.intent.is_some();
+                let other =
+                    row.digest != adoption.digest || (named && row.intent != adoption.intent);
+                over && !row.once_referenced && other
             });
             if new {
                 self.rows
@@ -196,6 +199,23 @@ impl State {
             adopted.push(new);
         }
         adopted
+    }
+
+    pub(super) fn rescued(
+        &mut self,
+        run: RunId,
+        backend: &BackendId,
+        restored: &[Restored],
+        now: i64,
+    ) {
+        if restored.is_empty() {
+            return;
+        }
+        let now = self.lasting(now);
+        for restored in restored {
+            let key = (backend.clone(), restored.coordinate.clone());
+            self.write_receipt(run, &key, words::RESCUED, words::RESTORED, now);
+        }
     }
 
     pub(super) fn hold(
@@ -249,6 +269,7 @@ fn adopted_row(key: &Key, adoption: &Adoption, now: i64) -> Row {
             kind: ValueKind::Text,
             state: RowState::Stored,
             digest: adoption.digest.clone(),
+            intent: adoption.intent,
             once_referenced: true,
             created: moment(now),
             expires: None,

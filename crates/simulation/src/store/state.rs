@@ -213,7 +213,7 @@ impl State {
             seq: 0,
             run,
             backend: key.0.clone(),
-            coordinate: key.1.clone(),
+            coordinate: (&key.1).into(),
             reason: String::new(),
             evidence: String::new(),
             outcome: String::new(),

@@ -272,6 +272,7 @@ fn intended(key: &Key, intent: &Intent, now: i64, expires_in: Duration) -> Row {
             kind: intent.kind,
             state: RowState::Intended,
             digest: intent.digest.clone(),
+            intent: Some(intent.id),
             once_referenced: false,
             created: moment(now),
             expires: Some(moment(now.saturating_add(length(expires_in)))),

@@ -106,6 +106,18 @@ fn address(operation: &'static str, url: &SecretValue) -> Result<PgConnectOption
     let text = url
         .expose_text()
         .ok_or_else(|| invalid("the PostgreSQL URL is not text"))?;
+    // The driver takes any scheme for its own.
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    match scheme {
+        Some("postgres" | "postgresql") => {}
+        Some("mysql" | "mariadb") => {
+            return Err(invalid(
+                "Cloakroom's own database is SQLite or PostgreSQL, and this URL is MySQL's; only a \
+                 platform's database, under `platforms`, may be that",
+            ));
+        }
+        _ => return Err(invalid(NO_URL)),
+    }
     let parameters = text
         .split_once('?')
         .map_or("", |(_, parameters)| parameters);
@@ -120,10 +132,10 @@ fn address(operation: &'static str, url: &SecretValue) -> Result<PgConnectOption
             ));
         }
     }
-    PgConnectOptions::from_str(text).map_err(|_| {
-        invalid("the PostgreSQL URL is not postgres://user:password@host:port/database")
-    })
+    PgConnectOptions::from_str(text).map_err(|_| invalid(NO_URL))
 }
+
+const NO_URL: &str = "the PostgreSQL URL is not postgres://user:password@host:port/database";
 
 fn settings(options: &Options) -> [(&'static str, String); 3] {
     let millis = |wait: Duration| {

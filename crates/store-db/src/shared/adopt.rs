@@ -42,7 +42,7 @@ impl Store {
             .zip(&written)
             .filter(|(_, written)| **written)
             .map(|(adoption, _)| Entry {
-                coordinate: &adoption.coordinate,
+                name: (&adoption.coordinate).into(),
                 reason: words::UNKNOWN_MARKED,
                 evidence: &adoption.evidence,
                 outcome: words::ADOPTED,
@@ -55,7 +55,7 @@ impl Store {
 }
 
 /// How a value was written in its document no mark says; it matters only where a document refers to
-/// it, and none does. A row of that name for another value gives way once its writer is over: no
+/// it, and none does. A row of that name for another intent gives way once its writer is over: no
 /// document ever referred to it, and the number stays taken.
 async fn insert(
     conn: &mut Conn,
@@ -66,14 +66,16 @@ async fn insert(
     let coordinate = &adoption.coordinate;
     let met = sqlx::query(
         "INSERT INTO secrets (backend_id, coordinate, base, version, owner, kind, state, digest, \
-         once_referenced, created_at, unreferenced_since) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'stored', $7, TRUE, $8, $8) \
+         once_referenced, created_at, unreferenced_since, intent) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'stored', $7, TRUE, $8, $8, $9) \
          ON CONFLICT (backend_id, coordinate) DO UPDATE SET kind = excluded.kind, state = 'stored', \
-         digest = excluded.digest, once_referenced = TRUE, created_at = excluded.created_at, \
+         digest = excluded.digest, intent = excluded.intent, once_referenced = TRUE, created_at = excluded.created_at, \
          expires_at = NULL, \
          unreferenced_since = excluded.unreferenced_since, superseded = FALSE, attempts = 0, \
          next_attempt_at = NULL, last_error = NULL, damage = NULL, deleted_at = NULL \
-         WHERE secrets.digest <> excluded.digest AND NOT secrets.once_referenced \
+         WHERE (secrets.digest <> excluded.digest \
+         OR (excluded.intent IS NOT NULL AND secrets.intent IS DISTINCT FROM excluded.intent)) \
+         AND NOT secrets.once_referenced \
          AND (secrets.state = 'deleted' \
          OR (secrets.state = 'intended' AND secrets.expires_at <= excluded.created_at))",
     )
@@ -85,6 +87,7 @@ async fn insert(
     .bind(ValueKind::Text.as_str())
     .bind(adoption.digest.to_string())
     .bind(now)
+    .bind(adoption.intent.map(|id| dialect::id(id.0)))
     .execute(conn)
     .await?
     .rows_affected();

@@ -87,7 +87,7 @@ impl Store {
             .await?;
         if let Some(adopted) = &raise.adopted {
             let entry = Entry {
-                coordinate: &adopted.mark,
+                name: (&adopted.mark).into(),
                 reason: words::EPOCH,
                 evidence: &adopted.evidence,
                 outcome: words::RAISED,

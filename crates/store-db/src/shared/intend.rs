@@ -122,7 +122,7 @@ async fn insert_intended(
 ) -> Result<(), Failure> {
     let mut query = Query::new(
         "INSERT INTO secrets (backend_id, coordinate, base, version, owner, kind, state, digest, \
-         once_referenced, created_at, expires_at) ",
+         intent, once_referenced, created_at, expires_at) ",
     );
     query.push_values(rows, |mut row, (intent, coordinate)| {
         row.push_bind(backend.as_str())
@@ -133,6 +133,7 @@ async fn insert_intended(
             .push_bind(intent.kind.as_str())
             .push("'intended'")
             .push_bind(intent.digest.to_string())
+            .push_bind(dialect::id(intent.id.0))
             .push("FALSE")
             .push_bind(now)
             .push_bind(expires);

@@ -21,19 +21,23 @@ mod ledger;
 mod list;
 pub(crate) mod locks;
 mod moves;
+mod platform_moves;
 mod quarantine;
 mod receipts;
 pub(crate) mod references;
 mod removal_runs;
 pub(crate) mod removals;
 mod remove;
+mod rescued;
 mod rows;
 mod runs;
 mod schema;
+mod secret_migrations;
 mod settle;
 pub(crate) mod sightings;
 pub(crate) mod staged;
 mod switch;
+pub(crate) mod unused;
 
 use std::sync::Arc;
 

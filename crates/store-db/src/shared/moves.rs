@@ -235,13 +235,18 @@ fn continued(record: &MoveRecord, new: &NewMove) -> Result<Vec<WorkspaceId>, Fai
         );
         return Err(Error::new(ErrorKind::Conflict, BEGIN, message).into());
     }
-    if record.workspaces.is_empty() || new.workspaces.is_empty() {
-        return Ok(Vec::new());
+    Ok(of_both(&record.workspaces, &new.workspaces))
+}
+
+/// The workspaces of both; none means everybody's.
+pub(super) fn of_both(known: &[WorkspaceId], new: &[WorkspaceId]) -> Vec<WorkspaceId> {
+    if known.is_empty() || new.is_empty() {
+        return Vec::new();
     }
-    let mut scope = [record.workspaces.as_slice(), &new.workspaces].concat();
+    let mut scope = [known, new].concat();
     scope.sort_unstable();
     scope.dedup();
-    Ok(scope)
+    scope
 }
 
 async fn insert(conn: &mut Conn, new: &NewMove, now: i64) -> Result<(), Failure> {
@@ -274,7 +279,7 @@ async fn write_scope(
     execute_exactly(conn, query, "moves", id, 1).await
 }
 
-fn scope_text(workspaces: &[WorkspaceId]) -> Result<String, Failure> {
+pub(super) fn scope_text(workspaces: &[WorkspaceId]) -> Result<String, Failure> {
     serde_json::to_string(workspaces).map_err(|source| {
         let message = "the workspaces cannot be written down";
         Error::new(ErrorKind::Invalid, BEGIN, message)
@@ -328,7 +333,7 @@ fn ids(rows: &[Row]) -> Result<Vec<DocumentId>, Failure> {
     rows.iter().map(|row| id(row).map(DocumentId)).collect()
 }
 
-fn elsewhere(operation: &'static str, id: MoveId) -> Error {
+pub(super) fn elsewhere(operation: &'static str, id: MoveId) -> Error {
     let message = "the move stands elsewhere by now; look at it again";
     Error::new(ErrorKind::Conflict, operation, message).with_coordinate(id)
 }

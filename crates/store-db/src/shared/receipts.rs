@@ -1,8 +1,9 @@
 //! The chain of receipts.
 
 use cloakroom_core::ledger::{DeletionOutcome, Settlement};
+use cloakroom_core::platform::{BroughtBack, SecretName};
 use cloakroom_core::store::{Receipt, ReceiptPage, Restored, words};
-use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, RunId, Timestamp};
+use cloakroom_core::{BackendId, Error, ErrorKind, Result, RunId, Timestamp};
 
 use super::locks::execute_exactly;
 use super::rows::Reader;
@@ -17,7 +18,7 @@ const COLUMNS: &str = "SELECT seq, run_id, backend_id, coordinate, reason, evide
 
 /// What a receipt is to say.
 pub(super) struct Entry<'a> {
-    pub(super) coordinate: &'a Coordinate,
+    pub(super) name: SecretName,
     pub(super) reason: &'static str,
     pub(super) evidence: &'a str,
     pub(super) outcome: &'static str,
@@ -27,10 +28,22 @@ pub(super) struct Entry<'a> {
 /// What an undo brought back.
 impl<'a> From<&'a Restored> for Entry<'a> {
     fn from(restored: &'a Restored) -> Self {
+        Self::of_undone((&restored.coordinate).into(), &restored.evidence)
+    }
+}
+
+impl<'a> From<&'a BroughtBack> for Entry<'a> {
+    fn from(restored: &'a BroughtBack) -> Self {
+        Self::of_undone(restored.name.clone(), &restored.evidence)
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn of_undone(name: SecretName, evidence: &'a str) -> Self {
         Self {
-            coordinate: &restored.coordinate,
+            name,
             reason: words::UNDONE,
-            evidence: &restored.evidence,
+            evidence,
             outcome: words::RESTORED,
             detail: None,
         }
@@ -40,7 +53,7 @@ impl<'a> From<&'a Restored> for Entry<'a> {
 impl<'a> From<&'a Settlement> for Entry<'a> {
     fn from(settlement: &'a Settlement) -> Self {
         Self {
-            coordinate: &settlement.coordinate,
+            name: (&settlement.coordinate).into(),
             reason: settlement.reason.as_str(),
             evidence: &settlement.evidence,
             outcome: settlement.outcome.as_str(),
@@ -81,7 +94,7 @@ pub(super) async fn append(
             seq,
             run,
             backend: backend.clone(),
-            coordinate: entry.coordinate.clone(),
+            coordinate: entry.name.clone(),
             reason: entry.reason.to_owned(),
             evidence: printable(entry.evidence),
             outcome: entry.outcome.to_owned(),
@@ -261,7 +274,7 @@ fn receipt(row: &Row) -> Result<Receipt, Failure> {
         seq: reader.get("seq")?,
         run: RunId(reader.id("run_id")?),
         backend: reader.backend()?,
-        coordinate: reader.coordinate()?,
+        coordinate: reader.secret_name()?,
         reason: reader.get("reason")?,
         evidence: reader.get("evidence")?,
         outcome: reader.get("outcome")?,

@@ -12,6 +12,9 @@ use crate::failure::Failure;
 
 const TABLE: &str = "platform_runs";
 
+const COLUMNS: &str = "SELECT run_id, platform, backend_id, plan, started_at, finished_at, outcome, report \
+                       FROM platform_runs WHERE ";
+
 impl Store {
     pub(crate) async fn start_removals(
         &self,
@@ -42,12 +45,29 @@ impl Store {
     }
 
     pub(crate) async fn removal_run(&self, run: RunId) -> Result<Option<PlatformRun>> {
+        let mut query = Query::new(COLUMNS);
+        query.push("run_id = ").push_bind(dialect::id(run.0));
+        self.one_removal_run(query).await
+    }
+
+    pub(crate) async fn last_removal_run(
+        &self,
+        platform: &str,
+        outcome: Option<RunOutcome>,
+    ) -> Result<Option<PlatformRun>> {
+        let mut query = Query::new(COLUMNS);
+        query
+            .push("finished_at IS NOT NULL AND platform = ")
+            .push_bind(platform);
+        if let Some(outcome) = outcome {
+            query.push(" AND outcome = ").push_bind(outcome.as_str());
+        }
+        query.push(" ORDER BY started_at DESC, run_id DESC LIMIT 1");
+        self.one_removal_run(query).await
+    }
+
+    async fn one_removal_run(&self, mut query: Query) -> Result<Option<PlatformRun>> {
         let known = async {
-            let mut query = Query::new(
-                "SELECT run_id, platform, backend_id, plan, started_at, finished_at, outcome \
-                 FROM platform_runs WHERE run_id = ",
-            );
-            query.push_bind(dialect::id(run.0));
             let row = query.build().fetch_optional(&self.read).await?;
             row.as_ref().map(read).transpose()
         };
@@ -105,5 +125,6 @@ fn read(row: &Row) -> Result<PlatformRun, Failure> {
         started: reader.time("started_at")?,
         finished: reader.optional_time("finished_at")?,
         outcome: reader.optional_word("outcome", RunOutcome::from_word)?,
+        report: reader.word("report", |text| serde_json::from_str(text).ok())?,
     })
 }

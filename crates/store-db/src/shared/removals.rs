@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use cloakroom_core::ledger::{DeletionOutcome, RowState};
 use cloakroom_core::platform::{
-    PlatformTarget, Removal, RemovalEnd, RemovalItem, RemovalSettlement, Standing,
+    BroughtBack, PlatformTarget, Removal, RemovalEnd, RemovalItem, RemovalSettlement, SecretName,
+    Standing,
 };
-use cloakroom_core::store::{Lease, Restored, words};
-use cloakroom_core::{Coordinate, Error, ErrorKind, Result, RunId, Timestamp};
+use cloakroom_core::store::{Lease, words};
+use cloakroom_core::{Error, ErrorKind, Result, RunId, Timestamp};
 
 use super::adoptions::confirmation_within;
 use super::locks::execute_exactly;
@@ -30,7 +31,7 @@ impl Store {
     pub(crate) async fn removals(
         &self,
         target: &PlatformTarget,
-        names: &[Coordinate],
+        names: &[SecretName],
     ) -> Result<Vec<Option<Removal>>> {
         let known = async {
             let mut conn = self.read.acquire().await?;
@@ -46,7 +47,7 @@ impl Store {
         &self,
         target: &PlatformTarget,
         state: RowState,
-        after: Option<&Coordinate>,
+        after: Option<&SecretName>,
         limit: u32,
     ) -> Result<Vec<Removal>> {
         let rows = async {
@@ -88,11 +89,11 @@ impl Store {
         deadline: Duration,
     ) -> Result<Vec<bool>, Failure> {
         still_confirmed(conn, run, target).await?;
-        let names: Vec<Coordinate> = items.iter().map(|it| it.name.clone()).collect();
+        let names: Vec<SecretName> = items.iter().map(|it| it.name.clone()).collect();
         let known = known_within(conn, target, &names, dialect::FOR_UPDATE).await?;
         let now = self.moment(conn).await?;
         // By name, so that one that comes twice is written once.
-        let mut taken: BTreeMap<&Coordinate, &RemovalItem> = BTreeMap::new();
+        let mut taken: BTreeMap<&SecretName, &RemovalItem> = BTreeMap::new();
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             let rests = known.get(&item.name).is_some_and(|it| is_resting(it, now));
@@ -128,7 +129,7 @@ impl Store {
         target: &PlatformTarget,
         settlements: &[RemovalSettlement],
     ) -> Result<(), Failure> {
-        let names: Vec<Coordinate> = settlements.iter().map(|it| it.name.clone()).collect();
+        let names: Vec<SecretName> = settlements.iter().map(|it| it.name.clone()).collect();
         let known = known_within(conn, target, &names, dialect::FOR_UPDATE).await?;
         let now = self.moment(conn).await?;
         for settlement in settlements {
@@ -143,7 +144,7 @@ impl Store {
         &self,
         undo: RunId,
         target: &PlatformTarget,
-        restored: &[Restored],
+        restored: &[BroughtBack],
         hold: Duration,
     ) -> Result<Vec<bool>> {
         if restored.is_empty() {
@@ -161,20 +162,20 @@ impl Store {
         conn: &mut Conn,
         undo: RunId,
         target: &PlatformTarget,
-        restored: &[Restored],
+        restored: &[BroughtBack],
         hold: Duration,
     ) -> Result<Vec<bool>, Failure> {
-        let names: Vec<Coordinate> = restored.iter().map(|it| it.coordinate.clone()).collect();
+        let names: Vec<SecretName> = restored.iter().map(|it| it.name.clone()).collect();
         let mut known = known_within(conn, target, &names, dialect::FOR_UPDATE).await?;
         let now = self.lasting_moment(conn).await?;
         let mut held = Vec::with_capacity(restored.len());
         let mut entries = Vec::new();
         for item in restored {
             // Taken out, so that a name that comes twice is held once.
-            let this = known.remove(&item.coordinate).is_some();
+            let this = known.remove(&item.name).is_some();
             if this {
                 let change = Change::to(RowState::Held).until(after(now, hold));
-                write(conn, target, &item.coordinate, change).await?;
+                write(conn, target, &item.name, change).await?;
                 entries.push(Entry::from(item));
             }
             held.push(this);
@@ -230,7 +231,7 @@ fn of_target(beginning: &'static str, target: &PlatformTarget) -> Query {
 pub(crate) fn state_query(
     target: &PlatformTarget,
     state: RowState,
-    after: Option<&Coordinate>,
+    after: Option<&SecretName>,
     limit: u32,
 ) -> Query {
     let mut query = of_target(COLUMNS, target);
@@ -250,10 +251,10 @@ pub(crate) fn state_query(
 async fn known_within(
     conn: &mut Conn,
     target: &PlatformTarget,
-    names: &[Coordinate],
+    names: &[SecretName],
     lock: &'static str,
-) -> Result<HashMap<Coordinate, Removal>, Failure> {
-    let mut sorted: Vec<&str> = names.iter().map(Coordinate::as_str).collect();
+) -> Result<HashMap<SecretName, Removal>, Failure> {
+    let mut sorted: Vec<&str> = names.iter().map(SecretName::as_str).collect();
     sorted.sort_unstable();
     sorted.dedup();
     let mut known = HashMap::with_capacity(sorted.len());
@@ -278,7 +279,7 @@ async fn known_within(
 fn removal(row: &Row) -> Result<Removal, Failure> {
     let reader = Reader::new(TABLE, row);
     Ok(Removal {
-        name: reader.coordinate()?,
+        name: reader.secret_name()?,
         run: RunId(reader.id("run_id")?),
         standing: reader.word("standing", Standing::from_word)?,
         state: reader.word("state", RowState::from_word)?,
@@ -410,7 +411,7 @@ async fn settle_one(
 async fn write(
     conn: &mut Conn,
     target: &PlatformTarget,
-    name: &Coordinate,
+    name: &SecretName,
     change: Change,
 ) -> Result<(), Failure> {
     let mut query = Query::new("UPDATE platform_removals SET state = ");
@@ -431,14 +432,14 @@ async fn write(
 async fn forget(
     conn: &mut Conn,
     target: &PlatformTarget,
-    name: &Coordinate,
+    name: &SecretName,
 ) -> Result<(), Failure> {
     let mut query = Query::new("DELETE FROM platform_removals");
     push_row(&mut query, target, name);
     execute_exactly(conn, query, TABLE, name, 1).await
 }
 
-fn push_row(query: &mut Query, target: &PlatformTarget, name: &Coordinate) {
+fn push_row(query: &mut Query, target: &PlatformTarget, name: &SecretName) {
     query.push(" WHERE platform = ");
     query.push_bind(target.platform.clone());
     query.push(" AND backend_id = ");
@@ -459,7 +460,7 @@ fn entry(settlement: &RemovalSettlement) -> Option<Entry<'_>> {
         RemovalEnd::Spared => return None,
     };
     Some(Entry {
-        coordinate: &settlement.name,
+        name: settlement.name.clone(),
         reason,
         evidence: &settlement.evidence,
         outcome,

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use cloakroom_core::coordinates::Coordinate;
 use cloakroom_core::ledger::{Damage, LedgerRow, RowState};
-use cloakroom_core::{BackendId, Digest, Timestamp, ValueKind};
+use cloakroom_core::platform::SecretName;
+use cloakroom_core::{BackendId, Digest, IntentId, Timestamp, ValueKind};
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use crate::failure::{Failure, corrupt};
 
 /// What [`ledger_row`] reads, from `secrets AS s`.
 pub(super) const LEDGER_COLUMNS: &str = "s.backend_id, s.coordinate, s.kind, s.state, s.digest, \
-     s.once_referenced, s.created_at, s.expires_at, s.unreferenced_since, s.superseded, \
+     s.intent, s.once_referenced, s.created_at, s.expires_at, s.unreferenced_since, s.superseded, \
      s.attempts, s.next_attempt_at, s.last_error, s.damage";
 
 /// A row of a result, and the table it stands for in errors.
@@ -87,6 +88,10 @@ impl<'r> Reader<'r> {
         self.word("coordinate", |text| Coordinate::from_stored(text).ok())
     }
 
+    pub(super) fn secret_name(self) -> Result<SecretName, Failure> {
+        self.word("coordinate", parsed)
+    }
+
     pub(super) fn backend(self) -> Result<BackendId, Failure> {
         self.word("backend_id", parsed)
     }
@@ -137,6 +142,7 @@ pub(super) fn ledger_row(row: &Row) -> Result<LedgerRow, Failure> {
         kind: reader.word("kind", value_kind)?,
         state: reader.word("state", RowState::from_word)?,
         digest: reader.word("digest", parsed::<Digest>)?,
+        intent: reader.optional_id("intent")?.map(IntentId),
         once_referenced: reader.get("once_referenced")?,
         created: reader.time("created_at")?,
         expires: reader.optional_time("expires_at")?,

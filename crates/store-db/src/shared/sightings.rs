@@ -348,6 +348,7 @@ fn evidence(row: &Row, mentions: &mut super::staged::MentionsByBase) -> Result<E
             name: reader.get("name")?,
             marked: reader.get("marked")?,
             state,
+            tags: None,
             native_expiry: reader.optional_time("expires_at")?,
             created: reader.optional_time("created_at")?,
             changed: reader.optional_time("changed_at")?,

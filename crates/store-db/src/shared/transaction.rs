@@ -115,6 +115,22 @@ impl Store {
         Ok(())
     }
 
+    /// Asks for a change of no row: beginning alone does not tell, since SQLite begins to read where it
+    /// cannot write.
+    pub(crate) async fn ensure_writable(&self, operation: &'static str) -> Result<()> {
+        let asked = async {
+            let mut tx = self.begin_write().await?;
+            sqlx::query("UPDATE store_identity SET single = single WHERE single = 0")
+                .execute(&mut *tx)
+                .await?;
+            tx.rollback().await?;
+            Ok(())
+        };
+        asked
+            .await
+            .map_err(|failure: Failure| told(operation, failure))
+    }
+
     pub(crate) async fn now(&self) -> Result<Timestamp> {
         const OPERATION: &str = "ask the store's clock";
         let now = async {

@@ -16,6 +16,7 @@ use super::shared::references::{recorded_query, references_query};
 use super::shared::removals::state_query;
 use super::shared::sightings::{NAMED, listed_query, named_query};
 use super::shared::staged::{mentioned_query, unlisted_query};
+use super::shared::unused::unused_query;
 use crate::{DbStore, Location, Options, Pool};
 
 async fn fresh(folder: &tempfile::TempDir) -> (DbStore, SqlitePool) {
@@ -125,6 +126,27 @@ async fn due_rows_are_ranges_of_their_index() {
             }
         }
     }
+    store.close().await;
+}
+
+/// What is of no use is counted in time proportional to it, not to the ledger.
+#[tokio::test]
+async fn unused_rows_are_ranges_of_their_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, read) = fresh(&folder).await;
+    let cutoffs = Cutoffs::new(0, &Windows::default());
+    let plan = plan_of(unused_query(&"main".parse().unwrap(), cutoffs), &read).await;
+    for (index, times) in [
+        ("secrets_expiring (backend_id=? AND expires_at", 1),
+        ("secrets_orphaned (backend_id=? AND unreferenced_since", 1),
+        ("secrets_superseded (backend_id=? AND unreferenced_since", 1),
+        ("secrets_by_state (state=? AND backend_id=?)", 2),
+    ] {
+        let search = format!("SEARCH s USING INDEX {index}");
+        let found = plan.iter().filter(|it| it.starts_with(&search));
+        assert_eq!(found.count(), times, "{index}: {plan:#?}");
+    }
+    assert!(!plan.iter().any(|it| it.contains("SCAN s")), "{plan:#?}");
     store.close().await;
 }
 

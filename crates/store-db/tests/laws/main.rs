@@ -15,11 +15,13 @@ mod leases;
 mod model;
 mod moves;
 mod operators;
+mod platform_moves;
 mod postgres;
 mod protocol;
 mod removals;
 mod scans;
 mod schema;
+mod secret_migrations;
 mod settling;
 mod sightings;
 mod support;
@@ -66,7 +68,8 @@ fn main() {
             superseded_until_the_document_goes, the_newest_superseded_stay,
             a_field_dropped_makes_orphans_of_all_its_versions, held_rows_wait,
             nothing_referenced_is_ever_due;
-        due_counts: the_counts_are_those_of_the_scans;
+        due_counts:
+            the_counts_are_those_of_the_scans, what_is_begun_or_parked_is_unused_still;
         claims:
             claims_mark_and_lapse, a_referenced_row_is_not_claimed, reasons_are_checked_again,
             a_tombstone_is_claimed_as_resurfaced, one_coordinate_twice_is_claimed_once,
@@ -109,6 +112,10 @@ fn main() {
             the_way_back_refers_to_what_was_held, a_switch_that_lost_leaves_no_trace,
             an_expired_copy_is_not_referred_to, nothing_moves_without_the_lease,
             one_move_is_under_way, documents_to_move_come_in_pages, a_switch_and_an_edit_cross;
+        platform_moves:
+            a_platform_has_one_move_at_a_time, a_platforms_copies_are_kept_by_whoever_has_the_lease;
+        secret_migrations:
+            a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept;
         removals:
             only_the_plan_that_was_shown_is_confirmed, runs_of_a_platform_are_recorded,
             what_is_taken_on_is_one_runs_until_its_claim_lapses,

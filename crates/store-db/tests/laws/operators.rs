@@ -5,7 +5,7 @@ use cloakroom_core::store::{
     Adoption, DocumentStore, Epoch, EpochAdopted, EpochRaise, Epochs, Expected, Job, Journal,
     NewRun, Receipts,
 };
-use cloakroom_core::{BackendId, ErrorKind};
+use cloakroom_core::{BackendId, ErrorKind, IntentId};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -23,6 +23,7 @@ fn adoption(number: u128) -> Adoption {
     Adoption {
         coordinate: base(number),
         digest: intent(&base(number)).digest,
+        intent: Some(IntentId(Uuid::from_u128(number))),
         evidence: "it was listed".into(),
     }
 }

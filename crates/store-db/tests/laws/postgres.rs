@@ -181,6 +181,7 @@ pub(crate) async fn passwords_are_not_shown(_: Bench) {
             ErrorKind::Invalid,
         ),
         ("hunter2", ErrorKind::Invalid),
+        ("mysql://me:hunter2@127.0.0.1:1/x", ErrorKind::Invalid),
         (
             "mysql://me:hunter2@127.0.0.1/x?sslmode=hunter2",
             ErrorKind::Invalid,

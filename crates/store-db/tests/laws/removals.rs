@@ -2,11 +2,12 @@
 
 use cloakroom_core::ledger::{DeletionOutcome, RowState};
 use cloakroom_core::platform::{
-    Adoptions, NamedSecret, PlatformScope, PlatformTarget, Removal, RemovalEnd, RemovalItem,
-    RemovalSettlement, Removals, SeenSecret, ShownPlan, Sightings, Standing,
+    Adoptions, BroughtBack, NamedSecret, PlatformScope, PlatformTarget, Removal, RemovalEnd,
+    RemovalItem, RemovalSettlement, Removals, SecretName, SeenSecret, ShownPlan, Sightings,
+    Standing,
 };
 use cloakroom_core::store::{Journal, Receipts, RunOutcome};
-use cloakroom_core::{Coordinate, ErrorKind, SecretState};
+use cloakroom_core::{ErrorKind, SecretState};
 
 use crate::sightings::{other, target};
 use crate::support::*;
@@ -22,14 +23,29 @@ fn plan(id: &str, database: &str) -> ShownPlan {
     }
 }
 
-fn item(name: &Coordinate) -> RemovalItem {
+/// A coordinate, or what another platform calls a secret.
+fn base(number: u128) -> SecretName {
+    match number % 2 {
+        0 => format!("om/database/{number}/password").parse().unwrap(),
+        _ => crate::support::base(number).into(),
+    }
+}
+
+fn restored(name: &SecretName) -> BroughtBack {
+    BroughtBack {
+        name: name.clone(),
+        evidence: "an undo".into(),
+    }
+}
+
+fn item(name: &SecretName) -> RemovalItem {
     RemovalItem {
         name: name.clone(),
         standing: Standing::Orphaned,
     }
 }
 
-fn ended(name: &Coordinate, end: RemovalEnd) -> RemovalSettlement {
+fn ended(name: &SecretName, end: RemovalEnd) -> RemovalSettlement {
     RemovalSettlement {
         name: name.clone(),
         standing: Standing::Orphaned,
@@ -38,7 +54,7 @@ fn ended(name: &Coordinate, end: RemovalEnd) -> RemovalSettlement {
     }
 }
 
-fn deleted(name: &Coordinate) -> RemovalSettlement {
+fn deleted(name: &SecretName) -> RemovalSettlement {
     ended(name, RemovalEnd::Asked(DeletionOutcome::Deleted))
 }
 
@@ -52,7 +68,7 @@ async fn adopted(bench: &Bench) {
         .unwrap();
 }
 
-async fn claim(bench: &Bench, names: &[Coordinate]) -> Vec<bool> {
+async fn claim(bench: &Bench, names: &[SecretName]) -> Vec<bool> {
     let items: Vec<RemovalItem> = names.iter().map(item).collect();
     let lease = lease(&bench.store).await;
     bench
@@ -70,13 +86,13 @@ async fn settle(bench: &Bench, settlements: &[RemovalSettlement]) {
         .unwrap();
 }
 
-async fn removal(bench: &Bench, name: &Coordinate) -> Option<Removal> {
+async fn removal(bench: &Bench, name: &SecretName) -> Option<Removal> {
     let names = std::slice::from_ref(name);
     let told = bench.store.removals(&target(), names).await.unwrap();
     told.into_iter().next().unwrap()
 }
 
-async fn state(bench: &Bench, name: &Coordinate) -> Option<RowState> {
+async fn state(bench: &Bench, name: &SecretName) -> Option<RowState> {
     removal(bench, name).await.map(|it| it.state)
 }
 
@@ -156,7 +172,7 @@ pub(crate) async fn what_is_taken_on_is_one_runs_until_its_claim_lapses(bench: B
 
     bench.clock.advance(2 * MINUTE);
     assert_eq!(claim(&bench, &names[..1]).await, [true]);
-    let page = |after: Option<Coordinate>| {
+    let page = |after: Option<SecretName>| {
         let bench = &bench;
         async move {
             let (target, state) = (target(), RowState::Deleting);
@@ -218,7 +234,7 @@ pub(crate) async fn nobody_takes_on_without_lease_and_confirmation(bench: Bench)
 
 pub(crate) async fn ends_are_written_down_with_receipts(bench: Bench) {
     adopted(&bench).await;
-    let names: Vec<Coordinate> = (1..=5).map(base).collect();
+    let names: Vec<SecretName> = (1..=5).map(base).collect();
     claim(&bench, &names).await;
     let scheduled = DeletionOutcome::Scheduled { due: None };
     let failure = RemovalEnd::Asked(failed(MINUTE, false));
@@ -352,6 +368,7 @@ pub(crate) async fn names_and_bases_that_are_listed_are_found(bench: Bench) {
             name: name.into(),
             marked: false,
             state: SecretState::Enabled,
+            tags: None,
             native_expiry: None,
             created: None,
             changed: None,

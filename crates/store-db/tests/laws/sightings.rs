@@ -35,6 +35,7 @@ fn seen(base: &str, name: &str) -> SeenSecret {
             name: name.into(),
             marked: false,
             state: SecretState::Enabled,
+            tags: None,
             native_expiry: None,
             created: Some(at(1_000)),
             changed: Some(at(2_000)),

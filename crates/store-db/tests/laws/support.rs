@@ -14,7 +14,8 @@ use cloakroom_core::store::{
     RemoveOutcome, Restored, Spec, SpecId,
 };
 use cloakroom_core::{
-    BackendId, Clock, Digest, DocumentId, Revision, RunId, Timestamp, ValueKind, WorkspaceId,
+    BackendId, Clock, Digest, DocumentId, IntentId, Revision, RunId, Timestamp, ValueKind,
+    WorkspaceId,
 };
 use cloakroom_store_db::{DbStore, Location, Options, Pool, StoreClock};
 use uuid::Uuid;
@@ -111,6 +112,7 @@ pub(crate) fn intent(base: &Coordinate) -> Intent {
         base: base.clone(),
         kind: ValueKind::Text,
         digest: digest(),
+        id: IntentId(Uuid::from_u128(0xA000)),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use cloakroom_core::{Coordinate, Timestamp};
+use cloakroom_core::Timestamp;
 use cloakroom_store_db::{DbStore, Location, Receipt};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -94,7 +94,7 @@ fn receipt() -> Receipt {
         seq: 1,
         run: run(7),
         backend: "main".parse().unwrap(),
-        coordinate: Coordinate::from_stored("c_v1").unwrap(),
+        coordinate: "c_v1".parse().unwrap(),
         reason: "orphaned".into(),
         evidence: "it was seen".into(),
         outcome: "scheduled".into(),
@@ -106,11 +106,14 @@ fn receipt() -> Receipt {
     }
 }
 
-/// Every table's columns and rows as text, in an order of their own.
+/// Every table's columns and rows as text, in an order of their own, without what the older program did
+/// not know.
 async fn content(pool: &SqlitePool) -> Vec<String> {
     let mut content = Vec::new();
     for table in TABLES {
-        let columns = format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid");
+        let columns = format!(
+            "SELECT name FROM pragma_table_info('{table}') WHERE name <> 'intent' ORDER BY cid"
+        );
         let columns: Vec<String> = sqlx::query_scalar(AssertSqlSafe(columns))
             .fetch_all(pool)
             .await

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use cloakroom_core::{Coordinate, ErrorKind, PutRequest, SecretBackend, SecretValue};
 
-use super::hand::{Hand, list_all, plainly, value_of, window};
+use super::hand::{Hand, as_long_as, list_all, plainly, value_of, window};
 use super::verdict::{Broken, Verdict, ensure, ensure_kind};
 use super::{Permission, Subject};
+use crate::canary::marked;
 
 const REFUSED: &[ErrorKind] = &[ErrorKind::Denied, ErrorKind::Corrupt];
 const DENIED: &[ErrorKind] = &[ErrorKind::Denied];
@@ -28,7 +29,7 @@ pub async fn the_misled_are_refused_and_destroy_nothing(subject: &dyn Subject) -
         ensure_kind(answer, REFUSED, "get many")?;
     }
     let refused = &[ErrorKind::Denied, ErrorKind::Corrupt, ErrorKind::Conflict];
-    for bytes in [value.clone(), "other".to_owned().into()] {
+    for bytes in [value.clone(), marked("other")] {
         let request: PutRequest = hand.request(&coordinate, &bytes);
         ensure_kind(misled.put(&request).await, refused, "put")?;
     }
@@ -120,7 +121,7 @@ async fn refuse(
                 ensure_kind(answer, DENIED, "get many")?;
             }
             // Comparing takes reading: whoever cannot read does not overwrite instead.
-            let other = SecretValue::new(value.expose().iter().map(|byte| byte ^ 1).collect());
+            let other = as_long_as(value);
             let refused = &[ErrorKind::Denied, ErrorKind::Conflict];
             let answer = backend.put(&hand.request(coordinate, &other)).await;
             ensure_kind(answer, refused, "put of other bytes")

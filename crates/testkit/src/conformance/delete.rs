@@ -5,6 +5,7 @@ use cloakroom_core::{DeleteMode, Deletion, ErrorKind};
 use super::Subject;
 use super::hand::{Hand, listed, plainly, window};
 use super::verdict::{Verdict, ensure, ensure_eq, ensure_kind};
+use crate::canary::marked;
 
 /// What is deleted for good is gone at once, and only that.
 pub async fn deleted_is_gone(subject: &dyn Subject) -> Verdict {
@@ -71,7 +72,7 @@ pub async fn a_deleted_name_is_free(subject: &dyn Subject) -> Verdict {
     let (hand, backend) = (Hand::new(), subject.backend());
     let (coordinate, _) = hand.create_one(&*backend).await?;
     backend.delete(&coordinate, DeleteMode::Final, None).await?;
-    let other = "the next owner's".to_owned().into();
+    let other = marked("the next owner's");
     hand.create(&*backend, &coordinate, &other).await?;
     hand.ensure_there(&*backend, &coordinate, &other).await
 }

@@ -2,9 +2,9 @@
 
 use cloakroom_core::keys::{KEY_BYTES, Key};
 use cloakroom_core::{
-    Coordinate, DeleteMode, Description, Digest, Error, ErrorKind, Grammar, Mark, PageToken,
-    PutOutcome, PutRequest, Randomness as _, Result, Scope, SecretBackend, SecretValue, StoreId,
-    StoredSecret, SystemRandomness, ValueKind, Version,
+    Coordinate, DeleteMode, Description, Digest, Error, ErrorKind, Grammar, IntentId, Mark,
+    PageToken, PutOutcome, PutRequest, Randomness as _, Result, Scope, SecretBackend, SecretValue,
+    StoreId, StoredSecret, SystemRandomness, ValueKind, Version,
 };
 use uuid::Uuid;
 
@@ -23,6 +23,8 @@ pub(crate) struct Hand {
     store: StoreId,
     owner: Uuid,
     key: Key,
+    /// Of everything it puts: it never puts twice under one name but to repeat itself.
+    intent: IntentId,
 }
 
 impl Hand {
@@ -32,6 +34,16 @@ impl Hand {
             store: StoreId(SystemRandomness.uuid()),
             owner: SystemRandomness.uuid(),
             key: Key::derive([7; KEY_BYTES]),
+            intent: IntentId(SystemRandomness.uuid()),
+        }
+    }
+
+    /// The same store in a copy of its database: what it puts are intents of its own.
+    pub(crate) fn in_a_copy(&self) -> Self {
+        Self {
+            store: self.store,
+            owner: self.owner,
+            ..Self::new()
         }
     }
 
@@ -62,6 +74,7 @@ impl Hand {
             deployment: "conformance".to_owned(),
             coordinate: coordinate.clone(),
             digest: Digest::of(&self.key, coordinate.base(), ValueKind::Text, value),
+            intent: Some(self.intent),
         }
     }
 
@@ -131,6 +144,15 @@ pub(crate) fn ensure_repeated<S: Subject + ?Sized>(
 /// A value that no other name has; ASCII, so that every manager takes it.
 pub(crate) fn value_of(coordinate: &Coordinate) -> SecretValue {
     marked(coordinate.as_str())
+}
+
+/// Another value of the same length, marked as well.
+pub(crate) fn as_long_as(value: &SecretValue) -> SecretValue {
+    let mut bytes = value.expose().to_vec();
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
+    SecretValue::new(bytes)
 }
 
 /// The whole listing.

@@ -122,6 +122,7 @@ const LAWS: &[Law] = laws![
     put::same_bytes_again_are_already_there,
     put::other_bytes_conflict_and_the_old_stay,
     put::another_stores_name_is_taken,
+    put::another_intents_name_is_taken,
     put::versions_are_apart,
     put::many_are_put_in_order,
     missing::the_missing_is_missing,

@@ -1,9 +1,9 @@
 //! Laws of putting: create-only, and repeatable.
 
-use cloakroom_core::{ErrorKind, PutOutcome, SecretValue};
+use cloakroom_core::{ErrorKind, PutOutcome};
 
 use super::Subject;
-use super::hand::{Hand, MOST, ensure_repeated, listed, value_of};
+use super::hand::{Hand, MOST, as_long_as, ensure_repeated, listed, value_of};
 use super::verdict::{Verdict, ensure_eq, ensure_kind};
 use crate::canary::marked;
 
@@ -38,7 +38,7 @@ pub async fn other_bytes_conflict_and_the_old_stay(subject: &dyn Subject) -> Ver
     let (hand, backend) = (Hand::new(), subject.backend());
     let (coordinate, value) = hand.create_one(&*backend).await?;
     // As long as the old one, and another length.
-    let same_length = SecretValue::new(value.expose().iter().map(|byte| byte ^ 1).collect());
+    let same_length = as_long_as(&value);
     for other in [same_length, marked("other")] {
         let answer = backend.put(&hand.request(&coordinate, &other)).await;
         ensure_kind(
@@ -61,6 +61,28 @@ pub async fn another_stores_name_is_taken(subject: &dyn Subject) -> Verdict {
         "the same bytes under another store's mark",
     )?;
     owner.ensure_there(&*backend, &coordinate, &value).await
+}
+
+/// A name that holds the same bytes for another intent is taken: a copy of the database put them there,
+/// and neither would know when the other lets them go.
+pub async fn another_intents_name_is_taken(subject: &dyn Subject) -> Verdict {
+    let (owner, backend) = (Hand::new(), subject.backend());
+    let copy = owner.in_a_copy();
+    let (coordinate, value) = owner.create_one(&*backend).await?;
+    let request = copy.request(&coordinate, &value);
+    for answer in [
+        backend.put(&request).await,
+        subject.second().put(&request).await,
+    ] {
+        ensure_kind(
+            answer,
+            &[ErrorKind::Conflict],
+            "the same bytes for another intent",
+        )?;
+    }
+    owner.ensure_there(&*backend, &coordinate, &value).await?;
+    let again = backend.put(&owner.request(&coordinate, &value)).await?;
+    ensure_repeated(subject, again, "the same put again")
 }
 
 /// Versions of one base are secrets of their own.

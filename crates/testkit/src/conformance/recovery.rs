@@ -8,6 +8,7 @@ use cloakroom_core::{DeleteMode, Deletion, ErrorKind, PutOutcome, SecretBackend,
 use super::Subject;
 use super::hand::{Hand, list_all, listed, plainly, window};
 use super::verdict::{Broken, Verdict, ensure, ensure_eq, ensure_kind};
+use crate::canary::marked;
 
 const WAITING: &[ErrorKind] = &[ErrorKind::ScheduledForDeletion, ErrorKind::Missing];
 const MISSING: &[ErrorKind] = &[ErrorKind::Missing];
@@ -73,7 +74,7 @@ pub async fn a_waiting_name_is_taken(subject: &dyn Subject) -> Verdict {
     let (hand, backend) = (Hand::new(), subject.backend());
     let (coordinate, value) = hand.create_one(&*backend).await?;
     schedule(&*backend, &coordinate).await?;
-    for bytes in [value.clone(), "other".to_owned().into()] {
+    for bytes in [value.clone(), marked("other")] {
         let answer = backend.put(&hand.request(&coordinate, &bytes)).await;
         ensure_kind(
             answer,

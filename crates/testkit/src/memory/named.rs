@@ -150,6 +150,7 @@ fn named(name: &str, secret: &Secret) -> NamedSecret {
         name: name.to_owned(),
         marked: secret.mark.is_some(),
         state: secret.state(),
+        tags: None,
         native_expiry: secret.expires,
         created: Some(secret.created),
         changed: Some(secret.changed),

@@ -11,6 +11,7 @@ use cloakroom_core::{
 use super::names::{HARD, SHAPES};
 use super::{NamedSubject, Spelling};
 use crate::SeededRandomness;
+use crate::canary::marked;
 use crate::conformance::hand::{Hand, value_of};
 use crate::conformance::verdict::{ensure, ensure_eq, ensure_kind};
 use crate::conformance::{Broken, Verdict};
@@ -75,7 +76,7 @@ impl Asked {
 
 /// A value that no other name has.
 pub(super) fn value(name: &str) -> cloakroom_core::SecretValue {
-    cloakroom_core::SecretValue::from(format!("canary of {name} \"<&>\\ ü"))
+    marked(&format!("{name} \"<&>\\ ü"))
 }
 
 /// Names as Airbyte gives them, always the same ones.
@@ -188,8 +189,13 @@ async fn ensure_listed(
     let (listed, _) = asked.list_all().await?;
     let mut listed: Vec<_> = listed.into_iter().map(|it| it.name).collect();
     listed.sort();
-    let should = should.iter().filter(|(_, it)| **it == Spelling::Listed);
-    let should: Vec<_> = should.map(|(name, _)| name.clone()).collect();
+    let should = should.iter().filter_map(|(name, spelling)| match spelling {
+        Spelling::Listed => Some(name.clone()),
+        Spelling::Rewritten => Some(subject.rewritten(name)),
+        Spelling::Forbidden => None,
+    });
+    let mut should: Vec<_> = should.collect();
+    should.sort();
     ensure_eq(&listed, &should, "the names listed")
 }
 

@@ -27,6 +27,11 @@ pub trait NamedSubject: Subject {
 
     /// What the manager's own rules make of a name.
     fn spelling(&self, name: &str) -> Spelling;
+
+    /// How the listing gives a name that is [`Spelling::Rewritten`].
+    fn rewritten(&self, name: &str) -> String {
+        name.to_owned()
+    }
 }
 
 /// What a manager's rules make of a platform's name.
@@ -34,8 +39,9 @@ pub trait NamedSubject: Subject {
 pub enum Spelling {
     /// It can be asked for, and the listing gives it back.
     Listed,
-    /// It can be asked for; the listing leaves it out, since more than one name is written so.
-    Asked,
+    /// It can be asked for; the listing gives it as the manager has it, since more than one name is
+    /// written so.
+    Rewritten,
     /// No secret can have it.
     Forbidden,
 }

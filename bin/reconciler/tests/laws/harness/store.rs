@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::ledger::{
     Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
-    QuarantineRelease, Reason, RowState, Settlement, Windows,
+    QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
 use cloakroom_core::store::{
     Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
@@ -240,6 +240,15 @@ impl Ledger for Crashing {
             "count_due",
             None,
             Ledger::count_due(&self.inner, backend, windows).await
+        )
+    }
+
+    async fn unused(&self, backend: &BackendId, windows: &Windows) -> Result<Unused> {
+        fated!(
+            self.faults,
+            "unused",
+            None,
+            Ledger::unused(&self.inner, backend, windows).await
         )
     }
 
@@ -505,6 +514,15 @@ impl Receipts for Crashing {
             "adopt",
             None,
             Receipts::adopt(&self.inner, run, backend, adoptions).await
+        )
+    }
+
+    async fn rescued(&self, run: RunId, backend: &BackendId, restored: &[Restored]) -> Result<()> {
+        fated!(
+            self.faults,
+            "rescued",
+            None,
+            Receipts::rescued(&self.inner, run, backend, restored).await
         )
     }
 

@@ -342,6 +342,7 @@ impl World {
             digest: format!("{}:{}", self.ring.current().id(), "0".repeat(64))
                 .parse()
                 .unwrap(),
+            intent: None,
         }
     }
 

@@ -15,12 +15,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::plan::Plan;
 pub(super) use self::plan::Position;
-use super::bounds::{self, MAX_DEPTH};
+use self::plan::{Plan, Tried};
+use super::bounds::{self, Keys, MAX_DEPTH};
 use crate::error::{Error, ErrorKind, Result};
 
 const OPERATION: &str = "read the spec";
+
+/// What a pattern takes however short the key is, in bytes.
+const A_KEY: usize = 16;
 
 /// A JSON Schema compiled into a plan of where secrets are. Cheap to clone.
 ///
@@ -76,6 +79,21 @@ impl CompiledSpec {
     /// Whether it describes an object and nothing else.
     pub(super) fn is_of_objects(&self) -> bool {
         self.of_objects
+    }
+
+    /// How many different patterns a walk may try on a key.
+    pub(super) fn patterns(&self) -> usize {
+        self.plan.tried.patterns
+    }
+
+    /// What trying all patterns on these keys comes to: the bytes they look at, and the steps that those
+    /// may take which go back and try again.
+    pub(super) fn pattern_work(&self, keys: &Keys) -> usize {
+        let Tried { patterns, backing } = self.plan.tried;
+        let looked_at = keys.bytes.saturating_add(keys.number.saturating_mul(A_KEY));
+        let repeated = keys.number.saturating_mul(reader::BACKTRACK_LIMIT);
+        let whole = looked_at.saturating_mul(patterns);
+        whole.saturating_add(repeated.saturating_mul(backing))
     }
 
     /// Where a walk begins.

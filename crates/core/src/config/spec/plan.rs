@@ -32,7 +32,42 @@ const MAX_FIELDS: usize = 10_000;
 pub(super) struct Plan {
     pub(super) states: Vec<State>,
     pub(super) patterns: Vec<Regex>,
+    pub(super) tried: Tried,
     pub(super) start: StateId,
+}
+
+/// How many patterns lead somewhere, so that a walk may try them on a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tried {
+    pub(super) patterns: usize,
+    /// Those of them that may go back in a key and try again.
+    pub(super) backing: usize,
+}
+
+impl Tried {
+    pub(super) fn of(states: &[State], patterns: &[Regex]) -> Self {
+        let schemas = states.iter().flat_map(|state| &state.patterned);
+        let used: BTreeSet<usize> = schemas
+            .flat_map(|schema| schema.patterns.iter().map(|(pattern, _)| *pattern))
+            .collect();
+        let backing = used
+            .iter()
+            .filter(|it| may_go_back(patterns[**it].as_str()));
+        Self {
+            backing: backing.count(),
+            patterns: used.len(),
+        }
+    }
+}
+
+/// Whether a pattern has what only backtracking can answer: looking around, groups that keep what they
+/// have, references to what was matched. Some that have not are taken for one that has.
+fn may_go_back(pattern: &str) -> bool {
+    const SIGNS: [&str; 9] = ["(?=", "(?!", "(?<", "(?>", "(?(", "++", "*+", "?+", "}+"];
+    let escapes = pattern.as_bytes().windows(2);
+    let mut escapes = escapes.filter(|pair| pair[0] == b'\\');
+    SIGNS.iter().any(|sign| pattern.contains(sign))
+        || escapes.any(|pair| matches!(pair[1], b'1'..=b'9' | b'g' | b'k' | b'G' | b'K'))
 }
 
 #[derive(Default)]
@@ -157,6 +192,8 @@ impl Plan {
         if position.is_nowhere() {
             return below;
         }
+        // Each pattern is tried once, in however many schemas it stands.
+        let mut known: HashMap<usize, Match> = HashMap::new();
         for state in position.states() {
             let state = &self.states[state as usize];
             if let Some(named) = state.named.get(key) {
@@ -167,7 +204,8 @@ impl Plan {
             for patterned in &state.patterned {
                 let mut named = false;
                 for (pattern, target) in &patterned.patterns {
-                    let matched = matches(&self.patterns[*pattern], key);
+                    let tried = || matches(&self.patterns[*pattern], key);
+                    let matched = *known.entry(*pattern).or_insert_with(tried);
                     named |= matched == Match::Yes;
                     if matched != Match::No {
                         below.add(*target);

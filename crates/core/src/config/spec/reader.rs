@@ -17,7 +17,7 @@ use crate::error::Result;
 
 /// Steps a pattern may go back before it counts as "perhaps": patterns come from the spec, keys
 /// from the document, and together they must not hang the process.
-const BACKTRACK_LIMIT: usize = 2_000;
+pub(super) const BACKTRACK_LIMIT: usize = 2_000;
 
 /// Index of a schema in the arena.
 pub(super) type SchemaId = u32;

@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::OPERATION;
 use super::kinds::Kinds;
-use super::plan::{Match, NOWHERE, Patterned, Plan, SCATTERED, SECRET, State, StateId, matches};
+use super::plan::{
+    Match, NOWHERE, Patterned, Plan, SCATTERED, SECRET, State, StateId, Tried, matches,
+};
 use super::reader::{Arena, Schema, SchemaId};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -41,6 +43,7 @@ pub(super) fn determine(arena: &Arena) -> Result<Plan> {
     }
     let start = prune(&mut states, start);
     Ok(Plan {
+        tried: Tried::of(&states, &arena.patterns),
         states,
         patterns: arena.patterns.clone(),
         start,

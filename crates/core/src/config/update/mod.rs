@@ -154,9 +154,9 @@ pub fn update(
     scope: &str,
     options: &Options,
 ) -> Result<Update> {
-    bounds::check(OPERATION, config.expose(), MAX_DEPTH)?;
+    bounds::check_for(spec, OPERATION, config.expose(), MAX_DEPTH)?;
     if let Some(previous) = &previous {
-        bounds::check(OPERATION, previous.blob, MAX_STORED_DEPTH)?;
+        bounds::check_for(spec, OPERATION, previous.blob, MAX_STORED_DEPTH)?;
     }
     if spec.is_of_objects() && !config.expose().is_object() {
         return Err(refused(

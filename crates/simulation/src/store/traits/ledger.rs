@@ -1,0 +1,181 @@
+//! The ledger of secrets.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::ledger::{
+    Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
+    QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
+};
+use cloakroom_core::store::Lease;
+use cloakroom_core::{BackendId, Coordinate, ErrorKind, Result, RunId, Timestamp};
+
+use super::keys;
+use crate::happening::{Happening, Key};
+use crate::stage::moment;
+use crate::store::MemoryStore;
+use crate::store::state::refusal;
+
+#[async_trait]
+impl Ledger for MemoryStore {
+    async fn now(&self) -> Result<Timestamp> {
+        self.transact("now", |_, now| Ok(moment(now))).await
+    }
+
+    async fn due(
+        &self,
+        backend: &BackendId,
+        class: DueClass,
+        windows: &Windows,
+        after: Option<&DueCursor>,
+        limit: u32,
+    ) -> Result<Vec<Candidate>> {
+        self.transact("due", |state, now| {
+            Ok(state.due(backend, class, windows, after, limit, now))
+        })
+        .await
+    }
+
+    async fn census(
+        &self,
+        backend: &BackendId,
+        classes: &[DueClass],
+        windows: &Windows,
+        share_from: u64,
+    ) -> Result<Census> {
+        self.transact("census", |state, now| {
+            let census = state.census(backend, classes, windows, share_from, now);
+            self.stage.happened(Happening::Counted {
+                task: self.stage.current(),
+                any_reference: census.any_live_reference,
+            });
+            Ok(census)
+        })
+        .await
+    }
+
+    async fn count_due(
+        &self,
+        backend: &BackendId,
+        windows: &Windows,
+    ) -> Result<Vec<(Reason, u64)>> {
+        self.transact("count due", |state, now| {
+            Ok(state.count_due(backend, windows, now))
+        })
+        .await
+    }
+
+    async fn unused(&self, backend: &BackendId, windows: &Windows) -> Result<Unused> {
+        self.transact("unused", |state, now| {
+            Ok(state.unused(backend, windows, now))
+        })
+        .await
+    }
+
+    async fn rows(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<Vec<Option<LedgerRow>>> {
+        let keys = keys(backend, coordinates);
+        self.transact("rows", |state, _| {
+            let row = |key: &Key| {
+                let row = state.rows.get(key).map(|row| row.ledger.clone());
+                if row.is_none() {
+                    self.stage.happened(Happening::Unknown {
+                        task: self.stage.current(),
+                        key: key.clone(),
+                    });
+                }
+                row
+            };
+            Ok(keys.iter().map(row).collect())
+        })
+        .await
+    }
+
+    async fn claim(
+        &self,
+        lease: &Lease,
+        backend: &BackendId,
+        items: &[ClaimItem],
+        windows: &Windows,
+        deadline: Duration,
+    ) -> Result<Vec<Claim>> {
+        self.transact("claim", |state, now| {
+            let stage = &self.stage;
+            let done = state.claim(stage, lease, backend, items, windows, deadline, now);
+            self.stage.tell(|| format!("claims {items:?}: {done:?}"));
+            done
+        })
+        .await
+    }
+
+    async fn settle(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        settlements: &[Settlement],
+    ) -> Result<()> {
+        self.transact("settle", |state, now| {
+            let done = state.settle(&self.stage, run, backend, settlements, now);
+            self.stage
+                .tell(|| format!("settles {settlements:?}: {done:?}"));
+            done
+        })
+        .await
+    }
+
+    async fn release(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
+        self.transact("release", |state, now| {
+            state.release(backend, coordinates, now);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        damage: Option<Damage>,
+    ) -> Result<()> {
+        let key = (backend.clone(), coordinate.clone());
+        self.transact("set damage", |state, _| match state.rows.get_mut(&key) {
+            Some(row) => {
+                row.ledger.damage = damage;
+                Ok(())
+            }
+            None => Err(refusal(
+                ErrorKind::Missing,
+                "write down damage",
+                "table secrets has no such row",
+            )),
+        })
+        .await
+    }
+
+    async fn count_by_state(&self, backend: &BackendId) -> Result<Vec<(RowState, u64)>> {
+        self.transact("count by state", |state, _| {
+            let count = |wanted: RowState| {
+                let rows = state.rows.iter();
+                let these =
+                    rows.filter(|(key, row)| key.0 == *backend && row.ledger.state == wanted);
+                (wanted, these.count() as u64)
+            };
+            Ok(RowState::ALL.map(count).to_vec())
+        })
+        .await
+    }
+
+    async fn release_quarantine(
+        &self,
+        backend: &BackendId,
+        release: &QuarantineRelease,
+    ) -> Result<u64> {
+        self.transact("release quarantine", |state, now| {
+            Ok(state.release_quarantine(backend, release, now))
+        })
+        .await
+    }
+}
