@@ -8,10 +8,12 @@ use anyhow::{Context as _, bail};
 use cloakroom_core::SystemRandomness;
 use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::store::Job;
-use cloakroom_reconcile::Driver;
+use cloakroom_reconcile::{CleanReport, Driver};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::backlog::Backlogs;
+use crate::cleaning::{CleaningFigures, CleaningRunner, CleaningSchedules};
 use crate::configuration::Jobs;
 use crate::figures::Figures;
 use crate::http::{self, App, DryRuns, Limits, Token};
@@ -43,9 +45,11 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let reconciler = context.reconciler(stop.clone());
+    let platforms = platforms(context);
     let mut upkeep = Upkeep {
         presence: Presence::new(context.store.clone(), &SystemRandomness),
         figures: Figures::new(context, reconciler.clone(), metrics.clone()),
+        platforms: CleaningFigures::new(context.clone(), platforms.clone(), metrics.clone()),
         budgets: context.budgets.clone(),
         jobs: settings.jobs.clone(),
         intervals: BTreeMap::new(),
@@ -66,6 +70,7 @@ pub async fn serve(
         jitter,
         stop.clone(),
     );
+    let cleaning = clean_ups(context, &platforms, &metrics, jitter, &stop);
     let activator = driver.activator();
     signals::on_user_signal({
         let activator = activator.clone();
@@ -74,6 +79,9 @@ pub async fn serve(
     let app = Arc::new(App {
         metrics,
         activator: activator.clone(),
+        clean_ups: cleaning.activator(),
+        platforms: platforms.clone(),
+        backlogs: Backlogs::new(context, reconciler.clone()),
         dry_runs: DryRuns::new(reconciler),
         jobs: settings.jobs.clone(),
         store: context.store.clone(),
@@ -84,7 +92,10 @@ pub async fn serve(
         stop: stop.clone(),
     });
     let mut scheduler = match &settings.jobs {
-        Some(jobs) => Some(schedule::start(jobs, &activator).await?),
+        Some(jobs) => {
+            let clean_ups = cleaning.activator();
+            Some(schedule::start(jobs, &activator, &platforms, &clean_ups).await?)
+        }
         None => None,
     };
     let address = listener.local_addr().context("ask for the address")?;
@@ -104,6 +115,7 @@ pub async fn serve(
     }
     let stopped = async {
         driver.join().await;
+        cleaning.join().await;
         let served = server.await;
         upkeep.await.and(served)
     };
@@ -118,10 +130,43 @@ pub async fn serve(
     Ok(())
 }
 
+/// When each platform is cleaned.
+fn platforms(context: &Context) -> CleaningSchedules {
+    let known = context.configuration.platforms.iter();
+    known
+        .map(|(name, platform)| (name.clone(), platform.schedule().cloned()))
+        .collect()
+}
+
+/// What cleans the platforms, one after the other. Reading somebody else's database may take long, and
+/// the jobs do not wait for that.
+fn clean_ups(
+    context: &Context,
+    platforms: &CleaningSchedules,
+    metrics: &Arc<Metrics>,
+    jitter: Duration,
+    stop: &CancellationToken,
+) -> Driver<String, CleanReport> {
+    let runner = CleaningRunner::new(
+        context.clone(),
+        platforms.clone(),
+        metrics.clone(),
+        stop.clone(),
+    );
+    Driver::of(
+        platforms.keys().cloned(),
+        Arc::new(runner),
+        Arc::new(SystemRandomness),
+        jitter,
+        stop.clone(),
+    )
+}
+
 /// What has to be done now and then whether or not anybody asks.
 struct Upkeep {
     presence: Presence,
     figures: Figures,
+    platforms: CleaningFigures,
     budgets: Vec<Arc<RequestBudget>>,
     jobs: Option<Jobs>,
     /// Looked for once: to find the longest takes thousands of looks at a schedule.
@@ -154,6 +199,7 @@ impl Upkeep {
                 }
                 if beat.figures_until.is_some() {
                     self.figures.tell(beat.replicas).await;
+                    self.platforms.tell().await;
                 }
                 self.metrics.lead_until(beat.figures_until);
             }
@@ -162,6 +208,9 @@ impl Upkeep {
             }
         }
         self.tell_schedules().await;
+        if self.jobs.is_some() {
+            self.platforms.tell_schedules().await;
+        }
     }
 
     async fn tell_schedules(&mut self) {

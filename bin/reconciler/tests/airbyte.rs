@@ -12,12 +12,16 @@ mod common;
 mod database;
 #[path = "airbyte/managers.rs"]
 mod managers;
+#[path = "airbyte/moving.rs"]
+mod moving;
 #[path = "airbyte/pass.rs"]
 mod pass;
 #[path = "airbyte/planted.rs"]
 mod planted;
 #[path = "airbyte/reports.rs"]
 mod reports;
+#[path = "airbyte/serving.rs"]
+mod serving;
 
 use std::process::ExitCode;
 
@@ -29,7 +33,7 @@ use managers::Kind;
 type Law = fn(Kind);
 
 fn main() -> ExitCode {
-    let laws: [(&str, Kind, Law); 7] = [
+    let laws: [(&str, Kind, Law); 12] = [
         (
             "aws::planted_leaks_are_counted",
             Kind::Aws,
@@ -56,6 +60,31 @@ fn main() -> ExitCode {
             cleaning::what_was_left_behind_goes_once_and_comes_back,
         ),
         (
+            "aws::what_is_confirmed_is_cleaned_once_by_two_replicas",
+            Kind::Aws,
+            serving::what_is_confirmed_is_cleaned_once_by_two_replicas,
+        ),
+        (
+            "openbao::what_is_confirmed_is_cleaned_once_by_two_replicas",
+            Kind::OpenBao,
+            serving::what_is_confirmed_is_cleaned_once_by_two_replicas,
+        ),
+        (
+            "aws::a_platform_moves_to_another_manager_and_back",
+            Kind::Aws,
+            moving::a_platform_moves_to_another_manager_and_back,
+        ),
+        (
+            "openbao::a_platform_moves_to_another_manager_and_back",
+            Kind::OpenBao,
+            moving::a_platform_moves_to_another_manager_and_back,
+        ),
+        (
+            "aws::two_names_of_one_manager_let_nothing_go",
+            Kind::Aws,
+            moving::two_names_of_one_manager_let_nothing_go,
+        ),
+        (
             "aws::what_is_in_the_way_is_told",
             Kind::Aws,
             reports::what_is_in_the_way_is_told,
@@ -74,7 +103,13 @@ fn main() -> ExitCode {
 
 /// What a trial has to do without.
 fn missing(kind: Kind, name: &str) -> Option<String> {
-    let variables = [database::URL].into_iter().chain(kind.variables());
+    let kinds = if name.ends_with("and_back") {
+        vec![Kind::Aws, Kind::OpenBao]
+    } else {
+        vec![kind]
+    };
+    let variables = kinds.into_iter().flat_map(Kind::variables);
+    let variables = [database::URL].into_iter().chain(variables);
     for variable in variables {
         if std::env::var_os(variable).is_none() {
             return Some(format!("{variable} is not set; cargo xtask test sets it"));

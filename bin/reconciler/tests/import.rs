@@ -9,6 +9,16 @@ use serde_json::{Value, json};
 const CANARY: &str = cloakroom_testkit::canary::MARKER;
 
 fn run(option: &str, text: &str, output: &str, variables: &[(&str, &str)]) -> Output {
+    run_with(option, text, output, variables, &[])
+}
+
+fn run_with(
+    option: &str,
+    text: &str,
+    output: &str,
+    variables: &[(&str, &str)],
+    more: &[&str],
+) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("input");
     std::fs::write(&file, text).unwrap();
@@ -20,6 +30,7 @@ fn run(option: &str, text: &str, output: &str, variables: &[(&str, &str)]) -> Ou
         .args(["config", "import", option])
         .arg(&file)
         .args(["--output", output])
+        .args(more)
         .stdin(Stdio::null());
     let done = command.output().unwrap();
     for stream in [&done.stdout, &done.stderr] {
@@ -31,7 +42,11 @@ fn run(option: &str, text: &str, output: &str, variables: &[(&str, &str)]) -> Ou
 
 /// The imported backend, after its YAML was read back by the program itself.
 fn imported(option: &str, text: &str) -> Value {
-    let done = run(option, text, "table", &[]);
+    configured(&run(option, text, "table", &[]))["backends"]["imported"].clone()
+}
+
+/// What was printed, read back by the program itself.
+fn configured(done: &Output) -> Value {
     assert!(
         done.status.success(),
         "{}",
@@ -54,7 +69,7 @@ fn imported(option: &str, text: &str) -> Value {
     );
     let configuration: Value = serde_json::from_slice(&printed.stdout).unwrap();
     assert_eq!(configuration["default_backend"], "imported");
-    configuration["backends"]["imported"].clone()
+    configuration
 }
 
 /// The members that are expected, whatever else has a default.
@@ -189,6 +204,146 @@ fn every_manager_of_openmetadata() {
     ] {
         ensure(&imported("--openmetadata", &text), &expected);
     }
+}
+
+#[test]
+fn the_platform_of_openmetadata_is_carried_over() {
+    let text = format!(
+        "clusterName: ${{OPENMETADATA_CLUSTER_NAME:-prod.eu}}\n\
+         database:\n  driverClass: ${{DB_DRIVER_CLASS:-org.postgresql.Driver}}\n  \
+         user: ${{DB_USER:-openmetadata_user}}\n  password: {CANARY}\n  \
+         url: jdbc:${{DB_SCHEME:-postgresql}}://${{DB_HOST:-db}}:5432/om?${{DB_PARAMS:-useSSL=true}}\n\
+         fernetConfiguration:\n  fernetKey: ${{OM_KEY:-jJ/9sz0g0OHxsfxOoSfdFdmk3ysNmPRnH3TUAbz3IHA=}}\n\
+         secretsManagerConfiguration:\n  secretsManager: managed-aws\n  prefix: ${{PREFIX:-team}}\n  \
+         tags: ['team:data', 'stage:${{STAGE:-prod}}']\n  parameters: {{region: eu-west-1}}\n"
+    );
+    let done = run("--openmetadata", &text, "table", &[]);
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    for part in [
+        "postgres://db:5432/om",
+        "OPENMETADATA_DATABASE_URL",
+        "fill in OM_KEY",
+        "everybody has that",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let platform = &configured(&done)["platforms"]["openmetadata"];
+    ensure(
+        platform,
+        &json!({"type": "openmetadata", "provider": "managed-aws", "backend": "imported",
+                "prefix": "team", "cluster": "prod.eu", "tags": "team:data,stage:prod",
+                "database": {"env": "OPENMETADATA_DATABASE_URL"}, "fernet_key": {"env": "OM_KEY"}}),
+    );
+    // A key that stands there, and an address with a login, are not repeated.
+    let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+    let text = format!(
+        "database: {{url: 'jdbc:mysql://u:{CANARY}@db/om'}}\nfernetConfiguration: {{fernetKey: {key}}}\n\
+         secretsManagerConfiguration: {{secretsManager: db}}\n"
+    );
+    let done = run("--openmetadata", &text, "table", &[]);
+    let all = [done.stdout.clone(), done.stderr.clone()].concat();
+    assert!(!String::from_utf8_lossy(&all).contains(&key[..20]));
+    let platform = &configured(&done)["platforms"]["openmetadata"];
+    ensure(
+        platform,
+        &json!({"provider": "db", "fernet_key": {"env": "FERNET_KEY"}}),
+    );
+}
+
+#[test]
+fn every_loader_of_openmetadata() {
+    let workflow = |provider: &str, loader: &str| {
+        format!(
+            "source: {{type: mysql}}\nworkflowConfig:\n  openMetadataServerConfig:\n    \
+             hostPort: http://om:8585/api\n    secretsManagerProvider: {provider}\n    \
+             secretsManagerLoader: ${{LOADER:-{loader}}}\n"
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let cfg = folder.path().join("airflow.cfg");
+    std::fs::write(
+        &cfg,
+        format!(
+            "[core]\nfernet_key = {CANARY}\n[openmetadata_secrets_manager]\naws_region = eu-north-1\n\
+             aws_access_key_id = {CANARY}\naws_secret_access_key = {CANARY}\n\
+             azure_key_vault_name = of-airflow\nazure_tenant_id = t\nazure_client_id = c\n\
+             azure_client_secret = {CANARY}\nproject_id = of-airflow\nkubernetes_namespace = of-airflow\n"
+        ),
+    )
+    .unwrap();
+    let cfg = cfg.to_str().unwrap();
+    let backend = |text: &str, airflow: bool, variables: &[(&str, &str)]| {
+        let more: &[&str] = if airflow {
+            &["--airflow-cfg", cfg]
+        } else {
+            &[]
+        };
+        let done = run_with("--openmetadata", text, "table", variables, more);
+        configured(&done)["backends"]["imported"].clone()
+    };
+    let keys = |id: &str, secret: &str| json!({"keys": {"access_key_id": {"env": id}, "secret_access_key": {"env": secret}}});
+    for (provider, expected) in [
+        (
+            "managed-aws",
+            json!({"region": "eu-north-1",
+                   "authentication": keys("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}),
+        ),
+        (
+            "azure-kv",
+            json!({"vault_url": "https://of-airflow.vault.azure.net", "tenant_id": "t",
+                   "client_secret": {"env": "AZURE_CLIENT_SECRET"}}),
+        ),
+        ("gcp", json!({"project": "of-airflow"})),
+        ("kubernetes", json!({"namespace": "of-airflow"})),
+    ] {
+        ensure(
+            &backend(&workflow(provider, "airflow"), true, &[]),
+            &expected,
+        );
+    }
+    // Airflow's variables come before its file, and a secret among them stays where it is.
+    let prefix = "AIRFLOW__OPENMETADATA_SECRETS_MANAGER__";
+    let names = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let names = names.map(|name| format!("{prefix}{name}"));
+    let variables = [
+        (&*names[0], "us-east-2"),
+        (&*names[1], CANARY),
+        (&*names[2], CANARY),
+    ];
+    let told = backend(&workflow("aws", "airflow"), true, &variables);
+    let expected = json!({"region": "us-east-2", "authentication": keys(&names[1], &names[2])});
+    ensure(&told, &expected);
+    // The environment, and the default chain where nothing is said.
+    for loader in ["env", "noop"] {
+        let set = [("AWS_DEFAULT_REGION", "eu-west-2"), ("AWS_REGION", "x")];
+        let told = backend(&workflow("aws-ssm", loader), true, &set);
+        ensure(
+            &told,
+            &json!({"type": "aws-parameter-store", "region": "eu-west-2",
+                    "authentication": "default_chain"}),
+        );
+    }
+    let told = backend(
+        &workflow("azure-kv", "env"),
+        false,
+        &[("AZURE_KEY_VAULT_NAME", "e")],
+    );
+    ensure(
+        &told,
+        &json!({"vault_url": "https://e.vault.azure.net", "authentication": "automatic"}),
+    );
+    let done = run("--openmetadata", &workflow("aws", "airflow"), "table", &[]);
+    assert!(String::from_utf8_lossy(&done.stderr).contains("--airflow-cfg"));
+    let done = run("--openmetadata", &workflow("aws", CANARY), "table", &[]);
+    assert_eq!(done.status.code(), Some(1));
+    let done = run_with(
+        "--airbyte-values",
+        "a: 1",
+        "table",
+        &[],
+        &["--airflow-cfg", cfg],
+    );
+    assert_eq!(done.status.code(), Some(2));
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let bao = Kind::OpenBao.variables();
     let aws = Kind::Aws.variables();
     let postgres = [POSTGRES_URL, aws[0], aws[1]];
-    let laws: [(&str, &[&'static str], Law); 2] = [
+    let laws: [(&str, &[&'static str], Law); 3] = [
         (
             "from_the_database_to_openbao_and_back",
             &bao,
@@ -38,6 +38,11 @@ fn main() -> ExitCode {
             "stopped_on_the_way_to_aws_it_goes_on",
             &postgres,
             stopped_on_the_way_to_aws_it_goes_on,
+        ),
+        (
+            "two_names_of_one_manager_are_no_move",
+            &aws,
+            two_names_of_one_manager_are_no_move,
         ),
     ];
     let trial = |(name, needs, law): (&'static str, &[&'static str], Law)| {
@@ -223,4 +228,28 @@ fn stopped_on_the_way_to_aws_it_goes_on() {
     let (code, told) = stage.forth();
     assert_eq!((code, &told["copied"]), (Some(0), &0.into()), "{told:#}");
     wait_for(database.drop());
+}
+
+/// What has two addresses is still one manager: its secrets would be their own old copies.
+fn two_names_of_one_manager_are_no_move() {
+    let stage = Stage::new("{sqlite: {path: cloakroom.db}}", Kind::Aws);
+    let other = stage.section.replace("127.0.0.1", "localhost");
+    assert_ne!(other, stage.section, "moto has two addresses");
+    let text = format!(
+        "store: {}\ndefault_backend: there\nbackends:\n  there: {}\n  again: {other}\n",
+        stage.store, stage.section
+    );
+    stage.deployment.write("reconciler.yaml", &text);
+    stage.deployment.run(&["migrate-schema"]).done();
+    let document = stage.deployment.put(&config("one"));
+    let before = stage.deployment.hydrated(&document);
+    let sending_there = text.replace("default_backend: there", "default_backend: again");
+    stage.deployment.write("reconciler.yaml", &sending_there);
+    for how in [&["--dry-run"][..], &[]] {
+        let arguments = [&["move", "--from", "there", "--to", "again"], how].concat();
+        let refused = stage.deployment.run(&arguments).refused(1);
+        assert!(refused.contains("lead to one manager"), "{refused}");
+    }
+    assert_eq!(stage.secrets("again", "stored"), 0);
+    assert_eq!(stage.deployment.hydrated(&document), before);
 }

@@ -9,8 +9,16 @@ mod adversary;
 mod cleaning;
 #[path = "platform/litter.rs"]
 mod litter;
+#[path = "platform/moving.rs"]
+mod moving;
+#[path = "platform/reused.rs"]
+mod reused;
+#[path = "platform/source.rs"]
+mod source;
 #[path = "platform/stage.rs"]
 mod stage;
+#[path = "platform/stopping.rs"]
+mod stopping;
 #[path = "platform/undoing.rs"]
 mod undoing;
 

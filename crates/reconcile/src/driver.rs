@@ -1,7 +1,12 @@
 //! The driver: jobs are activated by a schedule, a signal or by hand. An activation takes no input;
 //! several before a run begins are one; one job runs at a time.
+//!
+//! The jobs of a store are one set of jobs, each of them over every backend. Whoever has another set,
+//! such as a clean-up of each platform, has a driver of its own for it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt::Display;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::Job;
+use cloakroom_core::store::{Job, RunOutcome};
 use cloakroom_core::{Error, ErrorKind, Randomness, Result, Timestamp};
 use futures_util::FutureExt as _;
 use serde::Serialize;
@@ -17,25 +22,49 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::platform::CleanReport;
 use crate::report::Report;
 use crate::settings::RunOptions;
 use crate::{Reconciler, Silent};
 
+/// What names a job.
+pub trait JobName: Clone + Ord + Display + Send + Sync + 'static {}
+
+impl<T: Clone + Ord + Display + Send + Sync + 'static> JobName for T {}
+
+/// What a run leaves.
+pub trait RunReport: Clone + Send + 'static {
+    /// When the run ended, where it did all it was to do.
+    fn succeeded(&self) -> Option<Timestamp>;
+}
+
+impl RunReport for Report {
+    fn succeeded(&self) -> Option<Timestamp> {
+        (self.outcome == RunOutcome::Done).then_some(self.finished)
+    }
+}
+
+impl RunReport for CleanReport {
+    fn succeeded(&self) -> Option<Timestamp> {
+        (self.outcome == RunOutcome::Done).then_some(self.finished)
+    }
+}
+
 /// What the driver runs.
 #[async_trait]
-pub trait JobRunner: Send + Sync {
+pub trait JobRunner<J: JobName = Job, R: RunReport = Report>: Send + Sync {
     /// The store's present moment, for the record.
     async fn now(&self) -> Result<Timestamp>;
 
     /// Runs a job on every backend; one backend's failure is its own.
-    async fn run_job(&self, job: Job) -> Vec<Result<Report>>;
+    async fn run_job(&self, job: J) -> Vec<Result<R>>;
 }
 
 /// Where one job stands.
 #[derive(Clone, Debug, Serialize)]
-pub struct JobState {
+pub struct JobState<J = Job, R = Report> {
     /// Which job.
-    pub job: Job,
+    pub job: J,
     /// Whether it is running now.
     pub running: bool,
     /// Whether an activation waits.
@@ -47,13 +76,13 @@ pub struct JobState {
     /// When the last run ended that did all it was to do.
     pub last_success: Option<Timestamp>,
     /// The reports of the last run, one a backend.
-    pub reports: Vec<Report>,
+    pub reports: Vec<R>,
     /// What the last run failed with.
     pub errors: Vec<String>,
 }
 
-impl JobState {
-    fn new(job: Job) -> Self {
+impl<J, R> JobState<J, R> {
+    fn new(job: J) -> Self {
         Self {
             job,
             running: false,
@@ -67,32 +96,35 @@ impl JobState {
     }
 }
 
-struct Shared {
-    states: Mutex<BTreeMap<Job, JobState>>,
+struct Shared<J, R> {
+    order: Vec<J>,
+    states: Mutex<BTreeMap<J, JobState<J, R>>>,
     wake: Notify,
     stop: CancellationToken,
 }
 
-impl Shared {
-    fn states(&self) -> MutexGuard<'_, BTreeMap<Job, JobState>> {
+impl<J: JobName, R> Shared<J, R> {
+    fn states(&self) -> MutexGuard<'_, BTreeMap<J, JobState<J, R>>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next job in turn behind `last`, so that none waits for ever behind one that is
     /// activated all the time.
-    fn next_waiting(&self, last: Option<Job>) -> Option<Job> {
+    fn next_waiting(&self, last: Option<&J>) -> Option<J> {
         let states = self.states();
         let behind = last
-            .and_then(|last| Job::ALL.into_iter().position(|job| job == last))
+            .and_then(|last| self.order.iter().position(|job| job == last))
             .map_or(0, |at| at + 1);
-        (0..Job::ALL.len())
-            .map(|step| Job::ALL[(behind + step) % Job::ALL.len()])
+        let (before, behind) = self.order.split_at(behind);
+        let mut turns = behind.iter().chain(before);
+        turns
             .find(|job| states.get(job).is_some_and(|state| state.waiting))
+            .cloned()
     }
 
     /// From here on an activation asks for another run.
-    fn begin(&self, job: Job) {
-        if let Some(state) = self.states().get_mut(&job) {
+    fn begin(&self, job: &J) {
+        if let Some(state) = self.states().get_mut(job) {
             state.waiting = false;
             state.running = true;
         }
@@ -100,23 +132,21 @@ impl Shared {
 }
 
 /// Runs jobs one at a time, each at most once however often it is activated meanwhile.
-pub struct Driver {
-    shared: Arc<Shared>,
+pub struct Driver<J = Job, R = Report> {
+    shared: Arc<Shared<J, R>>,
     worker: JoinHandle<()>,
 }
 
 impl Driver {
-    /// Starts the worker. Before each run it waits for a random part of `jitter`, so that replicas
-    /// woken by one clock do not all begin at once.
+    /// Starts the worker of a store's jobs. Before each run it waits for a random part of `jitter`, so
+    /// that replicas woken by one clock do not all begin at once.
     pub fn start(
         runner: Arc<dyn JobRunner>,
         randomness: Arc<dyn Randomness>,
         jitter: Duration,
         stop: CancellationToken,
     ) -> Self {
-        let (Activator { shared }, work) = Self::prepare(runner, randomness, jitter, stop);
-        let worker = tokio::spawn(work);
-        Self { shared, worker }
+        Self::of(Job::ALL, runner, randomness, jitter, stop)
     }
 
     /// The same for whoever polls the worker himself: what activates jobs, and the worker, which ends
@@ -127,35 +157,38 @@ impl Driver {
         jitter: Duration,
         stop: CancellationToken,
     ) -> (Activator, impl Future<Output = ()> + Send + 'static) {
-        let states = Job::ALL
-            .into_iter()
-            .map(|job| (job, JobState::new(job)))
-            .collect();
-        let shared = Arc::new(Shared {
-            states: Mutex::new(states),
-            wake: Notify::new(),
-            stop,
-        });
-        let activator = Activator {
-            shared: shared.clone(),
-        };
-        (activator, work(shared, runner, randomness, jitter))
+        prepare(Job::ALL, runner, randomness, jitter, stop)
+    }
+}
+
+impl<J: JobName, R: RunReport> Driver<J, R> {
+    /// Starts the worker of these jobs, which take turns in this order, as [`start`](Driver::start) does.
+    pub fn of(
+        jobs: impl IntoIterator<Item = J>,
+        runner: Arc<dyn JobRunner<J, R>>,
+        randomness: Arc<dyn Randomness>,
+        jitter: Duration,
+        stop: CancellationToken,
+    ) -> Self {
+        let (Activator { shared }, work) = prepare(jobs, runner, randomness, jitter, stop);
+        let worker = tokio::spawn(work);
+        Self { shared, worker }
     }
 
     /// Asks for a run of `job`. Activations that come before it begins are one.
-    pub fn activate(&self, job: Job) {
+    pub fn activate(&self, job: J) {
         self.activator().activate(job);
     }
 
     /// A handle that can only activate, for schedules and servers.
-    pub fn activator(&self) -> Activator {
+    pub fn activator(&self) -> Activator<J, R> {
         Activator {
             shared: self.shared.clone(),
         }
     }
 
     /// Where each job stands.
-    pub fn states(&self) -> Vec<JobState> {
+    pub fn states(&self) -> Vec<JobState<J, R>> {
         self.activator().states()
     }
 
@@ -168,29 +201,60 @@ impl Driver {
 }
 
 /// Activates jobs and tells where they stand.
-#[derive(Clone)]
-pub struct Activator {
-    shared: Arc<Shared>,
+pub struct Activator<J = Job, R = Report> {
+    shared: Arc<Shared<J, R>>,
 }
 
-impl Activator {
+impl<J, R> Clone for Activator<J, R> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<J: JobName, R: RunReport> Activator<J, R> {
     /// Asks for a run of `job`.
-    pub fn activate(&self, job: Job) {
-        if let Some(state) = self.shared.states().get_mut(&job) {
-            state.waiting = true;
+    pub fn activate(&self, job: J) {
+        if let Entry::Occupied(mut state) = self.shared.states().entry(job) {
+            state.get_mut().waiting = true;
         }
         self.shared.wake.notify_one();
     }
 
     /// Where each job stands.
-    pub fn states(&self) -> Vec<JobState> {
+    pub fn states(&self) -> Vec<JobState<J, R>> {
         self.shared.states().values().cloned().collect()
     }
 }
 
-async fn work(
-    shared: Arc<Shared>,
-    runner: Arc<dyn JobRunner>,
+fn prepare<J: JobName, R: RunReport>(
+    jobs: impl IntoIterator<Item = J>,
+    runner: Arc<dyn JobRunner<J, R>>,
+    randomness: Arc<dyn Randomness>,
+    jitter: Duration,
+    stop: CancellationToken,
+) -> (Activator<J, R>, impl Future<Output = ()> + Send + 'static) {
+    let order: Vec<J> = jobs.into_iter().collect();
+    let states = order.iter().cloned();
+    let states = states
+        .map(|job| (job.clone(), JobState::new(job)))
+        .collect();
+    let shared = Arc::new(Shared {
+        order,
+        states: Mutex::new(states),
+        wake: Notify::new(),
+        stop,
+    });
+    let activator = Activator {
+        shared: shared.clone(),
+    };
+    (activator, work(shared, runner, randomness, jitter))
+}
+
+async fn work<J: JobName, R: RunReport>(
+    shared: Arc<Shared<J, R>>,
+    runner: Arc<dyn JobRunner<J, R>>,
     randomness: Arc<dyn Randomness>,
     jitter: Duration,
 ) {
@@ -201,16 +265,16 @@ async fn work(
             () = shared.wake.notified() => {}
         }
         let mut last = None;
-        while let Some(job) = shared.next_waiting(last) {
-            last = Some(job);
+        while let Some(job) = shared.next_waiting(last.as_ref()) {
+            last = Some(job.clone());
             let pause = jitter.mul_f64(randomness.fraction());
             tokio::select! {
                 biased;
                 () = shared.stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            shared.begin(job);
-            run_one(&shared, &runner, job).await;
+            shared.begin(&job);
+            run_one(&shared, &*runner, job).await;
             if shared.stop.is_cancelled() {
                 return;
             }
@@ -218,10 +282,14 @@ async fn work(
     }
 }
 
-async fn run_one(shared: &Shared, runner: &Arc<dyn JobRunner>, job: Job) {
+async fn run_one<J: JobName, R: RunReport>(
+    shared: &Shared<J, R>,
+    runner: &dyn JobRunner<J, R>,
+    job: J,
+) {
     // A bug in one job must not end the driver. What the run held is dropped with it, and a reconciler
     // keeps nothing from one run to the next.
-    let run = async { (runner.now().await.ok(), runner.run_job(job).await) };
+    let run = async { (runner.now().await.ok(), runner.run_job(job.clone()).await) };
     let run = AssertUnwindSafe(run).catch_unwind();
     // A panic's text may hold anything, so it is not repeated.
     let (started, outcomes) = run.await.unwrap_or_else(|_| {
@@ -253,13 +321,10 @@ async fn run_one(shared: &Shared, runner: &Arc<dyn JobRunner>, job: Job) {
             }
         }
     }
-    let succeeded = state.errors.is_empty()
-        && state
-            .reports
-            .iter()
-            .all(|report| report.outcome == cloakroom_core::store::RunOutcome::Done);
-    if succeeded {
-        state.last_success = state.reports.iter().map(|report| report.finished).max();
+    let ends = state.reports.iter().map(RunReport::succeeded);
+    let last = ends.collect::<Option<Vec<_>>>();
+    if let Some(ends) = last.filter(|_| state.errors.is_empty()) {
+        state.last_success = ends.into_iter().max();
     }
 }
 

@@ -9,6 +9,7 @@ mod clean;
 mod judge;
 mod lease;
 mod listed;
+mod moving;
 mod naming;
 mod report;
 mod ruling;
@@ -20,10 +21,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::coordinates::Grammar;
 use cloakroom_core::platform::{
-    Evidence, NamedSecrets, Obstacle, PlatformIdentity, PlatformScope, PlatformSource,
-    PlatformTarget, ScanReport, Sightings, Standing,
+    Evidence, NamedSecrets, Obstacle, PlatformIdentity, PlatformNaming, PlatformScope,
+    PlatformSource, PlatformTarget, ScanReport, SecretName, Sightings, Standing,
 };
 use cloakroom_core::retry::RetryPolicy;
 use cloakroom_core::store::Store;
@@ -31,13 +31,17 @@ use cloakroom_core::{Error, ErrorKind, Randomness, Result, RunId, SecretBackend,
 use uuid::Uuid;
 
 use lease::PlatformLease;
-use naming::Naming;
 use ruling::Rules;
 use standing::standing_of;
+
+pub use naming::AirbyteNaming;
 
 pub use clean::{
     CleanCount, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport, PlannedFate,
     PlatformCleaner, PlatformPlan, PlatformPlanHeader, PlatformPlanItem,
+};
+pub use moving::{
+    PlatformMoveIssue, PlatformMoveReport, PlatformMoveStep, PlatformMoveStore, PlatformMover,
 };
 pub use report::{
     Age, Cost, NextRun, PlatformFinding, PlatformFindingKind, PlatformReport, StandingCount,
@@ -50,7 +54,7 @@ pub struct PlatformSettings {
     /// The platform's name in the configuration, and the manager its secrets are in.
     pub target: PlatformTarget,
     /// How the platform names secrets.
-    pub grammar: Grammar,
+    pub naming: Arc<dyn PlatformNaming>,
     /// The platform's id of the storage that the manager is; nil is its default one.
     pub storage: Uuid,
     /// How long secrets of a check or discover live.
@@ -85,6 +89,8 @@ pub enum PlatformPhase {
     Judging,
     /// Names asked for directly.
     Asking,
+    /// Secrets copied to another manager.
+    Copying,
     /// Secrets deleted.
     Deleting,
 }
@@ -97,6 +103,7 @@ impl PlatformPhase {
             Self::Scanning => "mentions read",
             Self::Judging => "secrets judged",
             Self::Asking => "names asked for",
+            Self::Copying => "secrets copied",
             Self::Deleting => "secrets deleted",
         }
     }
@@ -171,7 +178,6 @@ impl PlatformReader {
         Ok(Pass {
             reader: self,
             run,
-            naming: Naming::new(self.settings.grammar.clone()),
             rules: Rules::new(&self.settings, self.backend.capabilities()),
             observer,
             lease: self.take_lease(run).await?,
@@ -193,12 +199,12 @@ impl PlatformReader {
     fn scope(&self, database: &PlatformIdentity) -> PlatformScope {
         let settings = &self.settings;
         let mut scope = settings.scope.clone();
+        scope.extend(settings.naming.scope());
         for (part, it) in [
             ("database", database.database.clone()),
             ("backend", settings.target.backend.to_string()),
             ("manager", self.backend.manager().to_owned()),
             ("storage", settings.storage.to_string()),
-            ("prefix", settings.grammar.prefix().to_owned()),
         ] {
             scope.insert(part.to_owned(), it);
         }
@@ -217,7 +223,6 @@ impl PlatformReader {
 struct Pass<'a> {
     reader: &'a PlatformReader,
     run: RunId,
-    naming: Naming,
     rules: Rules,
     observer: PlatformObserver<'a>,
     lease: PlatformLease,
@@ -355,6 +360,15 @@ impl Pass<'_> {
         self.reader.named()
     }
 
+    fn naming(&self) -> &dyn PlatformNaming {
+        &*self.reader.settings.naming
+    }
+
+    /// A name that a run may delete or bring back.
+    fn touched(&self, name: &str) -> Option<SecretName> {
+        naming::touched(self.naming(), name)
+    }
+
     /// Listed secrets behind a name, each with how it stands. `started` is when the pass began.
     async fn page(&self, after: Option<&str>, started: Timestamp) -> Result<Vec<Judged>> {
         let settings = &self.reader.settings;
@@ -363,7 +377,7 @@ impl Pass<'_> {
             .evidence(self.target(), self.run, after, settings.page)
             .await?;
         let judged = page.into_iter().map(|evidence| Judged {
-            standing: standing_of(&self.naming, &evidence, settings.ephemeral, started),
+            standing: standing_of(self.naming(), &evidence, settings.ephemeral, started),
             evidence,
         });
         Ok(judged.collect())

@@ -3,7 +3,7 @@
 
 use cloakroom_core::ledger::{LedgerRow, RowState};
 use cloakroom_core::store::{Adoption, Job};
-use cloakroom_core::{BackendId, Coordinate, Description, Digest, Result, RunId, Timestamp};
+use cloakroom_core::{BackendId, Coordinate, Description, Mark, Result, RunId, Timestamp};
 use serde::Serialize;
 
 use crate::listing::Listing;
@@ -25,12 +25,13 @@ pub struct SweepOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SweepFate {
-    /// It has no row and would get one; or its row is of a writer who is over, for another value,
+    /// It has no row and would get one; or its row is of a writer who is over, for another intent,
     /// and would be taken over.
     Unknown,
     /// It has a row from now on.
     Adopted,
-    /// A writer is about to store another value under its name: it can be adopted once that is over.
+    /// A writer is about to store a value of its own under its name: it can be adopted once that is
+    /// over.
     OtherValue,
 }
 
@@ -62,7 +63,7 @@ pub struct SweepReport {
     pub unknown: u64,
     /// Rows written.
     pub adopted: u64,
-    /// Secrets of this store's whose row is for another value.
+    /// Secrets of this store's whose row is for another intent.
     pub other_value: u64,
     /// Whether it was told to stop before the listing ended.
     pub cut_short: bool,
@@ -136,8 +137,8 @@ impl Pass<'_> {
         Ok(report)
     }
 
-    /// What of a page the ledger did not write, with the digests in the marks.
-    async fn strangers(&self, page: &[Description]) -> Result<Vec<(Swept, Digest)>> {
+    /// What of a page the ledger did not write, with its marks.
+    async fn strangers(&self, page: &[Description]) -> Result<Vec<(Swept, Mark)>> {
         let ours: Vec<&Description> = page
             .iter()
             .filter(|listed| !crate::is_epoch_mark(&listed.coordinate) && self.is_ours(listed))
@@ -163,14 +164,14 @@ impl Pass<'_> {
                 waiting: is_waiting(listed),
                 fate,
             };
-            strangers.push((swept, mark.digest.clone()));
+            strangers.push((swept, mark.clone()));
         }
         Ok(strangers)
     }
 
     async fn adopt_strangers(
         &self,
-        strangers: &mut [(Swept, Digest)],
+        strangers: &mut [(Swept, Mark)],
         options: &SweepOptions,
     ) -> Result<()> {
         let unknown: Vec<usize> = (0..strangers.len())
@@ -179,10 +180,11 @@ impl Pass<'_> {
         let adoptions: Vec<Adoption> = unknown
             .iter()
             .map(|&at| {
-                let (swept, digest) = &strangers[at];
+                let (swept, mark) = &strangers[at];
                 Adoption {
                     coordinate: swept.coordinate.clone(),
-                    digest: digest.clone(),
+                    digest: mark.digest.clone(),
+                    intent: mark.intent,
                     evidence: format!(
                         "adopted by {}; it bears this store's mark and the ledger did not know it",
                         options.by

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 /// `config …`
 #[derive(Clone, Debug, Subcommand)]
@@ -20,7 +20,7 @@ pub enum ConfigCommand {
 
 /// Arguments of `config import`.
 #[derive(Clone, Debug, Args)]
-#[group(required = true, multiple = false)]
+#[command(group = ArgGroup::new("input").required(true).args(["airbyte_values", "airbyte_storage", "openmetadata"]))]
 pub struct ImportArgs {
     /// Airbyte's Helm values (`-` reads standard input)
     #[arg(long, value_name = "FILE")]
@@ -31,4 +31,7 @@ pub struct ImportArgs {
     /// openmetadata.yaml, or an ingestion workflow's YAML (`-` reads standard input)
     #[arg(long, value_name = "FILE")]
     pub openmetadata: Option<PathBuf>,
+    /// The airflow.cfg that the loader `airflow` reads, for what the other file does not say
+    #[arg(long, value_name = "FILE", requires = "openmetadata", conflicts_with_all = ["airbyte_values", "airbyte_storage"])]
+    pub airflow_cfg: Option<PathBuf>,
 }

@@ -7,6 +7,7 @@ mod documents;
 mod jobs;
 mod keys;
 mod moving;
+mod openmetadata;
 mod operator;
 mod platform;
 mod report;
@@ -27,6 +28,7 @@ pub use documents::{
 pub use jobs::{ApplyArgs, FindingsArgs, PlanArgs, RunArgs, ServeArgs, StatusArgs, Target};
 pub use keys::{GenerateArgs, KeyCommand, RenewArgs, RotateArgs};
 pub use moving::MoveArgs;
+pub use openmetadata::{FernetCommand, MigrateSecretsArgs, RotateFernetArgs};
 pub use operator::{
     AdoptEpochArgs, AuditCommand, By, EpochCommand, ExportArgs, ShowEpochArgs, SweepArgs, UndoArgs,
     VerifyArgs,
@@ -124,7 +126,7 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Bring back what a run deleted, as far as the manager still can
     Undo(UndoArgs),
-    /// Move the secrets of documents from one backend to another, with a way back
+    /// Move the secrets of documents, or of a platform, from one backend to another, with a way back
     Move(MoveArgs),
     /// The receipts of what was deleted, adopted and restored
     #[command(subcommand)]
@@ -135,6 +137,11 @@ pub enum Command {
     Adopt(AdoptArgs),
     /// Delete what a platform left behind in its secrets manager, once its plan is confirmed
     Clean(CleanArgs),
+    /// The Fernet keys of an OpenMetadata database
+    #[command(subcommand)]
+    Fernet(FernetCommand),
+    /// Take an OpenMetadata's secrets out of its database into a manager, back, or to another manager
+    MigrateSecrets(MigrateSecretsArgs),
     /// The configuration in force
     #[command(subcommand)]
     Config(ConfigCommand),

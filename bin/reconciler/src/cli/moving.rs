@@ -3,6 +3,8 @@
 use clap::{ArgGroup, Args};
 use cloakroom_core::{BackendId, MoveId, WorkspaceId};
 
+use super::operator::By;
+
 /// Arguments of `move`.
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("step").required(true).args(["from", "reverse", "finish"]))]
@@ -13,16 +15,23 @@ pub struct MoveArgs {
     /// Into which backend
     #[arg(long, value_name = "ID", requires = "from", conflicts_with_all = ["reverse", "finish"])]
     pub to: Option<BackendId>,
-    /// Only the documents of this workspace; may be given several times
+    /// The secrets of this configured platform, and not those of documents
+    #[arg(long, value_name = "NAME")]
+    pub platform: Option<String>,
+    /// Only what is of this workspace; may be given several times
     #[arg(long = "workspace", value_name = "UUID", conflicts_with_all = ["reverse", "finish"])]
     pub workspaces: Vec<WorkspaceId>,
-    /// Take the documents of this move back to where they were
+    /// Take the documents of this move back to where they were; of a platform's move, remove the copies
     #[arg(long, value_name = "MOVE")]
     pub reverse: Option<MoveId>,
-    /// Compare once more, then let the old copies of this move go; the jobs delete them in their time
+    /// Compare once more, then let the old copies of this move go: the jobs delete them in their time.
+    /// Those of a platform are handed to deletion at once
     #[arg(long, value_name = "MOVE")]
     pub finish: Option<MoveId>,
     /// Read every value and say what would be done; write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Who finishes a platform's move, or takes it back
+    #[command(flatten)]
+    pub by: By,
 }

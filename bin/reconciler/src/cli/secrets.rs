@@ -65,6 +65,9 @@ pub struct ListSecretsArgs {
 pub struct ShowSecretArgs {
     /// Which secret
     pub coordinate: String,
+    /// Print its value, in clear and as it is, and nothing else
+    #[arg(long)]
+    pub reveal: bool,
     /// In which backend; needed only where several have it
     #[arg(long, value_name = "ID")]
     pub backend: Option<BackendId>,

@@ -104,10 +104,17 @@ fn print(plan: &PlatformPlan, console: &Console) -> anyhow::Result<()> {
     if plan.items.len() > SAMPLE || header.more {
         console.note("these are the first of them; `--file FILE` writes the whole plan");
     }
-    console.note(
-        "a name that the database holds compressed, encrypted, in base32 or quoted-printable, or \
-         encoded more than twice over, is not found: docs/airbyte.md",
-    );
+    console.note(match &*header.kind {
+        "openmetadata" => {
+            "an id that the database holds otherwise than in plain text or sealed with Fernet is not \
+             found, and another OpenMetadata of the same prefix and cluster name in this manager cannot \
+             be told from this one but by `tags`: docs/openmetadata.md"
+        }
+        _ => {
+            "a name that the database holds compressed, encrypted, in base32 or quoted-printable, or \
+             encoded more than twice over, is not found: docs/airbyte.md"
+        }
+    });
     console.line(format_args!("plan {}", plan.id))
 }
 
@@ -155,6 +162,6 @@ fn fate(fate: PlannedFate) -> &'static str {
         PlannedFate::WithinGrace => "too young",
         PlannedFate::PutOff => "put off, then deleted for good",
         PlannedFate::Waiting => "waits already",
-        PlannedFate::Left => "left: see the page on Airbyte",
+        PlannedFate::Left => "left: no run deletes it",
     }
 }

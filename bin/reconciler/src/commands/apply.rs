@@ -32,6 +32,7 @@ pub(super) async fn apply(
         overrides: args.overrides.into_iter().collect(),
         ..RunOptions::default()
     };
+    context.configuration.log_doubts();
     let progress = Progress::new(console);
     let outcome = context
         .reconciler(stop)

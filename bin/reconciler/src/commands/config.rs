@@ -31,14 +31,19 @@ pub(super) fn config(
         ConfigCommand::Check => {
             let loaded = super::load(global)?;
             wiring::check_references(&loaded.configuration)?;
+            let doubts = loaded.configuration.doubts();
             if console.is_json() {
                 console.json(&serde_json::json!({
                     "holds": true,
+                    "doubts": doubts,
                     "file": loaded.file,
                     "backends": loaded.configuration.backends.keys().collect::<Vec<_>>(),
                 }))?;
             } else {
                 console.line("the configuration holds")?;
+                for doubt in doubts {
+                    console.note(doubt);
+                }
             }
         }
         ConfigCommand::Import(args) => print_imported(&import(&args)?, console)?,
@@ -59,7 +64,14 @@ fn import(args: &ImportArgs) -> anyhow::Result<Imported> {
     ) {
         (Some(path), ..) => (path, import::airbyte_values(&read(path)?)),
         (_, Some(path), _) => (path, import::airbyte_storage(&read(path)?)),
-        (.., Some(path)) => (path, import::openmetadata(&read(path)?, variable)),
+        (.., Some(path)) => {
+            let airflow = args.airflow_cfg.as_deref().map(read).transpose()?;
+            let text = read(path)?;
+            (
+                path,
+                import::openmetadata(&text, airflow.as_deref(), variable),
+            )
+        }
         _ => bail!("say what is to be imported"),
     };
     imported.with_context(|| format!("import {}", path.display()))

@@ -263,7 +263,8 @@ async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
         console.table(&table)?;
         console.note(
             "a key that only opens may go once it has neither secrets (`reconciler key rotate`) nor \
-             digests (`reconciler key renew`), on every backend",
+             digests (`reconciler key renew`), on every backend, and no backup from before then is \
+             to be restored any more",
         );
     }
     for backend in &sealed.unconfigured {

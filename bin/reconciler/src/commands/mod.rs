@@ -4,6 +4,7 @@ mod adopt;
 mod apply;
 mod audit;
 mod backend;
+mod bar;
 mod clean;
 mod completions;
 mod config;
@@ -11,11 +12,14 @@ mod digests;
 mod document;
 mod ephemeral;
 mod epoch;
+mod fernet;
 mod findings;
 mod input;
 mod key;
 mod migrate_schema;
+mod migrate_secrets;
 mod moving;
+mod moving_platform;
 mod outcome;
 mod plan;
 mod quarantine;
@@ -59,6 +63,10 @@ pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
             migrate_schema::migrate_schema(loaded.configuration, console).await
         }
         Command::Key(command) => Box::pin(key::key(command, &global, console)).await,
+        Command::Fernet(command) => {
+            let loaded = start(&global, "warn")?;
+            Box::pin(fernet::fernet(command, &loaded.configuration, console)).await
+        }
         command => {
             let context = open(&global).await?;
             let done = with_context(command, &context, console).await;
@@ -88,6 +96,9 @@ async fn with_context(
         Command::Sweep(args) => sweep::sweep(args, context, console).await,
         Command::Undo(args) => undo::undo(args, context, console).await,
         Command::Move(args) => moving::moving(args, context, console).await,
+        Command::MigrateSecrets(args) => {
+            Box::pin(migrate_secrets::migrate_secrets(args, context, console)).await
+        }
         Command::Audit(command) => audit::audit(command, context, console).await,
         Command::Report(args) => Box::pin(report::report(args, context, console)).await,
         Command::Adopt(args) => Box::pin(adopt::adopt(args, context, console)).await,
@@ -96,6 +107,7 @@ async fn with_context(
         | Command::Demo(_)
         | Command::MigrateSchema
         | Command::Key(_)
+        | Command::Fernet(_)
         | Command::Config(_)
         | Command::Completions { .. }
         | Command::Man { .. } => anyhow::bail!("this command needs no store"),

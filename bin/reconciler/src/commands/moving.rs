@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::moving_platform;
 use crate::cli::MoveArgs;
 use crate::exit::Exit;
 use crate::listing::Listing;
@@ -22,6 +23,9 @@ pub(super) async fn moving(
     context: &Context,
     console: &Console,
 ) -> anyhow::Result<Exit> {
+    if let Some(platform) = args.platform.clone() {
+        return Box::pin(moving_platform::moving(args, &platform, context, console)).await;
+    }
     let watch = Watch::new(console)?;
     let mover = Mover::new(
         context.documents.clone(),

@@ -21,6 +21,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     signals::cancel_on_signal(stop.clone())?;
+    context.configuration.log_doubts();
     let reconciler = context.reconciler(stop.clone());
     let backends: Vec<BackendId> = match args.backend {
         Some(ref id) => vec![context.backends.get(id)?.id().clone()],

@@ -1,6 +1,6 @@
-//! `secret list|show`: metadata only.
+//! `secret list|show`: metadata, unless a value is to be revealed.
 
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail, ensure};
 use cloakroom_core::ledger::{Ledger, LedgerRow};
 use cloakroom_core::store::{DocumentStore, SecretFilter};
 use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind};
@@ -101,10 +101,14 @@ fn remark(row: &LedgerRow) -> Option<String> {
     damage.or(failed).or(superseded)
 }
 
-/// Reads a coordinate of whatever prefix.
+/// Reads a coordinate of whatever prefix. What is none is not repeated: it may be the secret itself.
 pub(super) fn coordinate(text: &str) -> anyhow::Result<Coordinate> {
-    Coordinate::from_stored(text).with_context(|| {
-        format!("`{text}` is no coordinate; `reconciler secret list` shows those there are")
+    Coordinate::from_stored(text).map_err(|_| {
+        anyhow!(
+            "this is no coordinate; one looks like `airbyte_workspace_UUID_secret_UUID_v1` and stands \
+             in a document where its secret was: `reconciler document get ID --stored` shows those of \
+             one document, `reconciler secret list` all there are"
+        )
     })
 }
 
@@ -125,6 +129,9 @@ struct Referrer {
 async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
     let coordinate = coordinate(&args.coordinate)?;
     let secret = find(&coordinate, args.backend.as_ref(), context).await?;
+    if args.reveal {
+        return reveal(&secret, context, console).await;
+    }
     let filter = SecretFilter {
         base: Some(coordinate.base().to_owned()),
         ..SecretFilter::default()
@@ -153,6 +160,21 @@ async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> any
     } else {
         print(&shown, console)
     }
+}
+
+/// Prints a value as it is, so that it can be given to another program.
+async fn reveal(secret: &LedgerRow, context: &Context, console: &Console) -> anyhow::Result<()> {
+    ensure!(
+        !console.is_json(),
+        "the value is printed as it is, whatever it holds: leave `--output json` out"
+    );
+    let backend = context.backends.get(&secret.backend)?;
+    let stored = backend.get(&secret.coordinate).await?;
+    console.bytes(stored.value.expose())?;
+    if console.stdout_is_terminal() {
+        console.bytes(b"\n")?;
+    }
+    Ok(())
 }
 
 async fn find(

@@ -18,6 +18,7 @@ use crate::wiring::{Context, Schema};
 pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     signals::cancel_on_signal(stop.clone())?;
+    configuration.log_doubts();
     // Before the store is touched: a port that is taken mostly means that another one is running.
     let listener = http::bind(args.listen.unwrap_or(configuration.http.listen)).await?;
     let schema = if args.no_migrate {
@@ -39,6 +40,8 @@ pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyh
     let names: Vec<BackendId> = names.collect::<Result<_, _>>()?;
     let metrics = Arc::new(Metrics::new(names.iter())?);
     let context = Context::open_measured(configuration, schema, metrics.clone()).await?;
+    // Otherwise it would listen, never be ready, and do nothing.
+    context.store.ensure_writable().await?;
     service::serve(listener, &context, metrics, settings, stop).await?;
     context.close().await;
     Ok(Exit::Done)

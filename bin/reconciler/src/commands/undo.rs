@@ -95,7 +95,8 @@ fn print(printed: &[Undone], report: &UndoReport, console: &Console) -> anyhow::
     if !report.dry_run && back > 0 {
         console.note(format_args!("the receipts are those of {}", report.undo));
         console.note(
-            "nothing refers to them: put back what did while they are held, or they are cleared again",
+            "nothing refers to them: `reconciler secret show COORDINATE --reveal` prints a value for the \
+             document that needs it; what is not put again while it is held is cleared again",
         );
     }
     if report.of(UndoFate::Failed) > 0 || report.cut_short {

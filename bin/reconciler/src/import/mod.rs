@@ -3,7 +3,9 @@
 
 mod airbyte_storage;
 mod airbyte_values;
+mod loader;
 mod openmetadata;
+mod openmetadata_database;
 mod source;
 mod template;
 
@@ -11,20 +13,23 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::configuration::{Backend, SecretReference};
+use crate::configuration::{Backend, Platform, SecretReference};
 
 pub use airbyte_storage::airbyte_storage;
 pub use airbyte_values::airbyte_values;
 pub use openmetadata::openmetadata;
 
-/// The name an imported backend gets.
+/// The names that an imported backend and platform get.
 const NAME: &str = "imported";
+const PLATFORM: &str = "openmetadata";
 
 /// What was understood, and what was not.
 #[derive(Debug)]
 pub struct Imported {
     /// The backend.
     pub backend: Backend,
+    /// The platform whose secrets are in it, where the file tells of one.
+    pub platform: Option<Platform>,
     /// What has to be filled in: the environment variable, and what belongs there.
     pub to_fill_in: Vec<ToFillIn>,
     /// What could not be carried over, and what should be known.
@@ -45,7 +50,12 @@ pub struct ToFillIn {
 struct Printed<'i> {
     backends: BTreeMap<&'static str, &'i Backend>,
     default_backend: &'static str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    platforms: BTreeMap<&'static str, &'i Platform>,
 }
+
+/// How a secret is written: the variable that it is, if any. What a literal one says is never given out.
+struct Written(Option<String>);
 
 impl Imported {
     /// As the sections of a configuration file.
@@ -66,6 +76,7 @@ impl Imported {
         Printed {
             backends: BTreeMap::from([(NAME, &self.backend)]),
             default_backend: NAME,
+            platforms: self.platform.iter().map(|it| (PLATFORM, it)).collect(),
         }
     }
 }
@@ -100,6 +111,7 @@ impl Notes {
     fn with(self, backend: Backend) -> Imported {
         Imported {
             backend,
+            platform: None,
             to_fill_in: self.to_fill_in,
             remarks: self.remarks,
         }

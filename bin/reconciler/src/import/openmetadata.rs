@@ -6,49 +6,49 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::airbyte_values::typed;
+use super::loader::{Setting, Surroundings};
+use super::openmetadata_database::{Named, platform};
 use super::source::Source;
-use super::template::{expand, only_variable};
 use super::{Imported, Notes};
-use crate::configuration::{AwsKeys, AwsLogin, AzureLogin, Backend, Embedded};
+use crate::configuration::{
+    Aws, AwsKeys, AwsLogin, Azure, AzureLogin, Backend, Embedded, Kubernetes, ProviderName,
+};
 
 /// Reads `secretsManagerConfiguration` of a server's file, or `secretsManagerProvider` of a
-/// workflow's. `${VARIABLE:-default}` is expanded with `lookup`.
+/// workflow's. `${VARIABLE:-default}` is expanded with `lookup`; what is missing is looked for where the
+/// loader looks for it, `airflow` being the text of airflow.cfg.
 pub fn openmetadata(
     text: &str,
-    lookup: impl Fn(&str) -> Option<String> + Copy,
+    airflow: Option<&str>,
+    lookup: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Imported> {
     let mut file = Source::read(text)?;
     let mut notes = Notes::default();
+    let mut surroundings = Surroundings::new(airflow, &lookup)?;
     let mut workflow = file.section("workflowConfig")?;
     let mut server = workflow.section("openMetadataServerConfig")?;
     if let Some(provider) = server.text("secretsManagerProvider")? {
-        if let Some(loader) = server.text("secretsManagerLoader")? {
-            notes.remark(format!(
-                "the loader `{}` is not carried over: a login below is read from the environment or \
-                 a file whenever it is needed",
-                expand(&loader, lookup)
-            ));
-        }
-        let backend = backend(&expand(&provider, lookup), None, lookup, &mut notes)?;
+        surroundings.take_loader(&mut server, &mut notes)?;
+        let provider = surroundings.expand(&provider);
+        let parameters = Source::read("{}")?;
+        let backend = backend(&provider, parameters, &surroundings, &mut notes)?;
         return Ok(notes.with(backend));
     }
     let mut source = file.section("secretsManagerConfiguration")?;
     if source.is_empty() {
         bail!("there is neither `secretsManagerConfiguration` nor `workflowConfig` in it");
     }
-    let cluster = file.text("clusterName")?.map(|it| expand(&it, lookup));
-    let provider = source.text("secretsManager")?;
-    let provider = provider.map_or_else(|| "db".to_owned(), |it| expand(&it, lookup));
-    let prefix = source.text("prefix")?.map(|it| expand(&it, lookup));
-    if prefix.as_deref().is_some_and(|it| !it.is_empty()) || cluster.is_some() {
-        notes.remark(
-            "`prefix` and `clusterName` are part of OpenMetadata's own secret ids; Cloakroom's \
-             coordinates do not begin with them",
-        );
-    }
-    let tags = tags(&mut source, lookup, &mut notes);
+    let mut pipelines = file.section("pipelineServiceClientConfiguration")?;
+    surroundings.take_loader(&mut pipelines, &mut notes)?;
+    let expanded = |text: Option<String>| text.map(|it| surroundings.expand(&it));
+    let cluster = expanded(file.text("clusterName")?);
+    let provider = expanded(source.text("secretsManager")?).unwrap_or_else(|| "db".to_owned());
+    let prefix = expanded(source.text("prefix")?);
+    let written = source.words("tags");
+    let written: Vec<String> = written.iter().map(|it| surroundings.expand(it)).collect();
+    let tags = tags(&written, &mut notes);
     let parameters = source.section("parameters")?;
-    let mut backend = backend(&provider, Some(parameters), lookup, &mut notes)?;
+    let mut backend = backend(&provider, parameters, &surroundings, &mut notes)?;
     match &mut backend {
         Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => it.tags = tags,
         Backend::Azure(it) => it.tags = tags,
@@ -57,97 +57,78 @@ pub fn openmetadata(
         Backend::Embedded(_) | Backend::Vault(_) => {}
     }
     source.finish(&mut notes);
-    Ok(notes.with(backend))
+    let named = Named {
+        provider: provider_name(&provider)?,
+        prefix,
+        cluster,
+        tags: written.join(","),
+    };
+    let platform = platform(&mut file, named, &backend, &surroundings, &mut notes)?;
+    let mut imported = notes.with(backend);
+    imported.platform = Some(platform);
+    Ok(imported)
 }
+
+/// The provider as the platform's section writes it.
+fn provider_name(provider: &str) -> anyhow::Result<ProviderName> {
+    let name = match provider {
+        "noop" => "db",
+        "managed-gcp" => "gcp",
+        name => name,
+    };
+    typed(json!(name))
+}
+
+const REGION: Setting = Setting::new(
+    "region",
+    &["AWS_DEFAULT_REGION", "AWS_REGION"],
+    "aws_region",
+);
+const ACCESS_KEY: Setting = Setting::new("accessKeyId", &[], "aws_access_key_id");
+const SECRET_KEY: Setting = Setting::new("secretAccessKey", &[], "aws_secret_access_key");
+const VAULT_NAME: Setting = Setting::new(
+    "vaultName",
+    &["AZURE_KEY_VAULT_NAME"],
+    "azure_key_vault_name",
+);
+const TENANT: Setting = Setting::new("tenantId", &["AZURE_TENANT_ID"], "azure_tenant_id");
+const CLIENT: Setting = Setting::new("clientId", &["AZURE_CLIENT_ID"], "azure_client_id");
+const CLIENT_SECRET: Setting = Setting::new("clientSecret", &[], "azure_client_secret");
+const PROJECT: Setting = Setting::new("projectId", &["GOOGLE_CLOUD_PROJECT"], "project_id");
+const NAMESPACE: Setting = Setting::new(
+    "namespace",
+    &["KUBERNETES_NAMESPACE"],
+    "kubernetes_namespace",
+);
+const KUBECONFIG: Setting = Setting::new(
+    "kubeconfigPath",
+    &["KUBERNETES_KUBECONFIG_PATH"],
+    "kubernetes_kubeconfig_path",
+);
+const IN_CLUSTER: Setting = Setting::new(
+    "inCluster",
+    &["KUBERNETES_IN_CLUSTER"],
+    "kubernetes_in_cluster",
+);
 
 fn backend(
     provider: &str,
-    parameters: Option<Source>,
-    lookup: impl Fn(&str) -> Option<String> + Copy,
+    mut parameters: Source,
+    surroundings: &Surroundings<'_>,
     notes: &mut Notes,
 ) -> anyhow::Result<Backend> {
-    let mut parameters = match parameters {
-        Some(parameters) => parameters,
-        None => Source::read("{}")?,
-    };
-    let told = |source: &mut Source, key: &str, variable: &str| -> anyhow::Result<Option<String>> {
-        let text = source.text(key)?.map(|it| expand(&it, lookup));
-        Ok(text
-            .filter(|it| !it.is_empty())
-            .or_else(|| lookup(variable)))
-    };
-    if provider.starts_with("managed-") || ["gcp", "kubernetes"].contains(&provider) {
-        notes.remark("OpenMetadata manages these secrets itself; Cloakroom's stand beside them");
-    }
+    let source = &mut parameters;
     let backend = match provider {
-        "managed-aws" | "aws" | "managed-aws-ssm" | "aws-ssm" => {
-            let region = told(&mut parameters, "region", "AWS_DEFAULT_REGION")?;
-            let mut aws: crate::configuration::Aws =
-                typed(json!({"region": fill_in(region, "region", notes)}))?;
-            let key = secret(&mut parameters, "accessKeyId")?;
-            let secret_key = secret(&mut parameters, "secretAccessKey")?;
-            if key.is_some() != secret_key.is_some() {
-                notes.remark(
-                    "one half of an access key is not carried over: `accessKeyId` and \
-                     `secretAccessKey` belong together",
-                );
-            }
-            if let (Some(key), Some(secret_key)) = (key, secret_key) {
-                aws.authentication = AwsLogin::Keys(AwsKeys {
-                    access_key_id: notes.secret(key.0, "AWS_ACCESS_KEY_ID", "the access key's id"),
-                    secret_access_key: notes.secret(
-                        secret_key.0,
-                        "AWS_SECRET_ACCESS_KEY",
-                        "the secret access key",
-                    ),
-                    session_token: None,
-                });
-            }
-            if provider.ends_with("ssm") {
-                Backend::AwsParameterStore(aws)
-            } else {
-                Backend::AwsSecretsManager(aws)
-            }
+        "managed-aws" | "aws" => Backend::AwsSecretsManager(aws(source, surroundings, notes)?),
+        "managed-aws-ssm" | "aws-ssm" => {
+            Backend::AwsParameterStore(aws(source, surroundings, notes)?)
         }
-        "managed-azure-kv" | "azure-kv" => {
-            let name = told(&mut parameters, "vaultName", "AZURE_KEY_VAULT_NAME")?;
-            let name = fill_in(name, "vault_url", notes);
-            let mut azure: crate::configuration::Azure =
-                typed(json!({"vault_url": format!("https://{name}.vault.azure.net")}))?;
-            azure.tenant_id = told(&mut parameters, "tenantId", "AZURE_TENANT_ID")?;
-            azure.client_id = told(&mut parameters, "clientId", "AZURE_CLIENT_ID")?;
-            if let Some(client_secret) = secret(&mut parameters, "clientSecret")? {
-                azure.authentication = AzureLogin::ClientSecret;
-                azure.client_secret = Some(notes.secret(
-                    client_secret.0,
-                    "AZURE_CLIENT_SECRET",
-                    "the service principal's secret",
-                ));
-            }
-            Backend::Azure(azure)
-        }
+        "managed-azure-kv" | "azure-kv" => Backend::Azure(azure(source, surroundings, notes)?),
         "gcp" | "managed-gcp" => {
-            let project = told(&mut parameters, "projectId", "GOOGLE_CLOUD_PROJECT")?;
-            Backend::Gcp(typed(
-                json!({"project": fill_in(project, "project", notes)}),
-            )?)
+            let project = fill_in(surroundings.told(source, PROJECT)?, "project", notes);
+            Backend::Gcp(typed(json!({"project": project}))?)
         }
-        "kubernetes" => {
-            let namespace = told(&mut parameters, "namespace", "KUBERNETES_NAMESPACE")?;
-            let kubeconfig = told(
-                &mut parameters,
-                "kubeconfigPath",
-                "KUBERNETES_KUBECONFIG_PATH",
-            )?;
-            let in_cluster = told(&mut parameters, "inCluster", "KUBERNETES_IN_CLUSTER")?;
-            let mut section = json!({"namespace": namespace.unwrap_or_else(|| "default".into())});
-            if in_cluster.as_deref() != Some("true")
-                && let Some(kubeconfig) = kubeconfig
-            {
-                section["kubeconfig"] = Value::String(kubeconfig);
-            }
-            Backend::Kubernetes(typed(section)?)
-        }
+        "kubernetes" => Backend::Kubernetes(kubernetes(source, surroundings)?),
         "db" | "noop" => {
             notes.remark(
                 "OpenMetadata keeps its secrets in its own database; the embedded backend is what is \
@@ -164,14 +145,66 @@ fn backend(
     Ok(backend)
 }
 
-/// The variable that a secret is written as, if any. What a literal one says is never given out.
-struct Written(Option<String>);
+fn aws(
+    source: &mut Source,
+    surroundings: &Surroundings<'_>,
+    notes: &mut Notes,
+) -> anyhow::Result<Aws> {
+    let region = fill_in(surroundings.told(source, REGION)?, "region", notes);
+    let mut aws: Aws = typed(json!({"region": region}))?;
+    let key = surroundings.secret(source, ACCESS_KEY)?;
+    let secret_key = surroundings.secret(source, SECRET_KEY)?;
+    if key.is_some() != secret_key.is_some() {
+        notes.remark(
+            "one half of an access key is not carried over: `accessKeyId` and `secretAccessKey` belong \
+             together",
+        );
+    }
+    // Without a pair of them it is the default chain.
+    if let (Some(key), Some(secret_key)) = (key, secret_key) {
+        aws.authentication = AwsLogin::Keys(AwsKeys {
+            access_key_id: notes.secret(key.0, "AWS_ACCESS_KEY_ID", "the access key's id"),
+            secret_access_key: notes.secret(
+                secret_key.0,
+                "AWS_SECRET_ACCESS_KEY",
+                "the secret access key",
+            ),
+            session_token: None,
+        });
+    }
+    Ok(aws)
+}
 
-fn secret(source: &mut Source, key: &str) -> anyhow::Result<Option<Written>> {
-    let Some(text) = source.text(key)?.map(zeroize::Zeroizing::new) else {
-        return Ok(None);
-    };
-    Ok(Some(Written(only_variable(&text))))
+fn azure(
+    source: &mut Source,
+    surroundings: &Surroundings<'_>,
+    notes: &mut Notes,
+) -> anyhow::Result<Azure> {
+    let name = fill_in(surroundings.told(source, VAULT_NAME)?, "vault_url", notes);
+    let mut azure: Azure = typed(json!({"vault_url": format!("https://{name}.vault.azure.net")}))?;
+    azure.tenant_id = surroundings.told(source, TENANT)?;
+    azure.client_id = surroundings.told(source, CLIENT)?;
+    if let Some(client_secret) = surroundings.secret(source, CLIENT_SECRET)? {
+        azure.authentication = AzureLogin::ClientSecret;
+        azure.client_secret = Some(notes.secret(
+            client_secret.0,
+            "AZURE_CLIENT_SECRET",
+            "the service principal's secret",
+        ));
+    }
+    Ok(azure)
+}
+
+fn kubernetes(source: &mut Source, surroundings: &Surroundings<'_>) -> anyhow::Result<Kubernetes> {
+    let namespace = surroundings.told(source, NAMESPACE)?;
+    let kubeconfig = surroundings.told(source, KUBECONFIG)?;
+    let in_cluster = surroundings.told(source, IN_CLUSTER)?;
+    let in_cluster = in_cluster.is_some_and(|it| it.eq_ignore_ascii_case("true"));
+    let mut section = json!({"namespace": namespace.unwrap_or_else(|| "default".into())});
+    if let Some(kubeconfig) = kubeconfig.filter(|_| !in_cluster) {
+        section["kubeconfig"] = Value::String(kubeconfig);
+    }
+    typed(section)
 }
 
 fn fill_in(told: Option<String>, what: &str, notes: &mut Notes) -> String {
@@ -182,14 +215,9 @@ fn fill_in(told: Option<String>, what: &str, notes: &mut Notes) -> String {
 }
 
 /// `[key:value,…]`, as text or as a list.
-fn tags(
-    source: &mut Source,
-    lookup: impl Fn(&str) -> Option<String> + Copy,
-    notes: &mut Notes,
-) -> BTreeMap<String, String> {
+fn tags(written: &[String], notes: &mut Notes) -> BTreeMap<String, String> {
     let mut tags = BTreeMap::new();
-    for tag in source.words("tags") {
-        let tag = expand(&tag, lookup);
+    for tag in written {
         let tag = tag.trim().trim_matches(['[', ']']);
         for pair in tag.split(',').map(str::trim).filter(|it| !it.is_empty()) {
             match pair.split_once(':') {

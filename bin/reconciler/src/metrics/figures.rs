@@ -1,7 +1,5 @@
 //! What the database tells: gauges that only the replica holding the lease renders.
 
-use std::time::Duration;
-
 use cloakroom_core::ledger::{Reason, RowState};
 use cloakroom_core::store::{FindingKind, Job};
 use cloakroom_core::{BackendId, Timestamp};
@@ -12,42 +10,7 @@ use super::Metrics;
 use super::names::{
     COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, OLDEST_ORPHAN, REPLICAS, SECRETS, UNCONFIGURED,
 };
-
-/// The reasons that costs are told for: everything that was never superseded counts as orphaned.
-const COSTLY: [Reason; 2] = [Reason::Orphaned, Reason::Superseded];
-
-/// What is due on one backend, and what that means.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Due {
-    /// Secrets by the reason they go for; reasons left out have none.
-    pub counts: Vec<(Reason, u64)>,
-    /// For how long the oldest that was never superseded has been unused.
-    pub oldest_orphan: Duration,
-    /// What one secret costs a month, in dollars.
-    pub price: f64,
-    /// How long deleting all of it takes at the present allowance.
-    pub drain: Duration,
-}
-
-impl Due {
-    /// All of it.
-    pub fn total(&self) -> u64 {
-        self.counts.iter().map(|(_, count)| count).sum()
-    }
-
-    fn of(&self, reason: Reason) -> u64 {
-        let counted = self.counts.iter().find(|(other, _)| *other == reason);
-        counted.map_or(0, |(_, count)| *count)
-    }
-
-    /// What superseded versions and what everything else cost a month, in dollars.
-    fn costs(&self) -> [(Reason, f64); 2] {
-        let superseded = self.of(Reason::Superseded);
-        let counts = [self.total() - superseded, superseded];
-        let dollars = counts.map(|count| count as f64 * self.price);
-        [(COSTLY[0], dollars[0]), (COSTLY[1], dollars[1])]
-    }
-}
+use crate::backlog::{Backlog, COSTLY};
 
 impl Metrics {
     /// Says what a verify-blobs found; other jobs find nothing.
@@ -91,21 +54,21 @@ impl Metrics {
             .record(|| gauge!(UNCONFIGURED, "backend" => backend.to_string()).set(live as f64));
     }
 
-    /// Says what is due on a backend.
-    pub fn set_due(&self, backend: &BackendId, due: &Due) {
+    /// Says what waits to be deleted on a backend.
+    pub fn set_backlog(&self, backend: &BackendId, backlog: &Backlog) {
         let backend = backend.to_string();
         self.figures.record(|| {
             for reason in Reason::ALL {
                 gauge!(DUE, "backend" => backend.clone(), "reason" => reason.as_str())
-                    .set(due.of(reason) as f64);
+                    .set(backlog.due_for(reason) as f64);
             }
-            for (reason, dollars) in due.costs() {
+            for (reason, dollars) in backlog.costs() {
                 gauge!(COST, "backend" => backend.clone(), "reason" => reason.as_str())
                     .set(dollars);
             }
             gauge!(OLDEST_ORPHAN, "backend" => backend.clone())
-                .set(due.oldest_orphan.as_secs_f64());
-            gauge!(DRAIN, "backend" => backend.clone()).set(due.drain.as_secs_f64());
+                .set(backlog.oldest_orphan.as_secs_f64());
+            gauge!(DRAIN, "backend" => backend.clone()).set(backlog.drain.as_secs_f64());
         });
     }
 

@@ -4,6 +4,7 @@
 
 mod figures;
 mod names;
+mod platforms;
 mod requests;
 
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +21,7 @@ use metrics_exporter_prometheus::{
 };
 use tokio::time::Instant;
 
-pub use figures::Due;
+pub use platforms::job_name as cleaning_job_name;
 pub use requests::{BudgetFigures, Request};
 
 use names::{
@@ -155,12 +156,8 @@ impl Metrics {
     /// Says when a job comes next and how far apart its starts are; `None` where no schedule
     /// starts it.
     pub fn set_schedule(&self, job: Job, next: Option<Timestamp>, interval: Option<Duration>) {
-        self.own.record(|| {
-            gauge!(NEXT_RUN, "job_name" => job.as_str())
-                .set(next.map_or(0, Timestamp::as_second) as f64);
-            gauge!(INTERVAL, "job_name" => job.as_str())
-                .set(interval.unwrap_or_default().as_secs_f64());
-        });
+        self.own
+            .record(|| platforms::set_schedule(job.to_string(), next, interval));
     }
 }
 

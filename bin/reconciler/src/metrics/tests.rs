@@ -1,6 +1,9 @@
 //! What is rendered when.
 
+use cloakroom_core::ledger::Unused;
+
 use super::*;
+use crate::backlog::Backlog;
 
 fn backend() -> BackendId {
     "main".parse().unwrap()
@@ -87,30 +90,36 @@ async fn only_who_leads_tells_the_databases_figures() {
 async fn what_is_due_is_told_with_its_price() {
     let metrics = metrics();
     metrics.lead_until(Some(Instant::now() + Duration::from_secs(1)));
-    let due = Due {
-        counts: vec![
+    let backlog = Backlog {
+        due: vec![
             (Reason::Abandoned, 1),
             (Reason::Orphaned, 2),
             (Reason::Superseded, 4),
         ],
+        // Parked ones cost as much as those that a run can take.
+        unused: Unused {
+            superseded: 5,
+            orphaned: 10,
+            oldest_orphan: None,
+        },
         oldest_orphan: Duration::from_hours(2),
         price: 0.5,
         drain: Duration::from_millis(1500),
     };
-    metrics.set_due(&backend(), &due);
+    metrics.set_backlog(&backend(), &backlog);
     let text = metrics.render();
     for line in [
         "cloakroom_due_secrets{backend=\"main\",reason=\"abandoned\"} 1",
         "cloakroom_due_secrets{backend=\"main\",reason=\"superseded\"} 4",
         "cloakroom_due_secrets{backend=\"main\",reason=\"ephemeral\"} 0",
-        "cloakroom_estimated_monthly_cost_dollars{backend=\"main\",reason=\"orphaned\"} 1.5",
-        "cloakroom_estimated_monthly_cost_dollars{backend=\"main\",reason=\"superseded\"} 2",
+        "cloakroom_estimated_monthly_cost_dollars{backend=\"main\",reason=\"orphaned\"} 5",
+        "cloakroom_estimated_monthly_cost_dollars{backend=\"main\",reason=\"superseded\"} 2.5",
         "cloakroom_oldest_orphan_age_seconds{backend=\"main\"} 7200",
         "cloakroom_backend_drain_seconds{backend=\"main\"} 1.5",
     ] {
         assert_has(&text, line);
     }
-    metrics.set_due(&backend(), &Due::default());
+    metrics.set_backlog(&backend(), &Backlog::default());
     assert_has(
         &metrics.render(),
         "cloakroom_due_secrets{backend=\"main\",reason=\"superseded\"} 0",

@@ -1,6 +1,7 @@
 //! Platforms whose secrets somebody else wrote: how they are reached and cleaned, and how a report on
 //! one reads.
 
+mod openmetadata;
 mod page;
 mod progress;
 mod shown;
@@ -12,8 +13,10 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use openmetadata::{manager, provider};
+pub use openmetadata::{openmetadata, openmetadata_options};
 pub use page::html;
 pub use progress::PlatformProgress;
-pub use source::{cleaner, reader};
+pub use source::{cleaner, reader, reader_of};
 pub use table::print;
 pub use words::title;

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use cloakroom_core::Grammar;
-use cloakroom_core::platform::{PlatformSource, PlatformTarget};
-use cloakroom_reconcile::{PlatformCleaner, PlatformReader, PlatformSettings};
+use cloakroom_core::platform::{PlatformNaming, PlatformSource, PlatformTarget};
+use cloakroom_core::{BackendId, Grammar};
+use cloakroom_reconcile::{AirbyteNaming, PlatformCleaner, PlatformReader, PlatformSettings};
 use cloakroom_store_airbyte::AirbyteSource;
+use cloakroom_store_openmetadata::{DeploymentNames, OpenMetadataSource};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::configuration::{Backend, Configuration, Platform, PlatformKind};
+use super::openmetadata::openmetadata_options;
+use crate::configuration::{Airbyte, Backend, Configuration, OpenMetadata, Platform};
 use crate::wiring::{Context, job_settings};
 
 /// Examples of each kind in what a clean-up keeps of its pass.
@@ -38,17 +41,42 @@ pub fn reader(
     examples: u32,
 ) -> anyhow::Result<PlatformReader> {
     let (name, section) = chosen(&context.configuration, asked)?;
-    let backend = context.backends.get(&section.backend.parse()?)?.clone();
-    let manager = context.configuration.backends.get(&section.backend);
+    reader_at(
+        context,
+        (name, section),
+        &section.backend().parse()?,
+        examples,
+    )
+}
+
+/// What reads a platform as it stands towards this backend, whichever one it is configured to use.
+pub fn reader_of(
+    context: &Context,
+    platform: &str,
+    backend: &BackendId,
+) -> anyhow::Result<PlatformReader> {
+    let chosen = chosen(&context.configuration, Some(platform))?;
+    reader_at(context, chosen, backend, EXAMPLES)
+}
+
+fn reader_at(
+    context: &Context,
+    (name, section): (&str, &Platform),
+    backend: &BackendId,
+    examples: u32,
+) -> anyhow::Result<PlatformReader> {
+    let backend = context.backends.get(backend)?.clone();
+    let manager = context.configuration.backends.get(backend.id().as_str());
     let price = manager.map(Backend::dollars_per_secret_month);
     let jobs = job_settings(&context.configuration.reconcile);
+    let live = live(name, section).with_context(|| format!("platforms.{name}"))?;
     let settings = PlatformSettings {
         target: PlatformTarget {
             platform: name.to_owned(),
             backend: backend.id().clone(),
         },
-        grammar: Grammar::new(&section.prefix)?,
-        storage: section.storage,
+        naming: live.naming,
+        storage: live.storage,
         ephemeral: context.configuration.documents.expires_in.0,
         grace: jobs.windows.superseded_grace.max(jobs.windows.orphan_ttl),
         backup_horizon: jobs.backup_horizon,
@@ -60,7 +88,7 @@ pub fn reader(
         lease: jobs.lease,
     };
     Ok(PlatformReader::new(
-        source(section).with_context(|| format!("platforms.{name}"))?,
+        live.source,
         backend,
         context.store.clone(),
         context.store.clone(),
@@ -69,9 +97,13 @@ pub fn reader(
     )?)
 }
 
-/// What of the configuration decides, besides database and manager, which secrets look unused.
+/// What of the configuration decides, besides database, names and manager, which secrets look unused.
 fn scope(section: &Platform, manager: Option<&Backend>) -> BTreeMap<String, String> {
-    let mut left_out = section.leave_out.clone();
+    let (schema, left_out) = match section {
+        Platform::Airbyte(it) => (&it.schema, &it.leave_out),
+        Platform::OpenMetadata(it) => (&it.schema, &it.leave_out),
+    };
+    let mut left_out = left_out.clone();
     left_out.sort();
     let prefix: &str = match manager {
         Some(Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it)) => &it.name_prefix,
@@ -81,14 +113,15 @@ fn scope(section: &Platform, manager: Option<&Backend>) -> BTreeMap<String, Stri
         Some(Backend::Embedded(_) | Backend::Kubernetes(_)) | None => "",
     };
     let parts = [
-        ("schema", section.schema.clone()),
+        ("schema", schema.clone()),
         ("list of tables left out", left_out.join(", ")),
         ("prefix in the manager", prefix.to_owned()),
     ];
     BTreeMap::from(parts.map(|(part, it)| (part.to_owned(), it)))
 }
 
-fn chosen<'a>(
+/// The platform that was asked for, or the only one there is, by its name.
+pub(super) fn chosen<'a>(
     configuration: &'a Configuration,
     asked: Option<&'a str>,
 ) -> anyhow::Result<(&'a str, &'a Platform)> {
@@ -109,12 +142,38 @@ fn chosen<'a>(
     }
 }
 
-fn source(section: &Platform) -> anyhow::Result<Arc<dyn PlatformSource>> {
-    let PlatformKind::Airbyte = section.kind;
+/// A live platform.
+struct Live {
+    source: Arc<dyn PlatformSource>,
+    naming: Arc<dyn PlatformNaming>,
+    storage: Uuid,
+}
+
+fn live(name: &str, section: &Platform) -> anyhow::Result<Live> {
+    match section {
+        Platform::Airbyte(section) => airbyte(section),
+        Platform::OpenMetadata(section) => openmetadata(name, section),
+    }
+}
+
+fn airbyte(section: &Airbyte) -> anyhow::Result<Live> {
     let mut options = cloakroom_store_airbyte::Options::new(section.database.read()?);
     options.schema.clone_from(&section.schema);
     options.grammar = Grammar::new(&section.prefix)?;
     options.storage = section.storage;
     options.leave_out.clone_from(&section.leave_out);
-    Ok(Arc::new(AirbyteSource::new(options)?))
+    Ok(Live {
+        naming: Arc::new(AirbyteNaming::new(options.grammar.clone())),
+        source: Arc::new(AirbyteSource::new(options)?),
+        storage: section.storage,
+    })
+}
+
+fn openmetadata(name: &str, section: &OpenMetadata) -> anyhow::Result<Live> {
+    let options = openmetadata_options(name, section)?;
+    Ok(Live {
+        naming: Arc::new(DeploymentNames::new(&options, &section.tags)?),
+        source: Arc::new(OpenMetadataSource::new(options)?),
+        storage: Uuid::nil(),
+    })
 }

@@ -82,7 +82,7 @@ fn money(report: &PlatformReport, console: &Console) -> anyhow::Result<()> {
 
 fn owners(report: &PlatformReport, console: &Console) -> anyhow::Result<()> {
     let mut listing =
-        Listing::new(&["WORKSPACE", "IN USE", "LEAKED", "OTHERS", "ID"]).with_optional(&["OTHERS"]);
+        Listing::new(&["OWNER", "IN USE", "LEAKED", "OTHERS", "ID"]).with_optional(&["OTHERS"]);
     for line in view::owners(report) {
         listing.add([
             line.name,
@@ -94,7 +94,7 @@ fn owners(report: &PlatformReport, console: &Console) -> anyhow::Result<()> {
     }
     list(&listing, console)?;
     if report.more_owners {
-        console.note("there are more workspaces; `--limit` shows more");
+        console.note("there are more owners; `--limit` shows more");
     }
     Ok(())
 }

@@ -29,9 +29,9 @@ pub(super) fn of_standing(standing: Standing) -> Word {
         ),
         Standing::Ahead => word(
             "ahead",
-            "above the version in use: Airbyte may write it again",
+            "above the version in use: the platform may write it again",
         ),
-        Standing::Orphaned => word("orphaned", "leaked: nothing mentions any of its versions"),
+        Standing::Orphaned => word("orphaned", "leaked: nothing mentions it, in any version"),
         Standing::Ephemeral => word(
             "left by a check",
             "leaked: made for a check or discover, over two hours ago",
@@ -39,9 +39,9 @@ pub(super) fn of_standing(standing: Standing) -> Word {
         Standing::Young => word("of a check", "made for a check or discover, lately"),
         Standing::Stranger => word(
             "another deployment's",
-            "named like Airbyte's, by an owner that is not in this database",
+            "named like the platform's, by an owner that is not in this database, or with other tags",
         ),
-        Standing::Unrelated => word("not Airbyte's", "named otherwise, and not mentioned"),
+        Standing::Unrelated => word("not the platform's", "named otherwise, and not mentioned"),
         Standing::External => word("your own", "made by a user and referred to: never touched"),
         Standing::Marked => word("Cloakroom's", "bears a mark of Cloakroom's"),
     }
@@ -56,23 +56,28 @@ pub(super) fn of_finding(kind: PlatformFindingKind) -> Word {
         ),
         PlatformFindingKind::ClearText => word(
             "clear text",
-            "a field that the connector's spec marks secret holds clear text",
+            "a field that is secret, by its spec or its name, holds clear text",
+        ),
+        PlatformFindingKind::Mask => word("mask", "the mask was saved in place of the secret"),
+        PlatformFindingKind::Collision => word(
+            "collision",
+            "two fields have one name for their secrets: each overwrites the other's",
         ),
         PlatformFindingKind::ReferenceToNowhere => word(
             "reference to nowhere",
-            "a configuration names a secret_reference that does not exist",
+            "what a field refers to is no secret that the manager could have",
         ),
         PlatformFindingKind::IndexWithoutSecret => word(
             "index without secret",
-            "listed by secret_config, used by nothing, gone from the manager",
+            "listed by an index, used by nothing, gone from the manager",
         ),
         PlatformFindingKind::HeldByRemoved => word(
             "held by what was removed",
-            "a removed connector whose secret is still in the manager",
+            "removed for good, and its secret is still in the manager",
         ),
         PlatformFindingKind::Unjudged => word(
             "not judged",
-            "a configuration that cannot be held against its connector's spec",
+            "a configuration that could not be looked through",
         ),
     }
 }

@@ -19,19 +19,19 @@ const AT_ONCE: &str = "documents: {put_deadline: 1ms, expires_in: 3ms}\n\
      reconcile: {backup_horizon: 1ms, windows: {orphan_ttl: 1ms, superseded_grace: 1ms}}";
 
 /// The secrets were seen unused eight days ago: listings lag.
-const AGED: &str = "UPDATE platform_sightings SET unused_since = unused_since - 691200000";
+pub const AGED: &str = "UPDATE platform_sightings SET unused_since = unused_since - 691200000";
 
-struct Stage {
-    database: Database,
-    manager: Manager,
-    planted: Planted,
-    cloakroom: Deployment,
+pub struct Stage {
+    pub database: Database,
+    pub manager: Manager,
+    pub planted: Planted,
+    pub cloakroom: Deployment,
     /// What the program asks the manager through.
     _proxy: Proxy,
 }
 
 impl Stage {
-    async fn new(kind: Kind) -> Self {
+    pub async fn new(kind: Kind) -> Self {
         let airbyte = Airbyte::new(CONNECTORS, 7);
         let database = Database::create(&airbyte).await;
         let manager = Manager::new(kind).await;
@@ -47,27 +47,27 @@ impl Stage {
         }
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    pub fn run(&self, arguments: &[&str]) -> Ended {
         let ended = tokio::task::block_in_place(|| self.cloakroom.run(arguments));
         assert!(!ended.stdout.contains(CANARY) && !ended.stderr.contains(CANARY));
         ended
     }
 
     /// What a run says, and its exit status.
-    fn json(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+    pub fn json(&self, arguments: &[&str]) -> (Value, Option<i32>) {
         let ended = self.run(&[arguments, &["--output", "json"]].concat());
         let report = serde_json::from_str(&ended.stdout);
         (report.unwrap_or_else(|_| panic!("{ended:?}")), ended.code)
     }
 
-    async fn execute(&self, statement: &'static str) {
+    pub async fn execute(&self, statement: &'static str) {
         let mut connection = connection(&self.cloakroom).await;
         let changed = sqlx::query(statement).execute(&mut connection).await;
         changed.unwrap();
     }
 
     /// How many of the planted secrets can be read.
-    async fn there(&self) -> usize {
+    pub async fn there(&self) -> usize {
         let backend = self.manager.at(self.manager.url()).await;
         let named = backend.named().unwrap();
         let described = named.describe_named(&self.planted.names).await;
@@ -76,6 +76,15 @@ impl Stage {
             .filter(|it| it.state == SecretState::Enabled)
             .count()
     }
+}
+
+/// What is done at the same time as programs run needs more than one thread.
+pub fn on_two_threads(law: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(law);
 }
 
 fn sum(report: &Value, count: &str) -> u64 {
@@ -87,11 +96,7 @@ fn sum(report: &Value, count: &str) -> u64 {
 }
 
 pub fn what_was_left_behind_goes_once_and_comes_back(kind: Kind) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    runtime.unwrap().block_on(async {
+    on_two_threads(async {
         let stage = Stage::new(kind).await;
         let planted = &stage.planted;
         let all = planted.names.len();

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::common::{PATIENCE, Served};
 use crate::prometheus::Prometheus;
+use crate::series::PLATFORM;
 use crate::{boards, rules};
 
 /// Expressions that find nothing in a small healthy deployment, by place, each with its reason.
@@ -147,6 +148,8 @@ fn demo(folder: &std::path::Path) -> Served {
         .unwrap();
     assert!(made.status.success(), "{made:?}");
     let config = folder.join("cloakroom.yaml");
+    let written = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{written}\n{PLATFORM}")).unwrap();
     let mut serve = program();
     serve
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])

@@ -8,6 +8,8 @@ pub enum Event {
     Scanning,
     AskingAgain,
     Describing(String),
+    Reading(String),
+    Putting(String),
     Deleting(String),
     Deleted(String),
     Restoring(String),

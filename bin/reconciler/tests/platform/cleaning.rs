@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cloakroom_core::coordinates::Coordinate;
 use cloakroom_core::ledger::RowState;
-use cloakroom_core::platform::{Obstacle, Removals as _, Standing};
+use cloakroom_core::platform::{Obstacle, Removals as _, SecretName, Standing};
 use cloakroom_core::store::RunOutcome;
 use cloakroom_core::{Capabilities, ErrorKind};
 use cloakroom_reconcile::{CleanGuard, CleanOptions, CleanReport};
@@ -18,8 +17,8 @@ use crate::stage::{HOUR, mention};
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn coordinate(name: &str) -> Coordinate {
-    Coordinate::from_stored(name).unwrap()
+fn secret(name: &str) -> SecretName {
+    name.parse().unwrap()
 }
 
 fn trips(report: &CleanReport) -> Vec<CleanGuard> {
@@ -417,7 +416,7 @@ async fn one_bad_item_holds_up_no_other_and_is_parked() {
     let mut littered = Littered::adopted().await;
     littered.stage.jobs.attempts = 2;
     let stage = &littered.stage;
-    let bad = coordinate(&littered.leaked[1]);
+    let bad = secret(&littered.leaked[1]);
     stage
         .manager
         .refuse_deletion(bad.as_str(), Some(ErrorKind::Denied));

@@ -1,14 +1,14 @@
 //! A platform in memory beside a real database of Cloakroom's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::coordinates::{Coordinate, Grammar, Scope, Version};
 use cloakroom_core::platform::{
-    Defect, Mention, MentionKind, NamedPage, NamedSecret, NamedSecrets, Obstacle, Owner,
-    PlatformIdentity, PlatformSource, PlatformTarget, ScanReport, ScanSink,
+    Mention, MentionKind, NamedPage, NamedSecret, NamedSecrets, PlatformNaming, PlatformTarget,
 };
 use cloakroom_core::store::Journal as _;
 use cloakroom_core::{
@@ -17,8 +17,8 @@ use cloakroom_core::{
     SecretValue, StoreId, StoredSecret,
 };
 use cloakroom_reconcile::{
-    CleanOptions, CleanReport, PlatformCleaner, PlatformReader, PlatformReport, PlatformSettings,
-    Settings,
+    AirbyteNaming, CleanOptions, CleanReport, PlatformCleaner, PlatformReader, PlatformReport,
+    PlatformSettings, Settings,
 };
 use cloakroom_store_db::{DbStore, Location, Options, StoreClock};
 use cloakroom_testkit::clock::ManualClock;
@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::adversary::{Adversary, Event};
+use crate::source::Source;
 
 pub const HOUR: Duration = Duration::from_hours(1);
 
@@ -93,6 +94,15 @@ impl Stage {
 
     /// Over a manager that says this of itself.
     pub async fn over(capabilities: Capabilities) -> Self {
+        Self::of(
+            capabilities,
+            Arc::new(AirbyteNaming::new(Grammar::default())),
+        )
+        .await
+    }
+
+    /// The same, beside a platform that names secrets so.
+    pub async fn of(capabilities: Capabilities, naming: Arc<dyn PlatformNaming>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::default();
         let mut options = Options::new(Location::Sqlite(folder.path().join("store.db")), "tests");
@@ -105,19 +115,17 @@ impl Stage {
             inner: MemoryBackend::new(id.clone(), Arc::new(clock.clone())),
             capabilities,
             trouble: Mutex::default(),
+            moves: AtomicBool::new(false),
             adversary: adversary.clone(),
         });
-        let source = Arc::new(Source {
-            state: Mutex::default(),
-            adversary,
-        });
+        let source = Arc::new(Source::new(adversary));
         source.become_database("one");
         let settings = PlatformSettings {
             target: PlatformTarget {
                 platform: "production".into(),
                 backend: id,
             },
-            grammar: Grammar::default(),
+            naming,
             storage: Uuid::nil(),
             ephemeral: HOUR * 2,
             grace: HOUR * 24,
@@ -160,8 +168,26 @@ impl Stage {
         }
     }
 
+    /// Another manager, which the platform's secrets may move to.
+    pub fn another(&self, id: &str) -> Arc<Manager> {
+        let clock = Arc::new(self.clock.clone());
+        Arc::new(Manager {
+            inner: MemoryBackend::new(id.parse().unwrap(), clock),
+            capabilities: MemoryBackend::CAPABILITIES,
+            trouble: Mutex::default(),
+            moves: AtomicBool::new(true),
+            adversary: self.manager.adversary.clone(),
+        })
+    }
+
     /// What cleans the platform, as it is configured now.
     pub fn cleaner(&self) -> PlatformCleaner {
+        let (store, stop) = (self.store.clone(), CancellationToken::new());
+        PlatformCleaner::new(self.fresh_reader(), store, self.jobs.clone(), stop)
+    }
+
+    /// What reads the platform, in another process.
+    pub fn fresh_reader(&self) -> PlatformReader {
         let reader = PlatformReader::new(
             self.source.clone(),
             self.manager.clone(),
@@ -171,8 +197,7 @@ impl Stage {
             Arc::new(cloakroom_core::SystemRandomness),
             self.settings.clone(),
         );
-        let (store, stop) = (self.store.clone(), CancellationToken::new());
-        PlatformCleaner::new(reader.unwrap(), store, self.jobs.clone(), stop)
+        reader.unwrap()
     }
 
     /// An operator reads a plan and confirms it.
@@ -218,6 +243,7 @@ impl Stage {
             deployment: "tests".into(),
             coordinate: coordinate.clone(),
             digest,
+            intent: None,
         };
         let value = SecretValue::from("value".to_owned());
         self.manager
@@ -226,7 +252,7 @@ impl Stage {
     }
 
     pub fn mention(&self, mention: Mention) {
-        self.source.state.lock().unwrap().mentions.push(mention);
+        self.source.mention(mention);
     }
 
     /// All that is in Cloakroom's own database, as it is on the disk.
@@ -260,123 +286,13 @@ impl Stage {
     }
 }
 
-/// The platform's database.
-pub struct Source {
-    state: Mutex<Tables>,
-    pub adversary: Arc<Adversary>,
-}
-
-#[derive(Default)]
-struct Tables {
-    database: String,
-    mentions: Vec<Mention>,
-    defects: Vec<Defect>,
-    obstacles: Vec<Obstacle>,
-    fails: bool,
-    /// Scans that ask once more fail.
-    silent: bool,
-}
-
-impl Source {
-    pub fn become_database(&self, name: &str) {
-        name.clone_into(&mut self.state.lock().unwrap().database);
-    }
-
-    pub fn obstruct(&self, obstacle: Obstacle) {
-        self.state.lock().unwrap().obstacles.push(obstacle);
-    }
-
-    pub fn clear_obstacles(&self) {
-        self.state.lock().unwrap().obstacles.clear();
-    }
-
-    pub fn forget_mentions(&self) {
-        self.state.lock().unwrap().mentions.clear();
-    }
-
-    pub fn defect(&self, defect: Defect) {
-        self.state.lock().unwrap().defects.push(defect);
-    }
-
-    pub fn mention(&self, mention: Mention) {
-        self.state.lock().unwrap().mentions.push(mention);
-    }
-
-    pub fn silence(&self, silent: bool) {
-        self.state.lock().unwrap().silent = silent;
-    }
-
-    pub fn is_mentioned(&self, name: &str) -> bool {
-        let state = self.state.lock().unwrap();
-        state.mentions.iter().any(|it| it.name == name && it.keeps)
-    }
-
-    pub fn fail(&self, fails: bool) {
-        self.state.lock().unwrap().fails = fails;
-    }
-}
-
-#[async_trait]
-impl PlatformSource for Source {
-    async fn identity(&self) -> Result<PlatformIdentity> {
-        let database = self.state.lock().unwrap().database.clone();
-        Ok(PlatformIdentity {
-            platform: "airbyte".into(),
-            place: format!("db:5432/{database}"),
-            database,
-        })
-    }
-
-    async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
-        self.adversary.meet(Event::Scanning).await;
-        let (mentions, defects, obstacles, fails) = {
-            let state = self.state.lock().unwrap();
-            let mentions = state.mentions.clone();
-            (
-                mentions,
-                state.defects.clone(),
-                state.obstacles.clone(),
-                state.fails,
-            )
-        };
-        if fails {
-            return Err(Error::new(ErrorKind::Unavailable, "scan", "it went away"));
-        }
-        let owner = Owner {
-            id: HERE,
-            title: Some("Analytics".into()),
-            tombstone: false,
-        };
-        sink.owners(vec![owner]).await?;
-        for mentions in mentions.chunks(2) {
-            sink.mentions(mentions.to_vec()).await?;
-        }
-        sink.defects(defects).await?;
-        Ok(ScanReport {
-            obstacles,
-            ..ScanReport::default()
-        })
-    }
-
-    async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
-        self.adversary.meet(Event::AskingAgain).await;
-        let state = self.state.lock().unwrap();
-        if state.silent {
-            return Err(Error::new(ErrorKind::Unavailable, "scan", "it went away"));
-        }
-        let mentioned: BTreeSet<&str> = state.mentions.iter().map(|it| it.name.as_str()).collect();
-        Ok(names
-            .iter()
-            .map(|it| mentioned.contains(it.as_str()))
-            .collect())
-    }
-}
-
 /// A manager that can be told to refuse.
 pub struct Manager {
     pub inner: MemoryBackend,
     capabilities: Capabilities,
     trouble: Mutex<Trouble>,
+    /// Whether values may be read and written.
+    moves: AtomicBool,
     pub adversary: Arc<Adversary>,
 }
 
@@ -387,6 +303,7 @@ struct Trouble {
     left_out: BTreeSet<String>,
     /// Deletions of these fail.
     stuck: BTreeMap<String, ErrorKind>,
+    tags: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Manager {
@@ -408,10 +325,33 @@ impl Manager {
         };
     }
 
+    /// Says from now on that it has this tag.
+    pub fn tag(&self, name: &str, key: &str, value: &str) {
+        let mut trouble = self.trouble.lock().unwrap();
+        let tags = trouble.tags.entry(name.to_owned()).or_default();
+        tags.insert(key.to_owned(), value.to_owned());
+    }
+
+    fn tagged(&self, mut secret: NamedSecret) -> NamedSecret {
+        let trouble = self.trouble.lock().unwrap();
+        secret.tags = trouble.tags.get(&secret.name).cloned();
+        secret
+    }
+
     /// A listing that has not heard of it yet.
     pub fn leave_out(&self, name: &str) {
         let mut trouble = self.trouble.lock().unwrap();
         trouble.left_out.insert(name.to_owned());
+    }
+
+    /// From now on values may be read and written.
+    pub fn let_move(&self) {
+        self.moves.store(true, Ordering::Relaxed);
+    }
+
+    fn assert_moves(&self) {
+        let moves = self.moves.load(Ordering::Relaxed);
+        assert!(moves, "a report or a clean-up reads and writes no value");
     }
 
     pub fn disable(&self, name: &str) {
@@ -428,6 +368,11 @@ impl NamedSecrets for Manager {
             return Err(Error::new(kind, "list", "refused"));
         }
         let mut listed = self.inner.list_named(page).await?;
+        listed.secrets = listed
+            .secrets
+            .into_iter()
+            .map(|it| self.tagged(it))
+            .collect();
         let trouble = self.trouble.lock().unwrap();
         let there = |it: &NamedSecret| !trouble.left_out.contains(&it.name);
         listed.secrets.retain(there);
@@ -439,21 +384,27 @@ impl NamedSecrets for Manager {
             self.adversary.meet(Event::Describing(name.clone())).await;
         }
         let refused = self.trouble.lock().unwrap().describes;
-        match refused {
-            Some(kind) => names
-                .iter()
-                .map(|_| Err(Error::new(kind, "describe", "refused")))
-                .collect(),
-            None => self.inner.describe_named(names).await,
+        if let Some(kind) = refused {
+            let refuse = |_| Err(Error::new(kind, "describe", "refused"));
+            return names.iter().map(refuse).collect();
         }
+        let described = self.inner.describe_named(names).await;
+        let tagged = described.into_iter().map(|it| it.map(|it| self.tagged(it)));
+        tagged.collect()
     }
 
-    async fn read_named(&self, _: &[String]) -> Vec<Result<SecretValue>> {
-        panic!("a report reads no value")
+    async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {
+        self.assert_moves();
+        for name in names {
+            self.adversary.meet(Event::Reading(name.clone())).await;
+        }
+        self.inner.read_named(names).await
     }
 
-    async fn put_named(&self, _: &str, _: &SecretValue) -> Result<()> {
-        panic!("a report writes nothing")
+    async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {
+        self.assert_moves();
+        self.adversary.meet(Event::Putting(name.to_owned())).await;
+        self.inner.put_named(name, value).await
     }
 
     async fn delete_named(

@@ -59,13 +59,15 @@ impl Pass<'_> {
             self.count_next(standing, evidence, report);
             self.show_unused(standing, evidence, report);
         }
+        let is_needed = standing == Standing::InUse
+            || standing == Standing::Tombstoned && self.naming().brings_back();
         match standing {
-            Standing::InUse if is_endangered(secret) => {
+            _ if is_needed && is_endangered(secret) => {
                 let detail = danger(secret);
                 let kind = PlatformFindingKind::Endangered;
                 self.found(kind, &secret.name, detail, report).await
             }
-            Standing::Tombstoned if !is_waiting(secret) => {
+            Standing::Tombstoned if !is_needed && !is_waiting(secret) => {
                 let detail = "only rows that were removed mention it, and it is still there";
                 let kind = PlatformFindingKind::HeldByRemoved;
                 self.found(kind, &secret.name, detail, report).await
@@ -97,7 +99,7 @@ impl Pass<'_> {
         report.unused.push(UnusedSecret {
             name: evidence.secret.name.clone(),
             standing,
-            owner: self.naming.read(&evidence.secret.name).owner,
+            owner: self.naming().read(&evidence.secret.name).owner,
             changed: last_changed(&evidence.secret),
             unused_since: evidence.unused_since,
         });
@@ -114,7 +116,7 @@ impl Pass<'_> {
         if !is_another_example(&mut report.findings, kind, self.reader.settings.examples) {
             return Ok(());
         }
-        let base = self.naming.read(name).base;
+        let base = self.naming().read(name).base;
         let mentions = self
             .sightings()
             .mentions_of(self.target(), base, name, 1)

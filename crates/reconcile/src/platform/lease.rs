@@ -35,7 +35,7 @@ impl PlatformLease {
                  when it has ended",
                 lasts.as_secs()
             );
-            Error::new(ErrorKind::Unavailable, "read a platform", message).with_coordinate(platform)
+            Error::new(ErrorKind::Unavailable, crate::BEGIN, message).with_coordinate(platform)
         })?;
         Ok(Self {
             store: Arc::clone(store),

@@ -5,12 +5,12 @@
 use std::collections::{HashMap, HashSet};
 
 use cloakroom_core::Result;
-use cloakroom_core::platform::{Mention, MentionKind, Obstacle, SeenMention};
+use cloakroom_core::platform::{Mention, MentionKind, Obstacle, PlatformNaming, SeenMention};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::Pass;
-use super::naming::{Naming, Shape};
+use super::naming::is_canonical;
 
 /// Names that are counted one by one where none of them is listed; beyond that they are many.
 const MOST_COUNTED: usize = 10_000;
@@ -27,7 +27,7 @@ impl Listed {
     }
 
     /// A mention as it may be written down; `None` where it tells nothing of what the manager lists.
-    fn tellable(&self, naming: &Naming, mut mention: Mention) -> Option<SeenMention> {
+    fn tellable(&self, naming: &dyn PlatformNaming, mut mention: Mention) -> Option<SeenMention> {
         let named = naming.read(&mention.name);
         let base = named.base.to_owned();
         if mention.external || is_canonical(naming, &mention.name) {
@@ -60,10 +60,10 @@ impl Pass<'_> {
         let listed = self.look_up(&mentions, overlap).await?;
         let told = mentions
             .into_iter()
-            .filter_map(|mention| listed.tellable(&self.naming, mention));
+            .filter_map(|mention| listed.tellable(self.naming(), mention));
         let told: Vec<SeenMention> = told.collect();
         for seen in &told {
-            overlap.add(&self.naming, &listed, seen);
+            overlap.add(self.naming(), &listed, seen);
         }
         Ok(told)
     }
@@ -72,12 +72,12 @@ impl Pass<'_> {
     /// as the platform makes them need no asking once one of them is known to be listed.
     async fn look_up(&self, mentions: &[Mention], overlap: &Overlap) -> Result<Listed> {
         let in_question = |mention: &&Mention| {
-            !overlap.found || !(mention.external || is_canonical(&self.naming, &mention.name))
+            !overlap.found || !(mention.external || is_canonical(self.naming(), &mention.name))
         };
         let names: HashSet<&str> = mentions
             .iter()
             .filter(in_question)
-            .flat_map(|it| [it.name.as_str(), self.naming.read(&it.name).base])
+            .flat_map(|it| [it.name.as_str(), self.naming().read(&it.name).base])
             .collect();
         let names: Vec<&str> = names.into_iter().collect();
         let answers = self
@@ -107,7 +107,7 @@ impl Overlap {
         }
     }
 
-    fn add(&mut self, naming: &Naming, listed: &Listed, seen: &SeenMention) {
+    fn add(&mut self, naming: &dyn PlatformNaming, listed: &Listed, seen: &SeenMention) {
         let mention = &seen.mention;
         let counts = mention.storage == self.storage && is_canonical(naming, &mention.name);
         if self.found || !counts {
@@ -149,11 +149,6 @@ impl Overlap {
     }
 }
 
-/// Whether it is shaped as the platform shapes names today, with a version or without.
-fn is_canonical(naming: &Naming, name: &str) -> bool {
-    matches!(naming.read(name).shape, Shape::Managed | Shape::Bare)
-}
-
 fn digest(text: &str) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
     let mut half = [0; 16];
@@ -165,13 +160,14 @@ fn digest(text: &str) -> [u8; 16] {
 mod tests {
     use cloakroom_core::coordinates::Grammar;
 
+    use super::super::naming::AirbyteNaming;
     use super::*;
 
     const BASE: &str = "airbyte_workspace_024eaa40-75ae-4014-941d-b9e938c3a363_secret_\
                         5675437d-ea6b-4f9a-9a0c-d76066004841";
 
     fn told(listed: &[&str], name: &str) -> Option<(String, MentionKind)> {
-        let naming = Naming::new(Grammar::default());
+        let naming = AirbyteNaming::new(Grammar::default());
         let mut all = Listed::default();
         for name in listed {
             all.answers.insert((*name).to_owned(), true);

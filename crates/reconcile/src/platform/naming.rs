@@ -1,60 +1,36 @@
-//! What a name of a platform's tells: its base, its version and its owner.
+//! What a name of Airbyte's tells: its base, its version and its owner; and which names a run touches.
 
-use cloakroom_core::coordinates::{Grammar, Reading, Version};
-use uuid::Uuid;
+use std::collections::BTreeMap;
 
-/// How a name is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// As the platform makes names today.
-    Managed,
-    /// With prefix and version, and something else between them.
-    Legacy,
-    /// As the platform makes names today, but without a version: older releases wrote so.
-    Bare,
-    /// Any other.
-    Other,
+use cloakroom_core::Coordinate;
+use cloakroom_core::coordinates::{Grammar, Reading};
+use cloakroom_core::platform::{Named, PlatformNaming, SecretName, Shape};
+
+/// Whether it is made as the platform makes names today, with a version or without.
+pub(super) fn is_canonical(naming: &dyn PlatformNaming, name: &str) -> bool {
+    matches!(naming.read(name).shape, Shape::Managed | Shape::Bare)
 }
 
-/// A name, taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Named<'a> {
-    pub(super) shape: Shape,
-    /// What all versions of a secret have in common; the whole name where it has no version.
-    pub(super) base: &'a str,
-    /// The version; `None` where it has none, or one that is no canonical number. Such a name may
-    /// stand for any version of its base.
-    pub(super) version: Option<Version>,
-    pub(super) owner: Option<Uuid>,
+/// A name that a run may delete or bring back. None is one without a version where the platform gives
+/// versions, since such a name may stand for any of them.
+pub(super) fn touched(naming: &dyn PlatformNaming, name: &str) -> Option<SecretName> {
+    if naming.has_versions() {
+        return Coordinate::from_stored(name).ok().map(SecretName::from);
+    }
+    let is_the_platforms = is_canonical(naming, name);
+    is_the_platforms.then(|| name.parse().ok()).flatten()
 }
 
-/// Takes names apart.
+/// Airbyte's names.
 #[derive(Clone, Debug)]
-pub(super) struct Naming {
+pub struct AirbyteNaming {
     grammar: Grammar,
 }
 
-impl Naming {
-    pub(super) fn new(grammar: Grammar) -> Self {
+impl AirbyteNaming {
+    /// Names of this grammar.
+    pub fn new(grammar: Grammar) -> Self {
         Self { grammar }
-    }
-
-    pub(super) fn read<'a>(&self, name: &'a str) -> Named<'a> {
-        match self.grammar.read(name) {
-            Reading::Managed(it) => Named {
-                shape: Shape::Managed,
-                base: it.base(),
-                version: Some(it.version()),
-                owner: Some(it.owner()),
-            },
-            Reading::Legacy(it) => Named {
-                shape: Shape::Legacy,
-                base: it.base(),
-                version: Some(it.version()),
-                owner: None,
-            },
-            Reading::External(_) => self.without_version(name),
-        }
     }
 
     fn without_version<'a>(&self, name: &'a str) -> Named<'a> {
@@ -82,6 +58,30 @@ impl Naming {
     }
 }
 
+impl PlatformNaming for AirbyteNaming {
+    fn read<'a>(&self, name: &'a str) -> Named<'a> {
+        match self.grammar.read(name) {
+            Reading::Managed(it) => Named {
+                shape: Shape::Managed,
+                base: it.base(),
+                version: Some(it.version()),
+                owner: Some(it.owner()),
+            },
+            Reading::Legacy(it) => Named {
+                shape: Shape::Legacy,
+                base: it.base(),
+                version: Some(it.version()),
+                owner: None,
+            },
+            Reading::External(_) => self.without_version(name),
+        }
+    }
+
+    fn scope(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("prefix".to_owned(), self.grammar.prefix().to_owned())])
+    }
+}
+
 fn is_a_number(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -89,6 +89,8 @@ fn is_a_number(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use cloakroom_core::coordinates::Version;
+
     use super::*;
 
     const OWNER: &str = "024eaa40-75ae-4014-941d-b9e938c3a363";
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn names_of_every_shape() {
-        let naming = Naming::new(Grammar::default());
+        let naming = AirbyteNaming::new(Grammar::default());
         let (base, owner) = (base(), OWNER.parse().ok());
         let managed = format!("{base}_v3");
         let named = naming.read(&managed);
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_no_canonical_version_stands_for_any() {
-        let naming = Naming::new(Grammar::default());
+        let naming = AirbyteNaming::new(Grammar::default());
         for version in ["0", "-3", "007", "+4", "99999999999999999999"] {
             let name = format!("{}_v{version}", base());
             let named = naming.read(&name);

@@ -129,24 +129,30 @@ pub enum PlatformFindingKind {
     Dangling,
     /// In use, and switched off, waiting for its deletion or with an expiry.
     Endangered,
-    /// A field that the connector's spec marks secret holds clear text.
+    /// A field that is secret, by its connector's spec or its name, holds clear text.
     ClearText,
-    /// A node refers to a reference that does not exist.
+    /// The mask that a page shows was saved in place of the secret.
+    Mask,
+    /// Two fields have one name for their secrets, so that each overwrites the other's.
+    Collision,
+    /// What a field refers to is no secret that its manager could have.
     ReferenceToNowhere,
     /// An index lists it, nothing uses it, and the manager, asked directly, does not have it.
     IndexWithoutSecret,
     /// Something that was removed still holds it.
     HeldByRemoved,
-    /// A configuration that cannot be held against its spec.
+    /// A configuration that cannot be looked through, or not held against its spec.
     Unjudged,
 }
 
 impl PlatformFindingKind {
     /// Every kind, the most urgent first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Dangling,
         Self::Endangered,
         Self::ClearText,
+        Self::Mask,
+        Self::Collision,
         Self::ReferenceToNowhere,
         Self::IndexWithoutSecret,
         Self::HeldByRemoved,
@@ -159,6 +165,8 @@ impl PlatformFindingKind {
             Self::Dangling => "dangling",
             Self::Endangered => "endangered",
             Self::ClearText => "clear_text",
+            Self::Mask => "mask",
+            Self::Collision => "collision",
             Self::ReferenceToNowhere => "reference_to_nowhere",
             Self::IndexWithoutSecret => "index_without_secret",
             Self::HeldByRemoved => "held_by_removed",
@@ -171,6 +179,8 @@ impl From<DefectKind> for PlatformFindingKind {
     fn from(kind: DefectKind) -> Self {
         match kind {
             DefectKind::ClearText => Self::ClearText,
+            DefectKind::Mask => Self::Mask,
+            DefectKind::Collision => Self::Collision,
             DefectKind::ReferenceToNowhere => Self::ReferenceToNowhere,
             DefectKind::Unjudged => Self::Unjudged,
         }

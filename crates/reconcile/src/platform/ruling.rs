@@ -1,11 +1,13 @@
 //! What a clean-up does with an unused secret, and when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::platform::{Evidence, Standing};
-use cloakroom_core::{Capabilities, Coordinate, DeleteMode, SecretState, Timestamp};
+use cloakroom_core::platform::{Evidence, PlatformNaming, Standing};
+use cloakroom_core::{Capabilities, DeleteMode, SecretState, Timestamp};
 
 use super::PlatformSettings;
+use super::naming::touched;
 use super::standing::{is_past, last_changed};
 
 /// What is to be done with an unused secret now.
@@ -32,11 +34,12 @@ pub(super) struct Rules {
     grace: Duration,
     horizon: Duration,
     capabilities: Capabilities,
+    naming: Arc<dyn PlatformNaming>,
 }
 
 const UNVERSIONED: &str = "its name has no version, and receipts name versions: delete it by hand";
-const NEVER_FREE: &str = "this manager keeps what it deletes, and Airbyte could not write the name again \
-                          meanwhile";
+const NEVER_FREE: &str = "this manager keeps what it deletes, and the platform could not write the name \
+                          again meanwhile";
 
 impl Rules {
     pub(super) fn new(settings: &PlatformSettings, capabilities: &Capabilities) -> Self {
@@ -45,6 +48,7 @@ impl Rules {
             grace: settings.grace,
             horizon: settings.backup_horizon,
             capabilities: capabilities.clone(),
+            naming: Arc::clone(&settings.naming),
         }
     }
 
@@ -67,7 +71,7 @@ impl Rules {
         if matches!(secret.state, SecretState::ScheduledForDeletion { .. }) {
             return Ruling::Waiting;
         }
-        if Coordinate::from_stored(&secret.name).is_err() {
+        if touched(&*self.naming, &secret.name).is_none() {
             return Ruling::Never(UNVERSIONED);
         }
         let Some((mode, wait)) = self.way(standing) else {
@@ -94,9 +98,8 @@ impl Rules {
     fn way(&self, standing: Standing) -> Option<(DeleteMode, Duration)> {
         let recovery = self.capabilities.recovery;
         match recovery {
-            // The platform may write a version above the one in use again, and could not while the
-            // name waits.
-            _ if standing == Standing::Ahead => {
+            // The platform may write such a name again, and could not while the name waits.
+            _ if standing == Standing::Ahead || !self.naming.has_versions() => {
                 let can = self.capabilities.final_deletion || recovery.is_none();
                 can.then_some((DeleteMode::Final, self.horizon))
             }
@@ -112,9 +115,11 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
+    use cloakroom_core::Grammar;
     use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
     use cloakroom_core::platform::NamedSecret;
 
+    use super::super::naming::AirbyteNaming;
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -151,6 +156,7 @@ mod tests {
                 delete_precondition: false,
                 rates: Rates::default(),
             },
+            naming: Arc::new(AirbyteNaming::new(Grammar::default())),
         }
     }
 
@@ -161,6 +167,7 @@ mod tests {
                 name: "airbyte_old_v1".into(),
                 marked: false,
                 state: SecretState::Enabled,
+                tags: None,
                 native_expiry: None,
                 created: Some(now() - DAY * 90),
                 changed: Some(now() - DAY * 60),

@@ -69,10 +69,10 @@ impl Pass<'_> {
     }
 
     fn seen(&self, secret: NamedSecret) -> SeenSecret {
-        let named = self.naming.read(&secret.name);
+        let named = self.naming().read(&secret.name);
         SeenSecret {
             base: named.base.to_owned(),
-            owner: named.owner,
+            owner: named.owner.filter(|_| !self.naming().is_foreign(&secret)),
             secret,
         }
     }
@@ -85,6 +85,9 @@ impl Pass<'_> {
             mentions: 0,
             kept: 0,
         };
+        stager
+            .owners(self.naming().deployment().into_iter().collect())
+            .await?;
         let report = self.reader.source.scan(&mut stager).await?;
         Ok(Scanned {
             report,

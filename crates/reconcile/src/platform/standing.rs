@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use cloakroom_core::Timestamp;
 use cloakroom_core::coordinates::Version;
-use cloakroom_core::platform::{Evidence, MentionedName, NamedSecret, Standing};
-
-use super::naming::{Named, Naming, Shape};
+use cloakroom_core::platform::{
+    Evidence, MentionedName, Named, NamedSecret, PlatformNaming, Shape, Standing,
+};
 
 /// When something was last changed by the manager's clock, or made where that is all there is to know.
 pub(super) fn last_changed(secret: &NamedSecret) -> Option<Timestamp> {
@@ -22,7 +22,7 @@ pub(super) fn is_past(at: Option<Timestamp>, wait: Duration, now: Timestamp) -> 
 
 /// How a listed secret stands. Secrets of a check or discover are left `ephemeral` alone.
 pub(super) fn standing_of(
-    naming: &Naming,
+    naming: &dyn PlatformNaming,
     evidence: &Evidence,
     ephemeral: Duration,
     now: Timestamp,
@@ -61,7 +61,7 @@ pub(super) fn standing_of(
 }
 
 /// The lowest version of its base that anything keeps.
-fn lowest_kept(naming: &Naming, evidence: &Evidence) -> Option<Version> {
+fn lowest_kept(naming: &dyn PlatformNaming, evidence: &Evidence) -> Option<Version> {
     let kept = evidence
         .mentions
         .iter()
@@ -98,6 +98,7 @@ mod tests {
     use cloakroom_core::coordinates::{Grammar, Scope};
     use uuid::Uuid;
 
+    use super::super::naming::AirbyteNaming;
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -153,6 +154,7 @@ mod tests {
                 name,
                 marked: false,
                 state: SecretState::Enabled,
+                tags: None,
                 native_expiry: None,
                 created: Some(now() - HOUR * 5),
                 changed: Some(now() - HOUR * 3),
@@ -167,7 +169,7 @@ mod tests {
     }
 
     fn judged(evidence: &Evidence) -> Standing {
-        let naming = Naming::new(Grammar::default());
+        let naming = AirbyteNaming::new(Grammar::default());
         standing_of(&naming, evidence, HOUR * 2, now())
     }
 

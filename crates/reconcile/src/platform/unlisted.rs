@@ -65,7 +65,7 @@ impl Pass<'_> {
             Answer::Missing if in_use => (
                 PlatformFindingKind::Dangling,
                 "in use, and the manager, asked directly, does not have it: enter the secret anew \
-                 in the connector",
+                 where it is used",
             ),
             Answer::Missing => (
                 PlatformFindingKind::IndexWithoutSecret,

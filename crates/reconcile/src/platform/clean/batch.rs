@@ -4,11 +4,9 @@
 use cloakroom_core::ledger::DeletionOutcome;
 use cloakroom_core::platform::{
     NamedSecret, NamedSecrets, PlatformIdentity, RemovalEnd, RemovalItem, RemovalSettlement,
-    Standing,
+    SecretName, Standing,
 };
-use cloakroom_core::{
-    Coordinate, DeleteMode, Deletion, Error, ErrorKind, Result, SecretState, Timestamp,
-};
+use cloakroom_core::{DeleteMode, Deletion, Error, ErrorKind, Result, SecretState, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
@@ -22,7 +20,7 @@ const IN_FLIGHT: usize = 8;
 
 /// A secret that could go.
 pub(super) struct Candidate {
-    name: Coordinate,
+    name: SecretName,
     standing: Standing,
     mode: DeleteMode,
     /// When the manager said that it was last changed, where it said so.
@@ -33,15 +31,15 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn new(judged: &Judged, mode: DeleteMode, attempts: u32) -> Option<Self> {
-        Some(Self {
-            name: Coordinate::from_stored(judged.name()).ok()?,
+    pub(super) fn new(name: SecretName, judged: &Judged, mode: DeleteMode, attempts: u32) -> Self {
+        Self {
+            name,
             standing: judged.standing,
             mode,
             changed: judged.evidence.secret.changed,
             unused_since: judged.evidence.unused_since,
             attempts,
-        })
+        }
     }
 
     fn item(&self) -> RemovalItem {
@@ -105,7 +103,7 @@ impl Run<'_> {
     /// Those that the database still does not mention; `None` where it cannot be asked, or is another
     /// one now.
     async fn still_unused(&mut self, batch: Vec<Candidate>) -> Result<Option<Vec<Candidate>>> {
-        let names: Vec<Coordinate> = batch.iter().map(|it| it.name.clone()).collect();
+        let names: Vec<SecretName> = batch.iter().map(|it| it.name.clone()).collect();
         let Some(mentioned) = self.mentioned(&names).await? else {
             self.report.cut_short = true;
             return Ok(None);
@@ -123,7 +121,7 @@ impl Run<'_> {
 
     /// Which of these the database mentions now; `None` where it does not say, or is another one. What
     /// is not known to be unmentioned is not deleted.
-    pub(super) async fn mentioned(&self, names: &[Coordinate]) -> Result<Option<Vec<bool>>> {
+    pub(super) async fn mentioned(&self, names: &[SecretName]) -> Result<Option<Vec<bool>>> {
         let source = &self.pass.reader.source;
         let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
         let ask = async {
@@ -188,10 +186,12 @@ impl Run<'_> {
         let begun = Instant::now();
         let named = self.pass.named()?;
         let now = self.pass.reader.store.now().await?;
-        let ends = stream::iter(claimed)
+        // Collected first: a stream that makes them as it goes could not be sent to another thread.
+        let looks: Vec<_> = claimed
+            .iter()
             .map(|candidate| self.look_and_delete(named, candidate, now, begun))
-            .buffered(IN_FLIGHT);
-        Ok(ends.collect().await)
+            .collect();
+        Ok(stream::iter(looks).buffered(IN_FLIGHT).collect().await)
     }
 
     async fn look_and_delete(
@@ -231,7 +231,8 @@ impl Run<'_> {
         })
     }
 
-    /// Whether a secret is still what the pass judged: nobody marked, scheduled or changed it since.
+    /// Whether a secret is still what the pass judged: nobody marked, scheduled or changed it since, and
+    /// nothing that only a description tells shows that it is another deployment's.
     fn is_as_judged(&self, candidate: &Candidate, found: &NamedSecret, now: Timestamp) -> bool {
         let grace = self.pass.rules.grace(candidate.standing, candidate.mode);
         let waits = matches!(found.state, SecretState::ScheduledForDeletion { .. });
@@ -242,6 +243,7 @@ impl Run<'_> {
             candidate.changed.is_none() || moment(candidate.changed) == moment(found.changed);
         found.name == candidate.name.as_str()
             && !found.marked
+            && !self.pass.naming().is_foreign(found)
             && !waits
             && unchanged
             && is_past(last_changed(found), grace, now)
@@ -301,7 +303,7 @@ impl Run<'_> {
         if asked.is_empty() {
             return Ok(Flow::Continue);
         }
-        let names: Vec<Coordinate> = asked.iter().map(|it| it.name.clone()).collect();
+        let names: Vec<SecretName> = asked.iter().map(|it| it.name.clone()).collect();
         let Some(mentioned) = self.mentioned(&names).await? else {
             self.report.unchecked += names.len() as u64;
             self.report.cut_short = true;

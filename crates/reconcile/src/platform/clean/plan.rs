@@ -24,6 +24,8 @@ pub struct PlatformPlanHeader {
     pub format: u32,
     /// The name the platform has in the configuration.
     pub platform: String,
+    /// Which platform that is: `airbyte`, `openmetadata`.
+    pub kind: String,
     /// What it is for.
     pub scope: PlatformScope,
     /// Where the database is.
@@ -152,6 +154,7 @@ impl PlatformCleaner {
             format: FORMAT,
             platform: seen.platform,
             scope: self.reader.scope(&seen.database),
+            kind: seen.database.platform,
             place: seen.database.place,
             made: seen.started,
             listed: seen.listed,

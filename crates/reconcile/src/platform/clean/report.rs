@@ -8,7 +8,7 @@ use cloakroom_core::store::RunOutcome;
 use cloakroom_core::{BackendId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::super::{NextRun, PlatformReport, StandingCount};
+use super::super::{Cost, NextRun, PlatformFindingKind, PlatformReport, StandingCount};
 
 /// What stops the deletions of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -120,6 +120,12 @@ pub struct CleanReport {
     pub secrets: BTreeMap<Standing, StandingCount>,
     /// What could go when the run began, and what has to wait.
     pub next: NextRun,
+    /// What was amiss when the run began, by kind.
+    #[serde(default)]
+    pub findings: BTreeMap<PlatformFindingKind, u64>,
+    /// Dollars a month, when the run began.
+    #[serde(default)]
+    pub cost: Cost,
     /// What could go, and what became of it.
     pub deletions: BTreeMap<Standing, CleanCount>,
     /// Deletions of earlier runs that were cut off, and whose end is written down now.
@@ -154,6 +160,8 @@ impl CleanReport {
             listed: seen.listed,
             secrets: seen.secrets,
             next: seen.next,
+            findings: seen.findings,
+            cost: seen.cost,
             deletions: BTreeMap::new(),
             resumed: 0,
             rescued: 0,

@@ -1,7 +1,7 @@
 //! Rescue: what the database mentions and the manager is about to delete is brought back.
 
-use cloakroom_core::platform::{RemovalEnd, RemovalSettlement, Standing};
-use cloakroom_core::{Coordinate, Result, SecretState};
+use cloakroom_core::platform::{RemovalEnd, RemovalSettlement, SecretName, Standing};
+use cloakroom_core::{Result, SecretState};
 
 use super::super::Judged;
 use super::batch::describe;
@@ -11,8 +11,8 @@ impl Run<'_> {
     /// Brings back a mentioned secret that was listed as waiting. A run that may not change anything
     /// counts it.
     pub(super) async fn rescue_listed(&mut self, judged: &Judged) -> Result<()> {
-        match Coordinate::from_stored(judged.name()) {
-            Ok(name) if self.changes() => self.rescue(&name, judged.standing).await,
+        match self.pass.touched(judged.name()) {
+            Some(name) if self.changes() => self.rescue(&name, judged.standing).await,
             // Whoever gave it a name of their own looks after it: the report tells.
             _ => {
                 self.report.endangered += 1;
@@ -22,7 +22,7 @@ impl Run<'_> {
     }
 
     /// Brings a mentioned secret back, where it waits.
-    pub(super) async fn rescue(&mut self, name: &Coordinate, standing: Standing) -> Result<()> {
+    pub(super) async fn rescue(&mut self, name: &SecretName, standing: Standing) -> Result<()> {
         let named = self.pass.named()?;
         let request = self.cleaner.settings.request;
         let text = name.to_string();
@@ -70,7 +70,7 @@ impl Run<'_> {
     }
 
     /// Nothing is left to be done about a secret that is there.
-    async fn forget(&self, name: &Coordinate, standing: Standing) -> Result<()> {
+    async fn forget(&self, name: &SecretName, standing: Standing) -> Result<()> {
         let rows = self
             .cleaner
             .store

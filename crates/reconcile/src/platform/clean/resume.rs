@@ -1,8 +1,8 @@
 //! What earlier runs took on and did not end: a process died at it, or a deletion failed.
 
 use cloakroom_core::ledger::{DeletionOutcome, RowState};
-use cloakroom_core::platform::{Removal, RemovalEnd, RemovalSettlement};
-use cloakroom_core::{Coordinate, Result, SecretState};
+use cloakroom_core::platform::{Removal, RemovalEnd, RemovalSettlement, SecretName};
+use cloakroom_core::{Result, SecretState};
 
 use super::batch::describe;
 use super::run::{Run, spared};
@@ -12,7 +12,7 @@ impl Run<'_> {
     /// everything unused, if it still is.
     pub(super) async fn resume(&mut self) -> Result<()> {
         let page = self.cleaner.settings.page.max(1);
-        let mut after: Option<Coordinate> = None;
+        let mut after: Option<SecretName> = None;
         loop {
             let store = &self.cleaner.store;
             let state = RowState::Deleting;
@@ -61,7 +61,7 @@ impl Run<'_> {
         if ended.is_empty() {
             return Ok(());
         }
-        let names: Vec<Coordinate> = ended.iter().map(|it| it.name.clone()).collect();
+        let names: Vec<SecretName> = ended.iter().map(|it| it.name.clone()).collect();
         let standings: Vec<_> = ended.iter().map(|it| it.standing).collect();
         self.report.resumed += names.len() as u64;
         self.settle(ended).await?;

@@ -1,9 +1,11 @@
 //! One run: a pass, what earlier runs left, rescue, guards, and then deletions in batches.
 
 use cloakroom_core::ledger::RowState;
-use cloakroom_core::platform::{PlatformTarget, Removal, RemovalEnd, RemovalSettlement, Standing};
+use cloakroom_core::platform::{
+    PlatformTarget, Removal, RemovalEnd, RemovalSettlement, SecretName, Standing,
+};
 use cloakroom_core::store::RunOutcome;
-use cloakroom_core::{Coordinate, Error, ErrorKind, Result};
+use cloakroom_core::{Error, ErrorKind, Result};
 
 use super::super::judge::is_waiting;
 use super::super::ruling::Ruling;
@@ -29,7 +31,7 @@ impl PlatformCleaner {
     }
 
     async fn clean_within(&self, pass: &Pass<'_>, options: &CleanOptions) -> Result<CleanReport> {
-        let seen = pass.work().await?;
+        let seen = self.until_stopped(pass.work()).await?;
         let mut run = Run {
             cleaner: self,
             pass,
@@ -39,6 +41,18 @@ impl PlatformCleaner {
         };
         let worked = run.work().await;
         run.end(worked).await
+    }
+
+    /// A pass may take long and changes nothing, so it is given up when the run is told to stop.
+    async fn until_stopped<T>(&self, pass: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {
+                let message = "it was told to stop before anything was changed";
+                Err(Error::new(ErrorKind::Unavailable, crate::BEGIN, message))
+            }
+            done = pass => done,
+        }
     }
 
     /// Whether a plan was confirmed for what the pass saw.
@@ -146,7 +160,7 @@ impl Run<'_> {
             let rows = self.rows_of(&page).await?;
             let now = self.pass.reader.store.now().await?;
             for (judged, row) in page.iter().zip(rows) {
-                if is_to_be_rescued(judged, row.as_ref()) {
+                if self.is_to_be_rescued(judged, row.as_ref()) {
                     self.rescue_listed(judged).await?;
                 }
                 let ruling = self.pass.ruling(judged, self.report.started);
@@ -182,12 +196,14 @@ impl Run<'_> {
 
     /// What became of the secrets of a page, in their order.
     async fn rows_of(&self, page: &[Judged]) -> Result<Vec<Option<Removal>>> {
-        let named = |judged: &Judged| Coordinate::from_stored(judged.name()).ok();
-        let names: Vec<Option<Coordinate>> = page.iter().map(named).collect();
-        let known: Vec<Coordinate> = names.iter().flatten().cloned().collect();
+        let names: Vec<Option<SecretName>> = page
+            .iter()
+            .map(|judged| self.pass.touched(judged.name()))
+            .collect();
+        let known: Vec<SecretName> = names.iter().flatten().cloned().collect();
         let store = &self.cleaner.store;
         let mut rows = store.removals(self.target(), &known).await?.into_iter();
-        let row = |name: Option<Coordinate>| name.and_then(|_| rows.next().flatten());
+        let row = |name: Option<SecretName>| name.and_then(|_| rows.next().flatten());
         Ok(names.into_iter().map(row).collect())
     }
 
@@ -207,7 +223,8 @@ impl Run<'_> {
                     continue;
                 }
                 let attempts = row.filter(is_begun).map_or(0, |row| row.attempts);
-                batch.extend(Candidate::new(&judged, mode, attempts));
+                let name = self.pass.touched(judged.name());
+                batch.extend(name.map(|name| Candidate::new(name, &judged, mode, attempts)));
                 if batch.len() == most
                     && self.execute(std::mem::take(&mut batch)).await? == Flow::Stop
                 {
@@ -216,6 +233,17 @@ impl Run<'_> {
             }
         }
         self.execute(batch).await.map(|_| ())
+    }
+
+    /// Whether something keeps a secret that waits for its deletion. What only removed rows hold is
+    /// brought back where this program deleted it, or where those rows can be brought back too.
+    fn is_to_be_rescued(&self, judged: &Judged, row: Option<&Removal>) -> bool {
+        is_waiting(&judged.evidence.secret)
+            && match judged.standing {
+                Standing::InUse => true,
+                Standing::Tombstoned => row.is_some() || self.pass.naming().brings_back(),
+                _ => false,
+            }
     }
 
     pub(super) async fn settle(&self, settlements: Vec<RemovalSettlement>) -> Result<()> {
@@ -264,24 +292,13 @@ impl Run<'_> {
     }
 }
 
-/// Whether something keeps a secret that waits for its deletion. What only removed rows hold is brought
-/// back where this program deleted it.
-fn is_to_be_rescued(judged: &Judged, row: Option<&Removal>) -> bool {
-    is_waiting(&judged.evidence.secret)
-        && match judged.standing {
-            Standing::InUse => true,
-            Standing::Tombstoned => row.is_some(),
-            _ => false,
-        }
-}
-
 /// Whether an earlier run took it on and nothing ended it.
 fn is_begun(row: &Removal) -> bool {
     row.state == RowState::Deleting
 }
 
 /// It is as if it had never been taken on.
-pub(super) fn spared(name: Coordinate, standing: Standing) -> RemovalSettlement {
+pub(super) fn spared(name: SecretName, standing: Standing) -> RemovalSettlement {
     RemovalSettlement {
         name,
         standing,

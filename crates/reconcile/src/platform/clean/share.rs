@@ -31,7 +31,7 @@ impl Census {
         if !counts {
             return;
         }
-        let owner = pass.naming.read(judged.name()).owner;
+        let owner = pass.naming().read(judged.name()).owner;
         let owner = owner.map(|it| self.owners.entry(it).or_default());
         for count in [Some(&mut self.platform), owner].into_iter().flatten() {
             count.all += 1;

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use cloakroom_core::ledger::RowState;
-use cloakroom_core::platform::{NamedSecret, PlatformRun, PlatformTarget, Removal};
-use cloakroom_core::store::{Receipt, Restored, words};
-use cloakroom_core::{Coordinate, Error, ErrorKind, Result, RunId, SecretState, Timestamp};
+use cloakroom_core::platform::{
+    BroughtBack, NamedSecret, PlatformRun, PlatformTarget, Removal, SecretName,
+};
+use cloakroom_core::store::{Receipt, words};
+use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretState, Timestamp};
 
 use super::super::lease::{PlatformLease, name_of};
 use super::PlatformCleaner;
@@ -90,7 +92,7 @@ impl PlatformCleaner {
         options: &UndoOptions,
     ) -> Result<Vec<Undone>> {
         let outcomes = last_words(receipts);
-        let names: Vec<Coordinate> = outcomes.keys().copied().cloned().collect();
+        let names: Vec<SecretName> = outcomes.keys().copied().cloned().collect();
         let rows = self.store.removals(target, &names).await?;
         let now = self.reader.store.now().await?;
         let mut undone = Vec::with_capacity(names.len());
@@ -101,8 +103,8 @@ impl PlatformCleaner {
                 .await?;
             if fate == UndoFate::Restored {
                 let evidence = format!("taken back by {}; {detail}", options.by);
-                restored.push(Restored {
-                    coordinate: name.clone(),
+                restored.push(BroughtBack {
+                    name: name.clone(),
                     evidence,
                 });
             }
@@ -120,7 +122,7 @@ impl PlatformCleaner {
 
     async fn undo_one(
         &self,
-        name: &Coordinate,
+        name: &SecretName,
         row: Option<Removal>,
         outcome: &str,
         now: Timestamp,

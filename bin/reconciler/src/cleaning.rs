@@ -1,0 +1,177 @@
+//! The clean-ups of platforms that `serve` starts: what their driver runs, measured, and how they stand
+//! in the database.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloakroom_core::ledger::Ledger as _;
+use cloakroom_core::platform::{Adoptions as _, Removals as _};
+use cloakroom_core::store::RunOutcome;
+use cloakroom_core::{Error, ErrorKind, Result, Timestamp};
+use cloakroom_reconcile::{Activator, CleanOptions, CleanReport, JobRunner, is_busy};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::configuration::CronLine;
+use crate::metrics::Metrics;
+use crate::platform;
+use crate::wiring::Context;
+
+/// Activates clean-ups, by the name of the platform, and tells where they stand.
+pub type CleanUps = Activator<String, CleanReport>;
+
+/// When `serve` cleans each platform; `None` where it does not.
+pub type CleaningSchedules = BTreeMap<String, Option<CronLine>>;
+
+/// Cleans platforms and counts what was done.
+pub struct CleaningRunner {
+    context: Context,
+    schedules: CleaningSchedules,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+}
+
+impl CleaningRunner {
+    /// Cleans the platforms of `context`. Cancelling `stop` ends a run after the batch under way, and
+    /// at once where nothing has been changed yet.
+    pub fn new(
+        context: Context,
+        schedules: CleaningSchedules,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            context,
+            schedules,
+            metrics,
+            stop,
+        }
+    }
+
+    /// Cleans a platform, unless nobody has confirmed a plan for it or another replica has cleaned it
+    /// since its schedule last asked for that.
+    async fn clean(&self, platform: &str) -> Result<Option<CleanReport>> {
+        let store = &self.context.store;
+        if store.confirmation(platform).await?.is_none() {
+            self.metrics.count_unconfirmed(platform);
+            tracing::warn!(
+                platform.name = platform,
+                "not cleaned: nobody has confirmed a plan; `reconciler adopt` shows one"
+            );
+            return Ok(None);
+        }
+        if self.is_done(platform).await? {
+            tracing::debug!(platform.name = platform, "cleaned meanwhile");
+            return Ok(None);
+        }
+        // Made for each run, so that it goes by the database's credentials as they are now.
+        let cleaner = platform::cleaner(&self.context, Some(platform), self.stop.clone());
+        let cleaner = cleaner.map_err(|error| {
+            Error::new(ErrorKind::Invalid, "clean a platform", format!("{error:#}"))
+                .with_coordinate(platform)
+        })?;
+        let report = cleaner.clean(&CleanOptions::default(), &|_, _| {}).await?;
+        Ok(Some(report))
+    }
+
+    async fn is_done(&self, platform: &str) -> Result<bool> {
+        let Some(Some(schedule)) = self.schedules.get(platform) else {
+            return Ok(false);
+        };
+        let store = &self.context.store;
+        let Some(last) = store.last_removal_run(platform, None).await? else {
+            return Ok(false);
+        };
+        let now = store.now().await?;
+        Ok(schedule
+            .next_after(last.started)
+            .is_some_and(|due| due > now))
+    }
+}
+
+#[async_trait]
+impl JobRunner<String, CleanReport> for CleaningRunner {
+    async fn now(&self) -> Result<Timestamp> {
+        self.context.store.now().await
+    }
+
+    async fn run_job(&self, platform: String) -> Vec<Result<CleanReport>> {
+        let began = Instant::now();
+        let cleaned = Box::pin(self.clean(&platform)).await;
+        match &cleaned {
+            Ok(Some(report)) => self.metrics.record_cleaning(report, began.elapsed()),
+            Ok(None) => {}
+            Err(error) if is_busy(error) => {}
+            Err(_) => self
+                .metrics
+                .record_failed_cleaning(&platform, began.elapsed()),
+        }
+        cleaned.transpose().into_iter().collect()
+    }
+}
+
+/// The gauges of platforms, brought to what the journal says.
+pub struct CleaningFigures {
+    context: Context,
+    schedules: CleaningSchedules,
+    metrics: Arc<Metrics>,
+    /// Looked for once: to find the longest takes thousands of looks at a schedule.
+    intervals: BTreeMap<String, Option<Duration>>,
+}
+
+impl CleaningFigures {
+    /// The figures of these platforms, for these metrics; all of them at 0.
+    pub fn new(context: Context, schedules: CleaningSchedules, metrics: Arc<Metrics>) -> Self {
+        for (platform, schedule) in &schedules {
+            metrics.register_platform(platform, schedule.is_some());
+        }
+        Self {
+            context,
+            schedules,
+            metrics,
+            intervals: BTreeMap::new(),
+        }
+    }
+
+    /// Reads everything anew. What cannot be read stays as it was.
+    pub async fn tell(&self) {
+        for (platform, schedule) in &self.schedules {
+            if let Err(error) = self.tell_platform(platform, schedule.is_some()).await {
+                tracing::warn!(platform.name = platform, error = %error, "could not read the figures of a platform");
+            }
+        }
+    }
+
+    async fn tell_platform(&self, platform: &str, scheduled: bool) -> Result<()> {
+        let store = &self.context.store;
+        let last = store.last_removal_run(platform, None).await?;
+        // A report of an older version may lack what this one has.
+        let report = last.and_then(|run| serde_json::from_value(run.report).ok());
+        if let Some(report) = report {
+            self.metrics.set_platform(&report);
+        }
+        let complete = store.last_removal_run(platform, Some(RunOutcome::Done));
+        let finished = complete.await?.and_then(|run| run.finished);
+        if let Some(at) = finished.filter(|_| scheduled) {
+            self.metrics.set_last_cleaning(platform, at);
+        }
+        Ok(())
+    }
+
+    /// Says when the schedules come next.
+    pub async fn tell_schedules(&mut self) {
+        let Ok(now) = self.context.store.now().await else {
+            return;
+        };
+        for (platform, schedule) in &self.schedules {
+            if let Some(schedule) = schedule {
+                let look = || schedule.longest_interval(now);
+                let interval = *self.intervals.entry(platform.clone()).or_insert_with(look);
+                let next = schedule.next_after(now);
+                self.metrics.set_cleaning_schedule(platform, next, interval);
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! A bar on a terminal for work that counts what it has done, and the wish to stop.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use crate::output::Console;
+use crate::signals;
+
+/// Shows how far the work has come; nothing where standard error is no terminal.
+pub(super) struct Bar {
+    bar: Option<ProgressBar>,
+    stop: CancellationToken,
+}
+
+impl Bar {
+    /// A bar of `what`; a signal asks the work to stop.
+    pub(super) fn new(console: &Console, what: &str) -> anyhow::Result<Self> {
+        let stop = CancellationToken::new();
+        signals::cancel_on_signal(stop.clone())?;
+        let template = format!("{{bar:30}} {{human_pos}} of {{human_len}} {what} ({{elapsed}})");
+        let bar = console.stderr_is_terminal().then(|| {
+            ProgressStyle::with_template(&template).map_or_else(
+                |_| ProgressBar::new(0),
+                |style| ProgressBar::new(0).with_style(style),
+            )
+        });
+        Ok(Self { bar, stop })
+    }
+
+    pub(super) fn show(&self, done: u64, of: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(of.max(done));
+            bar.set_position(done);
+        }
+    }
+
+    pub(super) fn told_to_stop(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

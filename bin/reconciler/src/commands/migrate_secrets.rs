@@ -1,0 +1,301 @@
+//! `migrate-secrets`.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use cloakroom_core::platform::SecretMigrations as _;
+use cloakroom_core::{MoveId, SystemClock};
+use cloakroom_store_openmetadata::{
+    Manager, MigrationGround, MigrationObserver, MigrationReport, SecretsMigration, Side,
+};
+use serde::Serialize;
+
+use super::bar::Bar;
+use super::fernet::writing_options;
+use crate::cli::MigrateSecretsArgs;
+use crate::configuration::{Backend, OpenMetadata};
+use crate::exit::Exit;
+use crate::listing::Listing;
+use crate::output::{Console, count};
+use crate::platform;
+use crate::wiring::Context;
+
+/// What the platform's own database is called.
+const DATABASE: &str = "db";
+
+/// Fields printed one by one; `--output json` tells of more.
+const MOST_PRINTED: usize = 20;
+
+/// Migrates secrets, or takes a migration back.
+pub(super) async fn migrate_secrets(
+    args: MigrateSecretsArgs,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Exit> {
+    let asked = args.platform.as_deref();
+    let (name, section) = platform::openmetadata(&context.configuration, asked)?;
+    let order = order(&args, context).await?;
+    let migration = SecretsMigration::new(
+        ground(name, section, context, args.dry_run)?,
+        side(context, &order.from)?,
+        side(context, &order.to)?,
+    )?;
+    let bar = Bar::new(console, "fields")?;
+    let watching = Watching(&bar);
+    let report = match order.reverse {
+        Some(id) => migration.reverse(id, args.dry_run, &watching).await?,
+        None if args.dry_run => migration.look(&watching).await?,
+        None => {
+            let id = MoveId(context.randomness().uuid());
+            migration.copy(id, &watching).await?
+        }
+    };
+    drop(bar);
+    let told = Told {
+        platform: name,
+        dry_run: args.dry_run,
+        next: next_steps(&report, &order, name, args.dry_run, context),
+        order: &order,
+        report: &report,
+    };
+    if console.is_json() {
+        console.json(&told)?;
+    } else {
+        print(&told, console)?;
+    }
+    Ok(exit(&report))
+}
+
+/// What is to be done.
+#[derive(Serialize)]
+struct Order {
+    from: String,
+    to: String,
+    /// The migration that is to be taken back.
+    reverse: Option<MoveId>,
+}
+
+async fn order(args: &MigrateSecretsArgs, context: &Context) -> anyhow::Result<Order> {
+    if let Some(id) = args.reverse {
+        let record = context.store.migration(id).await?;
+        let record = record.with_context(|| format!("there is no migration {id}"))?;
+        return Ok(Order {
+            from: record.from,
+            to: record.to,
+            reverse: Some(id),
+        });
+    }
+    let (Some(from), Some(to)) = (args.from.clone(), args.to.clone()) else {
+        bail!("say where from and where to: --from PLACE --to PLACE");
+    };
+    Ok(Order {
+        from,
+        to,
+        reverse: None,
+    })
+}
+
+fn ground(
+    name: &str,
+    section: &OpenMetadata,
+    context: &Context,
+    dry_run: bool,
+) -> anyhow::Result<MigrationGround> {
+    if section.writer.is_none() && !dry_run {
+        bail!(
+            "platforms.{name}.writer is not set: give it the URL of a role that may change the tables of \
+             OpenMetadata's database, or look first with --dry-run"
+        );
+    }
+    let options = writing_options(name, section).with_context(|| format!("platforms.{name}"))?;
+    if section.strict && options.keys.first_is_public() {
+        bail!(
+            "platforms.{name} is strict, and the first Fernet key is the one that OpenMetadata ships: change \
+             it first, with `reconciler fernet rotate`"
+        );
+    }
+    Ok(MigrationGround {
+        options,
+        platform: name.to_owned(),
+        journal: context.store.clone(),
+        keys: context.keys.clone(),
+        clock: Arc::new(SystemClock),
+    })
+}
+
+fn side(context: &Context, place: &str) -> anyhow::Result<Side> {
+    if place == DATABASE {
+        return Ok(Side::Database);
+    }
+    let backend = context.backends.get(&place.parse()?)?.clone();
+    let section = context.configuration.backends.get(place);
+    let section = section.with_context(|| format!("there is no backend `{place}`"))?;
+    let manager = match platform::manager(section) {
+        Some(Manager::OpenBao | Manager::Kubernetes) | None => {
+            bail!("backends.{place}: OpenMetadata's ids cannot be written to this kind of backend")
+        }
+        Some(manager) => manager,
+    };
+    if !prefix(section).is_empty() {
+        bail!(
+            "backends.{place} puts a prefix before every name, where OpenMetadata would not find its ids"
+        );
+    }
+    Ok(Side::Manager { manager, backend })
+}
+
+fn prefix(section: &Backend) -> &str {
+    match section {
+        Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => &it.name_prefix,
+        Backend::Azure(it) => &it.prefix,
+        Backend::Gcp(it) => &it.prefix,
+        Backend::Embedded(_) | Backend::Kubernetes(_) | Backend::Vault(_) => "",
+    }
+}
+
+/// What OpenMetadata's configuration calls a place.
+fn provider(context: &Context, place: &str) -> &'static str {
+    let section = context.configuration.backends.get(place);
+    match section.and_then(platform::manager) {
+        Some(Manager::Aws) => "managed-aws",
+        Some(Manager::AwsSsm) => "managed-aws-ssm",
+        Some(Manager::AzureKeyVault) => "managed-azure-kv",
+        Some(Manager::Google) => "gcp",
+        Some(Manager::OpenBao | Manager::Kubernetes) | None => DATABASE,
+    }
+}
+
+struct Watching<'b>(&'b Bar);
+
+impl MigrationObserver for Watching<'_> {
+    fn progressed(&self, done: u64) {
+        self.0.show(done, done);
+    }
+
+    fn told_to_stop(&self) -> bool {
+        self.0.told_to_stop()
+    }
+}
+
+/// A report with what the operator may do about it.
+#[derive(Serialize)]
+struct Told<'a> {
+    platform: &'a str,
+    dry_run: bool,
+    #[serde(flatten)]
+    order: &'a Order,
+    #[serde(flatten)]
+    report: &'a MigrationReport,
+    /// What to do next, in order.
+    next: Vec<String>,
+}
+
+/// 0: all of it is done. 3: something stands as before. 5: it was told to stop.
+fn exit(report: &MigrationReport) -> Exit {
+    if report.cut_short {
+        Exit::Partial
+    } else if report.is_complete() {
+        Exit::Done
+    } else {
+        Exit::Findings
+    }
+}
+
+fn next_steps(
+    report: &MigrationReport,
+    order: &Order,
+    name: &str,
+    dry_run: bool,
+    context: &Context,
+) -> Vec<String> {
+    if !report.is_complete() {
+        return vec!["see to what was in the way, and run the same command again".to_owned()];
+    }
+    if dry_run {
+        return vec![
+            "stop OpenMetadata and its ingestion, which resolve references only with the provider they \
+             are configured for; then run it without --dry-run"
+                .to_owned(),
+        ];
+    }
+    let back = order.reverse.is_some();
+    let there = if back { &order.from } else { &order.to };
+    let provider = provider(context, there);
+    let mut next = vec![format!(
+        "set OpenMetadata's `secretsManager` to {provider}, with the parameters that it takes, and start it"
+    )];
+    let backend = if there == DATABASE {
+        String::new()
+    } else {
+        format!(" and `backend` to {there}")
+    };
+    next.push(format!(
+        "set `provider` of platforms.{name} to {provider}{backend}; then `reconciler report {name}`"
+    ));
+    if let (Some(id), false) = (report.id, back) {
+        next.push(format!(
+            "back: `reconciler migrate-secrets --platform {name} --reverse {id}`, while {} keeps what it had",
+            order.from
+        ));
+    }
+    next
+}
+
+fn print(told: &Told<'_>, console: &Console) -> anyhow::Result<()> {
+    let report = told.report;
+    for obstacle in &report.obstacles {
+        console.line(format_args!("! {}: {}", obstacle.subject, obstacle.detail))?;
+    }
+    if !report.issues.is_empty() {
+        let mut listing = Listing::new(&["FIELD", "ROW", "TABLE", "SECRET", "KIND", "IN THE WAY"])
+            .with_optional(&["SECRET"]);
+        for issue in report.issues.iter().take(MOST_PRINTED) {
+            listing.add([
+                issue.pointer.clone(),
+                issue.row.clone(),
+                issue.table.clone(),
+                issue.id.clone().unwrap_or_else(|| "-".to_owned()),
+                issue.kind.to_owned(),
+                issue.message.clone(),
+            ]);
+        }
+        console.list(&listing)?;
+        if report.issues.len() > MOST_PRINTED {
+            console.note("more is in the way; `--output json` tells it all");
+        }
+    }
+    console.line(summary(told))?;
+    if let Some(id) = report.id {
+        let Order { from, to, .. } = told.order;
+        console.line(format_args!("migration {id} from {from} to {to}"))?;
+    }
+    for step in &told.next {
+        console.note(format_args!("next: {step}"));
+    }
+    Ok(())
+}
+
+fn summary(told: &Told<'_>) -> String {
+    let report = told.report;
+    let would = if told.dry_run { "would be " } else { "" };
+    let done = if told.order.reverse.is_some() {
+        "switched back"
+    } else {
+        "switched"
+    };
+    let fields = |number| count(number, "field", "fields");
+    let mut parts = vec![format!("{} {would}{done}", fields(report.moved))];
+    for (number, what) in [
+        (report.verified, "copies read and found equal"),
+        (report.nothing, "that held nothing"),
+        (report.own, "with secrets of the user's own, left"),
+        (report.elsewhere, "where OpenMetadata keeps no secret, left"),
+        (report.gone, "gone since"),
+        (report.issue_count, "as before"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    }
+    parts.join(", ")
+}

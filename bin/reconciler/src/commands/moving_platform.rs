@@ -1,0 +1,257 @@
+//! `move --platform`: a platform's secrets, under the names that the platform knows.
+
+use anyhow::{Context as _, bail};
+use cloakroom_core::platform::PlatformMoves as _;
+use cloakroom_core::{BackendId, MoveId};
+use cloakroom_reconcile::{PlatformMoveReport, PlatformMoveStep, PlatformMover};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::MoveArgs;
+use crate::exit::Exit;
+use crate::harmless::harmless;
+use crate::listing::Listing;
+use crate::output::Console;
+use crate::platform::{self, PlatformProgress};
+use crate::signals;
+use crate::wiring::Context;
+
+/// Secrets printed one by one; `--output json` tells of more.
+const MOST_PRINTED: usize = 20;
+
+/// Prepares, finishes or takes back the move of a platform.
+pub(super) async fn moving(
+    args: MoveArgs,
+    platform: &str,
+    context: &Context,
+    console: &Console,
+) -> anyhow::Result<Exit> {
+    let stop = CancellationToken::new();
+    signals::cancel_on_signal(stop.clone())?;
+    let progress = PlatformProgress::new(console);
+    let report = step(args, platform, context, stop, &progress).await;
+    drop(progress);
+    let report = report?;
+    let told = Told {
+        ready: report.step == PlatformMoveStep::Copy && !report.dry_run && report.is_complete(),
+        next: next_steps(&report),
+        report: &report,
+    };
+    if console.is_json() {
+        console.json(&told)?;
+    } else {
+        print(&told, console)?;
+    }
+    Ok(exit(&report))
+}
+
+/// A report with what the operator may do about it.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a PlatformMoveReport,
+    /// Whether the new manager has all that the platform needs.
+    ready: bool,
+    /// What to do next, in order.
+    next: Vec<String>,
+}
+
+async fn step(
+    args: MoveArgs,
+    platform: &str,
+    context: &Context,
+    stop: CancellationToken,
+    progress: &PlatformProgress,
+) -> anyhow::Result<PlatformMoveReport> {
+    let configured = configured(context, platform)?;
+    let observer = |phase, done| progress.show(phase, done);
+    let dry_run = args.dry_run;
+    if let (Some(from), Some(to)) = (&args.from, &args.to) {
+        let mover = mover(context, platform, from, to, stop)?;
+        return Ok(mover.copy(&args.workspaces, dry_run, &observer).await?);
+    }
+    let by = args.by.name();
+    let (id, leads_to) = match (args.finish, args.reverse) {
+        (Some(id), _) => (id, PlatformMoveStep::Finish),
+        (_, Some(id)) => (id, PlatformMoveStep::Reverse),
+        _ => bail!("say where from and where to: --from ID --to ID"),
+    };
+    let (from, to) = sides(context, platform, id).await?;
+    let mover = mover(context, platform, &from, &to, stop)?;
+    if leads_to == PlatformMoveStep::Reverse {
+        demand(platform, &configured, &from)?;
+        return Ok(mover.reverse(id, &by, dry_run, &observer).await?);
+    }
+    demand(platform, &configured, &to)?;
+    Ok(mover.finish(id, &by, dry_run, &observer).await?)
+}
+
+/// What of the configuration says that the platform reads this manager now.
+fn configured(context: &Context, platform: &str) -> anyhow::Result<BackendId> {
+    let known = &context.configuration.platforms;
+    let section = known.get(platform).with_context(|| {
+        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        format!(
+            "there is no platform `{platform}`; configured: {}",
+            names.join(", ")
+        )
+    })?;
+    Ok(section.backend().parse()?)
+}
+
+fn demand(platform: &str, configured: &BackendId, wanted: &BackendId) -> anyhow::Result<()> {
+    if configured != wanted {
+        bail!(
+            "platforms.{platform}.backend is {configured}: set it to {wanted} once {platform} itself \
+             reads {wanted}, so that nothing is removed that it reads"
+        );
+    }
+    Ok(())
+}
+
+async fn sides(
+    context: &Context,
+    platform: &str,
+    id: MoveId,
+) -> anyhow::Result<(BackendId, BackendId)> {
+    let record = context.store.platform_move(id).await?;
+    let record = record.with_context(|| format!("there is no move {id} of a platform"))?;
+    if record.platform != platform {
+        bail!("move {id} is of platform {}", record.platform);
+    }
+    Ok((record.from, record.to))
+}
+
+fn mover(
+    context: &Context,
+    platform: &str,
+    from: &BackendId,
+    to: &BackendId,
+    stop: CancellationToken,
+) -> anyhow::Result<PlatformMover> {
+    Ok(PlatformMover::new(
+        platform::reader_of(context, platform, from)?,
+        context.backends.get(to)?.clone(),
+        context.store.clone(),
+        crate::wiring::job_settings(&context.configuration.reconcile),
+        stop,
+    )?)
+}
+
+/// 0: all of it is done, or ready. 3: something is left, or would be. 5: it was told to stop, or not
+/// everything could be seen.
+fn exit(report: &PlatformMoveReport) -> Exit {
+    if report.cut_short || !report.obstacles.is_empty() {
+        Exit::Partial
+    } else if report.is_complete() {
+        Exit::Done
+    } else {
+        Exit::Findings
+    }
+}
+
+fn next_steps(report: &PlatformMoveReport) -> Vec<String> {
+    let PlatformMoveReport {
+        platform, from, to, ..
+    } = report;
+    let id = report.id.map(|id| id.to_string()).unwrap_or_default();
+    let again = format!("reconciler move --platform {platform} --from {from} --to {to}");
+    if report.changed > 0 && report.step == PlatformMoveStep::Finish {
+        return vec![format!(
+            "{from} still changes, so {platform} still writes there: see that it reads {to}, then run \
+             `{again}` and finish again"
+        )];
+    }
+    if !report.is_complete() {
+        return vec!["see to what was in the way, and run the same command again".to_owned()];
+    }
+    match report.step {
+        _ if report.dry_run => vec!["run it without --dry-run".to_owned()],
+        PlatformMoveStep::Copy => vec![
+            format!(
+                "ready: set {platform} to use {to} in its own configuration and restart it; then \
+                 platforms.{platform}.backend to {to} here"
+            ),
+            format!("run `{again}` once more, for what {platform} wrote until then"),
+            format!(
+                "for good: `reconciler move --platform {platform} --finish {id}`; back, as long as \
+                 {platform} reads {from}: `reconciler move --platform {platform} --reverse {id}`"
+            ),
+        ],
+        PlatformMoveStep::Finish => vec![format!(
+            "have a plan for {to} shown and confirm it: `reconciler adopt {platform}`"
+        )],
+        PlatformMoveStep::Reverse => vec![format!(
+            "if {platform} is cleaned, confirm a plan anew: `reconciler adopt {platform}`"
+        )],
+    }
+}
+
+fn print(told: &Told<'_>, console: &Console) -> anyhow::Result<()> {
+    let report = told.report;
+    for obstacle in &report.obstacles {
+        let (subject, detail) = (harmless(&obstacle.subject), harmless(&obstacle.detail));
+        console.line(format_args!("! {subject}: {detail}"))?;
+    }
+    if !report.issues.is_empty() {
+        let mut listing = Listing::new(&["SECRET", "KIND", "IN THE WAY"]);
+        for issue in report.issues.iter().take(MOST_PRINTED) {
+            listing.add([
+                harmless(&issue.name).into_owned(),
+                issue.kind.to_string(),
+                harmless(&issue.message).into_owned(),
+            ]);
+        }
+        console.list(&listing)?;
+        if report.issues.len() > MOST_PRINTED {
+            console.note("more is in the way; `--output json` tells it all");
+        }
+    }
+    console.list(&table(report))?;
+    if let (Some(id), Some(state)) = (report.id, report.state) {
+        console.line(format_args!(
+            "move {id} of {} from {} to {}: {}",
+            report.platform,
+            report.from,
+            report.to,
+            state.as_str()
+        ))?;
+    }
+    for step in &told.next {
+        console.note(format_args!("next: {step}"));
+    }
+    Ok(())
+}
+
+fn table(report: &PlatformMoveReport) -> Listing {
+    let would = if report.dry_run { "would be " } else { "" };
+    let removed = match report.step {
+        PlatformMoveStep::Reverse => &report.to,
+        PlatformMoveStep::Copy | PlatformMoveStep::Finish => &report.from,
+    };
+    let mut listing = Listing::new(&["SECRETS", "NUMBER"]);
+    let mut add = |what: String, number: u64| {
+        listing.add([what, number.to_string()]);
+    };
+    add(format!("listed in {}", report.from), report.listed);
+    for (number, what) in [
+        (report.needed, format!("needed by {}", report.platform)),
+        (report.copied, format!("{would}copied and read back")),
+        (report.already_there, format!("in {} already", report.to)),
+        (report.removed, format!("{would}removed from {removed}")),
+        (report.left_alone, "left alone".to_owned()),
+        (report.dangling, "mentioned, and in neither".to_owned()),
+        (
+            report.changed,
+            format!("changed in {} meanwhile", report.from),
+        ),
+    ] {
+        if number > 0 {
+            add(what, number);
+        }
+    }
+    for (kind, number) in &report.failed {
+        add(format!("as before ({kind})"), *number);
+    }
+    listing
+}

@@ -1,0 +1,61 @@
+//! From an OpenMetadata section of the configuration to what reads its database.
+
+use anyhow::bail;
+use cloakroom_store_openmetadata::{FernetKeys, Manager, Options, Provider};
+
+use super::source::chosen;
+use crate::configuration::{Backend, Configuration, OpenMetadata, Platform};
+
+/// The OpenMetadata that was asked for, or the only platform there is, by its name.
+pub fn openmetadata<'a>(
+    configuration: &'a Configuration,
+    asked: Option<&'a str>,
+) -> anyhow::Result<(&'a str, &'a OpenMetadata)> {
+    match chosen(configuration, asked)? {
+        (name, Platform::OpenMetadata(section)) => Ok((name, section)),
+        (name, Platform::Airbyte(_)) => bail!("platforms.{name} is no OpenMetadata"),
+    }
+}
+
+/// How to read its database. Reads the secrets that the section refers to. The Fernet key that everybody
+/// knows is warned about, or refused where the section is strict.
+pub fn openmetadata_options(name: &str, section: &OpenMetadata) -> anyhow::Result<Options> {
+    let keys = FernetKeys::parse(&section.fernet_key.read()?)?;
+    if keys.has_public_key() {
+        if section.strict {
+            bail!(
+                "the Fernet key that OpenMetadata ships is among its keys, and everybody has that: change \
+                 the key, or take `strict` out"
+            );
+        }
+        tracing::warn!(
+            platform.name = name,
+            "the Fernet key that OpenMetadata ships is among its keys: whatever it seals is as good as in \
+             clear"
+        );
+    }
+    let mut options = Options::new(section.database.read()?, keys, provider(section)?);
+    options.prefix.clone_from(&section.prefix);
+    options.cluster.clone_from(&section.cluster);
+    options.schema.clone_from(&section.schema);
+    options.leave_out.clone_from(&section.leave_out);
+    Ok(options)
+}
+
+/// Who writes its secrets, and where.
+pub(crate) fn provider(section: &OpenMetadata) -> cloakroom_core::Result<Provider> {
+    Provider::from_name(section.provider.as_str())
+}
+
+/// What a backend is to OpenMetadata; `None` for one that it does not know.
+pub(crate) fn manager(backend: &Backend) -> Option<Manager> {
+    match backend {
+        Backend::AwsSecretsManager(_) => Some(Manager::Aws),
+        Backend::AwsParameterStore(_) => Some(Manager::AwsSsm),
+        Backend::Azure(_) => Some(Manager::AzureKeyVault),
+        Backend::Gcp(_) => Some(Manager::Google),
+        Backend::Kubernetes(_) => Some(Manager::Kubernetes),
+        Backend::Vault(_) => Some(Manager::OpenBao),
+        Backend::Embedded(_) => None,
+    }
+}

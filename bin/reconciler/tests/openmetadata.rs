@@ -1,0 +1,105 @@
+//! `report`, `adopt`, `clean` and `undo` of the real program on a real PostgreSQL and a real MariaDB with
+//! OpenMetadata's tables, and real managers: nothing in use is touched, and what was left behind goes.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(unreachable_pub, reason = "each file is a module of this program")]
+
+#[path = "openmetadata/cleaning.rs"]
+mod cleaning;
+mod common;
+#[path = "openmetadata/database.rs"]
+mod database;
+#[path = "openmetadata/managers.rs"]
+mod managers;
+#[path = "openmetadata/obstacles.rs"]
+mod obstacles;
+#[path = "openmetadata/stage.rs"]
+mod stage;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+
+use cloakroom_testkit::conformance::{run, skipped};
+use libtest_mimic::Trial;
+
+use database::Server;
+use managers::{AWS_URL, AWS_USER, Kind};
+use stage::Stage;
+
+type Law = fn(Stage) -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// A law, the manager it is about, and a region of its own for each server.
+type Case = (&'static str, Kind, [&'static str; 2], Law);
+
+fn main() -> ExitCode {
+    let cases: [Case; 5] = [
+        (
+            "aws::what_was_left_behind_goes_and_nothing_else",
+            Kind::Aws,
+            ["eu-north-1", "eu-west-3"],
+            |stage| Box::pin(cleaning::what_was_left_behind_goes_and_nothing_else(stage)),
+        ),
+        (
+            "ssm::what_was_left_behind_goes_and_nothing_else",
+            Kind::Ssm,
+            ["eu-north-1", "eu-west-3"],
+            |stage| Box::pin(cleaning::what_was_left_behind_goes_and_nothing_else(stage)),
+        ),
+        (
+            "aws::what_may_be_restored_gets_its_secrets_back",
+            Kind::Aws,
+            ["ap-south-1", "ap-southeast-1"],
+            |stage| Box::pin(cleaning::what_may_be_restored_gets_its_secrets_back(stage)),
+        ),
+        (
+            "aws::what_may_have_been_missed_stops_everything",
+            Kind::Aws,
+            ["ca-central-1", "sa-east-1"],
+            |stage| Box::pin(obstacles::what_may_have_been_missed_stops_everything(stage)),
+        ),
+        (
+            "aws::what_users_make_is_never_deleted",
+            Kind::Aws,
+            ["us-west-1", "us-east-2"],
+            |stage| Box::pin(obstacles::what_users_make_is_never_deleted(stage)),
+        ),
+    ];
+    let mut trials = Vec::new();
+    for (law, kind, regions, obey) in cases {
+        for (server, region) in Server::ALL.into_iter().zip(regions) {
+            trials.push(trial(
+                &format!("{}::{law}", server.name()),
+                server,
+                kind,
+                region,
+                obey,
+            ));
+        }
+    }
+    trials.push(trial(
+        "postgres::aws::a_foreign_tag_keeps_a_secret",
+        Server::Postgres,
+        Kind::Aws,
+        "ap-northeast-1",
+        |stage| Box::pin(cleaning::a_foreign_tag_keeps_a_secret(stage)),
+    ));
+    run(trials)
+}
+
+fn trial(name: &str, server: Server, kind: Kind, region: &'static str, law: Law) -> Trial {
+    let needed = [server.variable(), AWS_URL, AWS_USER];
+    if let Some(variable) = needed.iter().find(|it| std::env::var_os(it).is_none()) {
+        return skipped(
+            name,
+            &format!("{variable} is not set; cargo xtask test sets it"),
+        );
+    }
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        runtime.block_on(async { law(Stage::new(server, kind, region).await).await });
+        Ok(())
+    })
+}

@@ -1,0 +1,103 @@
+//! The real program on a real database and a real manager: what was left behind goes, and nothing else.
+
+use crate::stage::{Stage, sum, total};
+
+pub async fn what_was_left_behind_goes_and_nothing_else(mut stage: Stage) {
+    let (report, code) = stage.json(&["report"]);
+    assert_eq!(code, Some(3), "{report:#}");
+    assert_eq!(report["obstacles"], serde_json::json!([]));
+    let planted = &stage.planted;
+    let orphaned = planted.orphaned.len();
+    for (standing, names) in [
+        ("in_use", &planted.in_use),
+        ("tombstoned", &planted.removed),
+        ("external", &planted.own),
+        ("orphaned", &planted.orphaned),
+        ("unrelated", &planted.unrelated),
+    ] {
+        assert!(!names.is_empty(), "{standing}");
+        assert_eq!(
+            total(&report, standing),
+            names.len(),
+            "{standing}: {report:#}"
+        );
+    }
+    let findings = &report["findings"];
+    assert_eq!(findings["collision"], 1, "{findings:#}");
+    assert!(findings["mask"].as_u64() > Some(0) && findings["clear_text"].as_u64() > Some(0));
+    assert_eq!(findings["dangling"].as_u64().unwrap_or_default(), 0);
+    assert_eq!(findings["held_by_removed"].as_u64().unwrap_or_default(), 0);
+
+    // What OpenMetadata may write again waits out the horizon, on every manager.
+    stage.see_twice().await;
+    let plan = stage.adopt();
+    let next = &plan["header"]["next"];
+    assert_eq!((&next["due"], &next["put_off"]), (&0.into(), &0.into()));
+    assert_eq!(next["within_grace"], orphaned, "{next:#}");
+    let (early, code) = stage.json(&["clean"]);
+    assert_eq!((code, sum(&early, "found")), (Some(0), 0), "{early:#}");
+    assert_eq!(stage.orphans().await, orphaned);
+
+    stage.without_horizon();
+    let (dry, _) = stage.json(&["clean", "--dry-run"]);
+    assert_eq!(sum(&dry, "found"), orphaned as u64, "{dry:#}");
+    assert_eq!(stage.orphans().await, orphaned);
+    let (report, code) = stage.json(&["clean"]);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(report["deletions"]["orphaned"]["deleted"], orphaned);
+    assert_eq!(sum(&report, "deleted"), orphaned as u64);
+    assert_eq!(stage.orphans().await, 0);
+    stage.assert_kept().await;
+    let (again, code) = stage.json(&["clean"]);
+    assert_eq!((code, sum(&again, "found")), (Some(0), 0), "{again:#}");
+
+    let run = report["run"].as_str().unwrap();
+    let receipts = stage.run(&["audit", "export", "--run", run]).json_lines();
+    let told = receipts.iter().map(|it| it["coordinate"].as_str().unwrap());
+    assert!(told.eq(&stage.planted.orphaned), "{receipts:#?}");
+    assert!(receipts.iter().all(|it| it["plan"] == plan["id"]));
+    stage.run(&["audit", "verify"]).done();
+    stage.in_cloakroom("DROP TRIGGER receipts_stand").await;
+    stage.in_cloakroom("UPDATE receipts SET at = 0").await;
+    let undone = stage.run(&["undo", run]);
+    assert_eq!(undone.code, Some(3), "it went for good: {undone:?}");
+    assert!(undone.stdout.contains("gone for good"), "{undone:?}");
+    stage.clear().await;
+}
+
+/// Only rows that may come back mention it, and somebody deletes it.
+pub async fn what_may_be_restored_gets_its_secrets_back(mut stage: Stage) {
+    stage.without_horizon();
+    stage.adopt();
+    let removed = stage.planted.removed.first().unwrap().clone();
+    let in_use = stage.planted.in_use.first().unwrap().clone();
+    for name in [&removed, &in_use] {
+        stage.manager.schedule(name).await;
+    }
+    let (report, code) = stage.json(&["report"]);
+    assert_eq!(
+        (code, &report["findings"]["endangered"]),
+        (Some(3), &2.into())
+    );
+    let (report, _) = stage.json(&["clean"]);
+    assert_eq!(report["rescued"], 2, "{report:#}");
+    stage.assert_kept().await;
+    stage.clear().await;
+}
+
+/// Two deployments of one cluster name in one account: their tags alone tell them apart.
+pub async fn a_foreign_tag_keeps_a_secret(mut stage: Stage) {
+    let theirs = "/openmetadata/database/theirs/authtype/password".to_owned();
+    stage.manager.write([&theirs], &[("team", "another")]).await;
+    stage.configure(", tags: '[team:data]'");
+    stage.without_horizon();
+    stage.see_twice().await;
+    stage.adopt();
+    let (report, code) = stage.json(&["clean"]);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(total(&report, "stranger"), 1, "{report:#}");
+    assert_eq!(sum(&report, "deleted"), stage.planted.orphaned.len() as u64);
+    assert_eq!(stage.manager.there([&theirs]).await, [true]);
+    stage.assert_kept().await;
+    stage.clear().await;
+}

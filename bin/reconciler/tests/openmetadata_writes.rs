@@ -1,0 +1,352 @@
+//! What the real program changes in OpenMetadata's own database, on a real PostgreSQL and a real MariaDB.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(unreachable_pub, reason = "each file is a module of this program")]
+
+mod common;
+#[allow(dead_code, reason = "the tests of what only reads use the rest of it")]
+#[path = "openmetadata/database.rs"]
+mod database;
+#[allow(dead_code, reason = "the tests of what only reads use the rest of it")]
+#[path = "openmetadata/managers.rs"]
+mod managers;
+
+use std::process::ExitCode;
+
+use cloakroom_core::SecretValue;
+use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
+use cloakroom_store_openmetadata::FernetKeys;
+use cloakroom_testkit::conformance::{run, skipped};
+use cloakroom_testkit::openmetadata::Deployment as OpenMetadata;
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use common::{Deployment, Ended};
+use database::{Database, KEY, Server, seal};
+use managers::{AWS_URL, AWS_USER, Kind, Manager as Place};
+
+/// 32 bytes of 8, of 9, and the key that everybody has.
+const NEW: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
+const LOST: &str = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";
+const PUBLIC: &str = "jJ/9sz0g0OHxsfxOoSfdFdmk3ysNmPRnH3TUAbz3IHA=";
+
+const SECTION: &str = "\
+backends: {main: {type: embedded}}
+platforms:
+  om:
+    type: openmetadata
+    provider: db
+    backend: main
+    database: {env: READER}
+    fernet_key: {env: FERNET_KEY}
+";
+
+type Law = fn(&Stage);
+
+fn main() -> ExitCode {
+    let laws: [(&str, &[&'static str], Law); 4] = [
+        ("the_key_is_changed", &[], the_key_is_changed),
+        (
+            "without_leave_nothing_is_changed",
+            &[],
+            without_leave_nothing_is_changed,
+        ),
+        ("what_no_key_opens_is_told", &[], what_no_key_opens_is_told),
+        (
+            "secrets_go_to_a_manager_and_back",
+            &[AWS_URL, AWS_USER],
+            secrets_go_to_a_manager_and_back,
+        ),
+    ];
+    let mut trials = Vec::new();
+    for (law, needs, obey) in laws {
+        for server in Server::ALL {
+            let name = format!("{}::{law}", server.name());
+            let mut needs = needs.iter().copied().chain([server.variable()]);
+            let missing = needs.find(|it| std::env::var_os(it).is_none());
+            trials.push(match missing {
+                None => Trial::test(name, move || {
+                    let stage = Stage::new(server);
+                    obey(&stage);
+                    stage.end();
+                    Ok(())
+                }),
+                Some(missing) => {
+                    let reason = format!("{missing} is not set; cargo xtask test sets it");
+                    skipped(&name, &reason)
+                }
+            });
+        }
+    }
+    run(trials)
+}
+
+/// An OpenMetadata whose values are sealed under one key, and Cloakroom beside it.
+struct Stage {
+    server: Server,
+    runtime: tokio::runtime::Runtime,
+    database: Database,
+    cloakroom: Deployment,
+    /// The database's URL as its owner.
+    owner: String,
+}
+
+impl Stage {
+    fn new(server: Server) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let openmetadata = OpenMetadata::new(
+            20,
+            Naming {
+                prefix: String::new(),
+                cluster: "openmetadata".to_owned(),
+                manager: Manager::Aws,
+            },
+        );
+        let database = runtime.block_on(Database::create(server, &openmetadata));
+        let address = std::env::var(server.variable()).unwrap();
+        let (address, _) = address.rsplit_once('/').unwrap();
+        let reader = database.url();
+        let (_, name) = reader.rsplit_once('/').unwrap();
+        let owner = format!("{address}/{name}");
+        let mut cloakroom = Deployment::without_database(SECTION);
+        cloakroom.set("READER", &reader);
+        Self {
+            server,
+            runtime,
+            database,
+            cloakroom,
+            owner,
+        }
+    }
+
+    /// Rotates with these keys, as the role that `writer` is the URL of.
+    fn rotate(&self, keys: &str, writer: Option<&str>, more: &[&str]) -> Ended {
+        self.cloakroom.configure(&section(writer.is_some()));
+        let arguments = [&["fernet", "rotate", "--platform", "om"], more].concat();
+        self.run(&arguments, keys, writer)
+    }
+
+    fn run(&self, arguments: &[&str], keys: &str, writer: Option<&str>) -> Ended {
+        let mut command = self.cloakroom.command(arguments);
+        command.env("FERNET_KEY", keys);
+        command.envs(writer.map(|it| ("WRITER", it)));
+        let done = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let ended = Ended {
+            code: done.status.code(),
+            stdout: text(done.stdout),
+            stderr: text(done.stderr),
+        };
+        let told = format!("{ended:?}");
+        for key in keys.split(',') {
+            assert!(!told.contains(key.trim_end_matches('=')), "{told}");
+        }
+        assert!(
+            !told.contains(common::CANARY) && !told.contains("only-to-read"),
+            "{told}"
+        );
+        ended
+    }
+
+    fn execute(&self, sql: &str) {
+        self.runtime.block_on(self.database.execute(sql));
+    }
+
+    fn end(self) {
+        self.runtime.block_on(self.database.drop());
+    }
+}
+
+fn section(may_write: bool) -> String {
+    let writer = if may_write {
+        "    writer: {env: WRITER}\n"
+    } else {
+        ""
+    };
+    format!("{SECTION}{writer}")
+}
+
+fn report(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+fn sum(report: &Value, key: &str) -> u64 {
+    let tables = report["tables"].as_array().unwrap();
+    tables.iter().map(|it| it[key].as_u64().unwrap()).sum()
+}
+
+fn the_key_is_changed(stage: &Stage) {
+    let keys = format!("{NEW},{KEY}");
+    let owner = Some(stage.owner.as_str());
+    let look = stage.rotate(&keys, None, &["--dry-run", "--output", "json"]);
+    assert_eq!(look.code, Some(0), "{look:?}");
+    let looked = report(&look);
+    let older = sum(&looked, "older");
+    assert!(older > 20 && looked["dry_run"] == true, "{looked}");
+    assert!(
+        looked["next"][0].as_str().unwrap().contains("writer"),
+        "{looked}"
+    );
+
+    let told = stage.rotate(&keys, owner, &["--dry-run"]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    assert!(told.stdout.contains("would be sealed again"), "{told:?}");
+
+    let done = stage.rotate(&keys, owner, &["--strict", "--output", "json"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let done = report(&done);
+    assert_eq!(
+        (sum(&done, "rotated"), sum(&done, "older")),
+        (older, 0),
+        "{done}"
+    );
+    assert!(
+        done["next"][0].as_str().unwrap().contains("restart"),
+        "{done}"
+    );
+
+    // The old key is needed no more, and there is nothing left to do.
+    let again = stage.rotate(NEW, owner, &["--output", "json"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    let again = report(&again);
+    assert_eq!(
+        (sum(&again, "rotated"), sum(&again, "current")),
+        (0, older),
+        "{again}"
+    );
+
+    // And on to the key that everybody has, but not unseen.
+    let public = format!("{PUBLIC},{NEW}");
+    let refused = stage.rotate(&public, owner, &["--strict"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let warned = stage.rotate(&public, owner, &[]);
+    assert_eq!(warned.code, Some(0), "{warned:?}");
+    assert!(
+        warned.stderr.contains("warning: the first Fernet key"),
+        "{warned:?}"
+    );
+}
+
+fn without_leave_nothing_is_changed(stage: &Stage) {
+    let keys = format!("{NEW},{KEY}");
+    let reader = stage.database.url();
+    let refused = stage.rotate(&keys, None, &[]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("platforms.om.writer"),
+        "{refused:?}"
+    );
+    let denied = stage.rotate(&keys, Some(&reader), &["--dry-run", "--output", "json"]);
+    assert_eq!(denied.code, Some(3), "{denied:?}");
+    assert!(
+        report(&denied)["denied"].as_array().unwrap().len() > 5,
+        "{denied:?}"
+    );
+    let refused = stage.rotate(&keys, Some(&reader), &[]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("GRANT SELECT, UPDATE ON"),
+        "{refused:?}"
+    );
+    let nonsense = stage.rotate("no key", Some(&reader), &["--dry-run"]);
+    assert_eq!(nonsense.code, Some(1), "{nonsense:?}");
+    let looked = report(&stage.rotate(&keys, None, &["--dry-run", "--output", "json"]));
+    assert_eq!(sum(&looked, "current"), 0, "{looked}");
+}
+
+fn what_no_key_opens_is_told(stage: &Stage) {
+    let lost = FernetKeys::parse(&SecretValue::from(LOST.to_owned())).unwrap();
+    let token = seal(&lost, "lost");
+    stage.execute(&format!(
+        "INSERT INTO audit_log_event (id, event_json) VALUES (7, '{token}')"
+    ));
+    let keys = format!("{NEW},{KEY}");
+    let done = stage.rotate(&keys, Some(&stage.owner), &[]);
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(
+        done.stdout.contains("audit_log_event.event_json"),
+        "{done:?}"
+    );
+    assert!(done.stderr.contains("take none out before"), "{done:?}");
+    let found = stage.rotate(&format!("{keys},{LOST}"), Some(&stage.owner), &[]);
+    assert_eq!(found.code, Some(0), "{found:?}");
+    assert!(found.stdout.contains("1 value sealed again"), "{found:?}");
+}
+
+fn secrets_go_to_a_manager_and_back(stage: &Stage) {
+    let region = match stage.server {
+        Server::Postgres => "eu-south-1",
+        Server::MariaDb => "eu-south-2",
+    };
+    let aws = stage.runtime.block_on(Place::new(Kind::Aws, region));
+    let ssm = stage.runtime.block_on(Place::new(Kind::Ssm, region));
+    let configure = |may_write| {
+        let backends = format!(
+            "backends: {{main: {{type: embedded}}, aws: {}, ssm: {}}}\ndefault_backend: main\n",
+            aws.section(&stage.cloakroom),
+            ssm.section(&stage.cloakroom)
+        );
+        let section = section(may_write);
+        let rest = section.split_once('\n').unwrap().1;
+        stage.cloakroom.configure(&format!("{backends}{rest}"));
+    };
+    let migrate = |more: &[&str], code| {
+        let arguments = [&["migrate-secrets", "--output", "json"], more].concat();
+        let ended = stage.run(&arguments, KEY, Some(&stage.owner));
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        ended
+    };
+    // What was planted refers to secrets that are in no manager, and two masks were saved.
+    for table in ["metadata_service_entity", "mlmodel_service_entity"] {
+        stage.execute(&format!("DELETE FROM {table}"));
+    }
+    configure(false);
+    stage.cloakroom.run(&["migrate-schema"]).done();
+    let refused = migrate(&["--from", "db", "--to", "aws"], 1);
+    assert!(
+        refused.stderr.contains("platforms.om.writer"),
+        "{refused:?}"
+    );
+    configure(true);
+    for odd in [
+        ["--from", "db", "--to", "db"],
+        ["--from", "main", "--to", "db"],
+        ["--from", "db", "--to", "nowhere"],
+    ] {
+        migrate(&odd, 1);
+    }
+
+    let looked = report(&migrate(&["--from", "db", "--to", "aws", "--dry-run"], 0));
+    let forth = report(&migrate(&["--from", "db", "--to", "aws"], 0));
+    assert_eq!(
+        (&looked["moved"], &looked["id"]),
+        (&forth["moved"], &Value::Null)
+    );
+    assert!(forth["moved"].as_u64() > Some(0), "{forth}");
+    assert!(
+        forth["next"][0].as_str().unwrap().contains("managed-aws"),
+        "{forth}"
+    );
+    // What had no secret there before is named; what was migrated goes on to the next manager.
+    let on = report(&migrate(&["--from", "aws", "--to", "ssm"], 3));
+    assert_eq!(on["moved"], forth["moved"], "{on}");
+    let missing = on["issues"].as_array().unwrap();
+    assert!(missing.iter().all(|it| it["kind"] == "missing"), "{on}");
+    let back = |id: &Value| migrate(&["--reverse", id.as_str().unwrap()], 0);
+    assert_eq!(report(&back(&on["id"]))["moved"], forth["moved"]);
+    let home = report(&back(&forth["id"]));
+    assert_eq!(home["moved"], forth["moved"], "{home}");
+    assert!(
+        home["next"][0].as_str().unwrap().contains("to db"),
+        "{home}"
+    );
+    let again = report(&migrate(&["--from", "db", "--to", "aws", "--dry-run"], 0));
+    assert_eq!(
+        again["moved"], forth["moved"],
+        "the values are in the database again"
+    );
+    migrate(&["--reverse", "00000000-0000-4000-8000-000000000001"], 1);
+    stage.runtime.block_on(async {
+        aws.clear().await;
+        ssm.clear().await;
+    });
+}

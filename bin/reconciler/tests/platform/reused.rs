@@ -1,0 +1,234 @@
+//! A platform that gives no versions and may write under any of its names again, as OpenMetadata does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakroom_core::platform::{Mention, MentionKind, PlatformNaming, Standing};
+use cloakroom_core::store::{Receipts as _, RunOutcome};
+use cloakroom_core::{Capabilities, DeleteMode, SecretBackend as _, SecretValue};
+use cloakroom_reconcile::{CleanReport, PlatformFindingKind as Kind};
+use cloakroom_store_openmetadata::{DeploymentNames, FernetKeys, Options, Provider};
+use cloakroom_testkit::memory::MemoryBackend;
+
+use crate::adversary::Event;
+use crate::stage::{HOUR, Stage, mention};
+
+const DAY: Duration = Duration::from_hours(24);
+
+const IN_USE: &str = "/openmetadata/database/sales/authtype/password";
+const REMOVED: &str = "/openmetadata/dashboard/looker/clientsecret";
+const OWN: &str = "teams/own";
+const ORPHAN: &str = "/openmetadata/bot/gone/config/jwttoken";
+/// Under no name that this deployment could have made.
+const UNRELATED: [&str; 3] = [
+    "/openmetadata-2/database/x/password",
+    "/openmetadata/unheard-of/x/password",
+    "airbyte_old_v1",
+];
+
+fn naming(provider: &str, tags: &str) -> Arc<dyn PlatformNaming> {
+    let secret = |text: &str| SecretValue::from(text.to_owned());
+    let keys = FernetKeys::parse(&secret("no_encryption_at_rest")).unwrap();
+    let provider = Provider::from_name(provider).unwrap();
+    let options = Options::new(secret("postgres://db/om"), keys, provider);
+    Arc::new(DeploymentNames::new(&options, tags).unwrap())
+}
+
+fn field(name: &str) -> Mention {
+    Mention {
+        kind: MentionKind::Service,
+        workspace: None,
+        ..mention(name)
+    }
+}
+
+fn kept() -> impl Iterator<Item = &'static str> {
+    [IN_USE, REMOVED, OWN].into_iter().chain(UNRELATED)
+}
+
+/// One of each, a month old and seen once.
+async fn deployed(capabilities: Capabilities, provider: &str, tags: &str) -> Stage {
+    let stage = Stage::of(capabilities, naming(provider, tags)).await;
+    stage.write(kept().chain([ORPHAN]).map(str::to_owned));
+    let external = provider != "managed-aws";
+    for name in [IN_USE, REMOVED] {
+        let mut mention = field(name);
+        (mention.tombstone, mention.external) = (name == REMOVED, external);
+        stage.mention(mention);
+    }
+    let mut own = field(OWN);
+    own.external = true;
+    stage.mention(own);
+    stage.clock.advance(DAY * 30);
+    stage.pass().await.unwrap();
+    stage.clock.advance(HOUR);
+    stage
+}
+
+async fn managed() -> Stage {
+    deployed(MemoryBackend::CAPABILITIES, "managed-aws", "").await
+}
+
+async fn assert_kept(stage: &Stage) {
+    for name in kept() {
+        assert!(stage.is_there(name).await, "{name} went");
+    }
+}
+
+async fn after_the_horizon(stage: &Stage) -> CleanReport {
+    stage.clean().await;
+    stage.clock.advance(DAY * 7);
+    stage.clean().await
+}
+
+#[tokio::test]
+async fn every_name_stands_as_the_deployment_made_it() {
+    let stage = managed().await;
+    let report = stage.pass().await.unwrap();
+    assert!(report.is_complete(), "{:?}", report.obstacles);
+    for (standing, expected) in [
+        (Standing::InUse, 1),
+        (Standing::Tombstoned, 1),
+        (Standing::External, 1),
+        (Standing::Orphaned, 1),
+        (Standing::Unrelated, 3),
+    ] {
+        assert_eq!(report.count(standing), expected, "{standing}: {report:#?}");
+    }
+    assert_eq!(report.listed, 7);
+    // What was deleted softly goes on needing its secret: nothing is amiss.
+    assert_eq!(report.findings.get(&Kind::HeldByRemoved), None);
+    let owner = report.owners.iter().find(|it| it.removed.is_some());
+    assert_eq!(owner.unwrap().title.as_deref(), Some("/openmetadata/"));
+}
+
+#[tokio::test]
+async fn what_may_be_written_again_waits_out_the_horizon_and_goes_for_good() {
+    for recovery in [MemoryBackend::CAPABILITIES.recovery, None] {
+        let capabilities = Capabilities {
+            recovery,
+            ..MemoryBackend::CAPABILITIES
+        };
+        let stage = deployed(capabilities, "managed-aws", "").await;
+        stage.adopt().await;
+        let early = stage.clean().await;
+        assert_eq!((early.deleted(), early.next.put_off), (0, 1));
+        // It is written again, and nothing mentions it yet: it waits anew.
+        stage.write([ORPHAN.to_owned()]);
+        stage.clock.advance(DAY * 7);
+        assert_eq!(stage.clean().await.deleted(), 0);
+        stage.clock.advance(DAY * 7);
+        let report = stage.clean().await;
+        assert_eq!(report.outcome, RunOutcome::Done, "{report:#?}");
+        let count = report.deletions[&Standing::Orphaned];
+        assert_eq!((count.deleted, count.scheduled), (1, 0));
+        assert!(!stage.is_there(ORPHAN).await);
+        assert_kept(&stage).await;
+        let receipts = stage.store.receipts_of(report.run, 0, 10).await.unwrap();
+        assert_eq!(receipts[0].coordinate.as_str(), ORPHAN);
+        assert_eq!(&*receipts[0].outcome, "deleted");
+        stage.store.verify_receipts().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_manager_that_keeps_what_it_deletes_never_blocks_a_name() {
+    let capabilities = Capabilities {
+        final_deletion: false,
+        ..MemoryBackend::CAPABILITIES
+    };
+    let stage = deployed(capabilities, "managed-aws", "").await;
+    stage.adopt().await;
+    let report = after_the_horizon(&stage).await;
+    assert_eq!((report.deleted(), report.next.left), (0, 1), "{report:#?}");
+    assert!(stage.is_there(ORPHAN).await);
+}
+
+#[tokio::test]
+async fn what_is_written_again_at_the_last_moment_is_left_alone() {
+    let stage = managed().await;
+    stage.adopt().await;
+    stage.clean().await;
+    stage.clock.advance(DAY * 7);
+    let (inner, clock) = (stage.manager.inner.clone(), stage.clock.clone());
+    stage.manager.adversary.play(move |event| {
+        if *event == Event::Describing(ORPHAN.to_owned()) {
+            clock.advance(Duration::from_secs(1));
+            let value = SecretValue::from("another".to_owned());
+            inner.write_as_platform(ORPHAN, value).unwrap();
+        }
+    });
+    let report = stage.clean().await;
+    assert_eq!((report.total(|it| it.spared), report.deleted()), (1, 0));
+    assert!(stage.is_there(ORPHAN).await);
+}
+
+#[tokio::test]
+async fn what_users_make_is_never_deleted() {
+    for provider in ["aws", "db"] {
+        let stage = deployed(MemoryBackend::CAPABILITIES, provider, "").await;
+        let plan = stage.cleaner().plan(100, &|_, _| {}).await.unwrap();
+        assert_eq!(plan.items, []);
+        stage.adopt().await;
+        let report = after_the_horizon(&stage).await;
+        assert_eq!(report.deleted(), 0, "{provider}: {report:#?}");
+        assert!(stage.is_there(ORPHAN).await);
+        assert_kept(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_tag_keeps_a_secret() {
+    let tags = "[team:data]";
+    for (told, goes) in [(Some("data"), true), (Some("another"), false), (None, true)] {
+        let stage = deployed(MemoryBackend::CAPABILITIES, "managed-aws", tags).await;
+        if let Some(value) = told {
+            stage.manager.tag(ORPHAN, "team", value);
+        }
+        stage.adopt().await;
+        let report = after_the_horizon(&stage).await;
+        assert_eq!(report.deleted(), u64::from(goes), "{told:?}: {report:#?}");
+        assert_eq!(stage.is_there(ORPHAN).await, !goes);
+        assert_kept(&stage).await;
+    }
+    // A tag that only a last look shows.
+    let stage = deployed(MemoryBackend::CAPABILITIES, "managed-aws", tags).await;
+    stage.adopt().await;
+    stage.clean().await;
+    stage.clock.advance(DAY * 7);
+    let manager = stage.manager.clone();
+    stage.manager.adversary.play(move |event| {
+        if *event == Event::Describing(ORPHAN.to_owned()) {
+            manager.tag(ORPHAN, "team", "another");
+        }
+    });
+    let report = stage.clean().await;
+    assert_eq!((report.total(|it| it.spared), report.deleted()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_may_be_restored_gets_its_secrets_back() {
+    let stage = managed().await;
+    stage.adopt().await;
+    let named = stage.manager.inner.named().unwrap();
+    for name in [IN_USE, REMOVED] {
+        let window = DeleteMode::Recoverable(DAY * 7);
+        named.delete_named(name, window, None).await.unwrap();
+    }
+    let report = stage.pass().await.unwrap();
+    assert_eq!(report.findings.get(&Kind::Endangered), Some(&2));
+    assert_eq!(stage.clean().await.rescued, 2);
+    assert_kept(&stage).await;
+}
+
+#[tokio::test]
+async fn a_confirmation_is_for_these_names_alone() {
+    let mut stage = managed().await;
+    stage.adopt().await;
+    for other in [naming("aws", ""), naming("managed-aws", "[team:data]")] {
+        stage.settings.naming = other;
+        assert_eq!(stage.clean().await.outcome, RunOutcome::Refused);
+    }
+    stage.settings.naming = naming("managed-aws", "");
+    assert_eq!(stage.clean().await.outcome, RunOutcome::Done);
+}

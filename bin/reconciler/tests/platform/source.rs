@@ -1,0 +1,132 @@
+//! The platform's database, in memory.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use cloakroom_core::platform::{
+    Defect, Mention, Obstacle, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
+};
+use cloakroom_core::{Error, ErrorKind, Result};
+
+use crate::adversary::{Adversary, Event};
+use crate::stage::HERE;
+
+/// The platform's database.
+pub struct Source {
+    state: Mutex<Tables>,
+    pub adversary: Arc<Adversary>,
+}
+
+#[derive(Default)]
+struct Tables {
+    database: String,
+    mentions: Vec<Mention>,
+    defects: Vec<Defect>,
+    obstacles: Vec<Obstacle>,
+    fails: bool,
+    /// Scans that ask once more fail.
+    silent: bool,
+}
+
+impl Source {
+    pub fn new(adversary: Arc<Adversary>) -> Self {
+        Self {
+            state: Mutex::default(),
+            adversary,
+        }
+    }
+
+    pub fn become_database(&self, name: &str) {
+        name.clone_into(&mut self.state.lock().unwrap().database);
+    }
+
+    pub fn obstruct(&self, obstacle: Obstacle) {
+        self.state.lock().unwrap().obstacles.push(obstacle);
+    }
+
+    pub fn clear_obstacles(&self) {
+        self.state.lock().unwrap().obstacles.clear();
+    }
+
+    pub fn forget_mentions(&self) {
+        self.state.lock().unwrap().mentions.clear();
+    }
+
+    pub fn defect(&self, defect: Defect) {
+        self.state.lock().unwrap().defects.push(defect);
+    }
+
+    pub fn mention(&self, mention: Mention) {
+        self.state.lock().unwrap().mentions.push(mention);
+    }
+
+    pub fn silence(&self, silent: bool) {
+        self.state.lock().unwrap().silent = silent;
+    }
+
+    pub fn is_mentioned(&self, name: &str) -> bool {
+        let state = self.state.lock().unwrap();
+        state.mentions.iter().any(|it| it.name == name && it.keeps)
+    }
+
+    pub fn fail(&self, fails: bool) {
+        self.state.lock().unwrap().fails = fails;
+    }
+}
+
+#[async_trait]
+impl PlatformSource for Source {
+    async fn identity(&self) -> Result<PlatformIdentity> {
+        let database = self.state.lock().unwrap().database.clone();
+        Ok(PlatformIdentity {
+            platform: "airbyte".into(),
+            place: format!("db:5432/{database}"),
+            database,
+        })
+    }
+
+    async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
+        self.adversary.meet(Event::Scanning).await;
+        let (mentions, defects, obstacles, fails) = {
+            let state = self.state.lock().unwrap();
+            let mentions = state.mentions.clone();
+            (
+                mentions,
+                state.defects.clone(),
+                state.obstacles.clone(),
+                state.fails,
+            )
+        };
+        if fails {
+            return Err(Error::new(ErrorKind::Unavailable, "scan", "it went away"));
+        }
+        let owner = Owner {
+            id: HERE,
+            title: Some("Analytics".into()),
+            tombstone: false,
+        };
+        sink.owners(vec![owner]).await?;
+        for mentions in mentions.chunks(2) {
+            sink.mentions(mentions.to_vec()).await?;
+        }
+        sink.defects(defects).await?;
+        Ok(ScanReport {
+            obstacles,
+            ..ScanReport::default()
+        })
+    }
+
+    async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
+        self.adversary.meet(Event::AskingAgain).await;
+        let state = self.state.lock().unwrap();
+        if state.silent {
+            return Err(Error::new(ErrorKind::Unavailable, "scan", "it went away"));
+        }
+        let mentioned: BTreeSet<&str> = state.mentions.iter().map(|it| it.name.as_str()).collect();
+        Ok(names
+            .iter()
+            .map(|it| mentioned.contains(it.as_str()))
+            .collect())
+    }
+}
