@@ -1,11 +1,14 @@
 //! Whole deployments: documents a second through the write protocol, beside the ceiling of the disk
-//! under it; and a full pass of all three jobs with its peak memory, at two sizes, and how the larger
+//! under it and plain transactions with the same writes; and a full pass of all three jobs with its peak memory, at two sizes, and how the larger
 //! one stands beside the smaller one. What grows faster than the deployment shows in the processor
 //! time and the reads of a secret, whatever else the machine is at.
 //!
 //! Prints one line of JSON a figure. `CLOAKROOM_BENCH_DOCUMENTS=1000,10000` sets other sizes;
 //! `CLOAKROOM_TEST_POSTGRES_URL` adds PostgreSQL.
 #![expect(clippy::print_stdout, reason = "its figures go to standard output")]
+
+#[path = "deployment/peer.rs"]
+mod peer;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -49,6 +52,7 @@ async fn main() -> Result<()> {
 
 async fn smoke() -> Result<()> {
     let folder = tempfile::tempdir()?;
+    write_protocol(folder.path(), Durability::Relaxed, 5).await?;
     make(folder.path(), 20).await?;
     pass(folder.path()).await
 }
@@ -359,12 +363,18 @@ async fn written(world: &World, name: &str, count: u64) -> Result<()> {
         put(&documents, &spec, None, number, 0).await?;
     }
     let took = begun.elapsed();
-    figure(
-        name,
-        took.as_secs_f64() / count as f64,
-        "seconds",
-        Some(per_second(count as f64, took)),
-    );
+    let plain = peer::written(&world.store, count).await?;
+    for (name, took) in [
+        (name, took),
+        (&*format!("{name} (peer: plain transactions)"), plain),
+    ] {
+        figure(
+            name,
+            took.as_secs_f64() / count as f64,
+            "seconds",
+            Some(per_second(count as f64, took)),
+        );
+    }
     world.store.close().await;
     Ok(())
 }

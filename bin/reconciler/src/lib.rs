@@ -11,6 +11,8 @@ pub mod examples {
     pub mod reconcile {}
 }
 
+pub mod backlog;
+pub mod cleaning;
 pub mod cli;
 pub mod commands;
 pub mod configuration;

@@ -38,7 +38,8 @@ fn main() {
             a_dry_run_tells_and_changes_nothing, a_signal_asks_for_every_job;
         figures:
             one_replica_alone_tells_the_databases_figures, requests_to_the_backend_are_counted,
-            what_is_due_is_told, only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready;
+            what_is_due_is_told, the_status_tells_what_metrics_tell,
+            only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready;
         limits:
             a_large_head_is_refused, a_large_body_is_refused, silent_clients_keep_no_probe_waiting,
             clients_that_do_not_read_keep_no_probe_waiting, nonsense_is_refused,

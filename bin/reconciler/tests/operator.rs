@@ -153,6 +153,16 @@ async fn a_run_is_taken_back() {
         .run(&["secret", "list", "--state", "held", "--output", "json"])
         .json_lines();
     assert_eq!(held.len(), 1);
+    let coordinate = held[0]["coordinate"].as_str().unwrap();
+    let shown = deployment.run(&["secret", "show", coordinate]).done();
+    assert!(!shown.contains(CANARY), "metadata alone: {shown}");
+    let revealed = deployment.run(&["secret", "show", coordinate, "--reveal"]);
+    assert!(
+        revealed.done().contains(CANARY),
+        "the value can be put again"
+    );
+    let mixed = ["secret", "show", coordinate, "--reveal", "--output", "json"];
+    assert!(deployment.run(&mixed).refused(1).contains("--output json"));
     let again = deployment.run(&["undo", &run]).done();
     assert!(again.contains("held already"), "{again}");
     assert!(again.contains("not restored: 1 held already"), "{again}");

@@ -47,6 +47,15 @@ impl Entry {
             _ => Group::Usual,
         }
     }
+
+    /// The profile that it is built with. `release` leaves the managers' clients unoptimised so that it
+    /// builds fast; beside a server's ceiling counts what is shipped.
+    pub(super) fn profile(&self) -> &'static str {
+        match self.group() {
+            Group::Backends => "dist",
+            Group::Usual | Group::Airbyte => "bench",
+        }
+    }
 }
 
 /// What is run together.
@@ -155,7 +164,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         package: "cloakroom-reconciler",
         bench: "deployment",
         reading: Reading::Figures,
-        peer: "the row \"disk\": a write of the protocol waits for the disk three times",
+        peer: "the rows \"peer\": plain transactions with the same writes; \"disk\": a document waits for it three times",
         limits: &[
             Limit {
                 figure: "growth of processor time a secret, largest beside smallest pass",

@@ -94,7 +94,8 @@ pub(super) fn of(
     let since = marker.as_file().metadata()?.modified()?;
     let mut figures = Vec::new();
     let mut command = workspace.cargo();
-    command.args(["bench", "--package", entry.package, "--bench", entry.bench]);
+    command.args(["bench", "--profile", entry.profile()]);
+    command.args(["--package", entry.package, "--bench", entry.bench]);
     command.envs(variables.iter().cloned());
     let status = process::watch(&mut command, None, |line| {
         println!("{line}");

@@ -229,6 +229,7 @@ impl Writer {
                 deployment: "bench".to_owned(),
                 digest: Digest::of(&self.key, coordinate.base(), ValueKind::Text, &value),
                 coordinate,
+                intent: None,
             },
             value,
             native_expiry: None,

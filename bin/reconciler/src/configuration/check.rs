@@ -3,15 +3,28 @@
 use std::time::Duration;
 
 use cloakroom_core::BackendId;
+use cloakroom_core::coordinates::openmetadata::{Manager, Naming, parse_tags};
+use cloakroom_store_openmetadata::Ids;
 
+use super::backends::{AzureLogin, Backend};
 use super::nearest;
+use super::platforms::{OpenMetadata, Platform};
 use super::sections::Configuration;
+use crate::platform;
 use crate::telemetry::filter;
 
 /// What does not hold, and at which key.
 pub(super) struct Wrong {
     pub(super) path: Vec<String>,
     pub(super) message: String,
+}
+
+impl Wrong {
+    fn at(path: &str, message: &dyn std::fmt::Display) -> Self {
+        let path = path.split('.').map(ToOwned::to_owned).collect();
+        let message = message.to_string();
+        Self { path, message }
+    }
 }
 
 type Checked = Result<(), Wrong>;
@@ -47,6 +60,19 @@ fn backends(configuration: &Configuration) -> Checked {
             &format!("backends.{name}.dollars_per_secret_month"),
             "a price is 0.0 or more",
         )?;
+        if let Backend::Azure(azure) = backend
+            && azure.authentication == AzureLogin::DeveloperTools
+        {
+            let inherited = configuration.secret_variables();
+            require(
+                inherited.is_empty(),
+                &format!("backends.{name}.authentication"),
+                &format!(
+                    "`az` would be started with secrets in its environment ({}): put them into files",
+                    inherited.join(", ")
+                ),
+            )?;
+        }
     }
     let named = |path: &str, name: &String| {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
@@ -78,12 +104,52 @@ fn backends(configuration: &Configuration) -> Checked {
         let valid = name.parse::<BackendId>().is_ok();
         let told = "a platform's name is 1 to 63 of a-z, 0-9 and -";
         require(valid, &path, told)?;
-        named(&format!("{path}.backend"), &platform.backend)?;
-        if let Err(error) = cloakroom_core::Grammar::new(&platform.prefix) {
-            wrong(&format!("{path}.prefix"), &error.to_string())?;
+        named(&format!("{path}.backend"), &platform.backend().to_owned())?;
+        match platform {
+            Platform::Airbyte(it) => {
+                if let Err(error) = cloakroom_core::Grammar::new(&it.prefix) {
+                    wrong(&format!("{path}.prefix"), &error.to_string())?;
+                }
+            }
+            Platform::OpenMetadata(it) => openmetadata(&path, it, known.get(&it.backend))?,
         }
     }
     Ok(())
+}
+
+fn openmetadata(path: &str, section: &OpenMetadata, backend: Option<&Backend>) -> Checked {
+    let provider = platform::provider(section).map_err(|error| Wrong::at(path, &error))?;
+    let Some(manager) = provider.manager() else {
+        return Ok(());
+    };
+    require(
+        backend.and_then(platform::manager) == Some(manager),
+        &format!("{path}.provider"),
+        "the backend is another kind of secrets manager than the one that this provider has",
+    )?;
+    let naming = Naming {
+        prefix: section.prefix.clone(),
+        cluster: section.cluster.clone(),
+        manager,
+    };
+    Ids::new(naming).map_err(|error| Wrong::at(&format!("{path}.cluster"), &error))?;
+    let prefix = match backend {
+        Some(Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it)) => &*it.name_prefix,
+        Some(Backend::Azure(it)) => &*it.prefix,
+        Some(Backend::Gcp(it)) => &*it.prefix,
+        _ => "",
+    };
+    require(
+        prefix.is_empty(),
+        &format!("{path}.backend"),
+        "OpenMetadata's ids begin with its own prefix and cluster: a backend of its has no prefix",
+    )?;
+    let lists_tags = matches!(manager, Manager::Aws | Manager::AzureKeyVault);
+    require(
+        lists_tags || parse_tags(&section.tags).is_empty(),
+        &format!("{path}.tags"),
+        "this manager does not list the tags of secrets, so they cannot tell whose one is: leave them out",
+    )
 }
 
 fn documents(configuration: &Configuration) -> Checked {
@@ -201,11 +267,7 @@ fn require(holds: bool, path: &str, message: &str) -> Checked {
 }
 
 fn wrong(path: &str, message: &str) -> Checked {
-    let path = path.split('.').map(ToOwned::to_owned).collect();
-    Err(Wrong {
-        path,
-        message: message.to_owned(),
-    })
+    Err(Wrong::at(path, &message))
 }
 
 #[cfg(test)]

@@ -92,6 +92,8 @@ impl PartialEq for CronLine {
     }
 }
 
+impl Eq for CronLine {}
+
 impl FromStr for CronLine {
     type Err = String;
 
@@ -178,6 +180,7 @@ impl JsonSchema for CronLine {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "pattern": "^\\s*\\S+(\\s+\\S+){4,5}\\s*$",
             "description": "A cron line in UTC: minute, hour, day of the month, month, day of the \
                             week; with six fields the first is the second.",
             "examples": ["*/15 * * * *", "40 3 * * *"],

@@ -25,6 +25,10 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// As [`humantime`] knows them.
+const UNITS: &str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|secs|sec|s|minutes|minute|\
+     min|mins|m|hours|hour|hr|hrs|h|days|day|d|weeks|week|wk|wks|w|months|month|M|years|year|yr|yrs|y";
+
 impl JsonSchema for Span {
     fn schema_name() -> Cow<'static, str> {
         "Duration".into()
@@ -33,6 +37,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "pattern": format!("^\\s*(\\d[\\d\\s]*(\\.[\\d\\s]*\\d[\\d\\s]*)?({UNITS})\\s*)+$"),
             "description": "A duration such as `30s`, `5m`, `2h`, `7days` or `1h 30m`.",
             "examples": ["30s", "2h", "7days"],
         })

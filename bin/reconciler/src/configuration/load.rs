@@ -68,7 +68,8 @@ fn resolve_paths(configuration: &mut Configuration, folder: &Path) {
         backend.paths().into_iter().for_each(resolve);
     }
     for platform in configuration.platforms.values_mut() {
-        resolve_reference(&mut platform.database);
+        let references = platform.references_mut();
+        references.into_iter().for_each(resolve_reference);
     }
     configuration.http.token_file.iter_mut().for_each(resolve);
     match &mut configuration.store {
@@ -145,6 +146,7 @@ impl Loaded {
 #[cfg(test)]
 mod tests {
     use super::super::backends::{Backend, VaultLogin};
+    use super::super::platforms::Platform;
     use super::*;
 
     fn load_text(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Configuration> {
@@ -330,6 +332,91 @@ mod tests {
             let refused = refusal(text, &[]);
             assert!(refused.contains(word), "{text}: {refused}");
         }
+    }
+
+    /// An OpenMetadata beside a backend, each with more keys.
+    fn openmetadata(backend: &str, platform: &str) -> String {
+        format!(
+            "backends: {{om: {{{backend}}}}}\nplatforms: {{metadata: {{type: openmetadata, backend: om, \
+             database: {{env: A}}, fernet_key: {{file: key}}{platform}}}}}\n"
+        )
+    }
+
+    #[test]
+    fn a_platform_is_read_with_its_defaults_and_paths_beside_the_file() {
+        let text = openmetadata(
+            "type: aws-secrets-manager, region: r",
+            ", provider: managed-aws",
+        );
+        let configuration = load_text(&text, &[]).unwrap();
+        let Some(Platform::OpenMetadata(read)) = configuration.platforms.get("metadata") else {
+            panic!("no OpenMetadata")
+        };
+        assert_eq!((&*read.prefix, &*read.cluster), ("", "openmetadata"));
+        assert_eq!((&*read.schema, read.strict), ("public", false));
+        let SecretReference::File(path) = &read.fernet_key else {
+            panic!("no key file")
+        };
+        assert!(path.is_absolute());
+    }
+
+    #[test]
+    fn what_is_wrong_within_a_platform_names_its_key() {
+        let aws = "type: aws-secrets-manager, region: r";
+        let ssm = "type: aws-parameter-store, region: r";
+        let airbyte = "platforms: {a: {type: airbyte, backend: embedded, database: {env: A}";
+        for (text, word) in [
+            (
+                openmetadata(ssm, ", provider: managed-aws"),
+                "metadata.provider",
+            ),
+            (
+                openmetadata("type: embedded", ", provider: gcp"),
+                "metadata.provider",
+            ),
+            (
+                openmetadata(aws, ", provider: aws, cluster: ''"),
+                "metadata.cluster",
+            ),
+            (
+                openmetadata(ssm, ", provider: aws-ssm, tags: '[team:data]'"),
+                "metadata.tags",
+            ),
+            (
+                openmetadata(&format!("{aws}, name_prefix: x"), ", provider: aws"),
+                "metadata.backend",
+            ),
+            (
+                openmetadata(aws, ", provider: managed-awz"),
+                "did you mean `managed-aws`?",
+            ),
+            (
+                openmetadata(aws, ", provider: db, clustr: x"),
+                "did you mean `cluster`?",
+            ),
+            (
+                openmetadata(aws, ", provider: db, storage: x"),
+                "unknown key `storage`",
+            ),
+            (openmetadata(aws, ""), "`provider` is missing"),
+            (
+                format!("{airbyte}, cluster: x}}}}"),
+                "unknown key `cluster`",
+            ),
+            (format!("{airbyte}, prefx: x}}}}"), "did you mean `prefix`?"),
+            (
+                "platforms: {a: {type: airbite}}".to_owned(),
+                "did you mean `airbyte`?",
+            ),
+            (
+                "platforms: {a: {backend: embedded}}".to_owned(),
+                "`type` is missing",
+            ),
+        ] {
+            let refused = refusal(&text, &[]);
+            assert!(refused.contains(word), "{text}: {refused}");
+        }
+        load_text(&openmetadata(ssm, ", provider: db"), &[]).unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod backends;
 mod check;
 mod cron;
+mod doubts;
 mod duration;
 mod environment;
 mod load;
@@ -14,6 +15,7 @@ mod schema;
 mod secret_reference;
 mod sections;
 mod variables;
+mod withheld;
 mod yaml;
 
 pub use backends::{
@@ -23,7 +25,7 @@ pub use backends::{
 pub use cron::CronLine;
 pub use duration::Span;
 pub use load::{Loaded, load};
-pub use platforms::{Platform, PlatformKind};
+pub use platforms::{Airbyte, OpenMetadata, Platform, ProviderName};
 pub use print::print;
 pub use schema::schema;
 pub use secret_reference::SecretReference;

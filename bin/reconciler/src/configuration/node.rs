@@ -129,6 +129,18 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
+/// Up to here a float tells each whole number from its neighbours.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// For a key that may be left out, but is not nothing where it stands.
+pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
 struct ContentVisitor;
 
 impl<'de> Visitor<'de> for ContentVisitor {
@@ -158,8 +170,14 @@ impl<'de> Visitor<'de> for ContentVisitor {
         Ok(Content::Signed(value))
     }
 
+    /// A number without a fraction is a whole one, however it is written.
     fn visit_f64<E>(self, value: f64) -> Result<Content, E> {
-        Ok(Content::Float(value))
+        if value.fract() != 0.0 || value.abs() > MOST_EXACT {
+            return Ok(Content::Float(value));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and no larger")]
+        let whole = value as i64;
+        Ok(u64::try_from(whole).map_or(Content::Signed(whole), Content::Unsigned))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Content, E> {

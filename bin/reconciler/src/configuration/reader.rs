@@ -12,8 +12,8 @@ use serde::de::{
 use super::node::{Content, Node, Origin};
 use super::{nearest, yaml};
 
-/// Enumerations of this name are told apart by the key `type` beside their settings.
-pub(super) const TYPED: &str = "Backend";
+/// Enumerations of these names are told apart by the key `type` beside their settings.
+const TYPED: [&str; 2] = ["Backend", "Platform"];
 const TYPE: &str = "type";
 
 /// Reads a whole tree.
@@ -69,11 +69,12 @@ impl de::Error for ReadError {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(format!("expected {expected}, found {}", kind_of(&found)))
+        let found = kind_of(&found);
+        Self::new(format!("expected {}, found {found}", in_words(expected)))
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(format!("expected {expected}"))
+        Self::new(format!("expected {}", in_words(expected)))
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
@@ -118,6 +119,24 @@ fn kind_of(found: &Unexpected<'_>) -> &'static str {
         Unexpected::Seq => "a list",
         Unexpected::Map => "a section",
         _ => "something else",
+    }
+}
+
+/// What a type expects, for somebody who writes a configuration and no program.
+fn in_words(expected: &dyn Expected) -> String {
+    let whole = |most: u64| format!("a whole number from 0 to {most}");
+    match expected.to_string().as_str() {
+        "u8" => whole(u8::MAX.into()),
+        "u16" => whole(u16::MAX.into()),
+        "u32" => whole(u32::MAX.into()),
+        "u64" | "usize" => whole(u64::MAX),
+        "f32" | "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a string" | "a borrowed string" | "path string" => "text".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a section".to_owned(),
+        section if section.starts_with("struct ") => "a section".to_owned(),
+        other => other.to_owned(),
     }
 }
 
@@ -233,6 +252,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 members: [].iter(),
                 current: None,
             }),
+            // Values by their places would be told by nobody's name.
+            Content::List(_) => Err(de::Error::invalid_type(Unexpected::Seq, &"a section")),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -247,16 +268,15 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Content::Raw(text) if text.trim_start().starts_with('{') => {
                 Reader(&self.raw_as_yaml(text)?).deserialize_enum(name, choices, visitor)
             }
-            Content::Section(members) if name == TYPED => {
+            Content::Section(members) if TYPED.contains(&name) => {
                 self.deserialize_typed(members, choices, visitor)
             }
-            Content::Text(word) | Content::Raw(word) if name != TYPED => {
-                visitor.visit_enum(Choice {
+            Content::Text(word) | Content::Raw(word) if !TYPED.contains(&name) => visitor
+                .visit_enum(Choice {
                     name: word,
                     content: &Node::empty(),
-                    stands: Stands::AsKey,
-                })
-            }
+                    stands: Stands::Alone,
+                }),
             Content::Section(members) if members.len() == 1 => {
                 let (name, content) = &members[0];
                 visitor.visit_enum(Choice {
@@ -265,7 +285,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                     stands: Stands::AsKey,
                 })
             }
-            _ if name == TYPED => Err(ReadError::new(format!(
+            _ if TYPED.contains(&name) => Err(ReadError::new(format!(
                 "expected a section with `type`, one of: {}",
                 choices.join(", ")
             ))),
@@ -348,6 +368,8 @@ enum Stands {
     AsKey,
     /// Beside them, under `type`.
     AsType,
+    /// By itself, as a choice without settings does.
+    Alone,
 }
 
 impl Choice<'_> {
@@ -355,7 +377,22 @@ impl Choice<'_> {
     fn within(&self, error: ReadError) -> ReadError {
         match self.stands {
             Stands::AsKey => error.under(self.name),
-            Stands::AsType => error,
+            Stands::AsType | Stands::Alone => error,
+        }
+    }
+
+    /// Settings stand where they belong, and nowhere else.
+    fn require(&self, settings: bool) -> Result<(), ReadError> {
+        match (self.stands, settings) {
+            (Stands::Alone, true) => {
+                let message = format!("`{}` has settings; write them below it", self.name);
+                Err(ReadError::new(message))
+            }
+            (Stands::AsKey, false) => {
+                let message = format!("`{}` has no settings; write the word alone", self.name);
+                Err(ReadError::new(message))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -367,7 +404,7 @@ impl<'de> EnumAccess<'de> for Choice<'_> {
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), ReadError> {
         let name: StrDeserializer<'_, ReadError> = self.name.into_deserializer();
         let choice = seed.deserialize(name).map_err(|error| match self.stands {
-            Stands::AsKey => error,
+            Stands::AsKey | Stands::Alone => error,
             Stands::AsType => error.under(TYPE),
         })?;
         Ok((choice, self))
@@ -378,10 +415,11 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
     type Error = ReadError;
 
     fn unit_variant(self) -> Result<(), ReadError> {
-        Ok(())
+        self.require(false)
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ReadError> {
+        self.require(true)?;
         seed.deserialize(Reader(self.content))
             .map_err(|error| self.within(error))
     }

@@ -12,6 +12,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
+use super::node::present;
+
 /// Where a secret is: in an environment variable or in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -67,7 +69,9 @@ impl<'de> Deserialize<'de> for SecretReference {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Members {
+    #[serde(default, deserialize_with = "present")]
     env: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     file: Option<PathBuf>,
 }
 

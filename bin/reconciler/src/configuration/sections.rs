@@ -14,7 +14,9 @@ use uuid::Uuid;
 use super::backends::{Backend, Embedded};
 use super::cron::CronLine;
 use super::duration::Span;
+use super::node::present;
 use super::platforms::Platform;
+use super::schema::{ADDRESS, NAME, PREFIX, UUID, with_underscores};
 use super::secret_reference::SecretReference;
 
 /// The reconciler's configuration.
@@ -30,16 +32,19 @@ pub struct Configuration {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<SecretReference>,
     /// The secrets managers, by a name of your own (1 to 63 of a-z, 0-9 and -).
+    #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": NAME}))]
     pub backends: BTreeMap<String, Backend>,
     /// The backend that takes the secrets of every workspace that is not bound to another. Not
     /// needed where there is only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_backend: Option<String>,
     /// Workspaces whose new secrets go to another backend than the default one: id to backend.
+    #[schemars(with = "BTreeMap<String, String>", extend("propertyNames" = {"pattern": UUID}))]
     pub workspaces: BTreeMap<Uuid, String>,
     /// Platforms whose secrets somebody else wrote, by a name of your own (1 to 63 of a-z, 0-9 and -):
     /// `report` reads their databases and says what is left behind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": NAME}))]
     pub platforms: BTreeMap<String, Platform>,
     /// Writing documents.
     pub documents: Documents,
@@ -83,6 +88,7 @@ impl Default for Configuration {
 #[serde(default, deny_unknown_fields)]
 pub struct Deployment {
     /// Its name, for the person who meets one of its secrets in a manager's console.
+    #[schemars(regex(pattern = r"\S"))]
     pub name: String,
 }
 
@@ -160,11 +166,13 @@ pub struct Documents {
     /// Tries after the first.
     pub put_retries: usize,
     /// How many secrets of one document are put at once.
+    #[schemars(range(min = 1))]
     pub puts_in_flight: usize,
     /// Whether a configuration may refer to secrets somebody else made
     /// (`secret_coordinate::<name>`). They are never deleted.
     pub allow_external: bool,
     /// What every coordinate made here begins with.
+    #[schemars(extend("pattern" = PREFIX))]
     pub coordinate_prefix: String,
     /// Whose names new secrets get: what stands behind the prefix. Secrets that are there keep theirs.
     pub coordinate_scope: CoordinateScope,
@@ -239,8 +247,10 @@ pub struct Reconcile {
     /// Requests to a backend.
     pub request: Request,
     /// Secrets claimed and deleted together.
+    #[schemars(range(min = 1))]
     pub batch: u32,
     /// Rows read at once.
+    #[schemars(range(min = 1))]
     pub page: u32,
     /// How long a claim to delete lasts; more than three times `request.deadline`.
     pub claim_deadline: Span,
@@ -322,6 +332,7 @@ pub struct Failures {
     /// Longest pause.
     pub longest_pause: Span,
     /// Failures after which a deletion is parked.
+    #[schemars(range(min = 1))]
     pub attempts: u32,
     /// How long a parked deletion rests before it is tried again.
     pub quarantine: Span,
@@ -368,6 +379,7 @@ impl Default for Request {
 /// When each job runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = with_underscores)]
 pub struct Jobs {
     /// Deletes what was abandoned, expired or orphaned.
     #[serde(
@@ -454,7 +466,9 @@ impl Schedule {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Written {
+            #[serde(default, deserialize_with = "present")]
             cron: Option<CronLine>,
+            #[serde(default, deserialize_with = "present")]
             enabled: Option<bool>,
         }
         let usual = Self::usual(job);
@@ -487,11 +501,12 @@ fn schedule_of_verify_blobs<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Sc
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     /// Address and port. Anything but loopback shows metrics and status to whoever can reach it.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("pattern" = ADDRESS))]
     pub listen: SocketAddr,
     /// How long one request may take.
     pub timeout: Span,
     /// Connections at once.
+    #[schemars(range(min = 1))]
     pub connections: usize,
     /// A file with the token that lets its bearer start jobs and see ids. Read at each request that
     /// bears one, so a new token needs no restart. Left out, nobody can do either.

@@ -21,12 +21,20 @@ use tokio_util::sync::CancellationToken;
 use super::clock::DemoClock;
 use super::folder::{CONFIG, DATABASE, KEY};
 use super::tally::{Deadline, Tally};
+use crate::metrics::Metrics;
+use crate::wiring;
 
 /// What a configuration that names none calls its backend.
 const BACKEND: &str = "embedded";
 
 /// The deployment's name, in the mark of every secret.
 const NAME: &str = "demo";
+
+/// Metrics of the deployment's backend, all at 0.
+pub(crate) fn metrics() -> Result<Arc<Metrics>> {
+    let backend: BackendId = BACKEND.parse()?;
+    Ok(Arc::new(Metrics::new(std::iter::once(&backend))?))
+}
 
 /// A deployment with everything it is made of.
 pub(crate) struct Deployment {
@@ -54,11 +62,13 @@ pub(crate) struct Deployment {
 
 impl Deployment {
     /// Makes an empty deployment in `folder`, whose clock shows `now`. Ids come from `randomness`,
-    /// keys and ciphers from the system's whatever it is: a seed can be guessed.
+    /// keys and ciphers from the system's whatever it is: a seed can be guessed. Requests to the backend
+    /// are counted in `metrics`, as those of a service are.
     pub(crate) async fn make(
         folder: &std::path::Path,
         now: Timestamp,
         randomness: Arc<dyn Randomness>,
+        metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Result<Self> {
         let clock = Arc::new(DemoClock::new(now));
@@ -89,7 +99,7 @@ impl Deployment {
             config,
             clock,
             store: Arc::new(database.clone()),
-            backend: Arc::new(backend),
+            backend: wiring::governed(Arc::new(backend), metrics),
             keys,
             pool: write,
             expires_in: cloakroom_documents::Settings::default().expires_in,

@@ -15,6 +15,7 @@ pub mod specs_folder;
 mod tally;
 mod words;
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,9 @@ const PAGE: u32 = 500;
 /// How long a request may take, and the service to stop.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often measurements are added up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Connections served at once.
 const CONNECTIONS: usize = 64;
 
@@ -71,8 +75,10 @@ pub async fn run(args: DemoArgs, console: &Console) -> Result<Exit> {
     let taken = Folder::take(args.folder.as_deref(), args.replace)?;
     let folder = taken.path();
     let randomness: Arc<dyn Randomness> = Arc::new(Seeded::new(args.seed));
-    let mut deployment =
-        Deployment::make(folder, SystemClock.now(), randomness.clone(), stop.clone()).await?;
+    let metrics = deployment::metrics()?;
+    let now = SystemClock.now();
+    let (dice, counted) = (randomness.clone(), metrics.clone());
+    let mut deployment = Deployment::make(folder, now, dice, counted, stop.clone()).await?;
 
     let began = Instant::now();
     let made = make(
@@ -84,6 +90,7 @@ pub async fn run(args: DemoArgs, console: &Console) -> Result<Exit> {
     );
     let planted = tokio::select! {
         planted = made => planted?,
+        never = tend(&metrics) => match never {},
         () = stop.cancelled() => {
             console.note(format_args!("Stopped. What was made so far is in {}.", folder.display()));
             return Ok(Exit::Partial);
@@ -92,7 +99,6 @@ pub async fn run(args: DemoArgs, console: &Console) -> Result<Exit> {
     let making_seconds = began.elapsed().as_secs_f64();
     deployment.find_healthy(&planted).await?;
 
-    let metrics = Arc::new(Metrics::new(std::iter::once(deployment.backend.id()))?);
     let (runs, job_seconds) = reconcile(&deployment, metrics.clone(), console).await?;
     let findings = findings(&deployment, runs.iter().map(|report| report.run)).await?;
     let verdict = check::check(&deployment, &planted, &runs, &findings).await?;
@@ -174,6 +180,14 @@ async fn make(
     let tally = scenario.live(documents).await;
     making.finish();
     tally
+}
+
+/// Adds up what was measured, again and again: until then each measurement takes up memory.
+async fn tend(metrics: &Metrics) -> Infallible {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        metrics.run_upkeep();
+    }
 }
 
 /// Every job once, with what each reports and the seconds it took.

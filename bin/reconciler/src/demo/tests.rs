@@ -18,6 +18,7 @@ struct Cleaned {
     tally: Tally,
     reports: Vec<Report>,
     findings: Vec<Finding>,
+    metrics: Arc<Metrics>,
     _folder: tempfile::TempDir,
 }
 
@@ -27,7 +28,9 @@ impl Cleaned {
         let randomness: Arc<dyn Randomness> = Arc::new(Seeded::new(3));
         let now = "2026-03-01T12:00:00Z".parse().unwrap();
         let stop = CancellationToken::new();
-        let deployment = Deployment::make(folder.path(), now, randomness.clone(), stop)
+        let metrics = deployment::metrics().unwrap();
+        let dice = randomness.clone();
+        let deployment = Deployment::make(folder.path(), now, dice, metrics.clone(), stop)
             .await
             .unwrap();
         let console = Console::new(Format::Json);
@@ -35,8 +38,9 @@ impl Cleaned {
         let tally = make(&deployment, &connectors, &randomness, 40, &console)
             .await
             .unwrap();
-        let metrics = Arc::new(Metrics::new(std::iter::once(deployment.backend.id())).unwrap());
-        let (reports, _) = reconcile(&deployment, metrics, &console).await.unwrap();
+        let (reports, _) = reconcile(&deployment, metrics.clone(), &console)
+            .await
+            .unwrap();
         let runs: Vec<RunId> = reports.iter().map(|report| report.run).collect();
         let found = findings(&deployment, runs.into_iter()).await.unwrap();
         Self {
@@ -44,6 +48,7 @@ impl Cleaned {
             tally,
             reports,
             findings: found,
+            metrics,
             _folder: folder,
         }
     }
@@ -87,6 +92,20 @@ async fn a_clean_deployment_passes_and_every_kind_of_trouble_was_in_it() {
             .all(|count| *count > 0)
     );
     assert_eq!(damage.len(), 8);
+}
+
+/// Whoever looks at a dashboard in the demo's first minute sees something.
+#[tokio::test]
+async fn its_own_requests_to_the_backend_are_counted() {
+    let cleaned = Cleaned::new().await;
+    let text = cleaned.metrics.render();
+    for operation in ["put", "get", "describe", "list", "delete"] {
+        let labels = format!("{{backend=\"embedded\",operation=\"{operation}\",outcome=\"ok\"}} ");
+        let series = format!("cloakroom_backend_requests_total{labels}");
+        let counted = text.lines().find_map(|line| line.strip_prefix(&series));
+        let counted: f64 = counted.unwrap().parse().unwrap();
+        assert!(counted > 0.0, "{series}");
+    }
 }
 
 #[tokio::test]
@@ -142,6 +161,7 @@ async fn a_secret_without_a_row_is_noticed() {
         deployment: identity.deployment,
         coordinate,
         digest,
+        intent: None,
     };
     deployment
         .backend

@@ -1,11 +1,14 @@
 //! Metrics, health, status and a page for people over HTTP; a job is started by whoever bears the
 //! token.
 
+mod backend_status;
 mod dry_runs;
 mod guards;
 mod overdue;
 mod page;
+mod page_platforms;
 mod places;
+mod platforms;
 mod ready;
 mod routes;
 mod run_job;
@@ -15,7 +18,9 @@ mod status;
 mod token;
 mod without_ids;
 
+pub use backend_status::{BackendStatus, BudgetStatus};
 pub use dry_runs::DryRuns;
+pub use platforms::{CleaningStatus, PlatformStatus};
 pub use routes::{App, router};
 pub use server::{Limits, bind, serve};
 pub use status::{JobStatus, Status};

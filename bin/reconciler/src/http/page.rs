@@ -8,11 +8,14 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use cloakroom_core::ErrorKind;
-use cloakroom_core::ledger::RowState;
+use cloakroom_core::budget::RequestClass;
+use cloakroom_core::ledger::{Reason, RowState};
 use cloakroom_core::store::{FindingKind, RunOutcome};
 use cloakroom_core::{Error, Timestamp};
 use cloakroom_reconcile::DeletionCount;
 
+use super::backend_status::BackendStatus;
+use super::page_platforms;
 use super::routes::App;
 use super::status::{self, JobStatus, Status};
 use super::token::Caller;
@@ -25,7 +28,7 @@ const STYLE: &str = include_str!("../../templates/style.css");
 
 /// How urgent something is. The order is that of urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub(super) enum Level {
     Good,
     Warn,
     Bad,
@@ -64,26 +67,28 @@ struct Away {
     kind: ErrorKind,
 }
 
-struct Attention {
-    level: Level,
-    text: String,
+pub(super) struct Attention {
+    pub(super) level: Level,
+    pub(super) text: String,
 }
 
-struct JobCard {
-    name: &'static str,
+pub(super) struct JobCard {
+    pub(super) name: String,
     /// How it went; nothing is known before the first run.
-    class: &'static str,
-    state: &'static str,
-    last_run: String,
-    last_success: String,
-    next_run: String,
-    schedule: String,
-    did: String,
+    pub(super) class: &'static str,
+    pub(super) state: &'static str,
+    pub(super) last_run: String,
+    pub(super) last_success: String,
+    pub(super) next_run: String,
+    pub(super) schedule: String,
+    pub(super) did: String,
 }
 
 struct BackendCard {
     name: String,
     counts: Vec<(&'static str, u64)>,
+    /// What waits to be deleted, in words.
+    backlog: Vec<(&'static str, String)>,
 }
 
 pub(super) async fn style() -> impl IntoResponse {
@@ -122,6 +127,7 @@ impl Page {
         for job in &status.jobs {
             attention.extend(of_job(job));
         }
+        attention.extend(status.platforms.iter().flat_map(page_platforms::attention));
         attention.extend(of_counts(status));
         attention.sort_by_key(|item| std::cmp::Reverse(item.level));
         let level = attention
@@ -142,7 +148,12 @@ impl Page {
                 .into_iter()
                 .map(|state| (state, counts.get(state).copied().unwrap_or_default()))
                 .collect(),
+            backlog: status.backends.get(id).map(backlog).unwrap_or_default(),
         });
+        let jobs = status.jobs.iter();
+        let jobs = jobs.map(|job| JobCard::new(job, status.now));
+        let platforms = status.platforms.iter();
+        let platforms = platforms.map(|platform| JobCard::of_platform(platform, status.now));
         Self {
             refresh_seconds: REFRESH_SECONDS,
             sign: if level == Level::Good { "✓" } else { "✗" },
@@ -153,11 +164,7 @@ impl Page {
             level,
             verdict,
             attention,
-            jobs: status
-                .jobs
-                .iter()
-                .map(|job| JobCard::new(job, status.now))
-                .collect(),
+            jobs: jobs.chain(platforms).collect(),
             backends: backends.collect(),
         }
     }
@@ -238,7 +245,32 @@ fn of_counts(status: &Status) -> Vec<Attention> {
 impl JobCard {
     fn new(job: &JobStatus, now: Timestamp) -> Self {
         let found = job.reports.iter().any(|told| told.report().has_findings());
-        let (level, state) = match (job.running, job.overdue, job.outcome) {
+        let (class, state) = Self::state(job.running, job.overdue, job.outcome, found);
+        let next_run = match job.next_run {
+            _ if job.waiting => "now".to_owned(),
+            Some(next) => hence(next, now),
+            None => "only by hand".to_owned(),
+        };
+        Self {
+            name: job.job.to_string(),
+            class,
+            state,
+            last_run: ago(job.last_run, now),
+            last_success: ago(job.last_success, now),
+            next_run,
+            schedule: job.schedule.clone().unwrap_or_else(|| "none".to_owned()),
+            did: did(job),
+        }
+    }
+
+    /// How it stands: as a class of the page's style, and in words.
+    pub(super) fn state(
+        running: bool,
+        overdue: bool,
+        outcome: Option<RunOutcome>,
+        found: bool,
+    ) -> (&'static str, &'static str) {
+        let (level, state) = match (running, overdue, outcome) {
             (true, _, _) => (Some(Level::Good), "running"),
             (_, true, _) => (Some(Level::Bad), "overdue"),
             (_, _, Some(RunOutcome::Failed)) => (Some(Level::Bad), "failed"),
@@ -248,28 +280,19 @@ impl JobCard {
             (_, _, Some(RunOutcome::Done)) => (Some(Level::Good), "done"),
             (_, _, None) => (None, "not yet run"),
         };
-        let ago = |at: Option<Timestamp>| {
-            at.map_or_else(
-                || "never".to_owned(),
-                |at| format!("{} ago", spoken(since(at, now))),
-            )
-        };
-        let next_run = match job.next_run {
-            _ if job.waiting => "now".to_owned(),
-            Some(next) => format!("in {}", spoken(since(now, next))),
-            None => "only by hand".to_owned(),
-        };
-        Self {
-            name: job.job.as_str(),
-            class: level.map_or("", Level::class),
-            state,
-            last_run: ago(job.last_run),
-            last_success: ago(job.last_success),
-            next_run,
-            schedule: job.schedule.clone().unwrap_or_else(|| "none".to_owned()),
-            did: did(job),
-        }
+        (level.map_or("", Level::class), state)
     }
+}
+
+pub(super) fn ago(at: Option<Timestamp>, now: Timestamp) -> String {
+    at.map_or_else(
+        || "never".to_owned(),
+        |at| format!("{} ago", spoken(since(at, now))),
+    )
+}
+
+pub(super) fn hence(at: Timestamp, now: Timestamp) -> String {
+    format!("in {}", spoken(since(now, at)))
 }
 
 /// What the last run did, in a few words.
@@ -303,6 +326,30 @@ fn did(job: &JobStatus) -> String {
         Some(_) => "nothing".to_owned(),
         None => "–".to_owned(),
     }
+}
+
+/// What waits to be deleted in a backend, what it costs, and how fast it may go.
+fn backlog(backend: &BackendStatus) -> Vec<(&'static str, String)> {
+    let unused: u64 = backend.unused.values().sum();
+    let costs = backend.estimated_monthly_cost_dollars.values();
+    // The sum of nothing is less than nothing by its sign.
+    let cost = costs.fold(0.0, |sum, cost| sum + cost);
+    let pace = backend.budget.get(RequestClass::Delete.as_str());
+    let pace = pace.and_then(|budget| budget.requests_per_second);
+    let oldest = match backend.unused.get(Reason::Orphaned.as_str()) {
+        Some(1..) => spoken(Duration::from_secs(backend.oldest_orphan_seconds)),
+        _ => "–".to_owned(),
+    };
+    vec![
+        ("due now", backend.due.values().sum::<u64>().to_string()),
+        ("of no use", unused.to_string()),
+        ("oldest orphan", oldest),
+        ("cost a month", format!("${cost:.2}")),
+        (
+            "deletions a second",
+            pace.map_or_else(|| "no limit".to_owned(), |pace| format!("{pace:.1}")),
+        ),
+    ]
 }
 
 fn since(earlier: Timestamp, later: Timestamp) -> Duration {

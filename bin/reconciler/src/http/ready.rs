@@ -6,10 +6,14 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::{Error, ErrorKind, Result};
 
+use super::platforms::platforms;
 use super::routes::App;
 use super::status;
+use super::token::Caller;
+use crate::metrics::cleaning_job_name;
 
 /// A probe waits no longer than this for the store.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -47,9 +51,14 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
 }
 
 /// The jobs that are overdue.
-async fn look(app: &App) -> Result<Vec<&'static str>> {
+async fn look(app: &App) -> Result<Vec<String>> {
     app.store.check().await?;
     let jobs = status::jobs(app).await?;
-    let overdue = jobs.into_iter().filter(|job| job.overdue);
-    Ok(overdue.map(|job| job.job.as_str()).collect())
+    let jobs = jobs.into_iter().filter(|job| job.overdue);
+    let mut overdue: Vec<String> = jobs.map(|job| job.job.to_string()).collect();
+    let now = app.store.now().await?;
+    let platforms = platforms(app, Caller::Anybody, now).await?.into_iter();
+    let platforms = platforms.filter(|platform| platform.overdue);
+    overdue.extend(platforms.map(|platform| cleaning_job_name(&platform.platform)));
+    Ok(overdue)
 }

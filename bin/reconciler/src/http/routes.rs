@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::dry_runs::DryRuns;
 use super::token::Token;
 use super::{guards, page, ready, run_job, status};
+use crate::backlog::Backlogs;
+use crate::cleaning::{CleanUps, CleaningSchedules};
 use crate::configuration::Jobs;
 use crate::metrics::Metrics;
 use crate::wiring::RequestBudget;
@@ -27,6 +29,12 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Where the jobs stand.
     pub activator: Activator,
+    /// Where the clean-ups of platforms stand.
+    pub clean_ups: CleanUps,
+    /// When each platform is cleaned.
+    pub platforms: CleaningSchedules,
+    /// What waits to be deleted.
+    pub backlogs: Backlogs,
     /// Dry runs by hand.
     pub dry_runs: DryRuns,
     /// When they run; `None` where nothing is scheduled.

@@ -1,4 +1,4 @@
-//! `/status`: version, jobs, schedules and counts as JSON.
+//! `/status`: version, jobs, schedules, counts, costs and budgets as JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use cloakroom_core::{BackendId, Result, RunId, Timestamp};
 use cloakroom_reconcile::{JobState, Report};
 use serde::Serialize;
 
+use super::backend_status::{self, BackendStatus};
 use super::overdue::is_overdue;
+use super::platforms::{PlatformStatus, platforms};
 use super::routes::App;
 use super::token::Caller;
 use super::without_ids::without_ids;
@@ -33,8 +35,12 @@ pub struct Status {
     pub leader: bool,
     /// Each job.
     pub jobs: Vec<JobStatus>,
+    /// Each platform.
+    pub platforms: Vec<PlatformStatus>,
     /// Ledger rows of each backend by state.
     pub secrets: BTreeMap<BackendId, BTreeMap<&'static str, u64>>,
+    /// What waits to be deleted in each backend, what it costs, and the budget of requests.
+    pub backends: BTreeMap<BackendId, BackendStatus>,
     /// Deletions that are parked because they failed too often, on all backends.
     pub quarantined: u64,
     /// Secrets that an undo brought back and no job touches yet, on all backends.
@@ -158,7 +164,9 @@ pub(super) async fn of(app: &App, caller: Caller) -> Result<Status> {
         stopping: app.stop.is_cancelled(),
         leader: app.metrics.leads(),
         jobs: jobs_for(app, caller, now).await?,
+        platforms: platforms(app, caller, now).await?,
         secrets,
+        backends: backend_status::of(app).await?,
         quarantined,
         held,
         unconfigured: unconfigured_in(app).await?,

@@ -22,10 +22,12 @@ use crate::configuration::{
 };
 
 /// The backend of a section that is not the embedded one. Nothing is asked of the manager yet where
-/// that can wait, so that one that is down for the moment stops nobody else.
+/// that can wait, so that one that is down for the moment stops nobody else. A program that logs in
+/// is started without `withheld_variables`.
 pub(super) async fn connect(
     id: BackendId,
     section: &Backend,
+    withheld_variables: &[String],
 ) -> anyhow::Result<Arc<dyn SecretBackend>> {
     Ok(match section {
         Backend::AwsSecretsManager(section) => {
@@ -43,7 +45,8 @@ pub(super) async fn connect(
         Backend::Embedded(_) => bail!("the embedded backend is the store's"),
         Backend::Gcp(section) => Arc::new(GcpBackend::new(id, gcp(section))?),
         Backend::Kubernetes(section) => {
-            Arc::new(KubernetesBackend::connect(id, kubernetes(section)).await?)
+            let settings = kubernetes(section, withheld_variables);
+            Arc::new(KubernetesBackend::connect(id, settings).await?)
         }
         Backend::Vault(section) => Arc::new(VaultBackend::new(id, vault(section))?),
     })
@@ -148,7 +151,7 @@ fn gcp(section: &Gcp) -> GcpSettings {
     }
 }
 
-fn kubernetes(section: &Kubernetes) -> KubernetesSettings {
+fn kubernetes(section: &Kubernetes, withheld_variables: &[String]) -> KubernetesSettings {
     KubernetesSettings {
         namespace: section.namespace.clone(),
         server: section.server.clone(),
@@ -160,6 +163,7 @@ fn kubernetes(section: &Kubernetes) -> KubernetesSettings {
         annotations: section.annotations.clone(),
         page_size: section.page_size,
         timeout: section.timeout.0,
+        withheld_variables: withheld_variables.to_vec(),
     }
 }
 

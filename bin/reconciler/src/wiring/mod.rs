@@ -10,6 +10,7 @@ mod quota;
 mod settings;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use cloakroom_backends_embedded::{EmbeddedBackend, Pool};
@@ -65,6 +66,7 @@ impl Default for Surroundings {
 }
 
 /// Everything a command may need.
+#[derive(Clone)]
 pub struct Context {
     /// The configuration in force.
     pub configuration: Configuration,
@@ -132,6 +134,7 @@ impl Context {
         let store = Arc::new(store);
         let pool = pool_of(&store)?;
         let keys = keys::open(&configuration, &pool, &*surroundings.randomness).await?;
+        let withheld = configuration.secret_variables();
         let mut embedded = Vec::new();
         let mut budgets = Vec::new();
         let mut backends: Vec<Arc<dyn SecretBackend>> = Vec::new();
@@ -148,7 +151,7 @@ impl Context {
                 embedded.push(backend.clone());
                 Arc::new(backend)
             } else {
-                let backend = Box::pin(backends::connect(id, section)).await;
+                let backend = Box::pin(backends::connect(id, section, &withheld)).await;
                 backend.with_context(|| format!("backends.{name}"))?
             };
             let together = Together::with(name, &configuration.backends);
@@ -282,8 +285,10 @@ pub fn check_references(configuration: &Configuration) -> anyhow::Result<()> {
         }
     }
     for (name, platform) in &configuration.platforms {
-        let read = platform.database.read();
-        read.with_context(|| format!("platforms.{name}.database"))?;
+        for (key, reference) in platform.references() {
+            let read = reference.read();
+            read.with_context(|| format!("platforms.{name}.{key}"))?;
+        }
     }
     Token::open(configuration.http.token_file.as_deref())?;
     keys::check(configuration)
@@ -342,6 +347,17 @@ fn make_chosen_folder(configuration: &Configuration) -> anyhow::Result<()> {
         Some(place) if place.chosen_here => place::make_folder(&place.path),
         _ => Ok(()),
     }
+}
+
+/// A backend as every command uses it, with all that its manager lets through; requests to it are
+/// counted in `metrics`.
+pub(crate) fn governed(
+    backend: Arc<dyn SecretBackend>,
+    metrics: Arc<Metrics>,
+) -> Arc<dyn SecretBackend> {
+    let id = backend.id().clone();
+    let budget = RequestBudget::new(id, backend.capabilities(), 1.0, Duration::MAX);
+    Arc::new(Governed::new(backend, Arc::new(budget), Some(metrics)))
 }
 
 /// The store's database, as the embedded backend knows it.

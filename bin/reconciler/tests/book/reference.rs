@@ -38,8 +38,8 @@ pub(crate) fn of(schema: &Value) -> String {
     };
     let mut page = HEAD.to_owned();
     for (name, section) in schema["properties"].as_object().unwrap() {
-        if name == "backends" {
-            backends(reader, section, &mut page);
+        if matches!(name.as_str(), "backends" | "platforms") {
+            by_type(reader, name, section, &mut page);
             continue;
         }
         write!(page, "\n## {name}\n\n{}\n", meaning(section)).unwrap();
@@ -52,11 +52,11 @@ pub(crate) fn of(schema: &Value) -> String {
     page
 }
 
-/// Each type of backend is a table of its own.
-fn backends(reader: Schema<'_>, section: &Value, page: &mut String) {
-    write!(page, "\n## backends\n\n{}\n", meaning(section)).unwrap();
-    let backend = reader.resolved(&section["additionalProperties"]);
-    for kind in backend["oneOf"].as_array().unwrap() {
+/// Each type is a table of its own.
+fn by_type(reader: Schema<'_>, name: &str, section: &Value, page: &mut String) {
+    write!(page, "\n## {name}\n\n{}\n", meaning(section)).unwrap();
+    let member = reader.resolved(&section["additionalProperties"]);
+    for kind in member["oneOf"].as_array().unwrap() {
         let word = kind["properties"]["type"]["const"].as_str().unwrap();
         write!(page, "\n### {word}\n\n{}\n", meaning(kind)).unwrap();
         let mut rows = Vec::new();

@@ -90,6 +90,65 @@ pub fn what_is_due_is_told() {
     assert_eq!(served.terminate().0, Some(0));
 }
 
+/// Who has no Prometheus reads the same as JSON and on the page.
+pub fn the_status_tells_what_metrics_tell() {
+    let deployment = Deployment::with(&format!(
+        "default_backend: embedded\n\
+         backends: {{embedded: {{type: embedded}}, \
+         vault: {{type: vault, address: 'http://127.0.0.1:9', auth: {{token: {{env: NONE}}}}, \
+         dollars_per_secret_month: 0.5}}}}\n\
+         reconcile: {{backup_horizon: 0s, windows: {{orphan_ttl: 0s}}}}\n{NEVER}"
+    ));
+    let gone = deployment.put(&config("gone"));
+    deployment.run(&["document", "remove", &gone]).done();
+    let served = deployment.serve(&[]);
+    let status = served.status();
+    for id in ["embedded", "vault"] {
+        let told = &status["backends"][id];
+        for (series, figure) in [
+            ("cloakroom_due_secrets{REASON}", &told["due"]["orphaned"]),
+            (
+                "cloakroom_estimated_monthly_cost_dollars{REASON}",
+                &told["estimated_monthly_cost_dollars"]["orphaned"],
+            ),
+            ("cloakroom_backend_drain_seconds{}", &told["drain_seconds"]),
+            (
+                "cloakroom_backend_budget_requests_per_second{DELETE}",
+                &told["budget"]["delete"]["requests_per_second"],
+            ),
+            (
+                "cloakroom_backend_budget_exhausted_total{DELETE}",
+                &told["budget"]["delete"]["exhausted"],
+            ),
+        ] {
+            let series = series
+                .replace(
+                    "{REASON}",
+                    &format!("{{backend=\"{id}\",reason=\"orphaned\"}}"),
+                )
+                .replace(
+                    "{DELETE}",
+                    &format!("{{backend=\"{id}\",operation=\"delete\"}}"),
+                )
+                .replace("{}", &format!("{{backend=\"{id}\"}}"));
+            assert_eq!(
+                metric(&served, &series),
+                figure.as_f64(),
+                "{series}: {told:#}"
+            );
+        }
+    }
+    let told = &status["backends"]["embedded"];
+    assert_eq!(told["due"]["orphaned"], 1, "{told:#}");
+    assert_eq!(told["unused"]["orphaned"], 1, "{told:#}");
+    assert!(told["oldest_orphan_seconds"].is_u64(), "{told:#}");
+    let page = ask(&served, "GET", "/", None);
+    for line in ["<dt>due now</dt><dd>1</dd>", "<dt>of no use</dt><dd>1</dd>"] {
+        assert!(page.body.contains(line), "{line}: {}", page.body);
+    }
+    assert_eq!(served.terminate().0, Some(0));
+}
+
 pub fn only_the_bearer_reads_ids() {
     let deployment = with_token(NEVER);
     deployment.put(&config("one"));

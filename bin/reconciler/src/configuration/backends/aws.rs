@@ -42,7 +42,7 @@ pub struct Aws {
     /// What the names of all secrets begin with, at most 200 bytes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name_prefix: String,
-    /// Tags beside the mark's; at most 45.
+    /// Tags beside the mark's; at most 44.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// Parameter Store only: whether advanced parameters may be used, which cost money.
@@ -54,7 +54,7 @@ pub struct Aws {
     /// The share of the manager's published request rate that is used, 0.0 to 1.0; all replicas
     /// divide it.
     #[serde(default = "half")]
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub request_share: f64,
     /// What one secret costs a month, in dollars, where the list price is not yours.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -44,7 +44,7 @@ pub struct Azure {
     /// Whether the vault has purge protection.
     #[serde(default)]
     pub purge_protection: bool,
-    /// Tags beside the mark's; at most 10.
+    /// Tags beside the mark's; at most 9.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// Certificates to trust beside the system's (PEM).
@@ -65,7 +65,7 @@ pub struct Azure {
     /// The share of the manager's published request rate that is used, 0.0 to 1.0; all replicas
     /// divide it.
     #[serde(default = "half")]
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub request_share: f64,
     /// What one secret costs a month, in dollars, where the list price is not yours.
     #[serde(default, skip_serializing_if = "Option::is_none")]

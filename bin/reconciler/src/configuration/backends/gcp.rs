@@ -59,7 +59,7 @@ pub struct Gcp {
     /// The share of the manager's published request rate that is used, 0.0 to 1.0; all replicas
     /// divide it.
     #[serde(default = "half")]
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub request_share: f64,
     /// What one secret costs a month, in dollars, where the list price is not yours.
     #[serde(default, skip_serializing_if = "Option::is_none")]

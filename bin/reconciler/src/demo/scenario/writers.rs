@@ -5,8 +5,8 @@ use cloakroom_core::config::{Action, Options, Previous, parse_json, update};
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{Intent, StoredDocument};
 use cloakroom_core::{
-    Coordinate, Digest, Grammar, Mark, PutRequest, Scope, SecretJson, SecretValue, ValueKind,
-    Version, WorkspaceId,
+    Coordinate, Digest, Grammar, IntentId, Mark, PutRequest, Scope, SecretJson, SecretValue,
+    ValueKind, Version, WorkspaceId,
 };
 use cloakroom_documents::Put;
 use serde_json::Value;
@@ -236,7 +236,9 @@ impl Scenario<'_> {
                 base,
                 kind: ValueKind::Text,
                 digest: digest.clone(),
+                id: IntentId(self.dice.uuid()),
             };
+            let id = intent.id;
             let expiry = self.deployment.expires_in;
             let coordinates = store
                 .intend(self.deployment.backend.id(), &[intent], expiry)
@@ -250,6 +252,7 @@ impl Scenario<'_> {
                 deployment: identity.deployment.clone(),
                 coordinate,
                 digest,
+                intent: Some(id),
             };
             late.push(LatePut {
                 request: PutRequest {

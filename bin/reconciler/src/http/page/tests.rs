@@ -41,13 +41,25 @@ fn status() -> Status {
         stopping: false,
         leader: true,
         jobs: Job::ALL.map(job).to_vec(),
+        platforms: Vec::new(),
         secrets: BTreeMap::from([(
             "main".parse().unwrap(),
             BTreeMap::from([("stored", 7), ("quarantined", 0)]),
         )]),
+        backends: BTreeMap::from([("main".parse().unwrap(), backend())]),
         quarantined: 0,
         held: 0,
         unconfigured: BTreeMap::new(),
+    }
+}
+
+fn backend() -> BackendStatus {
+    BackendStatus {
+        due: BTreeMap::from([("orphaned", 3), ("superseded", 1)]),
+        unused: BTreeMap::from([("orphaned", 5), ("superseded", 1)]),
+        oldest_orphan_seconds: 3 * 86_400,
+        estimated_monthly_cost_dollars: BTreeMap::from([("orphaned", 2.0), ("superseded", 0.4)]),
+        ..BackendStatus::default()
     }
 }
 
@@ -117,6 +129,32 @@ fn the_worst_comes_first() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+}
+
+/// The labels of a backend's card, and the figures beside them.
+#[test]
+fn what_waits_to_be_deleted_is_told_with_its_cost() {
+    let lines = |backend: &BackendStatus| {
+        let lines = backlog(backend).into_iter();
+        lines
+            .map(|(label, figure)| format!("{label}: {figure}"))
+            .collect::<Vec<_>>()
+    };
+    let told = [
+        "due now: 4",
+        "of no use: 6",
+        "oldest orphan: 3 days",
+        "cost a month: $2.40",
+        "deletions a second: no limit",
+    ];
+    assert_eq!(lines(&backend()), told);
+    let nothing = lines(&BackendStatus::default());
+    assert_eq!(nothing[2..4], ["oldest orphan: –", "cost a month: $0.00"]);
+    let text = Page::new(&status()).render().unwrap();
+    assert!(
+        text.contains("<dt>cost a month</dt><dd>$2.40</dd>"),
+        "{text}"
+    );
 }
 
 #[test]

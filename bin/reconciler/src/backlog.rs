@@ -1,0 +1,159 @@
+//! What waits to be deleted on each backend: how much is due, how much is of no use, what that costs
+//! and how long it takes. Metrics, `/status` and the page tell the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakroom_core::budget::RequestClass;
+use cloakroom_core::ledger::{Ledger as _, Reason, Unused};
+use cloakroom_core::{BackendId, Result};
+use cloakroom_reconcile::Reconciler;
+use cloakroom_store_db::DbStore;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::configuration::Backend as Section;
+use crate::wiring::{Context, RequestBudget};
+
+/// Whoever asks anew before this is over hears the same: to count takes time in proportion to what
+/// there is.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The reasons that costs are told for: everything that was never superseded counts as orphaned.
+pub const COSTLY: [Reason; 2] = [Reason::Orphaned, Reason::Superseded];
+
+/// One backend's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Backlog {
+    /// What the next runs take, by the reason it goes for; reasons left out have none.
+    pub due: Vec<(Reason, u64)>,
+    /// What is of no use, whether or not a run can take it now.
+    pub unused: Unused,
+    /// For how long the oldest that was never superseded has been of no use.
+    pub oldest_orphan: Duration,
+    /// What one secret costs a month, in dollars.
+    pub price: f64,
+    /// How long deleting what is due takes at the present allowance.
+    pub drain: Duration,
+}
+
+impl Backlog {
+    /// All that is due.
+    pub fn total(&self) -> u64 {
+        self.due.iter().map(|(_, count)| count).sum()
+    }
+
+    /// What is due for this reason.
+    pub fn due_for(&self, reason: Reason) -> u64 {
+        let counted = self.due.iter().find(|(other, _)| *other == reason);
+        counted.map_or(0, |(_, count)| *count)
+    }
+
+    /// What superseded versions and everything else of no use cost a month, in dollars.
+    pub fn costs(&self) -> [(Reason, f64); 2] {
+        COSTLY.map(|reason| {
+            let count = match reason {
+                Reason::Superseded => self.unused.superseded,
+                _ => self.unused.orphaned,
+            };
+            (reason, count as f64 * self.price)
+        })
+    }
+}
+
+/// Counts the backlogs of a deployment.
+pub struct Backlogs {
+    store: Arc<DbStore>,
+    reconciler: Reconciler,
+    backends: Vec<Backend>,
+    recent: Mutex<Option<Recent>>,
+}
+
+struct Backend {
+    budget: Arc<RequestBudget>,
+    dollars_per_secret_month: f64,
+}
+
+struct Recent {
+    counted: Instant,
+    backlogs: Arc<BTreeMap<BackendId, Backlog>>,
+}
+
+impl Backlogs {
+    /// Those of this deployment, as these jobs see it.
+    pub fn new(context: &Context, reconciler: Reconciler) -> Self {
+        let sections = &context.configuration.backends;
+        let price = |id: &BackendId| {
+            let section = sections.get(id.as_str());
+            section.map_or(0.0, Section::dollars_per_secret_month)
+        };
+        let backends = context.budgets.iter().map(|budget| Backend {
+            budget: budget.clone(),
+            dollars_per_secret_month: price(budget.backend()),
+        });
+        Self {
+            store: context.store.clone(),
+            reconciler,
+            backends: backends.collect(),
+            recent: Mutex::new(None),
+        }
+    }
+
+    /// The backlog of each backend as it is now, or was a few seconds ago; `replicas` work at it.
+    pub async fn recent(&self, replicas: u32) -> Result<Arc<BTreeMap<BackendId, Backlog>>> {
+        // Held while counting, so that whoever asks meanwhile waits for the same answer.
+        let mut recent = self.recent.lock().await;
+        if let Some(recent) = recent.as_ref()
+            && recent.counted.elapsed() < FRESH
+        {
+            return Ok(recent.backlogs.clone());
+        }
+        let mut backlogs = BTreeMap::new();
+        for backend in &self.backends {
+            let id = backend.budget.backend();
+            backlogs.insert(id.clone(), self.count(backend, replicas).await?);
+        }
+        let backlogs = Arc::new(backlogs);
+        *recent = Some(Recent {
+            counted: Instant::now(),
+            backlogs: backlogs.clone(),
+        });
+        Ok(backlogs)
+    }
+
+    /// The backlog of one backend now; `replicas` work at it.
+    pub async fn of(&self, id: &BackendId, replicas: u32) -> Result<Backlog> {
+        let mut backends = self.backends.iter();
+        match backends.find(|it| it.budget.backend() == id) {
+            Some(backend) => self.count(backend, replicas).await,
+            None => Ok(Backlog::default()),
+        }
+    }
+
+    async fn count(&self, backend: &Backend, replicas: u32) -> Result<Backlog> {
+        let id = backend.budget.backend();
+        let windows = self.reconciler.windows(id)?;
+        let unused = self.store.unused(id, &windows).await?;
+        let now = self.store.now().await?;
+        let age = unused
+            .oldest_orphan
+            .and_then(|since| Duration::try_from(now.duration_since(since)).ok());
+        let mut backlog = Backlog {
+            due: self.store.count_due(id, &windows).await?,
+            unused,
+            oldest_orphan: age.unwrap_or_default(),
+            price: backend.dollars_per_secret_month,
+            drain: Duration::ZERO,
+        };
+        if let Some(allowance) = backend.budget.allowance(RequestClass::Delete) {
+            let together = allowance * f64::from(replicas);
+            let capabilities = self.reconciler.backends().get(id)?.capabilities();
+            let batch = capabilities.delete_batch.max(1) as u64;
+            let requests = backlog.total().div_ceil(batch);
+            backlog.drain =
+                Duration::try_from_secs_f64(requests as f64 / together).unwrap_or(Duration::MAX);
+        }
+        Ok(backlog)
+    }
+}

@@ -1,0 +1,166 @@
+//! What `/status` tells of platforms.
+
+use std::time::Duration;
+
+use cloakroom_core::platform::{Adoptions as _, PlatformRun, Removals as _};
+use cloakroom_core::store::RunOutcome;
+use cloakroom_core::{Result, Timestamp};
+use cloakroom_reconcile::{CleanReport, JobState};
+use serde::Serialize;
+
+use super::overdue::is_overdue;
+use super::routes::App;
+use super::token::Caller;
+use super::without_ids::without_ids;
+
+/// Where the clean-ups of one platform stand.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlatformStatus {
+    /// The name it has in the configuration.
+    pub platform: String,
+    /// Its cron line, in UTC; `None` where `serve` does not clean it.
+    pub schedule: Option<String>,
+    /// When an operator last confirmed a plan; nothing is cleaned without.
+    pub confirmed: Option<Timestamp>,
+    /// Whether a clean-up is running now.
+    pub running: bool,
+    /// Whether one has been asked for and not begun.
+    pub waiting: bool,
+    /// Whether two have been missed.
+    pub overdue: bool,
+    /// Clean-ups of this process.
+    pub runs: u64,
+    /// When the last one began, of whichever process.
+    pub last_run: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Option<RunOutcome>,
+    /// When one last did all it was to do.
+    pub last_success: Option<Timestamp>,
+    /// When the schedule starts the next.
+    pub next_run: Option<Timestamp>,
+    /// What the last one found, did and left.
+    pub report: Option<CleaningStatus>,
+    /// What the last one failed with.
+    pub errors: Vec<String>,
+}
+
+/// The report of a clean-up as it is told: whoever is not the operator reads no name and no id in it.
+#[derive(Clone, Debug)]
+pub struct CleaningStatus {
+    report: CleanReport,
+    caller: Caller,
+}
+
+impl CleaningStatus {
+    fn new(mut report: CleanReport, caller: Caller) -> Self {
+        if caller == Caller::Anybody {
+            report.error = report.error.as_deref().map(without_ids);
+            for trip in &mut report.guards {
+                trip.saw = without_ids(&trip.saw);
+            }
+            for obstacle in &mut report.obstacles {
+                obstacle.subject = without_ids(&obstacle.subject);
+                obstacle.detail = without_ids(&obstacle.detail);
+            }
+        }
+        Self { report, caller }
+    }
+
+    /// The report.
+    pub fn report(&self) -> &CleanReport {
+        &self.report
+    }
+}
+
+impl Serialize for CleaningStatus {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.caller == Caller::Operator {
+            return self.report.serialize(serializer);
+        }
+        let told = serde_json::to_value(&self.report).map_err(serde::ser::Error::custom)?;
+        let hidden = |key: &str| matches!(key, "run" | "plan" | "lost");
+        let told = told.as_object().into_iter().flatten();
+        serializer.collect_map(told.filter(|(key, _)| !hidden(key)))
+    }
+}
+
+/// Where every platform stands, for whoever asks.
+pub(super) async fn platforms(
+    app: &App,
+    caller: Caller,
+    now: Timestamp,
+) -> Result<Vec<PlatformStatus>> {
+    let mut platforms = Vec::new();
+    for state in app.clean_ups.states() {
+        platforms.push(status(app, state, caller, now).await?);
+    }
+    Ok(platforms)
+}
+
+async fn status(
+    app: &App,
+    state: JobState<String, CleanReport>,
+    caller: Caller,
+    now: Timestamp,
+) -> Result<PlatformStatus> {
+    let platform = state.job.clone();
+    let confirmation = app.store.confirmation(&platform).await?;
+    let last = app.store.last_removal_run(&platform, None).await?;
+    let complete = app
+        .store
+        .last_removal_run(&platform, Some(RunOutcome::Done));
+    let last_success = complete.await?.and_then(|run| run.finished);
+    // Where no jobs are scheduled, no platform is.
+    let jobs = app.jobs.as_ref();
+    let schedule = app.platforms.get(&platform).and_then(Option::as_ref);
+    let schedule = schedule.filter(|_| jobs.is_some());
+    let jitter = jobs.map_or(Duration::ZERO, |jobs| jobs.jitter.0);
+    let ended = ended(app, &state, last.as_ref());
+    let overdue = !state.running
+        && confirmation.is_some()
+        && schedule.is_some_and(|schedule| is_overdue(schedule, ended, jitter, now));
+    let last_run = state.last_started.max(last.as_ref().map(|run| run.started));
+    let report = latest(&state, last);
+    let failed = (!state.errors.is_empty()).then_some(RunOutcome::Failed);
+    let told = |error: String| match caller {
+        Caller::Operator => error,
+        Caller::Anybody => without_ids(&error),
+    };
+    Ok(PlatformStatus {
+        schedule: schedule.map(ToString::to_string),
+        confirmed: confirmation.map(|it| it.at),
+        running: state.running,
+        waiting: state.waiting,
+        overdue,
+        runs: state.runs,
+        last_run,
+        outcome: failed.or(report.as_ref().map(|report| report.outcome)),
+        last_success,
+        next_run: schedule.and_then(|schedule| schedule.next_after(now)),
+        report: report.map(|report| CleaningStatus::new(report, caller)),
+        errors: state.errors.into_iter().map(told).collect(),
+        platform,
+    })
+}
+
+/// When the last clean-up ended, here or in another process; the beginning of this process where that is
+/// later.
+fn ended(
+    app: &App,
+    state: &JobState<String, CleanReport>,
+    last: Option<&PlatformRun>,
+) -> Timestamp {
+    // One that failed may have been kept from beginning.
+    let began = state.last_started.filter(|_| state.errors.is_empty());
+    let ended = last.and_then(|run| run.finished).max(began);
+    ended.map_or(app.started, |ended| ended.max(app.started))
+}
+
+/// The newest report there is, of this process or of another.
+fn latest(state: &JobState<String, CleanReport>, last: Option<PlatformRun>) -> Option<CleanReport> {
+    let own = state.reports.first();
+    let journalled = last.filter(|run| own.is_none_or(|own| own.finished < run.started));
+    // A report of an older version may lack what this one has.
+    let journalled = journalled.and_then(|run| serde_json::from_value(run.report).ok());
+    journalled.or_else(|| own.cloned())
+}
