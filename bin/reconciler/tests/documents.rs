@@ -329,7 +329,7 @@ fn a_configuration_that_holds_is_told_as_json() {
     assert_eq!(
         told,
         serde_json::json!({
-            "holds": true,
+            "holds": true, "doubts": [],
             "file": deployment.path("reconciler.yaml"),
             "backends": ["main"],
         })

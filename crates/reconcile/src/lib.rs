@@ -43,7 +43,7 @@ pub use platform::{
     NextRun, PlannedFate, PlatformCleaner, PlatformFinding, PlatformFindingKind, PlatformMoveIssue,
     PlatformMoveReport, PlatformMoveStep, PlatformMoveStore, PlatformMover, PlatformObserver,
     PlatformPhase, PlatformPlan, PlatformPlanHeader, PlatformPlanItem, PlatformReader,
-    PlatformReport, PlatformSettings, StandingCount, UnusedSecret,
+    PlatformReport, PlatformSettings, StandingCount, UnusedSecret, alone_at_platform,
 };
 pub use report::{Checked, DeletionCount, Report};
 pub use settings::{RunOptions, Settings};

@@ -219,6 +219,24 @@ impl PlatformReader {
     }
 }
 
+/// Does `work` while no pass, clean-up or move is at a platform, and keeps them away until it ends;
+/// `lasts` is how long after a death of this process another one may begin.
+///
+/// `Unavailable` while somebody is there, and where the right to be there was lost meanwhile: `work` is
+/// dropped then.
+pub async fn alone_at_platform<T>(
+    store: &Arc<dyn Store>,
+    platform: &str,
+    holder: RunId,
+    lasts: Duration,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let lease = PlatformLease::take(store, platform, holder, lasts).await?;
+    let done = lease.keep_during(work).await;
+    lease.give_back().await;
+    done
+}
+
 /// One pass.
 struct Pass<'a> {
     reader: &'a PlatformReader,

@@ -284,22 +284,23 @@ impl SecretsMigration {
         dry_run: bool,
         observer: &dyn MigrationObserver,
     ) -> Result<MigrationReport> {
-        let record = self.record(id).await?;
-        if record.state == MoveState::Reversed {
-            return Ok(MigrationReport {
-                id: Some(id),
-                ..MigrationReport::default()
-            });
-        }
+        let was_over = self.record(id).await?.state == MoveState::Reversed;
         if !dry_run {
             self.refuse_without_leave().await?;
-            let from = [MoveState::Open, MoveState::Finished, MoveState::Reversing];
+            // One that was taken back is looked at again: a process that slept may have switched a field
+            // since.
+            let from = [
+                MoveState::Open,
+                MoveState::Finished,
+                MoveState::Reversing,
+                MoveState::Reversed,
+            ];
             let journal = &self.ground.journal;
             journal
                 .set_migration(id, &from, MoveState::Reversing)
                 .await?;
         }
-        let mut report = self.back(id, dry_run, observer).await?;
+        let mut report = self.back((id, was_over), dry_run, observer).await?;
         if !dry_run && !report.cut_short {
             let to = if report.is_complete() {
                 MoveState::Reversed

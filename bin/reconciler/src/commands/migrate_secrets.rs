@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use cloakroom_core::platform::SecretMigrations as _;
-use cloakroom_core::{MoveId, SystemClock};
+use cloakroom_core::store::Store;
+use cloakroom_core::{MoveId, RunId, SystemClock};
+use cloakroom_reconcile::alone_at_platform;
 use cloakroom_store_openmetadata::{
     Manager, MigrationGround, MigrationObserver, MigrationReport, SecretsMigration, Side,
 };
@@ -18,7 +20,7 @@ use crate::exit::Exit;
 use crate::listing::Listing;
 use crate::output::{Console, count};
 use crate::platform;
-use crate::wiring::Context;
+use crate::wiring::{Context, job_settings};
 
 /// What the platform's own database is called.
 const DATABASE: &str = "db";
@@ -42,13 +44,21 @@ pub(super) async fn migrate_secrets(
     )?;
     let bar = Bar::new(console, "fields")?;
     let watching = Watching(&bar);
-    let report = match order.reverse {
-        Some(id) => migration.reverse(id, args.dry_run, &watching).await?,
-        None if args.dry_run => migration.look(&watching).await?,
-        None => {
-            let id = MoveId(context.randomness().uuid());
-            migration.copy(id, &watching).await?
+    let new_id = MoveId(context.randomness().uuid());
+    let work = async {
+        match order.reverse {
+            Some(id) => migration.reverse(id, args.dry_run, &watching).await,
+            None if args.dry_run => migration.look(&watching).await,
+            None => migration.copy(new_id, &watching).await,
         }
+    };
+    let report = if args.dry_run {
+        work.await?
+    } else {
+        let store: Arc<dyn Store> = context.store.clone();
+        let holder = RunId(context.randomness().uuid());
+        let lasts = job_settings(&context.configuration.reconcile).lease;
+        Box::pin(alone_at_platform(&store, name, holder, lasts, work)).await?
     };
     drop(bar);
     let told = Told {

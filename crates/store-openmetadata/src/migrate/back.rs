@@ -28,13 +28,15 @@ enum Standing {
 
 enum How {
     Back,
+    /// An earlier run took it back, or there was nothing to be done.
+    BackAlready,
     Gone,
 }
 
 impl SecretsMigration {
     pub(super) async fn back(
         &self,
-        id: MoveId,
+        (id, was_over): (MoveId, bool),
         dry_run: bool,
         observer: &dyn MigrationObserver,
     ) -> Result<MigrationReport> {
@@ -67,7 +69,7 @@ impl SecretsMigration {
                 observer.about_to_write(&field.table);
                 let target = targets.iter().find(|it| it.shown == field.table);
                 let done = self.field_back(&mut writer, target, field, dry_run).await;
-                note(&mut report, field, done?);
+                note(&mut report, field, done?, was_over);
                 observer.progressed(report.moved + report.gone + report.issue_count);
             }
             if report.cut_short {
@@ -105,7 +107,10 @@ impl SecretsMigration {
             if dry_run {
                 return Ok(Ok(How::Back));
             }
-            let swap = self.swap_back(target, &key, field, old, &stored)?;
+            let swap = match self.swap_back(target, &key, field, old, &stored) {
+                Ok(swap) => swap,
+                Err(error) => return Ok(Err(error)),
+            };
             let ends = writer.swap(target, &[swap]).await?;
             match ends.into_iter().next() {
                 Some(Swapped::Written) => return Ok(Ok(How::Back)),
@@ -124,10 +129,15 @@ impl SecretsMigration {
         };
         let now = Stored::read(value, &self.ground.options.keys)?;
         if field.from != field.to && self.is_back(field, &now)? {
-            return Ok(Standing::Settled(How::Back));
+            return Ok(Standing::Settled(How::BackAlready));
         }
         if !self.is_as_left(field, &now)? {
             let message = "the field was edited since; it stays as it is";
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+        }
+        if !self.is_unedited_there(field).await? {
+            let message =
+                "the secret was edited since, where it was migrated to; the field stays as it is";
             return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         }
         let value = self.old_value(field).await?;
@@ -141,7 +151,7 @@ impl SecretsMigration {
             return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         }
         if field.from == field.to {
-            return Ok(Standing::Settled(How::Back));
+            return Ok(Standing::Settled(How::BackAlready));
         }
         Ok(Standing::Returning(match (&field.from, value) {
             (Some(name), _) => Stored::Reference(Reference::to(name)),
@@ -157,6 +167,23 @@ impl SecretsMigration {
             (Stored::Value(value), None) => self.is_what_it_was(field, value)?,
             _ => false,
         })
+    }
+
+    /// Between two managers: whether what a field refers to now is what was copied there, or nothing at
+    /// all. OpenMetadata writes an edited value under the id that the field has already.
+    async fn is_unedited_there(&self, field: &MigratedField) -> Result<bool> {
+        let (Side::Manager { .. }, Side::Manager { .. }, Some(name)) =
+            (&self.from.side, &self.to.side, &field.to)
+        else {
+            return Ok(true);
+        };
+        let reference = Stored::Reference(Reference::to(name));
+        match reference.resolve(self.to.side.secrets()?).await {
+            Ok(Some(value)) => self.is_what_it_was(field, &value),
+            Ok(None) => Ok(field.digest.is_none()),
+            Err(error) if error.is_missing() => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     fn is_back(&self, field: &MigratedField, now: &Stored) -> Result<bool> {
@@ -202,9 +229,11 @@ impl SecretsMigration {
     }
 }
 
-fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>) {
+/// What is back already counts, unless the migration had been taken back as a whole.
+fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>, was_over: bool) {
     match done {
         Ok(How::Back) => report.moved += 1,
+        Ok(How::BackAlready) => report.moved += u64::from(!was_over),
         Ok(How::Gone) => report.gone += 1,
         Err(error) => {
             let id = field.to.as_deref().or(field.from.as_deref());

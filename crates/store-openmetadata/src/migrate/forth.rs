@@ -259,6 +259,11 @@ impl Forth<'_> {
                         }
                         return;
                     }
+                    // OpenMetadata seals its references; in clear it is one only in a secret's own field.
+                    if !is_sealed && !self.entities.is_watched(leaf.path) {
+                        elsewhere += 1;
+                        return;
+                    }
                     Some(reference.id().to_owned())
                 }
                 _ => return,
@@ -299,11 +304,11 @@ impl Forth<'_> {
     /// Takes a field's value to where it is to be.
     async fn take(&mut self, place: FieldPlace<'_>, field: Field) -> Result<Ready> {
         let value = self.migration.value(field.holds).await?;
+        value.as_ref().map_or(Ok(()), refuse_what_reads_otherwise)?;
         let stored = match (value.as_ref(), field.id.as_ref()) {
             (None, _) => Stored::Null,
             (Some(value), None) => Stored::Value(value.clone()),
             (Some(value), Some(id)) => {
-                refuse_what_reads_otherwise(value)?;
                 if self.id.is_some() {
                     self.migration.copy_there(id, value).await?;
                 } else {
@@ -407,11 +412,15 @@ impl Forth<'_> {
     }
 }
 
-/// The text `null` or a reference would come back as something else.
+/// The text `null`, a reference or a sealed token would come back as something else.
 fn refuse_what_reads_otherwise(value: &SecretValue) -> Result<()> {
     let failed = |message| Err(Error::new(ErrorKind::Invalid, OPERATION, message));
-    if value.expose_text().is_none() {
-        return failed("the value is not text");
+    match value.expose_text() {
+        None => return failed("the value is not text"),
+        Some(text) if text.starts_with(TOKEN_PREFIX) => {
+            return failed("the value is itself a sealed token: enter it anew");
+        }
+        Some(_) => {}
     }
     match Stored::of_value(value.clone()) {
         Stored::Value(_) => Ok(()),

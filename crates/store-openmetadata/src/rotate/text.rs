@@ -19,7 +19,8 @@ pub(crate) struct Tally {
     pub(crate) current: u64,
     /// Under another key.
     pub(crate) older: u64,
-    /// Under none of the keys, or sealed too many times over to be looked into.
+    /// Under none of the keys, sealed too many times over to be looked into, or written with an escape
+    /// before it.
     pub(crate) unopened: u64,
 }
 
@@ -34,7 +35,10 @@ impl Tally {
 /// How the tokens of a text are sealed, and the text with every one that another key opens sealed
 /// under the first; no text where there is none to change.
 pub(crate) fn reseal(text: &[u8], keys: &FernetKeys) -> (Tally, Option<SecretValue>) {
-    let mut tally = Tally::default();
+    let mut tally = Tally {
+        unopened: escaped(text),
+        ..Tally::default()
+    };
     let resealed = exchange(text, keys, 0, &mut tally);
     (tally, resealed)
 }
@@ -74,6 +78,16 @@ fn exchange(text: &[u8], keys: &FernetKeys, depth: u32, tally: &mut Tally) -> Op
     Some(SecretValue::new(std::mem::take(&mut *exchanged)))
 }
 
+/// As much of a token's prefix as JSON never has to escape, and the beginning of an escaped colon.
+const ESCAPED_PREFIX: &[u8] = b"fernet\\u003";
+
+/// Tokens that only a reader of JSON sees as such. They are left, and told.
+fn escaped(text: &[u8]) -> u64 {
+    memmem::find_iter(text, ESCAPED_PREFIX)
+        .filter(|at| matches!(text.get(at + ESCAPED_PREFIX.len()), Some(b'a' | b'A')))
+        .count() as u64
+}
+
 /// Where the tokens of a text are, without what stands before them.
 fn tokens(text: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
     memmem::find_iter(text, TOKEN_PREFIX).filter_map(move |at| {
@@ -102,6 +116,17 @@ mod tests {
 
     const NEW: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
     const OLD: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
+    #[test]
+    fn what_an_escape_hides_is_left_and_told() {
+        let old = keys(OLD);
+        let token = seal(&old, "text");
+        let hidden = token.replacen(':', "\\u003A", 1);
+        let text = format!("{{\"a\":\"{hidden}\",\"b\":\"fernet\\u003d\"}}");
+        let (tally, resealed) = reseal(text.as_bytes(), &keys(&format!("{NEW},{OLD}")));
+        assert_eq!((tally.unopened, tally.older), (1, 0));
+        assert!(resealed.is_none());
+    }
+
     const LOST: &str = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";
 
     #[test]

@@ -312,6 +312,23 @@ pub(crate) async fn from_the_database_to_managers_and_back(bench: Bench) {
         "it is over"
     );
 
+    // An edit on the new side goes under the id that the field has: the way back must not lose it.
+    let on = stage.copy("aws", "google").await;
+    assert!(on.is_complete() && on.moved == 30, "{on:?}");
+    let edited = on_google("s4");
+    let delete = cloakroom_core::DeleteMode::Final;
+    let google = stage.google.named().unwrap();
+    google.delete_named(&edited, delete, None).await.unwrap();
+    put(&stage.google, &edited, "edited there").await;
+    let back = stage.reverse("aws", "google", &on).await;
+    assert_eq!((back.moved, back.issue_count), (29, 1), "{back:?}");
+    assert!(back.issues[0].message.contains("edited since"), "{back:?}");
+    let reference = Some(format!("secret:{edited}"));
+    assert_eq!(stage.field(4, PASSWORD).await, reference);
+    google.delete_named(&edited, delete, None).await.unwrap();
+    let back = stage.reverse("aws", "google", &on).await;
+    assert!(back.is_complete(), "{back:?}");
+
     let home = stage.copy("aws", "db").await;
     assert!(home.is_complete() && home.moved == 30, "{home:?}");
     assert_eq!(stage.field(4, PASSWORD).await.as_deref(), Some("value 4"));
