@@ -50,6 +50,15 @@ impl Exit {
         }
     }
 
+    /// What work calls for that leaves what it cannot do as it was, and tells it.
+    pub fn of_work(cut_short: bool, complete: bool) -> Self {
+        match (cut_short, complete) {
+            (true, _) => Self::Partial,
+            (false, true) => Self::Done,
+            (false, false) => Self::Findings,
+        }
+    }
+
     /// What one run's report calls for.
     pub fn of_report(report: &Report) -> Self {
         match report.outcome {

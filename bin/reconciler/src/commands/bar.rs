@@ -13,11 +13,11 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    /// A bar of `what`; a signal asks the work to stop.
-    pub(super) fn new(console: &Console, what: &str) -> anyhow::Result<Self> {
+    /// A bar with what it counts, and times, behind its numbers; a signal asks the work to stop.
+    pub(super) fn new(console: &Console, words: &str) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         signals::cancel_on_signal(stop.clone())?;
-        let template = format!("{{bar:30}} {{human_pos}} of {{human_len}} {what} ({{elapsed}})");
+        let template = format!("{{bar:30}} {{human_pos}} of {{human_len}} {words}");
         let bar = console.stderr_is_terminal().then(|| {
             ProgressStyle::with_template(&template).map_or_else(
                 |_| ProgressBar::new(0),

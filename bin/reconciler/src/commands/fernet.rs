@@ -52,7 +52,7 @@ async fn rotate(
         };
         Told::new(name, rotation.look().await?, denied)
     } else {
-        let bar = Bar::new(console, "values")?;
+        let bar = Bar::new(console, "values ({elapsed})")?;
         Told::new(name, rotation.rotate(&Watching(&bar)).await?, Vec::new())
     };
     let told = told.with_next(args.dry_run, may_write, keys);

@@ -42,7 +42,7 @@ pub(super) async fn migrate_secrets(
         side(context, &order.from)?,
         side(context, &order.to)?,
     )?;
-    let bar = Bar::new(console, "fields")?;
+    let bar = Bar::new(console, "fields ({elapsed})")?;
     let watching = Watching(&bar);
     let new_id = MoveId(context.randomness().uuid());
     let work = async {
@@ -202,13 +202,7 @@ struct Told<'a> {
 
 /// 0: all of it is done. 3: something stands as before. 5: it was told to stop.
 fn exit(report: &MigrationReport) -> Exit {
-    if report.cut_short {
-        Exit::Partial
-    } else if report.is_complete() {
-        Exit::Done
-    } else {
-        Exit::Findings
-    }
+    Exit::of_work(report.cut_short, report.is_complete())
 }
 
 fn next_steps(

@@ -2,16 +2,14 @@
 
 use cloakroom_core::store::{MoveSize, MoveState};
 use cloakroom_documents::{MoveObserver, MoveOrder, MoveReport, MoveSettings, MoveStep, Mover};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
+use super::bar::Bar;
 use super::moving_platform;
 use crate::cli::MoveArgs;
 use crate::exit::Exit;
 use crate::listing::Listing;
 use crate::output::{Console, count};
-use crate::signals;
 use crate::wiring::Context;
 
 /// Documents printed one by one; `--output json` tells of more.
@@ -26,14 +24,14 @@ pub(super) async fn moving(
     if let Some(platform) = args.platform.clone() {
         return Box::pin(moving_platform::moving(args, &platform, context, console)).await;
     }
-    let watch = Watch::new(console)?;
+    let watch = Bar::new(console, "documents ({elapsed}, {eta} left)")?;
     let mover = Mover::new(
         context.documents.clone(),
         context.store.clone(),
         MoveSettings::default(),
     );
     let report = step(args, &mover, &watch).await;
-    watch.clear();
+    drop(watch);
     let (report, sending) = report?;
     let told = Told {
         next: next_steps(&report, &sending),
@@ -53,7 +51,7 @@ pub(super) async fn moving(
 async fn step(
     args: MoveArgs,
     mover: &Mover,
-    watch: &Watch,
+    watch: &Bar,
 ) -> anyhow::Result<(MoveReport, Vec<String>)> {
     let dry_run = args.dry_run;
     if let Some(id) = args.finish {
@@ -90,13 +88,7 @@ struct Told<'a> {
 
 /// 0: all of it is done. 3: something is left, or would be. 5: it was told to stop.
 fn exit(report: &MoveReport) -> Exit {
-    if report.cut_short {
-        Exit::Partial
-    } else if report.is_complete() {
-        Exit::Done
-    } else {
-        Exit::Findings
-    }
+    Exit::of_work(report.cut_short, report.is_complete())
 }
 
 fn next_steps(report: &MoveReport, sending: &[String]) -> Vec<String> {
@@ -215,44 +207,12 @@ fn secrets(number: u64) -> String {
     count(number, "secret", "secrets")
 }
 
-/// Shows how far a move has come, and passes on that it is to end.
-struct Watch {
-    bar: Option<ProgressBar>,
-    stop: CancellationToken,
-}
-
-impl Watch {
-    fn new(console: &Console) -> anyhow::Result<Self> {
-        let stop = CancellationToken::new();
-        signals::cancel_on_signal(stop.clone())?;
-        let bar = console.stderr_is_terminal().then(|| {
-            let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template(
-                "{bar:30} {human_pos} of {human_len} documents ({elapsed}, {eta} left)",
-            ) {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Ok(Self { bar, stop })
-    }
-
-    fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl MoveObserver for Watch {
+impl MoveObserver for Bar {
     fn progressed(&self, done: u64, of: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_length(of.max(done));
-            bar.set_position(done);
-        }
+        self.show(done, of);
     }
 
     fn told_to_stop(&self) -> bool {
-        self.stop.is_cancelled()
+        Bar::told_to_stop(self)
     }
 }

@@ -141,13 +141,8 @@ fn mover(
 /// 0: all of it is done, or ready. 3: something is left, or would be. 5: it was told to stop, or not
 /// everything could be seen.
 fn exit(report: &PlatformMoveReport) -> Exit {
-    if report.cut_short || !report.obstacles.is_empty() {
-        Exit::Partial
-    } else if report.is_complete() {
-        Exit::Done
-    } else {
-        Exit::Findings
-    }
+    let cut_short = report.cut_short || !report.obstacles.is_empty();
+    Exit::of_work(cut_short, report.is_complete())
 }
 
 fn next_steps(report: &PlatformMoveReport) -> Vec<String> {

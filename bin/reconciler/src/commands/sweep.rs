@@ -52,13 +52,8 @@ pub(super) async fn sweep(
 
 /// Something unknown that was left is amiss.
 fn exit(report: &SweepReport) -> Exit {
-    if report.cut_short {
-        Exit::Partial
-    } else if report.unknown > report.adopted || report.other_value > 0 {
-        Exit::Findings
-    } else {
-        Exit::Done
-    }
+    let all_known = report.unknown <= report.adopted && report.other_value == 0;
+    Exit::of_work(report.cut_short, all_known)
 }
 
 fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Result<()> {
