@@ -95,9 +95,34 @@ fn a_secret_under_a_key_that_not_every_database_can_hold() {
 #[test]
 fn a_spec_that_is_not_a_schema() {
     let before = Before::new();
-    for spec in ["[1, 2]", "\"text\"", "{\"properties\": [1]}", "not json"] {
+    for (spec, word) in [
+        ("[1, 2]", "spec"),
+        ("\"text\"", "spec"),
+        ("{\"properties\": [1]}", "spec"),
+        ("not json", "spec"),
+        (r#"{"type": "strin"}"#, "/type"),
+        (r#"{"type": ["object", "nul"], "properties": {}}"#, "/type"),
+        (
+            r#"{"type": "source", "spec": {"connectionSpecification": {}}}"#,
+            "/type",
+        ),
+        (r#"{"type": "string"}"#, "describes no object"),
+        (r#"{"type": "array"}"#, "describes no object"),
+        (
+            r#"{"Properties": {"password": {"airbyte_secret": true}}}"#,
+            "`properties`",
+        ),
+        (
+            r#"{"properties": {"password": {"type": "string", "airbyteSecret": true}}}"#,
+            "`airbyte_secret`",
+        ),
+        (
+            r#"{"properties": {"password": {"type": "string", "airbyte-secret": true}}}"#,
+            "`airbyte_secret`",
+        ),
+    ] {
         before.deployment.write("spec.json", spec);
-        says(&before.put(&config("new")).refused(1), "spec");
+        says(&before.put(&config("new")).refused(1), word);
     }
     let missing = [
         "document",
@@ -113,6 +138,46 @@ fn a_spec_that_is_not_a_schema() {
         "nowhere.json",
     );
     before.nothing_is_lost();
+}
+
+/// It may be meant so; nobody should have to find out later that it was not.
+#[test]
+fn a_spec_without_secrets() {
+    let before = Before::new();
+    before
+        .deployment
+        .write("spec.json", r#"{"type": "object"}"#);
+    let put = before.put(r#"{"host": "a"}"#);
+    says(&put.stderr, "marks no field as secret");
+    put.done();
+}
+
+/// As a schema it would mark nothing, and every secret would stay in clear.
+#[test]
+fn a_manifest_in_place_of_the_spec_in_it() {
+    let deployment = Deployment::new();
+    let put = |manifest: &str| {
+        deployment.write("manifest.yaml", manifest);
+        let arguments = [
+            "document",
+            "put",
+            "--spec",
+            "manifest.yaml",
+            "--workspace",
+            WORKSPACE,
+            "-",
+        ];
+        deployment.run_with_input(&arguments, &format!("{{\"token\": \"{CANARY}\"}}"))
+    };
+    let without = "type: DeclarativeSource\ndefinitions: {a: {type: object}}\n";
+    says(&put(without).refused(1), "holds no spec");
+    let with = "version: 1.0.0\ntype: DeclarativeSource\nspec:\n  type: Spec\n  \
+        connection_specification:\n    type: object\n    properties:\n      token: {type: string, \
+        airbyte_secret: true}\n";
+    let told = put(with).done();
+    says(&told, "airbyte_");
+    let listed = deployment.run(&["secret", "list"]).done();
+    says(&listed, "stored");
 }
 
 #[test]

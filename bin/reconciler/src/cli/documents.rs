@@ -26,7 +26,7 @@ pub struct PutArgs {
     /// The configuration to put (JSON); `-` reads standard input
     #[arg(value_name = "CONFIG")]
     pub document: PathBuf,
-    /// Its spec: a JSON Schema or a connector's spec file, JSON or YAML. An update may leave it out
+    /// Its spec: a JSON Schema, or a connector's spec file or manifest, JSON or YAML. An update may leave it out
     #[arg(long, value_name = "FILE", required_unless_present = "id")]
     pub spec: Option<PathBuf>,
     /// Whose it is. An update may leave it out
@@ -97,7 +97,7 @@ pub struct PutEphemeralArgs {
     /// The configuration to put (JSON); `-` reads standard input
     #[arg(value_name = "CONFIG")]
     pub document: PathBuf,
-    /// Its spec: a JSON Schema or a connector's spec file, JSON or YAML
+    /// Its spec: a JSON Schema, or a connector's spec file or manifest, JSON or YAML
     #[arg(long, value_name = "FILE")]
     pub spec: PathBuf,
 }

@@ -8,7 +8,7 @@ use cloakroom_core::config::{MAX_TEXT, parse_document, parse_json};
 use cloakroom_core::{SecretJson, SecretValue};
 use cloakroom_documents::DocumentSpec;
 
-use crate::spec_yaml;
+use crate::{spec_manifest, spec_yaml};
 
 /// A configuration, which may hold secrets.
 pub(super) fn configuration(path: &Path) -> anyhow::Result<SecretJson> {
@@ -16,21 +16,26 @@ pub(super) fn configuration(path: &Path) -> anyhow::Result<SecretJson> {
     parse_document(bytes.expose()).with_context(|| describe("the configuration", path))
 }
 
-/// A spec: a JSON Schema or a connector's whole spec file, JSON or YAML.
+/// A spec: a JSON Schema, a connector's whole spec file or the manifest that holds one, JSON or YAML.
 pub(super) fn spec(path: &Path) -> anyhow::Result<DocumentSpec> {
     let bytes = bytes(path, MAX_TEXT).with_context(|| describe("the spec", path))?;
-    let compiled = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("yaml" | "yml") => {
-            let yaml = bytes
-                .expose_text()
-                .context("not UTF-8")
-                .and_then(spec_yaml::read);
-            DocumentSpec::compile(&yaml.with_context(|| describe("the spec", path))?)
+    let compiled = || {
+        let file = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("yaml" | "yml") => spec_yaml::read(bytes.expose_text().context("not UTF-8")?)?,
+            _ => parse_json("read the spec", bytes.expose())?,
+        };
+        let spec = if spec_manifest::is_manifest(&file) {
+            spec_manifest::spec(&file)?.context("it is a manifest that holds no spec")?
+        } else {
+            file
+        };
+        let spec = DocumentSpec::compile(&spec)?;
+        if spec.compiled().secret_fields().is_empty() {
+            tracing::warn!("the spec marks no field as secret: the configuration is kept as it is");
         }
-        _ => parse_json("read the spec", bytes.expose())
-            .and_then(|json| DocumentSpec::compile(&json)),
+        anyhow::Ok(spec)
     };
-    compiled.with_context(|| describe("the spec", path))
+    compiled().with_context(|| describe("the spec", path))
 }
 
 /// Any text of at most `most` bytes.

@@ -37,7 +37,7 @@ use crate::output::Console;
 use crate::progress::Progress;
 use crate::runner::MeasuredRunner;
 use crate::service;
-use crate::signals;
+use crate::signals::{self, UserSignal};
 use crate::wiring::{Context, Schema};
 use connector::Connector;
 use deployment::Deployment;
@@ -248,6 +248,7 @@ async fn serve(
     console: &Console,
     stop: CancellationToken,
 ) -> Result<()> {
+    let wishes = UserSignal::listen()?;
     let address = listener.local_addr()?;
     let configuration = configuration::load(Some(config), &[])?.configuration;
     let context = Context::open_measured(configuration, Schema::Leave, metrics.clone()).await?;
@@ -265,7 +266,7 @@ async fn serve(
             "Serving http://{address}/ (and /metrics, /healthz, /status) until Ctrl-C."
         ));
     }
-    let served = service::serve(listener, &context, metrics, settings, stop).await;
+    let served = service::serve(listener, &context, metrics, settings, wishes, stop).await;
     context.close().await;
     served
 }

@@ -187,7 +187,7 @@ impl<'a> Scenario<'a> {
 
     /// How many steps it takes for `documents` documents.
     pub(crate) fn steps(documents: u64) -> u64 {
-        documents * (1 + PASSES.len() as u64)
+        documents.saturating_mul(1 + PASSES.len() as u64)
     }
 
     /// Lives through it. The clock stands at the end afterwards.

@@ -1,7 +1,5 @@
 //! `--specs DIR`: the specs of real connectors, as their packages carry them.
 
-mod manifest;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +8,7 @@ use cloakroom_core::config::{MAX_TEXT, parse_json};
 use serde_json::Value;
 
 use super::connector::Connector;
-use crate::spec_yaml;
+use crate::{spec_manifest, spec_yaml};
 
 /// The file names that carry a spec, the preferred one first.
 const NAMES: [&str; 3] = ["spec.json", "spec.yaml", "manifest.yaml"];
@@ -60,21 +58,19 @@ pub fn read(folder: &Path) -> Result<Vec<Found>> {
     Ok(found)
 }
 
+/// Follows no link to a folder: it may lead back here.
 fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("read the folder {}", folder.display()))?;
     for entry in entries {
-        let path = entry
-            .with_context(|| format!("read the folder {}", folder.display()))?
-            .path();
-        if path.is_dir() {
+        let entry = entry.with_context(|| format!("read the folder {}", folder.display()))?;
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             if depth < DEEPEST {
                 collect(&path, depth + 1, files)?;
             }
-        } else if path
-            .file_name()
-            .is_some_and(|name| NAMES.iter().any(|wanted| name == *wanted))
-        {
+        // What is no file, such as a pipe, may never end.
+        } else if preference(&path).is_some() && path.is_file() {
             files.push(path);
         }
     }
@@ -101,7 +97,7 @@ fn spec_of(file: &Path) -> Result<Option<Value>> {
     match file.file_name().and_then(|name| name.to_str()) {
         Some("spec.json") => Ok(Some(parse_json("read the spec", text.as_bytes())?)),
         Some("spec.yaml") => Ok(Some(spec_yaml::read(&text)?)),
-        _ => manifest::spec(&spec_yaml::read(&text)?),
+        _ => spec_manifest::spec(&spec_yaml::read(&text)?),
     }
 }
 

@@ -37,6 +37,30 @@ pub(super) fn is_known(key: &str) -> bool {
     applies(key) || others.contains(&key)
 }
 
+/// A key that is one of the keywords secrets depend on but for its case and the signs between its words,
+/// and that keyword: with it read as nothing, what it marks would stay in clear.
+pub(super) fn nearly_known(key: &str) -> Option<(&str, &'static str)> {
+    const MEANT: [&str; 8] = [
+        "airbyte_secret",
+        "properties",
+        "patternProperties",
+        "additionalProperties",
+        "items",
+        "oneOf",
+        "anyOf",
+        "allOf",
+    ];
+    let letters = |text: &str| {
+        let letters = text.chars().filter(char::is_ascii_alphanumeric);
+        letters
+            .map(|it| it.to_ascii_lowercase())
+            .collect::<String>()
+    };
+    let plain = letters(key);
+    let near = |meant: &&str| letters(meant) == plain && *meant != key;
+    Some((key, MEANT.into_iter().find(near)?))
+}
+
 /// Whether a schema object with this key says something about its place or the places below.
 pub(super) fn applies(key: &str) -> bool {
     let others = [

@@ -15,31 +15,30 @@ impl Kinds {
     const TEXT: Self = Self(1 << 2);
     const NUMBER: Self = Self(1 << 3);
     const BOOLEAN: Self = Self(1 << 4);
-    const ALL: Self = Self((1 << 5) - 1);
 
-    /// The kinds that a `type` names; `None` where it is neither a name nor a list of names.
+    /// The kinds that a `type` names; `None` where it is neither a name of JSON Schema's nor a list of
+    /// those. Whoever cannot tell what a schema is for cannot tell either what it marks.
     pub(super) fn of_type(names: &Value) -> Option<Self> {
         match names {
-            Value::String(name) => Some(Self::named(name)),
+            Value::String(name) => Self::named(name),
             Value::Array(names) => names
                 .iter()
-                .map(|name| name.as_str().map(Self::named))
+                .map(|name| Self::named(name.as_str()?))
                 .try_fold(Self::NONE, |kinds, name| Some(kinds | name?)),
             _ => None,
         }
     }
 
-    /// A name that JSON Schema does not have may mean anything.
-    fn named(name: &str) -> Self {
-        match name {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
             "null" => Self::NONE,
             "object" => Self::OBJECT,
             "array" => Self::ARRAY,
             "string" => Self::TEXT,
             "integer" | "number" => Self::NUMBER,
             "boolean" => Self::BOOLEAN,
-            _ => Self::ALL,
-        }
+            _ => return None,
+        })
     }
 
     /// The kinds of the values that a schema lists.

@@ -50,6 +50,7 @@ const A_KEY: usize = 16;
 pub struct CompiledSpec {
     plan: Arc<Plan>,
     of_objects: bool,
+    never_of_objects: bool,
 }
 
 impl CompiledSpec {
@@ -66,6 +67,7 @@ impl CompiledSpec {
         Ok(Self {
             plan: Arc::new(plan),
             of_objects: root::is_an_object(&arena),
+            never_of_objects: root::is_never_an_object(&arena),
         })
     }
 
@@ -79,6 +81,11 @@ impl CompiledSpec {
     /// Whether it describes an object and nothing else.
     pub(super) fn is_of_objects(&self) -> bool {
         self.of_objects
+    }
+
+    /// Whether it describes anything but an object.
+    pub(super) fn is_never_of_objects(&self) -> bool {
+        self.never_of_objects
     }
 
     /// How many different patterns a walk may try on a key.

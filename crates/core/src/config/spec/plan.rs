@@ -2,7 +2,7 @@
 //! however many branches the schema has.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fancy_regex::Regex;
 use serde_json::Value;
@@ -192,8 +192,9 @@ impl Plan {
         if position.is_nowhere() {
             return below;
         }
-        // Each pattern is tried once, in however many schemas it stands.
-        let mut known: HashMap<usize, Match> = HashMap::new();
+        // Each pattern is tried once, in however many schemas it stands. Most keys meet none, and a hash
+        // map takes its random state even so.
+        let mut known: BTreeMap<usize, Match> = BTreeMap::new();
         for state in position.states() {
             let state = &self.states[state as usize];
             if let Some(named) = state.named.get(key) {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::invalid;
 use super::keywords::{
     CONNECTION, DEPENDENT, LISTS, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies,
-    is_known,
+    is_known, nearly_known,
 };
 use super::kinds::Kinds;
 use super::references::{Names, resource_of};
@@ -198,10 +198,18 @@ impl<'s> Reader<'s> {
             .map(|types| {
                 Kinds::of_type(types).ok_or_else(|| {
                     let pointer = below(&job.pointer, "type");
-                    invalid(&pointer, "a type is a name or a list of names")
+                    invalid(
+                        &pointer,
+                        "a type is null, boolean, integer, number, string, array or object, or a list \
+                         of these",
+                    )
                 })
             })
             .transpose()?;
+        if let Some((written, meant)) = members.keys().find_map(|key| nearly_known(key)) {
+            let message = format!("no keyword of JSON Schema; `{meant}` is spelled so");
+            return Err(invalid(&below(&job.pointer, written), message));
+        }
         let job = &Job {
             resource: resource_of(job.value, job.resource),
             pointer: job.pointer.clone(),

@@ -3,6 +3,17 @@
 use super::kinds::Kinds;
 use super::reader::Arena;
 
+/// Whether the spec describes anything but an object: of one it could not tell what is secret.
+pub(super) fn is_never_an_object(arena: &Arena) -> bool {
+    let root = arena.schemas.first();
+    root.is_some_and(|root| {
+        !root.secret
+            && root
+                .types
+                .is_some_and(|types| !types.contain(Kinds::OBJECT))
+    })
+}
+
 /// Whether the spec describes an object and nothing else. A document that is none has no field that
 /// could be secret.
 pub(super) fn is_an_object(arena: &Arena) -> bool {

@@ -165,6 +165,13 @@ pub fn update(
              secret; put the configuration itself",
         ));
     }
+    if spec.is_never_of_objects() && config.expose().is_object() {
+        return Err(refused(
+            "",
+            "the spec describes no object and this is one: no field of it could be told to be secret; \
+             put it with its own spec",
+        ));
+    }
     let stored = Stored::new(previous);
     let mut value = config.into_exposed();
     let outcome = collect::collect(spec, &mut value, &stored, options)

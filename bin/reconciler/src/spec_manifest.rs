@@ -10,8 +10,14 @@ const DEEPEST: usize = 64;
 /// Where a manifest holds its spec.
 const SPEC: &str = "/spec";
 
+/// Whether a file is a manifest: read as a schema it would mark nothing secret.
+pub(crate) fn is_manifest(file: &Value) -> bool {
+    let declarative = file.get("type").and_then(Value::as_str) == Some("DeclarativeSource");
+    declarative || file.get("check").is_some() && file.get("streams").is_some()
+}
+
 /// The spec, as a spec file would hold it; `None` where the manifest has none.
-pub(super) fn spec(manifest: &Value) -> Result<Option<Value>> {
+pub(crate) fn spec(manifest: &Value) -> Result<Option<Value>> {
     let Some(spec) = manifest.pointer(SPEC) else {
         return Ok(None);
     };
