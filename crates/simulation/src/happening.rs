@@ -1,7 +1,7 @@
 //! What happened in one step, as the laws want to know it: told by store and manager, which see
 //! what was there before, and by nobody that is under test.
 
-use cloakroom_core::ledger::{DeletionOutcome, LedgerRow, Reason};
+use cloakroom_core::ledger::{Census, DeletionOutcome, LedgerRow, Reason};
 use cloakroom_core::store::{Expected, Finding, Job};
 use cloakroom_core::{
     BackendId, Coordinate, Description, DocumentId, Revision, SecretJson, Timestamp,
@@ -54,7 +54,7 @@ pub(crate) enum Happening {
     /// An undo brought something back, to be left alone until then.
     Held { key: Key, until: i64 },
     /// The guards' counts were taken.
-    Counted { task: usize, any_reference: bool },
+    Counted { task: usize, census: Box<Census> },
     /// A page of a listing was given out, or failed.
     Listed { task: usize, whole: bool },
     /// A request met a fault.

@@ -2,6 +2,7 @@
 //! throttles and refuses, its listing lags behind, and it can do more or less than others.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(crate) struct Manager {
     stage: Arc<Stage>,
     /// What was deleted lately, and until when a listing may still show it.
     ghosts: Mutex<Vec<(i64, Description)>>,
+    /// What somebody locked: it cannot be deleted.
+    locked: Arc<Mutex<BTreeSet<Coordinate>>>,
 }
 
 /// What meets one request.
@@ -65,13 +68,28 @@ impl Manager {
             page,
             stage,
             ghosts: Mutex::default(),
+            locked: Arc::default(),
         }
     }
 
     /// The same manager as another deployment sees it.
     pub(crate) fn seen_from(&self, stage: Arc<Stage>) -> Self {
         let (inner, capabilities) = (self.inner.clone(), self.capabilities.clone());
-        Self::new(inner, capabilities, self.page, stage)
+        Self {
+            locked: self.locked.clone(),
+            ..Self::new(inner, capabilities, self.page, stage)
+        }
+    }
+
+    /// Somebody locks a secret: from here on every deletion of it is denied.
+    pub(crate) fn lock(&self, coordinate: Coordinate) {
+        let mut locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.insert(coordinate);
+    }
+
+    pub(crate) fn is_locked(&self, coordinate: &Coordinate) -> bool {
+        let locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.contains(coordinate)
     }
 
     pub(crate) fn id(&self) -> &BackendId {
@@ -274,6 +292,9 @@ impl Manager {
         mode: DeleteMode,
         precondition: Option<&Precondition>,
     ) -> Result<Deletion> {
+        if self.is_locked(coordinate) {
+            return Err(self.error(ErrorKind::Denied, "delete"));
+        }
         let before = self.inner.look(coordinate);
         let outcome = at_once(self.inner.delete(coordinate, mode, precondition));
         let due = match &outcome {

@@ -5,12 +5,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::Job;
 use cloakroom_core::{Digest, Mark, Result, SecretValue};
 use cloakroom_reconcile::Guard;
 use cloakroom_testkit::SeededRandomness;
 
 use crate::actors::{Actor, SMALL, UNKNOWN};
+use crate::happening::Key;
 use crate::laws::{Law, Laws, Model, Verdict, Violation, broken};
 use crate::scheduler::{Scheduler, Turn};
 use crate::script::{Deed, Event, Mask, Scheduled, script};
@@ -24,6 +26,9 @@ const MOST_TURNS: u64 = 200_000;
 const BACKUPS: usize = 4;
 /// Longer than every wait: grace, horizon, hold and time-to-live, one after the other.
 const QUIET: Duration = Duration::from_hours(16 * 24);
+
+/// Longer than what nothing refers to is left alone.
+const LONGEST_WAIT: Duration = Duration::from_hours(8 * 24);
 
 /// Longer than any listing lags and any lease lasts.
 const LONGEST_LAG: Duration = Duration::from_mins(5);
@@ -139,6 +144,8 @@ struct Run {
     laws: Laws,
     dice: SeededRandomness,
     backups: VecDeque<Backup>,
+    /// The database before somebody emptied it.
+    emptied: Option<Backup>,
 }
 
 impl Run {
@@ -161,6 +168,7 @@ impl Run {
             laws: Laws::new(world.clone()),
             dice: random.stream("fortune"),
             backups: VecDeque::new(),
+            emptied: None,
             world,
         })
     }
@@ -239,9 +247,14 @@ impl Run {
                 neighbour.laws.passes_guards(number, SMALL);
                 Box::pin(actor.run_all(SMALL))
             }
-            // Whoever adopts in a copy has said that it is the one that goes on.
+            // What a sweep of a copy adopts may be what its original refers to.
             Deed::Sweep if neighbour.laws.is_copied() => return None,
             Deed::Sweep => Box::pin(actor.sweep()),
+            Deed::Adopt if neighbour.laws.is_copied() => {
+                neighbour.laws.adopts();
+                Box::pin(actor.adopt_epochs())
+            }
+            Deed::Adopt => return None,
         })
     }
 
@@ -297,6 +310,10 @@ impl Run {
             Event::AdoptEpochs => Box::pin(actor.adopt_epochs()),
             Event::Sweep => Box::pin(actor.sweep()),
             Event::Undo => Box::pin(actor.undo()),
+            Event::Empty => {
+                self.empty();
+                Box::pin(actor.run_all(&[]))
+            }
             Event::ReleaseQuarantine => Box::pin(actor.release_quarantine()),
             other => return self.happen(other).await,
         };
@@ -324,17 +341,22 @@ impl Run {
             Event::Restore => self.restore(),
             Event::Accident => self.accident(),
             Event::Stranger => self.stranger(),
+            Event::Lock => self.lock(),
             _ => {}
         }
     }
 
-    fn back_up(&mut self) {
-        self.backups.push_back(Backup {
+    fn backup(&self) -> Backup {
+        Backup {
             made: self.world.stage.truth(),
             turn: self.world.stage.trace().steps,
             state: self.world.store.state().clone(),
             model: self.laws.model.clone(),
-        });
+        }
+    }
+
+    fn back_up(&mut self) {
+        self.backups.push_back(self.backup());
         if self.backups.len() > BACKUPS {
             self.backups.pop_front();
         }
@@ -355,6 +377,25 @@ impl Run {
         }
     }
 
+    /// Somebody empties the tables of documents by hand, and nobody notices until all that was let go
+    /// before is due.
+    fn empty(&mut self) {
+        if self.emptied.is_none() {
+            self.world.stage.sleep(LONGEST_WAIT);
+            self.emptied = Some(self.backup());
+            self.world.store.state().documents.clear();
+            self.laws.emptied();
+        }
+    }
+
+    /// Whoever noticed brings back what was there before.
+    fn fill(&mut self) {
+        if let Some(backup) = self.emptied.take() {
+            *self.world.store.state() = backup.state;
+            self.laws.restored(&backup.model, backup.turn, backup.made);
+        }
+    }
+
     /// Somebody schedules the deletion of something in use in the manager's console.
     fn accident(&mut self) {
         let in_use = self.laws.model.in_use();
@@ -366,6 +407,21 @@ impl Run {
         };
         if manager.capabilities.recovery.is_some() && manager.schedule_past(&key.1) {
             self.laws.accident(key.clone());
+        }
+    }
+
+    /// Somebody locks in the manager's console what will not be deleted.
+    fn lock(&self) {
+        let state = self.world.store.state();
+        let there = state
+            .rows
+            .iter()
+            .filter(|(_, row)| row.ledger.once_referenced && row.ledger.state == RowState::Stored);
+        let there: Vec<&Key> = there.map(|(key, _)| key).collect();
+        if let Some((backend, coordinate)) = self.dice.choose(&there)
+            && let Some(manager) = self.world.manager(backend)
+        {
+            manager.lock(coordinate.clone());
         }
     }
 
@@ -412,6 +468,7 @@ impl Run {
         stage.set_weather(Weather::default());
         stage.set_store_ahead(Duration::ZERO);
         stage.set_loiters(0.0);
+        self.fill();
         self.scheduler.thaw();
         self.finish().await?;
         tokio::time::advance(LONGEST_LAG).await;

@@ -64,10 +64,14 @@ pub(crate) enum Event {
     Snapshot,
     /// The database is as it was at one of the backups inside the horizon.
     Restore,
+    /// Somebody takes every document away, past the store.
+    Empty,
     /// A person schedules the deletion of something in use.
     Accident,
     /// Somebody else's secret takes the name that would be next.
     Stranger,
+    /// A person locks a secret in the manager: it cannot be deleted from then on.
+    Lock,
 }
 
 /// What another deployment does.
@@ -78,16 +82,19 @@ pub(crate) enum Deed {
     Remove,
     RunAll,
     Sweep,
+    /// An operator says of a copy that it is the database that goes on.
+    Adopt,
 }
 
 impl Deed {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Create,
         Self::Create,
         Self::Edit,
         Self::Remove,
         Self::RunAll,
         Self::Sweep,
+        Self::Adopt,
     ];
 }
 
@@ -167,6 +174,8 @@ fn event(dice: &SeededRandomness, setting: &Setting) -> Event {
                 _ => time(600, 6),
             }),
             94..97 if trouble.copies => Event::Copy,
+            94..98 if trouble.locks => Event::Lock,
+            94..97 if trouble.emptied => Event::Empty,
             94 if trouble.restores => Event::Snapshot,
             95 if trouble.restores => Event::Restore,
             96 if trouble.restores => match dice.below(3) {

@@ -26,6 +26,10 @@ pub(crate) struct Trouble {
     pub(crate) neighbour: bool,
     /// A copy of the database is made, and works on the same managers beside its original.
     pub(crate) copies: bool,
+    /// The documents are taken away behind the store's back, and brought back in the end.
+    pub(crate) emptied: bool,
+    /// Secrets are locked in the manager, so that they cannot be deleted.
+    pub(crate) locks: bool,
 }
 
 /// One manager.
@@ -59,6 +63,8 @@ impl Setting {
             strangers: dice.happens(0.25),
             neighbour: dice.happens(0.25),
             copies: false,
+            emptied: false,
+            locks: false,
         };
         // What else befalls would hide whose doing it was.
         let copies = random.stream("copies").happens(0.15);
@@ -66,6 +72,19 @@ impl Setting {
             Trouble {
                 faults: trouble.faults,
                 copies,
+                ..Trouble::default()
+            }
+        } else if !trouble.restores && random.stream("locks").happens(0.15) {
+            Trouble {
+                faults: trouble.faults,
+                neighbour: trouble.neighbour,
+                locks: true,
+                ..Trouble::default()
+            }
+        } else if !trouble.restores && random.stream("emptied").happens(0.15) {
+            Trouble {
+                faults: trouble.faults,
+                emptied: true,
                 ..Trouble::default()
             }
         } else {

@@ -109,8 +109,7 @@ impl World {
     /// it from here on is told from what the original writes.
     pub(crate) fn copied(&self) -> Self {
         let stage = self.stage.beside(self.stage.random.stream("copy"));
-        let store = MemoryStore::new(stage.clone(), self.store_id, "simulation");
-        *store.state() = self.store.state().clone();
+        let store = self.store.copied(stage.clone());
         let seen = |manager: &Arc<Manager>| Arc::new(manager.seen_from(stage.clone()));
         let mut attempts = self.attempts().clone();
         attempts.next += OF_COPIES;

@@ -1,5 +1,7 @@
 //! Questions about the database as a whole.
 
+use std::time::Duration;
+
 use cloakroom_core::{BackendId, KeyId, Result};
 
 use crate::DbStore;
@@ -28,6 +30,18 @@ impl DbStore {
     /// the rows.
     pub async fn backends(&self) -> Result<Vec<BackendId>> {
         of_either!(self, inner => inner.backends().await)
+    }
+
+    /// How far the machine's clock is behind what was last written at, with SQLite, whose clock it is; no
+    /// time where it is not. Until it has caught up, what is written counts from that moment: it stays for
+    /// so much longer.
+    pub async fn clock_is_behind(&self) -> Result<Duration> {
+        of_either!(self, inner => inner.clock_is_behind().await)
+    }
+
+    /// The keys that made the digests of a thousand secrets in use, whichever they are, in order.
+    pub async fn some_digest_keys(&self) -> Result<Vec<KeyId>> {
+        of_either!(self, inner => inner.some_digest_keys().await)
     }
 
     /// How many references depend on digests of each key, by backend and key. Reads every reference.

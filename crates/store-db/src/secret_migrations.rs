@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use cloakroom_core::platform::{
-    MigratedField, NewSecretMigration, SecretMigration, SecretMigrations,
+    CopyName, MigratedField, NewSecretMigration, SecretMigration, SecretMigrations,
 };
 use cloakroom_core::store::MoveState;
-use cloakroom_core::{MoveId, Result};
+use cloakroom_core::{Digest, MoveId, Result};
 
 use crate::DbStore;
 use crate::store::of_either;
@@ -35,5 +35,13 @@ impl SecretMigrations for DbStore {
         limit: u32,
     ) -> Result<Vec<MigratedField>> {
         of_either!(self, inner => inner.migrated_fields(id, after, limit).await)
+    }
+
+    async fn note_copy(&self, id: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
+        of_either!(self, inner => inner.note_copy(id, copy, digest).await)
+    }
+
+    async fn noted_copy(&self, copy: &CopyName) -> Result<Option<Digest>> {
+        of_either!(self, inner => inner.noted_copy(copy).await)
     }
 }

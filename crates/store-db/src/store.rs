@@ -1,7 +1,7 @@
 //! The store as the rest of the program holds it.
 
 use cloakroom_core::store::{ReceiptPage, RunRecord};
-use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretValue};
+use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretValue, Timestamp};
 
 use crate::audit::AuditPage;
 use crate::migrations::MigrationReport;
@@ -152,6 +152,11 @@ impl DbStore {
     /// Closes every connection, after the transactions that are under way.
     pub async fn close(&self) {
         of_either!(self, inner => inner.close().await);
+    }
+
+    /// When the store was made, by its own clock.
+    pub async fn made(&self) -> Result<Timestamp> {
+        of_either!(self, inner => inner.made().await)
     }
 
     /// A run by its id; `None` where there never was one.

@@ -9,7 +9,7 @@ use cloakroom_core::ledger::{
 };
 use cloakroom_core::store::{
     Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
-    EpochRaise, Epochs, Finding, Intent, Job, Journal, Lease, NewRun, Receipt, Receipts,
+    EpochRaise, Epochs, Finding, Homes, Intent, Job, Journal, Lease, NewRun, Receipt, Receipts,
     ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome, RunRecord,
     SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
@@ -265,6 +265,10 @@ impl Journal for DbStore {
 impl Epochs for DbStore {
     async fn epoch(&self, backend: &BackendId) -> Result<Epoch> {
         of_either!(self, inner => inner.epoch(backend).await)
+    }
+
+    async fn homes(&self, backend: &BackendId) -> Result<Homes> {
+        of_either!(self, inner => inner.homes(backend).await)
     }
 
     async fn raise_epoch(&self, backend: &BackendId, raise: &EpochRaise) -> Result<Epoch> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{Job, RunOutcome};
 use cloakroom_core::{Coordinate, ErrorKind, Mark, StoreId};
-use cloakroom_reconcile::{EpochStanding, Guard, RunOptions, Silent, is_epoch_mark};
+use cloakroom_reconcile::{EpochStanding, Guard, RunOptions, Silent, UndoOptions, is_epoch_mark};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -149,6 +149,86 @@ pub(crate) async fn a_clone_runs_beside_the_original(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+/// A copy that is the first to delete: it is refused for being one, whether or not its original ever
+/// deleted anything. Told to go on, it does, and its original stops.
+pub(crate) async fn a_copy_that_deletes_first_is_refused(kind: Kind, seed: u64) {
+    for raised in [false, true] {
+        let world = World::new(kind, seed).await;
+        orphans(&world, 2).await;
+        if raised {
+            world.run(Job::ExpireOrphans).await;
+            orphans(&world, 2).await;
+            world.clock.advance(TEN_MINUTES);
+        }
+        let never = abandoned(&world).await;
+        let shared = world.create(json!({"a": "shared"})).await.id;
+        let secret = world.coordinate(shared, "/a").await;
+        let copy = world.copied().await;
+        copy.documents.remove(shared, None).await.unwrap();
+        world.clock.advance(hours(30));
+        let number = epoch(&world).await;
+        assert_eq!(standing(&copy).await, EpochStanding::Elsewhere);
+        assert_stopped(&copy, Guard::Identity, "the copy").await;
+        assert!(world.is_living(&secret).await && world.is_living(&never).await);
+        assert_eq!(
+            (epoch(&copy).await, world.backend.epoch_marks().await.len()),
+            (number, usize::from(raised))
+        );
+        // Its original is not bothered by it.
+        assert_ne!(standing(&world).await, EpochStanding::Elsewhere);
+        let adopted = adopt(&copy, false).await.unwrap();
+        assert_eq!(
+            (adopted.standing, adopted.store.number),
+            (EpochStanding::Current, number + 1)
+        );
+        let receipts = copy.db.receipts(0, 100_000).await.unwrap().receipts;
+        let told = &receipts.last().unwrap().evidence;
+        assert!(told.contains("elsewhere"), "{told}");
+        let report = copy.run(Job::ExpireOrphans).await;
+        assert_eq!(
+            (report.guards.len(), report.deleted() > 0),
+            (0, true),
+            "{report:#?}"
+        );
+        assert_stopped(&world, Guard::Epoch, "the original").await;
+        assert!(world.is_living(&secret).await, "rescued where it is in use");
+        copy.close().await;
+        world.close().await;
+    }
+}
+
+/// Nothing is taken back in a copy either, and what was begun is not gone on with.
+pub(crate) async fn what_was_begun_is_left_alone_in_a_copy(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 2).await;
+    let done = world.run(Job::ExpireOrphans).await;
+    orphans(&world, 2).await;
+    // Claimed, and no answer.
+    world.backend.faults.set(|call| {
+        let mark = call.coordinate.is_some_and(is_epoch_mark);
+        if call.operation.starts_with("delete") && !mark {
+            Fate::Before(ErrorKind::Unavailable)
+        } else {
+            Fate::Pass
+        }
+    });
+    world.run(Job::ExpireOrphans).await;
+    world.backend.faults.clear();
+    let copy = world.copied().await;
+    world.clock.advance(hours(3));
+    assert_stopped(&copy, Guard::Identity, "the copy").await;
+    let undo = UndoOptions {
+        dry_run: false,
+        hold: hours(24),
+        by: "a law".to_owned(),
+    };
+    let refused = copy.reconciler().undo(done.run, &undo, &mut |_| {}).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 2);
+    copy.close().await;
+    world.close().await;
+}
+
 /// Restored beneath a run that stands still, to before that run or in the midst of it: what it saw of
 /// listing and guards is of another database, and it deletes nothing more.
 pub(crate) async fn a_run_ends_with_the_database_it_looked_through(kind: Kind, seed: u64) {
@@ -272,6 +352,8 @@ pub(crate) async fn another_store_under_the_same_name(kind: Kind, seed: u64) {
     orphans(&world, 1).await;
     assert_eq!(standing(&world).await, EpochStanding::Foreign);
     assert_stopped(&world, Guard::Identity, "staging").await;
+    let report = world.dry_run(Job::ExpireOrphans).await;
+    assert!(report.namesakes > 0, "production's are seen: {report:#?}");
     assert!(world.is_living(&never).await);
     let refused = adopt(&world, false).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");

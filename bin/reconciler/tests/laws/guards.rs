@@ -65,6 +65,13 @@ async fn assert_refused(world: &World, report: &Report, guard: Guard, saw: &[&st
     assert_eq!(journalled, guard.as_str());
 }
 
+/// The documents go, past the store: nobody lets go of what they refer to.
+async fn lose_the_documents(world: &World) {
+    world
+        .behind_the_back("DELETE FROM secret_references; DELETE FROM documents")
+        .await;
+}
+
 fn refused(report: &Report) -> u64 {
     report.deletions.values().map(|count| count.refused).sum()
 }
@@ -72,9 +79,11 @@ fn refused(report: &Report) -> u64 {
 pub(crate) async fn zero_references(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     let id = with_secrets(&world, workspace(1), 3).await;
+    with_secrets(&world, workspace(1), 1).await;
     world.documents.remove(id, None).await.unwrap();
     let abandoned = abandoned(&world).await;
     world.clock.advance(hours(10));
+    lose_the_documents(&world).await;
     let report = world.run(Job::ExpireOrphans).await;
     assert_refused(&world, &report, Guard::ZeroReferences, &["3"]).await;
     assert_eq!(refused(&report), 3);
@@ -82,22 +91,43 @@ pub(crate) async fn zero_references(kind: Kind, seed: u64) {
         !world.is_living(&abandoned).await,
         "what was never in use goes all the same"
     );
-    assert_eq!(world.living().await.len(), 3);
+    assert_eq!(world.living().await.len(), 4);
     // Another guard's override does not pass this one.
     world
         .run_with(Job::ExpireOrphans, &overriding(Guard::Share))
         .await
         .unwrap();
-    assert_eq!(world.living().await.len(), 3);
+    assert_eq!(world.living().await.len(), 4);
     let report = world
         .run_with(Job::ExpireOrphans, &overriding(Guard::ZeroReferences))
         .await
         .unwrap();
     assert_eq!(tripped(&report), [(Guard::ZeroReferences, true)]);
     assert_eq!(report.outcome, RunOutcome::Done, "{report:#?}");
-    assert!(world.living().await.is_empty());
+    assert_eq!(world.living().await.len(), 1, "what was never let go");
     // Nothing is left to go, so there is nothing to stop.
     assert_eq!(world.run(Job::ExpireOrphans).await.guards, []);
+    world.close().await;
+}
+
+/// The last document is removed as every other: the ledger knows who let go of what, and when.
+pub(crate) async fn the_last_document_needs_no_override(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let first = with_secrets(&world, workspace(1), 2).await;
+    let last = world.create(json!({"a": "one", "b": "two"})).await.id;
+    world.documents.remove(first, None).await.unwrap();
+    // By an edit, too, the last reference can go.
+    world.update(last, json!({"host": "nothing secret"})).await;
+    world.clock.advance(hours(30));
+    for job in [Job::ExpireOrphans, Job::DeleteSuperseded] {
+        let report = world.run(job).await;
+        assert_eq!(
+            (report.guards.len(), report.outcome),
+            (0, RunOutcome::Done),
+            "{report:#?}"
+        );
+    }
+    assert!(world.living().await.is_empty());
     world.close().await;
 }
 
@@ -316,8 +346,10 @@ pub(crate) async fn rescue_runs_although_a_guard_stops_deletions(kind: Kind, see
 pub(crate) async fn a_dry_run_and_a_plan_name_the_guards(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     let id = with_secrets(&world, workspace(1), 3).await;
+    with_secrets(&world, workspace(1), 1).await;
     world.documents.remove(id, None).await.unwrap();
     world.clock.advance(hours(10));
+    lose_the_documents(&world).await;
     let report = world.dry_run(Job::ExpireOrphans).await;
     assert_eq!(tripped(&report), [(Guard::ZeroReferences, false)]);
     let plan = world

@@ -90,6 +90,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_value_the_ledger_never_wrote_is_not_deleted_under_its_number;
         guards:
             zero_references,
+            the_last_document_needs_no_override,
             share_of_the_backend,
             share_of_one_workspace,
             share_looks_at_superseded_ones_too,
@@ -194,6 +195,8 @@ fn laws() -> Vec<(&'static str, Law)> {
             the_same_value_meant_again_is_another_secret,
             the_same_value_put_again_takes_the_next_number,
             a_clone_runs_beside_the_original,
+            a_copy_that_deletes_first_is_refused,
+            what_was_begun_is_left_alone_in_a_copy,
             a_run_ends_with_the_database_it_looked_through,
             two_copies_in_step_are_told_apart,
             a_copy_that_raises_in_between_wins,

@@ -60,6 +60,13 @@ pub(crate) async fn exactly_the_plan_and_once(kind: Kind, seed: u64) {
     let again = apply(&world, &plan).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Conflict, "{again}");
     assert!(world.is_living(&later).await);
+    let last = world
+        .store
+        .last_finished(Job::ExpireOrphans, world.embedded.id())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(last.id, report.run, "what did not begin is in no journal");
     world.run(Job::ExpireOrphans).await;
     assert!(
         !world.is_living(&later).await,

@@ -2,7 +2,10 @@
 //!
 //! A store counts, backend by backend, how often it went about deleting. The same number stands in
 //! the backend as a mark. A database that was restored from a backup, or a clone of it, is behind
-//! that mark sooner or later, and then deletes nothing.
+//! that mark sooner or later, and then deletes nothing. A copy that is not behind it yet is told from its
+//! original by where it is.
+
+use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -25,6 +28,56 @@ pub struct Epoch {
     pub raised: Option<Timestamp>,
 }
 
+/// Where a database is: parts such as `file=12`, as many as can be told, that no copy of the database
+/// shares all of. Of a copy that was made beneath the database, block by block, all may be the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Home(String);
+
+impl Home {
+    /// A home with these parts. Neither names nor what they are hold a space.
+    pub fn of<'a>(parts: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        let parts = parts.into_iter().map(|(name, is)| format!("{name}={is}"));
+        Self(parts.collect::<Vec<_>>().join(" "))
+    }
+
+    /// A home as it was written down.
+    pub fn from_stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The parts, as they are written down and shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a database that was at `known` can be the one that is here: whatever was told then
+    /// is told now, and the same. What could not be told then says nothing.
+    pub fn is_still(&self, known: &Self) -> bool {
+        let here = |part| self.0.split(' ').any(|it| it == part);
+        known.0.split(' ').filter(|part| !part.is_empty()).all(here)
+    }
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() {
+            "nowhere"
+        } else {
+            &self.0
+        })
+    }
+}
+
+/// Where a database is, and where it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Homes {
+    /// Where it is now. It is no part of the database, and is not copied with it.
+    pub here: Home,
+    /// Where it was when the epoch of the backend was last raised, or when the database was made
+    /// where it never was. It is written in the database, and is copied with it.
+    pub known: Home,
+}
+
 /// A raise: compare and swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochRaise {
@@ -34,6 +87,8 @@ pub struct EpochRaise {
     pub to: i64,
     /// Names this raise.
     pub raise: Uuid,
+    /// Where the database was when the caller looked.
+    pub home: Home,
     /// Where an operator raises it: what the receipt says, written in the same transaction.
     pub adopted: Option<EpochAdopted>,
 }
@@ -55,8 +110,37 @@ pub trait Epochs: Send + Sync {
     /// The epoch of a backend; [`Epoch::default`] where it was never raised.
     async fn epoch(&self, backend: &BackendId) -> Result<Epoch>;
 
+    /// Where the database is now, and where it was for this backend. A copy is told from its original
+    /// by the two.
+    async fn homes(&self, backend: &BackendId) -> Result<Homes>;
+
     /// Raises the epoch of a backend at the store's present moment, and the epoch of
     /// [`StoreIdentity`](super::StoreIdentity) to at least the same. `Conflict` where it no longer
     /// stands at `from`; `Invalid` unless `to` is higher.
     async fn raise_epoch(&self, backend: &BackendId, raise: &EpochRaise) -> Result<Epoch>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_the_same_where_all_that_was_told_is() {
+        let of = |parts: &[(&'static str, &str)]| {
+            Home::of(parts.iter().map(|(name, is)| (*name, (*is).to_owned())))
+        };
+        let here = of(&[("file", "12"), ("born", "5")]);
+        assert_eq!(here.as_str(), "file=12 born=5");
+        assert!(here.is_still(&here));
+        assert!(here.is_still(&Home::default()), "nothing was told");
+        assert!(here.is_still(&of(&[("file", "12")])), "less was told");
+        assert!(!of(&[("file", "12")]).is_still(&here), "less is told now");
+        assert!(!Home::default().is_still(&here));
+        for copy in [
+            of(&[("file", "1"), ("born", "5")]),
+            of(&[("file", "12"), ("born", "55")]),
+        ] {
+            assert!(!copy.is_still(&here), "{copy}");
+        }
+    }
 }

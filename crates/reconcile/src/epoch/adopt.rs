@@ -118,7 +118,7 @@ impl Pass<'_> {
             mark: epoch_mark(&self.identity.deployment, to)?,
             evidence: evidence(&fence, adoption),
         };
-        let epoch = self.raise_to(&fence.epoch, to, Some(told)).await?;
+        let epoch = self.raise_to(&fence, to, Some(told)).await?;
         self.put_mark(&epoch, &fence.seen).await?;
         Ok(EpochReport {
             backend: self.backend_id().clone(),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::{Epoch, EpochAdopted, EpochRaise};
+use cloakroom_core::store::{Epoch, EpochAdopted, EpochRaise, Home};
 use cloakroom_core::{Coordinate, DeleteMode, Description, Error, ErrorKind, Result, Timestamp};
 
 use tokio::time::Instant;
@@ -23,6 +23,8 @@ pub(crate) struct Fence {
     pub(crate) verdict: Verdict,
     pub(super) epoch: Epoch,
     pub(super) seen: SeenMarks,
+    /// Where the database was when it was looked at.
+    home: Home,
     looked: Instant,
     /// Until when deletions may go on, by the store's clock; `None` until the epoch was raised, or
     /// found to have been recently.
@@ -44,11 +46,13 @@ impl Pass<'_> {
         if epoch.number > 1 && !seen.here.contains_key(&epoch.number) {
             self.ask_about(&[epoch.number - 1], &mut seen).await?;
         }
-        let verdict = judge(&self.identity, &epoch, &seen, complete);
+        let homes = self.store().homes(self.backend_id()).await?;
+        let verdict = judge(&self.identity, &epoch, &homes, &seen, complete);
         Ok(Fence {
             verdict,
             epoch,
             seen,
+            home: homes.here,
             looked: Instant::now(),
             passed_until: None,
             lasts: Duration::ZERO,
@@ -128,6 +132,7 @@ impl Pass<'_> {
             EpochStanding::Behind
             | EpochStanding::Copied
             | EpochStanding::Lost
+            | EpochStanding::Elsewhere
             | EpochStanding::Foreign => {
                 let saw = fence.verdict.saw.clone();
                 Err(Error::new(ErrorKind::Conflict, "raise the epoch", saw)
@@ -138,7 +143,7 @@ impl Pass<'_> {
 
     async fn raise_by_one(&self, fence: &Fence) -> Result<Epoch> {
         let next = fence.epoch.number.saturating_add(1);
-        let epoch = self.raise_to(&fence.epoch, next, None).await?;
+        let epoch = self.raise_to(fence, next, None).await?;
         self.put_mark(&epoch, &fence.seen).await?;
         Ok(epoch)
     }
@@ -154,14 +159,15 @@ impl Pass<'_> {
 
     pub(super) async fn raise_to(
         &self,
-        from: &Epoch,
+        fence: &Fence,
         to: i64,
         adopted: Option<EpochAdopted>,
     ) -> Result<Epoch> {
         let raise = EpochRaise {
-            from: from.number,
+            from: fence.epoch.number,
             to,
             raise: self.reconciler.randomness.uuid(),
+            home: fence.home.clone(),
             adopted,
         };
         self.store().raise_epoch(self.backend_id(), &raise).await

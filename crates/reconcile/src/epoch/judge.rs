@@ -2,7 +2,7 @@
 
 use cloakroom_core::StoreId;
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::{Epoch, StoreIdentity};
+use cloakroom_core::store::{Epoch, Homes, StoreIdentity};
 use serde::{Deserialize, Serialize};
 
 use super::mark_of;
@@ -25,6 +25,8 @@ pub enum EpochStanding {
     Copied,
     /// The store was raised and the backend bears no mark.
     Lost,
+    /// This database is not where it was: it is a copy, or it was brought back, or moved.
+    Elsewhere,
     /// Another store raised the epoch under this deployment's name.
     Foreign,
 }
@@ -39,6 +41,7 @@ impl EpochStanding {
             Self::Behind => "behind",
             Self::Copied => "copied",
             Self::Lost => "lost",
+            Self::Elsewhere => "elsewhere",
             Self::Foreign => "foreign",
         }
     }
@@ -47,6 +50,7 @@ impl EpochStanding {
     pub fn guard(self) -> Option<Guard> {
         match self {
             Self::Fresh | Self::Current | Self::Unfinished => None,
+            Self::Elsewhere => Some(Guard::Identity),
             _ if mutant::on(Mutant::EpochIgnored) => None,
             Self::Behind | Self::Copied | Self::Lost => Some(Guard::Epoch),
             Self::Foreign => Some(Guard::Identity),
@@ -68,6 +72,7 @@ pub(crate) struct Verdict {
 pub(super) fn judge(
     identity: &StoreIdentity,
     epoch: &Epoch,
+    homes: &Homes,
     seen: &SeenMarks,
     complete: bool,
 ) -> Verdict {
@@ -76,6 +81,16 @@ pub(super) fn judge(
         && mark.store != Some(identity.store)
     {
         return Verdict::of(EpochStanding::Foreign, foreign(identity, at, mark.store));
+    }
+    if !homes.here.is_still(&homes.known) && !mutant::on(Mutant::HomeIgnored) {
+        let saw = format!(
+            "this database is not where it was: {} then, {} now; it is a copy, or it was restored, \
+             moved or upgraded, or a replica took over. If another copy of it is or may be at work, \
+             leave it so and give this one a manager or a deployment name of its own; \
+             `reconciler epoch adopt` if this is the database that goes on",
+            homes.known, homes.here
+        );
+        return Verdict::of(EpochStanding::Elsewhere, saw);
     }
     if seen.ours > number {
         let saw = format!(

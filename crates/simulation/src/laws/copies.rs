@@ -3,17 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use cloakroom_core::Timestamp;
 use cloakroom_core::ledger::RowState;
+use cloakroom_core::{BackendId, Timestamp};
 
 use super::{Law, Laws, Verdict, broken};
 use crate::happening::Key;
+use crate::store::state::length;
 use crate::world::World;
+
+/// How long a raise of the epoch counts.
+const A_RAISE: Duration = Duration::from_mins(10);
 
 /// What one copy remembers of the other's deletions.
 #[derive(Clone, Default)]
 pub(super) struct Copied {
+    /// Whether this is the copy, and whether an operator has said that it goes on.
+    is_the_copy: bool,
+    adopted: bool,
     /// What the ledger knew when the copy was made.
     shared: BTreeSet<Key>,
     /// What of that a writer had begun and nothing referred to yet.
@@ -41,9 +49,36 @@ impl Laws {
             model: self.model.clone(),
             pardoned: self.pardoned.clone(),
             held: self.held.clone(),
-            copied: Some(copied),
+            copied: Some(Copied {
+                is_the_copy: true,
+                ..copied
+            }),
             ..Self::new(world)
         }
+    }
+
+    /// An operator says that this copy goes on.
+    pub(crate) fn adopts(&mut self) {
+        if let Some(copied) = &mut self.copied {
+            copied.adopted = true;
+        }
+    }
+
+    /// A copy deletes nothing before somebody said that it goes on.
+    pub(super) fn judge_by_copying(&self, doing: &str, key: &Key) -> Verdict {
+        let waits = |it: &Copied| it.is_the_copy && !it.adopted;
+        if self.copied.as_ref().is_some_and(waits) {
+            let saw = format!("a copy that nobody adopted {doing} {}", key.1);
+            return broken(Law::Copies, saw);
+        }
+        Ok(())
+    }
+
+    /// Whether another copy may have been adopted while the last raise here still counts.
+    pub(super) fn may_be_overtaken(&self, backend: &BackendId, now: i64) -> bool {
+        let raised = self.world.store.state().epoch(backend).raised;
+        let counts = length(A_RAISE + self.world.setting.jobs.lease);
+        self.is_copied() && raised.is_some_and(|raised| now - raised.as_millisecond() < counts)
     }
 
     /// Whether there is or was another copy of this database.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloakroom_core::ledger::{DeletionOutcome, LedgerRow, Reason, RowState};
+use cloakroom_core::ledger::{Census, DeletionOutcome, LedgerRow, Reason, RowState};
 use cloakroom_core::store::{Expected, Finding, FindingKind};
 use cloakroom_core::{BackendId, Description, DocumentId, SecretJson, SecretState, Timestamp};
 use cloakroom_reconcile::{Guard, is_epoch_mark};
@@ -92,11 +92,11 @@ impl Laws {
                 self.held.insert(key, until);
                 Ok(())
             }
-            Happening::Counted {
-                task,
-                any_reference,
-            } => {
-                self.seen.entry(task).or_default().nothing_referenced = !any_reference;
+            Happening::Counted { task, census } => {
+                let too_large = self.is_too_large(&census);
+                let seen = self.seen.entry(task).or_default();
+                seen.references_missed = census.references_missed;
+                seen.too_large = too_large;
                 Ok(())
             }
             Happening::Listed { task, whole } => {
@@ -173,6 +173,7 @@ impl Laws {
     fn judge_claim(&self, task: usize, row: &LedgerRow, reason: Reason, now: i64) -> Verdict {
         let coordinate = &row.coordinate;
         let key = (row.backend.clone(), coordinate.clone());
+        self.judge_by_copying("claimed", &key)?;
         let passes_unknown = self.passes(task, Guard::UnknownMarked);
         let passes_zero = self.passes(task, Guard::ZeroReferences);
         let nothing = Seen::default();
@@ -193,15 +194,21 @@ impl Laws {
             return broken(Law::Database, saw);
         }
         let (known, borne) = self.epochs(&key.0);
-        if borne > known && !self.may_miss_the_epoch(task) {
+        let may_miss = self.may_miss_the_epoch(task) || self.may_be_overtaken(&key.0, now);
+        if borne > known && !may_miss {
             return broken(
                 Law::Guards,
                 format!("{coordinate} was claimed in epoch {known} and the backend bears {borne}"),
             );
         }
         let settled = matches!(row.state, RowState::Stored | RowState::Held);
-        if settled && row.once_referenced && seen.nothing_referenced && !passes_zero {
-            let saw = format!("{coordinate} was claimed although nothing is referenced");
+        if settled && row.once_referenced && seen.references_missed && !passes_zero {
+            let saw = format!("{coordinate} was claimed although references are missed");
+            return broken(Law::Guards, saw);
+        }
+        let passes_share = self.passes(task, Guard::Share);
+        if settled && row.once_referenced && seen.too_large && !passes_share {
+            let saw = format!("{coordinate} was claimed although a large share would go");
             return broken(Law::Guards, saw);
         }
         if row.state == RowState::Held && self.held.get(&key).is_some_and(|until| now < *until) {
@@ -224,12 +231,26 @@ impl Laws {
         Ok(())
     }
 
-    /// Whether the mark may have gone past a run that looked at it: two restores beneath it can bring
-    /// back what it knew, and so can one where a clock ran ahead.
+    /// Whether the share of what was in use that would go, of a backend or a workspace, is more than
+    /// is allowed.
+    fn is_too_large(&self, census: &Census) -> bool {
+        let jobs = &self.world.setting.jobs;
+        let large = |due: u64, of: u64| {
+            due >= jobs.share_from && due as f64 > jobs.largest_share * of as f64
+        };
+        let whole = census.once_referenced;
+        whole.is_some_and(|of| large(census.due_once_referenced, of))
+            || census
+                .owners
+                .iter()
+                .any(|it| large(it.due, it.once_referenced))
+    }
+
+    /// Whether the mark may have gone past a run that looked at it: a restore beneath it can bring back
+    /// what it knew. One to before its lease is another law's.
     fn may_miss_the_epoch(&self, task: usize) -> bool {
         let before = self.restores_before.get(&task).copied();
-        let since = self.restores - before.unwrap_or_default();
-        since > 1 || (since == 1 && self.world.setting.trouble.clock)
+        self.restores > before.unwrap_or_default()
     }
 
     /// The epoch that the store knows of a backend, and the one that the backend bears.
@@ -284,11 +305,12 @@ impl Laws {
             return Ok(());
         };
         let state = self.world.store.state();
-        let digest = state.rows.get(key).map(|row| &row.ledger.digest);
-        let same = there
-            .mark
-            .as_ref()
-            .is_some_and(|mark| mark.store == self.world.store_id && Some(&mark.digest) == digest);
+        let row = state.rows.get(key).map(|row| &row.ledger);
+        // The same value under the same number may have been meant in a copy, by another intent.
+        let same = there.mark.as_ref().zip(row).is_some_and(|(mark, row)| {
+            let meant = row.once_referenced || mark.intent == row.intent;
+            mark.store == self.world.store_id && mark.digest == row.digest && meant
+        });
         let untouched = |at: Timestamp| at.as_millisecond() < claimed_at;
         let untouched = same && there.changed.is_some_and(untouched);
         let waits = there.state != SecretState::Enabled;
@@ -342,6 +364,7 @@ impl Laws {
             let saw = format!("{} was somebody else's and was deleted", key.1);
             return broken(Law::NotOurs, saw);
         }
+        self.judge_by_copying("deleted", key)?;
         if is_epoch_mark(&key.1) {
             return Ok(());
         }

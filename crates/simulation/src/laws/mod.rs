@@ -41,6 +41,8 @@ pub enum Law {
     Alone,
     /// A run claims only in the database that it looked through.
     Database,
+    /// A copy of the database deletes nothing before an operator says that it goes on.
+    Copies,
     /// A coordinate names one value, for ever.
     Names,
     /// Ledger, documents, managers and findings agree.
@@ -68,6 +70,7 @@ impl fmt::Display for Law {
             Self::Guards => "a guard stops deletions",
             Self::Alone => "one run at a time",
             Self::Database => "a run ends with its database",
+            Self::Copies => "a copy deletes nothing unasked",
             Self::Names => "a name is given once",
             Self::Agreement => "ledger, documents and managers agree",
             Self::NotOurs => "what is not ours is left alone",
@@ -129,7 +132,9 @@ struct Seen {
     refused: bool,
     listing_failed: bool,
     unknown: Option<Key>,
-    nothing_referenced: bool,
+    references_missed: bool,
+    /// Whether more than the allowed share would go.
+    too_large: bool,
     lease: Option<Lent>,
     /// Whether its lease is not in the database any more, which was restored to before it.
     bygone: bool,
@@ -180,6 +185,11 @@ impl Laws {
         self.pardoned.insert(key, self.world.stage.truth());
     }
 
+    /// Somebody took every document away behind the store's back: nobody let go of anything.
+    pub(crate) fn emptied(&mut self) {
+        self.model.emptied();
+    }
+
     /// The database is as it was when `model` was, at that turn and true time.
     pub(crate) fn restored(&mut self, model: &Model, turn: u64, made: i64) {
         self.restored = true;
@@ -193,6 +203,13 @@ impl Laws {
             self.all_pardoned.insert(manager.id().clone(), truth);
         }
         self.model.restore(model, &self.world);
+        // What was held since then is not held any more.
+        let state = self.world.store.state();
+        self.held.retain(|key, until| {
+            let row = state.rows.get(key).map(|row| &row.ledger);
+            let since = row.and_then(|row| row.unreferenced_since);
+            since.is_some_and(|since| since.as_millisecond() == *until)
+        });
     }
 
     /// Judges one step: what happened in it, and what is there now.

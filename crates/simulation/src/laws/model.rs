@@ -144,6 +144,11 @@ impl Model {
         }
     }
 
+    /// The documents are gone, and nothing was let go of.
+    pub(super) fn emptied(&mut self) {
+        self.documents.clear();
+    }
+
     /// The documents are as they were; what was ever tried stays known.
     pub(super) fn restore(&mut self, earlier: &Self, world: &World) {
         let now = (world.stage.truth(), world.stage.store_time());

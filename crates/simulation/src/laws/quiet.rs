@@ -46,6 +46,7 @@ impl Laws {
             let right = match row.state {
                 RowState::Stored => used || self.is_kept(state, key),
                 RowState::Deleted => !used,
+                RowState::Deleting | RowState::Quarantined => !used && self.is_locked(key),
                 _ => false,
             };
             if !right {
@@ -61,6 +62,11 @@ impl Laws {
             }
         }
         Ok(())
+    }
+
+    fn is_locked(&self, key: &Key) -> bool {
+        let manager = self.world.manager(&key.0);
+        manager.is_some_and(|manager| manager.is_locked(&key.1))
     }
 
     /// Whether it is among the superseded versions that stay.
@@ -88,7 +94,7 @@ impl Laws {
                 let key = (manager.id().clone(), there.coordinate.clone());
                 let row = state.rows.get(&key);
                 let row = row.map(|row| row.ledger.state);
-                if row != Some(RowState::Stored) {
+                if row != Some(RowState::Stored) && !self.is_locked(&key) {
                     return broken(
                         Law::Unused,
                         format!("in quiet {} is there and its row is {row:?}", key.1),

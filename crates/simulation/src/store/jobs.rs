@@ -27,11 +27,16 @@ fn time_of(class: DueClass, row: &LedgerRow) -> Option<Timestamp> {
     match class {
         DueClass::Resumable => row.next_attempt,
         DueClass::Expired => row.expires,
-        DueClass::Orphaned | DueClass::Superseded if mutant::on(Mutant::GraceFromCreation) => {
+        DueClass::Orphaned | DueClass::Superseded if counts_from_creation(row) => {
             row.unreferenced_since.map(|_| row.created)
         }
         DueClass::Orphaned | DueClass::Superseded => row.unreferenced_since,
     }
+}
+
+fn counts_from_creation(row: &LedgerRow) -> bool {
+    let unheld = row.state == RowState::Held && mutant::on(Mutant::HeldIgnored);
+    unheld || mutant::on(Mutant::GraceFromCreation)
 }
 
 impl State {
@@ -118,8 +123,15 @@ impl State {
         share_from: u64,
         now: i64,
     ) -> Census {
+        let any_live_reference = self.any_reference(backend);
+        let in_use = |(key, row): (&Key, &Row)| {
+            let row = &row.ledger;
+            let kept = row.once_referenced && row.unreferenced_since.is_none();
+            key.0 == *backend && row.state == RowState::Stored && kept
+        };
         let mut census = Census {
-            any_live_reference: self.any_reference(backend),
+            any_live_reference,
+            references_missed: !any_live_reference && self.rows.iter().any(in_use),
             ..Census::default()
         };
         let mut owners: BTreeMap<uuid::Uuid, u64> = BTreeMap::new();

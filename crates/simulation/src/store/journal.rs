@@ -162,6 +162,7 @@ impl State {
             raised: Some(moment(now)),
         };
         self.epochs.insert(backend.clone(), raised);
+        self.homes.insert(backend.clone(), raise.home.clone());
         self.identity.epoch = self.identity.epoch.max(raise.to);
         if let Some(adopted) = &raise.adopted {
             let key = (backend.clone(), adopted.mark.clone());

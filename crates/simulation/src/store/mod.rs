@@ -9,6 +9,7 @@ mod writes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cloakroom_core::store::Home;
 use cloakroom_core::{Error, ErrorKind, Result, StoreId};
 
 use crate::stage::Stage;
@@ -19,13 +20,26 @@ pub(crate) use state::State;
 pub(crate) struct MemoryStore {
     stage: Arc<Stage>,
     state: Arc<Mutex<State>>,
+    /// Where it is, which no copy of its state takes along.
+    home: Home,
 }
 
 impl MemoryStore {
     pub(crate) fn new(stage: Arc<Stage>, store: StoreId, deployment: &str) -> Self {
+        let home = Home::of([("made", deployment.to_owned())]);
         Self {
             stage,
-            state: Arc::new(Mutex::new(State::new(store, deployment))),
+            state: Arc::new(Mutex::new(State::new(store, deployment, home.clone()))),
+            home,
+        }
+    }
+
+    /// A copy of this database as it is now, somewhere else.
+    pub(crate) fn copied(&self, stage: Arc<Stage>) -> Self {
+        Self {
+            stage,
+            state: Arc::new(Mutex::new(self.state().clone())),
+            home: Home::of([("copied", "once".to_owned())]),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakroom_core::ledger::{LedgerRow, Reason, RowState};
 use cloakroom_core::store::{
-    Epoch, Finding, NewReference, NewRun, Receipt, RunOutcome, SpecId, StoreIdentity,
+    Epoch, Finding, Home, NewReference, NewRun, Receipt, RunOutcome, SpecId, StoreIdentity,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Error, ErrorKind, Revision, RunId, StoreId, Timestamp,
@@ -34,6 +34,9 @@ pub(crate) struct State {
     pub(crate) runs: BTreeMap<RunId, Run>,
     pub(super) leases: BTreeMap<String, Standing>,
     pub(super) epochs: BTreeMap<BackendId, Epoch>,
+    /// Where the database was made, and where it was when each epoch was raised.
+    home: Home,
+    pub(super) homes: BTreeMap<BackendId, Home>,
     pub(crate) receipts: Vec<Receipt>,
 }
 
@@ -85,7 +88,7 @@ impl Standing {
 }
 
 impl State {
-    pub(super) fn new(store: StoreId, deployment: &str) -> Self {
+    pub(super) fn new(store: StoreId, deployment: &str, home: Home) -> Self {
         Self {
             identity: StoreIdentity {
                 store,
@@ -100,6 +103,8 @@ impl State {
             runs: BTreeMap::new(),
             leases: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            home,
+            homes: BTreeMap::new(),
             receipts: Vec::new(),
         }
     }
@@ -113,6 +118,11 @@ impl State {
             self.latest = now;
         }
         lasting
+    }
+
+    /// Where the database was for this backend.
+    pub(super) fn known_home(&self, backend: &BackendId) -> Home {
+        self.homes.get(backend).unwrap_or(&self.home).clone()
     }
 
     pub(crate) fn is_referenced(&self, key: &Key) -> bool {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use cloakroom_core::store::Home;
 use cloakroom_core::{BackendId, ErrorKind};
+use sqlx::error::DatabaseError;
 use uuid::Uuid;
 
 use crate::failure::{Failure, Meaning, means};
@@ -44,11 +46,73 @@ pub(crate) async fn now(conn: &mut sqlx::PgConnection) -> Result<i64, Failure> {
     Ok(now.fetch_one(conn).await?)
 }
 
+/// Only the server knows, and nobody asks it: see [`no_earlier`].
+#[expect(clippy::unused_async, reason = "SQLite remembers the latest time")]
+pub(crate) async fn latest(_: &mut sqlx::PgConnection, now: i64) -> Result<i64, Failure> {
+    Ok(now)
+}
+
 /// The server's clock is not the machine's that happens to run us, and one row that every writer had
 /// to write would make them wait for each other.
 #[expect(clippy::unused_async, reason = "SQLite remembers the latest time here")]
 pub(crate) async fn no_earlier(_: &mut sqlx::PgConnection, now: i64) -> Result<i64, Failure> {
     Ok(now)
+}
+
+/// The cluster, its timeline, the database in it and the store's table in that. A dump that is read in
+/// anywhere makes a table of another number, a copy of a database has a number of its own, and where a
+/// base backup or a replica goes on by itself a timeline begins. Outside of a transaction: a server that
+/// does not tell one of them would end it.
+pub(crate) async fn home(conn: &mut sqlx::PgConnection) -> Result<Home, Failure> {
+    let parts = [
+        (
+            "cluster",
+            "SELECT CAST(system_identifier AS TEXT) FROM pg_catalog.pg_control_system()",
+        ),
+        (
+            "timeline",
+            "SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8)",
+        ),
+        (
+            "database",
+            "SELECT CAST(oid AS TEXT) FROM pg_catalog.pg_database \
+             WHERE datname = current_database()",
+        ),
+        (
+            "table",
+            "SELECT CAST(CAST(to_regclass('store_identity') AS oid) AS TEXT)",
+        ),
+    ];
+    let mut told = Vec::with_capacity(parts.len());
+    for (name, question) in parts {
+        let answer: Result<Option<String>, sqlx::Error> =
+            sqlx::query_scalar(question).fetch_one(&mut *conn).await;
+        match answer {
+            Ok(answer) => told.extend(answer.map(|answer| (name, answer))),
+            Err(error) if is_not_told(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Home::of(told))
+}
+
+/// Whether the server has no such question or does not answer it to us: some who offer PostgreSQL as a
+/// service keep these from their customers, and what looks like PostgreSQL may know none of them.
+fn is_not_told(error: &sqlx::Error) -> bool {
+    const UNKNOWN_FUNCTION: &str = "42883";
+    const NOT_ALLOWED: &str = "42501";
+    const NOT_SUPPORTED: &str = "0A000";
+    const NOT_IN_THIS_STATE: &str = "55000";
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| {
+        [
+            UNKNOWN_FUNCTION,
+            NOT_ALLOWED,
+            NOT_SUPPORTED,
+            NOT_IN_THIS_STATE,
+        ]
+        .contains(&&*code)
+    })
 }
 
 /// Until the transaction ends nobody else chooses a version of these bases. A base may have no row

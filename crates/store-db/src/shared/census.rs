@@ -32,8 +32,10 @@ impl Store {
                 classes,
                 cutoffs: Cutoffs::new(now, windows),
             };
+            let any_live_reference = any_reference(&mut tx, backend).await?;
             let mut census = Census {
-                any_live_reference: any_reference(&mut tx, backend).await?,
+                any_live_reference,
+                references_missed: !any_live_reference && any_in_use(&mut tx, backend).await?,
                 ..Census::default()
             };
             if !classes.is_empty() {
@@ -58,6 +60,14 @@ async fn any_reference(conn: &mut Conn, backend: &BackendId) -> Result<bool, Fai
         .fetch_optional(conn)
         .await?;
     Ok(any.is_some())
+}
+
+/// Whether a row says that a document refers to it.
+async fn any_in_use(conn: &mut Conn, backend: &BackendId) -> Result<bool, Failure> {
+    let mut query = Query::new("SELECT 1 ");
+    query.push(ONCE_REFERENCED).push_bind(backend.as_str());
+    query.push(" AND s.state = 'stored' AND s.unreferenced_since IS NULL LIMIT 1");
+    Ok(query.build().fetch_optional(conn).await?.is_some())
 }
 
 async fn once_referenced(conn: &mut Conn, backend: &BackendId) -> Result<u64, Failure> {

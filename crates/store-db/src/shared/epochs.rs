@@ -1,6 +1,6 @@
 //! Epochs: compare and swap, one row for each backend.
 
-use cloakroom_core::store::{Epoch, EpochRaise, words};
+use cloakroom_core::store::{Epoch, EpochRaise, Home, Homes, words};
 use cloakroom_core::{BackendId, Error, ErrorKind, Result};
 
 use super::receipts::{Entry, append};
@@ -20,6 +20,19 @@ impl Store {
         epoch
             .await
             .map_err(|failure| told("read the epoch", failure))
+    }
+
+    pub(crate) async fn homes(&self, backend: &BackendId) -> Result<Homes> {
+        let homes = async {
+            let mut conn = self.read.acquire().await?;
+            Ok(Homes {
+                here: dialect::home(&mut conn).await?,
+                known: known_home(&mut conn, backend).await?,
+            })
+        };
+        homes
+            .await
+            .map_err(|failure| told("tell where the database is", failure))
     }
 
     pub(crate) async fn raise_epoch(
@@ -47,25 +60,27 @@ impl Store {
         let now = self.moment(conn).await?;
         let met = if raise.from == 0 {
             sqlx::query(
-                "INSERT INTO backend_epochs (backend_id, epoch, raise_id, raised_at) \
-                 VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                "INSERT INTO backend_epochs (backend_id, epoch, raise_id, raised_at, home) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
             )
             .bind(backend.as_str())
             .bind(raise.to)
             .bind(dialect::id(raise.raise))
             .bind(now)
+            .bind(raise.home.as_str())
             .execute(&mut *conn)
             .await?
             .rows_affected()
         } else {
             sqlx::query(
-                "UPDATE backend_epochs SET epoch = $2, raise_id = $3, raised_at = $4 \
-                 WHERE backend_id = $1 AND epoch = $5",
+                "UPDATE backend_epochs SET epoch = $2, raise_id = $3, raised_at = $4, \
+                 home = $5 WHERE backend_id = $1 AND epoch = $6",
             )
             .bind(backend.as_str())
             .bind(raise.to)
             .bind(dialect::id(raise.raise))
             .bind(now)
+            .bind(raise.home.as_str())
             .bind(raise.from)
             .execute(&mut *conn)
             .await?
@@ -97,6 +112,19 @@ impl Store {
         }
         epoch_of(conn, backend).await
     }
+}
+
+/// Where the database was for this backend; nothing where that was never written down.
+async fn known_home(conn: &mut Conn, backend: &BackendId) -> Result<Home, Failure> {
+    let known: Option<String> = sqlx::query_scalar(
+        "SELECT COALESCE( \
+            (SELECT e.home FROM backend_epochs AS e WHERE e.backend_id = $1), s.home) \
+         FROM store_identity AS s WHERE s.single = 1",
+    )
+    .bind(backend.as_str())
+    .fetch_one(conn)
+    .await?;
+    Ok(Home::from_stored(known.unwrap_or_default()))
 }
 
 async fn epoch_of(conn: &mut Conn, backend: &BackendId) -> Result<Epoch, Failure> {

@@ -1,7 +1,7 @@
 //! Migrations and the store's identity.
 
 use cloakroom_core::store::StoreIdentity;
-use cloakroom_core::{Error, ErrorKind, Result, StoreId};
+use cloakroom_core::{Error, ErrorKind, Result, StoreId, Timestamp};
 use sqlx::migrate::{AppliedMigration, Migrate as _, MigrateError};
 
 use super::rows::Reader;
@@ -9,6 +9,7 @@ use super::transaction::{Ending, told};
 use super::{Conn, Store, dialect};
 use crate::failure::{Failure, miscounted};
 use crate::migrations::{MigrationReport, migrator, pending, refuse_pending};
+use crate::times::moment;
 
 const MIGRATE: &str = "migrate the store";
 const TABLE: &str = "_sqlx_migrations";
@@ -17,10 +18,25 @@ impl Store {
     /// Applies what is missing and makes the identity, in one transaction under a lock: of two
     /// processes that start at once the second finds everything done.
     pub(crate) async fn migrate(&self) -> Result<MigrationReport> {
-        in_transaction!(self, MIGRATE, |tx| self
+        let report = in_transaction!(self, MIGRATE, |tx| self
             .migrate_within(&mut tx)
             .await
-            .map(Ending::Keep))
+            .map(Ending::Keep))?;
+        let settled = self.settle_home().await;
+        settled.map_err(|failure| told(MIGRATE, failure))?;
+        Ok(report)
+    }
+
+    /// Writes down where the database is, unless that was done before, here or where it was copied
+    /// from. Behind the migrations: of a table that is not there yet nothing can be told.
+    async fn settle_home(&self) -> Result<(), Failure> {
+        let mut conn = self.write.acquire().await?;
+        let home = dialect::home(&mut conn).await?;
+        sqlx::query("UPDATE store_identity SET home = $1 WHERE single = 1 AND home IS NULL")
+            .bind(home.as_str())
+            .execute(&mut *conn)
+            .await?;
+        Ok(())
     }
 
     async fn migrate_within(&self, conn: &mut Conn) -> Result<MigrationReport, Failure> {
@@ -85,6 +101,17 @@ impl Store {
         identity
             .await
             .map_err(|failure| told("read the store's identity", failure))
+    }
+
+    pub(crate) async fn made(&self) -> Result<Timestamp> {
+        const OPERATION: &str = "tell when the store was made";
+        let made = sqlx::query_scalar("SELECT created_at FROM store_identity WHERE single = 1")
+            .fetch_one(&self.read)
+            .await;
+        moment(
+            made.map_err(|error| told(OPERATION, error.into()))?,
+            OPERATION,
+        )
     }
 
     async fn identity_within(&self, conn: &mut Conn) -> Result<StoreIdentity, Failure> {

@@ -1,8 +1,8 @@
 //! Migrations of a platform's secrets as they stand, and the fields that each has switched.
 
-use cloakroom_core::platform::{MigratedField, NewSecretMigration, SecretMigration};
+use cloakroom_core::platform::{CopyName, MigratedField, NewSecretMigration, SecretMigration};
 use cloakroom_core::store::MoveState;
-use cloakroom_core::{Error, ErrorKind, MoveId, Result};
+use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result};
 
 use super::locks::execute_exactly;
 use super::rows::{Reader, parsed};
@@ -13,7 +13,9 @@ use crate::failure::Failure;
 const BEGIN: &str = "begin a migration";
 const STATE: &str = "say where a migration stands";
 const FIELDS: &str = "write down migrated fields";
+const COPY: &str = "write down a migration's copy";
 const TABLE: &str = "secret_migrations";
+const COPIES: &str = "migration_copies";
 
 /// All of a migration, to be followed by a condition.
 const RECORD: &str = "SELECT migration_id, platform AS name, platform_database, from_place, to_place, \
@@ -82,6 +84,39 @@ impl Store {
         fields
             .await
             .map_err(|failure| told("read migrated fields", failure))
+    }
+
+    pub(crate) async fn note_copy(
+        &self,
+        id: MoveId,
+        copy: &CopyName,
+        digest: &Digest,
+    ) -> Result<()> {
+        in_transaction!(self, COPY, |tx| {
+            note_within(&mut tx, id, copy, digest)
+                .await
+                .map(Ending::Keep)
+        })
+    }
+
+    pub(crate) async fn noted_copy(&self, copy: &CopyName) -> Result<Option<Digest>> {
+        let digest = async {
+            let mut query = Query::new("SELECT digest FROM migration_copies WHERE platform = ");
+            query
+                .push_bind(copy.platform.as_str())
+                .push(" AND platform_database = ")
+                .push_bind(copy.database.as_str())
+                .push(" AND place = ")
+                .push_bind(copy.to.as_str())
+                .push(" AND name = ")
+                .push_bind(copy.name.as_str());
+            let row = query.build().fetch_optional(&self.read).await?;
+            let digest = |row: &Row| Reader::new(COPIES, row).word("digest", parsed);
+            row.as_ref().map(digest).transpose()
+        };
+        digest
+            .await
+            .map_err(|failure| told("read a migration's copy", failure))
     }
 }
 
@@ -156,18 +191,47 @@ async fn set_within(
     }
 }
 
+/// Locks an open migration until the transaction ends: whoever takes it back sees all that is written.
+async fn lock_open(conn: &mut Conn, operation: &'static str, id: MoveId) -> Result<(), Failure> {
+    let mut open = Query::new("UPDATE secret_migrations SET state = state WHERE migration_id = ");
+    open.push_bind(dialect::id(id.0))
+        .push(" AND state = 'open'");
+    match open.build().execute(conn).await?.rows_affected() {
+        0 => Err(elsewhere(operation, id)),
+        _ => Ok(()),
+    }
+}
+
+async fn note_within(
+    conn: &mut Conn,
+    id: MoveId,
+    copy: &CopyName,
+    digest: &Digest,
+) -> Result<(), Failure> {
+    lock_open(conn, COPY, id).await?;
+    let mut query = Query::new(
+        "INSERT INTO migration_copies (platform, platform_database, place, name, digest) ",
+    );
+    query.push_values([copy], |mut row, copy| {
+        row.push_bind(copy.platform.as_str())
+            .push_bind(copy.database.as_str())
+            .push_bind(copy.to.as_str())
+            .push_bind(copy.name.as_str())
+            .push_bind(digest.to_string());
+    });
+    query.push(
+        " ON CONFLICT (platform, platform_database, place, name) DO UPDATE SET \
+         digest = excluded.digest",
+    );
+    execute_exactly(conn, query, COPIES, id, 1).await
+}
+
 async fn write_within(
     conn: &mut Conn,
     id: MoveId,
     fields: &[MigratedField],
 ) -> Result<(), Failure> {
-    // The row is locked until the fields are there: whoever takes the migration back sees them all.
-    let mut open = Query::new("UPDATE secret_migrations SET state = state WHERE migration_id = ");
-    open.push_bind(dialect::id(id.0))
-        .push(" AND state = 'open'");
-    if open.build().execute(&mut *conn).await?.rows_affected() == 0 {
-        return Err(elsewhere(FIELDS, id));
-    }
+    lock_open(conn, FIELDS, id).await?;
     for fields in fields.chunks(CHUNK) {
         let mut query = Query::new(
             "INSERT INTO migrated_fields (migration_id, field_table, field_row, pointer, from_name, \

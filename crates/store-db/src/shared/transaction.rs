@@ -140,6 +140,21 @@ impl Store {
         let now = now.await.map_err(|failure| told(OPERATION, failure))?;
         moment(now, OPERATION)
     }
+
+    pub(crate) async fn clock_is_behind(&self) -> Result<Duration> {
+        let behind = async {
+            let mut conn = self.read.acquire().await?;
+            let now = self.moment(&mut conn).await?;
+            let latest = dialect::latest(&mut conn, now).await?;
+            Ok(latest.saturating_sub(now))
+        };
+        let behind = behind
+            .await
+            .map_err(|failure| told("compare the clock with the database", failure))?;
+        Ok(Duration::from_millis(
+            u64::try_from(behind).unwrap_or_default(),
+        ))
+    }
 }
 
 /// The failure as it is handed out.

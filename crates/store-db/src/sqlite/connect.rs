@@ -61,7 +61,11 @@ pub(crate) async fn connect(
         .clone()
         .pragma("cache_size", WRITER_CACHE)
         .pragma("wal_autocheckpoint", LOG_PAGES);
-    let write = first_connection(operation, options, &writing).await?;
+    let write = first_connection(operation, options, &writing)
+        .await
+        .map_err(|error| {
+            disk_at_fault(operation, &path).unwrap_or_else(|| error.with_coordinate(path.display()))
+        })?;
     let reading = connect
         .create_if_missing(false)
         .pragma("cache_size", READER_CACHE)
@@ -99,6 +103,31 @@ fn look_at(operation: &'static str, path: &Path, absent: Absent) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What is wrong with the disk, where that is why a file on it cannot be opened: SQLite tells no more than
+/// that it cannot.
+#[cfg(unix)]
+fn disk_at_fault(operation: &'static str, path: &Path) -> Option<Error> {
+    use nix::sys::statvfs::{FsFlags, statvfs};
+
+    let disk = statvfs(path.parent()?).ok()?;
+    let path = path.display();
+    let (kind, message) = if disk.flags().contains(FsFlags::ST_RDONLY) {
+        let message = format!("the database {path} is on a file system that is mounted read-only");
+        (ErrorKind::Denied, message)
+    } else if disk.blocks_available() == 0 {
+        let message = format!("the disk of the database {path} is full");
+        (ErrorKind::Unavailable, message)
+    } else {
+        return None;
+    };
+    Some(Error::new(kind, operation, message))
+}
+
+#[cfg(not(unix))]
+fn disk_at_fault(_: &'static str, _: &Path) -> Option<Error> {
+    None
 }
 
 /// Makes the file of a database that is not there yet for its owner alone, and takes others' rights

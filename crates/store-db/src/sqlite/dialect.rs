@@ -1,9 +1,11 @@
 //! What SQLite says differently.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::fs::Metadata;
+use std::time::{Duration, SystemTime};
 
-use cloakroom_core::{BackendId, Clock as _, ErrorKind, SystemClock};
+use cloakroom_core::store::Home;
+use cloakroom_core::{BackendId, Clock as _, Error, ErrorKind, SystemClock};
 use uuid::Uuid;
 
 use crate::failure::{Failure, Meaning, means};
@@ -52,15 +54,19 @@ pub(crate) const FARTHEST_BEHIND: Duration = Duration::from_hours(31 * 24);
 /// anew for every transaction.
 const LAG: i64 = 1_000;
 
+/// The latest moment that anything was written at.
+pub(crate) async fn latest(conn: &mut sqlx::SqliteConnection, _: i64) -> Result<i64, Failure> {
+    let latest = sqlx::query_scalar("SELECT latest FROM store_clock WHERE single = 1");
+    Ok(latest.fetch_one(conn).await?)
+}
+
 /// `now`, or the latest moment that anything was written at where the machine's clock has fallen
 /// behind that. What is written then does not look old once the clock is set right.
 pub(crate) async fn no_earlier(
     conn: &mut sqlx::SqliteConnection,
     now: i64,
 ) -> Result<i64, Failure> {
-    let latest: i64 = sqlx::query_scalar("SELECT latest FROM store_clock WHERE single = 1")
-        .fetch_one(&mut *conn)
-        .await?;
+    let latest = latest(&mut *conn, now).await?;
     let ahead = latest.saturating_sub(now);
     let believed = ahead <= length(FARTHEST_BEHIND);
     if ahead <= -LAG || !believed {
@@ -70,6 +76,36 @@ pub(crate) async fn no_earlier(
             .await?;
     }
     Ok(if believed { now.max(latest) } else { now })
+}
+
+/// The file behind the name that was opened: its number in its file system, and when it was made. A
+/// file that is moved keeps both, and a copy has others. Its device is left out: after a restart, or
+/// attached to another machine, a disk often has another number.
+pub(crate) async fn home(conn: &mut sqlx::SqliteConnection) -> Result<Home, Failure> {
+    let path: String =
+        sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
+            .fetch_one(conn)
+            .await?;
+    let file = std::fs::metadata(path).map_err(|source| {
+        let message = "the database's file cannot be looked at";
+        Error::new(ErrorKind::Unavailable, "look at the database", message).with_source(source)
+    })?;
+    let since = |made: SystemTime| made.duration_since(SystemTime::UNIX_EPOCH).ok();
+    let born = file.created().ok().and_then(since);
+    let born = born.map(|born| ("born", born.as_nanos().to_string()));
+    Ok(Home::of(number_of(&file).into_iter().chain(born)))
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere files have no number")]
+fn number_of(file: &Metadata) -> Option<(&'static str, String)> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(("file", file.ino().to_string()))
+}
+
+#[cfg(not(unix))]
+fn number_of(_: &Metadata) -> Option<(&'static str, String)> {
+    None
 }
 
 #[expect(clippy::unused_async, reason = "PostgreSQL takes locks here")]
@@ -96,6 +132,8 @@ pub(crate) fn meaning_of(code: &str) -> Meaning {
     use ErrorKind::{Conflict, Corrupt, Denied, Invalid, TooLarge, Unavailable};
     const CONSTRAINT_PRIMARY_KEY: i32 = 1555;
     const CONSTRAINT_UNIQUE: i32 = 2067;
+    /// The file beside the database that its readers share could not be made larger.
+    const IO_SHARED_SIZE: i32 = 4874;
 
     let code: i32 = code.parse().unwrap_or_default();
     match code & 0xff {
@@ -104,6 +142,7 @@ pub(crate) fn meaning_of(code: &str) -> Meaning {
         7 => means(Unavailable, "SQLite is out of memory"),
         8 => means(Denied, "the database is read-only"),
         9 => means(Unavailable, "the statement was interrupted"),
+        10 if code == IO_SHARED_SIZE => means(Unavailable, "the disk of the database is full"),
         10 => means(
             Unavailable,
             "the database file could not be read or written",

@@ -9,6 +9,7 @@ mod bad_files;
 mod claims;
 mod due_counts;
 mod dueness;
+mod homes;
 mod isolation;
 mod journal;
 mod leases;
@@ -93,9 +94,13 @@ fn main() {
             what_is_held_has_a_receipt, receipts_name_the_plan,
             a_lease_that_was_taken_claims_nothing,
             backends_and_digests_are_counted_whether_configured_or_not;
+        homes:
+            the_same_wherever_it_is_opened, each_backend_has_its_own,
+            an_older_one_gets_its_home_once;
         scans:
             references_are_paged, documents_are_paged, secrets_are_paged_and_filtered,
-            due_rows_are_paged, census_counts_what_is_due, damaged_rows_are_named;
+            due_rows_are_paged, census_counts_what_is_due,
+            references_that_nobody_dropped_are_missed, damaged_rows_are_named;
         schema: migrated_twice, two_at_once, a_newer_schema_is_refused, a_changed_migration_is_refused,
             pending_migrations_are_refused;
         isolation:
@@ -115,7 +120,8 @@ fn main() {
         platform_moves:
             a_platform_has_one_move_at_a_time, a_platforms_copies_are_kept_by_whoever_has_the_lease;
         secret_migrations:
-            a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept;
+            a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept,
+            a_copy_is_noted_by_its_name;
         removals:
             only_the_plan_that_was_shown_is_confirmed, runs_of_a_platform_are_recorded,
             what_is_taken_on_is_one_runs_until_its_claim_lapses,
@@ -129,6 +135,7 @@ fn main() {
             a_clock_behind_ends_no_grace_early, a_clock_that_was_ahead_ages_nothing,
             a_clock_that_was_far_ahead_is_forgotten, the_latest_time_survives_the_process;
         upgrade: every_row_is_carried_over;
+        homes: a_copy_of_the_file_is_another, a_file_that_is_gone_is_no_answer;
     };
     let only_postgres = laws! {
         postgres:
@@ -136,6 +143,7 @@ fn main() {
             a_claim_sees_what_was_committed_before_it, waits_end, passwords_are_not_shown,
             a_silent_transaction_ends, the_servers_clock, deadlocks_are_tried_again,
             new_connections_go_to_the_new_url;
+        homes: a_dump_that_was_read_in_is_another;
     };
 
     let mut trials: Vec<Trial> = bad_files::trials();

@@ -2,7 +2,7 @@
 
 use cloakroom_core::ledger::{DeletionOutcome, DueClass, Ledger, Reason, RowState};
 use cloakroom_core::store::{
-    Adoption, DocumentStore, Epoch, EpochAdopted, EpochRaise, Epochs, Expected, Job, Journal,
+    Adoption, DocumentStore, Epoch, EpochAdopted, EpochRaise, Epochs, Expected, Home, Job, Journal,
     NewRun, Receipts,
 };
 use cloakroom_core::{BackendId, ErrorKind, IntentId};
@@ -15,6 +15,7 @@ fn raise(from: i64, to: i64) -> EpochRaise {
         from,
         to,
         raise: Uuid::from_u128(u128::try_from(to).unwrap()),
+        home: Home::default(),
         adopted: None,
     }
 }
@@ -234,6 +235,7 @@ pub(crate) async fn backends_and_digests_are_counted_whether_configured_or_not(b
     let store = &bench.store;
     assert_eq!(store.backends().await.unwrap(), []);
     assert_eq!(store.count_digests().await.unwrap(), []);
+    assert_eq!(store.some_digest_keys().await.unwrap(), []);
     let other: BackendId = "another".parse().unwrap();
     let written = [intent(&base(7))];
     store.intend(&other, &written, HOUR).await.unwrap();
@@ -244,5 +246,6 @@ pub(crate) async fn backends_and_digests_are_counted_whether_configured_or_not(b
     // Only what a document depends on is counted.
     let key = digest().key().clone();
     let counted = store.count_digests().await.unwrap();
-    assert_eq!(counted, [(backend(), key, 2)]);
+    assert_eq!(counted, [(backend(), key.clone(), 2)]);
+    assert_eq!(store.some_digest_keys().await.unwrap(), [key]);
 }

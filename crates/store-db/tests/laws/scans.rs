@@ -323,6 +323,35 @@ pub(crate) async fn census_counts_what_is_due(bench: Bench) {
     assert!(none.any_live_reference);
 }
 
+/// Without any reference it matters whether each was let go, or whether they went another way.
+pub(crate) async fn references_that_nobody_dropped_are_missed(bench: Bench) {
+    let census = async || {
+        let (here, windows) = (backend(), windows());
+        let counted = bench
+            .store
+            .census(&here, &[DueClass::Orphaned], &windows, 2);
+        let census = counted.await.unwrap();
+        (census.any_live_reference, census.references_missed)
+    };
+    bench.orphan(1).await;
+    bench.intend(&[base(2)]).await;
+    assert_eq!(census().await, (false, false), "all were let go");
+    for number in [3, 4] {
+        bench
+            .put(document(number), Expected::Absent, &[("/a", base(number))])
+            .await;
+    }
+    assert_eq!(census().await, (true, false));
+    for statement in ["DELETE FROM secret_references", "DELETE FROM documents"] {
+        bench.raw(statement).await.unwrap();
+    }
+    assert_eq!(census().await, (false, true));
+    let elsewhere = "other".parse().unwrap();
+    let windows = windows();
+    let other = bench.store.census(&elsewhere, &[], &windows, 2).await;
+    assert!(!other.unwrap().references_missed, "of another backend");
+}
+
 pub(crate) async fn damaged_rows_are_named(bench: Bench) {
     let written = bench
         .put(document(1), Expected::Absent, &[("/a", base(1))])

@@ -1,7 +1,9 @@
 //! Migrations of a platform's secrets: one at a time, gone on with, and every field kept for the way back.
 
 use cloakroom_core::keys::Key;
-use cloakroom_core::platform::{MigratedField, NewSecretMigration, SecretMigrations as _};
+use cloakroom_core::platform::{
+    CopyName, MigratedField, NewSecretMigration, SecretMigrations as _,
+};
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Digest, ErrorKind, MoveId, SecretValue, ValueKind};
 use uuid::Uuid;
@@ -128,4 +130,38 @@ pub(crate) async fn every_migrated_field_is_kept(bench: Bench) {
     store.write_fields(id, &fields[..1]).await.unwrap();
     let first = store.migrated_fields(id, None, 1).await.unwrap();
     assert_eq!(first, fields[..1]);
+}
+
+pub(crate) async fn a_copy_is_noted_by_its_name(bench: Bench) {
+    let store = &bench.store;
+    let new = new_migration(1, "om", "aws");
+    let id = store.begin_migration(&new).await.unwrap().id;
+    let copy = |name: &str, to: &str| CopyName {
+        platform: new.platform.clone(),
+        database: new.database.clone(),
+        to: to.to_owned(),
+        name: name.to_owned(),
+    };
+    let digest = |text: &str| field("a", text, "/x").digest.unwrap();
+    let name = copy("/om/a", "aws");
+    assert_eq!(store.noted_copy(&name).await.unwrap(), None);
+    for text in ["1", "2"] {
+        store.note_copy(id, &name, &digest(text)).await.unwrap();
+        let noted = store.noted_copy(&name).await.unwrap();
+        assert_eq!(noted, Some(digest(text)), "the last one counts");
+    }
+    let mut clone = name.clone();
+    clone.database.push_str("-clone");
+    for other in [copy("/om/b", "aws"), copy("/om/a", "bao"), clone] {
+        assert_eq!(store.noted_copy(&other).await.unwrap(), None, "{other:?}");
+    }
+    let open = [MoveState::Open];
+    store
+        .set_migration(id, &open, MoveState::Finished)
+        .await
+        .unwrap();
+    let late = store.note_copy(id, &name, &digest("3")).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Conflict);
+    let noted = store.noted_copy(&name).await.unwrap();
+    assert_eq!(noted, Some(digest("2")), "it outlasts its migration");
 }

@@ -53,7 +53,9 @@ pub(crate) async fn a_clock_that_was_ahead_ages_nothing(bench: Bench) {
     bench.put(document(1), FIRST, &places).await;
     bench.clock.advance(10 * DAY);
     bench.intend(&[base(2)]).await;
+    assert_eq!(bench.store.clock_is_behind().await.unwrap(), Duration::ZERO);
     bench.set_back(10 * DAY);
+    assert_eq!(bench.store.clock_is_behind().await.unwrap(), 10 * DAY);
     let late = bench.orphan(3).await;
 
     assert_eq!(bench.superseded().await, 0);

@@ -25,6 +25,9 @@ pub(crate) enum Database {
     Postgres { admin: String, name: String },
 }
 
+/// The file of a SQLite database.
+const FILE: &str = "cloakroom.db";
+
 static MADE: AtomicU64 = AtomicU64::new(0);
 
 impl Database {
@@ -46,9 +49,38 @@ impl Database {
         }
     }
 
+    /// A copy of it as it is now, made by the database's own means.
+    pub(crate) async fn copy(&self, store: &DbStore) -> Self {
+        match self {
+            Self::Sqlite(_) => {
+                let folder = Folder::new().unwrap();
+                let path = folder.path().join(FILE);
+                behind_the_back(store, &format!("VACUUM INTO '{}'", path.display())).await;
+                Self::Sqlite(folder)
+            }
+            Self::Postgres { admin, name } => {
+                let number = MADE.fetch_add(1, Ordering::Relaxed);
+                let copy = format!("cloakroom_laws_{}_{number}", std::process::id());
+                // Nobody may be connected to what is copied; whoever was connects again.
+                for statement in [
+                    format!("DROP DATABASE IF EXISTS {copy} WITH (FORCE)"),
+                    format!(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                         WHERE datname = '{name}'"
+                    ),
+                    format!("CREATE DATABASE {copy} TEMPLATE {name}"),
+                ] {
+                    run_as_admin(admin, statement).await;
+                }
+                let admin = admin.clone();
+                Self::Postgres { admin, name: copy }
+            }
+        }
+    }
+
     pub(crate) fn location(&self) -> Location {
         match self {
-            Self::Sqlite(folder) => Location::Sqlite(folder.path().join("cloakroom.db")),
+            Self::Sqlite(folder) => Location::Sqlite(folder.path().join(FILE)),
             Self::Postgres { admin, name } => {
                 // The path of the URL is the database's name; parameters follow it.
                 let (rest, parameters) = admin.split_once('?').unwrap_or((admin, ""));

@@ -10,7 +10,7 @@ use cloakroom_core::ledger::{
 };
 use cloakroom_core::store::{
     Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
-    EpochRaise, Epochs, Finding, Intent, Job, Journal, Lease, NewRun, Receipt, Receipts,
+    EpochRaise, Epochs, Finding, Homes, Intent, Job, Journal, Lease, NewRun, Receipt, Receipts,
     ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome, RunRecord,
     SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
@@ -470,6 +470,15 @@ impl Epochs for Crashing {
             "epoch",
             None,
             Epochs::epoch(&self.inner, backend).await
+        )
+    }
+
+    async fn homes(&self, backend: &BackendId) -> Result<Homes> {
+        fated!(
+            self.faults,
+            "homes",
+            None,
+            Epochs::homes(&self.inner, backend).await
         )
     }
 

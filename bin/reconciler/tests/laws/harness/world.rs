@@ -91,12 +91,7 @@ impl World {
         let clock = ManualClock::default();
         let random = SeededRandomness::new(seed);
         let database = Database::create(kind).await;
-        let mut options = Options::new(database.location(), DEPLOYMENT);
-        options.clock = StoreClock::Given(Arc::new(clock.clone()));
-        options.randomness = Arc::new(random.stream("store"));
-        options.max_connections = 4;
-        DbStore::migrate(&options).await.unwrap();
-        let db = DbStore::open(&options).await.unwrap();
+        let db = opened(&database, &clock, &random).await;
         let ring = KeyRing::new(vec![Key::derive([7; 32])]).unwrap();
         let embedded = EmbeddedBackend::new(
             "embedded".parse().unwrap(),
@@ -108,6 +103,34 @@ impl World {
         let mut capabilities = embedded.capabilities().clone();
         change(&mut capabilities);
         let backend = Arc::new(Decorated::new(Arc::new(embedded.clone()), capabilities));
+        Self::over(database, db, clock, random, ring, embedded, backend)
+    }
+
+    /// A copy of this world's database, and whoever works with that on the same manager.
+    pub(crate) async fn copied(&self) -> Self {
+        let database = self.database.copy(&self.db).await;
+        let random = self.random.stream("copy");
+        let db = opened(&database, &self.clock, &random).await;
+        Self::over(
+            database,
+            db,
+            self.clock.clone(),
+            random,
+            self.ring.clone(),
+            self.embedded.clone(),
+            self.backend.clone(),
+        )
+    }
+
+    fn over(
+        database: Database,
+        db: DbStore,
+        clock: ManualClock,
+        random: SeededRandomness,
+        ring: KeyRing,
+        embedded: EmbeddedBackend,
+        backend: Arc<Decorated>,
+    ) -> Self {
         let store = Arc::new(Crashing::new(db.clone()));
         let documents = Documents::new(
             store.clone(),
@@ -387,6 +410,15 @@ impl World {
     pub(crate) fn files(&self) -> Vec<Vec<u8>> {
         self.database.files()
     }
+}
+
+async fn opened(database: &Database, clock: &ManualClock, random: &SeededRandomness) -> DbStore {
+    let mut options = Options::new(database.location(), DEPLOYMENT);
+    options.clock = StoreClock::Given(Arc::new(clock.clone()));
+    options.randomness = Arc::new(random.stream("store"));
+    options.max_connections = 4;
+    DbStore::migrate(&options).await.unwrap();
+    DbStore::open(&options).await.unwrap()
 }
 
 fn backends(backend: &Arc<Decorated>) -> BackendSet {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Adoption, Epoch, EpochRaise, Epochs, Finding, Job, Journal, Lease, NewRun, Receipt, Receipts,
-    Restored, RunOutcome, RunRecord,
+    Adoption, Epoch, EpochRaise, Epochs, Finding, Homes, Job, Journal, Lease, NewRun, Receipt,
+    Receipts, Restored, RunOutcome, RunRecord,
 };
 use cloakroom_core::{BackendId, Result, RunId, Timestamp};
 
@@ -151,6 +151,15 @@ impl Epochs for MemoryStore {
     async fn epoch(&self, backend: &BackendId) -> Result<Epoch> {
         self.transact("epoch", |state, _| Ok(state.epoch(backend)))
             .await
+    }
+
+    async fn homes(&self, backend: &BackendId) -> Result<Homes> {
+        let here = self.home.clone();
+        self.transact("homes", |state, _| {
+            let known = state.known_home(backend);
+            Ok(Homes { here, known })
+        })
+        .await
     }
 
     async fn raise_epoch(&self, backend: &BackendId, raise: &EpochRaise) -> Result<Epoch> {

@@ -47,7 +47,7 @@ impl Ledger for MemoryStore {
             let census = state.census(backend, classes, windows, share_from, now);
             self.stage.happened(Happening::Counted {
                 task: self.stage.current(),
-                any_reference: census.any_live_reference,
+                census: Box::new(census.clone()),
             });
             Ok(census)
         })
