@@ -26,7 +26,7 @@ pub use requests::{BudgetFigures, Request};
 
 use names::{
     BUILD_INFO, DELETIONS, GUARD_TRIPS, INTERVAL, LEADER, NEXT_RUN, REQUEST_DURATION, RESCUES,
-    RUN_DURATION, RUNS,
+    RUN_DURATION, RUNS, UNAUTHORIZED, UNRESTORED,
 };
 
 /// From a run with nothing to do to one over millions of secrets, in seconds.
@@ -66,6 +66,7 @@ impl Metrics {
             names::describe_own();
             gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
             register_runs();
+            counter!(UNAUTHORIZED).increment(0);
         });
         metrics.figures.record(|| {
             names::describe_figures();
@@ -136,6 +137,7 @@ impl Metrics {
                 }
             }
             counter!(RESCUES, "backend" => backend.clone()).increment(report.rescued);
+            counter!(UNRESTORED, "backend" => backend.clone()).increment(report.unrestored);
             for trip in &report.guards {
                 counter!(GUARD_TRIPS, "backend" => backend.clone(), "guard" => trip.guard.as_str())
                     .increment(1);
@@ -151,6 +153,11 @@ impl Metrics {
                 .increment(1);
             histogram!(RUN_DURATION, "job_name" => job.as_str()).record(took.as_secs_f64());
         });
+    }
+
+    /// Says how many requests were refused for want of the token since the start.
+    pub fn set_unauthorized(&self, total: u64) {
+        self.own.record(|| counter!(UNAUTHORIZED).absolute(total));
     }
 
     /// Says when a job comes next and how far apart its starts are; `None` where no schedule
@@ -212,6 +219,7 @@ fn register_runs() {
 fn register_deletions(backend: &BackendId) {
     let backend = backend.to_string();
     counter!(RESCUES, "backend" => backend.clone()).increment(0);
+    counter!(UNRESTORED, "backend" => backend.clone()).increment(0);
     for guard in Guard::ALL {
         counter!(GUARD_TRIPS, "backend" => backend.clone(), "guard" => guard.as_str()).increment(0);
     }

@@ -8,6 +8,7 @@ pub(super) const NEXT_RUN: &str = "cloakroom_job_next_run_timestamp_seconds";
 pub(super) const INTERVAL: &str = "cloakroom_job_interval_seconds";
 pub(super) const DELETIONS: &str = "cloakroom_deletions_total";
 pub(super) const RESCUES: &str = "cloakroom_rescues_total";
+pub(super) const UNRESTORED: &str = "cloakroom_unrestored_total";
 pub(super) const GUARD_TRIPS: &str = "cloakroom_guard_trips_total";
 pub(super) const REQUESTS: &str = "cloakroom_backend_requests_total";
 pub(super) const REQUEST_DURATION: &str = "cloakroom_backend_request_duration_seconds";
@@ -16,6 +17,7 @@ pub(super) const BUDGET: &str = "cloakroom_backend_budget_requests_per_second";
 pub(super) const PUBLISHED: &str = "cloakroom_backend_budget_published_requests_per_second";
 pub(super) const BUDGET_WAIT: &str = "cloakroom_backend_budget_wait_seconds_total";
 pub(super) const BUDGET_EXHAUSTED: &str = "cloakroom_backend_budget_exhausted_total";
+pub(super) const UNAUTHORIZED: &str = "cloakroom_http_unauthorized_total";
 pub(super) const LEADER: &str = "cloakroom_leader";
 pub(super) const BUILD_INFO: &str = "cloakroom_build_info";
 
@@ -49,6 +51,10 @@ pub(super) fn describe_own() {
         RESCUES,
         "Secrets in use that waited for deletion or carried an expiry, and were restored."
     );
+    describe_counter!(
+        UNRESTORED,
+        "Secrets in use that waited for deletion or carried an expiry and could not be restored, counted by every run that tried."
+    );
     describe_counter!(GUARD_TRIPS, "Guards that stepped in.");
     describe_counter!(
         REQUESTS,
@@ -79,6 +85,10 @@ pub(super) fn describe_own() {
         BUDGET_EXHAUSTED,
         "Requests given up because their turn in the budget did not come in time."
     );
+    describe_counter!(
+        UNAUTHORIZED,
+        "Requests refused for want of the token: a wrong one, or none where one is needed."
+    );
     describe_gauge!(
         LEADER,
         "1 on the replica that reports the database's figures, 0 on every other."
@@ -103,11 +113,11 @@ pub(super) fn describe_figures() {
     );
     describe_gauge!(
         OLDEST_ORPHAN,
-        "For how long the oldest secret that is due and was never superseded has been unused; 0 where there is none."
+        "For how long the oldest secret that is of no use and was never superseded has been that, also one that is on its way out or parked; 0 where there is none."
     );
     describe_gauge!(
         COST,
-        "What secrets that are due for deletion cost a month, estimated from list prices."
+        "What all secrets of no use cost a month, also those that are on their way out or parked, estimated from list prices."
     );
     describe_gauge!(
         DRAIN,

@@ -32,6 +32,7 @@ async fn everything_is_there_at_zero_from_the_start() {
         "cloakroom_secrets{backend=\"main\",state=\"stored\"} 0",
         "cloakroom_findings{backend=\"main\",kind=\"dangling\"} 0",
         "cloakroom_rescues_total{backend=\"main\"} 0",
+        "cloakroom_unrestored_total{backend=\"main\"} 0",
         "cloakroom_run_duration_seconds_count{job_name=\"verify-blobs\"} 0",
         "cloakroom_job_last_success_timestamp_seconds{job_name=\"expire-orphans\"} 0",
         "cloakroom_job_next_run_timestamp_seconds{job_name=\"expire-orphans\"} 0",

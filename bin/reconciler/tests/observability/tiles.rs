@@ -25,8 +25,12 @@ const SUCCESS: &str =
 const RUNS: &str = r#"cloakroom_runs_total{job="j", job_name="verify-blobs", outcome="failed"}"#;
 const FINDINGS: &str = r#"cloakroom_findings{job="j", backend="b", kind="dangling"}"#;
 
+const RUNNING: &str = "Cloakroom: overview: Is it running?";
 const LATE: &str = "Cloakroom: overview: Are its jobs in time?";
 const DANGER: &str = "Cloakroom: overview: Is anything in danger?";
+const GUARDS: &str = "Cloakroom: overview: Did a guard step in?";
+const DELETED: &str = "Cloakroom: overview: Deleted in 24 hours";
+const COST: &str = "Cloakroom: overview: Leftovers cost a month";
 const FAIL: &str = "Cloakroom: backends: Requests that fail";
 const THROTTLE: &str = "Cloakroom: backends: Requests throttled";
 
@@ -69,6 +73,97 @@ pub(crate) fn jobs_that_never_succeeded_are_not_in_time() {
         says(DANGER, "60x600", (FINDINGS, "0x600"), 0.0),
         // Found on one backend, while the job has not got through another yet.
         says(DANGER, "0x600", (FINDINGS, "3x600"), 3.0),
+    ]);
+}
+
+/// A replica without its database is there and does nothing.
+pub(crate) fn replicas_that_nobody_leads_do_not_run() {
+    let says = |leads: &str, others: &[(&str, &str)], value: f64| {
+        let mut series = vec![
+            (r#"cloakroom_build_info{job="j", instance="a"}"#, "1x600"),
+            (r#"cloakroom_build_info{job="j", instance="b"}"#, "1x600"),
+            (r#"cloakroom_leader{job="j", instance="a"}"#, leads),
+            (r#"cloakroom_leader{job="j", instance="b"}"#, "0x600"),
+        ];
+        series.extend(others);
+        case(&series, &[figure(&expression(RUNNING), value)])
+    };
+    let another = [
+        (r#"cloakroom_build_info{job="k"}"#, "1x600"),
+        (r#"cloakroom_leader{job="k"}"#, "0x600"),
+    ];
+    ask(&[
+        says("1x600", &[], 2.0),
+        // The look is at minute 180: another takes over within a minute or two, or nobody does.
+        says("1x178 0x400", &[], 2.0),
+        says("1x170 0x400", &[], -2.0),
+        says("0x600", &[], -2.0),
+        says("1x600", &another, -3.0),
+    ]);
+}
+
+/// Whoever reads the first row reads of platforms too, and green is for those that were looked at.
+pub(crate) fn platforms_are_in_the_first_row() {
+    let verified = [LEADER, INTERVAL, (SUCCESS, "60x600"), (FINDINGS, "0x600")];
+    let says = |place: &str, more: &[(&str, &str)], value: f64| {
+        let series = [&verified[..], more].concat();
+        case(&series, &[figure(&expression(place), value)])
+    };
+    let secrets = r#"cloakroom_platform_secrets{job="j", platform="p", standing="live"}"#;
+    let findings = r#"cloakroom_platform_findings{job="j", platform="p", kind="endangered"}"#;
+    let obstacles = r#"cloakroom_platform_obstacles{job="j", platform="p"}"#;
+    let cleaned = r#"cloakroom_job_last_success_timestamp_seconds{job="j", job_name="clean/p"}"#;
+    let trips = r#"cloakroom_guard_trips_total{job="j", backend="b", guard="zero-references"}"#;
+    let platform_trips =
+        r#"cloakroom_platform_guard_trips_total{job="j", platform="p", guard="scope-changed"}"#;
+    let not_adopted =
+        r#"cloakroom_platform_guard_trips_total{job="j", platform="p", guard="not-adopted"}"#;
+    let deleted =
+        r#"cloakroom_deletions_total{job="j", backend="b", reason="orphaned", outcome="deleted"}"#;
+    let cleaned_up = r#"cloakroom_platform_deletions_total{job="j", platform="p", reason="orphaned", outcome="scheduled"}"#;
+    let spared = r#"cloakroom_platform_deletions_total{job="j", platform="p", reason="orphaned", outcome="spared"}"#;
+    let cost = r#"cloakroom_estimated_monthly_cost_dollars{job="j", backend="b", reason="orphaned", instance="a"}"#;
+    let cost_again = r#"cloakroom_estimated_monthly_cost_dollars{job="j", backend="b", reason="orphaned", instance="b"}"#;
+    let leaked = r#"cloakroom_platform_leaked_monthly_cost_dollars{job="j", platform="p"}"#;
+    ask(&[
+        says(DANGER, &[(findings, "2x600"), (secrets, "5x600")], 2.0),
+        says(DANGER, &[(findings, "0x600"), (secrets, "5x600")], 0.0),
+        // Nobody has looked: registered, and nothing is known.
+        says(DANGER, &[(findings, "0x600"), (secrets, "0x600")], -1.0),
+        says(DANGER, &[(secrets, "0x600"), (cleaned, "0x600")], -1.0),
+        // Somebody has, and there was nothing.
+        says(DANGER, &[(secrets, "0x600"), (cleaned, "60x600")], 0.0),
+        // Somebody has, and did not see everything.
+        says(DANGER, &[(secrets, "5x600"), (obstacles, "1x600")], -1.0),
+        says(GUARDS, &[(trips, "0x9 1x600")], 1.0),
+        says(
+            GUARDS,
+            &[
+                (trips, "0x9 1x600"),
+                (platform_trips, "0x9 2x600"),
+                (not_adopted, "0x9 7x600"),
+                (obstacles, "1x600"),
+            ],
+            4.0,
+        ),
+        says(
+            DELETED,
+            &[
+                (deleted, "0x9 2x600"),
+                (cleaned_up, "0x9 3x600"),
+                (spared, "0x9 7x600"),
+            ],
+            5.0,
+        ),
+        says(
+            COST,
+            &[
+                (cost, "1.5x600"),
+                (cost_again, "1.5x600"),
+                (leaked, "2.5x600"),
+            ],
+            4.0,
+        ),
     ]);
 }
 
