@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates};
 use cloakroom_core::coordinates::MAX_LENGTH;
+use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
     ListPage, Mark, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result,
@@ -19,25 +20,25 @@ use crate::failure::Failure;
 use crate::mark;
 use crate::names::name_of;
 use crate::precondition::State;
-use crate::secret::{Created, Deleted, Metadata, NewSecret, Page};
+use crate::secret::{Created, Deleted, Listed, Metadata, NewSecret, Page};
 use crate::settings::KubernetesSettings;
 
 /// The largest value, in bytes: Kubernetes counts all values of a Secret, and ours has one.
-const MOST_BYTES: usize = 1024 * 1024;
+pub(crate) const MOST_BYTES: usize = 1024 * 1024;
 /// Requests of one batch that are under way together; Kubernetes has no batches of its own.
-const IN_FLIGHT: usize = 8;
+pub(crate) const IN_FLIGHT: usize = 8;
 
 /// Secrets of one namespace of a Kubernetes cluster, each immutable and with the one key `value`.
 ///
 /// Values have 0 to 1,048,576 bytes of any kind. There is no expiry, and a deletion is final: what
 /// asks for more answers `Unsupported`. Roles cannot tell reading a Secret's labels from reading its
 /// value, so describing and listing need the right to read values, though no value is transferred.
-/// Nothing is asked by a platform's names: a name here has neither `_` nor upper case, which
-/// Airbyte's coordinates are made of.
+/// By a platform's names it is asked as OpenMetadata names Secrets; a name here has neither `_` nor upper
+/// case, which Airbyte's coordinates are made of.
 pub struct KubernetesBackend {
     id: BackendId,
     manager: String,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl KubernetesBackend {
@@ -89,6 +90,10 @@ impl KubernetesBackend {
         })
     }
 
+    pub(crate) fn backend_id(&self) -> &BackendId {
+        &self.id
+    }
+
     async fn try_put(&self, request: &PutRequest) -> Result<PutOutcome, Failure> {
         let PutRequest {
             mark,
@@ -115,6 +120,7 @@ impl KubernetesBackend {
             labels,
             annotations,
             value,
+            immutable: true,
         };
         match self.client.create(new).await? {
             Created::New => Ok(PutOutcome::Created),
@@ -173,12 +179,13 @@ impl KubernetesBackend {
     }
 
     async fn try_list(&self, page: Option<&PageToken>) -> Result<ListPage, Failure> {
-        listed(self.client.list(page.map(|token| &*token.0)).await?)
+        let page = page.map(|token| &*token.0);
+        listed(self.client.list(Listed::Marked, page).await?)
     }
 
-    async fn try_delete(
+    pub(crate) async fn try_delete(
         &self,
-        coordinate: &Coordinate,
+        name: &str,
         mode: DeleteMode,
         precondition: Option<&Precondition>,
     ) -> Result<Deletion, Failure> {
@@ -189,7 +196,7 @@ impl KubernetesBackend {
             ));
         }
         let state = precondition.map(State::from_precondition).transpose()?;
-        match self.client.delete(&name_of(coordinate), state).await? {
+        match self.client.delete(name, state).await? {
             Deleted::Gone => Ok(Deletion::Deleted),
             Deleted::Missing => Ok(Deletion::AlreadyGone),
             Deleted::WaitsFor(finalizers) => Err(Failure::new(
@@ -203,20 +210,20 @@ impl KubernetesBackend {
     }
 
     /// Succeeds on a secret that is there and stays, which is all that can be brought about here.
-    async fn stands(&self, coordinate: &Coordinate) -> Result<(), Failure> {
-        match self.try_describe(coordinate).await?.state {
-            SecretState::ScheduledForDeletion { .. } => Err(Failure::new(
+    pub(crate) async fn stands(&self, name: &str) -> Result<(), Failure> {
+        if self.client.describe(name).await?.deleting {
+            return Err(Failure::new(
                 ErrorKind::Unsupported,
                 "Kubernetes cannot take back a deletion that has begun",
-            )),
-            _ => Ok(()),
+            ));
         }
+        Ok(())
     }
 
-    fn told<'a>(
+    pub(crate) fn told<'a>(
         &'a self,
         operation: &'static str,
-        coordinate: &'a Coordinate,
+        coordinate: &'a (impl std::fmt::Display + ?Sized),
     ) -> impl FnOnce(Failure) -> Error + 'a {
         move |failure| {
             let error = failure.into_error(operation);
@@ -227,19 +234,23 @@ impl KubernetesBackend {
 
 impl Metadata {
     /// Our mark, where it bears one.
-    fn mark(&self) -> Result<Option<Mark>, Failure> {
+    pub(crate) fn mark(&self) -> Result<Option<Mark>, Failure> {
         Ok(mark::read(&self.name, &self.labels, &self.annotations)?)
+    }
+
+    pub(crate) fn secret_state(&self) -> SecretState {
+        if self.deleting {
+            SecretState::ScheduledForDeletion { due: None }
+        } else {
+            SecretState::Enabled
+        }
     }
 
     fn into_description(self, coordinate: Coordinate, mark: Option<Mark>) -> Description {
         Description {
             coordinate,
             mark,
-            state: if self.deleting {
-                SecretState::ScheduledForDeletion { due: None }
-            } else {
-                SecretState::Enabled
-            },
+            state: self.secret_state(),
             native_expiry: None,
             created: self.created,
             changed: self.changed,
@@ -265,7 +276,7 @@ pub(crate) fn listed(page: Page) -> Result<ListPage, Failure> {
 }
 
 /// The answers in the order of the requests, so many of which are under way at once.
-async fn together<T>(requests: Vec<impl Future<Output = T>>, at_once: usize) -> Vec<T> {
+pub(crate) async fn together<T>(requests: Vec<impl Future<Output = T>>, at_once: usize) -> Vec<T> {
     stream::iter(requests).buffered(at_once).collect().await
 }
 
@@ -281,6 +292,10 @@ impl SecretBackend for KubernetesBackend {
 
     fn capabilities(&self) -> &Capabilities {
         &Self::CAPABILITIES
+    }
+
+    fn named(&self) -> Option<&dyn NamedSecrets> {
+        Some(self)
     }
 
     fn permissions(&self, operation: Operation) -> &'static [&'static str] {
@@ -346,7 +361,8 @@ impl SecretBackend for KubernetesBackend {
         mode: DeleteMode,
         precondition: Option<&Precondition>,
     ) -> Result<Deletion> {
-        let deleted = self.try_delete(coordinate, mode, precondition).await;
+        let name = name_of(coordinate);
+        let deleted = self.try_delete(&name, mode, precondition).await;
         deleted.map_err(self.told("delete", coordinate))
     }
 
@@ -360,7 +376,7 @@ impl SecretBackend for KubernetesBackend {
     }
 
     async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
-        let stands = self.stands(coordinate).await;
+        let stands = self.stands(&name_of(coordinate)).await;
         stands.map_err(self.told("restore", coordinate))
     }
 

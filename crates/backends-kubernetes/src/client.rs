@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 use crate::failure::{Failure, Refusal, Verb};
 use crate::mark::STORE;
 use crate::precondition::State;
-use crate::secret::{Created, Deleted, Metadata, NewSecret, Page};
+use crate::secret::{Created, Deleted, Listed, Metadata, NewSecret, Page};
 use crate::settings::{Access, KubernetesSettings};
 
 /// The one key of a Secret's data.
@@ -95,7 +95,7 @@ impl Client {
                 annotations: Some(new.annotations),
                 ..ObjectMeta::default()
             },
-            immutable: Some(true),
+            immutable: new.immutable.then_some(true),
             type_: Some("Opaque".to_owned()),
             data: Some(BTreeMap::from([(
                 KEY.to_owned(),
@@ -132,16 +132,16 @@ impl Client {
         Ok(Metadata::from(secret.metadata))
     }
 
-    /// One page of what bears a mark. A listing whose snapshot has expired goes on from where it
+    /// One page. A listing whose snapshot has expired goes on from where it
     /// was, as the server offers: what stood throughout is still listed once.
-    pub(crate) async fn list(&self, page: Option<&str>) -> Result<Page, Failure> {
-        match self.ask(&self.marked(page)).await? {
+    pub(crate) async fn list(&self, what: Listed, page: Option<&str>) -> Result<Page, Failure> {
+        match self.ask(&self.page(what, page)).await? {
             Answer::Done(body) => read_page(&body),
             Answer::Refused(Refusal {
                 code: 410,
                 goes_on: Some(token),
                 ..
-            }) if page.is_some() => match self.ask(&self.marked(Some(&token))).await? {
+            }) if page.is_some() => match self.ask(&self.page(what, Some(&token))).await? {
                 Answer::Done(body) => read_page(&body),
                 Answer::Refused(refusal) => Err(self.failure(refusal, Verb::List)),
             },
@@ -170,9 +170,9 @@ impl Client {
         }
     }
 
-    fn marked(&self, page: Option<&str>) -> Call<'static> {
+    fn page(&self, what: Listed, page: Option<&str>) -> Call<'static> {
         Call::List(ListParams {
-            label_selector: Some(STORE.to_owned()),
+            label_selector: (what == Listed::Marked).then(|| STORE.to_owned()),
             limit: Some(self.settings.page_size),
             continue_token: page.map(str::to_owned),
             ..ListParams::default()

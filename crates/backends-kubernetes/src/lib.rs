@@ -7,6 +7,7 @@ mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod mark;
+mod named;
 mod names;
 mod precondition;
 mod secret;

@@ -58,14 +58,15 @@ fn key(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use cloakroom_core::keys::{KEY_BYTES, Key};
-    use cloakroom_core::{Digest, ErrorKind, SecretValue, StoreId, ValueKind};
+    use cloakroom_core::{Digest, ErrorKind, StoreId, ValueKind};
+    use cloakroom_testkit::canary::marked;
     use uuid::Uuid;
 
     use super::*;
 
     fn mark() -> Mark {
         let coordinate = Coordinate::from_stored("airbyte_Some_thing_v1").unwrap();
-        let value = SecretValue::from("value".to_owned());
+        let value = marked("value");
         Mark {
             store: StoreId(Uuid::from_u128(7)),
             deployment: "Üsküdar, production".to_owned(),

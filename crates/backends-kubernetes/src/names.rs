@@ -37,6 +37,11 @@ pub fn name_of(coordinate: &Coordinate) -> String {
     }
 }
 
+/// Whether a Secret can have this name.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.len() <= LONGEST && text.split('.').all(is_label)
+}
+
 /// Whether Kubernetes takes the text between two dots of a name.
 fn is_label(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

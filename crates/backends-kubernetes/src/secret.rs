@@ -11,6 +11,17 @@ pub(crate) struct NewSecret<'a> {
     pub(crate) labels: Pairs,
     pub(crate) annotations: Pairs,
     pub(crate) value: &'a SecretValue,
+    /// Whether nobody may change it.
+    pub(crate) immutable: bool,
+}
+
+/// Which Secrets are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// Those that bear a mark.
+    Marked,
+    /// All of the namespace.
+    Everything,
 }
 
 /// What a creation found.

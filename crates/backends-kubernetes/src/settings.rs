@@ -160,7 +160,7 @@ impl fmt::Debug for KubernetesSettings {
 
 #[cfg(test)]
 mod tests {
-    use cloakroom_core::SecretValue;
+    use cloakroom_testkit::canary::marked;
 
     use super::*;
 
@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn token() -> Arc<dyn CredentialSource> {
-        Arc::new(SecretValue::from("canary-token".to_owned()))
+        Arc::new(marked("token"))
     }
 
     #[test]

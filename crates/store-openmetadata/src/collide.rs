@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use cloakroom_core::platform::{Defect, DefectKind};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// A field.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Place {
     /// The table and column, as `schema.table.column`.
     pub column: String,
@@ -20,7 +21,7 @@ pub struct Place {
 }
 
 /// Two fields and the one id they have. Of three there are two collisions, each with the first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Collision {
     /// The id.
     pub id: String,
@@ -104,7 +105,8 @@ impl Collisions {
     }
 }
 
-fn half_digest(id: &str) -> [u8; 16] {
+/// Half of a text's digest, which is as good as the text for telling it from others.
+pub(crate) fn half_digest(id: &str) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::digest(id.as_bytes()).into();
     let mut half = [0; 16];
     half.copy_from_slice(&digest[..16]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloakroom_core::Result;
+use cloakroom_core::coordinates::openmetadata::{KUBERNETES_LABELS, Manager};
 use cloakroom_core::platform::{Named, NamedSecret, Owner, PlatformNaming, Shape};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -37,9 +38,15 @@ impl DeploymentNames {
     pub fn new(options: &Options, tags: &str) -> Result<Self> {
         let written = match options.provider {
             Provider::Managed(manager) => options.naming().map(|naming| {
+                let mut tags = tags_as_written(manager, tags);
+                if manager == Manager::Kubernetes {
+                    // People name Secrets so, too: those that OpenMetadata wrote bear its labels.
+                    let labels = KUBERNETES_LABELS.map(|(key, it)| (key.to_owned(), it.to_owned()));
+                    tags.extend(labels);
+                }
                 Ok(Written {
                     ids: Ids::new(naming)?,
-                    tags: tags_as_written(manager, tags),
+                    tags,
                 })
             }),
             Provider::NotManaged(_) | Provider::Database => None,
@@ -186,5 +193,16 @@ mod tests {
         assert!(!tagging.is_foreign(&tagged(None)), "not told");
         let none = names("managed-aws", "");
         assert!(!none.is_foreign(&tagged(Some(&own))));
+    }
+
+    #[test]
+    fn a_secret_of_kubernetes_bears_openmetadatas_labels() {
+        let names = names("kubernetes", "[team:data]");
+        let [app, by] = KUBERNETES_LABELS;
+        let own = ("team", "data");
+        assert!(!names.is_foreign(&tagged(Some(&[app, by, own]))));
+        for labels in [&[][..], &[app, by], &[app, own], &[by, own]] {
+            assert!(names.is_foreign(&tagged(Some(labels))), "{labels:?}");
+        }
     }
 }

@@ -21,6 +21,7 @@ mod rows;
 mod scan;
 mod secret_names;
 mod source;
+mod standing_ids;
 mod stored;
 mod tags;
 mod writer;
@@ -31,7 +32,8 @@ pub use deployment_names::DeploymentNames;
 pub use fernet_keys::{FernetKeys, TOKEN_PREFIX};
 pub use ids::{Base, BaseKind, Ids};
 pub use migrate::{
-    MigrationGround, MigrationIssue, MigrationObserver, MigrationReport, SecretsMigration, Side,
+    MigrationGround, MigrationIssue, MigrationObserver, MigrationReport, OutsideReferences,
+    SecretsMigration, Side,
 };
 pub use options::{Options, Provider};
 pub use rotate::{FernetRotation, RotationObserver, RotationReport, TableRotation, UnopenedValue};

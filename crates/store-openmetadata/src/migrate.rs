@@ -1,8 +1,10 @@
 //! Secrets of fields taken from the database to a manager, back, or from one manager to another.
 
 mod back;
+mod copying;
 mod forth;
 mod literal;
+mod outside;
 mod reading;
 
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use cloakroom_core::{
 };
 use serde::Serialize;
 
+use crate::collide::Collision;
 use crate::connect::Address;
 use crate::ids::Ids;
 use crate::options::Options;
@@ -117,10 +120,29 @@ pub struct MigrationReport {
     pub issues: Vec<MigrationIssue>,
     /// How many there are.
     pub issue_count: u64,
+    /// Fields that share an id where they are taken to; at most a thousand. Of equal values both go there,
+    /// and from then on saving either overwrites the other's.
+    pub shared: Vec<Collision>,
+    /// How many there are.
+    pub shared_count: u64,
+    /// What else of the database refers to secrets of the old side. It is not switched: what it refers to
+    /// has to stay there for as long as it is needed.
+    pub outside: Vec<OutsideReferences>,
     /// What was not looked at, and why.
     pub obstacles: Vec<Obstacle>,
     /// Whether it was told to stop.
     pub cut_short: bool,
+}
+
+/// A column that goes on referring to secrets of the old side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutsideReferences {
+    /// As `schema.table.column`.
+    pub column: String,
+    /// How many secrets it refers to.
+    pub secrets: u64,
+    /// The id of one of them.
+    pub example: String,
 }
 
 /// A field that stands as before.

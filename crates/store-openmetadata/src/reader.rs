@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use cloakroom_core::config::{is_mask, parse_document};
 use cloakroom_core::platform::{Defect, DefectKind, Mention, MentionKind, ScanSink};
 use cloakroom_core::{Result, SecretJson, SecretValue};
+use memchr::memmem;
 use uuid::Uuid;
 
 use crate::catalog::Table;
@@ -13,11 +14,12 @@ use crate::collide::{Collisions, Place};
 use crate::entity::{About, EntityTable, Leaf, each_text};
 use crate::failure;
 use crate::fernet_keys::{FernetKeys, TOKEN_PREFIX};
-use crate::find::{Found, find, is_telling};
+use crate::find::{is_telling, tokens};
 use crate::ids::Ids;
 use crate::options::Provider;
 use crate::rows::{Fields, Reader};
 use crate::secret_names::is_secret;
+use crate::standing_ids::StandingIds;
 use crate::stored::{Reference, Stored};
 
 /// As many of either as are handed over together.
@@ -26,12 +28,24 @@ const FULL: usize = 1000;
 /// Tokens in opened tokens, and so on; a server seals once.
 const DEEPEST: u32 = 3;
 
+/// As many ids and tokens as one value may mention.
+const MOST_KNOWN: usize = 50_000;
+
 /// What the pass knows of the deployment.
 pub(crate) struct Knowledge<'a> {
     pub(crate) keys: &'a FernetKeys,
     pub(crate) provider: Provider,
     /// How the deployment names secrets; `None` where they stay in the database.
     pub(crate) ids: Option<&'a Ids>,
+    /// The same, for finding them in texts.
+    pub(crate) standing: Option<StandingIds<'a>>,
+}
+
+impl Knowledge<'_> {
+    /// Whether a text is worth a closer look.
+    fn is_telling(&self, text: &[u8]) -> bool {
+        is_telling(text) || self.standing.as_ref().is_some_and(|it| it.are_in(text))
+    }
 }
 
 /// What a table came to.
@@ -45,6 +59,8 @@ pub(crate) struct Count {
     pub(crate) unopened: u64,
     /// Tokens in tokens that were not opened to the end.
     pub(crate) too_deep: u64,
+    /// Values that mention more than is kept of one.
+    pub(crate) too_many: u64,
 }
 
 /// Reads a table.
@@ -66,8 +82,10 @@ pub(crate) struct TableReader<'a, 's> {
 struct Text<'t> {
     column: &'t str,
     about: &'t About,
-    /// Ids and tokens that were told with their meaning.
+    /// Ids and tokens that were told.
     known: HashSet<String>,
+    /// Whether an escape may hide an id from whoever reads no JSON.
+    is_escaped: bool,
 }
 
 #[async_trait]
@@ -132,7 +150,7 @@ impl<'a, 's> TableReader<'a, 's> {
         };
         let is_watched = self.entities.is_some();
         let parsed = entity
-            .filter(|text| is_watched || is_telling(text))
+            .filter(|text| is_watched || self.knowledge.is_telling(text))
             .map(parse_document);
         let about = match &parsed {
             Some(Ok(entity)) => About::of(entity),
@@ -145,6 +163,7 @@ impl<'a, 's> TableReader<'a, 's> {
                 column,
                 about: &about,
                 known: HashSet::new(),
+                is_escaped: memmem::find(text, b"\\u").is_some(),
             };
             if self.entity_column == Some(index) {
                 match &parsed {
@@ -153,9 +172,10 @@ impl<'a, 's> TableReader<'a, 's> {
                     _ => {}
                 }
             }
-            if is_telling(text) {
-                self.text(&place, text, 0);
+            if self.knowledge.is_telling(text) {
+                self.text(&mut place, text, 0);
             }
+            self.count.too_many += u64::from(place.known.len() >= MOST_KNOWN);
         }
         Ok(())
     }
@@ -169,6 +189,9 @@ impl<'a, 's> TableReader<'a, 's> {
                 self.reference(place, leaf, &reference);
             } else if self.is_watched(leaf) {
                 self.clear(place, leaf);
+            }
+            if place.is_escaped {
+                self.ids_in(place, leaf.text.as_bytes());
             }
         });
     }
@@ -209,6 +232,9 @@ impl<'a, 's> TableReader<'a, 's> {
         self.mention(place, id, kind);
         if self.is_managed(id) {
             self.collide(place, leaf, Some(id));
+        } else {
+            // An ARN, or another of the names that the manager has for it.
+            self.ids_in(place, id.as_bytes());
         }
     }
 
@@ -291,29 +317,31 @@ impl<'a, 's> TableReader<'a, 's> {
     }
 
     /// Whatever reads as an id or a token, wherever it stands.
-    fn text(&mut self, place: &Text<'_>, text: &[u8], depth: u32) {
-        let mut all = Vec::new();
-        find(text, |it| all.push(it));
-        for found in all {
-            match found {
-                Found::Id(id) => {
-                    let is_ours = self
-                        .knowledge
-                        .ids
-                        .is_some_and(|ids| ids.check(&id).is_some());
-                    if is_ours && !place.known.contains(&id) {
-                        self.mention(place, &id, MentionKind::Other);
-                    }
-                }
-                Found::Token(token) if !place.known.contains(&token) => {
-                    self.nested(place, &token, depth);
-                }
-                Found::Token(_) => {}
+    fn text(&mut self, place: &mut Text<'_>, text: &[u8], depth: u32) {
+        self.ids_in(place, text);
+        for token in tokens(text) {
+            if !place.known.contains(&token) {
+                self.nested(place, &token, depth);
             }
         }
     }
 
-    fn nested(&mut self, place: &Text<'_>, token: &str, depth: u32) {
+    /// Every id of the deployment's that a text could mean.
+    fn ids_in(&mut self, place: &mut Text<'_>, text: &[u8]) {
+        let knowledge = self.knowledge;
+        let Some(standing) = &knowledge.standing else {
+            return;
+        };
+        standing.find(text, |id| {
+            if !place.known.contains(id) {
+                place.known.insert(id.to_owned());
+                self.mention(place, id, MentionKind::Other);
+            }
+            place.known.len() < MOST_KNOWN
+        });
+    }
+
+    fn nested(&mut self, place: &mut Text<'_>, token: &str, depth: u32) {
         if depth >= DEEPEST {
             self.count.too_deep += 1;
             return;
@@ -324,14 +352,14 @@ impl<'a, 's> TableReader<'a, 's> {
         }
     }
 
-    fn opened(&mut self, place: &Text<'_>, value: &SecretValue, depth: u32) {
+    fn opened(&mut self, place: &mut Text<'_>, value: &SecretValue, depth: u32) {
         let reference = value.expose_text().and_then(Reference::read);
-        match reference {
-            Some(reference) if !reference.id().is_empty() => {
-                self.mention(place, reference.id(), MentionKind::Other);
-            }
-            _ => self.text(place, value.expose(), depth),
+        if let Some(reference) = reference.filter(|it| !it.id().is_empty())
+            && place.known.insert(reference.id().to_owned())
+        {
+            self.mention(place, reference.id(), MentionKind::Other);
         }
+        self.text(place, value.expose(), depth);
     }
 
     fn is_managed(&self, id: &str) -> bool {

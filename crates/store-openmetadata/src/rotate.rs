@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::connect::{Address, Connection};
 use crate::options::Options;
-use crate::writer::{Target, Writer};
+use crate::writer::{Target, Telling, Writer};
 use exchange::{Done, Exchange};
 use survey::Survey;
 
@@ -144,13 +144,22 @@ impl FernetRotation {
         })
     }
 
-    /// Reads everything and changes nothing. Reading is all that the role has to be allowed.
+    /// Reads everything and changes nothing; what a run would leave as it is is told as the run tells
+    /// it. Reading is all that the role has to be allowed.
     ///
     /// # Errors
     /// `Denied` and `Unavailable`, as the server answers.
     pub async fn look(&self) -> Result<RotationReport> {
         let survey = self.survey().await?;
-        Ok(report(&survey, &BTreeMap::new(), Vec::new()))
+        let mut writer = Writer::open(&self.options, &self.address).await?;
+        let plan = plan(&mut writer, &survey, Leave::NotAsked).await?;
+        let mut exchange = Exchange::looking(&self.options.keys, &mut writer);
+        let may_lack_a_key = |it: &Target| it.telling == Telling::WhereThereIsAKey;
+        let targets: Vec<Target> = plan.targets.into_iter().filter(may_lack_a_key).collect();
+        self.exchange(&targets, &mut exchange).await?;
+        let found = exchange.done;
+        writer.close().await;
+        Ok(report(&survey, &found, plan.left))
     }
 
     /// What keeps this role from changing what has to be changed: tables that it may not write.
@@ -161,7 +170,7 @@ impl FernetRotation {
     pub async fn denied(&self) -> Result<Vec<Obstacle>> {
         let survey = self.survey().await?;
         let mut writer = Writer::open(&self.options, &self.address).await?;
-        let plan = plan(&mut writer, &survey).await?;
+        let plan = plan(&mut writer, &survey, Leave::Asked).await?;
         writer.close().await;
         Ok(plan.denied)
     }
@@ -180,7 +189,7 @@ impl FernetRotation {
         let mut left = Vec::new();
         let of = survey.older();
         for _ in 0..ROUNDS {
-            let plan = plan(&mut writer, &survey).await?;
+            let plan = plan(&mut writer, &survey, Leave::Asked).await?;
             refuse(OPERATION, &plan.denied)?;
             left = plan.left;
             if plan.targets.is_empty() {
@@ -233,7 +242,14 @@ struct Plan {
     denied: Vec<Obstacle>,
 }
 
-async fn plan(writer: &mut Writer, survey: &Survey) -> Result<Plan> {
+/// Whether the server is asked if the role may write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    Asked,
+    NotAsked,
+}
+
+async fn plan(writer: &mut Writer, survey: &Survey, leave: Leave) -> Result<Plan> {
     let mut plan = Plan {
         targets: Vec::new(),
         left: Vec::new(),
@@ -270,7 +286,11 @@ async fn plan(writer: &mut Writer, survey: &Survey) -> Result<Plan> {
         if target.columns.is_empty() {
             continue;
         }
-        match writer.hindered(&target).await? {
+        let hindered = match leave {
+            Leave::Asked => writer.hindered(&target).await?,
+            Leave::NotAsked => None,
+        };
+        match hindered {
             Some(reason) => plan.denied.push(Obstacle {
                 subject: table.shown(),
                 detail: format!("{reason}: {}", survey.grant(table)),

@@ -74,4 +74,11 @@ fn note(report: &mut ScanReport, table: &Table, count: Count, read: &Read, optio
             count.too_deep
         ));
     }
+    if count.too_many > 0 {
+        add(format!(
+            "{} of its values mention more ids than are kept of one value; leave the table out if \
+             nothing in it names a secret",
+            count.too_many
+        ));
+    }
 }

@@ -15,6 +15,7 @@ use crate::ids::Ids;
 use crate::options::Options;
 use crate::reader::Knowledge;
 use crate::scan::scan;
+use crate::standing_ids::StandingIds;
 
 const PLATFORM: &str = "openmetadata";
 
@@ -69,6 +70,7 @@ impl OpenMetadataSource {
             keys: &self.options.keys,
             provider: self.options.provider,
             ids: self.ids.as_ref(),
+            standing: self.ids.as_ref().map(StandingIds::of),
         };
         let connection = self.connect().await?;
         let mut collisions = Collisions::new(self.options.max_fields);

@@ -28,8 +28,23 @@ pub(crate) struct Target {
     from: String,
     /// What tells its rows apart.
     key: Vec<KeyColumn>,
+    /// How far that can be relied on.
+    pub(crate) telling: Telling,
+    /// Columns that the server would change by itself, and that keep what they have.
+    kept: Vec<String>,
     /// The columns of text that can be written.
     pub(crate) columns: Vec<TextColumn>,
+}
+
+/// How rows are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// By a key that every row has.
+    Surely,
+    /// By a key that may be NULL.
+    WhereThereIsAKey,
+    /// By where a row stands, until it is written again.
+    ByPlace,
 }
 
 /// A column of a key.
@@ -203,6 +218,7 @@ impl Writer {
     /// Why the role may not write the columns, if so: the server is asked to change no row at all.
     pub(crate) async fn hindered(&mut self, target: &Target) -> Result<Option<String>> {
         let quoted = target.columns.iter().map(|it| &it.quoted);
+        let quoted = quoted.chain(&target.kept);
         let sets: Vec<String> = quoted.map(|it| format!("{it} = {it}")).collect();
         let update = format!(
             "UPDATE {} SET {} WHERE 1 = 0",

@@ -1,5 +1,7 @@
 //! The real program on a real database and a real manager: what was left behind goes, and nothing else.
 
+use crate::common::CANARY;
+use crate::managers::cluster;
 use crate::stage::{Stage, sum, total};
 
 pub async fn what_was_left_behind_goes_and_nothing_else(mut stage: Stage) {
@@ -98,6 +100,28 @@ pub async fn a_foreign_tag_keeps_a_secret(mut stage: Stage) {
     assert_eq!(total(&report, "stranger"), 1, "{report:#}");
     assert_eq!(sum(&report, "deleted"), stage.planted.orphaned.len() as u64);
     assert_eq!(stage.manager.there([&theirs]).await, [true]);
+    stage.assert_kept().await;
+    stage.clear().await;
+}
+
+/// In a namespace people name Secrets as OpenMetadata does: its labels tell whose one is, and the
+/// deployment's own whose of two.
+pub async fn labels_tell_whose_a_secret_is(mut stage: Stage) {
+    let made = "openmetadata-database-made-by-hand";
+    cluster::with_secret(stage.manager.place(), made, CANARY).await;
+    stage.planted.keep(made.to_owned());
+    let theirs = "openmetadata-database-theirs-authtype-password".to_owned();
+    stage.manager.write([&theirs], &[("team", "another")]).await;
+    stage.planted.keep(theirs);
+    stage.configure(", tags: '[team:data]'");
+    stage.without_horizon();
+    stage.see_twice().await;
+    stage.adopt();
+    let (report, code) = stage.json(&["clean"]);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(total(&report, "stranger"), 2, "{report:#}");
+    assert_eq!(sum(&report, "deleted"), stage.planted.orphaned.len() as u64);
+    assert_eq!(stage.orphans().await, 0);
     stage.assert_kept().await;
     stage.clear().await;
 }

@@ -62,8 +62,16 @@ impl Planted {
             in_use,
             own: names(|_, own| own),
             orphaned: orphaned.into(),
-            unrelated: unrelated.map(str::to_owned).into(),
+            unrelated: unrelated
+                .map(|name| spelled(naming, name))
+                .into_iter()
+                .collect(),
         }
+    }
+
+    /// One more of the deployment's that something keeps.
+    pub fn keep(&mut self, name: String) {
+        self.unrelated.insert(name);
     }
 
     /// All that no run may touch.
@@ -71,6 +79,15 @@ impl Planted {
         let kept = [&self.in_use, &self.removed, &self.own, &self.unrelated];
         kept.into_iter().flatten()
     }
+}
+
+/// A name as the manager takes it.
+fn spelled(naming: &Naming, name: &str) -> String {
+    if naming.manager.leads() {
+        return name.to_owned();
+    }
+    let separator = naming.manager.separator().to_string();
+    name.trim_start_matches('/').replace('/', &separator)
 }
 
 pub struct Stage {
@@ -93,7 +110,7 @@ impl Stage {
         let manager = Manager::new(kind, region).await;
         let planted = Planted::of(&openmetadata, &naming);
         let all = planted.kept().chain(&planted.orphaned);
-        let tags: &[(&str, &str)] = if kind == Kind::Aws { &TAGS } else { &[] };
+        let tags: &[(&str, &str)] = if kind == Kind::Ssm { &[] } else { &TAGS };
         manager.write(all, tags).await;
         let mut cloakroom = Deployment::without_database("");
         cloakroom.set("OPENMETADATA_DATABASE_URL", &database.url());

@@ -1,10 +1,10 @@
 //! The way forth: each secret copied, read back, written down, and only then referred to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use cloakroom_core::config::{is_mask, parse_document};
-use cloakroom_core::platform::MigratedField;
+use cloakroom_core::platform::{CopyName, MigratedField};
 use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::literal::{exchange, literal_at};
@@ -13,6 +13,7 @@ use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
     entity_column,
 };
+use crate::collide::{self, Collisions, half_digest};
 use crate::entity::{About, EntityTable, each_text};
 use crate::fernet_keys::TOKEN_PREFIX;
 use crate::stored::{Reference, Stored};
@@ -26,13 +27,37 @@ struct Forth<'a> {
     migration: &'a SecretsMigration,
     /// `None` where nothing is written.
     id: Option<MoveId>,
+    /// Which database, as the platform's identity tells it.
+    database: &'a str,
     writer: &'a mut Writer,
     target: &'a Target,
     entities: EntityTable,
     observer: &'a dyn MigrationObserver,
     report: &'a mut MigrationReport,
+    gathered: &'a mut Gathered,
+}
+
+/// What is kept from row to row.
+struct Gathered {
     /// In a dry run, which values would be written under which names.
-    names: &'a mut HashMap<String, Digest>,
+    names: HashMap<String, Digest>,
+    /// Which field was taken to which name, each by half its digest.
+    taken: HashMap<[u8; 16], [u8; 16]>,
+    /// Which fields share an id where they are taken to.
+    collisions: Collisions,
+    /// The ids that fields are taken from.
+    left: HashSet<String>,
+}
+
+/// What a row has.
+#[derive(Default)]
+struct Found {
+    about: About,
+    fields: Vec<Field>,
+    /// Pointers and ids of fields that were switched before.
+    there: Vec<(String, String)>,
+    /// Ids of the old side.
+    left: Vec<String>,
 }
 
 /// A field to be taken along.
@@ -63,7 +88,13 @@ impl SecretsMigration {
         let mut rows = Rows::open(&self.ground.options, &self.address).await?;
         let mut writer = self.writer().await?;
         let mut report = MigrationReport::default();
-        let mut names = HashMap::new();
+        let database = self.database().await?;
+        let mut gathered = Gathered {
+            names: HashMap::new(),
+            taken: HashMap::new(),
+            collisions: Collisions::new(self.ground.options.max_fields),
+            left: HashSet::new(),
+        };
         for index in rows.tables() {
             let Some(entities) = rows.catalog().entities(rows.table(index)) else {
                 continue;
@@ -78,12 +109,13 @@ impl SecretsMigration {
             let mut seen = Forth {
                 migration: self,
                 id,
+                database: &database,
                 writer: &mut writer,
                 target: &target,
                 entities,
                 observer,
                 report: &mut report,
-                names: &mut names,
+                gathered: &mut gathered,
             };
             rows.read(&target, observer, &mut seen).await?;
         }
@@ -91,6 +123,11 @@ impl SecretsMigration {
         report.obstacles.append(&mut rows.obstacles);
         rows.close().await;
         writer.close().await;
+        report.shared = gathered.collisions.told;
+        report.shared_count = gathered.collisions.count;
+        if !report.cut_short {
+            report.outside = self.outside(&gathered.left).await?;
+        }
         Ok(report)
     }
 
@@ -104,32 +141,15 @@ impl SecretsMigration {
             side @ Side::Manager { .. } => holds.resolve(side.secrets()?).await,
         }
     }
-
-    /// Writes a value under a name and reads it back.
-    async fn copy_there(&self, name: &str, value: &SecretValue) -> Result<()> {
-        let secrets = self.to.side.secrets()?;
-        secrets.put_named(name, value).await?;
-        let read = secrets.read_named(&[name.to_owned()]).await.pop();
-        let told = |kind, message| Error::new(kind, OPERATION, message).with_coordinate(name);
-        match read {
-            Some(Ok(read)) if read == *value => Ok(()),
-            Some(Ok(_)) => {
-                let message = "what was read back is not what was written; nothing refers to it";
-                Err(told(ErrorKind::Corrupt, message))
-            }
-            Some(Err(error)) => Err(error),
-            None => Err(told(ErrorKind::Unavailable, "the manager gave no answer")),
-        }
-    }
 }
 
 #[async_trait]
 impl Seen for Forth<'_> {
     async fn row(&mut self, key: RowKey, mut text: SecretValue) -> Result<()> {
-        for _ in 0..=ATTEMPTS {
+        for attempt in 0..=ATTEMPTS {
             // What is told of a row is told once, however often it is begun anew.
             let mut told = MigrationReport::default();
-            let ready = self.ready(&key, &text, &mut told).await?;
+            let ready = self.ready(&key, &text, attempt, &mut told).await?;
             match self.write(&key, &text, &ready).await? {
                 Swapped::Written => {
                     self.count(&ready, told);
@@ -163,12 +183,17 @@ impl Forth<'_> {
         &mut self,
         key: &RowKey,
         text: &SecretValue,
+        attempt: u32,
         told: &mut MigrationReport,
     ) -> Result<Vec<Ready>> {
         let row = key.written()?;
         let target = self.target;
         let mut ready = Vec::new();
-        for field in self.fields(&row, text, told) {
+        let found = self.fields(&row, text, told);
+        if attempt == 0 {
+            self.gather(&found);
+        }
+        for field in found.fields {
             let pointer = field.pointer.clone();
             let place = FieldPlace {
                 table: &target.shown,
@@ -208,9 +233,33 @@ impl Forth<'_> {
         Ok(ends.into_iter().next().unwrap_or(Swapped::Busy))
     }
 
+    /// Keeps what rows are held against each other for.
+    fn gather(&mut self, found: &Found) {
+        let ids = found.fields.iter().filter_map(|field| {
+            let id = field.id.as_ref()?;
+            Some((field.pointer.as_str(), id))
+        });
+        let there = found
+            .there
+            .iter()
+            .map(|(pointer, id)| (pointer.as_str(), id));
+        // The connection to the server is one for all pipelines, and so is its secret.
+        let own = |pointer: &str| !pointer.starts_with("/openMetadataServerConnection/");
+        for (pointer, id) in ids.chain(there).filter(|(pointer, _)| own(pointer)) {
+            let field = collide::Place {
+                column: format!("{}.json", self.target.shown),
+                row: found.about.row,
+                title: found.about.title.clone(),
+                pointer: pointer.to_owned(),
+            };
+            self.gathered.collisions.add(id.clone(), field);
+        }
+        self.gathered.left.extend(found.left.iter().cloned());
+    }
+
     /// The fields of a row that are to be taken along.
-    fn fields(&self, row: &str, text: &SecretValue, told: &mut MigrationReport) -> Vec<Field> {
-        let mut fields = Vec::new();
+    fn fields(&self, row: &str, text: &SecretValue, told: &mut MigrationReport) -> Found {
+        let mut found = Found::default();
         let mut issues = Vec::new();
         let mut tell = |pointer: &str, id: Option<&str>, kind, message: &'static str| {
             let place = FieldPlace {
@@ -224,9 +273,9 @@ impl Forth<'_> {
             let message = "it is no JSON, nested too deep, or too large";
             tell("", None, ErrorKind::Invalid, message);
             told.issues_of(issues);
-            return fields;
+            return found;
         };
-        let about = About::of(&entity);
+        found.about = About::of(&entity);
         let migration = self.migration;
         let keys = &migration.ground.options.keys;
         let (mut own, mut elsewhere) = (0, 0);
@@ -248,6 +297,12 @@ impl Forth<'_> {
                     }
                     None
                 }
+                (_, Stored::Reference(reference)) if self.is_there(reference) => {
+                    found
+                        .there
+                        .push((leaf.pointer.to_owned(), reference.id().to_owned()));
+                    return;
+                }
                 (Side::Manager { .. }, Stored::Reference(reference)) => {
                     if !migration.from.made(reference.id()) {
                         own += 1;
@@ -264,11 +319,12 @@ impl Forth<'_> {
                         elsewhere += 1;
                         return;
                     }
+                    found.left.push(reference.id().to_owned());
                     Some(reference.id().to_owned())
                 }
                 _ => return,
             };
-            let named = about.name.as_deref().filter(|_| !leaf.in_list);
+            let named = found.about.name.as_deref().filter(|_| !leaf.in_list);
             let ids = migration.to.ids.as_ref();
             let id = match (ids, named) {
                 (Some(ids), Some(name)) => self.entities.id(ids, name, leaf.path),
@@ -288,7 +344,7 @@ impl Forth<'_> {
                 }
                 return;
             }
-            fields.push(Field {
+            found.fields.push(Field {
                 pointer: leaf.pointer.to_owned(),
                 id,
                 from,
@@ -298,7 +354,13 @@ impl Forth<'_> {
         told.own += own;
         told.elsewhere += elsewhere;
         told.issues_of(issues);
-        fields
+        found
+    }
+
+    /// Whether a reference leads to where secrets are taken, and not to where they come from.
+    fn is_there(&self, reference: &Reference) -> bool {
+        let (from, to) = (&self.migration.from, &self.migration.to);
+        to.made(reference.id()) && !from.made(reference.id())
     }
 
     /// Takes a field's value to where it is to be.
@@ -309,10 +371,14 @@ impl Forth<'_> {
             (None, _) => Stored::Null,
             (Some(value), None) => Stored::Value(value.clone()),
             (Some(value), Some(id)) => {
-                if self.id.is_some() {
-                    self.migration.copy_there(id, value).await?;
-                } else {
-                    self.look_there(id, value).await?;
+                let copy = self.copy_name(id);
+                let is_first = self.is_first(&copy, &place);
+                match self.id {
+                    Some(migration) => {
+                        let copied = self.migration.copy_there(migration, &copy, value, is_first);
+                        copied.await?;
+                    }
+                    None => self.look_there(&copy, value, is_first).await?,
                 }
                 Stored::Reference(Reference::to(id))
             }
@@ -334,32 +400,46 @@ impl Forth<'_> {
         })
     }
 
+    fn copy_name(&self, name: &str) -> CopyName {
+        CopyName {
+            platform: self.migration.ground.platform.clone(),
+            database: self.database.to_owned(),
+            to: self.migration.to.side.word(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Whether no other field of this run was taken to a name.
+    fn is_first(&mut self, copy: &CopyName, place: &FieldPlace<'_>) -> bool {
+        let field = half_digest(&place.base());
+        let first = self.gathered.taken.entry(half_digest(&copy.name));
+        *first.or_insert(field) == field
+    }
+
     /// Whether a value could be written under a name; writes nothing.
-    async fn look_there(&mut self, name: &str, value: &SecretValue) -> Result<()> {
-        let taken = || {
-            let message = "there is another value under this id";
-            Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name))
-        };
+    async fn look_there(
+        &mut self,
+        copy: &CopyName,
+        value: &SecretValue,
+        is_first: bool,
+    ) -> Result<()> {
         let place = FieldPlace {
             table: "",
             row: "",
-            pointer: name,
+            pointer: &copy.name,
         };
         let digest = self.migration.digest(&place, value)?;
-        let first = self
-            .names
-            .entry(name.to_owned())
+        let names = &mut self.gathered.names;
+        let first = names
+            .entry(copy.name.clone())
             .or_insert_with(|| digest.clone());
         if *first != digest {
-            return taken();
+            let message = "another field of another value has the same id there";
+            let error = Error::new(ErrorKind::Conflict, OPERATION, message);
+            return Err(error.with_coordinate(&copy.name));
         }
-        let secrets = self.migration.to.side.secrets()?;
-        match secrets.read_named(&[name.to_owned()]).await.pop() {
-            Some(Ok(there)) if there == *value => Ok(()),
-            Some(Ok(_)) => taken(),
-            Some(Err(error)) if error.kind() != ErrorKind::Missing => Err(error),
-            Some(Err(_)) | None => Ok(()),
-        }
+        let looked = self.migration.look_there(copy, value, is_first).await;
+        looked.map(|_| ())
     }
 
     /// The row as it is to be; `None` where nothing of it changes.

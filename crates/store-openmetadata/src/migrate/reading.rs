@@ -10,7 +10,7 @@ use crate::connect::{Address, Connection};
 use crate::options::Options;
 use crate::rotate::patient;
 use crate::rows::{Fields, Read, Reader};
-use crate::writer::{RowKey, Target, Writer};
+use crate::writer::{RowKey, Target, Telling, Writer};
 
 /// Rows that are kept while others are seen to, and bytes of their text.
 const BATCH_ROWS: usize = 20;
@@ -83,6 +83,11 @@ impl Rows {
             Ok(target) => target,
             Err(reason) => return Ok(Err(told(reason))),
         };
+        if target.telling == Telling::ByPlace {
+            let detail = "it has no primary key, so that a row which was migrated could not be found again \
+                          on the way back: give it one";
+            return Ok(Err(told(detail.to_owned())));
+        }
         let missing = target.keep(&["json".to_owned()]);
         Ok(if missing.is_empty() {
             Ok(target)

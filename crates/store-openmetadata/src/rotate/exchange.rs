@@ -34,11 +34,18 @@ pub(super) struct Exchange<'a> {
     writer: &'a mut Writer,
     observer: &'a dyn RotationObserver,
     of: u64,
+    /// Whether rows are only read: what could not be written is noted all the same.
+    looks: bool,
     /// By table.
     pub(super) done: BTreeMap<String, Done>,
     /// Whether it was told to stop.
     pub(super) stopped: bool,
 }
+
+/// Whoever only looks is not followed.
+struct Unobserved;
+
+impl RotationObserver for Unobserved {}
 
 /// A batch of one table.
 struct Batch<'x, 'a> {
@@ -62,8 +69,17 @@ impl<'a> Exchange<'a> {
             writer,
             observer,
             of,
+            looks: false,
             done,
             stopped: false,
+        }
+    }
+
+    /// One that writes nothing.
+    pub(super) fn looking(keys: &'a FernetKeys, writer: &'a mut Writer) -> Self {
+        Self {
+            looks: true,
+            ..Self::new(keys, writer, &Unobserved, 0, BTreeMap::new())
         }
     }
 
@@ -172,6 +188,9 @@ impl Reader for Batch<'_, '_> {
             }
             return Ok(());
         };
+        if self.exchange.looks {
+            return Ok(());
+        }
         if let Some((swap, tally)) = self.swap(key, texts)? {
             self.bytes += swap.bytes();
             self.rows.push((swap, tally));

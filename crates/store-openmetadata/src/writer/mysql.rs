@@ -6,25 +6,31 @@ use cloakroom_core::SecretValue;
 use sqlx::mysql::{MySql, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, QueryBuilder};
 
-use super::{KeyColumn, RowKey, Swap, Target, TextColumn, texts};
+use super::{KeyColumn, RowKey, Swap, Target, Telling, TextColumn, texts};
 use crate::catalog::{Column, Table};
 use crate::options::Options;
 use crate::rows::Fields as _;
 
 /// Columns of text that can be written: MariaDB's JSON is `longtext`.
 const COLUMNS: &str = "SELECT c.COLUMN_NAME FROM information_schema.COLUMNS c \
-     WHERE c.TABLE_SCHEMA = DATABASE() AND c.TABLE_NAME = ? AND c.EXTRA NOT LIKE '%GENERATED%' \
-     AND LOWER(c.DATA_TYPE) IN ('char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', \
+     WHERE c.TABLE_SCHEMA = DATABASE() AND c.TABLE_NAME = ? AND c.EXTRA NOT LIKE '%VIRTUAL GENERATED%' \
+     AND c.EXTRA NOT LIKE '%STORED GENERATED%' AND LOWER(c.DATA_TYPE) IN ('char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', \
      'json') ORDER BY c.ORDINAL_POSITION";
 
 /// The columns of every unique index, with their types; the primary key first. One with a prefix of a
 /// column, an expression or another type tells rows apart in ways that a question cannot.
-const KEYS: &str = "SELECT s.INDEX_NAME, s.COLUMN_NAME, LOWER(c.DATA_TYPE), s.SUB_PART IS NULL \
+const KEYS: &str = "SELECT s.INDEX_NAME, s.COLUMN_NAME, LOWER(c.DATA_TYPE), s.SUB_PART IS NULL, \
+     CASE WHEN c.IS_NULLABLE = 'YES' THEN '1' ELSE '0' END \
      FROM information_schema.STATISTICS s LEFT JOIN information_schema.COLUMNS c \
      ON c.TABLE_SCHEMA = s.TABLE_SCHEMA AND c.TABLE_NAME = s.TABLE_NAME \
      AND c.COLUMN_NAME = s.COLUMN_NAME \
      WHERE s.TABLE_SCHEMA = DATABASE() AND s.TABLE_NAME = ? AND s.NON_UNIQUE = 0 \
      ORDER BY s.INDEX_NAME = 'PRIMARY' DESC, s.INDEX_NAME, s.SEQ_IN_INDEX";
+
+/// Columns that an update would set to the time it happens at.
+const KEPT: &str = "SELECT c.COLUMN_NAME FROM information_schema.COLUMNS c \
+     WHERE c.TABLE_SCHEMA = DATABASE() AND c.TABLE_NAME = ? AND c.EXTRA LIKE '%on update%' \
+     ORDER BY c.ORDINAL_POSITION";
 
 const TEXT: &[&str] = &["char", "varchar"];
 const WHOLE: &[&str] = &["tinyint", "smallint", "mediumint", "int", "bigint"];
@@ -57,13 +63,19 @@ impl MySqlWriter {
         for row in asked(COLUMNS).fetch_all(&mut self.connection).await? {
             columns.extend(table.column(row.word(0)?).map(column));
         }
+        let mut kept = Vec::new();
+        for row in asked(KEPT).fetch_all(&mut self.connection).await? {
+            kept.push(quoted(row.word(0)?));
+        }
         let rows = asked(KEYS).fetch_all(&mut self.connection).await?;
         Ok(key(&rows)?
-            .map(|key| Target {
+            .map(|(key, telling)| Target {
                 shown: table.shown(),
                 quoted: table.quoted.clone(),
                 from: table.from.clone(),
                 key,
+                telling,
+                kept,
                 columns,
             })
             .ok_or_else(|| {
@@ -121,21 +133,24 @@ fn column(known: &Column) -> TextColumn {
 }
 
 /// The first index all of whose columns can be asked for.
-fn key(rows: &[MySqlRow]) -> sqlx::Result<Option<Vec<KeyColumn>>> {
+fn key(rows: &[MySqlRow]) -> sqlx::Result<Option<(Vec<KeyColumn>, Telling)>> {
     let mut order = Vec::new();
-    let mut keys: BTreeMap<&str, Option<Vec<KeyColumn>>> = BTreeMap::new();
+    let mut keys: BTreeMap<&str, Option<(Vec<KeyColumn>, Telling)>> = BTreeMap::new();
     for row in rows {
         let (index, kind) = (row.word(0)?, row.word(2)?);
         let key = keys.entry(index).or_insert_with(|| {
             order.push(index);
-            Some(Vec::new())
+            Some((Vec::new(), Telling::Surely))
         });
         let is_whole = WHOLE.contains(&kind);
         let whole_column: Option<i64> = sqlx::Row::try_get_unchecked(row, 3)?;
         if whole_column != Some(1) || !(is_whole || TEXT.contains(&kind)) {
             *key = None;
-        } else if let Some(key) = key {
-            let quoted = format!("`{}`", row.word(1)?.replace('`', "``"));
+        } else if let Some((key, telling)) = key {
+            if row.is_true(4)? {
+                *telling = Telling::WhereThereIsAKey;
+            }
+            let quoted = quoted(row.word(1)?);
             key.push(KeyColumn {
                 text: format!("CONCAT({quoted}, '')"),
                 quoted,
@@ -147,6 +162,10 @@ fn key(rows: &[MySqlRow]) -> sqlx::Result<Option<Vec<KeyColumn>>> {
     Ok(known.next())
 }
 
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
 fn update(target: &Target, row: &Swap) -> QueryBuilder<MySql> {
     let mut update = QueryBuilder::new(format!("UPDATE {} SET ", target.quoted));
     for (index, change) in row.changes.iter().enumerate() {
@@ -154,6 +173,9 @@ fn update(target: &Target, row: &Swap) -> QueryBuilder<MySql> {
         let quoted = &target.columns[change.column].quoted;
         update.push(format_args!("{comma}{quoted} = "));
         update.push_bind(change.new.expose_text().unwrap_or_default());
+    }
+    for column in &target.kept {
+        update.push(format_args!(", {column} = {column}"));
     }
     push_key(&mut update, target, &row.key);
     for change in &row.changes {

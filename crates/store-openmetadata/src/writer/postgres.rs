@@ -4,7 +4,7 @@ use cloakroom_core::SecretValue;
 use sqlx::postgres::{PgConnection, PgRow, Postgres};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, QueryBuilder, Transaction};
 
-use super::{KeyColumn, RowKey, Swap, Target, TextColumn, texts};
+use super::{KeyColumn, RowKey, Swap, Target, Telling, TextColumn, texts};
 use crate::catalog::Table;
 use crate::options::Options;
 use crate::rows::Fields as _;
@@ -75,15 +75,19 @@ impl PgWriter {
             key.push(key_column(row.word(0)?, row.word(1)?));
         }
         transaction.rollback().await?;
-        if key.is_empty() {
-            // Where a row stands tells it from the others until it is written again.
+        let telling = if key.is_empty() {
             key.push(key_column("ctid", "tid"));
-        }
+            Telling::ByPlace
+        } else {
+            Telling::Surely
+        };
         Ok(Ok(Target {
             shown: table.shown(),
             quoted: table.from.clone(),
             from: table.from.clone(),
             key,
+            telling,
+            kept: Vec::new(),
             columns,
         }))
     }

@@ -6,6 +6,7 @@
 
 mod conventions;
 mod deployment;
+mod leftovers;
 mod migration;
 mod obstacles;
 mod places;
@@ -42,7 +43,8 @@ fn main() {
                 wrong_addresses_are_told, a_sink_that_fails_ends_it;
             conventions: secrets_in_lists_and_maps;
             places:
-                ids_wherever_they_stand, tokens_wherever_they_stand, all_from_one_snapshot;
+                ids_wherever_they_stand, names_of_every_form_keep_a_secret,
+                tokens_wherever_they_stand, all_from_one_snapshot;
             obstacles:
                 reading_is_enough, a_table_that_may_not_be_read, a_key_that_is_missing,
                 a_value_too_large, a_table_that_is_locked, what_is_left_out, another_database,
@@ -51,6 +53,14 @@ fn main() {
                 from_the_database_to_managers_and_back, out_of_the_database_and_back_into_it,
                 a_name_that_is_taken_destroys_nothing, an_edit_meanwhile_is_kept,
                 what_cannot_be_taken_along_is_told, every_kind_of_entity;
+            leftovers:
+                a_copy_that_an_edit_left_behind_is_replaced,
+                a_copy_in_use_or_of_others_is_never_replaced,
+                two_fields_of_one_id_keep_both_values, equal_values_of_one_id_are_told,
+                what_the_manager_does_not_take_is_told_before,
+                references_elsewhere_are_told_and_keep_the_old_side, taking_back_loses_no_edit,
+                one_odd_value_stops_nothing, a_reference_in_a_description_is_prose,
+                a_table_without_a_key_is_not_written;
             rotation:
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,
@@ -60,11 +70,11 @@ fn main() {
     };
     let of_postgres = laws! {
         obstacles: row_security_in_force, a_foreign_table, large_objects;
-        rotation: what_is_elsewhere_is_left;
+        rotation: what_is_elsewhere_is_left, a_row_without_a_key_that_is_written_meanwhile;
     };
     let of_mariadb = laws! {
         obstacles: rows_outside_the_snapshot, grants_on_single_tables;
-        rotation: rows_that_nothing_tells_apart;
+        rotation: rows_that_nothing_tells_apart, a_time_of_the_last_change_stays;
     };
     let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
     let mut trials = Vec::new();

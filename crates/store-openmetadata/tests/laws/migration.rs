@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use cloakroom_core::coordinates::openmetadata::Naming;
 use cloakroom_core::keys::Key;
 use cloakroom_core::platform::{
-    MigratedField, NewSecretMigration, SecretMigration, SecretMigrations,
+    CopyName, MigratedField, NewSecretMigration, SecretMigration, SecretMigrations,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{
-    Error, ErrorKind, KeyRing, MoveId, Result, SecretBackend as _, SecretValue, SystemClock,
-    Timestamp,
+    Digest, Error, ErrorKind, KeyRing, MoveId, Result, SecretBackend as _, SecretValue,
+    SystemClock, Timestamp,
 };
 use cloakroom_store_openmetadata::{
     Manager, MigrationGround, MigrationObserver, MigrationReport, SecretsMigration, Side,
@@ -27,12 +27,22 @@ use uuid::Uuid;
 
 use crate::support::{Bench, keys, seal};
 
-const PASSWORD: &str = "/connection/config/authType/password";
+pub(crate) const PASSWORD: &str = "/connection/config/authType/password";
+
+pub(crate) enum Between {
+    /// The process dies.
+    Death,
+    /// Somebody executes this.
+    Statements(Bench, String),
+}
 
 /// A journal in memory.
 #[derive(Default)]
-struct Journal {
+pub(crate) struct Journal {
+    /// What happens between the copies of a row and its switch, once.
+    pub(crate) between: Mutex<Option<Between>>,
     records: Mutex<Vec<SecretMigration>>,
+    copies: Mutex<BTreeMap<String, Digest>>,
     fields: Mutex<BTreeMap<(String, String, String), MigratedField>>,
 }
 
@@ -72,6 +82,12 @@ impl SecretMigrations for Journal {
     }
 
     async fn write_fields(&self, _: MoveId, fields: &[MigratedField]) -> Result<()> {
+        let between = self.between.lock().unwrap().take();
+        match between {
+            Some(Between::Death) => return Err(Error::new(ErrorKind::Unavailable, "test", "dead")),
+            Some(Between::Statements(bench, statements)) => bench.sql(&statements).await,
+            None => {}
+        }
         let mut all = self.fields.lock().unwrap();
         for it in fields {
             let key = (it.table.clone(), it.row.clone(), it.pointer.clone());
@@ -94,18 +110,29 @@ impl SecretMigrations for Journal {
             .take(limit as usize)
             .collect())
     }
+
+    async fn note_copy(&self, _: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
+        let key = format!("{} {} {}", copy.database, copy.to, copy.name);
+        self.copies.lock().unwrap().insert(key, digest.clone());
+        Ok(())
+    }
+
+    async fn noted_copy(&self, copy: &CopyName) -> Result<Option<Digest>> {
+        let key = format!("{} {} {}", copy.database, copy.to, copy.name);
+        Ok(self.copies.lock().unwrap().get(&key).cloned())
+    }
 }
 
 /// A database, two managers, and a journal.
-struct Stage {
-    bench: Bench,
-    aws: MemoryBackend,
-    google: MemoryBackend,
-    journal: Arc<Journal>,
+pub(crate) struct Stage {
+    pub(crate) bench: Bench,
+    pub(crate) aws: MemoryBackend,
+    pub(crate) google: MemoryBackend,
+    pub(crate) journal: Arc<Journal>,
 }
 
 impl Stage {
-    async fn new(bench: &Bench) -> Self {
+    pub(crate) async fn new(bench: &Bench) -> Self {
         let backend = |name: &str| MemoryBackend::new(name.parse().unwrap(), Arc::new(SystemClock));
         bench.with_a_table().await;
         Self {
@@ -128,7 +155,7 @@ impl Stage {
         }
     }
 
-    fn migration(&self, from: &str, to: &str) -> SecretsMigration {
+    pub(crate) fn migration(&self, from: &str, to: &str) -> SecretsMigration {
         let ground = MigrationGround {
             options: self.bench.options(),
             platform: "om".to_owned(),
@@ -139,7 +166,7 @@ impl Stage {
         SecretsMigration::new(ground, self.side(from), self.side(to)).unwrap()
     }
 
-    async fn copy(&self, from: &str, to: &str) -> MigrationReport {
+    pub(crate) async fn copy(&self, from: &str, to: &str) -> MigrationReport {
         self.copy_beside(from, to, &Unobserved).await
     }
 
@@ -154,7 +181,12 @@ impl Stage {
         self.migration(from, to).copy(id, observer).await.unwrap()
     }
 
-    async fn reverse(&self, from: &str, to: &str, done: &MigrationReport) -> MigrationReport {
+    pub(crate) async fn reverse(
+        &self,
+        from: &str,
+        to: &str,
+        done: &MigrationReport,
+    ) -> MigrationReport {
         let migration = self.migration(from, to);
         let id = done.id.unwrap();
         let looked = migration.reverse(id, true, &Unobserved).await.unwrap();
@@ -164,7 +196,7 @@ impl Stage {
     }
 
     /// Adds a service whose fields hold these texts.
-    async fn service(&self, number: u32, name: &str, config: Value) {
+    pub(crate) async fn service(&self, number: u32, name: &str, config: Value) {
         let entity = json!({
             "id": id(number), "name": name, "deleted": number == 4, "n": 1.0,
             "connection": {"config": config}
@@ -175,21 +207,21 @@ impl Stage {
         self.bench.sql(&insert).await;
     }
 
-    async fn with_password(&self, number: u32, name: &str, text: &str) {
+    pub(crate) async fn with_password(&self, number: u32, name: &str, text: &str) {
         let sealed = seal(&keys(), text);
         let config = json!({"authType": {"password": sealed}});
         self.service(number, name, config).await;
     }
 
     /// What a service's field holds, opened.
-    async fn field(&self, number: u32, pointer: &str) -> Option<String> {
+    pub(crate) async fn field(&self, number: u32, pointer: &str) -> Option<String> {
         let value = self.entity(number).await.pointer(pointer)?.clone();
         let text = value.as_str()?;
         let opened = keys().open(text).expect("it is sealed");
         Some(opened.expose_text().unwrap().to_owned())
     }
 
-    async fn entity(&self, number: u32) -> Value {
+    pub(crate) async fn entity(&self, number: u32) -> Value {
         let question = format!(
             "SELECT {} FROM dbservice_entity WHERE id = '{}'",
             match self.bench.server {
@@ -202,15 +234,23 @@ impl Stage {
         serde_json::from_str(&found[0]).unwrap()
     }
 
-    async fn edit(&self, number: u32, text: &str) {
+    pub(crate) async fn edit(&self, number: u32, text: &str) {
         self.bench.sql(&edit(number, text)).await;
+    }
+
+    pub(crate) async fn look(&self, from: &str, to: &str) -> MigrationReport {
+        self.migration(from, to).look(&Unobserved).await.unwrap()
     }
 }
 
 fn edit(number: u32, text: &str) -> String {
+    edit_of(number, "edited", text)
+}
+
+pub(crate) fn edit_of(number: u32, name: &str, text: &str) -> String {
     let sealed = seal(&keys(), text);
     let entity = json!({
-        "id": id(number), "name": "edited", "connection": {"config": {"authType": {"password": sealed}}}
+        "id": id(number), "name": name, "connection": {"config": {"authType": {"password": sealed}}}
     });
     format!(
         "UPDATE dbservice_entity SET json = '{entity}' WHERE id = '{}'",
@@ -218,11 +258,11 @@ fn edit(number: u32, text: &str) -> String {
     )
 }
 
-fn id(number: u32) -> Uuid {
+pub(crate) fn id(number: u32) -> Uuid {
     Uuid::from_u128((4 << 76) | (8 << 60) | u128::from(number))
 }
 
-async fn there(backend: &MemoryBackend, name: &str) -> Option<String> {
+pub(crate) async fn there(backend: &MemoryBackend, name: &str) -> Option<String> {
     let read = backend
         .named()
         .unwrap()
@@ -232,7 +272,7 @@ async fn there(backend: &MemoryBackend, name: &str) -> Option<String> {
     Some(read.ok()?.expose_text()?.to_owned())
 }
 
-async fn put(backend: &MemoryBackend, name: &str, value: &str) {
+pub(crate) async fn put(backend: &MemoryBackend, name: &str, value: &str) {
     let value = SecretValue::from(value.to_owned());
     backend
         .named()
@@ -242,15 +282,15 @@ async fn put(backend: &MemoryBackend, name: &str, value: &str) {
         .unwrap();
 }
 
-struct Unobserved;
+pub(crate) struct Unobserved;
 
 impl MigrationObserver for Unobserved {}
 
-fn on_aws(name: &str) -> String {
+pub(crate) fn on_aws(name: &str) -> String {
     format!("/openmetadata/database/{name}/authtype/password")
 }
 
-fn on_google(name: &str) -> String {
+pub(crate) fn on_google(name: &str) -> String {
     format!("openmetadata_database_{name}_authtype_password")
 }
 

@@ -7,9 +7,10 @@ use cloakroom_core::Result;
 use cloakroom_core::platform::{
     Defect, Mention, MentionKind, Owner, PlatformSource as _, ScanSink,
 };
+use cloakroom_store_openmetadata::{Manager, Naming, OpenMetadataSource, Provider};
 use serde_json::json;
 
-use crate::support::{Bench, Server, Session, id, keys, seal};
+use crate::support::{Bench, Server, Session, id, keys, naming, seal};
 
 /// In tables that a later release may have.
 pub(crate) async fn ids_wherever_they_stand(bench: Bench) {
@@ -68,6 +69,89 @@ pub(crate) async fn ids_wherever_they_stand(bench: Bench) {
     assert_eq!(told, expected);
     let plain = |it: &Mention| it.keeps && !it.external && it.kind == MentionKind::Other;
     assert!(found.mentions.iter().all(plain));
+}
+
+/// Whatever of a manager's own ways to name a secret somebody wrote down, in a column of text or in a
+/// field.
+pub(crate) async fn names_of_every_form_keep_a_secret(bench: Bench) {
+    bench.with_a_table().await;
+    let arn = |number| {
+        format!(
+            "arn:aws:secretsmanager:eu-central-1:1:secret:{}-AbCdEf",
+            id(number)
+        )
+    };
+    let on = |manager, number: u32| {
+        let naming = Naming {
+            manager,
+            ..naming()
+        };
+        naming.id(&["database", &format!("service-{number}")], &["password"])
+    };
+    let google = on(Manager::Google, 5);
+    let azure = on(Manager::AzureKeyVault, 6);
+    let kubernetes = on(Manager::Kubernetes, 7);
+    let field = json!({
+        "id": "00000000-0000-4000-8000-000000000001", "name": "x", "description": "\u{e4}",
+        "connection": {"config": {"password": seal(&keys(), &format!("secret:{}", arn(2)))}}
+    });
+    let texts = [
+        arn(1),
+        format!("arn:aws:ssm:eu-central-1:1:parameter{}:3", id(3)),
+        json!({"deep": json!({"note": format!("see {}.", id(4))}).to_string()}).to_string(),
+        format!("projects/p/secrets/{google}/versions/latest"),
+        format!(
+            "https://vault.vault.azure.net/secrets/{}/0",
+            azure.to_uppercase()
+        ),
+        kubernetes.clone(),
+    ];
+    let mut session = bench.session().await;
+    session.execute("CREATE TABLE runbook (v text)").await;
+    let field = bench.literal(&field.to_string());
+    let inserts = texts
+        .iter()
+        .map(|it| format!("INSERT INTO runbook VALUES ('{}')", bench.literal(it)));
+    let service = format!("INSERT INTO dbservice_entity (json, nameHash) VALUES ('{field}', 'x')");
+    for insert in inserts.chain([service]) {
+        session.execute(&insert).await;
+    }
+    let aws = [1, 2, 3, 4, 8].map(id);
+    for (manager, names, expected) in [
+        (Manager::Aws, &aws[..], &[true, true, true, true, false][..]),
+        (
+            Manager::Google,
+            &[google, on(Manager::Google, 8)],
+            &[true, false],
+        ),
+        (
+            Manager::AzureKeyVault,
+            &[azure, on(Manager::AzureKeyVault, 8)],
+            &[true, false],
+        ),
+        (
+            Manager::Kubernetes,
+            &[kubernetes, on(Manager::Kubernetes, 8)],
+            &[true, false],
+        ),
+    ] {
+        let mut options = bench.options();
+        options.provider = Provider::Managed(manager);
+        let source = OpenMetadataSource::new(options).unwrap();
+        let kept = source.still_mentioned(names).await.unwrap();
+        assert_eq!(kept, expected, "{manager:?}");
+        let (found, report) = crate::support::scan(&source).await;
+        assert_eq!(report.obstacles, []);
+        for name in names.iter().zip(expected).filter(|it| *it.1).map(|it| it.0) {
+            let told = found.of(name);
+            assert_eq!(
+                (told.len(), told[0].kind),
+                (1, MentionKind::Other),
+                "{name}"
+            );
+            assert!(told[0].keeps && !told[0].external, "{told:?}");
+        }
+    }
 }
 
 pub(crate) async fn tokens_wherever_they_stand(bench: Bench) {

@@ -472,8 +472,13 @@ pub(crate) async fn what_is_elsewhere_is_left(bench: Bench) {
              CREATE MATERIALIZED VIEW seen AS SELECT v FROM other.t"
         ))
         .await;
+    let looked = rotation(&bench).look().await.unwrap();
     let report = rotate(&bench, &Unobserved).await;
     assert_eq!((report.rotated(), report.older()), (250, 3), "{report:?}");
+    assert_eq!(
+        looked.left, report.left,
+        "a dry run tells what is in the way"
+    );
     let mut told: Vec<_> = report.left.iter().map(|it| it.subject.as_str()).collect();
     told.sort_unstable();
     assert_eq!(
@@ -498,8 +503,13 @@ pub(crate) async fn rows_that_nothing_tells_apart(bench: Bench) {
              INSERT INTO loose VALUES (NULL, '{token}'), ('a', '{token}')"
         ))
         .await;
+    let looked = rotation(&bench).look().await.unwrap();
     let report = rotate(&bench, &Unobserved).await;
     assert_eq!((report.rotated(), report.older()), (1, 3), "{report:?}");
+    assert_eq!(
+        looked.left, report.left,
+        "a dry run tells what is in the way"
+    );
     let told: Vec<_> = report.left.iter().map(|it| it.detail.as_str()).collect();
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(
@@ -507,4 +517,43 @@ pub(crate) async fn rows_that_nothing_tells_apart(bench: Bench) {
         2
     );
     assert_eq!(told.iter().filter(|it| it.contains("NULL")).count(), 1);
+}
+
+/// A column that MariaDB sets to the present with every update tells when its row was edited: sealing it
+/// again is no edit.
+pub(crate) async fn a_time_of_the_last_change_stays(bench: Bench) {
+    bench.with_a_table().await;
+    let token = seal(&keys_of(OLD), "one");
+    bench
+        .sql(&format!(
+            "CREATE TABLE stamped (id int PRIMARY KEY, v text, \
+             at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP); \
+             INSERT INTO stamped VALUES (1, '{token}', '2001-02-03 04:05:06')"
+        ))
+        .await;
+    let report = rotate(&bench, &Unobserved).await;
+    assert!(report.is_complete() && report.rotated() == 1, "{report:?}");
+    let at = asked(&bench, "SELECT CAST(at AS CHAR) FROM stamped").await;
+    assert_eq!(at, ["2001-02-03 04:05:06"]);
+}
+
+/// PostgreSQL's rows without a key are known by their place and by what they say: one that was written
+/// elsewhere meanwhile is found by the next round, and an edit stays.
+pub(crate) async fn a_row_without_a_key_that_is_written_meanwhile(bench: Bench) {
+    bench.with_a_table().await;
+    let (one, two) = (seal(&keys_of(OLD), "one"), seal(&keys_of(OLD), "two"));
+    bench
+        .sql(&format!(
+            "CREATE TABLE keyless (n int, v text); INSERT INTO keyless VALUES (1, '{one}'), (2, '{two}')"
+        ))
+        .await;
+    // One is written somewhere else, the other one says something else.
+    let statements =
+        "UPDATE keyless SET n = 3 WHERE n = 1; UPDATE keyless SET v = 'plain' WHERE n = 2";
+    let meddling = Meddling::new(&bench, statements.to_owned());
+    let report = rotate(&bench, &meddling).await;
+    assert!(report.is_complete(), "{report:?}");
+    let texts = asked(&bench, "SELECT v FROM keyless ORDER BY n").await;
+    assert_eq!(texts[0], "plain");
+    assert_eq!(keys().open(&texts[1]).unwrap().expose(), b"one");
 }

@@ -1,0 +1,219 @@
+//! One secret's copy in the manager it is taken to: what stands under its name, and how a copy that an
+//! earlier run left there is told from everybody else's.
+
+use cloakroom_core::platform::{CopyName, PlatformSource as _};
+use cloakroom_core::{
+    Capabilities, DeleteMode, Deletion, Digest, Error, ErrorKind, KeyRing, MoveId, Precondition,
+    Result, SecretBackend, SecretValue, ValueKind,
+};
+
+use super::{OPERATION, SecretsMigration, Side};
+use crate::options::Provider;
+use crate::source::OpenMetadataSource;
+
+/// What stands under a name where a value is to be.
+pub(super) enum There {
+    Nothing,
+    /// The value already.
+    Same,
+    /// A copy that an earlier run left, of a value that was edited since: nothing refers to it.
+    LeftBehind,
+}
+
+impl SecretsMigration {
+    /// What stands under a name; `Conflict` where it is another value that is not a run's own, or is in
+    /// use, and what the manager does not take at all. `is_first` says that this run took no other
+    /// field's value there. Writes nothing.
+    pub(super) async fn look_there(
+        &self,
+        copy: &CopyName,
+        value: &SecretValue,
+        is_first: bool,
+    ) -> Result<There> {
+        let Side::Manager { backend, .. } = &self.to.side else {
+            return Ok(There::Nothing);
+        };
+        refuse_what_does_not_fit(backend.capabilities(), value)
+            .map_err(|error| error.with_coordinate(&copy.name))?;
+        match self.read_there(&copy.name).await {
+            Ok(there) if there == *value => Ok(There::Same),
+            Ok(there) => self.judge_another(copy, &there, is_first).await,
+            Err(error) if error.is_missing() => Ok(There::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes a value there, noted before it is written, and reads it back.
+    pub(super) async fn copy_there(
+        &self,
+        id: MoveId,
+        copy: &CopyName,
+        value: &SecretValue,
+        is_first: bool,
+    ) -> Result<()> {
+        match self.look_there(copy, value, is_first).await? {
+            There::Same => return Ok(()),
+            There::Nothing => {}
+            There::LeftBehind => self.remove_left_behind(copy).await?,
+        }
+        let ring = self.ground.keys.ring()?;
+        let digest = Digest::of(ring.current(), &copy.name, ValueKind::Text, value);
+        self.ground.journal.note_copy(id, copy, &digest).await?;
+        let name = &copy.name;
+        self.to.side.secrets()?.put_named(name, value).await?;
+        if self.read_there(name).await? == *value {
+            return Ok(());
+        }
+        let message = "what was read back is not what was written; nothing refers to it";
+        Err(Error::new(ErrorKind::Corrupt, OPERATION, message).with_coordinate(name))
+    }
+
+    async fn read_there(&self, name: &str) -> Result<SecretValue> {
+        let read = self
+            .to
+            .side
+            .secrets()?
+            .read_named(&[name.to_owned()])
+            .await
+            .pop();
+        read.unwrap_or_else(|| {
+            let message = "the manager gave no answer";
+            Err(Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(name))
+        })
+    }
+
+    async fn judge_another(
+        &self,
+        copy: &CopyName,
+        there: &SecretValue,
+        is_first: bool,
+    ) -> Result<There> {
+        let taken = |message| {
+            Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(&copy.name))
+        };
+        let noted = self.ground.journal.noted_copy(copy).await?;
+        let ring = self.ground.keys.ring()?;
+        let is_own = noted.is_some_and(|noted| is_of(&ring, &noted, &copy.name, there));
+        if !is_own || !is_first {
+            return taken("there is another value under this id");
+        }
+        if self.is_mentioned(&copy.name).await? {
+            return taken(
+                "another field's value is under this id, or this one's of before: the database refers \
+                 to it",
+            );
+        }
+        Ok(There::LeftBehind)
+    }
+
+    /// Whether anything in the database mentions a name of the manager that is written to.
+    async fn is_mentioned(&self, name: &str) -> Result<bool> {
+        let Side::Manager { manager, .. } = &self.to.side else {
+            return Ok(true);
+        };
+        let mut options = self.ground.options.clone();
+        options.provider = Provider::Managed(*manager);
+        // What is left out of scans may refer to it all the same.
+        options.leave_out.clear();
+        let source = OpenMetadataSource::new(options)?;
+        let mentioned = source.still_mentioned(&[name.to_owned()]).await?;
+        Ok(mentioned.first().copied().unwrap_or(true))
+    }
+
+    /// Takes an earlier run's copy away so that the name is free.
+    async fn remove_left_behind(&self, copy: &CopyName) -> Result<()> {
+        let Side::Manager { backend, .. } = &self.to.side else {
+            return Ok(());
+        };
+        let failed = |message| {
+            Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(&copy.name))
+        };
+        let capabilities = backend.capabilities();
+        if capabilities.recovery.is_some() && !capabilities.final_deletion {
+            return failed(
+                "an earlier run's copy of an older value is under this id, and this manager keeps what \
+                 it deletes: the id is not free before it lets go of it",
+            );
+        }
+        let precondition = self.precondition(&**backend, &copy.name).await?;
+        let secrets = self.to.side.secrets()?;
+        let deleted = secrets
+            .delete_named(&copy.name, DeleteMode::Final, precondition.as_ref())
+            .await?;
+        match deleted {
+            Deletion::Deleted | Deletion::AlreadyGone => Ok(()),
+            Deletion::Scheduled { .. } => {
+                failed("an earlier run's copy is under this id and waits for its deletion")
+            }
+        }
+    }
+
+    /// The state to be deleted, where the manager looks at that: it is the copy that was read.
+    async fn precondition(
+        &self,
+        backend: &dyn SecretBackend,
+        name: &str,
+    ) -> Result<Option<Precondition>> {
+        if !backend.capabilities().delete_precondition {
+            return Ok(None);
+        }
+        let described = self
+            .to
+            .side
+            .secrets()?
+            .describe_named(&[name.to_owned()])
+            .await
+            .pop();
+        Ok(described.transpose()?.and_then(|it| it.precondition))
+    }
+}
+
+/// Whether a digest is this value's under this name.
+fn is_of(ring: &KeyRing, noted: &Digest, name: &str, value: &SecretValue) -> bool {
+    let key = ring.find(noted.key());
+    key.is_some_and(|key| Digest::of(key, name, ValueKind::Text, value) == *noted)
+}
+
+/// What a manager would not take.
+fn refuse_what_does_not_fit(capabilities: &Capabilities, value: &SecretValue) -> Result<()> {
+    let refused = |kind, message| Err(Error::new(kind, OPERATION, message));
+    if value.len() < capabilities.least_bytes {
+        let message = format!(
+            "the value has {} bytes, and the manager takes none of less than {}: leave the field empty, \
+             or enter a value",
+            value.len(),
+            capabilities.least_bytes
+        );
+        return refused(ErrorKind::Invalid, message);
+    }
+    if value.len() > capabilities.most_bytes {
+        let message = format!(
+            "the value has {} bytes, and the manager takes none of more than {}",
+            value.len(),
+            capabilities.most_bytes
+        );
+        return refused(ErrorKind::TooLarge, message);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_testkit::MemoryBackend;
+
+    use super::*;
+
+    #[test]
+    fn what_is_empty_or_too_large_is_told_before_it_is_written() {
+        let mut capabilities = MemoryBackend::CAPABILITIES;
+        (capabilities.least_bytes, capabilities.most_bytes) = (1, 3);
+        let kind = |length: usize| {
+            let value = SecretValue::from("x".repeat(length));
+            let refused = refuse_what_does_not_fit(&capabilities, &value);
+            refused.err().map(|error| error.kind())
+        };
+        assert_eq!(kind(0), Some(ErrorKind::Invalid));
+        assert_eq!([kind(1), kind(3)], [None, None]);
+        assert_eq!(kind(4), Some(ErrorKind::TooLarge));
+    }
+}

@@ -1,0 +1,325 @@
+//! What a migration leaves behind, and what stands beside it: copies that nobody took over, ids that two
+//! fields share, references elsewhere, and values that nothing can be done with.
+
+use cloakroom_core::platform::PlatformSource as _;
+use cloakroom_core::{DeleteMode, ErrorKind, MoveId, SecretBackend as _};
+use cloakroom_store_openmetadata::MigrationReport;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::migration::{
+    Between, PASSWORD, Stage, Unobserved, edit_of, id, on_aws, on_google, put, there,
+};
+use crate::support::{Bench, Server, keys, seal};
+
+fn kinds(report: &MigrationReport) -> Vec<&str> {
+    report.issues.iter().map(|it| it.kind).collect()
+}
+
+/// A stage with one service, whose password is `before`, and a run that was cut between its copy and its
+/// switch.
+async fn cut_between(bench: &Bench, before: &str) -> Stage {
+    let stage = Stage::new(bench).await;
+    stage.with_password(1, "one", before).await;
+    *stage.journal.between.lock().unwrap() = Some(Between::Death);
+    let migration = stage.migration("db", "aws");
+    let error = migration
+        .copy(MoveId(Uuid::from_u128(99)), &Unobserved)
+        .await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        there(&stage.aws, &on_aws("one")).await.as_deref(),
+        Some(before)
+    );
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some(before));
+    stage
+}
+
+pub(crate) async fn a_copy_that_an_edit_left_behind_is_replaced(bench: Bench) {
+    let stage = cut_between(&bench, "before").await;
+    bench.sql(&edit_of(1, "one", "edited")).await;
+    let looked = stage.look("db", "aws").await;
+    let done = stage.copy("db", "aws").await;
+    for report in [&looked, &done] {
+        assert!(report.is_complete() && report.moved == 1, "{report:?}");
+    }
+    let name = on_aws("one");
+    assert_eq!(there(&stage.aws, &name).await.as_deref(), Some("edited"));
+    let reference = Some(format!("secret:{name}"));
+    assert_eq!(stage.field(1, PASSWORD).await, reference);
+
+    // The same within one run.
+    stage.with_password(2, "two", "before").await;
+    let edit = edit_of(2, "two", "edited");
+    *stage.journal.between.lock().unwrap() = Some(Between::Statements(bench.clone(), edit));
+    let done = stage.copy("db", "aws").await;
+    assert!(done.is_complete() && done.moved == 1, "{done:?}");
+    assert_eq!(
+        there(&stage.aws, &on_aws("two")).await.as_deref(),
+        Some("edited")
+    );
+}
+
+pub(crate) async fn a_copy_in_use_or_of_others_is_never_replaced(bench: Bench) {
+    // Somebody refers to the copy by now.
+    let stage = cut_between(&bench, "before").await;
+    bench.sql(&edit_of(1, "one", "edited")).await;
+    let elsewhere =
+        json!({"note": format!("arn:aws:secretsmanager:x:1:secret:{}-AbCdEf", on_aws("one"))});
+    bench
+        .sql(&format!(
+            "CREATE TABLE runbook (v text); INSERT INTO runbook VALUES ('{elsewhere}')"
+        ))
+        .await;
+    let done = stage.copy("db", "aws").await;
+    assert_eq!(
+        (done.moved, kinds(&done)),
+        (0, vec!["conflict"]),
+        "{done:?}"
+    );
+    assert_eq!(
+        there(&stage.aws, &on_aws("one")).await.as_deref(),
+        Some("before")
+    );
+    // Somebody wrote another value under the name: it is not the copy any more.
+    bench.sql("DROP TABLE runbook").await;
+    let named = stage.aws.named().unwrap();
+    named
+        .delete_named(&on_aws("one"), DeleteMode::Final, None)
+        .await
+        .unwrap();
+    put(&stage.aws, &on_aws("one"), "somebody's").await;
+    let done = stage.copy("db", "aws").await;
+    assert_eq!(
+        (done.moved, kinds(&done)),
+        (0, vec!["conflict"]),
+        "{done:?}"
+    );
+    assert_eq!(
+        there(&stage.aws, &on_aws("one")).await.as_deref(),
+        Some("somebody's")
+    );
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("edited"));
+}
+
+/// Two fields of one row whose ids are one: what the first was taken to is not the second's to replace.
+pub(crate) async fn two_fields_of_one_id_keep_both_values(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let sealed = |text: &str| seal(&keys(), text);
+    let config = json!({
+        "authType": {"password": sealed("value 1")}, "authtype": {"password": sealed("value 2")}
+    });
+    stage.service(1, "one", config).await;
+    let looked = stage.look("db", "aws").await;
+    let done = stage.copy("db", "aws").await;
+    for report in [&looked, &done] {
+        assert_eq!(
+            (report.moved, kinds(report)),
+            (1, vec!["conflict"]),
+            "{report:?}"
+        );
+        assert_eq!((report.shared.len(), report.shared_count), (1, 1));
+    }
+    let name = on_aws("one");
+    let lower = PASSWORD.replace("authType", "authtype");
+    let fields = [stage.field(1, PASSWORD).await, stage.field(1, &lower).await];
+    let copied = there(&stage.aws, &name).await;
+    let reference = Some(format!("secret:{name}"));
+    let (one, two) = (Some("value 1".to_owned()), Some("value 2".to_owned()));
+    let kept = (fields == [reference.clone(), two.clone()] && copied == one)
+        || (fields == [one, reference] && copied == two);
+    assert!(kept, "{fields:?} {copied:?}");
+}
+
+pub(crate) async fn equal_values_of_one_id_are_told(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "Sales EU", "value").await;
+    stage.with_password(2, "sales_eu", "value").await;
+    let looked = stage.look("db", "aws").await;
+    assert_eq!((looked.moved, looked.shared_count), (2, 1), "{looked:?}");
+    let shared = &looked.shared[0];
+    assert_eq!(shared.id, on_aws("sales_eu"));
+    assert_eq!(
+        [shared.first.row, shared.second.row],
+        [Some(id(1)), Some(id(2))]
+    );
+    let done = stage.copy("db", "aws").await;
+    assert!(done.is_complete(), "{done:?}");
+    assert_eq!(done.shared, looked.shared);
+    // One that comes later shares with those that are there.
+    stage.with_password(3, "SALES_EU", "value").await;
+    let later = stage.look("db", "aws").await;
+    assert_eq!((later.moved, later.shared_count), (1, 2), "{later:?}");
+}
+
+pub(crate) async fn what_the_manager_does_not_take_is_told_before(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "value").await;
+    stage
+        .with_password(2, "two", &"x".repeat(64 * 1024 + 1))
+        .await;
+    let looked = stage.look("db", "aws").await;
+    let done = stage.copy("db", "aws").await;
+    for report in [&looked, &done] {
+        assert_eq!(
+            (report.moved, kinds(report)),
+            (1, vec!["too_large"]),
+            "{report:?}"
+        );
+    }
+    assert_eq!(looked.issues, done.issues);
+}
+
+pub(crate) async fn references_elsewhere_are_told_and_keep_the_old_side(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    for (number, name) in [(1, "one"), (2, "two"), (3, "three")] {
+        let reference = format!("secret:{}", on_aws(name));
+        stage.with_password(number, name, &reference).await;
+        put(&stage.aws, &on_aws(name), "value").await;
+    }
+    let sealed = seal(&keys(), &format!("secret:{}", on_aws("two")));
+    bench
+        .sql(&format!(
+            "CREATE TABLE log (v text); INSERT INTO log VALUES ('{{\"old\": \"{sealed}\"}}'), ('{}')",
+            on_aws("one")
+        ))
+        .await;
+    let looked = stage.look("aws", "db").await;
+    let done = stage.copy("aws", "db").await;
+    for report in [&looked, &done] {
+        assert!(report.is_complete() && report.moved == 3, "{report:?}");
+        let told: Vec<_> = report
+            .outside
+            .iter()
+            .map(|it| (&*it.column, it.secrets))
+            .collect();
+        assert_eq!(
+            told,
+            [(&*format!("{}.log.v", bench.schema()), 2)],
+            "{report:?}"
+        );
+        assert_eq!(report.outside[0].example, on_aws("one"));
+    }
+    // Whoever cleans the old side keeps what they refer to.
+    let names = ["one", "two", "three"].map(on_aws);
+    let kept = bench.source().still_mentioned(&names).await.unwrap();
+    assert_eq!(kept, [true, true, false]);
+    let back = stage.reverse("aws", "db", &done).await;
+    assert!(back.is_complete() && back.outside.is_empty(), "{back:?}");
+}
+
+pub(crate) async fn taking_back_loses_no_edit(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    for (number, name) in [(1, "one"), (2, "two"), (3, "three")] {
+        let reference = format!("secret:{}", on_aws(name));
+        stage.with_password(number, name, &reference).await;
+        put(&stage.aws, &on_aws(name), "value").await;
+    }
+    let done = stage.copy("aws", "google").await;
+    assert!(done.is_complete() && done.moved == 3, "{done:?}");
+    // One was edited under its id, as OpenMetadata edits; one in its row.
+    let named = stage.google.named().unwrap();
+    let edited = on_google("one");
+    named
+        .delete_named(&edited, DeleteMode::Final, None)
+        .await
+        .unwrap();
+    put(&stage.google, &edited, "edited there").await;
+    bench.sql(&edit_of(2, "two", "edited here")).await;
+    for _ in 0..2 {
+        let back = stage.reverse("aws", "google", &done).await;
+        assert_eq!(kinds(&back), ["conflict", "conflict"], "{back:?}");
+        assert_eq!(
+            stage.field(1, PASSWORD).await,
+            Some(format!("secret:{edited}"))
+        );
+        assert_eq!(
+            stage.field(2, PASSWORD).await.as_deref(),
+            Some("edited here")
+        );
+        assert_eq!(
+            stage.field(3, PASSWORD).await,
+            Some(format!("secret:{}", on_aws("three")))
+        );
+        assert_eq!(
+            there(&stage.google, &edited).await.as_deref(),
+            Some("edited there")
+        );
+    }
+}
+
+pub(crate) async fn one_odd_value_stops_nothing(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let token = seal(&keys(), "sealed twice");
+    for (number, name, value) in [
+        (1, "one", "value"),
+        (2, "token", token.as_str()),
+        (3, "null", "null"),
+        (4, "other", "value"),
+    ] {
+        let reference = format!("secret:{}", on_aws(name));
+        stage.with_password(number, name, &reference).await;
+        put(&stage.aws, &on_aws(name), value).await;
+    }
+    for to in ["db", "google"] {
+        let looked = stage.look("aws", to).await;
+        let done = stage.copy("aws", to).await;
+        for report in [&looked, &done] {
+            assert_eq!((report.moved, report.nothing), (2, 1), "{report:?}");
+            assert_eq!(kinds(report), ["invalid"], "{report:?}");
+        }
+        let odd = Some(format!("secret:{}", on_aws("token")));
+        assert_eq!(stage.field(2, PASSWORD).await, odd);
+        let back = stage.reverse("aws", to, &done).await;
+        assert!(back.is_complete() && back.moved == 3, "{back:?}");
+    }
+}
+
+/// A text that begins as a reference is none where no secret belongs.
+pub(crate) async fn a_reference_in_a_description_is_prose(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let quoted = format!("secret:{}", on_aws("one"));
+    let config = json!({
+        "authType": {"password": seal(&keys(), &quoted)}
+    });
+    stage.service(1, "one", config).await;
+    let described = format!(
+        "UPDATE dbservice_entity SET json = {}",
+        match bench.server {
+            Server::Postgres =>
+                format!("jsonb_set(json::jsonb, '{{description}}', '\"{quoted}\"')"),
+            Server::MariaDb => format!("JSON_SET(json, '$.description', '{quoted}')"),
+        }
+    );
+    bench.sql(&described).await;
+    put(&stage.aws, &on_aws("one"), "value").await;
+    for to in ["google", "db"] {
+        let done = stage.copy("aws", to).await;
+        assert!(done.is_complete() && done.moved == 1, "{done:?}");
+        assert_eq!(stage.entity(1).await["description"], quoted.as_str());
+        let back = stage.reverse("aws", to, &done).await;
+        assert!(back.is_complete() && back.moved == 1, "{back:?}");
+        assert_eq!(stage.entity(1).await["description"], quoted.as_str());
+    }
+}
+
+pub(crate) async fn a_table_without_a_key_is_not_written(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "value").await;
+    bench
+        .sql("CREATE TABLE own_service_entity (json json); INSERT INTO own_service_entity VALUES ('{}')")
+        .await;
+    let looked = stage.look("db", "aws").await;
+    let told = &looked.obstacles;
+    assert_eq!(told.len(), 1, "{looked:?}");
+    assert!(told[0].detail.contains("primary key"), "{told:?}");
+    let migration = stage.migration("db", "aws");
+    let error = migration
+        .copy(MoveId(Uuid::from_u128(98)), &Unobserved)
+        .await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.to_string().contains("own_service_entity"), "{error}");
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("value"));
+    assert_eq!(there(&stage.aws, &on_aws("one")).await, None);
+}
