@@ -109,7 +109,7 @@ impl Pass<'_> {
     }
 
     /// The store's counts and, where the job takes them, what landed late: its rows say deleted, so
-    /// the store counts them nowhere.
+    /// the store counts them nowhere. Somebody may have brought it back because a document needs it.
     async fn census(&self, survey: &Survey) -> Result<Census> {
         let late = match self.report.job {
             Job::ExpireOrphans => survey
@@ -125,6 +125,7 @@ impl Pass<'_> {
             .store()
             .census(self.backend_id(), classes, &self.windows(), share_from)
             .await?;
+        census.references_missed |= !census.any_live_reference && late > 0;
         census.due_once_referenced += late;
         census.once_referenced = census.once_referenced.map(|of| of + late);
         Ok(census)

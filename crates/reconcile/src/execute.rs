@@ -84,6 +84,18 @@ impl Pass<'_> {
             self.store().release(self.backend_id(), &unreached).await?;
             self.report.cut_short = true;
         }
+        let is_parked = |it: &Settlement| {
+            matches!(
+                it.outcome,
+                DeletionOutcome::Failed {
+                    quarantine: true,
+                    ..
+                }
+            )
+        };
+        if mutant::on(Mutant::ParkedStopsRun) && settlements.iter().any(is_parked) {
+            return Ok(Flow::Stop);
+        }
         if unreachable {
             tracing::warn!(backend.id = %self.backend_id(), "the backend does not answer; the run ends here");
             self.report.cut_short = true;

@@ -14,7 +14,8 @@ use crate::survey::Survey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Guard {
-    /// No document refers to anything in the backend, and once-referenced secrets would go.
+    /// No document refers to anything in the backend although something should be referred to, and
+    /// once-referenced secrets would go.
     ZeroReferences,
     /// More than the allowed share of once-referenced secrets would go.
     Share,
@@ -24,7 +25,8 @@ pub enum Guard {
     ListingFailed,
     /// The backend's epoch is not the one the store knows.
     Epoch,
-    /// Another store raised the backend's epoch under this deployment's name.
+    /// The database is a copy of the one that deleted here before, or another store raised the
+    /// backend's epoch under this deployment's name.
     Identity,
 }
 
@@ -119,19 +121,21 @@ pub(crate) fn trips(
             ),
         ));
     }
-    let nothing_referenced =
-        !census.any_live_reference && !mutant::on(Mutant::ZeroReferencesIgnored);
-    if nothing_referenced && census.due_once_referenced > 0 {
+    let references_missed = census.references_missed && !mutant::on(Mutant::ZeroReferencesIgnored);
+    if references_missed && census.due_once_referenced > 0 {
         trips.push((
             Guard::ZeroReferences,
             format!(
-                "{} secrets that were in use would go and no document refers to any secret here: \
-                 is this the right database?",
+                "{} secrets that were in use would go, and no document refers to any secret here \
+                 although some were never let go: are the documents whole, and is this the right \
+                 database?",
                 census.due_once_referenced
             ),
         ));
     }
-    trips.extend(share(census, settings).map(|saw| (Guard::Share, saw)));
+    if !mutant::on(Mutant::ShareIgnored) {
+        trips.extend(share(census, settings).map(|saw| (Guard::Share, saw)));
+    }
     trips
 }
 

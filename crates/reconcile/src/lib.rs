@@ -166,6 +166,7 @@ impl Reconciler {
             observer,
             findings: Vec::new(),
             started: false,
+            refused: false,
             allowance: u64::MAX,
             unsure: None,
             drawn_up: None,
@@ -191,6 +192,8 @@ struct Pass<'a> {
     findings: Vec<Finding>,
     /// Whether the run is in the journal.
     started: bool,
+    /// Its plan was applied before: there is no such run.
+    refused: bool,
     /// How many once-referenced secrets may still be claimed: as many as the guards saw.
     allowance: u64,
     /// The first question that got no answer although the backend is there.
@@ -216,9 +219,12 @@ impl Pass<'_> {
             dry_run: false,
             plan,
         };
-        self.store().start_run(&new).await?;
-        self.started = true;
-        Ok(())
+        let started = self.store().start_run(&new).await;
+        self.started = started.is_ok();
+        self.refused = started
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::Conflict);
+        started
     }
 
     fn store(&self) -> &dyn Store {
@@ -324,6 +330,9 @@ impl Pass<'_> {
 
     /// Puts what was parked long enough ago back to work.
     async fn release_quarantine(&self) -> Result<u64> {
+        if mutant::on(Mutant::ParkedForGood) {
+            return Ok(0);
+        }
         let release = QuarantineRelease::OlderThan(self.settings().quarantine);
         self.store()
             .release_quarantine(self.backend_id(), &release)
@@ -339,7 +348,10 @@ impl Pass<'_> {
         if let Err(error) = &worked {
             self.report.error = Some(error.to_string());
         }
-        if !self.options.dry_run {
+        let nothing_happened = self.report.rescued == 0 && self.report.findings.is_empty();
+        if self.refused && nothing_happened {
+            self.give_lease_back().await;
+        } else if !self.options.dry_run {
             // One that ended before it applied its plan did and found things all the same.
             let started = self.start(None).await;
             // What was found before a failure was found all the same.

@@ -5,6 +5,7 @@
 //! The listing comes first: what a platform writes in between is then mentioned and not listed, and
 //! the manager is asked for it directly; the other way round it would look unused.
 
+mod asking;
 mod clean;
 mod judge;
 mod lease;
@@ -18,7 +19,7 @@ mod standing;
 mod unlisted;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cloakroom_core::platform::{
@@ -33,6 +34,7 @@ use uuid::Uuid;
 use lease::PlatformLease;
 use ruling::Rules;
 use standing::standing_of;
+use unlisted::Unseen;
 
 pub use naming::AirbyteNaming;
 
@@ -181,6 +183,7 @@ impl PlatformReader {
             rules: Rules::new(&self.settings, self.backend.capabilities()),
             observer,
             lease: self.take_lease(run).await?,
+            unseen: Mutex::default(),
         })
     }
 
@@ -244,6 +247,7 @@ struct Pass<'a> {
     rules: Rules,
     observer: PlatformObserver<'a>,
     lease: PlatformLease,
+    unseen: Mutex<Unseen>,
 }
 
 /// A listed secret and how it stands.
@@ -294,6 +298,7 @@ impl Pass<'_> {
         obstacles.extend(scanned.report.obstacles.iter().cloned());
         obstacles.extend((scanned.kept == 0).then(nothing_mentioned));
         let is_listed = listing.obstacle.is_none();
+        self.unseen().half_listed = !is_listed;
         let is_the_one = scanned.stranger.is_none();
         // Half a listing may have ended before the first of them.
         obstacles.extend(scanned.stranger.filter(|_| is_listed));

@@ -79,6 +79,9 @@ pub struct Report {
     /// Secrets in use and in danger that could not be restored; the next run tries again.
     #[serde(default)]
     pub unrestored: u64,
+    /// Secrets listed that bear the mark of another store of this deployment's name.
+    #[serde(default)]
+    pub namesakes: u64,
     /// Findings by kind.
     pub findings: BTreeMap<FindingKind, u64>,
     /// A few findings of each kind; the journal has them all.
@@ -115,6 +118,7 @@ impl Report {
             quarantined: 0,
             rescued: 0,
             unrestored: 0,
+            namesakes: 0,
             findings: BTreeMap::new(),
             examples: Vec::new(),
             checked: Checked::default(),

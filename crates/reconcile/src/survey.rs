@@ -31,6 +31,8 @@ pub(crate) struct Survey {
     pub(crate) resurfaced: Vec<Resurfaced>,
     /// Secrets of ours without a row.
     pub(crate) unknown: u64,
+    /// Secrets of another store that had this deployment's name.
+    pub(crate) namesakes: u64,
     /// The epoch marks among what was listed.
     pub(crate) epochs: SeenMarks,
     /// Whether the run was told to stop before the listing ended.
@@ -64,6 +66,15 @@ impl Pass<'_> {
             self.keep_lease().await?;
         }
         self.report.checked.listed = survey.listed;
+        self.report.namesakes = survey.namesakes;
+        if survey.namesakes > 0 {
+            tracing::warn!(
+                backend.id = %self.backend_id(),
+                secrets.namesakes = survey.namesakes,
+                "secrets bear the mark of another store that had this deployment's name: a database was \
+                 lost and made anew, or two deployments share a name; no run of this one touches them"
+            );
+        }
         if survey.failure.is_some() {
             self.rescue_without_listing().await?;
             survey.stopped = self.report.cut_short;
@@ -76,6 +87,7 @@ impl Pass<'_> {
         let ours: Vec<&Description> = page
             .iter()
             .filter(|listed| !self.notes_epoch_mark(listed, &mut survey.epochs))
+            .inspect(|listed| survey.namesakes += u64::from(self.is_of_a_namesake(listed)))
             .filter(|listed| self.is_ours(listed))
             .collect();
         let coordinates: Vec<Coordinate> = ours
@@ -138,6 +150,13 @@ impl Pass<'_> {
             mark.digest == row.digest && (unnamed || mark.intent == row.intent)
         });
         self.is_ours(described) && (row.once_referenced || same)
+    }
+
+    /// Whether a secret bears another store's mark that names this deployment.
+    fn is_of_a_namesake(&self, described: &Description) -> bool {
+        described.mark.as_ref().is_some_and(|mark| {
+            mark.store != self.identity.store && mark.deployment == self.identity.deployment
+        })
     }
 
     /// Whether a secret bears our store's mark, under its own coordinate.

@@ -8,6 +8,7 @@ use cloakroom_core::{Error, ErrorKind, Result};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
+use crate::copy::SAVEPOINT;
 use crate::failure::{self, OPERATION, invalid};
 use crate::options::Options;
 
@@ -109,7 +110,8 @@ async fn begin(connection: &mut PgConnection, options: &Options) -> sqlx::Result
         list.push_unseparated(", ").push_bind_unseparated(value);
         list.push_unseparated(", true)");
     }
-    query.build().execute(connection).await?;
+    query.build().execute(&mut *connection).await?;
+    connection.execute(SAVEPOINT).await?;
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! Airbyte's database as a source of references.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
+use cloakroom_core::coordinates::Reading;
 use cloakroom_core::platform::{
     Defect, Mention, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
 };
-use cloakroom_core::{Error, ErrorKind, Result};
+use cloakroom_core::{Error, ErrorKind, Grammar, Result};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, Row as _};
 
@@ -97,15 +98,16 @@ impl PlatformSource for AirbyteSource {
     }
 
     async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
-        // What is not a coordinate with a version is looked for letter by letter, in longer names too:
-        // a secret named by the base alone serves every version of it.
-        let odd = |name: &&String| self.options.grammar.coordinate(name).is_err();
-        let odd: Vec<String> = names.iter().filter(odd).cloned().collect();
-        let finder = Finder::new(self.options.grammar.clone(), odd)?;
-        let mut sink = Kept {
-            wanted: names.iter().map(String::as_str).collect(),
-            kept: HashSet::new(),
+        // What does not show itself by its shape is looked for letter by letter, in longer names too.
+        let grammar = &self.options.grammar;
+        let has_shape = |name: &str| {
+            let first = format!("{name}_v1");
+            grammar.coordinate(name).is_ok()
+                || grammar.coordinate(&first).is_ok_and(|it| it.is_managed())
         };
+        let odd = names.iter().filter(|name| !has_shape(name));
+        let finder = Finder::new(grammar.clone(), odd.cloned().collect())?;
+        let mut sink = Kept::of(names, grammar);
         let connection = self.connect().await?;
         let report = scan(
             connection,
@@ -129,15 +131,57 @@ impl PlatformSource for AirbyteSource {
         }
         Ok(names
             .iter()
-            .map(|name| sink.kept.contains(name.as_str()))
+            .map(|name| sink.found.contains(name.as_str()))
             .collect())
     }
 }
 
-/// Keeps what it was asked for and forgets the rest.
+/// Keeps what it was asked for and forgets the rest. A name without a version serves every version, and
+/// every version may be read under it.
 struct Kept<'n> {
-    wanted: HashSet<&'n str>,
-    kept: HashSet<String>,
+    grammar: &'n Grammar,
+    /// What was asked for, by what all its versions have in common.
+    wanted: HashMap<&'n str, Vec<&'n str>>,
+    found: HashSet<&'n str>,
+}
+
+impl<'n> Kept<'n> {
+    fn of(names: &'n [String], grammar: &'n Grammar) -> Self {
+        let mut wanted: HashMap<_, Vec<_>> = HashMap::new();
+        for name in names {
+            let (base, _) = apart(grammar, name);
+            wanted.entry(base).or_default().push(name.as_str());
+        }
+        Self {
+            grammar,
+            wanted,
+            found: HashSet::new(),
+        }
+    }
+
+    fn keep(&mut self, mentioned: &str) {
+        let (base, of_one) = apart(self.grammar, mentioned);
+        for name in self.wanted.get(base).into_iter().flatten() {
+            if *name == mentioned || !of_one || !apart(self.grammar, name).1 {
+                self.found.insert(name);
+            }
+        }
+    }
+}
+
+/// What all versions of a name have in common, and whether it stands for one of them alone.
+fn apart<'a>(grammar: &Grammar, name: &'a str) -> (&'a str, bool) {
+    match grammar.read(name) {
+        Reading::Managed(it) => (it.base(), true),
+        Reading::Legacy(it) => (it.base(), true),
+        Reading::External(_) => {
+            // Airbyte takes any number for a version, a negative one or one with zeros in front too.
+            let is_number = |it: &&str| it.parse::<i64>().is_ok();
+            let parts = name.rsplit_once("_v");
+            let head = parts.filter(|(_, tail)| is_number(tail));
+            (head.map_or(name, |(head, _)| head), false)
+        }
+    }
 }
 
 #[async_trait]
@@ -147,9 +191,9 @@ impl ScanSink for Kept<'_> {
     }
 
     async fn mentions(&mut self, mentions: Vec<Mention>) -> Result<()> {
-        let wanted = |it: &Mention| it.keeps && self.wanted.contains(it.name.as_str());
-        let kept = mentions.into_iter().filter(wanted).map(|it| it.name);
-        self.kept.extend(kept);
+        for mention in mentions.iter().filter(|it| it.keeps) {
+            self.keep(&mention.name);
+        }
         Ok(())
     }
 

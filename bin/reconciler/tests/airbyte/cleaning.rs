@@ -22,6 +22,7 @@ const AT_ONCE: &str = "documents: {put_deadline: 1ms, expires_in: 3ms}\n\
 pub const AGED: &str = "UPDATE platform_sightings SET unused_since = unused_since - 691200000";
 
 pub struct Stage {
+    pub airbyte: Airbyte,
     pub database: Database,
     pub manager: Manager,
     pub planted: Planted,
@@ -39,6 +40,7 @@ impl Stage {
         manager.write(planted.names.clone()).await;
         let (cloakroom, proxy) = beside(&manager, &database, AT_ONCE).await;
         Self {
+            airbyte,
             database,
             manager,
             planted,

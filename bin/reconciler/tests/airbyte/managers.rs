@@ -11,6 +11,8 @@ use crate::common::{CANARY, Deployment};
 
 const AWS_URL: &str = "CLOAKROOM_TEST_AWS_URL";
 const AWS_USER: &str = "CLOAKROOM_TEST_AWS_ADMIN";
+/// A user of AWS with the policy for cleaning, and no more.
+pub const CLEANER: &str = "CLOAKROOM_TEST_AWS_CLEAN";
 const BAO_URL: &str = "CLOAKROOM_TEST_OPENBAO_URL";
 const BAO_TOKEN: &str = "CLOAKROOM_TEST_OPENBAO_TOKEN";
 
@@ -43,8 +45,15 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap()
 }
 
-fn user() -> (String, String) {
-    let user = variable(AWS_USER);
+/// From now on the program asks AWS as this user.
+pub fn log_in(name: &str, deployment: &Deployment) {
+    let (id, key) = user(name);
+    deployment.write("id", &id);
+    deployment.write("key", &key);
+}
+
+fn user(name: &str) -> (String, String) {
+    let user = variable(name);
     let (id, key) = user.split_once(':').unwrap();
     (id.to_owned(), key.to_owned())
 }
@@ -57,7 +66,7 @@ impl Manager {
     pub async fn new(kind: Kind) -> Self {
         let prefix = format!("report-{}/", SystemRandomness.uuid());
         let url = variable(kind.variables()[0]);
-        let backend = connect(kind, url, &prefix).await;
+        let backend = connect(kind, url, &prefix, AWS_USER).await;
         Self {
             kind,
             prefix,
@@ -72,7 +81,13 @@ impl Manager {
     /// The same part of it, reached at another address.
     #[allow(dead_code, reason = "only the benchmark compares")]
     pub async fn at(&self, url: String) -> Arc<dyn SecretBackend> {
-        connect(self.kind, url, &self.prefix).await
+        connect(self.kind, url, &self.prefix, AWS_USER).await
+    }
+
+    /// The same part of AWS as this user sees it.
+    #[allow(dead_code, reason = "the benchmark has one user")]
+    pub async fn of_user(&self, user: &str) -> Arc<dyn SecretBackend> {
+        connect(self.kind, self.url(), &self.prefix, user).await
     }
 
     pub fn url(&self) -> String {
@@ -84,9 +99,7 @@ impl Manager {
         let prefix = &self.prefix;
         match self.kind {
             Kind::Aws => {
-                let (id, key) = user();
-                deployment.write("id", &id);
-                deployment.write("key", &key);
+                log_in(AWS_USER, deployment);
                 format!(
                     "{{type: aws-secrets-manager, region: eu-central-1, account: '123456789012', \
                      endpoint_url: '{url}', name_prefix: '{prefix}', request_share: 1.0, \
@@ -125,11 +138,11 @@ impl Manager {
     }
 }
 
-async fn connect(kind: Kind, url: String, prefix: &str) -> Arc<dyn SecretBackend> {
+async fn connect(kind: Kind, url: String, prefix: &str, name: &str) -> Arc<dyn SecretBackend> {
     let id = "planting".parse().unwrap();
     match kind {
         Kind::Aws => {
-            let (access_key_id, secret_access_key) = user();
+            let (access_key_id, secret_access_key) = user(name);
             let settings = AwsSettings {
                 account: Some("123456789012".into()),
                 endpoint_url: Some(url),

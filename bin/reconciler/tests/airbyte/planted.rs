@@ -38,6 +38,12 @@ pub fn plant(deployment: &Deployment) -> Planted {
         planted.names.push(name(owner, 1_000 + n, 1));
         planted.orphaned += 1;
     }
+    // As older releases named secrets on AWS.
+    for n in 0..3 {
+        let named = name(owner, 1_500 + n, 1);
+        planted.names.push(named.trim_end_matches("_v1").to_owned());
+        planted.orphaned += 1;
+    }
     for n in 0..25 {
         planted.names.push(name(Uuid::nil(), 2_000 + n, 1));
         planted.ephemeral += 1;

@@ -32,7 +32,7 @@ async fn nothing_goes_before_an_operator_confirmed() {
     let report = stage.clean().await;
     assert_eq!(report.outcome, RunOutcome::Refused);
     assert_eq!(trips(&report), [CleanGuard::NotAdopted]);
-    assert_eq!(report.total(|it| it.found), 5, "it says what would go");
+    assert_eq!(report.total(|it| it.found), 6, "it says what would go");
     littered.assert_untouched().await;
 
     // Neither a plan alone, nor one that was not shown, nor the one before it.
@@ -62,13 +62,13 @@ async fn exactly_what_is_leaked_goes_and_only_once() {
     assert_eq!(report.outcome, RunOutcome::Done, "{report:#?}");
     for (standing, expected) in [
         (Standing::Superseded, 3),
-        (Standing::Orphaned, 1),
+        (Standing::Orphaned, 2),
         (Standing::Ephemeral, 1),
     ] {
         let count = report.deletions[&standing];
         assert_eq!((count.found, count.scheduled), (expected, expected));
     }
-    assert_eq!(report.deleted(), 5);
+    assert_eq!(report.deleted(), 6);
     littered.assert_clean().await;
     assert!(littered.stage.is_there(&littered.ahead).await);
     let receipts = littered.receipts(report.run).await;
@@ -84,7 +84,7 @@ async fn exactly_what_is_leaked_goes_and_only_once() {
     let again = littered.stage.clean().await;
     assert_eq!((again.outcome, again.deleted()), (RunOutcome::Done, 0));
     // The manager calls the check's changed now, so it is young again.
-    assert_eq!(again.next.waiting, 4);
+    assert_eq!(again.next.waiting, 5);
     assert!(littered.receipts(again.run).await.is_empty());
 }
 
@@ -96,7 +96,7 @@ async fn a_dry_run_changes_nothing() {
         ..CleanOptions::default()
     };
     let report = littered.stage.clean_with(dry).await.unwrap();
-    assert_eq!((report.total(|it| it.found), report.deleted()), (5, 0));
+    assert_eq!((report.total(|it| it.found), report.deleted()), (6, 0));
     littered.assert_untouched().await;
     let run = littered.stage.store.removal_run(report.run).await.unwrap();
     assert_eq!(run, None);
@@ -136,14 +136,14 @@ async fn a_manager_without_recovery_makes_everything_wait() {
     let stage = &littered.stage;
     stage.adopt().await;
     let report = stage.clean().await;
-    assert_eq!((report.deleted(), report.next.put_off), (0, 6));
+    assert_eq!((report.deleted(), report.next.put_off), (0, 7));
     littered.assert_untouched().await;
     stage.clock.advance(DAY * 7);
     let report = stage.clean().await;
     // What a check left meanwhile was seen unused only now.
     assert_eq!(
         (report.deleted(), report.next.put_off),
-        (6, 1),
+        (7, 1),
         "{report:#?}"
     );
     littered.assert_clean_but_checks().await;
@@ -175,7 +175,7 @@ async fn a_mention_that_appears_before_the_batch_spares() {
     });
     let report = littered.stage.clean().await;
     assert_eq!(report.total(|it| it.spared), 1);
-    assert_eq!((report.deleted(), report.rescued), (4, 0));
+    assert_eq!((report.deleted(), report.rescued), (5, 0));
     assert!(littered.stage.is_there(&spared).await);
 }
 
@@ -199,14 +199,14 @@ async fn a_mention_that_appears_at_any_moment_brings_it_back() {
         let report = littered.stage.clean().await;
         assert_eq!(
             (report.deleted(), report.rescued),
-            (5, 5),
+            (6, 6),
             "{moment}: {report:#?}"
         );
         assert!(report.lost.is_empty());
         littered.assert_untouched().await;
         let receipts = littered.receipts(report.run).await;
         let back = receipts.iter().filter(|it| it.outcome == "restored");
-        assert_eq!(back.count(), 5);
+        assert_eq!(back.count(), 6);
         assert_eq!(littered.stage.clean().await.deleted(), 0);
         littered.assert_untouched().await;
     }
@@ -296,7 +296,7 @@ async fn what_was_written_anew_is_left_alone_before_it_is_mentioned() {
         }
     });
     let report = littered.stage.clean().await;
-    assert_eq!((report.total(|it| it.spared), report.deleted()), (1, 4));
+    assert_eq!((report.total(|it| it.spared), report.deleted()), (1, 5));
     assert!(littered.stage.is_there(&written).await);
 }
 
@@ -407,7 +407,7 @@ async fn a_large_share_asks_for_a_second_word() {
         ..CleanOptions::default()
     };
     let report = littered.stage.clean_with(passed).await.unwrap();
-    assert_eq!((report.outcome, report.deleted()), (RunOutcome::Done, 5));
+    assert_eq!((report.outcome, report.deleted()), (RunOutcome::Done, 6));
     assert!(report.guards[0].overridden);
 }
 
@@ -421,7 +421,7 @@ async fn one_bad_item_holds_up_no_other_and_is_parked() {
         .manager
         .refuse_deletion(bad.as_str(), Some(ErrorKind::Denied));
     let report = stage.clean().await;
-    assert_eq!((report.deleted(), report.outcome), (4, RunOutcome::Partial));
+    assert_eq!((report.deleted(), report.outcome), (5, RunOutcome::Partial));
     let report = stage.clean().await;
     assert_eq!(report.total(|it| it.resting), 1, "it pauses");
     stage.clock.advance(HOUR);

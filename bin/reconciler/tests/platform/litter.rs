@@ -32,6 +32,7 @@ pub async fn littered_over(capabilities: Capabilities) -> Littered {
         here(2, 1),
         named(Uuid::nil(), 3, 1),
         old(1),
+        base(&here(6, 1)),
     ];
     let in_use = [here(1, 3), here(4, 1), old(2)];
     let removed = here(5, 1);
@@ -42,7 +43,6 @@ pub async fn littered_over(capabilities: Capabilities) -> Littered {
         named(Uuid::from_u128(0xBAD), 7, 1),
         "my-own-secret".to_owned(),
         "referred-to".to_owned(),
-        base(&here(6, 1)),
     ];
     kept.extend(in_use.clone());
     stage.mark(&marked);

@@ -15,16 +15,19 @@ use crate::litter::{Littered, littered};
 use crate::stage::{HOUR, Manager, Stage, base, here, mention};
 
 /// A platform that left something of everything behind, and a manager that it is to move to.
-struct Moving {
-    littered: Littered,
-    new: Arc<Manager>,
+pub struct Moving {
+    pub littered: Littered,
+    pub new: Arc<Manager>,
     /// What the platform needs.
-    needed: BTreeSet<String>,
+    pub needed: BTreeSet<String>,
 }
 
 impl Moving {
     async fn new() -> Self {
-        let littered = littered().await;
+        Self::out_of(littered().await)
+    }
+
+    pub fn out_of(littered: Littered) -> Self {
         littered.stage.manager.let_move();
         let new = littered.stage.another("new");
         let old = "airbyte_oldSecretFullCoordinate_v2";
@@ -38,11 +41,11 @@ impl Moving {
         }
     }
 
-    fn stage(&self) -> &Stage {
+    pub fn stage(&self) -> &Stage {
         &self.littered.stage
     }
 
-    fn mover(&self) -> PlatformMover {
+    pub fn mover(&self) -> PlatformMover {
         let stage = self.stage();
         let (store, stop) = (stage.store.clone(), CancellationToken::new());
         let reader = stage.fresh_reader();
@@ -50,11 +53,11 @@ impl Moving {
         mover.unwrap()
     }
 
-    async fn copy(&self) -> PlatformMoveReport {
+    pub async fn copy(&self) -> PlatformMoveReport {
         self.mover().copy(&[], false, &|_, _| {}).await.unwrap()
     }
 
-    async fn finish(&self, id: MoveId) -> PlatformMoveReport {
+    pub async fn finish(&self, id: MoveId) -> PlatformMoveReport {
         let finished = self.mover().finish(id, "ada", false, &|_, _| {}).await;
         finished.unwrap()
     }
@@ -65,7 +68,7 @@ impl Moving {
     }
 
     /// What can be read in the new manager.
-    async fn copies(&self) -> BTreeSet<String> {
+    pub async fn copies(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let mut next = None;
         loop {
@@ -85,7 +88,7 @@ impl Moving {
         read.into_iter().next().unwrap().unwrap()
     }
 
-    async fn assert_same(&self) {
+    pub async fn assert_same(&self) {
         for name in &self.needed {
             let old = self.value(&self.stage().manager, name).await;
             assert_eq!(self.value(&self.new, name).await, old, "{name}");
@@ -374,7 +377,7 @@ async fn killed_anywhere_it_goes_on() {
 }
 
 /// Whether the step died at that request.
-async fn cut(moving: &Moving, at: u32, step: impl Future<Output = ()>) -> bool {
+pub async fn cut(moving: &Moving, at: u32, step: impl Future<Output = ()>) -> bool {
     let adversary = &moving.stage().source.adversary;
     adversary.kill_at(at);
     let died = tokio::select! {

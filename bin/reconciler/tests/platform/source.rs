@@ -123,10 +123,19 @@ impl PlatformSource for Source {
         if state.silent {
             return Err(Error::new(ErrorKind::Unavailable, "scan", "it went away"));
         }
-        let mentioned: BTreeSet<&str> = state.mentions.iter().map(|it| it.name.as_str()).collect();
-        Ok(names
+        let kept: BTreeSet<&str> = state
+            .mentions
             .iter()
-            .map(|it| mentioned.contains(it.as_str()))
-            .collect())
+            .flat_map(|it| [it.name.as_str(), base_of(&it.name)])
+            .collect();
+        let is_kept = |name: &String| kept.contains(name.as_str());
+        Ok(names.iter().map(is_kept).collect())
     }
+}
+
+/// The name that any version of it is read under too.
+fn base_of(name: &str) -> &str {
+    let parts = name.rsplit_once("_v");
+    let versioned = parts.filter(|(_, tail)| tail.parse::<i64>().is_ok());
+    versioned.map_or(name, |(base, _)| base)
 }

@@ -39,15 +39,15 @@ async fn what_comes_back_is_held_for_its_time() {
     stage.clock.advance(HOUR);
 
     let report = undo(stage, run, true).await.unwrap();
-    assert_eq!(report.of(UndoFate::Restorable), 5);
+    assert_eq!(report.of(UndoFate::Restorable), 6);
     assert!(!stage.is_there(&littered.leaked[0]).await);
     let report = undo(stage, run, false).await.unwrap();
-    assert_eq!(report.of(UndoFate::Restored), 5);
+    assert_eq!(report.of(UndoFate::Restored), 6);
     for name in &littered.leaked {
         assert!(stage.is_there(name).await, "{name}");
     }
     let again = undo(stage, run, false).await.unwrap();
-    assert_eq!(again.of(UndoFate::Held), 5);
+    assert_eq!(again.of(UndoFate::Held), 6);
     stage.store.verify_receipts().await.unwrap();
 
     // No run touches what is held, however often it is seen unused.
@@ -78,7 +78,7 @@ async fn it_says_what_cannot_come_back() {
     // Past the manager's recovery the rest is gone.
     stage.clock.advance(HOUR * 24 * 40);
     let report = undo(stage, first, false).await.unwrap();
-    assert_eq!(report.of(UndoFate::Gone), 4, "{report:?}");
+    assert_eq!(report.of(UndoFate::Gone), 5, "{report:?}");
     assert_eq!(report.of(UndoFate::InUse), 1);
     assert!(stage.is_there(&littered.leaked[2]).await);
 }

@@ -94,6 +94,8 @@ impl Pass<'_> {
 /// Whether the names of one storage and what is listed have anything in common.
 pub(super) struct Overlap {
     storage: Uuid,
+    /// Mentions that keep a secret.
+    pub(super) kept: u64,
     found: bool,
     missing: HashSet<[u8; 16]>,
 }
@@ -102,6 +104,7 @@ impl Overlap {
     pub(super) fn new(storage: Uuid) -> Self {
         Self {
             storage,
+            kept: 0,
             found: false,
             missing: HashSet::new(),
         }
@@ -109,11 +112,15 @@ impl Overlap {
 
     fn add(&mut self, naming: &dyn PlatformNaming, listed: &Listed, seen: &SeenMention) {
         let mention = &seen.mention;
+        let is_listed = listed.has(&mention.name) || listed.has(&seen.base);
+        // Where nothing has a known meaning it may be prose, unless the manager has it.
+        let tells = is_listed || self.found || mention.kind != MentionKind::Other;
+        self.kept += u64::from(mention.keeps && tells);
         let counts = mention.storage == self.storage && is_canonical(naming, &mention.name);
         if self.found || !counts {
             return;
         }
-        if listed.has(&mention.name) || listed.has(&seen.base) {
+        if is_listed {
             self.found = true;
             self.missing = HashSet::new();
         } else if self.missing.len() <= MOST_COUNTED

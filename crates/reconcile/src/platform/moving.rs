@@ -8,9 +8,11 @@
 
 mod compare;
 mod copy;
+mod ready;
 mod remove;
 mod report;
 mod sides;
+mod waiting;
 
 use std::sync::Arc;
 

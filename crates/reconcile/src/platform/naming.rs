@@ -11,14 +11,12 @@ pub(super) fn is_canonical(naming: &dyn PlatformNaming, name: &str) -> bool {
     matches!(naming.read(name).shape, Shape::Managed | Shape::Bare)
 }
 
-/// A name that a run may delete or bring back. None is one without a version where the platform gives
-/// versions, since such a name may stand for any of them.
+/// A name that a run may delete or bring back: whatever is made as the platform makes names, and
+/// whatever has a version where it gives versions.
 pub(super) fn touched(naming: &dyn PlatformNaming, name: &str) -> Option<SecretName> {
-    if naming.has_versions() {
-        return Coordinate::from_stored(name).ok().map(SecretName::from);
-    }
-    let is_the_platforms = is_canonical(naming, name);
-    is_the_platforms.then(|| name.parse().ok()).flatten()
+    let is_versioned = naming.has_versions() && Coordinate::from_stored(name).is_ok();
+    let is_touched = is_versioned || is_canonical(naming, name);
+    is_touched.then(|| name.parse().ok()).flatten()
 }
 
 /// Airbyte's names.

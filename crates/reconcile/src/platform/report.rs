@@ -95,8 +95,7 @@ pub struct NextRun {
     /// Their deletion could not be taken back for the backup horizon (above a version in use the
     /// platform may write again; some managers recover nothing): only once that has passed.
     pub put_off: u64,
-    /// What no clean-up deletes: names without a version, and names that the manager would not set
-    /// free.
+    /// What no clean-up deletes: names that the manager would not set free.
     #[serde(default)]
     pub left: u64,
     /// Waiting for their deletion already.

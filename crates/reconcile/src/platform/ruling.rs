@@ -37,7 +37,7 @@ pub(super) struct Rules {
     naming: Arc<dyn PlatformNaming>,
 }
 
-const UNVERSIONED: &str = "its name has no version, and receipts name versions: delete it by hand";
+const UNTOUCHED: &str = "its name is none that the platform makes: delete it by hand";
 const NEVER_FREE: &str = "this manager keeps what it deletes, and the platform could not write the name \
                           again meanwhile";
 
@@ -72,7 +72,7 @@ impl Rules {
             return Ruling::Waiting;
         }
         if touched(&*self.naming, &secret.name).is_none() {
-            return Ruling::Never(UNVERSIONED);
+            return Ruling::Never(UNTOUCHED);
         }
         let Some((mode, wait)) = self.way(standing) else {
             return Ruling::Never(NEVER_FREE);
@@ -95,7 +95,7 @@ impl Rules {
     /// How it is deleted, and how long after the first sighting: what is deleted for good, or can be
     /// brought back for less than the backup horizon, waits for the difference. `None` where it cannot
     /// be as it has to.
-    fn way(&self, standing: Standing) -> Option<(DeleteMode, Duration)> {
+    pub(super) fn way(&self, standing: Standing) -> Option<(DeleteMode, Duration)> {
         let recovery = self.capabilities.recovery;
         match recovery {
             // The platform may write such a name again, and could not while the name waits.
@@ -209,8 +209,11 @@ mod tests {
         assert_eq!(orphan(&unknown), young);
         let waits = SecretState::ScheduledForDeletion { due: None };
         assert_eq!(orphan(&|it| it.secret.state = waits), Ruling::Waiting);
-        let unversioned = orphan(&|it| it.secret.name = "airbyte_old".into());
-        assert_eq!(unversioned, Ruling::Never(UNVERSIONED));
+        let shapeless = orphan(&|it| it.secret.name = "airbyte_old".into());
+        assert_eq!(shapeless, Ruling::Never(UNTOUCHED));
+        let bare = "airbyte_workspace_024eaa40-75ae-4014-941d-b9e938c3a363_secret_\
+                    5675437d-ea6b-4f9a-9a0c-d76066004841";
+        assert_eq!(orphan(&|it| it.secret.name = bare.into()), due);
     }
 
     #[test]

@@ -83,7 +83,6 @@ impl Pass<'_> {
             pass: self,
             overlap: Overlap::new(self.reader.settings.storage),
             mentions: 0,
-            kept: 0,
         };
         stager
             .owners(self.naming().deployment().into_iter().collect())
@@ -91,7 +90,7 @@ impl Pass<'_> {
         let report = self.reader.source.scan(&mut stager).await?;
         Ok(Scanned {
             report,
-            kept: stager.kept,
+            kept: stager.overlap.kept,
             stranger: stager.overlap.obstacle(),
         })
     }
@@ -111,7 +110,6 @@ struct Stager<'a, 'p> {
     pass: &'a Pass<'p>,
     overlap: Overlap,
     mentions: u64,
-    kept: u64,
 }
 
 #[async_trait]
@@ -125,7 +123,6 @@ impl ScanSink for Stager<'_, '_> {
         let pass = self.pass;
         self.mentions += mentions.len() as u64;
         let seen = pass.tellable(mentions, &mut self.overlap).await?;
-        self.kept += seen.iter().filter(|it| it.mention.keeps).count() as u64;
         pass.sightings()
             .stage_mentions(pass.target(), &seen)
             .await?;

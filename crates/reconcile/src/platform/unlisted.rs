@@ -1,13 +1,35 @@
 //! What is mentioned and was not listed: the manager is asked for it directly.
 
-use cloakroom_core::platform::{NamedSecret, NamedSecrets, Unlisted};
+use std::sync::{MutexGuard, PoisonError};
+
+use cloakroom_core::platform::{NamedSecret, NamedSecrets, Unlisted, UnlistedCursor};
 use cloakroom_core::{Error, ErrorKind, Result};
 
-use super::judge::{danger, is_endangered};
+use super::judge::{danger, is_endangered, is_waiting};
 use super::{Pass, PlatformFindingKind, PlatformPhase, PlatformReport};
 
 /// Names asked for together.
 const TOGETHER: u32 = 100;
+
+/// Names that wait for their deletion and were not listed: the pass after this one finds the rest.
+const MOST_WAITING: usize = 10_000;
+
+/// What a pass knows of what it did not list.
+#[derive(Debug, Default)]
+pub(super) struct Unseen {
+    /// Whether the listing ended early.
+    pub(super) half_listed: bool,
+    /// What is in use and waits for its deletion.
+    waiting: Vec<String>,
+}
+
+impl Unseen {
+    fn take(&mut self, secret: &NamedSecret) {
+        if is_waiting(secret) && !secret.marked && self.waiting.len() < MOST_WAITING {
+            self.waiting.push(secret.name.clone());
+        }
+    }
+}
 
 /// What the manager says of a name that it did not list.
 enum Answer {
@@ -22,28 +44,63 @@ impl Pass<'_> {
     /// Tells a secret that is gone from one that a listing left out.
     pub(super) async fn look_for_the_unlisted(&self, report: &mut PlatformReport) -> Result<()> {
         let mut after = None;
-        loop {
-            let page = self
-                .sightings()
-                .unlisted(
-                    self.target(),
-                    self.run,
-                    self.reader.settings.storage,
-                    after.as_ref(),
-                    TOGETHER.min(self.reader.settings.page),
-                )
-                .await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.cursor.clone());
-            let answers = self.ask_for(&page, report).await?;
+        while let Some(page) = self.unlisted_page(&mut after).await? {
+            let answers = self.ask_for(&page, &mut report.asked).await?;
             for (unlisted, answer) in page.iter().zip(answers) {
                 self.tell_unlisted(unlisted, answer, report).await?;
             }
             self.keep_lease().await?;
             self.progressed(PlatformPhase::Asking, report.asked);
         }
+        Ok(())
+    }
+
+    /// What is in use, was not listed and waits for its deletion. Where the listing ended early, everything
+    /// in use that was not on it is asked for by name, until the manager answers nothing.
+    pub(super) async fn waiting_unlisted(&self) -> Result<Vec<String>> {
+        if self.unseen().half_listed {
+            self.ask_for_all_in_use().await?;
+        }
+        Ok(std::mem::take(&mut self.unseen().waiting))
+    }
+
+    async fn ask_for_all_in_use(&self) -> Result<()> {
+        let (mut after, mut asked) = (None, 0);
+        while let Some(mut page) = self.unlisted_page(&mut after).await? {
+            page.retain(|it| it.kept > 0);
+            let answers = self.ask_for(&page, &mut asked).await?;
+            let is_away = answers.iter().all(|it| matches!(it, Answer::Unsure));
+            for answer in answers {
+                if let Answer::There(secret) = answer {
+                    self.unseen().take(&secret);
+                }
+            }
+            if is_away && !page.is_empty() {
+                break;
+            }
+            self.keep_lease().await?;
+            self.progressed(PlatformPhase::Asking, asked);
+        }
+        Ok(())
+    }
+
+    async fn unlisted_page(
+        &self,
+        after: &mut Option<UnlistedCursor>,
+    ) -> Result<Option<Vec<Unlisted>>> {
+        let settings = &self.reader.settings;
+        let limit = TOGETHER.min(settings.page);
+        let (target, storage) = (self.target(), settings.storage);
+        let unlisted = self
+            .sightings()
+            .unlisted(target, self.run, storage, after.as_ref(), limit);
+        let page = unlisted.await?;
+        *after = page.last().map(|it| it.cursor.clone());
+        Ok(after.is_some().then_some(page))
+    }
+
+    pub(super) fn unseen(&self) -> MutexGuard<'_, Unseen> {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn tell_unlisted(
@@ -59,6 +116,7 @@ impl Pass<'_> {
                 return Ok(());
             }
             Answer::There(secret) if in_use && is_endangered(&secret) => {
+                self.unseen().take(&secret);
                 (PlatformFindingKind::Endangered, danger(&secret))
             }
             Answer::There(_) => return Ok(()),
@@ -76,9 +134,9 @@ impl Pass<'_> {
     }
 
     /// Asks for each name, and for the base of what is not there: older releases wrote so.
-    async fn ask_for(&self, page: &[Unlisted], report: &mut PlatformReport) -> Result<Vec<Answer>> {
+    async fn ask_for(&self, page: &[Unlisted], asked: &mut u64) -> Result<Vec<Answer>> {
         let names: Vec<String> = page.iter().map(|it| it.name().to_owned()).collect();
-        let mut answers = self.describe(&names, report).await?;
+        let mut answers = self.describe(&names, asked).await?;
         let with_base = |at: &usize| page[*at].cursor.base != page[*at].cursor.name;
         let missing: Vec<usize> = (0..page.len())
             .filter(|at| answers[*at].as_ref().is_err_and(Error::is_missing))
@@ -88,10 +146,7 @@ impl Pass<'_> {
             .iter()
             .map(|at| page[*at].cursor.base.clone())
             .collect();
-        for (at, answer) in missing
-            .into_iter()
-            .zip(self.describe(&bases, report).await?)
-        {
+        for (at, answer) in missing.into_iter().zip(self.describe(&bases, asked).await?) {
             answers[at] = answer;
         }
         Ok(answers.into_iter().map(Answer::from).collect())
@@ -100,13 +155,13 @@ impl Pass<'_> {
     async fn describe(
         &self,
         names: &[String],
-        report: &mut PlatformReport,
+        asked: &mut u64,
     ) -> Result<Vec<Result<NamedSecret>>> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let named = self.named()?;
-        report.asked += names.len() as u64;
+        *asked += names.len() as u64;
         let mut answers = named.describe_named(names).await;
         // A batch that is shorter than its questions answers none of the rest.
         answers.resize_with(names.len(), || Err(no_answer()));

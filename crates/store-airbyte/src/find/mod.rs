@@ -7,6 +7,7 @@
 mod encoded;
 mod escapes;
 mod run;
+mod starts;
 #[cfg(test)]
 mod tests;
 mod wrapped;
@@ -19,6 +20,7 @@ use cloakroom_core::{Grammar, Result};
 
 use crate::failure::invalid;
 use encoded::Encoding;
+use starts::Starts;
 
 /// The longest name looked for, in bytes; no manager takes a longer one.
 const LONGEST: usize = 512;
@@ -32,7 +34,7 @@ const MOST_ROUNDS: usize = 16;
 /// Looks for names that begin with the platform's prefix, and for those that a user made.
 pub(crate) struct Finder {
     grammar: Grammar,
-    starts: AhoCorasick,
+    starts: Starts,
     meanings: Vec<Meaning>,
     /// Names that do not show themselves by their shape, looked for as they are.
     given: Option<(AhoCorasick, Vec<String>)>,
@@ -103,18 +105,16 @@ impl Finder {
                 Meaning::Encoded(start.encoding)
             });
         }
-        let build = |kind, patterns: &[Vec<u8>]| {
-            AhoCorasick::builder()
-                .match_kind(kind)
-                .build(patterns)
-                .map_err(|_| invalid("too many names at once"))
-        };
-        let starts = build(MatchKind::LeftmostFirst, &starts)?;
+        let starts = Starts::of(&starts)?;
         let given = if given.is_empty() {
             None
         } else {
-            let patterns: Vec<Vec<u8>> = given.iter().map(|it| it.clone().into_bytes()).collect();
-            Some((build(MatchKind::Standard, &patterns)?, given))
+            // Overlapping matches are no automaton's but this one's.
+            let built = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .build(&given);
+            let built = built.map_err(|_| invalid("too many names at once"))?;
+            Some((built, given))
         };
         Ok(Self {
             grammar,
@@ -151,17 +151,17 @@ impl Finder {
 
     /// Names that are written otherwise in this, and not once more.
     fn look_once(&self, text: &[u8], names: &mut Names) {
-        for start in self.starts.find_iter(text) {
+        self.starts.each(text, |start| {
             if let Meaning::Encoded(encoding) = self.meanings[start.pattern().as_usize()] {
                 for decoded in encoding.decode(text, start.start()) {
                     run::names(&self.grammar, &decoded, names);
                 }
             }
-        }
+        });
     }
 
     fn look(&self, text: &[u8], names: &mut Names) {
-        for start in self.starts.find_iter(text) {
+        self.starts.each(text, |start| {
             match self.meanings[start.pattern().as_usize()] {
                 Meaning::Name => run::names(&self.grammar, &text[start.start()..], names),
                 Meaning::External => run::external(&self.grammar, &text[start.end()..], names),
@@ -176,7 +176,7 @@ impl Finder {
                     }
                 }
             }
-        }
+        });
         if let Some((matcher, given)) = &self.given {
             for found in matcher.find_overlapping_iter(text) {
                 names.add(&given[found.pattern().as_usize()], false);

@@ -19,8 +19,11 @@ pub(super) fn names(grammar: &Grammar, text: &[u8], names: &mut Names) {
         return;
     };
     let mut versioned = false;
-    for (at, _) in run.match_indices("_v") {
-        let digits = version_length(&run[at + 2..]);
+    for at in memchr::memchr_iter(b'_', run.as_bytes()) {
+        let Some(behind) = run[at + 1..].strip_prefix('v') else {
+            continue;
+        };
+        let digits = version_length(behind);
         if digits > 0 && at > grammar.prefix().len() {
             names.add(&run[..at + 2 + digits], false);
             versioned = true;

@@ -44,7 +44,8 @@ fn main() {
             storages_come_from_the_references, a_storage_is_known_by_its_name_too,
             a_reference_alone_keeps_its_secret, a_nodes_text_may_be_the_secret, an_index_alone_keeps_nothing,
             the_built_in_store_keeps_nothing, a_connectors_own_version_counts,
-            what_cannot_be_judged_is_said, names_are_asked_for_in_one_scan;
+            what_cannot_be_judged_is_said, names_are_asked_for_in_one_scan,
+            a_name_without_a_version_is_kept_by_any_version;
         obstacles:
             reading_is_enough, a_table_without_select, row_security_in_force,
             a_foreign_table, a_value_too_large, a_table_that_is_locked, large_objects,

@@ -274,3 +274,45 @@ pub(crate) async fn names_are_asked_for_in_one_scan(bench: Bench) {
     let none = bench.source().still_mentioned(&[]).await.unwrap();
     assert!(none.is_empty());
 }
+
+/// An older release reads the secret without a version for every version; whichever way that is written.
+pub(crate) async fn a_name_without_a_version_is_kept_by_any_version(bench: Bench) {
+    let deployment = small(&bench).await;
+    let base = |number| coordinate(number).trim_end_matches("_v1").to_owned();
+    let of_a_row = deployment.secrets().find(|it| it.has_rows).unwrap();
+    let listed = deployment.only_in_the_index().next().unwrap();
+    let written = |number: u128, as_what: &str| {
+        let text = format!("{}_v{number}", base(number));
+        format!(
+            "({})",
+            as_what.replace('$', &text).replace("\\u0061a", "\\u0061")
+        )
+    };
+    bench
+        .sql(&format!(
+            "CREATE TABLE t (v text); INSERT INTO t VALUES {}, {}, {}, {}, ('{}'); \
+             UPDATE actor SET configuration = '{{}}' WHERE id = '{}'",
+            written(11, "'$'"),
+            written(12, "encode('{\"_secret\":\"$\"}'::bytea, 'base64')"),
+            written(13, "encode('{\"_secret\":\"$\"}'::bytea, 'hex')"),
+            written(14, "'{\"a\":\"\\u0061$\"}'"),
+            base(15),
+            of_a_row.connector,
+        ))
+        .await;
+    let mut expected: Vec<(String, bool)> = (11..=15).map(|it| (base(it), true)).collect();
+    expected.extend([
+        (format!("{}_v3", base(15)), true),
+        (format!("{}_v007", base(15)), true),
+        (format!("{}_v3", base(11)), false),
+        (base(16), false),
+        (format!("{}_v1", base(16)), false),
+        (of_a_row.coordinate.base().to_owned(), true),
+        (listed.base().to_owned(), false),
+    ]);
+    let names: Vec<String> = expected.iter().map(|(name, _)| name.clone()).collect();
+    let answers = bench.source().still_mentioned(&names).await.unwrap();
+    for ((name, expected), answer) in expected.iter().zip(answers) {
+        assert_eq!(answer, *expected, "{name}");
+    }
+}

@@ -3,8 +3,7 @@
 
 use cloakroom_core::ledger::DeletionOutcome;
 use cloakroom_core::platform::{
-    NamedSecret, NamedSecrets, PlatformIdentity, RemovalEnd, RemovalItem, RemovalSettlement,
-    SecretName, Standing,
+    NamedSecret, NamedSecrets, RemovalEnd, RemovalItem, RemovalSettlement, SecretName, Standing,
 };
 use cloakroom_core::{DeleteMode, Deletion, Error, ErrorKind, Result, SecretState, Timestamp};
 use futures_util::{StreamExt as _, stream};
@@ -104,7 +103,7 @@ impl Run<'_> {
     /// one now.
     async fn still_unused(&mut self, batch: Vec<Candidate>) -> Result<Option<Vec<Candidate>>> {
         let names: Vec<SecretName> = batch.iter().map(|it| it.name.clone()).collect();
-        let Some(mentioned) = self.mentioned(&names).await? else {
+        let Some(mentioned) = self.pass.mentioned(&names).await? else {
             self.report.cut_short = true;
             return Ok(None);
         };
@@ -117,49 +116,6 @@ impl Run<'_> {
             }
         }
         Ok(Some(unused))
-    }
-
-    /// Which of these the database mentions now; `None` where it does not say, or is another one. What
-    /// is not known to be unmentioned is not deleted.
-    pub(super) async fn mentioned(&self, names: &[SecretName]) -> Result<Option<Vec<bool>>> {
-        let source = &self.pass.reader.source;
-        let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let ask = async {
-            // On both sides of the scan: the address may have come to lead elsewhere.
-            let before = source.identity().await?;
-            let answer = source.still_mentioned(&texts).await?;
-            Ok((before, answer, source.identity().await?))
-        };
-        let answer = self.pass.lease.keep_during(ask).await;
-        let answer = match answer {
-            Ok((before, answer, after)) => self
-                .is_known([before, after])
-                .await?
-                .then_some(answer)
-                .filter(|answer| answer.len() == names.len()),
-            Err(error) => {
-                tracing::warn!(platform.name = self.report.platform, error = %error, "the database was asked once more");
-                None
-            }
-        };
-        if answer.is_none() {
-            tracing::warn!(
-                platform.name = self.report.platform,
-                "whether secrets are mentioned by now is not known; the run ends here"
-            );
-        }
-        Ok(answer)
-    }
-
-    /// Whether these are the database that the pass read.
-    async fn is_known(&self, found: [PlatformIdentity; 2]) -> Result<bool> {
-        let known = self.cleaner.store.platform(&self.report.platform).await?;
-        let is_known = |it: &PlatformIdentity| {
-            known
-                .as_ref()
-                .is_some_and(|known| known.database == it.database)
-        };
-        Ok(found.iter().all(is_known))
     }
 
     /// Writes down that these are about to be deleted, before the manager is asked.
@@ -304,7 +260,7 @@ impl Run<'_> {
             return Ok(Flow::Continue);
         }
         let names: Vec<SecretName> = asked.iter().map(|it| it.name.clone()).collect();
-        let Some(mentioned) = self.mentioned(&names).await? else {
+        let Some(mentioned) = self.pass.mentioned(&names).await? else {
             self.report.unchecked += names.len() as u64;
             self.report.cut_short = true;
             return Ok(Flow::Stop);

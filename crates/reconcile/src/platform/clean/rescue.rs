@@ -21,6 +21,20 @@ impl Run<'_> {
         }
     }
 
+    /// Brings back what is in use, was not listed and waits for its deletion.
+    pub(super) async fn rescue_unlisted(&mut self) -> Result<()> {
+        if !self.changes() {
+            return Ok(());
+        }
+        for name in self.pass.waiting_unlisted().await? {
+            // Whoever gave it a name of their own looks after it: the report tells.
+            if let Some(name) = self.pass.touched(&name) {
+                self.rescue(&name, Standing::InUse).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Brings a mentioned secret back, where it waits.
     pub(super) async fn rescue(&mut self, name: &SecretName, standing: Standing) -> Result<()> {
         let named = self.pass.named()?;

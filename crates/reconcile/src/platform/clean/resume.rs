@@ -66,7 +66,7 @@ impl Run<'_> {
         self.report.resumed += names.len() as u64;
         self.settle(ended).await?;
         // The run that was cut off did not come to ask again.
-        let Some(mentioned) = self.mentioned(&names).await? else {
+        let Some(mentioned) = self.pass.mentioned(&names).await? else {
             self.report.unchecked += names.len() as u64;
             return Ok(());
         };

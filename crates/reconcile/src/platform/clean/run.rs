@@ -116,6 +116,7 @@ impl Run<'_> {
             self.resume().await?;
         }
         let census = self.survey().await?;
+        self.rescue_unlisted().await?;
         let overridden = self.options.overrides.contains(&CleanGuard::Share);
         let share = census.trip(&self.cleaner.settings, overridden);
         self.report.guards.extend(share);

@@ -1,24 +1,23 @@
 //! Removing what a move makes superfluous, each once it was compared with its copy: written down first,
-//! handed to deletion so that it can be brought back, and with a receipt, as a clean-up does it.
+//! handed to deletion so that it can be brought back, or put off where it could not be, and with a
+//! receipt, as a clean-up does it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use cloakroom_core::ledger::DeletionOutcome;
 use cloakroom_core::platform::{
-    CopyState, NamedSecret, PlatformCopy, PlatformMove, PlatformScope, PlatformTarget, RemovalEnd,
-    RemovalItem, RemovalSettlement, SecretName, ShownPlan, Standing,
+    CopyState, PlatformCopy, PlatformMove, PlatformScope, PlatformTarget, RemovalEnd, RemovalItem,
+    RemovalSettlement, SecretName, ShownPlan, Standing,
 };
 use cloakroom_core::store::{MoveState, RunOutcome};
-use cloakroom_core::{
-    DeleteMode, Deletion, Error, ErrorKind, Result, RunId, SecretState, SecretValue,
-};
+use cloakroom_core::{BackendId, DeleteMode, Deletion, Error, ErrorKind, Result, RunId};
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
 
-use super::super::naming::touched;
-use super::super::standing::last_changed;
+use super::super::ruling::Rules;
 use super::super::{Pass, PlatformPhase};
-use super::compare::in_milliseconds;
+use super::ready::Ready;
 use super::report::{PlatformMoveReport, PlatformMoveStep};
 use super::sides::Sides;
 use super::{OPERATION, PlatformMover, Side};
@@ -28,31 +27,26 @@ const TOGETHER: u32 = 16;
 
 /// One run that removes.
 pub(super) struct Removing<'a> {
-    mover: &'a PlatformMover,
-    pass: &'a Pass<'a>,
-    sides: Sides<'a>,
-    report: PlatformMoveReport,
+    pub(super) mover: &'a PlatformMover,
+    pub(super) pass: &'a Pass<'a>,
+    pub(super) sides: Sides<'a>,
+    pub(super) report: PlatformMoveReport,
     by: String,
     /// The side that is removed, and the side that stays.
-    of: Side,
-    beside: Side,
+    pub(super) of: Side,
+    pub(super) beside: Side,
     mode: DeleteMode,
-}
-
-/// Why two values, as they were read, are not known to be the same.
-fn difference(values: (Result<SecretValue>, Result<SecretValue>)) -> Option<Error> {
-    match values {
-        (Ok(ours), Ok(theirs)) if ours == theirs => None,
-        (Ok(_), Ok(_)) => {
-            let message = "the two managers have different values";
-            Some(Error::new(ErrorKind::Conflict, OPERATION, message))
-        }
-        (Err(error), _) | (_, Err(error)) => Some(error),
-    }
+    /// How long each waits in the ledger before it is removed, since it could not be brought back for
+    /// long enough.
+    pub(super) wait: Duration,
+    /// The operator's word, as receipts name it.
+    pub(super) plan: String,
+    /// Whether a run was one of this move's.
+    pub(super) runs: HashMap<RunId, bool>,
 }
 
 /// How it ended for one secret.
-enum End {
+pub(super) enum End {
     /// It is gone, or about to go.
     Over(DeletionOutcome),
     /// It was left alone, and why.
@@ -61,7 +55,7 @@ enum End {
 }
 
 impl<'a> Removing<'a> {
-    /// `Unsupported` where the manager could not give back what is deleted.
+    /// `Unsupported` where the manager can neither give back what it deletes nor delete for good.
     pub(super) fn new(
         mover: &'a PlatformMover,
         pass: &'a Pass<'a>,
@@ -74,14 +68,12 @@ impl<'a> Removing<'a> {
             PlatformMoveStep::Copy | PlatformMoveStep::Finish => (Side::Old, Side::New),
         };
         let backend = mover.backend_of(of);
-        let Some(recovery) = backend.capabilities().recovery else {
-            let message = "this manager cannot give back what it deletes, so nothing is deleted there: \
-                           delete it by hand once you are sure";
+        let rules = Rules::new(&mover.reader.settings, backend.capabilities());
+        let (mode, wait) = rules.way(Standing::Superseded).ok_or_else(|| {
+            let message = "this manager keeps what it deletes: delete it by hand once you are sure";
             let error = Error::new(ErrorKind::Unsupported, OPERATION, message);
-            return Err(error.with_backend(backend.id()));
-        };
-        let horizon = mover.settings.backup_horizon;
-        let window = horizon.clamp(recovery.shortest, recovery.longest);
+            error.with_backend(backend.id())
+        })?;
         Ok(Self {
             mover,
             pass,
@@ -90,7 +82,10 @@ impl<'a> Removing<'a> {
             by: by.to_owned(),
             of,
             beside,
-            mode: DeleteMode::Recoverable(window),
+            mode,
+            wait,
+            plan: String::new(),
+            runs: HashMap::new(),
         })
     }
 
@@ -101,6 +96,8 @@ impl<'a> Removing<'a> {
         begun: MoveState,
         over: MoveState,
     ) -> Result<PlatformMoveReport> {
+        let plan = plan_of(record, self.mover.id_of(self.of));
+        self.plan.clone_from(&plan.id);
         if self.report.dry_run {
             self.go_through(record, None).await?;
             return Ok(self.report);
@@ -112,9 +109,14 @@ impl<'a> Removing<'a> {
             store.set_platform_move(&lease, record.id, from, to).await?;
             self.report.state = Some(begun);
         }
-        let plan = self.confirm(record).await?;
+        // It takes the place of a plan that was confirmed for cleaning: that was made for the old
+        // manager.
+        store.show_plan(&record.platform, &plan).await?;
+        store.confirm(&record.platform, &plan, &self.by).await?;
         let target = self.target();
-        store.start_removals(self.pass.run, &target, &plan).await?;
+        store
+            .start_removals(self.pass.run, &target, &plan.id)
+            .await?;
         let gone = self.go_through(record, Some(self.pass.run)).await;
         let outcome = match &gone {
             Err(_) => RunOutcome::Failed,
@@ -132,25 +134,6 @@ impl<'a> Removing<'a> {
             self.report.state = Some(over);
         }
         Ok(self.report)
-    }
-
-    /// The operator's word, as receipts name it. It takes the place of a plan that was confirmed for
-    /// cleaning: that was made for the old manager.
-    async fn confirm(&self, record: &PlatformMove) -> Result<String> {
-        let parts = [
-            ("move", record.id.to_string()),
-            ("backend", self.mover.id_of(self.of).to_string()),
-        ];
-        let scope = parts.map(|(part, it)| (part.to_owned(), it));
-        let text = format!("{} of {}", record.platform, record.id);
-        let plan = ShownPlan {
-            id: hex::encode(Sha256::digest(text)),
-            scope: PlatformScope(BTreeMap::from(scope)),
-        };
-        let store = &self.mover.store;
-        store.show_plan(&record.platform, &plan).await?;
-        store.confirm(&record.platform, &plan, &self.by).await?;
-        Ok(plan.id)
     }
 
     async fn go_through(&mut self, record: &PlatformMove, run: Option<RunId>) -> Result<()> {
@@ -180,9 +163,10 @@ impl<'a> Removing<'a> {
                     self.report.left_alone += 1;
                 }
             }
+            let going = self.waited(run, going).await?;
             match run {
                 Some(run) => self.remove(record, run, going).await?,
-                None => self.look(going).await,
+                None => self.look(going).await?,
             }
             self.pass.keep_lease().await?;
             let done = self.report.removed;
@@ -193,22 +177,23 @@ impl<'a> Removing<'a> {
     /// What a user made, or an older release wrote without a version, stays, and so does what was there
     /// before the move.
     fn may_go(&self, copy: &PlatformCopy) -> bool {
-        let naming = &*self.pass.reader.settings.naming;
-        let removable = touched(naming, self.name(copy).as_str()).is_some();
+        let is_versioned = self.name(copy).coordinate().is_some();
         match self.of {
-            Side::Old => removable && copy.state == CopyState::Copied && copy.name == copy.source,
-            Side::New => removable && copy.written,
+            Side::Old => {
+                is_versioned && copy.state == CopyState::Copied && copy.name == copy.source
+            }
+            Side::New => is_versioned && copy.written,
         }
     }
 
-    fn name<'c>(&self, copy: &'c PlatformCopy) -> &'c SecretName {
+    pub(super) fn name<'c>(&self, copy: &'c PlatformCopy) -> &'c SecretName {
         match self.of {
             Side::Old => &copy.source,
             Side::New => &copy.name,
         }
     }
 
-    fn other_name<'c>(&self, copy: &'c PlatformCopy) -> &'c SecretName {
+    pub(super) fn other_name<'c>(&self, copy: &'c PlatformCopy) -> &'c SecretName {
         match self.of {
             Side::Old => &copy.name,
             Side::New => &copy.source,
@@ -216,8 +201,8 @@ impl<'a> Removing<'a> {
     }
 
     /// Says what removing would come to.
-    async fn look(&mut self, going: Vec<PlatformCopy>) {
-        for (copy, ready) in going.iter().zip(self.ready(&going).await) {
+    async fn look(&mut self, going: Vec<PlatformCopy>) -> Result<()> {
+        for (copy, ready) in going.iter().zip(self.ready(&going).await?) {
             match ready {
                 Ok(_) => self.report.removed += 1,
                 Err(End::Over(_)) => {}
@@ -226,6 +211,7 @@ impl<'a> Removing<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     async fn remove(
@@ -234,8 +220,10 @@ impl<'a> Removing<'a> {
         run: RunId,
         going: Vec<PlatformCopy>,
     ) -> Result<()> {
-        let going = self.claim(run, going).await?;
-        let ready = self.ready(&going).await;
+        let deadline = self.mover.settings.claim_deadline;
+        let going = self.claim(run, going, deadline).await?;
+        let ready = self.ready(&going).await?;
+        let evidence: Vec<String> = ready.iter().map(|it| self.evidence(record, it)).collect();
         let ends = join_all(
             going
                 .iter()
@@ -245,7 +233,7 @@ impl<'a> Removing<'a> {
         let ends = ends.await;
         let mut removed = Vec::with_capacity(going.len());
         let mut settlements = Vec::with_capacity(going.len());
-        for (copy, end) in going.iter().zip(ends) {
+        for ((copy, end), evidence) in going.iter().zip(ends).zip(evidence) {
             let name = self.name(copy);
             let end = match end {
                 End::Over(outcome) => {
@@ -269,11 +257,7 @@ impl<'a> Removing<'a> {
             settlements.push(RemovalSettlement {
                 name: name.clone(),
                 standing: Standing::Superseded,
-                evidence: format!(
-                    "move {}: compared with {}, which has the same",
-                    record.id,
-                    self.mover.id_of(self.beside)
-                ),
+                evidence,
                 end,
             });
         }
@@ -284,7 +268,13 @@ impl<'a> Removing<'a> {
     }
 
     /// Writes down that these are about to be deleted, before the manager is asked.
-    async fn claim(&mut self, run: RunId, going: Vec<PlatformCopy>) -> Result<Vec<PlatformCopy>> {
+    /// Nobody else takes them on until `deadline` has passed.
+    pub(super) async fn claim(
+        &mut self,
+        run: RunId,
+        going: Vec<PlatformCopy>,
+        deadline: Duration,
+    ) -> Result<Vec<PlatformCopy>> {
         let items: Vec<RemovalItem> = going
             .iter()
             .map(|copy| RemovalItem {
@@ -293,7 +283,6 @@ impl<'a> Removing<'a> {
             })
             .collect();
         let (lease, target) = (self.pass.lease.held(), self.target());
-        let deadline = self.mover.settings.claim_deadline;
         let store = &self.mover.store;
         let taken = store
             .claim_removals(&lease, run, &target, &items, deadline)
@@ -313,76 +302,23 @@ impl<'a> Removing<'a> {
         Ok(claimed)
     }
 
-    /// Those that are as they were copied, and the same on both sides; how it ended for the others.
-    async fn ready(&self, going: &[PlatformCopy]) -> Vec<Result<NamedSecret, End>> {
-        let names: Vec<String> = going.iter().map(|it| self.name(it).to_string()).collect();
-        let others: Vec<String> = going
-            .iter()
-            .map(|it| self.other_name(it).to_string())
-            .collect();
-        let found = self.sides.describe(self.of, &names).await;
-        let beside = self.sides.describe(self.beside, &others).await;
-        let mut ready = Vec::with_capacity(going.len());
-        for (copy, (found, beside)) in going.iter().zip(found.into_iter().zip(beside)) {
-            ready.push(self.is_as_copied(copy, found, beside));
-        }
-        let left: Vec<usize> = (0..going.len()).filter(|&at| ready[at].is_ok()).collect();
-        let pick = |names: &[String]| -> Vec<String> {
-            left.iter().map(|&at| names[at].clone()).collect()
-        };
-        let ours = self.sides.read(self.of, &pick(&names)).await;
-        let theirs = self.sides.read(self.beside, &pick(&others)).await;
-        for (at, values) in left.into_iter().zip(ours.into_iter().zip(theirs)) {
-            if let Some(error) = difference(values) {
-                ready[at] = Err(End::Spared(error));
-            }
-        }
-        ready
-    }
-
-    fn is_as_copied(
-        &self,
-        copy: &PlatformCopy,
-        found: Result<NamedSecret>,
-        beside: Result<NamedSecret>,
-    ) -> Result<NamedSecret, End> {
-        let spare = |message: &'static str| {
-            let error = Error::new(ErrorKind::Conflict, OPERATION, message);
-            Err(End::Spared(error))
-        };
-        let found = match found {
-            Ok(found) => found,
-            Err(error) if error.is_missing() => {
-                return Err(End::Over(DeletionOutcome::AlreadyGone));
-            }
-            Err(error) => return Err(End::Spared(error)),
-        };
-        match found.state {
-            SecretState::ScheduledForDeletion { due } => {
-                return Err(End::Over(DeletionOutcome::Scheduled { due }));
-            }
-            SecretState::Disabled => return spare("it is switched off, so it cannot be compared"),
-            SecretState::Enabled => {}
-        }
-        let changed = last_changed(&found).map(in_milliseconds);
-        if found.marked || (self.of == Side::Old && changed != copy.changed) {
-            return spare("it was changed since it was copied");
-        }
-        let beside = beside.map_err(End::Spared)?;
-        // What the move wrote was not there before: that shows that there are two managers.
-        let same = (found.created, found.changed) == (beside.created, beside.changed);
-        if !copy.written && same {
-            return spare(
-                "both managers tell the same times of it: the two backends may lead to one manager, and \
-                 this may be the only copy",
+    fn evidence(&self, record: &PlatformMove, ready: &Result<Ready, End>) -> String {
+        let beside = self.mover.id_of(self.beside);
+        if matches!(ready, Ok(ready) if ready.alone) {
+            return format!(
+                "move {}: the database mentions it no more, and {beside} has let it go",
+                record.id
             );
         }
-        Ok(found)
+        format!(
+            "move {}: compared with {beside}, which has the same",
+            record.id
+        )
     }
 
-    async fn delete(&self, copy: &PlatformCopy, ready: Result<NamedSecret, End>) -> End {
+    async fn delete(&self, copy: &PlatformCopy, ready: Result<Ready, End>) -> End {
         let found = match ready {
-            Ok(found) => found,
+            Ok(ready) => ready.found,
             Err(end) => return end,
         };
         let capabilities = self.mover.backend_of(self.of).capabilities();
@@ -403,10 +339,21 @@ impl<'a> Removing<'a> {
         }
     }
 
-    fn target(&self) -> PlatformTarget {
+    pub(super) fn target(&self) -> PlatformTarget {
         PlatformTarget {
             platform: self.report.platform.clone(),
             backend: self.mover.id_of(self.of).clone(),
         }
+    }
+}
+
+/// The operator's word that what is superfluous in a manager may go.
+fn plan_of(record: &PlatformMove, of: &BackendId) -> ShownPlan {
+    let parts = [("move", record.id.to_string()), ("backend", of.to_string())];
+    let scope = parts.map(|(part, it)| (part.to_owned(), it));
+    let text = format!("{} of {}", record.platform, record.id);
+    ShownPlan {
+        id: hex::encode(Sha256::digest(text)),
+        scope: PlatformScope(BTreeMap::from(scope)),
     }
 }

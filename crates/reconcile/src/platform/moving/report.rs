@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cloakroom_core::platform::{Obstacle, PlatformMove, PlatformTarget};
 use cloakroom_core::store::MoveState;
-use cloakroom_core::{BackendId, Error, ErrorKind, MoveId, WorkspaceId};
+use cloakroom_core::{BackendId, Error, ErrorKind, MoveId, Timestamp, WorkspaceId};
 use serde::Serialize;
 
 use super::super::PlatformReport;
@@ -65,6 +65,11 @@ pub struct PlatformMoveReport {
     /// Secrets handed to deletion: the old ones when it is finished, the new ones when it is taken back;
     /// in a dry run, that would be.
     pub removed: u64,
+    /// Secrets that the manager could not give back, so that they wait out the backup horizon before they
+    /// are removed for good: run the same command again then.
+    pub put_off: u64,
+    /// When the last of them has waited.
+    pub put_off_until: Option<Timestamp>,
     /// Secrets that stay, though the move is over for them: a user made them, they are in use under a
     /// name without a version, or they were there before the move.
     pub left_alone: u64,
@@ -103,6 +108,8 @@ impl PlatformMoveReport {
             copied: 0,
             already_there: 0,
             removed: 0,
+            put_off: 0,
+            put_off_until: None,
             left_alone: 0,
             dangling: 0,
             changed: 0,
@@ -121,7 +128,16 @@ impl PlatformMoveReport {
     /// Whether the step did all it was to do. After a copy that means: the new manager has what the
     /// platform needs.
     pub fn is_complete(&self) -> bool {
-        !self.cut_short && self.obstacles.is_empty() && self.failures() == 0 && self.changed == 0
+        !self.cut_short
+            && self.obstacles.is_empty()
+            && self.failures() == 0
+            && self.changed == 0
+            && self.put_off == 0
+    }
+
+    pub(super) fn put_off(&mut self, until: Timestamp) {
+        self.put_off += 1;
+        self.put_off_until = self.put_off_until.max(Some(until));
     }
 
     pub(super) fn stands(&mut self, record: &PlatformMove) {

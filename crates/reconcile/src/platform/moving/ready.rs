@@ -1,0 +1,145 @@
+//! Whether what a move makes superfluous may go: it is as it was copied, and the same on both sides, or
+//! neither the platform nor the side that stays has any use for it.
+
+use cloakroom_core::ledger::DeletionOutcome;
+use cloakroom_core::platform::{NamedSecret, PlatformCopy, SecretName};
+use cloakroom_core::{Error, ErrorKind, Result, SecretState, SecretValue};
+
+use super::super::judge::is_waiting;
+use super::super::standing::last_changed;
+use super::compare::in_milliseconds;
+use super::remove::{End, Removing};
+use super::{OPERATION, Side};
+
+/// A secret that may go.
+pub(super) struct Ready {
+    pub(super) found: NamedSecret,
+    /// Whether the side that stays has it no more, and nothing mentions it.
+    pub(super) alone: bool,
+}
+
+impl Removing<'_> {
+    /// Those that may go; how it ended for the others.
+    pub(super) async fn ready(&self, going: &[PlatformCopy]) -> Result<Vec<Result<Ready, End>>> {
+        let names: Vec<String> = going.iter().map(|it| self.name(it).to_string()).collect();
+        let others: Vec<String> = going
+            .iter()
+            .map(|it| self.other_name(it).to_string())
+            .collect();
+        let found = self.sides.describe(self.of, &names).await;
+        let beside = self.sides.describe(self.beside, &others).await;
+        let mut ready = Vec::with_capacity(going.len());
+        for (copy, (found, beside)) in going.iter().zip(found.into_iter().zip(beside)) {
+            ready.push(self.is_as_copied(copy, found, beside));
+        }
+        let is_beside = |at: &usize| matches!(&ready[*at], Ok(ready) if !ready.alone);
+        let beside: Vec<usize> = (0..going.len()).filter(is_beside).collect();
+        let pick = |names: &[String]| -> Vec<String> {
+            beside.iter().map(|&at| names[at].clone()).collect()
+        };
+        let ours = self.sides.read(self.of, &pick(&names)).await;
+        let theirs = self.sides.read(self.beside, &pick(&others)).await;
+        for (at, values) in beside.into_iter().zip(ours.into_iter().zip(theirs)) {
+            if let Some(error) = difference(values) {
+                ready[at] = Err(End::Spared(error));
+            }
+        }
+        self.spare_what_is_mentioned(going, &mut ready).await?;
+        Ok(ready)
+    }
+
+    fn is_as_copied(
+        &self,
+        copy: &PlatformCopy,
+        found: Result<NamedSecret>,
+        beside: Result<NamedSecret>,
+    ) -> Result<Ready, End> {
+        let found = match found {
+            Ok(found) => found,
+            Err(error) if error.is_missing() => {
+                return Err(End::Over(DeletionOutcome::AlreadyGone));
+            }
+            Err(error) => return Err(End::Spared(error)),
+        };
+        match found.state {
+            SecretState::ScheduledForDeletion { due } => {
+                return Err(End::Over(DeletionOutcome::Scheduled { due }));
+            }
+            SecretState::Disabled => {
+                return Err(spared("it is switched off, so it cannot be compared"));
+            }
+            SecretState::Enabled => {}
+        }
+        let changed = last_changed(&found).map(in_milliseconds);
+        if found.marked || (self.of == Side::Old && changed != copy.changed) {
+            return Err(spared("it was changed since it was copied"));
+        }
+        let beside = match beside {
+            Ok(beside) if is_waiting(&beside) => None,
+            Ok(beside) => Some(beside),
+            Err(error) if error.is_missing() => None,
+            Err(error) => return Err(End::Spared(error)),
+        };
+        // What the move wrote was not there before: that shows that there are two managers.
+        let same = beside.as_ref().is_some_and(|beside| {
+            (found.created, found.changed) == (beside.created, beside.changed)
+        });
+        if !copy.written && same {
+            return Err(spared(
+                "both managers tell the same times of it: the two backends may lead to one manager, and \
+                 this may be the only copy",
+            ));
+        }
+        let alone = beside.is_none();
+        Ok(Ready { found, alone })
+    }
+
+    /// What only one side has may be the last copy. It may go once nothing mentions it: the platform has
+    /// written another since, and a clean-up has been there.
+    async fn spare_what_is_mentioned(
+        &self,
+        going: &[PlatformCopy],
+        ready: &mut [Result<Ready, End>],
+    ) -> Result<()> {
+        let is_alone = |at: &usize| matches!(&ready[*at], Ok(ready) if ready.alone);
+        let alone: Vec<usize> = (0..going.len()).filter(is_alone).collect();
+        if alone.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<SecretName> = alone.iter().map(|&at| going[at].name.clone()).collect();
+        let answers = self.pass.mentioned(&names).await?;
+        for (number, at) in alone.into_iter().enumerate() {
+            match answers.as_ref().map(|answers| answers[number]) {
+                Some(false) => {}
+                Some(true) => {
+                    ready[at] = Err(spared(
+                        "the database mentions it, and the other manager has it no more: restore it there",
+                    ));
+                }
+                None => {
+                    let message = "whether the database mentions it is not known, and the other manager \
+                                   has it no more";
+                    let error = Error::new(ErrorKind::Unavailable, OPERATION, message);
+                    ready[at] = Err(End::Spared(error));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn spared(message: &'static str) -> End {
+    End::Spared(Error::new(ErrorKind::Conflict, OPERATION, message))
+}
+
+/// Why two values, as they were read, are not known to be the same.
+fn difference(values: (Result<SecretValue>, Result<SecretValue>)) -> Option<Error> {
+    match values {
+        (Ok(ours), Ok(theirs)) if ours == theirs => None,
+        (Ok(_), Ok(_)) => {
+            let message = "the two managers have different values";
+            Some(Error::new(ErrorKind::Conflict, OPERATION, message))
+        }
+        (Err(error), _) | (_, Err(error)) => Some(error),
+    }
+}
