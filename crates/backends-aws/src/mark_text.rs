@@ -156,7 +156,8 @@ fn decode(written: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use cloakroom_core::keys::Key;
-    use cloakroom_core::{Digest, SecretValue, StoreId, ValueKind};
+    use cloakroom_core::{Digest, StoreId, ValueKind};
+    use cloakroom_testkit::canary::marked;
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -164,7 +165,7 @@ mod tests {
 
     fn mark(coordinate: &str, deployment: &str) -> Mark {
         let coordinate = Coordinate::from_stored(coordinate).unwrap();
-        let value = SecretValue::from("value".to_owned());
+        let value = marked("value");
         Mark {
             store: StoreId(Uuid::max()),
             deployment: deployment.to_owned(),

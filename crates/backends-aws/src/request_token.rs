@@ -35,14 +35,15 @@ fn token_of(hash: Sha256) -> String {
 #[cfg(test)]
 mod tests {
     use cloakroom_core::keys::Key;
-    use cloakroom_core::{Coordinate, Digest, IntentId, SecretValue, StoreId, ValueKind};
+    use cloakroom_core::{Coordinate, Digest, IntentId, StoreId, ValueKind};
+    use cloakroom_testkit::canary::marked;
     use uuid::Uuid;
 
     use super::*;
 
     fn token(store: u128, coordinate: &str, value: &str, intent: Option<u128>) -> String {
         let coordinate = Coordinate::from_stored(coordinate).unwrap();
-        let value = SecretValue::from(value.to_owned());
+        let value = marked(value);
         request_token(&Mark {
             store: StoreId(Uuid::from_u128(store)),
             deployment: "d".to_owned(),

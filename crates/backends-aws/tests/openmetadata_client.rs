@@ -19,7 +19,7 @@ use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     ErrorKind, Randomness as _, SecretBackend, SecretValue, SystemClock, SystemRandomness,
 };
-use cloakroom_testkit::canary::MARKER;
+use cloakroom_testkit::canary::marked;
 use libtest_mimic::{Arguments, Failed, Trial};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
@@ -111,12 +111,9 @@ async fn each_reads_what_the_other_wrote(provider: &str, manager: Manager) {
     for (index, (base, path)) in FIELDS.iter().enumerate() {
         let id = naming.id(base, path);
         // Text that JSON, a shell or a terminal would like to change.
-        let value = format!("{MARKER}-{index} \"{{'$x'}}\" \\n\tпароль");
+        let value = marked(&format!("{index} \"{{'$x'}}\" \\n\tпароль"));
         let name = id[head..].to_owned();
-        secrets
-            .put_named(&name, &SecretValue::from(value.clone()))
-            .await
-            .unwrap();
+        secrets.put_named(&name, &value).await.unwrap();
         ids.push(id);
         values.push((name, value));
     }
@@ -125,7 +122,7 @@ async fn each_reads_what_the_other_wrote(provider: &str, manager: Manager) {
     ids.push(nowhere.clone());
     let read = as_the_platform_reads(provider, &ids).await;
     for ((id, read), (_, value)) in ids.iter().zip(&read).zip(&values) {
-        assert_eq!(read, &digest(value), "{id}");
+        assert_eq!(read, &digest(value.expose_text().unwrap()), "{id}");
     }
     // The client takes a reference that leads nowhere for the value; we do not.
     assert_eq!(read.last(), Some(&digest(&format!("secret:{nowhere}"))));

@@ -189,6 +189,8 @@ impl SecretBackend for AzureBackend {
                 "Microsoft.KeyVault/vaults/secrets/readMetadata/action",
             ],
             Operation::DeleteFinally => &[
+                // Whether it waits, and can be purged.
+                "Microsoft.KeyVault/vaults/secrets/getSecret/action",
                 "Microsoft.KeyVault/vaults/secrets/delete",
                 "Microsoft.KeyVault/vaults/secrets/purge/action",
                 "Microsoft.KeyVault/vaults/secrets/readMetadata/action",

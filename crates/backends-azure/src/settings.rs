@@ -196,7 +196,7 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use cloakroom_core::SecretValue;
+    use cloakroom_testkit::canary::marked;
 
     use super::*;
 
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn no_credential_is_shown() {
         let mut settings = settings();
-        settings.client_secret = Some(Arc::new(SecretValue::from("canary".to_owned())));
+        settings.client_secret = Some(Arc::new(marked("secret")));
         settings.federated_token = settings.client_secret.clone();
         let shown = format!("{settings:?}");
         assert!(shown.contains("one.vault") && !shown.contains("canary"));

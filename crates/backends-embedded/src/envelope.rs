@@ -182,6 +182,7 @@ fn associated(parts: &[&str]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use cloakroom_testkit::SeededRandomness;
+    use cloakroom_testkit::canary::{marked, marked_bytes};
     use proptest::prelude::*;
 
     use super::*;
@@ -222,7 +223,7 @@ mod tests {
             let (backend, coordinate) = (backend(), coordinate(&format!("{name}_v1")));
             let place = Place { backend: &backend, coordinate: &coordinate };
             let random = SeededRandomness::new(seed);
-            let value = SecretValue::new(value);
+            let value = marked_bytes(&value);
             let sealed = seal(&key(1), place, &value, &random).unwrap();
             prop_assert!(open(&key(1), place, &sealed).unwrap() == value);
             prop_assert_eq!(sealed.ciphertext.len(), value.len() + 16);
@@ -239,7 +240,7 @@ mod tests {
             let (backend, coordinate) = (backend(), coordinate("a_v1"));
             let place = Place { backend: &backend, coordinate: &coordinate };
             let random = SeededRandomness::new(seed);
-            let sealed = seal(&key(1), place, &SecretValue::new(value), &random).unwrap();
+            let sealed = seal(&key(1), place, &marked_bytes(&value), &random).unwrap();
             for part in 0..4 {
                 let length = altered(&sealed, part, |_| {}).1;
                 let at = bit.index(length * 8);
@@ -257,7 +258,7 @@ mod tests {
             let coordinates = [coordinate(&format!("{name}_v1")), coordinate(&format!("{other}_v1"))];
             let place = Place { backend: &one, coordinate: &coordinates[0] };
             let random = SeededRandomness::new(1);
-            let sealed = seal(&key(1), place, &SecretValue::new(vec![1]), &random).unwrap();
+            let sealed = seal(&key(1), place, &marked("value"), &random).unwrap();
             let elsewhere = Place { backend: &one, coordinate: &coordinates[1] };
             prop_assert!(open(&key(1), elsewhere, &sealed).is_err());
             let elsewhere = Place { backend: &two, coordinate: &coordinates[0] };
@@ -274,7 +275,7 @@ mod tests {
             coordinate: &coordinate,
         };
         let random = SeededRandomness::new(1);
-        let value = SecretValue::new(b"value".to_vec());
+        let value = marked("value");
         let one = seal(&key(1), place, &value, &random).unwrap();
         let other = seal(&key(1), place, &value, &random).unwrap();
         assert!(one.nonce != other.nonce && one.ciphertext != other.ciphertext);
@@ -288,7 +289,7 @@ mod tests {
             backend: &backend,
             coordinate: &coordinate,
         };
-        let value = SecretValue::new(b"value".to_vec());
+        let value = marked("value");
         let mut sealed = seal(&key(1), place, &value, &SeededRandomness::new(1)).unwrap();
         sealed.key.key_id = key(2).id().clone();
         assert!(open(&key(1), place, &sealed) == Err(DoesNotOpen));

@@ -112,7 +112,10 @@ mod tests {
                 format!("{good}c2VjcmV0LWNhbmFyeQ==\n"),
                 "line 2 holds 13 bytes",
             ),
-            (format!("{good}secret canary\n"), "line 2 is no key"),
+            (
+                format!("{good}secret canary-7f3a9c1e2b\n"),
+                "line 2 is no key",
+            ),
             (format!("{}{}", good.trim(), good), "line 1 is longer"),
             (
                 good.trim_end_matches(['\n', '=']).to_owned(),

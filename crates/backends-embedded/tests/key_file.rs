@@ -112,9 +112,17 @@ fn what_is_no_key_file_is_refused_without_quoting_it() {
     assert_eq!(KeyFile::open(&path).unwrap_err().kind(), ErrorKind::Missing);
     for (text, kind, part) in [
         (String::new(), ErrorKind::Invalid, "no key-encryption key"),
-        ("canary".to_owned(), ErrorKind::Invalid, "line 1"),
-        (format!("{}canary", line(1)), ErrorKind::Invalid, "line 2"),
-        ("# canary\n".repeat(10_000), ErrorKind::TooLarge, "64 KiB"),
+        ("canary-7f3a9c1e2b".to_owned(), ErrorKind::Invalid, "line 1"),
+        (
+            format!("{}canary-7f3a9c1e2b", line(1)),
+            ErrorKind::Invalid,
+            "line 2",
+        ),
+        (
+            "# canary-7f3a9c1e2b\n".repeat(10_000),
+            ErrorKind::TooLarge,
+            "64 KiB",
+        ),
     ] {
         write(&path, &text);
         let error = KeyFile::open(&path).unwrap_err();

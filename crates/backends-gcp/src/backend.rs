@@ -178,15 +178,19 @@ impl SecretBackend for GcpBackend {
             Operation::Describe => &["secretmanager.secrets.get", "secretmanager.versions.get"],
             Operation::List => &["secretmanager.secrets.list"],
             Operation::Delete => &[
+                "secretmanager.secrets.get",
                 "secretmanager.secrets.update",
                 "secretmanager.versions.destroy",
+                "secretmanager.versions.get",
             ],
             Operation::DeleteFinally => &["secretmanager.secrets.delete"],
             Operation::Restore => &[
+                "secretmanager.secrets.get",
                 "secretmanager.secrets.update",
                 "secretmanager.versions.enable",
+                "secretmanager.versions.get",
             ],
-            Operation::LiftExpiry => &["secretmanager.secrets.update"],
+            Operation::LiftExpiry => &["secretmanager.secrets.get", "secretmanager.secrets.update"],
         }
     }
 

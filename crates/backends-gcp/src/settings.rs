@@ -275,6 +275,8 @@ fn is_safe(endpoint: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use cloakroom_testkit::canary::marked;
+
     use super::*;
 
     fn refused(change: impl FnOnce(&mut GcpSettings)) -> String {
@@ -368,8 +370,7 @@ mod tests {
     #[test]
     fn no_credential_is_shown() {
         let mut settings = GcpSettings::new("project");
-        let canary = cloakroom_core::SecretValue::from("canary".to_owned());
-        settings.credentials = GcpCredentials::Json(Arc::new(canary));
+        settings.credentials = GcpCredentials::Json(Arc::new(marked("credential")));
         assert!(!format!("{settings:?}").contains("canary"));
     }
 }

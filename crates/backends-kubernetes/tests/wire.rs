@@ -9,8 +9,9 @@ use cloakroom_backends_kubernetes::{KubernetesBackend, KubernetesSettings};
 use cloakroom_core::keys::{KEY_BYTES, Key};
 use cloakroom_core::{
     Coordinate, DeleteMode, Digest, Error, ErrorKind, Mark, PageToken, PutRequest, SecretBackend,
-    SecretValue, StoreId, ValueKind,
+    StoreId, ValueKind,
 };
+use cloakroom_testkit::canary::{MARKER, marked};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -57,7 +58,7 @@ impl Server {
 async fn backend(address: &str, timeout: Duration) -> KubernetesBackend {
     let mut settings = KubernetesSettings::new("airbyte");
     settings.server = Some(address.to_owned());
-    settings.token = Some(Arc::new(SecretValue::from("token-canary".to_owned())));
+    settings.token = Some(Arc::new(marked("token")));
     settings.timeout = timeout;
     KubernetesBackend::connect("kubernetes".parse().unwrap(), settings)
         .await
@@ -76,7 +77,7 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 fn status(code: u16, reason: &str) -> String {
     format!(
         r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","code":{code},"reason":"{reason}",
-            "message":"canary in a message","details":{{"kind":"secrets"}}}}"#
+            "message":"{MARKER} in a message","details":{{"kind":"secrets"}}}}"#
     )
 }
 
@@ -85,7 +86,7 @@ fn coordinate() -> Coordinate {
 }
 
 fn request() -> PutRequest {
-    let value = SecretValue::from("canary-value".to_owned());
+    let value = marked("value");
     let coordinate = coordinate();
     let key = Key::derive([7; KEY_BYTES]);
     PutRequest {
@@ -292,13 +293,16 @@ async fn nobody_there_and_nobody_answering_are_unavailable() {
 /// Descriptions ask for metadata alone, and a put makes an immutable Secret in one request.
 #[tokio::test]
 async fn values_are_only_asked_for_where_they_are_read() {
-    let body = r#"{"kind":"Secret","apiVersion":"v1","metadata":{"name":"airbyte.some-thing.v1",
-        "uid":"u","resourceVersion":"1"},"items":[],"data":{"value":"Y2FuYXJ5"}}"#;
-    let server = Server::answering(answer("200 OK", "", body)).await;
+    let value = k8s_openapi::ByteString(marked("value").expose().to_vec());
+    let body = serde_json::json!({
+        "kind": "Secret", "apiVersion": "v1", "items": [], "data": { "value": value },
+        "metadata": { "name": "airbyte.some-thing.v1", "uid": "u", "resourceVersion": "1" },
+    });
+    let server = Server::answering(answer("200 OK", "", &body.to_string())).await;
     let backend = server.backend().await;
     let at = coordinate();
     backend.put(&request()).await.unwrap();
-    assert_eq!(backend.get(&at).await.unwrap().value.expose(), b"canary");
+    assert_eq!(backend.get(&at).await.unwrap().value, marked("value"));
     backend.describe(&at).await.unwrap();
     backend.list(None).await.unwrap();
     backend.delete(&at, DeleteMode::Final, None).await.unwrap();
@@ -356,11 +360,11 @@ async fn a_kubeconfig_that_is_none_is_not_quoted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
     for text in [
-        "users: [{name: a, user: {token: canary",
-        "users: canary",
-        "current-context: a",
+        format!("users: [{{name: a, user: {{token: {MARKER}"),
+        format!("users: {MARKER}"),
+        "current-context: a".to_owned(),
     ] {
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, &text).unwrap();
         let mut settings = KubernetesSettings::new("airbyte");
         settings.kubeconfig = Some(path.clone());
         let id = "kubernetes".parse().unwrap();

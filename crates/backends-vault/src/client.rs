@@ -287,9 +287,9 @@ mod tests {
             "",
             "vault:8200",
             "ftp://vault",
-            "https://root:canary@vault",
-            "https://vault?token=canary",
-            "https://vault#canary",
+            "https://root:canary-7f3a9c1e2b@vault",
+            "https://vault?token=canary-7f3a9c1e2b",
+            "https://vault#canary-7f3a9c1e2b",
         ] {
             let error = address(wrong).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);

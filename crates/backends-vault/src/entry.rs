@@ -108,11 +108,11 @@ impl Entry {
 mod tests {
     use cloakroom_core::keys::Key;
     use cloakroom_core::{Coordinate, Digest, StoreId, ValueKind};
+    use cloakroom_testkit::canary::{MARKER, marked, marked_bytes, marked_to};
 
     use super::*;
 
-    fn round_trip(bytes: Vec<u8>) -> String {
-        let value = SecretValue::new(bytes);
+    fn round_trip(value: &SecretValue) -> String {
         let coordinate = Coordinate::from_stored("airbyte_x_v1").unwrap();
         let mark = Mark {
             store: StoreId("6d3c9f59-53a4-4d11-9c26-6d1b37a9d1f4".parse().unwrap()),
@@ -121,39 +121,45 @@ mod tests {
                 &Key::derive([7; 32]),
                 coordinate.base(),
                 ValueKind::Text,
-                &value,
+                value,
             ),
             coordinate,
             intent: None,
         };
-        let content = content(&value, &mark);
+        let content = content(value, &mark);
         assert!(content.len() <= MOST_ESCAPED + 1_000, "{}", content.len());
         let entry = parse(&content).unwrap();
-        assert!(entry.value == value);
+        assert!(entry.value == *value);
         assert_eq!(entry.mark, Some(mark));
         content.expose_text().unwrap()[..14].to_owned()
     }
 
     #[test]
     fn text_stays_text_and_bytes_come_back() {
-        assert_eq!(round_trip(b"hunter2".to_vec()), r#"{"value":"hunt"#);
-        assert_eq!(round_trip("\0🧥".into()), "{\"value\":\"\\u00");
-        assert_eq!(round_trip(Vec::new()), r#"{"value":"","c"#);
-        assert_eq!(round_trip(vec![0xff]), r#"{"value_base64"#);
+        assert_eq!(round_trip(&marked("text")), r#"{"value":"cana"#);
+        assert_eq!(
+            round_trip(&marked_bytes("\0🧥".as_bytes())),
+            r#"{"value":"cana"#
+        );
+        assert_eq!(round_trip(&marked_to(0)), r#"{"value":"","c"#);
+        assert_eq!(round_trip(&marked_bytes(&[0xff])), r#"{"value_base64"#);
     }
 
     #[test]
     fn the_largest_values_fit_however_they_are_escaped() {
-        assert_eq!(round_trip(vec![b'a'; MOST_BYTES]), r#"{"value":"aaaa"#);
-        assert_eq!(round_trip(vec![b'<'; MOST_BYTES]), r#"{"value_base64"#);
-        assert_eq!(round_trip(vec![0; MOST_BYTES]), r#"{"value_base64"#);
+        let full_of = |byte| marked_bytes(&vec![byte; MOST_BYTES - MARKER.len()]);
+        assert_eq!(round_trip(&full_of(b'a')), r#"{"value":"cana"#);
+        assert_eq!(round_trip(&full_of(b'<')), r#"{"value_base64"#);
+        assert_eq!(round_trip(&full_of(0)), r#"{"value_base64"#);
     }
 
     #[test]
     fn others_content_is_read_where_it_has_a_value() {
         let parse = |text: &str| parse(&SecretValue::from(text.to_owned()));
-        let entry = parse(r#"{"value":"theirs","more":[1]}"#).unwrap();
-        assert_eq!((entry.value.expose(), entry.mark), (&b"theirs"[..], None));
+        let theirs = marked("theirs");
+        let value = theirs.expose_text().unwrap();
+        let entry = parse(&format!(r#"{{"value":"{value}","more":[1]}}"#)).unwrap();
+        assert_eq!((entry.value, entry.mark), (theirs, None));
         for content in [
             "{}",
             r#"{"value":7}"#,

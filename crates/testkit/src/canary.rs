@@ -22,6 +22,18 @@ pub fn marked(name: &str) -> SecretValue {
     SecretValue::from(format!("{MARKER}-{name}"))
 }
 
+/// A marked value of just so many bytes, ASCII; one that is too short for the mark has its beginning.
+pub fn marked_to(bytes: usize) -> SecretValue {
+    let mut text = MARKER.as_bytes().to_vec();
+    text.resize(bytes, b'v');
+    SecretValue::new(text)
+}
+
+/// A marked value that ends in these bytes, be they text or not.
+pub fn marked_bytes(end: &[u8]) -> SecretValue {
+    SecretValue::new([MARKER.as_bytes(), end].concat())
+}
+
 /// Makes marked values and looks for them: as they are, in hex, in base64 (standard and for URLs),
 /// escaped and as UTF-16, in bytes or in a directory tree.
 ///
@@ -200,6 +212,17 @@ mod tests {
                 assert_eq!(found.len(), 1, "{form} {before}");
                 assert_eq!((found[0].canary, found[0].form), (1, form));
             }
+        }
+    }
+
+    #[test]
+    fn whatever_has_room_for_the_mark_is_found() {
+        for value in [marked("x"), marked_bytes(&[0xff, 0]), marked_to(4096)] {
+            assert_eq!(Marker::new().search(value.expose()).len(), 1);
+        }
+        assert!(marked_bytes(&[0xff, 0]).expose().ends_with(&[0xff, 0]));
+        for bytes in [0, 1, MARKER.len(), 4096] {
+            assert_eq!(marked_to(bytes).len(), bytes);
         }
     }
 

@@ -12,7 +12,7 @@ use cloakroom_core::{Coordinate, Result, SecretBackend, SecretValue};
 use cloakroom_testkit::conformance::{Credentials, Permission, Powers, Subject, laws};
 use cloakroom_testkit::{ManualClock, MemoryBackend};
 
-use backend::Defective;
+use backend::{Defective, name_of};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Defect {
@@ -55,6 +55,7 @@ enum Defect {
     WithoutReadingAllIsMissing,
     WithoutListingNothingIsListed,
     WithoutDeletingAllIsGone,
+    NamesTooLittle,
 }
 
 use Defect::{
@@ -63,8 +64,8 @@ use Defect::{
     DescribeShowsTheValue, ExpiredSeeNothing, GetFoldsCase, GetIgnoresWaiting, GetManyAnswersOnce,
     GetManyIsUnordered, GetSaysUnavailable, LiftIsEmpty, ListIsUnordered, ListLeavesOutTheWaiting,
     ListPagesByNumber, ListRepeatsTheLast, ListShowsTheUnmarked, MisledOverwrite, MisledSeeNothing,
-    PutChecksFirst, PutCutsAtTheLimit, PutForgetsTheExpiry, PutKeepsTheOldMark, PutLosesTheMark,
-    PutManyStopsAtAConflict, PutOfTheSameConflicts, PutOverwrites, PutRestores,
+    NamesTooLittle, PutChecksFirst, PutCutsAtTheLimit, PutForgetsTheExpiry, PutKeepsTheOldMark,
+    PutLosesTheMark, PutManyStopsAtAConflict, PutOfTheSameConflicts, PutOverwrites, PutRestores,
     PutTakesAnothersSecretForOurs, PutTrims, RestoreIsEmpty, RestoreOfTheMissingSucceeds,
     WithoutDeletingAllIsGone, WithoutListingNothingIsListed, WithoutReadingAllIsMissing,
 };
@@ -188,6 +189,10 @@ const CAUGHT_BY: &[(Defect, &str)] = &[
         WithoutDeletingAllIsGone,
         "credentials::one_permission_less_refuses_one_thing",
     ),
+    (
+        NamesTooLittle,
+        "permissions::what_an_operation_is_said_to_take_is_enough",
+    ),
 ];
 
 #[tokio::test]
@@ -215,6 +220,7 @@ async fn without_defect_every_law_holds() {
     let credentials = Credentials {
         expired: true,
         restricted: true,
+        exact: true,
     };
     for law in laws() {
         let excluded = law.excluded_with(&MemoryBackend::CAPABILITIES, powers, credentials);
@@ -239,10 +245,22 @@ impl Namespace {
                 inner,
                 defect,
                 misled: false,
-                lacks: None,
+                lacks: Vec::new(),
             }),
             clock,
         }
+    }
+}
+
+impl Namespace {
+    fn lacking(&self, lacks: Vec<Permission>) -> Arc<dyn SecretBackend> {
+        let Defective { inner, defect, .. } = &*self.backend;
+        Arc::new(Defective {
+            inner: inner.clone(),
+            defect: *defect,
+            misled: false,
+            lacks,
+        })
     }
 }
 
@@ -258,7 +276,7 @@ impl Subject for Namespace {
             inner: inner.clone(),
             defect: *defect,
             misled: true,
-            lacks: None,
+            lacks: Vec::new(),
         }))
     }
 
@@ -271,18 +289,21 @@ impl Subject for Namespace {
                 defect => defect,
             },
             misled: true,
-            lacks: None,
+            lacks: Vec::new(),
         })))
     }
 
     async fn without(&self, permission: Permission) -> Result<Option<Arc<dyn SecretBackend>>> {
-        let Defective { inner, defect, .. } = &*self.backend;
-        Ok(Some(Arc::new(Defective {
-            inner: inner.clone(),
-            defect: *defect,
-            misled: false,
-            lacks: Some(permission),
-        })))
+        Ok(Some(self.lacking(vec![permission])))
+    }
+
+    async fn with_only(
+        &self,
+        permissions: &[&'static str],
+    ) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let mut lacks = Permission::ALL.to_vec();
+        lacks.retain(|it| !permissions.contains(&name_of(*it)));
+        Ok(Some(self.lacking(lacks)))
     }
 
     fn several_pages(&self) -> usize {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use cloakroom_testkit::proxy::{Answer, Fault, Proxy, Rates, Rule, Upstream};
+use cloakroom_testkit::proxy::{Answer, Fault, Proxy, Rates, Rule, Service, Upstream};
 use cloakroom_testkit::{Canaries, SeededRandomness};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -376,4 +376,28 @@ fn an_upstream_is_a_host_and_a_port() {
     ] {
         assert!(Upstream::new(wrong).is_err(), "{wrong}");
     }
+}
+
+/// What stands in for a host leads to that host alone, and is not spoken to but through HTTPS.
+#[tokio::test]
+async fn a_stand_in_leads_to_no_other_host() {
+    let say = |_: &_| Answer::json(200, "{}");
+    let service = Service::start_as(&["host.example"], say).await.unwrap();
+    assert!(service.certificate().unwrap().starts_with("-----BEGIN"));
+    for (line, told) in [
+        ("CONNECT host.example:443", "HTTP/1.1 200 OK"),
+        ("CONNECT host.example:80", "HTTP/1.1 403 Forbidden"),
+        ("CONNECT other.example:443", "HTTP/1.1 403 Forbidden"),
+        ("GET http://host.example/", ""),
+    ] {
+        let mut stream = TcpStream::connect(service.host()).await.unwrap();
+        let request = format!("{line} HTTP/1.1\r\nHost: host.example\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert_eq!(answer.lines().next().unwrap_or_default(), told, "{line}");
+    }
+    assert_eq!(service.seen(), Vec::<String>::new());
 }

@@ -10,10 +10,11 @@ use cloakroom_core::{
     SystemRandomness,
 };
 use cloakroom_testkit::Canaries;
+use cloakroom_testkit::canary::marked;
 use cloakroom_testkit::proxy::{Fault, Proxy, Rule};
 
 use crate::faults::{coded, upstream};
-use crate::own::{Outcome, request, told};
+use crate::own::{Outcome, request, request_of, told};
 use crate::server::{Aws, Server};
 
 const BOTH: [Aws; 2] = [Aws::SecretsManager, Aws::ParameterStore];
@@ -51,7 +52,7 @@ pub(crate) async fn a_key_is_read_again_when_it_was_refused(server: &Server) -> 
             new: format!("{}\n", server.read_write.secret)
                 .into_bytes()
                 .into(),
-            old: "out-of-date".to_owned().into(),
+            old: marked("out-of-date"),
             rotated: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
         });
@@ -60,7 +61,7 @@ pub(crate) async fn a_key_is_read_again_when_it_was_refused(server: &Server) -> 
         with_secret(&mut settings, Arc::<Rotating>::clone(&source));
         let backend = service.connect(settings).await?;
 
-        let put = request("a value".to_owned());
+        let put = request("a value");
         let refused = backend.put(&put).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Denied);
         source.rotated.store(true, Ordering::SeqCst);
@@ -83,7 +84,7 @@ pub(crate) async fn a_role_is_assumed_with_its_external_id(server: &Server) -> O
         settings.role_arn = Some(role.clone());
         settings.external_id = Some(id.clone());
         let backend = service.connect(settings.clone()).await?;
-        let put = request("a value".to_owned());
+        let put = request("a value");
         backend.put(&put).await?;
         assert_eq!(
             backend.get(&put.mark.coordinate).await?.mark,
@@ -119,7 +120,7 @@ pub(crate) async fn no_key_is_denied_and_no_server_unavailable(server: &Server) 
         let backend = service.connect(settings).await?;
         let error = backend.list(Option::None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
-        let request = request("a value".to_owned());
+        let request = request("a value");
         let coordinate = &request.mark.coordinate;
         let deleted = backend.delete(coordinate, DeleteMode::Final, Option::None);
         assert_eq!(deleted.await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -144,7 +145,7 @@ pub(crate) async fn who_may_only_verify_does_not_read(server: &Server) -> Outcom
         let writer = service.connect(server.settings(&server.read_write, &prefix));
         let verifier = service.connect(server.settings(&server.verify_only, &prefix));
         let (writer, verifier) = (writer.await?, verifier.await?);
-        let put = request("a value".to_owned());
+        let put = request("a value");
         let coordinate = &put.mark.coordinate;
         writer.put(&put).await?;
 
@@ -153,17 +154,11 @@ pub(crate) async fn who_may_only_verify_does_not_read(server: &Server) -> Outcom
         assert_eq!(described.mark, Some(put.mark.clone()));
         let listed = verifier.list(None).await?;
         assert_eq!(listed.secrets.len(), 1);
-        let missing = request("never put".to_owned()).mark.coordinate;
+        let missing = request("never put").mark.coordinate;
         assert!(verifier.describe(&missing).await.unwrap_err().is_missing());
 
         let mut kinds = vec![verifier.get(coordinate).await.unwrap_err().kind()];
-        kinds.push(
-            verifier
-                .put(&request("x".to_owned()))
-                .await
-                .unwrap_err()
-                .kind(),
-        );
+        kinds.push(verifier.put(&request("x")).await.unwrap_err().kind());
         let deleted = verifier.delete(coordinate, DeleteMode::Final, None).await;
         kinds.push(deleted.unwrap_err().kind());
         assert_eq!(kinds, [ErrorKind::Denied; 3]);
@@ -186,7 +181,7 @@ pub(crate) async fn who_may_only_report_lists_and_describes(server: &Server) -> 
         "airbyte_reported_v1".to_owned(),
         "airbyte_never_written_v1".to_owned(),
     ];
-    let value = SecretValue::from("a value".to_owned());
+    let value = marked("a value");
     platform.put_named(&names[0], &value).await?;
 
     let mut described = reporter.describe_named(&names).await;
@@ -248,7 +243,7 @@ pub(crate) async fn no_value_is_in_any_error(server: &Server) -> Outcome {
         dead.endpoint_url = Some("http://127.0.0.1:9".to_owned());
         let dead = service.connect(dead).await?;
 
-        let put = request(canaries.next());
+        let put = request_of(canaries.next());
         backend.put(&put).await?;
         let mut other = put.clone();
         other.value = canaries.next();

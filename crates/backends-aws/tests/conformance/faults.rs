@@ -60,7 +60,7 @@ const PARAMETER_STORE_BY_NAME: Requests = &[
     (Operation::Delete, 1),
 ];
 
-/// What the documentation says they cost.
+/// What the documentation says of them.
 const DOCUMENTED: &str = include_str!("../../../../docs/backends/faults.md");
 
 /// The documentation tells these requests.
@@ -85,6 +85,10 @@ pub(crate) fn page_trials() -> Vec<Trial> {
 impl FaultManager for Kind {
     async fn fault_subject(&self) -> Result<Box<dyn FaultSubject>> {
         Ok(Box::new(self.namespace().await?))
+    }
+
+    fn page(&self) -> Option<&'static str> {
+        Some(DOCUMENTED)
     }
 }
 

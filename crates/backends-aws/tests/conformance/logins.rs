@@ -91,7 +91,7 @@ pub(crate) async fn alone(task: &str) -> Outcome {
             assert_eq!(error.kind(), kind, "{}", told(&error));
             continue;
         }
-        let put = request("a value".to_owned());
+        let put = request("a value");
         let it = &put.mark.coordinate;
         backend.put(&put).await.map_err(|error| told(&error))?;
         assert_eq!(backend.get(it).await?.value, put.value);

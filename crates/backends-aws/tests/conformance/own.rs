@@ -7,6 +7,7 @@ use cloakroom_core::{
     Coordinate, Digest, Error, Grammar, Mark, PutRequest, Randomness as _, Scope, SecretValue,
     StoreId, SystemRandomness, ValueKind, Version,
 };
+use cloakroom_testkit::canary::marked;
 use cloakroom_testkit::conformance;
 use libtest_mimic::{Failed, Trial};
 
@@ -102,16 +103,21 @@ pub(crate) fn told(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// A put of a store's that is the same in every test, under a name that was never used.
-pub(crate) fn request(value: impl Into<SecretValue>) -> PutRequest {
+/// A put of a marked value, of a store's that is the same in every test, under a name that was never
+/// used.
+pub(crate) fn request(value: &str) -> PutRequest {
+    request_of(marked(value))
+}
+
+/// The same of this very value.
+pub(crate) fn request_of(value: SecretValue) -> PutRequest {
     let owner = SystemRandomness.uuid();
     let secret = SystemRandomness.uuid();
     let coordinate = Grammar::default().managed(Scope::Workspace, owner, secret, Version::FIRST);
     request_for(&coordinate, value)
 }
 
-pub(crate) fn request_for(coordinate: &Coordinate, value: impl Into<SecretValue>) -> PutRequest {
-    let value = value.into();
+pub(crate) fn request_for(coordinate: &Coordinate, value: SecretValue) -> PutRequest {
     PutRequest {
         mark: Mark {
             store: StoreId(uuid::Uuid::max()),

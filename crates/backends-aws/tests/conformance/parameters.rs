@@ -7,10 +7,11 @@ use aws_sdk_ssm::types::{
     ParameterMetadata, ParameterStringFilter, ParameterTier, ResourceTypeForTagging,
 };
 use cloakroom_core::{DeleteMode, Deletion, ErrorKind, SecretBackend};
+use cloakroom_testkit::canary::{marked, marked_to};
 use cloakroom_testkit::proxy::{Answer, Fault, Proxy, Rule};
 
 use crate::faults::upstream;
-use crate::own::{Outcome, request, request_for};
+use crate::own::{Outcome, request, request_for, request_of};
 use crate::server::{Aws, Namespace, Server};
 
 const AWS: Aws = Aws::ParameterStore;
@@ -65,7 +66,7 @@ pub(crate) async fn the_tier_follows_from_size_and_expiry(server: &Server) -> Ou
         (8192, None, ParameterTier::Advanced),
         (1, Some(EXPIRY), ParameterTier::Advanced),
     ] {
-        let mut put = request("v".repeat(bytes));
+        let mut put = request_of(marked_to(bytes));
         put.native_expiry = expiry;
         here.backend.put(&put).await?;
         let made = described(server, &here.name(&put.mark.coordinate)).await?;
@@ -80,7 +81,7 @@ pub(crate) async fn a_parameter_has_mark_tags_and_key(server: &Server) -> Outcom
     settings.kms_key = Some("alias/cloakroom".to_owned());
     settings.tags = vec![("team".to_owned(), "data".to_owned())];
     let backend = AWS.connect(settings).await?;
-    let put = request("a value".to_owned());
+    let put = request("a value");
     backend.put(&put).await?;
     let name = format!("{prefix}{}", put.mark.coordinate);
     let made = described(server, &name).await?;
@@ -105,7 +106,7 @@ pub(crate) async fn a_batch_takes_no_request_more_than_it_must(server: &Server) 
     let (proxy, backend) = proxied(server, &AWS.prefix()).await?;
     let mut coordinates = Vec::new();
     for n in 0..20 {
-        let put = request(format!("value {n}"));
+        let put = request(&format!("value {n}"));
         backend.put(&put).await?;
         coordinates.push(put.mark.coordinate);
     }
@@ -136,7 +137,7 @@ pub(crate) async fn every_page_is_listed_once(server: &Server) -> Outcome {
     let here = namespace(server).await?;
     let mut put = Vec::new();
     for n in 0..25 {
-        let request = request(format!("value {n}"));
+        let request = request(&format!("value {n}"));
         here.backend.put(&request).await?;
         put.push(request.mark.coordinate);
     }
@@ -162,7 +163,7 @@ pub(crate) async fn an_empty_page_by_name_is_not_the_last(server: &Server) -> Ou
     let (proxy, backend) = proxied(server, &AWS.prefix()).await?;
     let named = backend.named().unwrap();
     let name = "airbyte_behind_an_empty_page_v1".to_owned();
-    let value = cloakroom_core::SecretValue::from("a value".to_owned());
+    let value = marked("a value");
     named.put_named(&name, &value).await?;
     let empty = Fault::Answer(Answer::json(200, r#"{"Parameters":[],"NextToken":"1"}"#));
     proxy.add(Rule::new(empty).first(1));
@@ -178,7 +179,7 @@ pub(crate) async fn an_empty_page_by_name_is_not_the_last(server: &Server) -> Ou
 
 pub(crate) async fn a_description_that_lags_is_no_missing_secret(server: &Server) -> Outcome {
     let (proxy, backend) = proxied(server, &AWS.prefix()).await?;
-    let put = request("a value".to_owned());
+    let put = request("a value");
     let coordinate = &put.mark.coordinate;
     backend.put(&put).await?;
     let empty = Fault::Answer(Answer::json(200, r#"{"Parameters":[]}"#));
@@ -189,14 +190,14 @@ pub(crate) async fn a_description_that_lags_is_no_missing_secret(server: &Server
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(backend.get(coordinate).await?.mark, Some(put.mark.clone()));
     backend.put(&put).await?;
-    let missing = request("never put".to_owned()).mark.coordinate;
+    let missing = request("never put").mark.coordinate;
     assert!(backend.describe(&missing).await.unwrap_err().is_missing());
     Ok(())
 }
 
 pub(crate) async fn lifting_an_expiry_keeps_everything_else(server: &Server) -> Outcome {
     let here = namespace(server).await?;
-    let mut put = request("a value".to_owned());
+    let mut put = request("a value");
     put.native_expiry = Some(EXPIRY);
     here.backend.put(&put).await?;
     let name = here.name(&put.mark.coordinate);
@@ -218,11 +219,11 @@ pub(crate) async fn without_advanced_parameters_there_is_no_expiry(server: &Serv
     settings.advanced_parameters = false;
     let backend = AWS.connect(settings).await?;
     assert_eq!(backend.capabilities().most_bytes, 4096);
-    let mut put = request("a value".to_owned());
+    let mut put = request("a value");
     put.native_expiry = Some(EXPIRY);
     let error = backend.put(&put).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    let error = backend.put(&request("v".repeat(4097))).await.unwrap_err();
+    let error = backend.put(&request_of(marked_to(4097))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     let error = backend.lift_expiry(&put.mark.coordinate).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
@@ -233,7 +234,7 @@ pub(crate) async fn reserved_names_are_refused(server: &Server) -> Outcome {
     let backend = AWS.connect(server.settings(&server.read_write, "")).await?;
     for name in ["aws_x_v1", "SSM-x_v1"] {
         let coordinate = cloakroom_core::Coordinate::from_stored(name)?;
-        let error = backend.put(&request_for(&coordinate, "x".to_owned())).await;
+        let error = backend.put(&request_for(&coordinate, marked("x"))).await;
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid, "{name}");
     }
     Ok(())

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::{
-    DeleteMode, Deletion, ErrorKind, SecretBackend, SecretState, SecretValue, StoreId,
-};
+use cloakroom_core::{DeleteMode, Deletion, ErrorKind, SecretBackend, SecretState, StoreId};
+use cloakroom_testkit::canary::{marked, marked_bytes};
 use cloakroom_testkit::proxy::{Answer, Fault, Proxy, Rule, Seen};
 
 use crate::faults::{coded, upstream};
-use crate::own::{Outcome, request};
+use crate::own::{Outcome, request, request_of};
 use crate::server::{Aws, Namespace, Server};
 
 const AWS: Aws = Aws::SecretsManager;
@@ -41,8 +40,8 @@ fn refuse(operation: &'static str, answer: Answer) -> Rule {
 
 pub(crate) async fn text_and_bytes_are_kept_as_such(server: &Server) -> Outcome {
     let here = namespace(server).await?;
-    let text = request("text".to_owned());
-    let bytes = request(vec![0xff, 0x00, 0xfe]);
+    let text = request("text");
+    let bytes = request_of(marked_bytes(&[0xff, 0x00, 0xfe]));
     for put in [&text, &bytes] {
         here.backend.put(put).await?;
     }
@@ -55,11 +54,11 @@ pub(crate) async fn text_and_bytes_are_kept_as_such(server: &Server) -> Outcome 
             .await
     };
     let kept = read(here.name(&text.mark.coordinate)).await?;
-    assert_eq!(kept.secret_string(), Some("text"));
+    assert!(kept.secret_string() == text.value.expose_text());
     assert!(kept.secret_binary().is_none());
     let kept = read(here.name(&bytes.mark.coordinate)).await?;
     assert_eq!(kept.secret_string(), None);
-    assert_eq!(kept.secret_binary().unwrap().as_ref(), [0xff, 0x00, 0xfe]);
+    assert!(kept.secret_binary().unwrap().as_ref() == bytes.value.expose());
     Ok(())
 }
 
@@ -68,12 +67,12 @@ pub(crate) async fn a_repeated_put_has_its_token_and_another_stores_another(
     server: &Server,
 ) -> Outcome {
     let here = namespace(server).await?;
-    let put = request("a value".to_owned());
+    let put = request("a value");
     let mut of_another = put.clone();
     of_another.mark.store = StoreId(uuid::Uuid::nil());
     let mut other_bytes = put.clone();
-    other_bytes.value = SecretValue::from("other".to_owned());
-    let next = request("a value".to_owned());
+    other_bytes.value = marked("other");
+    let next = request("a value");
 
     let mut tokens = Vec::new();
     for put in [&put, &put, &other_bytes, &of_another, &next] {
@@ -99,7 +98,7 @@ pub(crate) async fn a_secret_has_mark_tags_and_key(server: &Server) -> Outcome {
     settings.kms_key = Some("alias/cloakroom".to_owned());
     settings.tags = vec![("AirbyteManaged".to_owned(), "true".to_owned())];
     let backend = AWS.connect(settings).await?;
-    let put = request("a value".to_owned());
+    let put = request("a value");
     backend.put(&put).await?;
     let name = format!("{prefix}{}", put.mark.coordinate);
     let made = server
@@ -131,7 +130,7 @@ pub(crate) async fn a_batch_takes_no_request_more_than_it_must(server: &Server) 
     let counted = |before: usize| proxy.count() - before;
     let mut coordinates = Vec::new();
     for n in 0..20 {
-        let put = request(format!("value {n}"));
+        let put = request(&format!("value {n}"));
         backend.put(&put).await?;
         coordinates.push(put.mark.coordinate);
     }
@@ -176,7 +175,7 @@ pub(crate) async fn another_prefix_is_not_listed(server: &Server) -> Outcome {
     let inner = AWS
         .connect(server.settings(&server.read_write, &longer))
         .await?;
-    let put = request("a value".to_owned());
+    let put = request("a value");
     inner.put(&put).await?;
     assert_eq!(inner.list(None).await?.secrets.len(), 1);
     assert!(outer.list(None).await?.secrets.is_empty());
@@ -187,7 +186,7 @@ pub(crate) async fn every_page_is_listed_once(server: &Server) -> Outcome {
     let here = namespace(server).await?;
     let mut put = Vec::new();
     for n in 0..205 {
-        let request = request(format!("value {n}"));
+        let request = request(&format!("value {n}"));
         here.backend.put(&request).await?;
         put.push(request.mark.coordinate);
     }
@@ -212,7 +211,7 @@ pub(crate) async fn every_page_is_listed_once(server: &Server) -> Outcome {
 
 pub(crate) async fn a_damaged_mark_is_corrupt_and_not_listed(server: &Server) -> Outcome {
     let here = namespace(server).await?;
-    let put = request("a value".to_owned());
+    let put = request("a value");
     let coordinate = &put.mark.coordinate;
     here.backend.put(&put).await?;
     let untag = server.secrets().untag_resource();
@@ -230,7 +229,7 @@ pub(crate) async fn an_ambiguous_refusal_is_decided_by_a_description(server: &Se
     let here = namespace(server).await?;
     let (proxy, backend) = proxied(server, &here.prefix).await?;
     let ambiguous = || coded(400, "InvalidRequestException");
-    let (waiting, enabled) = (request("one".to_owned()), request("two".to_owned()));
+    let (waiting, enabled) = (request("one"), request("two"));
     for put in [&waiting, &enabled] {
         here.backend.put(put).await?;
     }
@@ -268,7 +267,7 @@ pub(crate) async fn an_ambiguous_refusal_is_decided_by_a_description(server: &Se
 
 pub(crate) async fn a_name_that_is_being_freed_is_unavailable(server: &Server) -> Outcome {
     let (proxy, backend) = proxied(server, &AWS.prefix()).await?;
-    let put = request("a value".to_owned());
+    let put = request("a value");
     proxy.add(refuse("CreateSecret", coded(400, "InvalidRequestException")).first(1));
     let error = backend.put(&put).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -278,9 +277,9 @@ pub(crate) async fn a_name_that_is_being_freed_is_unavailable(server: &Server) -
 
 pub(crate) async fn a_batch_tells_each_item_apart(server: &Server) -> Outcome {
     let here = namespace(server).await?;
-    let waiting = request("one".to_owned());
-    let there = request("two".to_owned());
-    let missing = request("three".to_owned());
+    let waiting = request("one");
+    let there = request("two");
+    let missing = request("three");
     for put in [&waiting, &there] {
         here.backend.put(put).await?;
     }
@@ -307,7 +306,7 @@ pub(crate) async fn a_batch_tells_each_item_apart(server: &Server) -> Outcome {
 
 pub(crate) async fn every_kind_is_told_apart(server: &Server) -> Outcome {
     let (proxy, backend) = proxied(server, &AWS.prefix()).await?;
-    let put = request(SecretValue::from("a value".to_owned()));
+    let put = request("a value");
     backend.put(&put).await?;
     for (status, code, kind) in [
         (400, "AccessDeniedException", ErrorKind::Denied),

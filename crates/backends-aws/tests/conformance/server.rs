@@ -221,6 +221,7 @@ impl Manager for Kind {
         Tried {
             expired: true,
             restricted: true,
+            exact: false,
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cloakroom_core::{DeleteMode, ErrorKind, PutOutcome, SecretBackend as _, SecretState};
 use cloakroom_testkit::ManualClock;
+use cloakroom_testkit::canary::MARKER;
 use libtest_mimic::Trial;
 
 use crate::double::{CLIENT_SECRET, Double, Scripted, refused};
@@ -98,7 +99,7 @@ async fn kinds_follow_codes() -> Verdict {
     scene.double.script(Scripted {
         status: 200,
         headers: Vec::new(),
-        body: "{\"value\": \"canary".to_owned(),
+        body: format!("{{\"value\": \"{MARKER}"),
     });
     let error = scene.backend.get(&scene.coordinate).await.unwrap_err();
     assert_eq!(error.kind(), Unavailable);
@@ -114,7 +115,7 @@ async fn a_refusal_names_the_missing_action() -> Verdict {
     assert!(
         error
             .to_string()
-            .contains("Microsoft.KeyVault/vaults/secrets/get/action"),
+            .contains("Microsoft.KeyVault/vaults/secrets/getSecret/action"),
         "{error}"
     );
     Ok(())
@@ -172,8 +173,8 @@ async fn what_was_switched_off_says_so() -> Verdict {
 
 async fn nothing_shows_a_value() -> Verdict {
     let scene = Scene::new().await;
-    let (backend, canary) = (&scene.backend, "canary-in-a-vault");
-    let put = request(&scene.coordinate, canary);
+    let (backend, put) = (&scene.backend, request(&scene.coordinate, "in a vault"));
+    let canary = put.value.expose_text().unwrap();
     backend.put(&put).await?;
     let mut shown = vec![format!(
         "{backend:?} {put:?} {:?}",

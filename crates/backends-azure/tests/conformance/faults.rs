@@ -39,7 +39,7 @@ const BY_NAME: Requests = &[
     (Operation::Restore, 2),
 ];
 
-/// What the documentation says they cost.
+/// What the documentation says of them.
 const DOCUMENTED: &str = include_str!("../../../../docs/backends/faults.md");
 
 /// The documentation tells these requests.
@@ -54,6 +54,10 @@ pub(crate) fn page_trials() -> Vec<Trial> {
 impl FaultManager for Azure {
     async fn fault_subject(&self) -> Result<Box<dyn FaultSubject>> {
         Ok(Box::new(Namespace::new(self.protected).await))
+    }
+
+    fn page(&self) -> Option<&'static str> {
+        Some(DOCUMENTED)
     }
 }
 

@@ -8,12 +8,13 @@ use cloakroom_core::{
     CredentialSource, DeleteMode, ErrorKind, PageToken, Result, SecretBackend as _, SecretState,
     SecretValue,
 };
+use cloakroom_testkit::canary::marked;
 use libtest_mimic::Trial;
 
 use crate::double::{CLIENT_SECRET, EVERY_RIGHT, FEDERATED_TOKEN, TENANT};
 use crate::meeting::request;
 use crate::scene::{Scene, Verdict, coordinate, trials};
-use crate::{backend, settings};
+use crate::{VERIFY_ONLY, actions, backend, rights_of, settings};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
@@ -27,11 +28,11 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A credential that changes, as a file does.
-struct Changing(Mutex<String>);
+struct Changing(Mutex<SecretValue>);
 
 impl CredentialSource for Changing {
     fn read(&self) -> Result<SecretValue> {
-        Ok(SecretValue::from(self.0.lock().unwrap().clone()))
+        Ok(self.0.lock().unwrap().clone())
     }
 }
 
@@ -41,7 +42,7 @@ fn kind<T>(answer: &Result<T>) -> Option<ErrorKind> {
 
 async fn a_rotated_secret_needs_no_restart() -> Verdict {
     let scene = Scene::with_secret().await?;
-    let source = Arc::new(Changing(Mutex::new(CLIENT_SECRET.to_owned())));
+    let source = Arc::new(Changing(Mutex::new(CLIENT_SECRET.to_owned().into())));
     let mut settings = settings(&scene.double, "own", "");
     settings.client_secret = Some(Arc::clone(&source) as Arc<dyn CredentialSource>);
     let backend = backend(settings);
@@ -54,10 +55,12 @@ async fn a_rotated_secret_needs_no_restart() -> Verdict {
         "a token is kept while it holds"
     );
 
-    scene.double.rotate("the next secret");
+    let next = marked("the next secret");
+    scene.double.rotate(next.expose_text().unwrap());
     let error = backend.get(&scene.coordinate).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
-    "the next secret\n".clone_into(&mut source.0.lock().unwrap());
+    // Files end with a newline.
+    *source.0.lock().unwrap() = [next.expose(), b"\n"].concat().into();
     backend.get(&scene.coordinate).await?;
     Ok(())
 }
@@ -99,7 +102,9 @@ async fn every_right_alone_does_what_it_should() -> Verdict {
         denied("list", kind(&backend.list(None).await));
         if !["get", "list"].contains(&missing) {
             let other = request(&coordinate("airbyte_other_v1"), "other");
-            denied("set", kind(&backend.put(&other).await));
+            // What is set is switched on when it has the name.
+            let of_a_put = if missing == "update" { missing } else { "set" };
+            denied(of_a_put, kind(&backend.put(&other).await));
             let mode = DeleteMode::Recoverable(Duration::from_secs(1));
             denied("delete", kind(&backend.delete(it, mode, None).await));
             if missing != "delete" {
@@ -118,7 +123,9 @@ async fn every_right_alone_does_what_it_should() -> Verdict {
 async fn listing_rights_are_enough_to_verify() -> Verdict {
     let scene = Scene::with_secret().await?;
     let verifier = backend(settings(&scene.double, "verifier", CLIENT_SECRET));
-    scene.double.grant("verifier", &["list"]);
+    let role = rights_of(&actions(VERIFY_ONLY));
+    assert_eq!(role, ["list"]);
+    scene.double.grant("verifier", &role);
     let it = &scene.coordinate;
     assert_eq!(verifier.describe(it).await?.state, SecretState::Enabled);
     assert_eq!(kind(&verifier.get(it).await), Some(ErrorKind::Denied));

@@ -19,10 +19,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_backends_azure::{Authentication, AzureBackend, AzureSettings};
 use cloakroom_core::{BackendId, Capabilities, Coordinate, Result, SecretBackend, SecretValue};
-use cloakroom_testkit::conformance::{self, Manager, Powers, Subject};
+use cloakroom_testkit::conformance::{self, Credentials, Manager, Permission, Powers, Subject};
 use cloakroom_testkit::{ManualClock, elsewhere};
 
-use double::{CLIENT_SECRET, Double, TENANT};
+use double::{CLIENT_SECRET, Double, EVERY_RIGHT, TENANT, action};
 
 fn main() -> ExitCode {
     if let Some(task) = elsewhere::task() {
@@ -49,6 +49,26 @@ fn main() -> ExitCode {
     conformance::run(trials)
 }
 
+/// The roles that are handed out.
+const READ_WRITE: &str = include_str!("../../../../deploy/policies/azure/read-write.json");
+pub(crate) const VERIFY_ONLY: &str =
+    include_str!("../../../../deploy/policies/azure/verify-only.json");
+
+/// The actions that a role allows.
+pub(crate) fn actions(role: &str) -> Vec<String> {
+    let role: serde_json::Value = serde_json::from_str(role).unwrap();
+    let actions = role["DataActions"].as_array().unwrap().iter();
+    actions.map(|it| it.as_str().unwrap().to_owned()).collect()
+}
+
+/// The double's rights among these actions.
+pub(crate) fn rights_of(actions: &[impl AsRef<str>]) -> Vec<&'static str> {
+    let is_among = |right: &&str| actions.iter().any(|it| it.as_ref() == action(right));
+    let rights: Vec<_> = EVERY_RIGHT.into_iter().filter(is_among).collect();
+    assert_eq!(rights.len(), actions.len(), "there are other actions");
+    rights
+}
+
 /// A vault, with purge protection or without.
 struct Azure {
     protected: bool,
@@ -56,6 +76,7 @@ struct Azure {
 
 struct Namespace {
     double: Double,
+    prefix: &'static str,
     backend: Arc<AzureBackend>,
     second: Arc<AzureBackend>,
     misled: Arc<AzureBackend>,
@@ -112,6 +133,14 @@ impl Manager for Azure {
         }
     }
 
+    fn credentials(&self) -> Credentials {
+        Credentials {
+            expired: true,
+            restricted: true,
+            exact: true,
+        }
+    }
+
     async fn subject(&self) -> Result<Box<dyn Subject>> {
         Ok(Box::new(Namespace::new(self.protected).await))
     }
@@ -121,18 +150,42 @@ impl Namespace {
     async fn new(protected: bool) -> Self {
         let double = Double::start(ManualClock::default()).await;
         double.vault().purge_protection = protected;
-        let connected = |client: &str, secret: &str| {
-            let mut settings = settings(&double, client, secret);
-            settings.purge_protection = protected;
-            backend(settings)
-        };
+        Self::of(double, "")
+    }
+
+    /// The names of a vault that begin so.
+    fn of(double: Double, prefix: &'static str) -> Self {
+        let rights = rights_of(&actions(READ_WRITE));
+        for client in ["first", "second"] {
+            double.grant(client, &rights);
+        }
+        let connected = |client, secret| connected(&double, prefix, client, secret);
         Self {
             backend: connected("first", CLIENT_SECRET),
             second: connected("second", CLIENT_SECRET),
             misled: connected("misled", "another secret"),
+            prefix,
             double,
         }
     }
+
+    /// Another client, whose secret is the right one.
+    fn client(&self, name: &str) -> Arc<AzureBackend> {
+        connected(&self.double, self.prefix, name, CLIENT_SECRET)
+    }
+
+    /// One that has these rights.
+    fn allowed(&self, name: &str, rights: &[&str]) -> Arc<AzureBackend> {
+        self.double.grant(name, rights);
+        self.client(name)
+    }
+}
+
+fn connected(double: &Double, prefix: &str, client: &str, secret: &str) -> Arc<AzureBackend> {
+    let mut settings = settings(double, client, secret);
+    settings.purge_protection = double.vault().purge_protection;
+    prefix.clone_into(&mut settings.prefix);
+    backend(settings)
 }
 
 #[async_trait]
@@ -147,6 +200,37 @@ impl Subject for Namespace {
 
     fn misled(&self) -> Option<Arc<dyn SecretBackend>> {
         Some(Arc::clone(&self.misled) as Arc<dyn SecretBackend>)
+    }
+
+    async fn expired(&self) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let client = self.client("expired");
+        client.list(None).await?;
+        self.double.expire("expired");
+        Ok(Some(client))
+    }
+
+    async fn without(&self, permission: Permission) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let missing = match permission {
+            Permission::Put => "set",
+            Permission::Read => "get",
+            // Descriptions are what the listing of a secret's versions says.
+            Permission::Describe | Permission::List => "list",
+            Permission::Delete => "delete",
+            Permission::Restore => "recover",
+        };
+        let mut rights = EVERY_RIGHT.to_vec();
+        rights.retain(|right| *right != missing);
+        Ok(Some(
+            self.allowed(&format!("without {permission:?}"), &rights),
+        ))
+    }
+
+    async fn with_only(
+        &self,
+        permissions: &[&'static str],
+    ) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let rights = rights_of(permissions);
+        Ok(Some(self.allowed(&rights.join(" "), &rights)))
     }
 
     fn several_pages(&self) -> usize {

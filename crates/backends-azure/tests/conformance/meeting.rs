@@ -8,9 +8,10 @@ use cloakroom_backends_azure::AzureBackend;
 use cloakroom_core::keys::{KEY_BYTES, Key};
 use cloakroom_core::{
     Coordinate, Digest, Error, ErrorKind, Mark, PutOutcome, PutRequest, SecretBackend as _,
-    SecretState, SecretValue, StoreId, ValueKind,
+    SecretState, StoreId, ValueKind,
 };
 use cloakroom_testkit::ManualClock;
+use cloakroom_testkit::canary::{MARKER, marked};
 use libtest_mimic::Failed;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -260,12 +261,12 @@ impl Scene {
         Met {
             how: format!("after {:?} requests", turns.asked),
             outcomes: turns.outcomes,
-            current,
+            current: current.map(|it| unmarked(&it)),
             got: got
-                .map(|it| it.value.expose_text().unwrap().to_owned())
+                .map(|it| unmarked(it.value.expose_text().unwrap()))
                 .map_err(|error| error.kind()),
             state: described.map(|it| it.state),
-            readable,
+            readable: readable.iter().map(|it| unmarked(it)).collect(),
             marked: self.all_marked(name),
             coordinate,
         }
@@ -298,8 +299,16 @@ impl Met {
     }
 }
 
+/// What a marked value was called.
+fn unmarked(text: &str) -> String {
+    let name = text
+        .strip_prefix(MARKER)
+        .map(|it| it.trim_start_matches('-'));
+    name.unwrap_or("what nobody put").to_owned()
+}
+
 pub(crate) fn request(coordinate: &Coordinate, value: &str) -> PutRequest {
-    let value = SecretValue::from(value.to_owned());
+    let value = marked(value);
     let key = Key::derive([7; KEY_BYTES]);
     PutRequest {
         mark: Mark {

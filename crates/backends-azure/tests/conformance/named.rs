@@ -7,8 +7,8 @@ use cloakroom_core::{Clock as _, Error, ErrorKind, Grammar, Result, SecretValue}
 use cloakroom_testkit::ManualClock;
 use cloakroom_testkit::named::{NamedManager, NamedSubject, Spelling};
 
-use crate::double::{CLIENT_SECRET, Double};
-use crate::{Azure, Namespace, backend, settings};
+use crate::double::Double;
+use crate::{Azure, Namespace};
 
 const PREFIX: &str = "team-";
 
@@ -16,17 +16,7 @@ const PREFIX: &str = "team-";
 impl NamedManager for Azure {
     async fn named_subject(&self) -> Result<Box<dyn NamedSubject>> {
         let double = Double::start(ManualClock::default()).await;
-        let connected = |client: &str, secret: &str| {
-            let mut settings = settings(&double, client, secret);
-            PREFIX.clone_into(&mut settings.prefix);
-            backend(settings)
-        };
-        Ok(Box::new(Namespace {
-            backend: connected("first", CLIENT_SECRET),
-            second: connected("second", CLIENT_SECRET),
-            misled: connected("misled", "another secret"),
-            double,
-        }))
+        Ok(Box::new(Namespace::of(double, PREFIX)))
     }
 }
 

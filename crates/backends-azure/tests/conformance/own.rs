@@ -31,7 +31,7 @@ async fn requests_are_no_more_than_needed() -> Verdict {
     let (backend, put) = (&scene.backend, request(&scene.coordinate, "value"));
     assert_eq!(backend.put(&put).await?, PutOutcome::Created);
     let log = scene.double.take_log();
-    assert_eq!(log, ["get", "set", "list", "set", "list"]);
+    assert_eq!(log, ["get", "set", "list", "update", "list"]);
     assert_eq!(log.len(), STEPS);
     assert_eq!(backend.put(&put).await?, PutOutcome::AlreadyThere);
     assert_eq!(scene.double.take_log(), ["get"]);

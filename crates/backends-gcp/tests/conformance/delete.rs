@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use cloakroom_core::{
     DeleteMode, Deletion, ErrorKind, Precondition, PutOutcome, Result, SecretBackend as _,
-    SecretState, SecretValue,
+    SecretState,
 };
+use cloakroom_testkit::canary::marked;
 use google_cloud_secretmanager_v1::model::secret_version::State;
 use google_cloud_wkt::{self as wkt, FieldMask};
 
@@ -211,10 +212,10 @@ async fn every_version_of_a_strangers_secret_comes_back(double: Double) -> Resul
         let add = others
             .add_secret_version()
             .set_parent(project.secret(&coordinate));
-        let value = SecretValue::from(value.to_owned());
+        let value = marked(value);
         add.set_payload(payload(&value)).send().await.unwrap();
     }
-    assert_eq!(backend.get(&coordinate).await?.value.expose(), b"third");
+    assert_eq!(backend.get(&coordinate).await?.value, marked("third"));
     backend.delete(&coordinate, WEEK, None).await?;
     let states = async || {
         let list = others
@@ -232,7 +233,7 @@ async fn every_version_of_a_strangers_secret_comes_back(double: Double) -> Resul
         states().await,
         [State::Enabled, State::Enabled, State::Enabled]
     );
-    assert_eq!(backend.get(&coordinate).await?.value.expose(), b"third");
+    assert_eq!(backend.get(&coordinate).await?.value, marked("third"));
     Ok(())
 }
 
@@ -253,7 +254,7 @@ async fn a_strangers_new_version_is_a_change(double: Double) -> Result<()> {
         let add = others
             .add_secret_version()
             .set_parent(project.secret(&coordinate));
-        let value = SecretValue::from("value".to_owned());
+        let value = marked("value");
         add.set_payload(payload(&value)).send().await.unwrap();
     };
     add().await;

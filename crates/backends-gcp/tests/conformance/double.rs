@@ -230,6 +230,7 @@ impl Manager for Double {
         Credentials {
             expired: true,
             restricted: true,
+            exact: true,
         }
     }
 
@@ -273,6 +274,14 @@ impl Subject for Namespace {
             Permission::Restore => "not:secretmanager.versions.enable",
         };
         Ok(Some(Arc::new(self.project.with_token(token))))
+    }
+
+    async fn with_only(
+        &self,
+        permissions: &[&'static str],
+    ) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let token = format!("only:{}", permissions.join(","));
+        Ok(Some(Arc::new(self.project.with_token(&token))))
     }
 
     fn several_pages(&self) -> usize {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use cloakroom_backends_gcp::{GcpCredentials, GcpSettings};
 use cloakroom_core::{
     DeleteMode, Deletion, ErrorKind, PutOutcome, Randomness as _, Result, SecretBackend as _,
-    SecretState, SecretValue, SystemRandomness,
+    SecretState, SystemRandomness,
 };
+use cloakroom_testkit::canary::marked_bytes;
 
 use crate::double::{backend, client, request};
 
@@ -22,7 +23,7 @@ pub(crate) async fn what_it_knows_of(url: &str) -> Result<()> {
         ..GcpSettings::new(&project)
     });
     let mut request = request("value");
-    request.value = SecretValue::new((0..=255).collect());
+    request.value = marked_bytes(&(0..=255).collect::<Vec<u8>>());
     let coordinate = &request.mark.coordinate;
     let missing = |error: cloakroom_core::Error| assert_eq!(error.kind(), ErrorKind::Missing);
 

@@ -10,6 +10,7 @@ use cloakroom_core::{ErrorKind, PutOutcome, Result, SecretBackend as _, SecretVa
 use cloakroom_testkit::elsewhere;
 use cloakroom_testkit::proxy::{Answer, Asked, Service};
 
+use crate::acting::ACTED_AS;
 use crate::double::{Double, Project, Rights, backend, request};
 use crate::laws;
 use crate::login::token;
@@ -18,13 +19,14 @@ laws![
     the_file_that_the_environment_names_is_found,
     the_developers_own_login_is_found,
     a_machine_has_its_service_account,
-    another_account_is_acted_as,
 ];
 
 const PROJECT: &str = "CLOAKROOM_TEST_GCP_PROJECT";
-const NOBODY: &str = "nobody: ";
-const DEFAULT: &str = "default";
+pub(crate) const NOBODY: &str = "nobody: ";
+pub(crate) const DEFAULT: &str = "default";
 const METADATA: &str = "metadata";
+/// The settings name another account to act as.
+pub(crate) const ACTING: &str = "acting";
 
 const ACCOUNT: &str = "/computeMetadata/v1/instance/service-accounts/default";
 
@@ -47,6 +49,7 @@ pub(crate) async fn alone(task: &str) -> Result<()> {
             METADATA => GcpCredentials::Metadata,
             _ => GcpCredentials::Default,
         },
+        impersonate: (task == ACTING).then(|| ACTED_AS.to_owned()),
         ..project.settings()
     });
     if is_nobody {
@@ -61,7 +64,7 @@ pub(crate) async fn alone(task: &str) -> Result<()> {
     Ok(())
 }
 
-async fn ran(double: &Double, task: &str, found: Vec<(&'static str, String)>) {
+pub(crate) async fn ran(double: &Double, task: &str, found: Vec<(&'static str, String)>) {
     let mut variables = vec![
         ("HOME", "/nonexistent".to_owned()),
         // Nothing listens there: what a law does not give is not found.
@@ -72,7 +75,7 @@ async fn ran(double: &Double, task: &str, found: Vec<(&'static str, String)>) {
     elsewhere::run(task, variables).await.unwrap();
 }
 
-fn write(path: &Path, key: &SecretValue) {
+pub(crate) fn write(path: &Path, key: &SecretValue) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, key.expose()).unwrap();
 }
@@ -103,7 +106,7 @@ async fn the_developers_own_login_is_found(double: Double) -> Result<()> {
 }
 
 /// The metadata server answers whoever says that it is asked on purpose.
-fn metadata(token: String) -> impl Fn(&Asked) -> Answer + Send + Sync {
+pub(crate) fn metadata(token: String) -> impl Fn(&Asked) -> Answer + Send + Sync {
     move |asked| {
         if asked.header("metadata-flavor") != Some("Google") || asked.method != "GET" {
             return Answer::json(403, "{}");
@@ -131,54 +134,5 @@ async fn a_machine_has_its_service_account(double: Double) -> Result<()> {
     }
     let asked = service.seen();
     assert!(asked.contains(&format!("GET {ACCOUNT}/token")), "{asked:?}");
-    Ok(())
-}
-
-/// The source's token is exchanged for one of the account to act as, for the scope of the service.
-async fn another_account_is_acted_as(double: Double) -> Result<()> {
-    let (source, acting) = (token("source"), token("acting"));
-    let (path, bearer) = (
-        "/v1/projects/-/serviceAccounts/cloakroom@example.iam.gserviceaccount.com:generateAccessToken",
-        format!("Bearer {source}"),
-    );
-    let service = Service::start(move |asked| {
-        let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap_or_default();
-        let scope = &body["scope"][0];
-        let is_right = asked.method == "POST"
-            && asked.path == path
-            && asked.header("authorization") == Some(&bearer)
-            && scope == "https://www.googleapis.com/auth/cloud-platform";
-        if !is_right {
-            let body = r#"{"error": {"code": 403, "status": "PERMISSION_DENIED"}}"#;
-            return Answer::json(403, body);
-        }
-        let answer = serde_json::json!({
-            "accessToken": acting, "expireTime": "2099-01-01T00:00:00Z",
-        });
-        Answer::json(200, answer.to_string())
-    })
-    .await
-    .unwrap();
-    let key = |source: &str| {
-        let source: serde_json::Value =
-            serde_json::from_slice(double.key(source).expose()).unwrap();
-        let key = serde_json::json!({
-            "type": "impersonated_service_account",
-            "service_account_impersonation_url": format!("{}{path}", service.url()),
-            "source_credentials": source,
-        });
-        SecretValue::from(key.to_string())
-    };
-    let acting_as = |source: &str| {
-        backend(GcpSettings {
-            credentials: GcpCredentials::Json(std::sync::Arc::new(key(source))),
-            ..double.project().settings()
-        })
-    };
-    let put = request("a value");
-    assert_eq!(acting_as(&source).put(&put).await?, PutOutcome::Created);
-    // Whoever may not act as the account is nobody, though known.
-    let error = acting_as(&token("other")).list(None).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     Ok(())
 }

@@ -4,8 +4,11 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cloakroom_backends_gcp::{GcpBackend, GcpCredentials, GcpSettings};
 use cloakroom_core::{DeleteMode, Error, ErrorKind, Result, SecretBackend as _};
+use cloakroom_testkit::canary::{MARKER, marked};
 use libtest_mimic::Trial;
 
 use crate::canned::{Answer, Say, serve};
@@ -50,7 +53,7 @@ fn backend(url: String) -> GcpBackend {
 /// The errors of every operation on what is answered so.
 async fn errors(say: Say) -> Vec<Error> {
     let backend = backend(serve(say).await);
-    let request = request("canary-value");
+    let request = request("value");
     let coordinate = &request.mark.coordinate;
     let week = DeleteMode::Recoverable(Duration::from_hours(7 * 24));
     let mut errors = Vec::new();
@@ -76,7 +79,7 @@ fn in_googles_words(code: u16, status: &str) -> String {
 
 async fn kinds_come_from_the_codes() -> Result<()> {
     use ErrorKind::{Denied, Invalid, Throttled, Unavailable, Unsupported};
-    let html = || "<html>canary</html>".to_owned();
+    let html = || format!("<html>{MARKER}</html>");
     for (status, body, kind) in [
         (400, in_googles_words(400, "INVALID_ARGUMENT"), Invalid),
         (
@@ -148,12 +151,14 @@ async fn nobody_there_is_unavailable() -> Result<()> {
 async fn a_damaged_value_is_not_taken() -> Result<()> {
     let url = serve(Arc::new(|line| {
         let body = if line.contains(":access") {
-            r#"{"name": "projects/p/secrets/s/versions/1",
-                "payload": {"data": "dmFsdWU=", "dataCrc32c": "1"}}"#
+            let data = STANDARD.encode(marked("value").expose());
+            format!(
+                r#"{{"name": "projects/p/secrets/s/versions/1",
+                "payload": {{"data": "{data}", "dataCrc32c": "1"}}}}"#
+            )
         } else {
-            r#"{"name": "projects/p/secrets/s", "etag": "\"1\""}"#
+            r#"{"name": "projects/p/secrets/s", "etag": "\"1\""}"#.to_owned()
         };
-        let body = body.to_owned();
         Some(Answer {
             status: 200,
             headers: "",
@@ -174,22 +179,21 @@ async fn an_error_quotes_no_payload() -> Result<()> {
     let url = serve(Arc::new(|line| {
         let refused = line.contains(":addVersion");
         let body = if refused {
-            r#"{"error": {"code": 400, "status": "INVALID_ARGUMENT",
-                "message": "Base64 decoding failed for \"canary-value\""}}"#
+            format!(
+                r#"{{"error": {{"code": 400, "status": "INVALID_ARGUMENT",
+                "message": "Base64 decoding failed for \"{MARKER}-value\""}}}}"#
+            )
         } else {
-            r#"{"name": "projects/p/secrets/s", "etag": "\"1\""}"#
+            r#"{"name": "projects/p/secrets/s", "etag": "\"1\""}"#.to_owned()
         };
-        let (status, body) = (if refused { 400 } else { 200 }, body.to_owned());
+        let status = if refused { 400 } else { 200 };
         Some(Answer {
             status,
             headers: "",
             body,
         })
     }));
-    let error = backend(url.await)
-        .put(&request("canary-value"))
-        .await
-        .unwrap_err();
+    let error = backend(url.await).put(&request("value")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     let shown = format!("{error} {error:?} {:?}", error.source());
     assert!(!shown.contains("canary"), "{shown}");

@@ -7,6 +7,7 @@ use cloakroom_backends_gcp::{GcpCredentials, GcpSettings};
 use cloakroom_core::{
     CredentialSource, Error, ErrorKind, PutOutcome, Result, SecretBackend as _, SecretValue,
 };
+use cloakroom_testkit::canary::MARKER;
 
 use crate::double::{Double, backend, permissions, request};
 use crate::laws;
@@ -49,7 +50,7 @@ impl CredentialSource for File {
 
 /// A token of its own for each law: what one revokes no other uses.
 pub(crate) fn token(name: &str) -> String {
-    format!("all:{name}-{}", request("value").mark.store)
+    format!("all:{MARKER}-{name}-{}", request("value").mark.store)
 }
 
 async fn a_rotated_credential_needs_no_restart(double: Double) -> Result<()> {
@@ -136,7 +137,7 @@ async fn what_is_no_credential_is_denied(double: Double) -> Result<()> {
         "",
         "not json",
         "{}",
-        r#"{"type": "canary"}"#,
+        r#"{"type": "canary-7f3a9c1e2b"}"#,
         r#"{"type": "service_account"}"#,
     ] {
         let backend = backend(GcpSettings {
@@ -201,7 +202,7 @@ async fn verify_only_describes_and_lists(double: Double) -> Result<()> {
 
 async fn nothing_shows_a_value_or_a_credential(double: Double) -> Result<()> {
     let project = double.project();
-    let request = request("canary-value");
+    let request = request("value");
     let coordinate = &request.mark.coordinate;
     let stored = project.backend();
     stored.put(&request).await?;
@@ -212,15 +213,15 @@ async fn nothing_shows_a_value_or_a_credential(double: Double) -> Result<()> {
         format!("{:?}", stored.list(None).await?),
     ];
     for token in [
-        "canary-token",
-        "only:canary-token",
+        "canary-7f3a9c1e2b-token",
+        "only:canary-7f3a9c1e2b-token",
         "not:secretmanager.versions.add",
     ] {
         let mut hindered = project.settings();
         hindered.credentials = double.credentials(token);
         shown.push(format!("{hindered:?}"));
         let hindered = backend(hindered);
-        let canary = crate::double::request("canary-value");
+        let canary = crate::double::request("value");
         for error in [
             hindered.put(&canary).await.err(),
             hindered.get(coordinate).await.err(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod account;
+mod acting;
 mod canned;
 mod delete;
 mod double;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
             delete::LAWS,
             login::LAWS,
             found::LAWS,
+            acting::LAWS,
             account::LAWS,
             places::LAWS,
         ] {
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
             delete::LAWS,
             login::LAWS,
             found::LAWS,
+            acting::LAWS,
             account::LAWS,
             places::LAWS,
         ] {

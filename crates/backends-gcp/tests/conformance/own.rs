@@ -2,8 +2,9 @@
 
 use cloakroom_core::{
     DeleteMode, Deletion, ErrorKind, PutOutcome, PutRequest, Result, SecretBackend as _,
-    SecretState, SecretValue,
+    SecretState,
 };
+use cloakroom_testkit::canary::marked;
 use google_cloud_secretmanager_v1::model::Secret;
 
 use crate::double::{Double, Project, payload, plain, request};
@@ -68,7 +69,7 @@ async fn what_was_begun_is_completed_by_the_same_value_only(double: Double) -> R
     let (backend, begun) = (project.backend(), request("value"));
     begin(&project, &begun).await;
     let mut other = begun.clone();
-    other.value = SecretValue::from("other".to_owned());
+    other.value = marked("other");
     other.mark.digest = request("other").mark.digest;
     let error = backend.put(&other).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
@@ -136,7 +137,7 @@ async fn a_second_version_changes_nothing(double: Double) -> Result<()> {
     let add = others
         .add_secret_version()
         .set_parent(project.secret(coordinate));
-    let other = SecretValue::from("other".to_owned());
+    let other = marked("other");
     add.set_payload(payload(&other)).send().await.unwrap();
     assert_eq!(backend.get(coordinate).await?.value, request.value);
     assert_eq!(backend.put(&request).await?, PutOutcome::AlreadyThere);

@@ -221,7 +221,12 @@ impl Place {
 
     /// A Secret as the server has it.
     pub(crate) async fn secret(&self, coordinate: &Coordinate) -> Result<Secret> {
-        told(self.api::<Secret>().get(&name_of(coordinate)).await)
+        self.secret_named(&name_of(coordinate)).await
+    }
+
+    /// The same by its name.
+    pub(crate) async fn secret_named(&self, name: &str) -> Result<Secret> {
+        told(self.api::<Secret>().get(name).await)
     }
 
     /// Writes a Secret past the backend.

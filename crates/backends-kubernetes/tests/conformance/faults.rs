@@ -24,7 +24,7 @@ const REQUESTS: Requests = &[
     (Operation::Delete, 1),
 ];
 
-/// What the documentation says they cost.
+/// What the documentation says of them.
 const DOCUMENTED: &str = include_str!("../../../../docs/backends/faults.md");
 
 /// The documentation tells these requests.
@@ -36,6 +36,10 @@ pub(crate) fn page_trials() -> Vec<Trial> {
 impl FaultManager for Kubernetes {
     async fn fault_subject(&self) -> Result<Box<dyn FaultSubject>> {
         Ok(Box::new(self.inside().await?))
+    }
+
+    fn page(&self) -> Option<&'static str> {
+        Some(DOCUMENTED)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod faults;
+mod named;
 mod own;
 mod pod;
 
@@ -12,7 +13,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloakroom_backends_kubernetes::{KubernetesBackend, KubernetesSettings, name_of};
-use cloakroom_core::{Capabilities, Coordinate, Result, SecretBackend, SecretValue};
+use cloakroom_core::{
+    Capabilities, Coordinate, Randomness as _, Result, SecretBackend, SecretValue, SystemRandomness,
+};
+use cloakroom_testkit::canary::marked;
 use cloakroom_testkit::conformance::{self, Credentials, Manager, Permission, Powers, Subject};
 use cloakroom_testkit::elsewhere;
 use tempfile::TempDir;
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
     let mut trials = faults::page_trials();
     if let Some(cluster) = Cluster::from_environment() {
         trials.extend(own::trials(&cluster));
+        trials.extend(named::trials(&cluster));
         trials.push(pod::trial(&cluster));
         trials.extend(conformance::trials(Kubernetes {
             cluster: cluster.clone(),
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         trials.extend(conformance::absent(NAME, reason));
         trials.extend(cloakroom_testkit::faults::absent(NAME, reason));
         trials.extend(own::absent(reason));
+        trials.extend(named::absent(reason));
         trials.push(conformance::skipped(pod::NAME, reason));
     }
     conformance::run(trials)
@@ -88,6 +94,7 @@ impl Manager for Kubernetes {
         Credentials {
             expired: true,
             restricted: true,
+            exact: true,
         }
     }
 
@@ -111,7 +118,7 @@ impl Kubernetes {
         by_kubeconfig.kubeconfig = Some(kubeconfig);
         by_kubeconfig.context = Some("tests".to_owned());
         by_kubeconfig.page_size = PAGE;
-        let nobody = SecretValue::from("nobody".to_owned());
+        let nobody = marked("nobody");
         Ok(Inside {
             backend: connect(explicit).await?,
             second: connect(by_kubeconfig).await?,
@@ -120,6 +127,21 @@ impl Kubernetes {
             token,
             _kubeconfig: folder,
         })
+    }
+}
+
+impl Inside {
+    /// What an account may who has these verbs of the policy; one of them shows when it holds.
+    async fn allowed(
+        &self,
+        account: &str,
+        verbs: &[&str],
+        shows: &str,
+    ) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let policy = READ_WRITE.replace(&VERBS.join(", "), &verbs.join(", "));
+        assert_ne!(policy, READ_WRITE, "the policy has other verbs");
+        let token = self.place.grant_to(account, &policy, shows).await?;
+        Ok(Some(Arc::new(self.place.backend(token).await?)))
     }
 }
 
@@ -162,11 +184,21 @@ impl Subject for Inside {
             Permission::Restore => return Ok(None),
         };
         let verbs: Vec<_> = VERBS.into_iter().filter(|it| *it != verb).collect();
-        let policy = READ_WRITE.replace(&VERBS.join(", "), &verbs.join(", "));
-        assert_ne!(policy, READ_WRITE, "the policy has other verbs");
         let account = format!("without-{permission:?}").to_lowercase();
-        let token = self.place.grant_to(&account, &policy, other).await?;
-        Ok(Some(Arc::new(self.place.backend(token).await?)))
+        self.allowed(&account, &verbs, other).await
+    }
+
+    async fn with_only(
+        &self,
+        permissions: &[&'static str],
+    ) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let verbs = permissions
+            .iter()
+            .filter_map(|it| it.strip_suffix(" secrets"));
+        let verbs: Vec<_> = verbs.collect();
+        // Some operations take the same.
+        let account = format!("only-{}", SystemRandomness.uuid());
+        self.allowed(&account, &verbs, verbs[0]).await
     }
 
     async fn write_foreign(&self, coordinate: &Coordinate, value: &SecretValue) -> Result<()> {

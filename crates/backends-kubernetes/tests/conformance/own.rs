@@ -11,14 +11,15 @@ use cloakroom_core::{
     PutRequest, Randomness as _, Result, Scope, SecretBackend, SecretState, SecretValue, StoreId,
     SystemRandomness, ValueKind, Version,
 };
+use cloakroom_testkit::canary::marked;
 use cloakroom_testkit::conformance;
 use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::cluster::{Cluster, Place, READ_WRITE, VERIFY_ONLY, broken};
 
-type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
-type Check = for<'a> fn(&'a Place) -> Outcome<'a>;
+pub(crate) type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+pub(crate) type Check = for<'a> fn(&'a Place) -> Outcome<'a>;
 
 macro_rules! checks {
     ($($function:ident,)+) => {
@@ -245,8 +246,8 @@ async fn a_secret_of_another_kind_is_a_conflict(place: &Place) -> Result<()> {
 struct Replaceable(Mutex<SecretValue>);
 
 impl Replaceable {
-    fn replace(&self, token: impl Into<SecretValue>) {
-        *self.0.lock().unwrap() = token.into();
+    fn replace(&self, token: SecretValue) {
+        *self.0.lock().unwrap() = token;
     }
 }
 
@@ -258,7 +259,7 @@ impl CredentialSource for Replaceable {
 
 async fn tokens_are_asked_for_again(place: &Place) -> Result<()> {
     let right = place.grant(READ_WRITE).await?;
-    let wrong = SecretValue::from("wrong".to_owned());
+    let wrong = marked("wrong");
     let source = Arc::new(Replaceable(Mutex::new(wrong.clone())));
     let mut settings = place.cluster.settings(&place.namespace, wrong);
     settings.token = Some(Arc::clone(&source) as Arc<dyn CredentialSource>);
@@ -267,7 +268,8 @@ async fn tokens_are_asked_for_again(place: &Place) -> Result<()> {
     assert_eq!(refused.kind(), ErrorKind::Denied);
 
     // As files have it.
-    source.replace(format!("{}\n", right.expose_text().unwrap()));
+    let line = format!("{}\n", right.expose_text().unwrap());
+    source.replace(SecretValue::from(line));
     let outcome = backend.put(&request("value")).await?;
     assert_eq!(outcome, PutOutcome::Created);
     Ok(())
@@ -312,7 +314,8 @@ async fn a_right_that_is_missing_is_named(place: &Place) -> Result<()> {
 
 async fn a_namespace_that_is_not_there_is_no_missing_secret(place: &Place) -> Result<()> {
     // The administrator may do anything anywhere, so nothing is denied first.
-    let settings = place.cluster.settings("nowhere", "admin".to_owned().into());
+    let administrator = SecretValue::from("admin".to_owned());
+    let settings = place.cluster.settings("nowhere", administrator);
     let backend = KubernetesBackend::connect("kubernetes".parse()?, settings).await?;
     let error = backend.put(&request("value")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -352,14 +355,13 @@ async fn a_precondition_of_another_manager_is_refused(place: &Place) -> Result<(
 }
 
 async fn nothing_is_said_of_values_or_tokens(place: &Place) -> Result<()> {
-    let canary = "canary-of-a-value";
-    let token = SecretValue::from("canary-of-a-token".to_owned());
+    let token = marked("token");
     let backend = place.backend(place.grant(READ_WRITE).await?).await?;
     let misled = place.backend(token).await?;
-    let request = request(canary);
+    let request = request("value");
     backend.put(&request).await?;
     let mut other = request.clone();
-    other.value = SecretValue::from(format!("{canary}, another"));
+    other.value = marked("another");
     let mut shown = vec![
         format!("{:?}", backend.get(&request.mark.coordinate).await?),
         format!("{:?}", backend.describe(&request.mark.coordinate).await?),
@@ -376,7 +378,7 @@ async fn nothing_is_said_of_values_or_tokens(place: &Place) -> Result<()> {
 }
 
 pub(crate) fn request(text: &str) -> PutRequest {
-    let value = SecretValue::from(text.to_owned());
+    let value = marked(text);
     let id = || SystemRandomness.uuid();
     let coordinate = Grammar::default().managed(Scope::Workspace, id(), id(), Version::FIRST);
     let key = Key::derive([7; KEY_BYTES]);

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use cloakroom_core::platform::NamedSecrets;
-use cloakroom_core::{DeleteMode, ErrorKind, Result, SecretBackend as _, SecretValue};
+use cloakroom_core::{DeleteMode, ErrorKind, Result, SecretBackend as _};
+use cloakroom_testkit::canary::marked;
 
 use crate::server::{Place, backend};
 
@@ -60,7 +61,7 @@ async fn steps(
 pub(crate) async fn a_clean_up_needs_its_policy_and_no_more(place: &Place) -> Result<()> {
     let platform = place.backend(|it| it.purge_delay = Duration::ZERO).await;
     let platform = platform.named().unwrap();
-    let value = SecretValue::from("a value".to_owned());
+    let value = marked("a value");
     let (name, other) = ("airbyte_cleaned_v1", "somebody-elses");
     for name in [name, other] {
         platform.put_named(name, &value).await?;

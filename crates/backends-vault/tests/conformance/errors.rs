@@ -3,9 +3,8 @@
 use std::env;
 use std::time::Duration;
 
-use cloakroom_core::{
-    DeleteMode, ErrorKind, PageToken, PutRequest, Result, SecretBackend, SecretValue,
-};
+use cloakroom_core::{DeleteMode, ErrorKind, PageToken, PutRequest, Result, SecretBackend};
+use cloakroom_testkit::canary::marked;
 use tokio::net::TcpListener;
 
 use crate::server::{Place, backend, text};
@@ -114,13 +113,13 @@ pub(crate) async fn another_certificate_authority_is_needed(place: &Place) -> Re
 }
 
 pub(crate) async fn nothing_shows_a_credential_or_a_value(place: &Place) -> Result<()> {
-    let wrong = place.settings(SecretValue::from("canary-token".to_owned()));
+    let wrong = place.settings(marked("token"));
     let misled = backend(wrong.clone());
     let right = place.backend(|_| ()).await;
-    let request = text("canary-value");
+    let request = text("value");
     let coordinate = &request.mark.coordinate;
     right.put(&request).await?;
-    let other = crate::server::again(coordinate, request.mark.store, "canary-other");
+    let other = crate::server::again(coordinate, request.mark.store, "other");
     let shown = [
         format!("{wrong:?}"),
         format!("{misled:?}"),

@@ -68,7 +68,7 @@ const VAULT_BY_NAME: Requests = &[
     (Operation::Restore, 2),
 ];
 
-/// What the documentation says they cost.
+/// What the documentation says of them.
 const DOCUMENTED: &str = include_str!("../../../../docs/backends/faults.md");
 
 /// The documentation tells these requests.
@@ -89,6 +89,10 @@ impl FaultManager for Vault {
 
     fn excluded(&self, trouble: Trouble, _operation: Operation) -> Option<&'static str> {
         (trouble == Trouble::ExpiredPage).then_some("a page is asked for by name and cannot expire")
+    }
+
+    fn page(&self) -> Option<&'static str> {
+        Some(DOCUMENTED)
     }
 }
 

@@ -20,8 +20,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloakroom_backends_vault::VaultBackend;
-use cloakroom_core::{Capabilities, Coordinate, Result, SecretBackend, SecretValue};
-use cloakroom_testkit::conformance::{self, Manager, Powers, Subject};
+use cloakroom_core::{
+    Capabilities, Coordinate, Randomness as _, Result, SecretBackend, SecretValue, SystemRandomness,
+};
+use cloakroom_testkit::canary::marked;
+use cloakroom_testkit::conformance::{self, Credentials, Manager, Permission, Powers, Subject};
 
 use server::{Place, Server, URL};
 
@@ -107,6 +110,14 @@ impl Manager for Vault {
         }
     }
 
+    fn credentials(&self) -> Credentials {
+        Credentials {
+            expired: true,
+            restricted: true,
+            exact: true,
+        }
+    }
+
     async fn subject(&self) -> Result<Box<dyn Subject>> {
         Ok(Box::new(self.namespace().await?))
     }
@@ -114,18 +125,37 @@ impl Manager for Vault {
 
 impl Vault {
     async fn namespace(&self) -> Result<Namespace> {
-        let place = self.server.place().await;
-        let mut settings = place.settings(place.token("read-write").await);
-        settings.openbao_extensions = matches!(self.dialect, Dialect::OpenBao);
-        let misled = place.settings(SecretValue::from("s.wrong".to_owned()));
+        let (place, dialect) = (self.server.place().await, self.dialect);
+        let token = place.token("read-write").await;
         Ok(Namespace {
-            backend: Arc::new(VaultBackend::new("vault".parse()?, settings.clone())?),
-            second: Arc::new(VaultBackend::new("second".parse()?, settings)?),
-            misled: Arc::new(VaultBackend::new("misled".parse()?, misled)?),
+            backend: connected(&place, dialect, token.clone())?,
+            second: connected(&place, dialect, token)?,
+            misled: connected(&place, dialect, marked("wrong"))?,
             place,
-            dialect: self.dialect,
+            dialect,
         })
     }
+}
+
+impl Namespace {
+    /// A client whose token is another.
+    fn client(&self, token: SecretValue) -> Result<Arc<dyn SecretBackend>> {
+        Ok(connected(&self.place, self.dialect, token)?)
+    }
+
+    /// What one has who is under a policy of this text.
+    async fn under(&self, policy: &str) -> Result<Option<Arc<dyn SecretBackend>>> {
+        // Trials run side by side.
+        let name = format!("test-{}", SystemRandomness.uuid());
+        self.place.server.policy(&name, policy).await;
+        Ok(Some(self.client(self.place.token(&name).await)?))
+    }
+}
+
+fn connected(place: &Place, dialect: Dialect, token: SecretValue) -> Result<Arc<VaultBackend>> {
+    let mut settings = place.settings(token);
+    settings.openbao_extensions = matches!(dialect, Dialect::OpenBao);
+    Ok(Arc::new(VaultBackend::new("vault".parse()?, settings)?))
 }
 
 #[async_trait]
@@ -140,6 +170,25 @@ impl Subject for Namespace {
 
     fn misled(&self) -> Option<Arc<dyn SecretBackend>> {
         Some(Arc::clone(&self.misled) as Arc<dyn SecretBackend>)
+    }
+
+    async fn expired(&self) -> Result<Option<Arc<dyn SecretBackend>>> {
+        let token = self.place.token("read-write").await;
+        let client = self.client(token.clone())?;
+        client.list(None).await?;
+        self.place.revoke(&token).await;
+        Ok(Some(client))
+    }
+
+    async fn without(&self, permission: Permission) -> Result<Option<Arc<dyn SecretBackend>>> {
+        self.under(&rights::without(permission)).await
+    }
+
+    async fn with_only(
+        &self,
+        permissions: &[&'static str],
+    ) -> Result<Option<Arc<dyn SecretBackend>>> {
+        self.under(&rights::only(permissions)).await
     }
 
     fn several_pages(&self) -> usize {

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use cloakroom_core::platform::NamedSecrets as _;
 use cloakroom_core::{Error, ErrorKind, PageToken, Result, SecretValue};
+use cloakroom_testkit::canary::marked;
 use cloakroom_testkit::named::{NamedManager, NamedSubject, Spelling};
 use serde_json::{Value, json};
 
@@ -74,7 +75,7 @@ pub(crate) async fn folders_within_folders_are_listed(place: &Place) -> Result<(
                 it.openbao_extensions = extensions;
             })
             .await;
-        let value = SecretValue::from("value".to_owned());
+        let value = marked("value");
         let mut should = vec![
             "/openmetadata/database/one/password".to_owned(),
             "a".to_owned(),
@@ -116,7 +117,7 @@ pub(crate) async fn folders_within_folders_are_listed(place: &Place) -> Result<(
 pub(crate) async fn verify_only_lists_and_describes(place: &Place) -> Result<()> {
     let writer = place.backend(|_| ()).await;
     let verifier = backend(place.settings(place.token("verify-only").await));
-    let value = SecretValue::from("value".to_owned());
+    let value = marked("value");
     let names = ["airbyte_x_v1", "deep/within/airbyte_y_v1"].map(str::to_owned);
     for name in &names {
         write(place, &format!("{}{name}", place.prefix), &value).await;

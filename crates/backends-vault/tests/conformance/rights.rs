@@ -1,12 +1,83 @@
 //! Policies, namespaces and prefixes: each sees what it may see.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cloakroom_core::{
     DeleteMode, ErrorKind, Operation, PutOutcome, Result, SecretBackend as _, SecretState,
 };
 
+use cloakroom_testkit::conformance::Permission;
+
 use crate::server::{Place, backend, text};
+
+const READ_WRITE: &str = include_str!("../../../../deploy/policies/vault/read-write.hcl");
+
+/// The published policy without one permission.
+pub(crate) fn without(permission: Permission) -> String {
+    let capabilities = |path: &str, rights: &str| {
+        format!("path \"secret/{path}/cloakroom/*\" {{\n  capabilities = [{rights}]")
+    };
+    let (data, metadata) = (
+        r#""create", "update", "read""#,
+        r#""create", "read", "update", "delete", "list""#,
+    );
+    let changes: &[(&str, &str, &str)] = match permission {
+        Permission::Put => &[("data", data, r#""read""#)],
+        Permission::Read => &[("data", data, r#""create", "update""#)],
+        Permission::Describe => &[(
+            "metadata",
+            metadata,
+            r#""create", "update", "delete", "list""#,
+        )],
+        Permission::List => &[
+            (
+                "metadata",
+                metadata,
+                r#""create", "read", "update", "delete""#,
+            ),
+            ("detailed-metadata", r#""list""#, ""),
+        ],
+        Permission::Delete => &[
+            (
+                "metadata",
+                metadata,
+                r#""create", "read", "update", "list""#,
+            ),
+            ("delete", r#""update""#, ""),
+        ],
+        Permission::Restore => &[("undelete", r#""update""#, "")],
+    };
+    changes
+        .iter()
+        .fold(READ_WRITE.to_owned(), |policy, change| {
+            let (path, before, after) = change;
+            let changed = policy.replace(&capabilities(path, before), &capabilities(path, after));
+            assert_ne!(changed, policy, "the policy has other rights on {path}");
+            changed
+        })
+}
+
+/// A policy that gives what these permissions say, as `create, update on MOUNT/data/PREFIX*`, and what every
+/// client needs for its own token.
+pub(crate) fn only(permissions: &[&str]) -> String {
+    let mut parts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for permission in permissions {
+        let (rights, place) = permission.split_once(" on MOUNT/").unwrap();
+        let (part, _) = place.split_once('/').unwrap();
+        parts.entry(part).or_default().extend(rights.split(", "));
+    }
+    let (_, own) = READ_WRITE
+        .split_once("# What the policy `default`")
+        .unwrap();
+    parts
+        .iter()
+        .fold(format!("# {own}"), |policy, (part, rights)| {
+            let rights: Vec<_> = rights.iter().map(|right| format!("\"{right}\"")).collect();
+            let rights = rights.join(", ");
+            format!("{policy}path \"secret/{part}/cloakroom/*\" {{ capabilities = [{rights}] }}\n")
+        })
+}
 
 pub(crate) async fn verify_only_sees_everything_and_reads_nothing(place: &Place) -> Result<()> {
     for extensions in [true, false] {
@@ -118,8 +189,7 @@ pub(crate) async fn places_with_one_stem_are_apart(place: &Place) -> Result<()> 
 
 /// One that was written for Vault and does not name what only OpenBao has.
 pub(crate) async fn an_older_policy_still_lists(place: &Place) -> Result<()> {
-    let policy = include_str!("../../../../deploy/policies/vault/read-write.hcl")
-        .replace("detailed-metadata", "something-else");
+    let policy = READ_WRITE.replace("detailed-metadata", "something-else");
     place.server.policy("older", &policy).await;
     let backend = backend(place.settings(place.token("older").await));
     assert!(backend.list(None).await?.secrets.is_empty());

@@ -10,6 +10,7 @@ use cloakroom_core::{
     Coordinate, CredentialSource, Digest, Grammar, Mark, PutRequest, Randomness as _, Scope,
     SecretValue, StoreId, SystemRandomness, ValueKind, Version,
 };
+use cloakroom_testkit::canary::marked;
 use reqwest::Method;
 
 pub(crate) const URL: &str = "CLOAKROOM_TEST_OPENBAO_URL";
@@ -130,6 +131,11 @@ impl Place {
         SecretValue::from(field(&text, "client_token"))
     }
 
+    pub(crate) async fn revoke(&self, token: &SecretValue) {
+        let body = format!("{{\"token\":\"{}\"}}", token.expose_text().unwrap());
+        self.server.done("POST", "auth/token/revoke", &body).await;
+    }
+
     pub(crate) fn settings(&self, token: impl CredentialSource + 'static) -> VaultSettings {
         VaultSettings {
             namespace: self.namespace.clone(),
@@ -193,7 +199,7 @@ pub(crate) fn text(value: &str) -> PutRequest {
 
 /// A put of a text under a name that was used.
 pub(crate) fn again(coordinate: &Coordinate, store: StoreId, value: &str) -> PutRequest {
-    let value = SecretValue::from(value.to_owned());
+    let value = marked(value);
     PutRequest {
         mark: Mark {
             store,

@@ -96,7 +96,7 @@ pub async fn without_expiry_nothing_is_promised(subject: &dyn Subject) -> Verdic
     )
 }
 
-async fn put_expiring(
+pub(crate) async fn put_expiring(
     hand: &Hand,
     backend: &dyn SecretBackend,
 ) -> Result<(Coordinate, SecretValue), Broken> {

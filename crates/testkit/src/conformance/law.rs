@@ -10,7 +10,7 @@ use cloakroom_core::coordinates::MAX_LENGTH;
 use super::verdict::Verdict;
 use super::{
     Credentials, Powers, Subject, credentials, delete, describe, epoch, expiry, foreign, list,
-    missing, names, precondition, put, race, recovery, values,
+    missing, names, permissions, precondition, put, race, recovery, values,
 };
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
@@ -45,6 +45,7 @@ pub(crate) enum Need {
     Misled,
     Expired,
     Restricted,
+    Exact,
 }
 
 impl Law {
@@ -102,6 +103,7 @@ impl Need {
                 credentials.restricted,
                 "permissions cannot be taken away one by one",
             ),
+            Self::Exact => (credentials.exact, "permissions cannot be given one by one"),
         };
         (!met).then_some(reason)
     }
@@ -170,6 +172,7 @@ const LAWS: &[Law] = laws![
     credentials::the_misled_are_refused_and_destroy_nothing [Misled],
     credentials::the_expired_are_refused_and_destroy_nothing [Expired],
     credentials::one_permission_less_refuses_one_thing [Restricted],
+    permissions::what_an_operation_is_said_to_take_is_enough [Exact],
 ];
 
 /// Every law there is.

@@ -16,6 +16,7 @@ pub(crate) mod law;
 pub mod list;
 pub mod missing;
 pub mod names;
+pub mod permissions;
 pub mod precondition;
 pub mod put;
 pub mod race;

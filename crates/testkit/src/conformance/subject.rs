@@ -28,6 +28,8 @@ pub struct Credentials {
     pub expired: bool,
     /// [`Subject::without`] gives a backend for at least one permission.
     pub restricted: bool,
+    /// [`Subject::with_only`] gives backends.
+    pub exact: bool,
 }
 
 /// What credentials can be without.
@@ -104,6 +106,15 @@ pub trait Subject: Send + Sync {
     /// A backend on the same namespace whose credentials allow everything but this; `None` where
     /// the manager has no such permission, or does not tell it from another.
     async fn without(&self, _permission: Permission) -> Result<Option<Arc<dyn SecretBackend>>> {
+        Ok(None)
+    }
+
+    /// A backend on the same namespace whose credentials allow what these permissions say, in the words
+    /// of [`SecretBackend::permissions`], and nothing else.
+    async fn with_only(
+        &self,
+        _permissions: &[&'static str],
+    ) -> Result<Option<Arc<dyn SecretBackend>>> {
         Ok(None)
     }
 

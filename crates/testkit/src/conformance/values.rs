@@ -5,6 +5,7 @@ use cloakroom_core::{Coordinate, ErrorKind, SecretValue};
 use super::Subject;
 use super::hand::Hand;
 use super::verdict::{Verdict, ensure_kind};
+use crate::canary::{MARKER, marked_bytes};
 
 const MISSING: &[ErrorKind] = &[ErrorKind::Missing];
 
@@ -44,13 +45,14 @@ pub async fn text_is_kept_exactly(subject: &dyn Subject) -> Verdict {
 pub async fn bytes_are_kept_or_refused(subject: &dyn Subject) -> Verdict {
     let (hand, backend) = (Hand::new(), subject.backend());
     let every_byte: Vec<u8> = (0..=255).collect();
-    for bytes in [
-        every_byte,
-        vec![0xff],
-        vec![0xc3, 0x28],
-        vec![b'a', 0xed, 0xa0, 0x80],
+    for value in [
+        marked_bytes(&every_byte),
+        marked_bytes(&[b'a', 0xed, 0xa0, 0x80]),
+        // Nothing of these is text.
+        SecretValue::new(vec![0xff]),
+        SecretValue::new(vec![0xc3, 0x28]),
     ] {
-        let (coordinate, value) = (hand.coordinate(), SecretValue::new(bytes));
+        let coordinate = hand.coordinate();
         if backend.capabilities().binary {
             hand.create(&*backend, &coordinate, &value).await?;
             hand.ensure_there(&*backend, &coordinate, &value).await?;
@@ -95,7 +97,7 @@ pub async fn sizes_are_as_promised(subject: &dyn Subject) -> Verdict {
     Ok(())
 }
 
-/// Text that does not compress to nothing, so that no limit is met by luck.
+/// Marked text that does not compress to nothing, so that no limit is met by luck.
 fn of_size(bytes: usize) -> SecretValue {
     let mut state: u32 = 0x2545_f491;
     let letters = (0..bytes).map(|_| {
@@ -104,5 +106,6 @@ fn of_size(bytes: usize) -> SecretValue {
         state ^= state << 5;
         b"abcdefghijklmnopqrstuvwxyz012345"[(state % 32) as usize]
     });
-    SecretValue::new(letters.collect())
+    let text = MARKER.bytes().chain(letters);
+    SecretValue::new(text.take(bytes).collect())
 }

@@ -75,6 +75,10 @@ impl<M: FaultManager> FaultManager for ByName<M> {
     fn excluded(&self, trouble: Trouble, operation: Operation) -> Option<&'static str> {
         self.inner.excluded(trouble, operation)
     }
+
+    fn page(&self) -> Option<&'static str> {
+        self.inner.page()
+    }
 }
 
 /// A namespace whose backends are asked by names.

@@ -18,13 +18,15 @@
 //!
 //! A backend's suite is its [`Manager`](crate::conformance::Manager) with [`FaultManager`] beside
 //! it; [`trials`] is every law as a trial. With `CLOAKROOM_FAULT_TABLE` set to a folder each trial
-//! leaves its [`Row`] there, and [`render_fault_table`] makes the documentation's table of them.
+//! leaves its [`Row`] there, and [`render_fault_table`] makes the documentation's table of them. Every suite
+//! holds that document against its own laws, so that it tells what a run would.
 
 mod act;
 mod by_name;
 mod hold;
 mod meeting;
 mod operation;
+mod page;
 mod pages;
 mod requests;
 mod run;
@@ -37,7 +39,8 @@ mod trouble;
 pub use by_name::{named_absent, named_trials};
 pub use meeting::Meanwhile;
 pub use operation::Operation;
-pub use requests::{Requests, page_trial};
+pub use page::page_trial;
+pub use requests::Requests;
 pub use run::{FaultLaw, absent, fault_laws, trials};
 pub use subject::{FaultManager, FaultSubject};
 pub use table::{Held, Row, TABLE_VARIABLE, insert_fault_table, read_rows, render_fault_table};

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use cloakroom_core::ErrorKind;
 use libtest_mimic::Trial;
 
 use super::hold::Findings;
 use super::table::{self, Held, Row};
 use super::{
-    FaultManager, FaultSubject, Meanwhile, Operation, Trouble, hold, meeting, pages, requests,
-    storm,
+    FaultManager, FaultSubject, Meanwhile, Operation, Trouble, hold, meeting, page, pages,
+    requests, storm,
 };
 use crate::conformance::run::{UNSUPPORTED, block_on, ignored, skipped};
 use crate::conformance::verdict::{Broken, Verdict};
@@ -31,7 +32,7 @@ pub enum FaultLaw {
 }
 
 impl FaultLaw {
-    fn all() -> Vec<Self> {
+    pub(super) fn all() -> Vec<Self> {
         let mut laws = Vec::new();
         for operation in Operation::ALL {
             for trouble in Trouble::ALL {
@@ -79,6 +80,31 @@ impl FaultLaw {
 
     fn trial(self, manager: &str) -> String {
         format!("faults::{manager}::{}", self.name())
+    }
+
+    /// The row of a run in which it holds, as every run that passes leaves it.
+    pub(super) fn expected(self, manager: &dyn FaultManager) -> Row {
+        if let Some(reason) = self.excluded(manager) {
+            return Row {
+                note: Some(reason.to_owned()),
+                ..row(manager, self, Held::Excluded)
+            };
+        }
+        Row {
+            kind: self.kind().map(|kind| kind.as_str().to_owned()),
+            ..row(manager, self, Held::Holds)
+        }
+    }
+
+    /// What the caller is told while the trouble lasts; of several, during the last.
+    fn kind(self) -> Option<ErrorKind> {
+        let trouble = match self {
+            Self::Meets(trouble, _) => trouble,
+            Self::ExpiredPage => Trouble::ExpiredPage,
+            Self::NextPage => Trouble::Unavailable,
+            Self::Requests(_) | Self::Rival(_) | Self::Storm(_) => return None,
+        };
+        trouble.kinds().first().copied()
     }
 
     fn excluded(self, manager: &dyn FaultManager) -> Option<&'static str> {
@@ -129,24 +155,25 @@ pub fn trials(manager: impl FaultManager) -> Vec<Trial> {
     let trial = |law: FaultLaw| {
         let name = law.trial(manager.name());
         if let Some(reason) = law.excluded(&*manager) {
-            table::write(&Row {
-                note: Some(reason.to_owned()),
-                ..row(&*manager, law, Held::Excluded)
-            });
+            table::write(&law.expected(&*manager));
             return ignored(&name, reason).with_kind(UNSUPPORTED);
         }
         let manager = Arc::clone(&manager);
         Trial::test(name, move || Ok(run(&*manager, law)?))
     };
-    fault_laws().into_iter().map(trial).collect()
+    let mut trials: Vec<Trial> = fault_laws().into_iter().map(trial).collect();
+    if let Some(page) = manager.page() {
+        trials.push(page::outcomes_trial(page, manager));
+    }
+    trials
 }
 
 /// The trials of a manager that is not there, each
 /// [skipped](crate::conformance::skipped).
 pub fn absent(manager: &str, reason: &str) -> Vec<Trial> {
-    let laws = fault_laws().into_iter();
-    laws.map(|law| skipped(&law.trial(manager), reason))
-        .collect()
+    let laws = fault_laws().into_iter().map(|law| law.trial(manager));
+    let names = laws.chain([page::outcomes(manager)]);
+    names.map(|name| skipped(&name, reason)).collect()
 }
 
 fn run(manager: &dyn FaultManager, law: FaultLaw) -> Verdict {

@@ -21,6 +21,12 @@ pub trait FaultManager: Manager {
     fn excluded(&self, _trouble: Trouble, _operation: Operation) -> Option<&'static str> {
         None
     }
+
+    /// The document whose table tells what these laws come to here; a trial of its own sees to it.
+    /// `None` where there is none.
+    fn page(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// One empty namespace of a manager, with a way to it through a proxy.

@@ -8,7 +8,6 @@ use std::{env, fs, io};
 use serde::{Deserialize, Serialize};
 
 use super::by_name::BY_NAME;
-use super::requests::OPERATION;
 use super::{Meanwhile, Operation, Trouble};
 
 /// Names the folder in which each trial leaves its row; unset, none is left.
@@ -22,6 +21,12 @@ pub(super) const REQUESTS: &str = "requests";
 
 /// Begins the names of the storms; the seed follows.
 pub(super) const STORM: &str = "storm_";
+
+/// The corner of the table of troubles.
+pub(super) const TROUBLE: &str = "trouble";
+
+/// The corner of the table of requests.
+pub(super) const OPERATION: &str = "operation";
 
 const BEGIN: &str = "<!-- fault table: begin -->";
 const END: &str = "<!-- fault table: end -->";
@@ -127,7 +132,7 @@ pub fn render_fault_table(rows: &[Row]) -> String {
 
 fn troubles_by_managers(text: &mut String, rows: &[&Row], notes: &mut Notes) {
     let managers = managers(rows);
-    head(text, "trouble", &managers);
+    head(text, TROUBLE, &managers);
     for (title, fits) in troubles() {
         line(text, &title, &managers, |manager| {
             let cell = rows.iter().copied();

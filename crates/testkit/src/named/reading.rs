@@ -1,10 +1,11 @@
 //! Laws of descriptions and values, asked by name.
 
-use cloakroom_core::{DeleteMode, ErrorKind, SecretState, SecretValue};
+use cloakroom_core::{DeleteMode, ErrorKind, SecretState};
 
 use super::NamedSubject;
 use super::listing::{Asked, platforms, value};
 use super::names::FORBIDDEN;
+use crate::canary::marked;
 use crate::conformance::verdict::{ensure, ensure_eq, ensure_kind};
 use crate::conformance::{Broken, Permission, Verdict};
 
@@ -12,7 +13,7 @@ use crate::conformance::{Broken, Permission, Verdict};
 pub(super) async fn a_description_tells_all_but_the_value(subject: &dyn NamedSubject) -> Verdict {
     let asked = Asked::of(subject);
     let name = &platforms(1)[0];
-    let canary = SecretValue::from("canary-in-a-description".to_owned());
+    let canary = marked("in a description");
     subject.write_as_platform(name, &canary).await?;
     let described = asked.describe(name).await?;
     ensure_eq(&described.name, name, "the name")?;

@@ -256,7 +256,8 @@ fn service(it: &Deployment, index: u32) -> Row {
     };
     let text = match holds(index) {
         Holds::Managed => format!("secret:{}", managed()),
-        Holds::Own => format!("secret:/teams/own.{index}"),
+        Holds::Own if it.naming().manager.leads() => format!("secret:/teams/own.{index}"),
+        Holds::Own => format!("secret:teams-own-{index}"),
         Holds::Value => marked(&format!("service-{index}")),
         Holds::Mask => "*********".to_owned(),
     };

@@ -18,6 +18,7 @@ mod serve;
 mod service;
 mod socket;
 mod tls;
+mod tunnel;
 mod upstream;
 
 use std::io;

@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
 };
 
-/// A certificate for the loopback interface that lives as long as the proxy.
+/// A certificate that lives as long as what bears it.
 pub(super) struct Certificate {
     pem: String,
     der: CertificateDer<'static>,
@@ -22,8 +22,14 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
+    /// For the loopback interface.
     pub(super) fn new() -> io::Result<Self> {
-        let names = ["127.0.0.1", "localhost", "*.localhost"].map(str::to_owned);
+        Self::of(&["127.0.0.1", "localhost", "*.localhost"])
+    }
+
+    /// For hosts of these names.
+    pub(super) fn of(names: &[&str]) -> io::Result<Self> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
         Ok(Self {

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
-    ListPage, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend, SecretValue,
-    StoredSecret,
+    ListPage, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
+    SecretValue, StoredSecret,
 };
 use cloakroom_testkit::MemoryBackend;
 use cloakroom_testkit::conformance::Permission;
@@ -17,11 +17,11 @@ use crate::Defect::{
     DescribeManyDropsTheMissing, DescribeShowsTheValue, GetFoldsCase, GetIgnoresWaiting,
     GetManyAnswersOnce, GetManyIsUnordered, GetSaysUnavailable, LiftIsEmpty, ListIsUnordered,
     ListLeavesOutTheWaiting, ListPagesByNumber, ListRepeatsTheLast, ListShowsTheUnmarked,
-    MisledOverwrite, MisledSeeNothing, PutChecksFirst, PutCutsAtTheLimit, PutForgetsTheExpiry,
-    PutKeepsTheOldMark, PutLosesTheMark, PutManyStopsAtAConflict, PutOfTheSameConflicts,
-    PutOverwrites, PutRestores, PutTakesAnothersSecretForOurs, PutTrims, RestoreIsEmpty,
-    RestoreOfTheMissingSucceeds, WithoutDeletingAllIsGone, WithoutListingNothingIsListed,
-    WithoutReadingAllIsMissing,
+    MisledOverwrite, MisledSeeNothing, NamesTooLittle, PutChecksFirst, PutCutsAtTheLimit,
+    PutForgetsTheExpiry, PutKeepsTheOldMark, PutLosesTheMark, PutManyStopsAtAConflict,
+    PutOfTheSameConflicts, PutOverwrites, PutRestores, PutTakesAnothersSecretForOurs, PutTrims,
+    RestoreIsEmpty, RestoreOfTheMissingSucceeds, WithoutDeletingAllIsGone,
+    WithoutListingNothingIsListed, WithoutReadingAllIsMissing,
 };
 
 /// A manager in memory with one defect; the misled one refuses.
@@ -29,13 +29,13 @@ pub(crate) struct Defective {
     pub(crate) inner: MemoryBackend,
     pub(crate) defect: Defect,
     pub(crate) misled: bool,
-    pub(crate) lacks: Option<Permission>,
+    pub(crate) lacks: Vec<Permission>,
 }
 
 impl Defective {
     /// Refuses what the credentials do not allow.
     fn allow(&self, permission: Permission) -> Result<()> {
-        if self.misled || self.lacks == Some(permission) {
+        if self.misled || self.lacks.contains(&permission) {
             return self.refuse();
         }
         Ok(())
@@ -55,6 +55,18 @@ impl Defective {
     }
 }
 
+/// A permission as the backend names it.
+pub(crate) fn name_of(permission: Permission) -> &'static str {
+    match permission {
+        Permission::Put => "put",
+        Permission::Read => "read",
+        Permission::Describe => "describe",
+        Permission::List => "list",
+        Permission::Delete => "delete",
+        Permission::Restore => "restore",
+    }
+}
+
 #[async_trait]
 impl SecretBackend for Defective {
     fn id(&self) -> &BackendId {
@@ -69,6 +81,19 @@ impl SecretBackend for Defective {
         self.inner.capabilities()
     }
 
+    fn permissions(&self, operation: Operation) -> &'static [&'static str] {
+        match operation {
+            Operation::Get if self.is(NamesTooLittle) => &["describe"],
+            Operation::Put => &["put"],
+            Operation::Get => &["read"],
+            Operation::Describe => &["describe"],
+            Operation::List => &["list"],
+            Operation::Delete | Operation::DeleteFinally => &["delete"],
+            Operation::Restore => &["restore"],
+            Operation::LiftExpiry => &[],
+        }
+    }
+
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
         let PutRequest { mark, value, .. } = request;
         let write = |value: SecretValue| {
@@ -78,7 +103,7 @@ impl SecretBackend for Defective {
         };
         match self.defect {
             MisledOverwrite if self.misled => return write(value.clone()),
-            _ if self.misled || self.lacks == Some(Permission::Put) => return self.refuse(),
+            _ if self.misled || self.lacks.contains(&Permission::Put) => return self.refuse(),
             PutKeepsTheOldMark => {
                 if let Ok(there) = self.inner.get(&mark.coordinate).await {
                     self.inner
@@ -149,7 +174,7 @@ impl SecretBackend for Defective {
     }
 
     async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
-        if self.is(WithoutReadingAllIsMissing) && self.lacks == Some(Permission::Read) {
+        if self.is(WithoutReadingAllIsMissing) && self.lacks.contains(&Permission::Read) {
             return Err(Error::new(ErrorKind::Missing, "test", "not there"));
         }
         self.allow(Permission::Read)?;
@@ -217,7 +242,7 @@ impl SecretBackend for Defective {
     }
 
     async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
-        if self.is(WithoutListingNothingIsListed) && self.lacks == Some(Permission::List) {
+        if self.is(WithoutListingNothingIsListed) && self.lacks.contains(&Permission::List) {
             return Ok(ListPage::default());
         }
         self.allow(Permission::List)?;
@@ -264,7 +289,7 @@ impl SecretBackend for Defective {
         mode: DeleteMode,
         precondition: Option<&Precondition>,
     ) -> Result<Deletion> {
-        if self.is(WithoutDeletingAllIsGone) && self.lacks == Some(Permission::Delete) {
+        if self.is(WithoutDeletingAllIsGone) && self.lacks.contains(&Permission::Delete) {
             return Ok(Deletion::AlreadyGone);
         }
         self.allow(Permission::Delete)?;

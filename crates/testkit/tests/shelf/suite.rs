@@ -78,6 +78,7 @@ impl Manager for Shelf {
         Credentials {
             expired: true,
             restricted: true,
+            exact: false,
         }
     }
 

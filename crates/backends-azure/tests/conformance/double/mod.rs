@@ -7,7 +7,7 @@
 
 mod vault;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -26,12 +26,28 @@ use vault::{Answer, Call};
 pub(crate) use vault::{Ids, Vault, refused};
 
 pub(crate) const TENANT: &str = "double-tenant";
-/// What a secret must be for each client; tests may change it.
-pub(crate) const CLIENT_SECRET: &str = "the double's client secret";
-pub(crate) const FEDERATED_TOKEN: &str = "the double's federated token";
+/// What a secret must be for each client; tests may change it. Both are marked.
+pub(crate) const CLIENT_SECRET: &str = "canary-7f3a9c1e2b: the double's client secret";
+pub(crate) const FEDERATED_TOKEN: &str = "canary-7f3a9c1e2b: the double's federated token";
 
 /// What a client may do, unless a test says otherwise.
-pub(crate) const EVERY_RIGHT: [&str; 6] = ["get", "list", "set", "delete", "recover", "purge"];
+pub(crate) const EVERY_RIGHT: [&str; 7] =
+    ["get", "list", "set", "update", "delete", "recover", "purge"];
+
+/// A right as roles call it.
+pub(crate) fn action(right: &str) -> String {
+    let action = match right {
+        "get" => "getSecret/action",
+        "list" => "readMetadata/action",
+        "set" => "setSecret/action",
+        "update" => "update/action",
+        "delete" => "delete",
+        "recover" => "recover/action",
+        "purge" => "purge/action",
+        _ => panic!("there is no right {right}"),
+    };
+    format!("Microsoft.KeyVault/vaults/secrets/{action}")
+}
 
 /// A vault that runs until it is dropped.
 pub(crate) struct Double {
@@ -55,6 +71,8 @@ struct Entra {
     /// By token, who it was given to.
     tokens: BTreeMap<String, String>,
     rights: BTreeMap<String, Vec<String>>,
+    /// Clients that are let in no more.
+    expired: BTreeSet<String>,
     logins: usize,
 }
 
@@ -88,6 +106,7 @@ impl Double {
                 secret: CLIENT_SECRET.to_owned(),
                 tokens: BTreeMap::new(),
                 rights: BTreeMap::new(),
+                expired: BTreeSet::new(),
                 logins: 0,
             }),
             log: Mutex::default(),
@@ -133,6 +152,13 @@ impl Double {
         let mut entra = self.shared.entra.lock().unwrap();
         secret.clone_into(&mut entra.secret);
         entra.tokens.clear();
+    }
+
+    /// From now on neither the tokens nor the credential of this client are good for anything.
+    pub(crate) fn expire(&self, client: &str) {
+        let mut entra = self.shared.entra.lock().unwrap();
+        entra.tokens.retain(|_, of| of != client);
+        entra.expired.insert(client.to_owned());
     }
 
     /// A token of a client that somebody else has logged in.
@@ -246,6 +272,7 @@ fn kind_of(method: &str, path: &[&str]) -> &'static str {
         ("DELETE", ["secrets", _]) => "delete",
         ("DELETE", _) => "purge",
         ("POST", _) => "recover",
+        ("PATCH", _) => "update",
         _ => "set",
     }
 }
@@ -257,7 +284,7 @@ fn refusal(shared: &Shared, client: &str, right: &str) -> Option<Answer> {
         return None;
     }
     let (status, mut body) = refused(403, "Forbidden", Some("ForbiddenByRbac"));
-    let action = format!("Microsoft.KeyVault/vaults/secrets/{right}/action");
+    let action = action(right);
     body["error"]["message"] =
         format!("Caller is not authorized.\r\nAction: '{action}'\r\n").into();
     Some((status, body))
@@ -293,6 +320,7 @@ fn login(shared: &Shared, body: &[u8]) -> Answer {
     } else {
         assertion == FEDERATED_TOKEN
     };
+    let right = right && !entra.expired.contains(&field("client_id"));
     if !right || field("scope") != "https://vault.azure.net/.default" {
         let body = json!({
             "error": "invalid_client",
