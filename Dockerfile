@@ -17,6 +17,9 @@ COPY --from=build /out/ /
 # By number: Kubernetes can tell that this is not root only from a number.
 USER 65532:65532
 WORKDIR /var/lib/cloakroom
+# With no configuration, database and keys are below this: in /var/lib/cloakroom.
+ENV XDG_DATA_HOME=/var/lib
 EXPOSE 9464
 ENTRYPOINT ["/usr/local/bin/reconciler"]
-CMD ["serve"]
+# In a container loopback is nobody's; what is published decides who reaches it.
+CMD ["serve", "--listen", "0.0.0.0:9464"]

@@ -22,5 +22,6 @@ if [ "$(id -u)" -eq 0 ]; then
   user=65532:65532
   chown "$user" keys openbao-token operator-token postgres-url
 fi
-echo "export CLOAKROOM_USER=$user" >user
+# No name that begins with CLOAKROOM_: the program takes those for settings.
+echo "export CONTAINER_USER=$user" >user
 echo "made in $PWD; next: . deploy/compose/secrets/user && docker compose up --build"

@@ -10,15 +10,10 @@ use cloakroom_core::ledger::{Ledger as _, Reason, Unused};
 use cloakroom_core::{BackendId, Result};
 use cloakroom_reconcile::Reconciler;
 use cloakroom_store_db::DbStore;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use crate::configuration::Backend as Section;
+use crate::recent::Recent;
 use crate::wiring::{Context, RequestBudget};
-
-/// Whoever asks anew before this is over hears the same: to count takes time in proportion to what
-/// there is.
-const FRESH: Duration = Duration::from_secs(10);
 
 /// The reasons that costs are told for: everything that was never superseded counts as orphaned.
 pub const COSTLY: [Reason; 2] = [Reason::Orphaned, Reason::Superseded];
@@ -67,17 +62,12 @@ pub struct Backlogs {
     store: Arc<DbStore>,
     reconciler: Reconciler,
     backends: Vec<Backend>,
-    recent: Mutex<Option<Recent>>,
+    recent: Recent<BTreeMap<BackendId, Backlog>>,
 }
 
 struct Backend {
     budget: Arc<RequestBudget>,
     dollars_per_secret_month: f64,
-}
-
-struct Recent {
-    counted: Instant,
-    backlogs: Arc<BTreeMap<BackendId, Backlog>>,
 }
 
 impl Backlogs {
@@ -96,30 +86,13 @@ impl Backlogs {
             store: context.store.clone(),
             reconciler,
             backends: backends.collect(),
-            recent: Mutex::new(None),
+            recent: Recent::default(),
         }
     }
 
     /// The backlog of each backend as it is now, or was a few seconds ago; `replicas` work at it.
     pub async fn recent(&self, replicas: u32) -> Result<Arc<BTreeMap<BackendId, Backlog>>> {
-        // Held while counting, so that whoever asks meanwhile waits for the same answer.
-        let mut recent = self.recent.lock().await;
-        if let Some(recent) = recent.as_ref()
-            && recent.counted.elapsed() < FRESH
-        {
-            return Ok(recent.backlogs.clone());
-        }
-        let mut backlogs = BTreeMap::new();
-        for backend in &self.backends {
-            let id = backend.budget.backend();
-            backlogs.insert(id.clone(), self.count(backend, replicas).await?);
-        }
-        let backlogs = Arc::new(backlogs);
-        *recent = Some(Recent {
-            counted: Instant::now(),
-            backlogs: backlogs.clone(),
-        });
-        Ok(backlogs)
+        self.recent.or(self.count_all(replicas)).await
     }
 
     /// The backlog of one backend now; `replicas` work at it.
@@ -129,6 +102,15 @@ impl Backlogs {
             Some(backend) => self.count(backend, replicas).await,
             None => Ok(Backlog::default()),
         }
+    }
+
+    async fn count_all(&self, replicas: u32) -> Result<BTreeMap<BackendId, Backlog>> {
+        let mut backlogs = BTreeMap::new();
+        for backend in &self.backends {
+            let id = backend.budget.backend();
+            backlogs.insert(id.clone(), self.count(backend, replicas).await?);
+        }
+        Ok(backlogs)
     }
 
     async fn count(&self, backend: &Backend, replicas: u32) -> Result<Backlog> {

@@ -1,8 +1,8 @@
 //! The clean-ups of platforms that `serve` starts: what their driver runs, measured, and how they stand
 //! in the database.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::configuration::CronLine;
+use crate::http::Look;
 use crate::metrics::Metrics;
 use crate::platform;
 use crate::wiring::Context;
@@ -31,6 +32,8 @@ pub struct CleaningRunner {
     schedules: CleaningSchedules,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
+    /// What somebody asked for since its last run began.
+    by_hand: Mutex<BTreeSet<String>>,
 }
 
 impl CleaningRunner {
@@ -47,12 +50,23 @@ impl CleaningRunner {
             schedules,
             metrics,
             stop,
+            by_hand: Mutex::default(),
         }
     }
 
-    /// Cleans a platform, unless nobody has confirmed a plan for it or another replica has cleaned it
-    /// since its schedule last asked for that.
+    /// Lets the next run clean a platform though its schedule has not come since the last.
+    pub fn ask_by_hand(&self, platform: &str) {
+        self.by_hand().insert(platform.to_owned());
+    }
+
+    fn by_hand(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.by_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cleans a platform, unless nobody has confirmed a plan for it, or another replica has cleaned it
+    /// since its schedule last asked for that and nobody else did.
     async fn clean(&self, platform: &str) -> Result<Option<CleanReport>> {
+        let asked_for = self.by_hand().remove(platform);
         let store = &self.context.store;
         if store.confirmation(platform).await?.is_none() {
             self.metrics.count_unconfirmed(platform);
@@ -62,18 +76,21 @@ impl CleaningRunner {
             );
             return Ok(None);
         }
-        if self.is_done(platform).await? {
+        if !asked_for && self.is_done(platform).await? {
             tracing::debug!(platform.name = platform, "cleaned meanwhile");
             return Ok(None);
         }
+        self.run(platform, &CleanOptions::default()).await.map(Some)
+    }
+
+    async fn run(&self, platform: &str, options: &CleanOptions) -> Result<CleanReport> {
         // Made for each run, so that it goes by the database's credentials as they are now.
         let cleaner = platform::cleaner(&self.context, Some(platform), self.stop.clone());
         let cleaner = cleaner.map_err(|error| {
             Error::new(ErrorKind::Invalid, "clean a platform", format!("{error:#}"))
                 .with_coordinate(platform)
         })?;
-        let report = cleaner.clean(&CleanOptions::default(), &|_, _| {}).await?;
-        Ok(Some(report))
+        cleaner.clean(options, &|_, _| {}).await
     }
 
     async fn is_done(&self, platform: &str) -> Result<bool> {
@@ -109,6 +126,17 @@ impl JobRunner<String, CleanReport> for CleaningRunner {
                 .record_failed_cleaning(&platform, began.elapsed()),
         }
         cleaned.transpose().into_iter().collect()
+    }
+}
+
+#[async_trait]
+impl Look<String, CleanReport> for CleaningRunner {
+    async fn look(&self, platform: &String) -> Vec<Result<CleanReport>> {
+        let options = CleanOptions {
+            dry_run: true,
+            ..CleanOptions::default()
+        };
+        vec![Box::pin(self.run(platform, &options)).await]
     }
 }
 

@@ -1,10 +1,12 @@
 //! When a job last did all it was to do.
 
+use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::store::{Job, Journal as _};
 use cloakroom_core::{BackendId, Result, Timestamp};
 use cloakroom_store_db::DbStore;
 
-/// A job has done all it was to do once it has on every backend; `None` where on one it never has.
+/// A job has done all it was to do once it has on every backend; `None` where on one it never has. Never
+/// later than now: a clock that was ahead for a while would hide for as long that nothing succeeds.
 pub async fn last_success<'b>(
     store: &DbStore,
     job: Job,
@@ -18,5 +20,8 @@ pub async fn last_success<'b>(
         };
         earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
     }
-    Ok(earliest)
+    match earliest {
+        Some(at) => Ok(Some(at.min(store.now().await?))),
+        None => Ok(None),
+    }
 }

@@ -16,12 +16,13 @@ use crate::backlog::Backlogs;
 use crate::cleaning::{CleaningFigures, CleaningRunner, CleaningSchedules};
 use crate::configuration::Jobs;
 use crate::figures::Figures;
-use crate::http::{self, App, DryRuns, Limits, Token};
+use crate::http::{self, App, Counts, DryRuns, Limits, Token};
 use crate::metrics::Metrics;
 use crate::presence::{BEAT, Presence};
 use crate::runner::MeasuredRunner;
+use crate::schedule;
+use crate::signals::UserSignal;
 use crate::wiring::{Connection, Context, RequestBudget};
-use crate::{schedule, signals};
 
 /// How the service runs.
 #[derive(Clone, Debug)]
@@ -36,12 +37,14 @@ pub struct Settings {
     pub token: Token,
 }
 
-/// Serves until `stop` is cancelled, then lets the running item finish.
+/// Serves until `stop` is cancelled, then lets the running item finish. Every job is asked to run at each
+/// of the `wishes`.
 pub async fn serve(
     listener: TcpListener,
     context: &Context,
     metrics: Arc<Metrics>,
     settings: Settings,
+    wishes: UserSignal,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let reconciler = context.reconciler(stop.clone());
@@ -70,21 +73,31 @@ pub async fn serve(
         jitter,
         stop.clone(),
     );
-    let cleaning = clean_ups(context, &platforms, &metrics, jitter, &stop);
+    let cleaner = Arc::new(CleaningRunner::new(
+        context.clone(),
+        platforms.clone(),
+        metrics.clone(),
+        stop.clone(),
+    ));
+    let cleaning = clean_ups(&platforms, &cleaner, jitter, &stop);
     let activator = driver.activator();
-    signals::on_user_signal({
+    wishes.on_each({
         let activator = activator.clone();
         move || Job::ALL.into_iter().for_each(|job| activator.activate(job))
-    })?;
+    });
     let app = Arc::new(App {
         metrics,
         activator: activator.clone(),
         clean_ups: cleaning.activator(),
+        clean_up_dry_runs: DryRuns::new(cleaner.clone()),
+        cleaner,
         platforms: platforms.clone(),
         backlogs: Backlogs::new(context, reconciler.clone()),
-        dry_runs: DryRuns::new(reconciler),
+        counts: Counts::new(context),
+        dry_runs: DryRuns::new(Arc::new(reconciler)),
         jobs: settings.jobs.clone(),
         store: context.store.clone(),
+        key_file: context.key_file(),
         budgets: context.budgets.clone(),
         token: settings.token,
         timeout: settings.limits.timeout,
@@ -141,21 +154,14 @@ fn platforms(context: &Context) -> CleaningSchedules {
 /// What cleans the platforms, one after the other. Reading somebody else's database may take long, and
 /// the jobs do not wait for that.
 fn clean_ups(
-    context: &Context,
     platforms: &CleaningSchedules,
-    metrics: &Arc<Metrics>,
+    cleaner: &Arc<CleaningRunner>,
     jitter: Duration,
     stop: &CancellationToken,
 ) -> Driver<String, CleanReport> {
-    let runner = CleaningRunner::new(
-        context.clone(),
-        platforms.clone(),
-        metrics.clone(),
-        stop.clone(),
-    );
     Driver::of(
         platforms.keys().cloned(),
-        Arc::new(runner),
+        cleaner.clone(),
         Arc::new(SystemRandomness),
         jitter,
         stop.clone(),

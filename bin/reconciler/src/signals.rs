@@ -21,16 +21,26 @@ pub fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Calls `act` at each SIGUSR1.
-pub fn on_user_signal(act: impl Fn() + Send + 'static) -> std::io::Result<()> {
-    let mut signals = signal(SignalKind::user_defined1())?;
-    tokio::spawn(async move {
-        while signals.recv().await.is_some() {
-            tracing::info!(signal.name = "SIGUSR1", "every job is asked to run");
-            act();
-        }
-    });
-    Ok(())
+/// SIGUSR1. From the moment there is one of these the signal does not end the process, and one that comes
+/// before anything can be done about it is kept.
+#[derive(Debug)]
+pub struct UserSignal(Signal);
+
+impl UserSignal {
+    /// Listens from now on.
+    pub fn listen() -> std::io::Result<Self> {
+        signal(SignalKind::user_defined1()).map(Self)
+    }
+
+    /// Calls `act` at each that has come or comes.
+    pub fn on_each(mut self, act: impl Fn() + Send + 'static) {
+        tokio::spawn(async move {
+            while self.0.recv().await.is_some() {
+                tracing::info!(signal.name = "SIGUSR1", "every job is asked to run");
+                act();
+            }
+        });
+    }
 }
 
 struct Signals {

@@ -69,6 +69,14 @@ pub fn remarks(report: &Report) -> Vec<String> {
             count(report.quarantined, "deletion was", "deletions were")
         ));
     }
+    if report.namesakes > 0 {
+        remarks.push(format!(
+            "{} on {} the mark of another store that had this deployment's name: its database was lost \
+             and made anew, or two deployments share the name; no run of this one touches them",
+            count(report.namesakes, "secret bears", "secrets bear"),
+            report.backend
+        ));
+    }
     if report.cut_short {
         remarks.push("the run ended before everything due was done; run it again".to_owned());
     }
@@ -140,7 +148,8 @@ fn left(report: &Report) -> String {
     say(report.total(|count| count.refused), "refused by a guard");
     say(report.total(|count| count.spared), "not due any more");
     say(report.unrestored, "in use and not restored");
-    say(report.failed, "to be tried again");
+    let again = report.failed.saturating_sub(report.quarantined);
+    say(again, "to be tried again");
     say(report.quarantined, "parked");
     let nothing = if report.cut_short {
         "what was not looked at"
@@ -167,5 +176,28 @@ fn joined(parts: &[String], nothing: &str) -> String {
         nothing.to_owned()
     } else {
         parts.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::RunId;
+    use cloakroom_core::store::Job;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_parked_deletion_is_told_once() {
+        let report: Report = serde_json::from_value(json!({
+            "run": RunId(uuid::Uuid::nil()), "job": Job::ExpireOrphans, "backend": "main",
+            "dry_run": false, "started": "2026-03-01T11:58:00Z",
+            "finished": "2026-03-01T11:58:01Z", "outcome": "partial", "deletions": {},
+            "failed": 3, "quarantined": 1, "rescued": 0, "findings": {}, "examples": [],
+            "checked": {"references": 0, "values": 0, "documents": 0, "listed": 0},
+            "guards": [], "cut_short": false, "error": null
+        }))
+        .unwrap();
+        assert_eq!(left(&report), "2 to be tried again, 1 parked");
     }
 }

@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(unreachable_pub, reason = "each file is a module of this program")]
 
+#[allow(dead_code, reason = "it is the tests' of the service")]
+#[path = "http/asking.rs"]
+mod asking;
 #[path = "http/browser.rs"]
 mod browser;
+#[path = "airbyte/by_hand.rs"]
+mod by_hand;
 #[path = "airbyte/cleaning.rs"]
 mod cleaning;
 mod common;
@@ -18,6 +23,8 @@ mod moving;
 mod pass;
 #[path = "airbyte/planted.rs"]
 mod planted;
+#[path = "airbyte/policy.rs"]
+mod policy;
 #[path = "airbyte/reports.rs"]
 mod reports;
 #[path = "airbyte/serving.rs"]
@@ -33,7 +40,7 @@ use managers::Kind;
 type Law = fn(Kind);
 
 fn main() -> ExitCode {
-    let laws: [(&str, Kind, Law); 12] = [
+    let laws: [(&str, Kind, Law); 14] = [
         (
             "aws::planted_leaks_are_counted",
             Kind::Aws,
@@ -68,6 +75,16 @@ fn main() -> ExitCode {
             "openbao::what_is_confirmed_is_cleaned_once_by_two_replicas",
             Kind::OpenBao,
             serving::what_is_confirmed_is_cleaned_once_by_two_replicas,
+        ),
+        (
+            "openbao::whoever_bears_the_token_cleans_a_platform",
+            Kind::OpenBao,
+            by_hand::whoever_bears_the_token_cleans_a_platform,
+        ),
+        (
+            "aws::the_published_policy_is_enough_and_no_more",
+            Kind::Aws,
+            policy::is_enough_and_no_more,
         ),
         (
             "aws::a_platform_moves_to_another_manager_and_back",
@@ -109,6 +126,8 @@ fn missing(kind: Kind, name: &str) -> Option<String> {
         vec![kind]
     };
     let variables = kinds.into_iter().flat_map(Kind::variables);
+    let cleaner = name.contains("policy").then_some(managers::CLEANER);
+    let variables = variables.chain(cleaner);
     let variables = [database::URL].into_iter().chain(variables);
     for variable in variables {
         if std::env::var_os(variable).is_none() {

@@ -8,16 +8,17 @@ mod common;
 use std::env;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::ExitCode;
+use std::process::{Child, Command, ExitCode};
 use std::time::Instant;
 
 use cloakroom_core::{Randomness as _, SystemRandomness};
 use cloakroom_testkit::conformance::{run, skipped};
-use cloakroom_testkit::proxy::{Fault, Proxy, Rule, Upstream};
+use cloakroom_testkit::proxy::{Fault, Proxy, Rule, Seen, Upstream};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
-use common::{Deployment, PATIENCE, connection};
+use common::{Deployment, PATIENCE, connection, finish};
 
 const URL: &str = "CLOAKROOM_TEST_OPENBAO_URL";
 const TOKEN: &str = "CLOAKROOM_TEST_OPENBAO_TOKEN";
@@ -26,7 +27,7 @@ const VERIFY_ONLY: &str = include_str!("../../../deploy/policies/vault/verify-on
 
 type Law = fn(&Bao);
 
-const LAWS: [(&str, Law); 4] = [
+const LAWS: [(&str, Law); 6] = [
     (
         "the_published_policy_is_enough",
         the_published_policy_is_enough,
@@ -42,6 +43,14 @@ const LAWS: [(&str, Law); 4] = [
     (
         "killed_in_the_middle_it_leaves_what_ends",
         killed_in_the_middle_it_leaves_what_ends,
+    ),
+    (
+        "stopped_in_the_middle_it_leaves_nothing",
+        stopped_in_the_middle_it_leaves_nothing,
+    ),
+    (
+        "kept_it_lives_as_long_as_a_checks",
+        kept_it_lives_as_long_as_a_checks,
     ),
 ];
 
@@ -248,25 +257,58 @@ fn who_may_only_verify_is_told_what_else(bao: &Bao) {
     assert_eq!(bao.held(&stage.prefix), Vec::<Value>::new());
 }
 
-/// The process is killed while the server has the secret and the next answer is on its way.
-fn killed_in_the_middle_it_leaves_what_ends(bao: &Bao) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let upstream = Upstream::new(&bao.url).unwrap();
-    let proxy = runtime.block_on(Proxy::start(upstream)).unwrap();
-    let stage = Stage::at(&proxy.url(), &bao.token(POLICY));
-    let reads =
-        |it: &cloakroom_testkit::proxy::Seen<'_>| it.method == "GET" && it.path.contains("/data/");
-    proxy.add(Rule::new(Fault::Delay(PATIENCE * 60)).matching(reads));
-    let mut child = stage
-        .deployment
-        .command(&["backend", "check", "bao"])
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    while proxy.faults() == 0 {
-        assert!(begun.elapsed() < PATIENCE, "{:?}", proxy.records());
-        std::thread::yield_now();
+/// A check that waits for an answer while the server has its secret.
+struct Waiting {
+    runtime: Runtime,
+    proxy: Proxy,
+    stage: Stage,
+    child: Child,
+}
+
+impl Waiting {
+    fn begin(bao: &Bao) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let upstream = Upstream::new(&bao.url).unwrap();
+        let proxy = runtime.block_on(Proxy::start(upstream)).unwrap();
+        let stage = Stage::at(&proxy.url(), &bao.token(POLICY));
+        let reads = |it: &Seen<'_>| it.method == "GET" && it.path.contains("/data/");
+        proxy.add(Rule::new(Fault::Delay(PATIENCE * 60)).matching(reads));
+        let command = &["backend", "check", "bao"];
+        let child = stage.deployment.command(command).spawn().unwrap();
+        let begun = Instant::now();
+        while proxy.faults() == 0 {
+            assert!(begun.elapsed() < PATIENCE, "{:?}", proxy.records());
+            std::thread::yield_now();
+        }
+        assert_eq!(bao.held(&stage.prefix).len(), 1);
+        Self {
+            runtime,
+            proxy,
+            stage,
+            child,
+        }
     }
+}
+
+/// Lets the rows of checks expire and has the reconciler look at them.
+fn expire(stage: &Stage, runtime: &Runtime) {
+    runtime.block_on(async {
+        let mut database = connection(&stage.deployment).await;
+        let over = "UPDATE secrets SET expires_at = 1 WHERE expires_at IS NOT NULL";
+        let done = sqlx::query(over).execute(&mut database).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+    });
+    let ended = stage.deployment.run(&["run", "expire-orphans"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+fn killed_in_the_middle_it_leaves_what_ends(bao: &Bao) {
+    let Waiting {
+        runtime,
+        proxy,
+        stage,
+        mut child,
+    } = Waiting::begin(bao);
     child.kill().unwrap();
     child.wait().unwrap();
     proxy.calm();
@@ -275,13 +317,36 @@ fn killed_in_the_middle_it_leaves_what_ends(bao: &Bao) {
     assert_eq!(left.len(), 1);
     assert_ne!(left[0]["delete_version_after"], "0s", "{left:?}");
     // The ledger knows of it: its row expires.
-    runtime.block_on(async {
-        let mut database = connection(&stage.deployment).await;
-        let over = "UPDATE secrets SET expires_at = 1 WHERE state = 'intended'";
-        let done = sqlx::query(over).execute(&mut database).await.unwrap();
-        assert_eq!(done.rows_affected(), 1);
-    });
-    let ended = stage.deployment.run(&["run", "expire-orphans"]);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    expire(&stage, &runtime);
+    assert_eq!(bao.held(&stage.prefix), Vec::<Value>::new());
+}
+
+/// Whoever gives it up is not left with its secret.
+fn stopped_in_the_middle_it_leaves_nothing(bao: &Bao) {
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let waiting = Waiting::begin(bao);
+        let child = waiting.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &child]).status();
+        assert!(sent.unwrap().success());
+        let ended = finish(waiting.child);
+        assert_eq!(ended.code, Some(1), "{signal}: {ended:?}");
+        assert!(ended.stderr.contains("interrupted"), "{signal}: {ended:?}");
+        let left = bao.held(&waiting.stage.prefix);
+        assert_eq!(left, Vec::<Value>::new(), "{signal}: {ended:?}");
+    }
+}
+
+/// It can be looked at in the manager's console for as long as a check's secrets live, and then goes.
+fn kept_it_lives_as_long_as_a_checks(bao: &Bao) {
+    let stage = Stage::at(&bao.url, &bao.token(POLICY));
+    let ended = stage
+        .deployment
+        .run(&["backend", "check", "bao", "--keep"])
+        .done();
+    assert!(ended.contains("left for two hours"), "{ended}");
+    let left = bao.held(&stage.prefix);
+    assert_eq!(left.len(), 1);
+    assert_ne!(left[0]["delete_version_after"], "0s", "{left:?}");
+    expire(&stage, &Runtime::new().unwrap());
     assert_eq!(bao.held(&stage.prefix), Vec::<Value>::new());
 }

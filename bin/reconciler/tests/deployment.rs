@@ -37,6 +37,10 @@ fn main() -> ExitCode {
             compose::nobody_else_can_connect,
         ),
         holds(
+            "compose/a_shell_that_was_prepared_runs_the_program",
+            compose::a_shell_that_was_prepared_runs_the_program,
+        ),
+        holds(
             "compose/the_program_takes_its_configuration",
             compose::the_program_takes_its_configuration,
         ),
@@ -51,6 +55,10 @@ fn main() -> ExitCode {
         holds(
             "container/the_image_is_pinned_and_not_root",
             container::is_pinned_and_not_root,
+        ),
+        holds(
+            "container/what_it_keeps_is_in_the_volume",
+            container::what_it_keeps_is_in_the_volume,
         ),
         holds(
             "container/no_secret_is_in_a_layer",
@@ -69,6 +77,14 @@ fn main() -> ExitCode {
             kubernetes::mounts_and_probes,
         ),
         holds("kubernetes/selectors_select", kubernetes::selectors_select),
+        holds(
+            "kubernetes/the_page_leads_to_the_image_that_was_built",
+            kubernetes::the_page_leads_to_the_image_that_was_built,
+        ),
+        holds(
+            "kubernetes/the_token_is_a_components_of_its_own",
+            kubernetes::the_token_is_a_components_of_its_own,
+        ),
         holds(
             "kubernetes/rules_are_those_of_prometheus",
             kubernetes::rules_are_those_of_prometheus,

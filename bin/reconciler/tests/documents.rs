@@ -240,12 +240,18 @@ fn jobs_plans_and_status_go_through_the_command_line() {
     );
 }
 
-#[test]
-fn findings_and_refusals_have_exit_statuses_of_their_own() {
+#[tokio::test]
+async fn findings_and_refusals_have_exit_statuses_of_their_own() {
     let deployment = Deployment::with("reconcile: {backup_horizon: 0s, windows: {orphan_ttl: 0s}}");
     let id = deployment.put(&config("one"));
+    deployment.put(&config("two"));
     deployment.run(&["document", "remove", &id]).done();
-    // No document refers to anything any more: is this the right database?
+    // Nobody removed the other document, and it is gone: is this the right database?
+    let mut database = connection(&deployment).await;
+    for statement in ["DELETE FROM secret_references", "DELETE FROM documents"] {
+        sqlx::query(statement).execute(&mut database).await.unwrap();
+    }
+    drop(database);
     let refused = deployment.run(&["run", "expire-orphans"]);
     assert_eq!(refused.code, Some(4), "{refused:?}");
     assert!(refused.stdout.contains("zero-references"), "{refused:?}");

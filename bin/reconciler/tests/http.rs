@@ -13,6 +13,8 @@ mod figures;
 mod jobs_by_hand;
 #[path = "http/limits.rs"]
 mod limits;
+#[path = "http/locked.rs"]
+mod locked;
 #[path = "http/page.rs"]
 mod page;
 #[path = "http/throttled.rs"]
@@ -39,7 +41,8 @@ fn main() {
         figures:
             one_replica_alone_tells_the_databases_figures, requests_to_the_backend_are_counted,
             what_is_due_is_told, the_status_tells_what_metrics_tell,
-            only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready;
+            only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready,
+            a_status_that_cannot_be_told_is_json;
         limits:
             a_large_head_is_refused, a_large_body_is_refused, silent_clients_keep_no_probe_waiting,
             clients_that_do_not_read_keep_no_probe_waiting, nonsense_is_refused,
@@ -48,6 +51,7 @@ fn main() {
     };
     trials.push(in_a_browser());
     trials.push(throttled_by_aws());
+    trials.push(with_a_ledger_that_answers_nobody());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -73,6 +77,20 @@ fn throttled_by_aws() -> Trial {
     };
     Trial::test(NAME, move || {
         throttled::the_pace_falls_and_rises_again(&aws);
+        Ok(())
+    })
+}
+
+fn with_a_ledger_that_answers_nobody() -> Trial {
+    const NAME: &str = "locked::whoever_asks_for_the_status_keeps_no_probe_waiting";
+    let Ok(url) = std::env::var(locked::URL) else {
+        return missing(
+            NAME,
+            "CLOAKROOM_TEST_POSTGRES_URL is not set; cargo xtask test sets it",
+        );
+    };
+    Trial::test(NAME, move || {
+        locked::whoever_asks_for_the_status_keeps_no_probe_waiting(&url);
         Ok(())
     })
 }

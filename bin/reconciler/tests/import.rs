@@ -250,6 +250,87 @@ fn the_platform_of_openmetadata_is_carried_over() {
     );
 }
 
+/// OpenMetadata's own file names variables that hardly anybody sets: without them it is the default chain.
+#[test]
+fn keys_whose_variables_are_empty_are_absent() {
+    let file = |manager: &str, parameters: &str| {
+        format!(
+            "secretsManagerConfiguration:\n  secretsManager: {manager}\n  parameters:\n    {parameters}\n"
+        )
+    };
+    let aws = file(
+        "managed-aws",
+        "{region: eu-west-1, accessKeyId: '${OM_ID:-\"\"}', secretAccessKey: '${OM_KEY:-\"\"}'}",
+    );
+    let azure = file(
+        "managed-azure-kv",
+        "{vaultName: v, tenantId: t, clientId: c, clientSecret: '${OM_SECRET:-\"\"}'}",
+    );
+    for (text, member, absent, variables, present) in [
+        (
+            &aws,
+            "authentication",
+            json!("default_chain"),
+            &[("OM_ID", "x"), ("OM_KEY", CANARY)][..],
+            json!({"keys": {"access_key_id": {"env": "OM_ID"}, "secret_access_key": {"env": "OM_KEY"}}}),
+        ),
+        (
+            &azure,
+            "client_secret",
+            Value::Null,
+            &[("OM_SECRET", CANARY)],
+            json!({"env": "OM_SECRET"}),
+        ),
+    ] {
+        let of = |variables: &[(&str, &str)]| {
+            let done = run("--openmetadata", text, "table", variables);
+            let told = String::from_utf8_lossy(&done.stderr).into_owned();
+            let backend = configured(&done)["backends"]["imported"].clone();
+            (told, backend[member].clone())
+        };
+        let (told, found) = of(&[]);
+        assert_eq!(found, absent, "{told}");
+        assert!(told.contains("set it and import again"), "{told}");
+        let (told, found) = of(variables);
+        assert_eq!(found, present, "{told}");
+        // One half of a pair means the other.
+        let (told, found) = of(&variables[..1]);
+        assert_eq!(found, present, "{told}");
+    }
+}
+
+/// What the backend would write and what the platform recognises are the tags that OpenMetadata writes.
+#[test]
+fn tags_are_read_as_openmetadata_reads_them() {
+    use cloakroom_store_openmetadata::{Manager, tags_as_written};
+    for tags in [
+        "'[team:data,url:http://x,broken,:x]'",
+        "['team:data', 'url:http://x', broken]",
+        "['[team:data]', '[url:http://x, broken]']",
+    ] {
+        for (name, manager, parameters, url) in [
+            ("managed-aws", Manager::Aws, "region: r", "http"),
+            (
+                "managed-azure-kv",
+                Manager::AzureKeyVault,
+                "vaultName: v",
+                "http://x",
+            ),
+        ] {
+            let text = format!(
+                "secretsManagerConfiguration:\n  secretsManager: {name}\n  tags: {tags}\n  \
+                 parameters: {{{parameters}}}\n"
+            );
+            let configuration = configured(&run("--openmetadata", &text, "table", &[]));
+            let written = &configuration["backends"]["imported"]["tags"];
+            assert_eq!(*written, json!({"team": "data", "url": url}), "{tags}");
+            let platform = &configuration["platforms"]["openmetadata"]["tags"];
+            let recognised = tags_as_written(manager, platform.as_str().unwrap());
+            assert_eq!(json!(recognised), *written, "{tags}");
+        }
+    }
+}
+
 #[test]
 fn every_loader_of_openmetadata() {
     let workflow = |provider: &str, loader: &str| {

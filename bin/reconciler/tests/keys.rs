@@ -138,6 +138,10 @@ fn a_key_may_go_once_it_has_neither_secrets_nor_digests() {
     std::fs::write(&full.file, OTHER).unwrap();
     let (code, line) = old();
     assert_eq!((code, &line["role"]), (Some(1), &"missing".into()));
+    // Nothing is sealed under it, so nothing else would tell who serves with other keys.
+    let warned = full.deployment.run(&["document", "list"]).stderr;
+    let told = warned.contains(&full.key) && warned.contains("every process");
+    assert!(told, "{warned}");
     let ended = full.deployment.run(&verify);
     assert_eq!(ended.code, Some(3), "{}", ended.stdout);
     let found = full.deployment.run(&["findings"]).stdout;

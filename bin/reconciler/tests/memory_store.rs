@@ -12,8 +12,9 @@ use cloakroom_core::ledger::{
     Windows,
 };
 use cloakroom_core::store::{
-    Adoption, DocumentCommit, EpochAdopted, EpochRaise, Expected, Finding, FindingKind, Intent,
-    Job, Lease, NewReference, NewRun, Restored, RunOutcome, SecretFilter, Spec, SpecId, Store,
+    Adoption, DocumentCommit, EpochAdopted, EpochRaise, Expected, Finding, FindingKind, Home,
+    Intent, Job, Lease, NewReference, NewRun, Restored, RunOutcome, SecretFilter, Spec, SpecId,
+    Store,
 };
 use cloakroom_core::{
     BackendId, Coordinate, Digest, DocumentId, ErrorKind, Grammar, IntentId, Randomness as _,
@@ -412,10 +413,12 @@ impl Pair {
                 let from = both!(self, when, |store| store.epoch(&backend))
                     .unwrap()
                     .number;
+                let to = from + 1;
                 let raise = EpochRaise {
                     from: from - i64::from(self.dice.happens(0.2)),
-                    to: from + 1,
+                    to,
                     raise: self.dice.uuid(),
+                    home: Home::of([("raise", to.to_string())]),
                     adopted: self.dice.happens(0.5).then(|| EpochAdopted {
                         run,
                         mark: self.bases[0].clone(),
@@ -423,6 +426,7 @@ impl Pair {
                     }),
                 };
                 let _ = both!(self, when, |store| store.raise_epoch(&backend, &raise));
+                let _ = both!(self, when, |store| home_of_a_raise(store, &backend));
             }
             1 => {
                 let known = self.some_known().map(|(_, coordinate)| coordinate);
@@ -503,4 +507,11 @@ fn workspace(number: u128) -> WorkspaceId {
     WorkspaceId(Uuid::from_u128(
         0x4444_0000_0000_4000_8000_0000_0000_0000 + number,
     ))
+}
+
+/// Where the database was at the last raise. Where it was made is another place for each of the two.
+async fn home_of_a_raise(store: &dyn Store, backend: &BackendId) -> Result<Option<Home>> {
+    let raised = store.epoch(backend).await?.raised.is_some();
+    let known = store.homes(backend).await?.known;
+    Ok(raised.then_some(known))
 }

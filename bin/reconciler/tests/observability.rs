@@ -70,6 +70,14 @@ fn main() -> ExitCode {
                 tiles::jobs_that_never_succeeded_are_not_in_time,
             ),
             holds(
+                "tiles/replicas_that_nobody_leads_do_not_run",
+                tiles::replicas_that_nobody_leads_do_not_run,
+            ),
+            holds(
+                "tiles/platforms_are_in_the_first_row",
+                tiles::platforms_are_in_the_first_row,
+            ),
+            holds(
                 "tiles/bursts_are_seen_between_bursts",
                 tiles::bursts_are_seen_between_bursts,
             ),

@@ -12,6 +12,8 @@ mod database;
 mod managers;
 #[path = "openmetadata/obstacles.rs"]
 mod obstacles;
+#[path = "openmetadata/policy.rs"]
+mod policy;
 #[path = "openmetadata/stage.rs"]
 mod stage;
 
@@ -23,16 +25,16 @@ use cloakroom_testkit::conformance::{run, skipped};
 use libtest_mimic::Trial;
 
 use database::Server;
-use managers::{AWS_URL, AWS_USER, Kind};
+use managers::Kind;
 use stage::Stage;
 
 type Law = fn(Stage) -> Pin<Box<dyn Future<Output = ()>>>;
 
-/// A law, the manager it is about, and a region of its own for each server.
+/// A law, the manager it is about, and a region or namespace of its own for each server.
 type Case = (&'static str, Kind, [&'static str; 2], Law);
 
 fn main() -> ExitCode {
-    let cases: [Case; 5] = [
+    let cases: [Case; 7] = [
         (
             "aws::what_was_left_behind_goes_and_nothing_else",
             Kind::Aws,
@@ -44,6 +46,18 @@ fn main() -> ExitCode {
             Kind::Ssm,
             ["eu-north-1", "eu-west-3"],
             |stage| Box::pin(cleaning::what_was_left_behind_goes_and_nothing_else(stage)),
+        ),
+        (
+            "kubernetes::what_was_left_behind_goes_and_nothing_else",
+            Kind::Kubernetes,
+            ["left-behind-postgres", "left-behind-mariadb"],
+            |stage| Box::pin(cleaning::what_was_left_behind_goes_and_nothing_else(stage)),
+        ),
+        (
+            "kubernetes::labels_tell_whose_a_secret_is",
+            Kind::Kubernetes,
+            ["labels-postgres", "labels-mariadb"],
+            |stage| Box::pin(cleaning::labels_tell_whose_a_secret_is(stage)),
         ),
         (
             "aws::what_may_be_restored_gets_its_secrets_back",
@@ -83,12 +97,24 @@ fn main() -> ExitCode {
         "ap-northeast-1",
         |stage| Box::pin(cleaning::a_foreign_tag_keeps_a_secret(stage)),
     ));
+    for (law, kind) in [("aws", Kind::Aws), ("ssm", Kind::Ssm)] {
+        trials.push(trial(
+            &format!("postgres::{law}::the_published_policies_are_enough_and_no_more"),
+            Server::Postgres,
+            kind,
+            "ap-southeast-2",
+            |stage| Box::pin(policy::each_is_enough_and_no_more(stage)),
+        ));
+    }
     run(trials)
 }
 
 fn trial(name: &str, server: Server, kind: Kind, region: &'static str, law: Law) -> Trial {
-    let needed = [server.variable(), AWS_URL, AWS_USER];
-    if let Some(variable) = needed.iter().find(|it| std::env::var_os(it).is_none()) {
+    let [first, second] = kind.variables();
+    let cleaner = name.contains("policies").then_some(managers::CLEANER);
+    let needed = [server.variable(), first, second];
+    let mut needed = needed.into_iter().chain(cleaner);
+    if let Some(variable) = needed.find(|it| std::env::var_os(it).is_none()) {
         return skipped(
             name,
             &format!("{variable} is not set; cargo xtask test sets it"),

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use common::{Deployment, Ended};
 use database::{Database, KEY, Server, seal};
-use managers::{AWS_URL, AWS_USER, Kind, Manager as Place};
+use managers::{AWS_URL, AWS_USER, CLUSTER_CA, CLUSTER_URL, Kind, Manager as Place};
 
 /// 32 bytes of 8, of 9, and the key that everybody has.
 const NEW: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
@@ -43,7 +43,7 @@ platforms:
 type Law = fn(&Stage);
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 4] = [
+    let laws: [(&str, &[&'static str], Law); 5] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -55,6 +55,11 @@ fn main() -> ExitCode {
             "secrets_go_to_a_manager_and_back",
             &[AWS_URL, AWS_USER],
             secrets_go_to_a_manager_and_back,
+        ),
+        (
+            "secrets_go_to_kubernetes_and_back",
+            &[CLUSTER_URL, CLUSTER_CA],
+            secrets_go_to_kubernetes_and_back,
         ),
     ];
     let mut trials = Vec::new();
@@ -349,4 +354,40 @@ fn secrets_go_to_a_manager_and_back(stage: &Stage) {
         aws.clear().await;
         ssm.clear().await;
     });
+}
+
+fn secrets_go_to_kubernetes_and_back(stage: &Stage) {
+    let namespace = match stage.server {
+        Server::Postgres => "migrated-postgres",
+        Server::MariaDb => "migrated-mariadb",
+    };
+    let cluster = stage
+        .runtime
+        .block_on(Place::new(Kind::Kubernetes, namespace));
+    for table in ["metadata_service_entity", "mlmodel_service_entity"] {
+        stage.execute(&format!("DELETE FROM {table}"));
+    }
+    let backends = format!(
+        "backends: {{main: {{type: embedded}}, cluster: {}}}\ndefault_backend: main\n",
+        cluster.section(&stage.cloakroom)
+    );
+    let section = section(true);
+    let rest = section.split_once('\n').unwrap().1;
+    stage.cloakroom.configure(&format!("{backends}{rest}"));
+    stage.cloakroom.run(&["migrate-schema"]).done();
+    let migrate = |more: &[&str]| {
+        let arguments = [&["migrate-secrets", "--output", "json"], more].concat();
+        let ended = stage.run(&arguments, KEY, Some(&stage.owner));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        report(&ended)
+    };
+    let looked = migrate(&["--from", "db", "--to", "cluster", "--dry-run"]);
+    let forth = migrate(&["--from", "db", "--to", "cluster"]);
+    assert_eq!(looked["moved"], forth["moved"], "{forth}");
+    assert!(forth["moved"].as_u64() > Some(0), "{forth}");
+    let next = forth["next"].to_string();
+    assert!(next.contains("to kubernetes"), "{next}");
+    let back = migrate(&["--reverse", forth["id"].as_str().unwrap()]);
+    assert_eq!(back["moved"], forth["moved"], "{back}");
+    stage.runtime.block_on(cluster.clear());
 }

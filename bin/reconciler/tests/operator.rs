@@ -90,6 +90,43 @@ async fn a_restored_database_is_refused_until_it_is_adopted() {
     deployment.run(&["run", "expire-orphans"]).done();
 }
 
+/// A backup takes the place of the database before the original deleted anything more: the epoch does
+/// not tell it apart, where it is does.
+#[tokio::test]
+async fn a_copy_of_the_database_is_refused_until_it_is_adopted() {
+    let (deployment, _) = with_a_deletion();
+    let removed = deployment.put(&config("goes too"));
+    deployment.run(&["document", "remove", &removed]).done();
+    let (original, copy) = (deployment.path("cloakroom.db"), deployment.path("copy.db"));
+    execute(&deployment, &format!("VACUUM INTO '{}'", copy.display())).await;
+    std::fs::rename(&original, deployment.path("original.db")).unwrap();
+    std::fs::rename(&copy, &original).unwrap();
+    let table = deployment.run(&["epoch", "show"]);
+    assert_eq!(table.code, Some(4), "{table:?}");
+    assert!(
+        table.stdout.contains("is a copy, or was moved"),
+        "{table:?}"
+    );
+    let stopped = deployment.run(&["run", "expire-orphans"]);
+    assert_eq!(stopped.code, Some(4), "{stopped:?}");
+    for word in ["identity", "is not where it was", "reconciler epoch adopt"] {
+        assert!(stopped.stdout.contains(word), "{word}: {stopped:?}");
+    }
+    let passed = deployment.run(&["run", "expire-orphans", "--override", "identity"]);
+    assert!(passed.refused(2).contains("cannot be passed"));
+    let adopted = deployment
+        .run(&["epoch", "adopt", "--yes", "--output", "json"])
+        .json();
+    assert_eq!(adopted["standing"], "current", "{adopted:#}");
+    let report = deployment
+        .run(&["run", "expire-orphans", "--output", "json"])
+        .json();
+    assert_eq!(
+        report["reports"][0]["deletions"]["orphaned"]["scheduled"], 1,
+        "{report:#}"
+    );
+}
+
 #[tokio::test]
 async fn what_the_ledger_lost_is_listed_and_adopted() {
     let (deployment, _) = with_a_deletion();

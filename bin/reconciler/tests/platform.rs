@@ -11,6 +11,10 @@ mod cleaning;
 mod litter;
 #[path = "platform/moving.rs"]
 mod moving;
+#[path = "platform/moving_for_good.rs"]
+mod moving_for_good;
+#[path = "platform/rescuing.rs"]
+mod rescuing;
 #[path = "platform/reused.rs"]
 mod reused;
 #[path = "platform/source.rs"]
@@ -21,6 +25,8 @@ mod stage;
 mod stopping;
 #[path = "platform/undoing.rs"]
 mod undoing;
+#[path = "platform/unversioned.rs"]
+mod unversioned;
 
 use cloakroom_core::platform::{
     Defect, DefectKind, MentionKind, Obstacle, PlatformSource as _, Standing,
@@ -111,16 +117,16 @@ async fn every_secret_is_counted_once() {
 async fn a_second_sighting_and_the_grace_come_before_anything_goes() {
     let stage = everything().await;
     let first = stage.pass().await.unwrap().next;
-    assert_eq!((first.due, first.second_sighting, first.put_off), (0, 4, 1));
-    assert_eq!(first.left, 1, "a name without a version");
+    assert_eq!((first.due, first.second_sighting, first.put_off), (0, 5, 1));
+    assert_eq!(first.left, 0);
     stage.write([here(3, 1)]);
     stage.clock.advance(HOUR);
     let second = stage.pass().await.unwrap().next;
     // What was written anew has been seen unused but once; the rest is older than the grace.
-    assert_eq!((second.due, second.second_sighting), (3, 1));
+    assert_eq!((second.due, second.second_sighting), (4, 1));
     stage.clock.advance(HOUR);
     let third = stage.pass().await.unwrap();
-    assert_eq!((third.next.due, third.next.within_grace), (3, 1));
+    assert_eq!((third.next.due, third.next.within_grace), (4, 1));
     assert_eq!(
         third.next.second_sighting, 1,
         "the check is two hours old now"
@@ -128,7 +134,7 @@ async fn a_second_sighting_and_the_grace_come_before_anything_goes() {
     assert_eq!(standing(&third, Standing::Ephemeral), 2);
     stage.mention(mention(&here(3, 1)));
     stage.clock.advance(HOUR);
-    assert_eq!(stage.pass().await.unwrap().next.due, 4);
+    assert_eq!(stage.pass().await.unwrap().next.due, 5);
 }
 
 #[tokio::test]
@@ -229,7 +235,7 @@ async fn whatever_may_have_been_missed_stops_everything() {
     stage.pass().await.unwrap();
     stage.clock.advance(HOUR);
     let whole = stage.pass().await.unwrap();
-    assert_eq!(whole.would_delete(), 5);
+    assert_eq!(whole.would_delete(), 6);
 
     stage.source.obstruct(Obstacle {
         subject: "public.attempts".into(),

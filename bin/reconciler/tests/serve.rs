@@ -3,9 +3,10 @@
 
 mod common;
 
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
 
-use common::{CANARY, Deployment, Served, config, config_of_many};
+use common::{CANARY, Deployment, PATIENCE, Served, config, config_of_many, signal};
 use serde_json::{Value, json};
 
 /// Every job far away, so that only what a test asks for runs.
@@ -42,6 +43,48 @@ fn it_tells_metrics_health_and_status() {
     );
     let (code, _, log) = served.terminate();
     assert_eq!(code, Some(0), "{log}");
+}
+
+/// The database is gone and its key file is not. The empty one in its place says so wherever it is asked,
+/// and goes to work: keys may be given to a first start.
+#[test]
+fn a_database_that_may_have_been_lost_says_so() {
+    let deployment = Deployment::new();
+    deployment.put(&config("one"));
+    let keys = std::fs::File::options()
+        .write(true)
+        .open(deployment.path("cloakroom.key"))
+        .unwrap();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_hours(400_000);
+    keys.set_modified(long_ago).unwrap();
+    let doubt = || {
+        let status = deployment.run(&["status", "--output", "json"]).json();
+        status["doubt"].as_str().map(str::to_owned)
+    };
+    assert_eq!(doubt(), None, "something is in it");
+    for name in ["cloakroom.db", "cloakroom.db-wal", "cloakroom.db-shm"] {
+        let _ = std::fs::remove_file(deployment.path(name));
+    }
+    let served = deployment.serve(&[]);
+    let (code, ready) = served.get("/readyz");
+    assert_eq!(code, 200, "{ready}");
+    assert!(
+        ready.starts_with("ready, but: this database is empty"),
+        "{ready}"
+    );
+    let told = served.status()["doubt"].as_str().unwrap().to_owned();
+    assert!(ready.contains(&told), "{told}");
+    let (code, _, log) = served.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("was lost or is elsewhere"), "{log}");
+    assert_eq!(doubt(), Some(told.clone()));
+    let table = deployment.run(&["status"]);
+    assert!(table.stderr.contains(&told), "{table:?}");
+    deployment.put(&config("two"));
+    assert_eq!(doubt(), None);
+    let served = deployment.serve(&[]);
+    assert_eq!(served.get("/readyz"), (200, "ready\n".to_owned()));
+    served.terminate();
 }
 
 #[test]
@@ -126,13 +169,56 @@ fn after_sigterm_the_running_item_finishes_and_nothing_is_lost() {
     );
 }
 
+/// What it is asked for before it can do anything it does afterwards.
+#[test]
+fn a_signal_that_comes_while_it_starts_is_kept() {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let deployment = Deployment::with(&format!(
+        "http: {{token_file: token}}\njobs: {{jitter: 0s, expire-orphans: {{cron: '{NEVER}'}}, \
+         delete-superseded: {{cron: '{NEVER}'}}, verify-blobs: {{cron: '{NEVER}'}}}}"
+    ));
+    // It goes no further than to read its token before the store is opened.
+    let token = deployment.path("token");
+    let mut make = Command::new("mkfifo");
+    make.args(["-m", "600"]).arg(&token);
+    assert!(make.status().unwrap().success());
+    let mut child = deployment
+        .command(&["serve", "--listen", "127.0.0.1:0"])
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut writer = loop {
+        // Refused for as long as nobody reads; O_NONBLOCK.
+        let opened = std::fs::File::options()
+            .write(true)
+            .custom_flags(0o4000)
+            .open(&token);
+        if let Ok(writer) = opened {
+            break writer;
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "it ended");
+        assert!(Instant::now() < deadline, "it does not read its token");
+        std::thread::yield_now();
+    };
+    signal(&child, "-USR1");
+    writer.write_all(b"swordfish-42\n").unwrap();
+    drop(writer);
+    let served = Served::listening(child);
+    served.wait_for("a run of each job", |status| {
+        let jobs = status["jobs"].as_array().unwrap();
+        jobs.iter().all(|job| job["runs"] == 1)
+    });
+    assert_eq!(served.terminate().0, Some(0));
+}
+
 #[test]
 fn a_client_that_never_ends_its_request_is_not_waited_for() {
     use std::io::{Read, Write};
     let deployment = Deployment::with("http: {timeout: 500ms}");
     let served = deployment.serve(&[]);
     let mut slow = std::net::TcpStream::connect(served.address).unwrap();
-    slow.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    slow.set_read_timeout(Some(PATIENCE)).unwrap();
     slow.write_all(b"GET /healthz HTTP/1.1\r\nHost:").unwrap();
     // Nobody needs its place, and it is given up all the same.
     assert_eq!(slow.read(&mut [0]).unwrap(), 0);

@@ -8,6 +8,6 @@ mod naming;
 mod tags;
 
 pub use collisions::collisions;
-pub use manager::Manager;
+pub use manager::{KUBERNETES_LABELS, Manager};
 pub use naming::Naming;
 pub use tags::parse_tags;

@@ -227,6 +227,11 @@ pub struct Candidate {
 pub struct Census {
     /// Whether at least one reference into the backend exists.
     pub any_live_reference: bool,
+    /// Where none does: whether something says that there should be one, such as a stored row that was
+    /// in use and that no document let go. Whoever drops a last reference writes down when, in the same
+    /// transaction, so then the references went another way.
+    #[serde(default)]
+    pub references_missed: bool,
     /// Rows that are due and were never referenced.
     pub due_never_referenced: u64,
     /// Rows that are due and were once referenced.

@@ -78,6 +78,16 @@ mutants! {
     StrangerDeleted: "mark not looked at before deleting",
     /// A store that is behind the mark in the backend deletes all the same.
     EpochIgnored: "epoch check left out",
+    /// A copy of the database goes on as if it were its original.
+    HomeIgnored: "copy of the database taken for its original",
+    /// A run deletes however large a share of what was in use.
+    ShareIgnored: "guard on the share left out",
+    /// What an undo brought back is due as if nobody had asked to hold it.
+    HeldIgnored: "hold of what was brought back ignored",
+    /// What was parked is never tried again.
+    ParkedForGood: "parked deletions never tried again",
+    /// A deletion that is parked ends its run.
+    ParkedStopsRun: "parked deletion holds up the others",
     /// The driver forgets who asked for a job while that job was running.
     ActivationLost: "activation during a run lost",
     /// What bears the mark of any store counts as this store's.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use cloakroom_core::config::{CompiledSpec, Held, Revealed, hydrate, mask, parse_json};
 use cloakroom_core::store::{RemoveOutcome, StoredDocument};
 use cloakroom_core::{
-    BackendId, Coordinate, DocumentId, Error, ErrorKind, Result, Revision, SecretJson, SecretValue,
-    StoredSecret,
+    BackendId, Coordinate, Digest, DocumentId, Error, ErrorKind, KeyRing, Result, Revision,
+    SecretJson, SecretValue, StoredSecret,
 };
 use serde_json::Value;
 
@@ -82,7 +82,30 @@ impl Documents {
     }
 
     async fn hydrate_document(&self, document: &StoredDocument) -> Result<SecretJson> {
-        hydrated(document, self.reveal(document).await?)
+        let revealed = self.reveal(document).await?;
+        self.warn_of_altered(document, &revealed)?;
+        hydrated(document, revealed)
+    }
+
+    /// Whoever asked gets what the manager has: only its owner can tell whether somebody repaired it there.
+    fn warn_of_altered(
+        &self,
+        document: &StoredDocument,
+        revealed: &[(&Held, SecretValue)],
+    ) -> Result<()> {
+        let ring = self.keys.ring()?;
+        for (held, value) in revealed {
+            if is_as_recorded(&ring, held, value) == Some(false) {
+                tracing::warn!(
+                    document.id = %document.id,
+                    document.pointer = held.pointer,
+                    secret.coordinate = %held.coordinate,
+                    backend.id = %held.backend,
+                    "the value in the manager is not the one that was put: it was changed there"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// The value behind each reference, in any order.
@@ -144,6 +167,12 @@ pub(crate) fn hydrated(
         value,
     });
     hydrate(blob_of(document)?, revealed)
+}
+
+/// Whether a value is the one whose digest was recorded; `None` where the digest's key is gone.
+pub(crate) fn is_as_recorded(ring: &KeyRing, held: &Held, value: &SecretValue) -> Option<bool> {
+    let key = ring.find(held.digest.key())?;
+    Some(Digest::of(key, held.coordinate.base(), held.kind, value) == held.digest)
 }
 
 fn blob_of(document: &StoredDocument) -> Result<Value> {

@@ -7,8 +7,9 @@ gives objects where the model has texts, which no SDK can read. A secret that wa
 has its name, whatever token a request bears: AWS refuses to work on what is marked deleted, and moto
 would call the repetition of a creation done. A session that is over is refused: moto keeps its end
 and never looks at it. A name is looked up and a page of a listing described, where moto goes through
-all secrets. moto compares a policy's resources with the text "*" and knows few conditions, so of a
-policy only its actions count here.
+all secrets. moto holds every request to the resource "*" and knows few conditions, so of most policies
+only their actions count here; one that is given as it is written is held to the ARN of the secret that
+a request names, and to no condition.
 """
 
 import io
@@ -21,7 +22,7 @@ from threading import Lock
 from moto import backends, settings
 from moto.core.exceptions import JsonRESTError
 from moto.core.utils import utcnow
-from moto.iam.access_control import AssumedRoleAccessKey
+from moto.iam.access_control import AssumedRoleAccessKey, IAMRequest
 from moto.iam.models import iam_backends
 from moto.secretsmanager.exceptions import InvalidRequestException
 from moto.secretsmanager.models import (
@@ -57,6 +58,15 @@ def main(port, policies, answer):
         "read_write": [*read_write, assume],
         "verify_only": actions(policies, "*-verify-only.json"),
         "report": actions(Path(policies).parent / "airbyte", "aws-report.json"),
+        "clean": as_written(Path(policies).parent / "airbyte" / "aws-clean.json"),
+        **{
+            f"openmetadata_{what}": [
+                statement
+                for file in (f"aws-{what}.json", f"aws-ssm-{what}.json")
+                for statement in as_written(Path(policies).parent / "openmetadata" / file)
+            ]
+            for what in ("report", "clean")
+        },
         "nobody": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}],
     }
     for name, denied in WITHOUT.items():
@@ -83,6 +93,7 @@ def main(port, policies, answer):
     told["role"] = f"{role.arn} {EXTERNAL_ID}"
     Path(answer).write_text(json.dumps(told))
 
+    IAMRequest.check_action_permitted = of_its_secret(IAMRequest.check_action_permitted)
     AssumedRoleAccessKey.__init__ = refused_when_over(AssumedRoleAccessKey.__init__)
     SecretsManagerBackend.create_secret = refused_while_waiting(
         SecretsManagerBackend.create_secret
@@ -120,6 +131,31 @@ def actions(policies, pattern):
         for file in sorted(Path(policies).glob(pattern))
         for it in json.loads(file.read_text())["Statement"]
     ]
+
+
+def as_written(policy):
+    """A published policy as an operator writes it for the platforms of the tests."""
+    text = policy.read_text().replace("REGION", "*").replace("ACCOUNT", ACCOUNT)
+    return json.loads(text.replace("PREFIX", "report-*/"))["Statement"]
+
+
+def of_its_secret(check):
+    """Holds a request to the secret that it names."""
+
+    def checked(request, resource):
+        asked = json.loads(request._body or "{}") if request._service == "secretsmanager" else {}
+        name = asked.get("SecretId") or asked.get("Name")
+        if name:
+            place = f"arn:aws:secretsmanager:{request._region}:{ACCOUNT}:secret:"
+            resource = name if name.startswith("arn:") else f"{place}{name}-AbCdEf"
+        if request._service == "ssm":
+            asked = json.loads(request._body or "{}")
+            if name := asked.get("Name") or asked.get("ResourceId"):
+                place = f"arn:aws:ssm:{request._region}:{ACCOUNT}:parameter"
+                resource = place + (name if name.startswith("/") else f"/{name}")
+        check(request, resource)
+
+    return checked
 
 
 def refused_when_over(login):

@@ -105,7 +105,7 @@ pub struct ApplyArgs {
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
     /// How many of the latest runs to show
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
 }
 

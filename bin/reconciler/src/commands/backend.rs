@@ -182,9 +182,12 @@ async fn check(
         Some(asked) => vec![context.backends.get(asked)?.id().clone()],
         None => context.backends.iter().map(|it| it.id().clone()).collect(),
     };
+    let stop = CancellationToken::new();
+    signals::cancel_on_signal(stop.clone())?;
     let mut all = Vec::new();
     for backend in &chosen {
-        all.push(check_one(backend, args.keep, context, console).await?);
+        anyhow::ensure!(!stop.is_cancelled(), "interrupted");
+        all.push(check_one(backend, args.keep, &stop, context, console).await?);
     }
     let failed = all
         .iter()
@@ -198,6 +201,7 @@ async fn check(
 async fn check_one(
     backend: &BackendId,
     keep: bool,
+    stop: &CancellationToken,
     context: &Context,
     console: &Console,
 ) -> anyhow::Result<Checked> {
@@ -208,8 +212,6 @@ async fn check_one(
         console.line(format_args!("{backend}: {}", manager.manager()))?;
     }
     let mut steps = Vec::new();
-    let stop = CancellationToken::new();
-    signals::cancel_on_signal(stop.clone())?;
     let interrupted = tokio::select! {
         () = probe.run(keep, |step| {
             let told = tell(step, &**manager);

@@ -1,7 +1,7 @@
 //! `document put|get|hydrate|list|remove`.
 
 use anyhow::Context as _;
-use cloakroom_core::store::DocumentStore;
+use cloakroom_core::store::{DocumentStore, DocumentSummary};
 use cloakroom_core::{DocumentId, Error, ErrorKind, Revision};
 use cloakroom_documents::{ChangeKind, DocumentSpec, Put, PutDone};
 
@@ -154,6 +154,16 @@ async fn list(args: ListDocumentsArgs, context: &Context, console: &Console) -> 
         .store
         .list_documents(args.workspace, args.after, args.limit)
         .await?;
+    print_documents(&documents, console)?;
+    if documents.len() == args.limit as usize
+        && let Some(last) = documents.last()
+    {
+        console.note(format_args!("there may be more: --after {}", last.id));
+    }
+    Ok(())
+}
+
+fn print_documents(documents: &[DocumentSummary], console: &Console) -> anyhow::Result<()> {
     if console.is_json() {
         return documents
             .iter()
@@ -161,7 +171,7 @@ async fn list(args: ListDocumentsArgs, context: &Context, console: &Console) -> 
     }
     let mut listing = Listing::new(&["DOCUMENT", "WORKSPACE", "REVISION", "SECRETS", "UPDATED"])
         .with_optional(&["WORKSPACE"]);
-    for document in &documents {
+    for document in documents {
         listing.add([
             document.id.to_string(),
             document.workspace.to_string(),
@@ -170,13 +180,7 @@ async fn list(args: ListDocumentsArgs, context: &Context, console: &Console) -> 
             moment(document.updated),
         ]);
     }
-    console.list(&listing)?;
-    if documents.len() == args.limit as usize
-        && let Some(last) = documents.last()
-    {
-        console.note(format_args!("there may be more: --after {}", last.id));
-    }
-    Ok(())
+    console.list(&listing)
 }
 
 async fn remove(args: RemoveArgs, context: &Context, console: &Console) -> anyhow::Result<()> {

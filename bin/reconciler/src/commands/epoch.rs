@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use anyhow::bail;
 use cloakroom_core::BackendId;
-use cloakroom_reconcile::{EpochAdoption, EpochReport, EpochStanding, Guard};
+use cloakroom_reconcile::{EpochAdoption, EpochReport, EpochStanding};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{AdoptEpochArgs, EpochCommand, ShowEpochArgs};
@@ -94,7 +94,7 @@ fn confirm(
 }
 
 fn means(before: &EpochReport, take_over: bool) -> &'static str {
-    if before.standing.guard() == Some(Guard::Identity) {
+    if before.standing == EpochStanding::Foreign {
         if take_over {
             "taking over means: that other store stops deleting for good, and what it wrote stays in \
              the backend, unknown to this one, until somebody clears it by hand"
@@ -139,6 +139,7 @@ fn words(standing: EpochStanding) -> &'static str {
         EpochStanding::Behind => "this database is behind",
         EpochStanding::Copied => "another copy of this database is at work",
         EpochStanding::Lost => "the mark is lost",
+        EpochStanding::Elsewhere => "this database is a copy, or was moved",
         EpochStanding::Foreign => "another store's",
     }
 }

@@ -141,7 +141,7 @@ fn side(context: &Context, place: &str) -> anyhow::Result<Side> {
     let section = context.configuration.backends.get(place);
     let section = section.with_context(|| format!("there is no backend `{place}`"))?;
     let manager = match platform::manager(section) {
-        Some(Manager::OpenBao | Manager::Kubernetes) | None => {
+        Some(Manager::OpenBao) | None => {
             bail!("backends.{place}: OpenMetadata's ids cannot be written to this kind of backend")
         }
         Some(manager) => manager,
@@ -171,7 +171,8 @@ fn provider(context: &Context, place: &str) -> &'static str {
         Some(Manager::AwsSsm) => "managed-aws-ssm",
         Some(Manager::AzureKeyVault) => "managed-azure-kv",
         Some(Manager::Google) => "gcp",
-        Some(Manager::OpenBao | Manager::Kubernetes) | None => DATABASE,
+        Some(Manager::Kubernetes) => "kubernetes",
+        Some(Manager::OpenBao) | None => DATABASE,
     }
 }
 
@@ -249,6 +250,30 @@ fn print(told: &Told<'_>, console: &Console) -> anyhow::Result<()> {
     let report = told.report;
     for obstacle in &report.obstacles {
         console.line(format_args!("! {}: {}", obstacle.subject, obstacle.detail))?;
+    }
+    for it in &report.outside {
+        console.line(format_args!(
+            "! {} goes on referring to {} of {}, as {}: {} there while it is needed",
+            it.column,
+            count(it.secrets, "secret", "secrets"),
+            told.order.from,
+            it.example,
+            if it.secrets == 1 {
+                "keep it"
+            } else {
+                "keep them"
+            }
+        ))?;
+    }
+    for it in report.shared.iter().take(MOST_PRINTED) {
+        console.line(format_args!(
+            "! {} of {} and {} of {} have one id there, {}: saving either overwrites the other's",
+            it.first.pointer,
+            it.first.title.as_deref().unwrap_or(&it.first.column),
+            it.second.pointer,
+            it.second.title.as_deref().unwrap_or(&it.second.column),
+            it.id
+        ))?;
     }
     if !report.issues.is_empty() {
         let mut listing = Listing::new(&["FIELD", "ROW", "TABLE", "SECRET", "KIND", "IN THE WAY"])

@@ -128,10 +128,9 @@ fn next_steps(report: &MoveReport, sending: &[String]) -> Vec<String> {
             count(report.left.documents, "document", "documents")
         )),
         (MoveStep::Finish, _) => next.push(format!(
-            "expire-orphans deletes the old copies recoverably in their time. Where nothing else is \
-             in {from} its guards stop that, since it looks like an empty database: let one run past \
-             them with `reconciler run expire-orphans --backend {from} --override zero-references \
-             --override share`"
+            "expire-orphans deletes the old copies recoverably in their time. Where they are many of \
+             what is in {from} the guard `share` stops that: let one run past it with `reconciler run \
+             expire-orphans --backend {from} --override share`"
         )),
         (MoveStep::Reverse | MoveStep::Copy, _) => {}
     }

@@ -157,6 +157,13 @@ fn next_steps(report: &PlatformMoveReport) -> Vec<String> {
              `{again}` and finish again"
         )];
     }
+    if let Some(until) = report.put_off_until {
+        return vec![format!(
+            "this manager gives nothing back, so {} wait out the backup horizon: run the same command \
+             again from {until} on",
+            report.put_off
+        )];
+    }
     if !report.is_complete() {
         return vec!["see to what was in the way, and run the same command again".to_owned()];
     }
@@ -234,6 +241,7 @@ fn table(report: &PlatformMoveReport) -> Listing {
         (report.copied, format!("{would}copied and read back")),
         (report.already_there, format!("in {} already", report.to)),
         (report.removed, format!("{would}removed from {removed}")),
+        (report.put_off, "waiting out the backup horizon".to_owned()),
         (report.left_alone, "left alone".to_owned()),
         (report.dangling, "mentioned, and in neither".to_owned()),
         (

@@ -53,9 +53,10 @@ pub(super) async fn print_rows(
     let after = after.map(|place| (place.backend, place.coordinate));
     let rows = context.store.list_secrets(filter, after, limit).await?;
     if console.is_json() {
-        return rows.iter().try_for_each(|row| console.json_line(row));
+        rows.iter().try_for_each(|row| console.json_line(row))?;
+    } else {
+        console.list(&listed(&rows))?;
     }
-    console.list(&listed(&rows))?;
     if rows.len() == limit as usize
         && let Some(last) = rows.last()
     {

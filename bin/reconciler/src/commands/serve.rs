@@ -9,15 +9,17 @@ use crate::cli::ServeArgs;
 use crate::configuration::Configuration;
 use crate::exit::Exit;
 use crate::http::{self, Limits, Token};
+use crate::lost_database;
 use crate::metrics::Metrics;
 use crate::service::{self, Settings};
-use crate::signals;
+use crate::signals::{self, UserSignal};
 use crate::wiring::{Context, Schema};
 
 /// Runs the jobs on their schedules until told to stop.
 pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     signals::cancel_on_signal(stop.clone())?;
+    let wishes = UserSignal::listen()?;
     configuration.log_doubts();
     // Before the store is touched: a port that is taken mostly means that another one is running.
     let listener = http::bind(args.listen.unwrap_or(configuration.http.listen)).await?;
@@ -42,7 +44,11 @@ pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyh
     let context = Context::open_measured(configuration, schema, metrics.clone()).await?;
     // Otherwise it would listen, never be ready, and do nothing.
     context.store.ensure_writable().await?;
-    service::serve(listener, &context, metrics, settings, stop).await?;
+    let doubt = lost_database::doubt(&context.store, context.key_file().as_deref()).await?;
+    if let Some(doubt) = doubt {
+        tracing::warn!("{doubt}");
+    }
+    service::serve(listener, &context, metrics, settings, wishes, stop).await?;
     context.close().await;
     Ok(Exit::Done)
 }

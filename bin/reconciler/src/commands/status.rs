@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::listing::{Listing, moment, or_nothing};
+use crate::lost_database;
 use crate::output::{Console, count};
 use crate::unconfigured::{Unconfigured, unconfigured};
 use crate::wiring::Context;
@@ -47,6 +48,7 @@ pub(super) async fn status(
             .map(|left| (left.backend, None, left.counts)),
     );
     let parked = parked(context).await?;
+    let doubt = lost_database::doubt(&context.store, context.key_file().as_deref()).await?;
     let schedules = Job::ALL.map(|job| (job, context.configuration.jobs.of(job)));
     if console.is_json() {
         let backends: Vec<_> = backends
@@ -73,6 +75,7 @@ pub(super) async fn status(
         console.json(&serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "store": identity, "now": now,
             "backends": backends, "jobs": jobs, "runs": runs, "parked": parked,
+            "doubt": doubt,
         }))?;
         return Ok(Exit::Done);
     }
@@ -80,6 +83,9 @@ pub(super) async fn status(
         "store {} ({}), epoch {}",
         identity.store, identity.deployment, identity.epoch
     ))?;
+    if let Some(doubt) = doubt {
+        console.note(doubt);
+    }
     let mut listing = Listing::new(&[
         "BACKEND", "MANAGER", "INTENDED", "STORED", "DELETING", "DELETED", "HELD", "PARKED",
     ])

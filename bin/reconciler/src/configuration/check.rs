@@ -9,7 +9,7 @@ use cloakroom_store_openmetadata::Ids;
 use super::backends::{AzureLogin, Backend};
 use super::nearest;
 use super::platforms::{OpenMetadata, Platform};
-use super::sections::Configuration;
+use super::sections::{Configuration, Store};
 use crate::platform;
 use crate::telemetry::filter;
 
@@ -30,6 +30,7 @@ impl Wrong {
 type Checked = Result<(), Wrong>;
 
 pub(super) fn check(configuration: &Configuration) -> Checked {
+    store(configuration)?;
     backends(configuration)?;
     documents(configuration)?;
     reconcile(configuration)?;
@@ -110,6 +111,11 @@ fn backends(configuration: &Configuration) -> Checked {
                 if let Err(error) = cloakroom_core::Grammar::new(&it.prefix) {
                     wrong(&format!("{path}.prefix"), &error.to_string())?;
                 }
+                require(
+                    !matches!(known.get(&it.backend), Some(Backend::Kubernetes(_))),
+                    &format!("{path}.backend"),
+                    "Airbyte's names have `_` in them, and no Secret of Kubernetes has such a name",
+                )?;
             }
             Platform::OpenMetadata(it) => openmetadata(&path, it, known.get(&it.backend))?,
         }
@@ -144,7 +150,10 @@ fn openmetadata(path: &str, section: &OpenMetadata, backend: Option<&Backend>) -
         &format!("{path}.backend"),
         "OpenMetadata's ids begin with its own prefix and cluster: a backend of its has no prefix",
     )?;
-    let lists_tags = matches!(manager, Manager::Aws | Manager::AzureKeyVault);
+    let lists_tags = matches!(
+        manager,
+        Manager::Aws | Manager::AzureKeyVault | Manager::Kubernetes
+    );
     require(
         lists_tags || parse_tags(&section.tags).is_empty(),
         &format!("{path}.tags"),
@@ -219,11 +228,44 @@ fn reconcile(configuration: &Configuration) -> Checked {
     )
 }
 
+fn store(configuration: &Configuration) -> Checked {
+    let postgres = match &configuration.store {
+        Store::Postgres(postgres) => postgres,
+        Store::Sqlite(sqlite) => {
+            let named = sqlite
+                .path
+                .as_ref()
+                .is_none_or(|path| !path.as_os_str().is_empty());
+            return require(named, "store.sqlite.path", "the path of a file");
+        }
+    };
+    require(
+        postgres.connections > 0,
+        "store.postgres.connections",
+        "at least 1",
+    )?;
+    require(
+        (SHORTEST_TIMEOUT..=LONGEST_TIMEOUT).contains(&postgres.acquire_timeout.0),
+        "store.postgres.acquire_timeout",
+        "between 100ms and 1h",
+    )?;
+    require(
+        (SHORTEST_TIMEOUT..=LONGEST_TIMEOUT).contains(&postgres.statement_timeout.0),
+        "store.postgres.statement_timeout",
+        "between 100ms and 1h",
+    )
+}
+
 fn service(configuration: &Configuration) -> Checked {
     require(
         !configuration.deployment.name.trim().is_empty(),
         "deployment.name",
         "a name, for whoever meets one of its secrets in a manager's console",
+    )?;
+    require(
+        !configuration.deployment.name.contains(char::is_control),
+        "deployment.name",
+        "no control characters: it stands in marks, logs and on the page",
     )?;
     if let Some(level) = &configuration.log.level
         && let Err(error) = filter(level)

@@ -455,12 +455,26 @@ mod tests {
             ("reconcile: {guards: {largest_share: 1.5}}", "largest_share"),
             ("reconcile: {claim_deadline: 10s}", "claim_deadline"),
             ("deployment: {name: ' '}", "deployment.name"),
+            ("deployment: {name: \"a\\u0000b\"}", "deployment.name"),
+            ("store: {sqlite: {path: ''}}", "store.sqlite.path"),
             ("log: {level: loud}", "log.level"),
             ("log: {level: 'a=b=c'}", "log.level"),
             ("shutdown: {deadline: 0s}", "shutdown.deadline"),
             ("http: {timeout: 0s}", "http.timeout"),
             ("http: {timeout: 1d}", "http.timeout"),
             ("http: {connections: 0}", "http.connections"),
+            (
+                "store: {postgres: {url: {env: PG}, connections: 0}}",
+                "store.postgres.connections",
+            ),
+            (
+                "store: {postgres: {url: {env: PG}, acquire_timeout: 0s}}",
+                "store.postgres.acquire_timeout",
+            ),
+            (
+                "store: {postgres: {url: {env: PG}, statement_timeout: 0s}}",
+                "store.postgres.statement_timeout",
+            ),
             ("jobs: {jitter: 10d}", "jobs.jitter"),
             ("documents: {expires_in: 20s}", "expires_in"),
             (

@@ -132,6 +132,7 @@ pub struct Postgres {
     /// Where its URL is (`postgres://user:password@host/database?sslmode=verify-full`).
     pub url: SecretReference,
     /// Connections at most.
+    #[schemars(range(min = 1))]
     #[serde(default = "ten")]
     pub connections: u32,
     /// How long to wait for a connection.

@@ -2,6 +2,7 @@
 //! token.
 
 mod backend_status;
+mod counts;
 mod dry_runs;
 mod guards;
 mod overdue;
@@ -19,7 +20,8 @@ mod token;
 mod without_ids;
 
 pub use backend_status::{BackendStatus, BudgetStatus};
-pub use dry_runs::DryRuns;
+pub use counts::Counts;
+pub use dry_runs::{DryRuns, Look};
 pub use platforms::{CleaningStatus, PlatformStatus};
 pub use routes::{App, router};
 pub use server::{Limits, bind, serve};

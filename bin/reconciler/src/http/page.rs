@@ -30,6 +30,8 @@ const STYLE: &str = include_str!("../../templates/style.css");
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     Good,
+    /// Nobody has looked yet.
+    Unknown,
     Warn,
     Bad,
 }
@@ -38,8 +40,18 @@ impl Level {
     fn class(self) -> &'static str {
         match self {
             Self::Good => "good",
+            Self::Unknown => "unknown",
             Self::Warn => "warn",
             Self::Bad => "bad",
+        }
+    }
+
+    /// What the title of the page begins with: in a row of tabs it is all there is to see.
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Good => "✓",
+            Self::Unknown => "?",
+            Self::Warn | Self::Bad => "✗",
         }
     }
 }
@@ -130,13 +142,22 @@ impl Page {
         attention.extend(status.platforms.iter().flat_map(page_platforms::attention));
         attention.extend(of_counts(status));
         attention.sort_by_key(|item| std::cmp::Reverse(item.level));
-        let level = attention
-            .iter()
-            .map(|item| item.level)
-            .max()
-            .unwrap_or(Level::Good);
+        let unseen = unseen(status);
+        let calm = if unseen.is_empty() {
+            Level::Good
+        } else {
+            Level::Unknown
+        };
+        let worst = attention.iter().map(|item| item.level).max();
+        let level = worst.unwrap_or(calm);
         let verdict = match (status.stopping, attention.len()) {
             (true, _) => "Stopping: the running item finishes.".to_owned(),
+            (false, 0) if level == Level::Unknown => {
+                format!(
+                    "Not known yet. Still to get through once: {}.",
+                    unseen.join(", ")
+                )
+            }
             (false, 0) => "All is well.".to_owned(),
             (false, 1) => "One thing needs attention.".to_owned(),
             (false, several) => format!("{several} things need attention."),
@@ -156,7 +177,7 @@ impl Page {
         let platforms = platforms.map(|platform| JobCard::of_platform(platform, status.now));
         Self {
             refresh_seconds: REFRESH_SECONDS,
-            sign: if level == Level::Good { "✓" } else { "✗" },
+            sign: level.sign(),
             deployment: status.deployment.clone(),
             version: status.version,
             now: moment(status.now),
@@ -168,6 +189,13 @@ impl Page {
             backends: backends.collect(),
         }
     }
+}
+
+/// The jobs that have never done all they were to do.
+fn unseen(status: &Status) -> Vec<&'static str> {
+    let jobs = status.jobs.iter();
+    let unseen = jobs.filter(|job| job.last_success.is_none());
+    unseen.map(|job| job.job.as_str()).collect()
 }
 
 /// What a job asks a person to look at.
@@ -199,6 +227,19 @@ fn of_job(job: &JobStatus) -> Vec<Attention> {
         if report.failed > 0 {
             let failed = count(report.failed, "deletion", "deletions");
             let text = format!("{failed} failed on {backend} in the last {job}.");
+            add(Level::Warn, text);
+        }
+        if report.unrestored > 0 {
+            let unrestored = count(report.unrestored, "secret in use", "secrets in use");
+            add(
+                Level::Bad,
+                format!(
+                    "{unrestored} about to disappear from {backend}: {job} could not restore them."
+                ),
+            );
+        }
+        if report.cut_short {
+            let text = format!("{job} ended on {backend} before all was done.");
             add(Level::Warn, text);
         }
         if report.rescued > 0 {
@@ -234,7 +275,8 @@ fn of_counts(status: &Status) -> Vec<Attention> {
             count(*number, "secret may still be", "secrets may still be")
         )
     });
-    let told = parked.into_iter().chain(left);
+    let doubt = status.doubt.clone();
+    let told = doubt.into_iter().chain(parked).chain(left);
     told.map(|text| Attention {
         level: Level::Warn,
         text,

@@ -13,6 +13,7 @@ use super::platforms::platforms;
 use super::routes::App;
 use super::status;
 use super::token::Caller;
+use crate::lost_database;
 use crate::metrics::cleaning_job_name;
 
 /// A probe waits no longer than this for the store.
@@ -32,8 +33,12 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
         ))
     });
     match looked {
-        Ok(overdue) if overdue.is_empty() => "ready\n".into_response(),
-        Ok(overdue) => {
+        Ok((overdue, doubt)) if overdue.is_empty() => match doubt {
+            // No failure: this may be a first start, which waits for what is to be written.
+            Some(doubt) => format!("ready, but: {doubt}\n").into_response(),
+            None => "ready\n".into_response(),
+        },
+        Ok((overdue, _)) => {
             let lines = format!("overdue: {}\n", overdue.join(", "));
             tracing::warn!(jobs = ?overdue, "not ready: jobs are overdue");
             (StatusCode::SERVICE_UNAVAILABLE, lines).into_response()
@@ -50,8 +55,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// The jobs that are overdue.
-async fn look(app: &App) -> Result<Vec<String>> {
+/// The jobs that are overdue, and why this may not be the right database.
+async fn look(app: &App) -> Result<(Vec<String>, Option<String>)> {
     app.store.check().await?;
     let jobs = status::jobs(app).await?;
     let jobs = jobs.into_iter().filter(|job| job.overdue);
@@ -60,5 +65,6 @@ async fn look(app: &App) -> Result<Vec<String>> {
     let platforms = platforms(app, Caller::Anybody, now).await?.into_iter();
     let platforms = platforms.filter(|platform| platform.overdue);
     overdue.extend(platforms.map(|platform| cleaning_job_name(&platform.platform)));
-    Ok(overdue)
+    let doubt = lost_database::doubt(&app.store, app.key_file.as_deref()).await?;
+    Ok((overdue, doubt))
 }

@@ -1,5 +1,6 @@
 //! The routes. All but one are read only.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +11,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cloakroom_core::{BackendId, Timestamp};
-use cloakroom_reconcile::Activator;
+use cloakroom_reconcile::{Activator, CleanReport};
 use cloakroom_store_db::DbStore;
 use tokio_util::sync::CancellationToken;
 
+use super::counts::Counts;
 use super::dry_runs::DryRuns;
 use super::token::Token;
 use super::{guards, page, ready, run_job, status};
 use crate::backlog::Backlogs;
-use crate::cleaning::{CleanUps, CleaningSchedules};
+use crate::cleaning::{CleanUps, CleaningRunner, CleaningSchedules};
 use crate::configuration::Jobs;
 use crate::metrics::Metrics;
 use crate::wiring::RequestBudget;
@@ -31,16 +33,24 @@ pub struct App {
     pub activator: Activator,
     /// Where the clean-ups of platforms stand.
     pub clean_ups: CleanUps,
+    /// What cleans them.
+    pub cleaner: Arc<CleaningRunner>,
     /// When each platform is cleaned.
     pub platforms: CleaningSchedules,
     /// What waits to be deleted.
     pub backlogs: Backlogs,
+    /// What there is, by state.
+    pub counts: Counts,
     /// Dry runs by hand.
     pub dry_runs: DryRuns,
+    /// The same of clean-ups, by the platform's name.
+    pub clean_up_dry_runs: DryRuns<String, CleanReport>,
     /// When they run; `None` where nothing is scheduled.
     pub jobs: Option<Jobs>,
     /// The store.
     pub store: Arc<DbStore>,
+    /// The file of the key-encryption keys.
+    pub key_file: Option<PathBuf>,
     /// Every backend's budget of requests.
     pub budgets: Vec<Arc<RequestBudget>>,
     /// Who may start jobs and see ids.
@@ -71,6 +81,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(ready::ready))
         .route("/status", get(status))
         .route("/jobs/{name}/run", post(run_job::run_job))
+        .route("/jobs/clean/{platform}/run", post(run_job::run_clean_up))
         .fallback(|| async {
             (
                 StatusCode::NOT_FOUND,
@@ -87,6 +98,7 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    app.metrics.set_unauthorized(app.token.refused());
     for budget in &app.budgets {
         for figures in budget.figures() {
             app.metrics.set_budget(budget.backend(), &figures);
@@ -110,11 +122,8 @@ async fn status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
         Ok(status) => Json(status).into_response(),
         Err(error) => {
             tracing::warn!(error = %error, "the status cannot be told");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("the store: {}\n", error.kind()),
-            )
-                .into_response()
+            let told = status::Untold::new(error.kind());
+            (StatusCode::SERVICE_UNAVAILABLE, Json(told)).into_response()
         }
     }
 }

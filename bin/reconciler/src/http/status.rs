@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakroom_core::ledger::{Ledger as _, RowState};
 use cloakroom_core::store::{DocumentStore as _, Job, Journal as _, RunOutcome};
-use cloakroom_core::{BackendId, Result, RunId, Timestamp};
+use cloakroom_core::{BackendId, ErrorKind, Result, RunId, Timestamp};
 use cloakroom_reconcile::{JobState, Report};
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use super::routes::App;
 use super::token::Caller;
 use super::without_ids::without_ids;
 use crate::last_success::last_success;
-use crate::unconfigured::unconfigured;
+use crate::lost_database;
 
 /// The whole of it.
 #[derive(Clone, Debug, Serialize)]
@@ -45,6 +45,8 @@ pub struct Status {
     pub quarantined: u64,
     /// Secrets that an undo brought back and no job touches yet, on all backends.
     pub held: u64,
+    /// Why this may not be the right database, where something speaks for that.
+    pub doubt: Option<String>,
     /// Secrets that may still be in backends which the configuration does not name: no job looks at
     /// those.
     pub unconfigured: BTreeMap<BackendId, u64>,
@@ -137,25 +139,40 @@ impl AnonymousReport {
     }
 }
 
+/// What is told where the store does not answer.
+#[derive(Debug, Serialize)]
+pub(super) struct Untold {
+    version: &'static str,
+    error: Cause,
+}
+
+#[derive(Debug, Serialize)]
+struct Cause {
+    kind: String,
+}
+
+impl Untold {
+    pub(super) fn new(kind: ErrorKind) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            error: Cause {
+                kind: kind.to_string(),
+            },
+        }
+    }
+}
+
 /// The status now, for whoever asks.
 pub(super) async fn of(app: &App, caller: Caller) -> Result<Status> {
     let now = app.store.now().await?;
-    let mut secrets = BTreeMap::new();
-    let (mut quarantined, mut held) = (0, 0);
-    for backend in app.backends() {
-        let counts = app.store.count_by_state(backend).await?;
-        let of = |wanted| {
-            let counted = counts.iter().find(|(state, _)| *state == wanted);
-            counted.map_or(0, |(_, number)| *number)
-        };
-        quarantined += of(RowState::Quarantined);
-        held += of(RowState::Held);
+    let counted = app.counts.recent().await?;
+    let named = counted.by_state.iter().map(|(backend, counts)| {
         let counts = counts
-            .into_iter()
-            .map(|(state, number)| (state.as_str(), number))
-            .collect();
-        secrets.insert(backend.clone(), counts);
-    }
+            .iter()
+            .map(|(state, number)| (state.as_str(), *number));
+        (backend.clone(), counts.collect())
+    });
+    let secrets = named.collect();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         deployment: app.store.identity().await?.deployment,
@@ -167,19 +184,11 @@ pub(super) async fn of(app: &App, caller: Caller) -> Result<Status> {
         platforms: platforms(app, caller, now).await?,
         secrets,
         backends: backend_status::of(app).await?,
-        quarantined,
-        held,
-        unconfigured: unconfigured_in(app).await?,
+        quarantined: counted.in_state(RowState::Quarantined),
+        held: counted.in_state(RowState::Held),
+        doubt: lost_database::doubt(&app.store, app.key_file.as_deref()).await?,
+        unconfigured: counted.unconfigured.clone(),
     })
-}
-
-async fn unconfigured_in(app: &App) -> Result<BTreeMap<BackendId, u64>> {
-    let left = unconfigured(&app.store, app.backends()).await?.into_iter();
-    let living = left.map(|left| (left.live(), left.backend));
-    Ok(living
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, backend)| (backend, number))
-        .collect())
 }
 
 /// Where each job stands.

@@ -2,18 +2,34 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cloakroom_core::SecretValue;
+use tokio::time::Instant;
 
 use crate::configuration::SecretReference;
+
+/// Somebody who guesses fills no log.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 
 /// Where the token is; with none nobody bears it.
 #[derive(Clone, Debug, Default)]
 pub struct Token {
     file: Option<PathBuf>,
+    refusals: Arc<Mutex<Refusals>>,
+}
+
+/// Who did not get in.
+#[derive(Debug, Default)]
+struct Refusals {
+    total: u64,
+    /// Not told yet.
+    untold: u64,
+    told: Option<Instant>,
 }
 
 /// Who asks.
@@ -29,19 +45,30 @@ pub(super) enum Caller {
 pub(super) struct Refused;
 
 impl Token {
-    /// A token in this file, which can be read and is not empty.
+    /// A token in this file, which can be read, is one line, and can be changed by its owner alone.
     pub fn open(file: Option<&Path>) -> anyhow::Result<Self> {
         let token = Self {
             file: file.map(Path::to_owned),
+            refusals: Arc::default(),
         };
-        if token.file.is_some() {
+        if let Some(file) = file {
+            check_mode(file).context("http.token_file")?;
             token.read().context("http.token_file")?;
         }
         Ok(token)
     }
 
+    /// How many requests were refused.
+    pub(super) fn refused(&self) -> u64 {
+        self.refusals().total
+    }
+
     /// Who asks with these headers.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        self.look(headers).inspect_err(|_| self.count_refusal())
+    }
+
+    fn look(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         let mut shown = headers.get_all(header::AUTHORIZATION).iter();
         match (shown.next(), shown.next()) {
             (None, _) => Ok(Caller::Anybody),
@@ -54,8 +81,31 @@ impl Token {
     pub(super) fn demand(&self, headers: &HeaderMap) -> Result<(), Refused> {
         match self.caller(headers)? {
             Caller::Operator => Ok(()),
-            Caller::Anybody => Err(Refused),
+            Caller::Anybody => {
+                self.count_refusal();
+                Err(Refused)
+            }
         }
+    }
+
+    fn count_refusal(&self) {
+        let now = Instant::now();
+        let mut refusals = self.refusals();
+        refusals.total += 1;
+        refusals.untold += 1;
+        if refusals.told.is_none_or(|told| now - told >= TOLD_EVERY) {
+            let requests = std::mem::take(&mut refusals.untold);
+            refusals.told = Some(now);
+            tracing::warn!(
+                http.refused = requests,
+                "requests without the right token were refused"
+            );
+        }
+    }
+
+    fn refusals(&self) -> std::sync::MutexGuard<'_, Refusals> {
+        // Numbers; a panic elsewhere leaves them valid.
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is(&self, shown: &HeaderValue) -> bool {
@@ -80,8 +130,43 @@ impl Token {
         let shown = file.display().to_string();
         let token = SecretReference::File(file).read()?;
         ensure!(!token.is_empty(), "{shown} is empty");
+        let text = token.expose();
+        ensure!(
+            !text.starts_with("\u{feff}".as_bytes()),
+            "{shown} begins with a byte order mark; save it as plain text"
+        );
+        ensure!(
+            !text.iter().any(u8::is_ascii_control),
+            "{shown} holds more than one line, or is no text; it may hold one line, the token"
+        );
         Ok(token)
     }
+}
+
+/// Whoever can write the file makes a token of their own. Who can read it can start jobs: that is said,
+/// as groups are made for it.
+#[cfg(unix)]
+fn check_mode(file: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(metadata) = file.metadata() else {
+        // Reading it says why.
+        return Ok(());
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    let shown = file.display();
+    ensure!(
+        mode & 0o022 == 0,
+        "{shown} has mode {mode:03o}, so others could put a token of their own there: chmod 600 {shown}"
+    );
+    if mode & 0o004 != 0 {
+        tracing::warn!("{shown} has mode {mode:03o}: everybody on this machine can read the token");
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path) -> anyhow::Result<()> {
+    Ok(())
 }
 
 /// What follows `Bearer`, whose case does not matter.
@@ -125,6 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         std::fs::write(&file, "swordfish-42\n").unwrap();
+        set_mode(&file, 0o600);
         let token = Token::open(Some(&file)).unwrap();
         for shown in [
             "Bearer swordfish-42",
@@ -161,6 +247,59 @@ mod tests {
         assert_eq!(asks(&token, &["Bearer another"]), None);
         let error = format!("{:#}", Token::open(Some(&file)).unwrap_err());
         assert!(error.starts_with("http.token_file: "), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_holds_no_token_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        for (text, why) in [
+            (&b"swordfish-42\nswordfish-43\n"[..], "one line"),
+            (b"swordfish-42\n\n", "one line"),
+            (b"swordfish-42\r\r\n", "one line"),
+            (b"\xef\xbb\xbfswordfish-42\n", "byte order mark"),
+            (b"\n", "is empty"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            set_mode(&file, 0o600);
+            let error = format!("{:#}", Token::open(Some(&file)).unwrap_err());
+            assert!(error.contains(why), "{error}");
+            assert!(!error.contains("swordfish"), "{error}");
+        }
+        std::fs::write(&file, "swordfish-42\r\n").unwrap();
+        for (mode, open) in [
+            (0o600, true),
+            (0o440, true),
+            (0o644, true),
+            (0o666, false),
+            (0o620, false),
+            (0o602, false),
+        ] {
+            set_mode(&file, mode);
+            let opened = Token::open(Some(&file));
+            assert_eq!(opened.is_ok(), open, "{mode:o}: {opened:?}");
+        }
+    }
+
+    fn set_mode(file: &Path, mode: u32) {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_refused_is_counted_and_seldom_told() {
+        let token = Token::open(None).unwrap();
+        let told = |token: &Token| token.refusals().total - token.refusals().untold;
+        assert_eq!((token.refused(), told(&token)), (0, 0));
+        for _ in 0..5 {
+            assert_eq!(asks(&token, &["Bearer x"]), None);
+        }
+        assert!(token.demand(&HeaderMap::new()).is_err());
+        assert_eq!(asks(&token, &[]), Some(Caller::Anybody));
+        assert_eq!((token.refused(), told(&token)), (6, 1));
+        tokio::time::advance(TOLD_EVERY).await;
+        assert_eq!(asks(&token, &["Bearer x"]), None);
+        assert_eq!((token.clone().refused(), told(&token)), (7, 7));
     }
 
     #[test]

@@ -121,17 +121,47 @@ impl<'a> Surroundings<'a> {
             .filter(|text| !text.trim().is_empty())
     }
 
-    /// A secret, as far as it may be told: which variable it is in.
-    pub(super) fn secret(
+    /// Secrets that belong together, as far as they may be told: which variable each is in. Where all of
+    /// them come out empty there are none, as if they did not stand there.
+    pub(super) fn secrets<const N: usize>(
         &self,
         source: &mut Source,
-        it: Setting,
-    ) -> anyhow::Result<Option<Written>> {
-        if let Some(text) = source.text(it.parameter)?.map(Zeroizing::new) {
-            return Ok(Some(Written(only_variable(&text))));
+        settings: [Setting; N],
+        notes: &mut Notes,
+    ) -> anyhow::Result<[Option<Written>; N]> {
+        let mut found = [const { None }; N];
+        let (mut is_any_set, mut unset) = (false, Vec::new());
+        for (place, it) in found.iter_mut().zip(settings) {
+            let text = source.text(it.parameter)?.map(Zeroizing::new);
+            let variable = || text.as_ref().and_then(|text| only_variable(text));
+            let is_set = text
+                .as_ref()
+                .is_some_and(|text| !Zeroizing::new(self.expand(text)).trim().is_empty());
+            *place = if is_set {
+                Some(Written(variable()))
+            } else {
+                self.secret_of_airflow(it)
+            };
+            is_any_set |= place.is_some();
+            if place.is_none() && text.is_some() {
+                *place = variable().map(|it| Written(Some(it)));
+                unset.push(it.parameter);
+            }
         }
+        if is_any_set || unset.is_empty() {
+            return Ok(found);
+        }
+        notes.remark(format!(
+            "{} is empty and left out: where OpenMetadata has its variable set, set it and import again",
+            unset.join(" and ")
+        ));
+        Ok([const { None }; N])
+    }
+
+    /// The same where Airflow's settings are read.
+    fn secret_of_airflow(&self, it: Setting) -> Option<Written> {
         if self.loader != Loader::Airflow {
-            return Ok(None);
+            return None;
         }
         let variable = variable(it.airflow);
         let set = |text: &str| !text.trim().is_empty();
@@ -139,10 +169,10 @@ impl<'a> Surroundings<'a> {
             .map(Zeroizing::new)
             .is_some_and(|it| set(&it))
         {
-            return Ok(Some(Written(Some(variable))));
+            return Some(Written(Some(variable)));
         }
         let in_file = self.airflow.get(it.airflow);
-        Ok(in_file.filter(|it| set(it)).map(|_| Written(None)))
+        in_file.filter(|it| set(it)).map(|_| Written(None))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
+use cloakroom_store_openmetadata::{Provider, tags_as_written};
 use serde_json::{Value, json};
 
 use super::airbyte_values::typed;
@@ -46,9 +47,14 @@ pub fn openmetadata(
     let prefix = expanded(source.text("prefix")?);
     let written = source.words("tags");
     let written: Vec<String> = written.iter().map(|it| surroundings.expand(it)).collect();
-    let tags = tags(&written, &mut notes);
+    let written = tag_entries(&written, &mut notes);
     let parameters = source.section("parameters")?;
     let mut backend = backend(&provider, parameters, &surroundings, &mut notes)?;
+    let provider = provider_name(&provider)?;
+    let tags = match Provider::from_name(provider.as_str())?.manager() {
+        Some(manager) => tags_as_written(manager, &written),
+        None => BTreeMap::new(),
+    };
     match &mut backend {
         Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => it.tags = tags,
         Backend::Azure(it) => it.tags = tags,
@@ -58,10 +64,10 @@ pub fn openmetadata(
     }
     source.finish(&mut notes);
     let named = Named {
-        provider: provider_name(&provider)?,
+        provider,
         prefix,
         cluster,
-        tags: written.join(","),
+        tags: written,
     };
     let platform = platform(&mut file, named, &backend, &surroundings, &mut notes)?;
     let mut imported = notes.with(backend);
@@ -152,8 +158,7 @@ fn aws(
 ) -> anyhow::Result<Aws> {
     let region = fill_in(surroundings.told(source, REGION)?, "region", notes);
     let mut aws: Aws = typed(json!({"region": region}))?;
-    let key = surroundings.secret(source, ACCESS_KEY)?;
-    let secret_key = surroundings.secret(source, SECRET_KEY)?;
+    let [key, secret_key] = surroundings.secrets(source, [ACCESS_KEY, SECRET_KEY], notes)?;
     if key.is_some() != secret_key.is_some() {
         notes.remark(
             "one half of an access key is not carried over: `accessKeyId` and `secretAccessKey` belong \
@@ -184,7 +189,8 @@ fn azure(
     let mut azure: Azure = typed(json!({"vault_url": format!("https://{name}.vault.azure.net")}))?;
     azure.tenant_id = surroundings.told(source, TENANT)?;
     azure.client_id = surroundings.told(source, CLIENT)?;
-    if let Some(client_secret) = surroundings.secret(source, CLIENT_SECRET)? {
+    let [client_secret] = surroundings.secrets(source, [CLIENT_SECRET], notes)?;
+    if let Some(client_secret) = client_secret {
         azure.authentication = AzureLogin::ClientSecret;
         azure.client_secret = Some(notes.secret(
             client_secret.0,
@@ -214,21 +220,20 @@ fn fill_in(told: Option<String>, what: &str, notes: &mut Notes) -> String {
     })
 }
 
-/// `[key:value,…]`, as text or as a list.
-fn tags(written: &[String], notes: &mut Notes) -> BTreeMap<String, String> {
-    let mut tags = BTreeMap::new();
-    for tag in written {
-        let tag = tag.trim().trim_matches(['[', ']']);
-        for pair in tag.split(',').map(str::trim).filter(|it| !it.is_empty()) {
-            match pair.split_once(':') {
-                Some((key, value)) if !key.is_empty() => {
-                    tags.insert(key.trim().to_owned(), value.trim().to_owned());
-                }
+/// The entries of `[key:value,…]`, as text or as a list, with commas between them. Those that OpenMetadata
+/// skips are left out and told.
+fn tag_entries(written: &[String], notes: &mut Notes) -> String {
+    let mut entries = Vec::new();
+    for text in written {
+        let text = text.trim().trim_matches(['[', ']']);
+        for entry in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+            match entry.split_once(':') {
+                Some((key, _)) if !key.trim().is_empty() => entries.push(entry),
                 _ => notes.remark(format!(
-                    "the tag `{pair}` is not written key:value and left out"
+                    "the tag `{entry}` is not written key:value and left out"
                 )),
             }
         }
     }
-    tags
+    entries.join(",")
 }

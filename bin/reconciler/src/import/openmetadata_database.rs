@@ -42,7 +42,11 @@ pub(super) fn platform(
         section.cluster = cluster;
     }
     // Where the manager does not list them they cannot tell whose a secret is.
-    if matches!(backend, Backend::AwsSecretsManager(_) | Backend::Azure(_)) {
+    let lists_tags = matches!(
+        backend,
+        Backend::AwsSecretsManager(_) | Backend::Azure(_) | Backend::Kubernetes(_)
+    );
+    if lists_tags {
         section.tags = named.tags;
     }
     Ok(Platform::OpenMetadata(section))

@@ -203,7 +203,7 @@ pub(super) fn next(report: &PlatformReport) -> Vec<String> {
     );
     say(
         next.left,
-        "are never deleted by a run: names without a version, or that the manager keeps",
+        "are never deleted by a run: the manager would not set their names free",
     );
     say(next.waiting, "wait for their deletion already");
     lines

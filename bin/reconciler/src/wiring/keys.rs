@@ -8,6 +8,7 @@ use cloakroom_backends_embedded::{
     KeyFile, Pool, Readers, has_ciphertexts, needed_keys, parse_keys,
 };
 use cloakroom_core::{ErrorKind, KeyId, KeyRing, KeySource, Randomness};
+use cloakroom_store_db::DbStore;
 
 use super::place;
 use crate::configuration::{Configuration, SecretReference, Store};
@@ -90,6 +91,30 @@ fn ensure_fit(reference: &SecretReference, ring: &KeyRing, needed: &[KeyId]) -> 
         keys = missing_shown,
         "some secrets are sealed under keys that are not in {reference} and cannot be read; bring \
          those keys back, in any line but the first"
+    );
+    Ok(())
+}
+
+/// Warns where the keys made none of the digests that are there: another process has other keys, or a
+/// managed deployment lost its own. Nothing is lost by it, which is why it is no refusal: an unchanged
+/// secret counts as changed and gets a new version.
+pub(super) async fn compare_with_digests(
+    keys: &dyn KeySource,
+    store: &DbStore,
+    configuration: &Configuration,
+) -> anyhow::Result<()> {
+    let made = store.some_digest_keys().await?;
+    let ring = keys.ring()?;
+    if made.is_empty() || made.iter().any(|key| ring.find(key).is_some()) {
+        return Ok(());
+    }
+    let reference = place::keys(configuration)?;
+    let made: Vec<&str> = made.iter().map(KeyId::as_str).collect();
+    tracing::warn!(
+        keys = made.join(", "),
+        "the digests in this database were made under keys that are not in {reference}: every \
+         unchanged secret that is saved gets a new version; give the same keys to every process, or add \
+         those keys behind the first line"
     );
     Ok(())
 }

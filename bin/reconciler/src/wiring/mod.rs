@@ -9,6 +9,7 @@ mod place;
 mod quota;
 mod settings;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use cloakroom_reconcile::Reconciler;
 use cloakroom_store_db::{DbStore, Location, MigrationReport, Options, StoreClock};
 use tokio_util::sync::CancellationToken;
 
-use crate::configuration::{Configuration, Store};
+use crate::configuration::{Configuration, SecretReference, Store};
 use crate::http::Token;
 use crate::metrics::Metrics;
 use crate::presence;
@@ -134,6 +135,8 @@ impl Context {
         let store = Arc::new(store);
         let pool = pool_of(&store)?;
         let keys = keys::open(&configuration, &pool, &*surroundings.randomness).await?;
+        keys::compare_with_digests(&*keys, &store, &configuration).await?;
+        tell_of_the_clock(&store).await?;
         let withheld = configuration.secret_variables();
         let mut embedded = Vec::new();
         let mut budgets = Vec::new();
@@ -229,6 +232,14 @@ impl Context {
         Connection::new(&self.configuration, self.store.clone())
     }
 
+    /// The file of the key-encryption keys; `None` where they are in no file.
+    pub fn key_file(&self) -> Option<PathBuf> {
+        match place::keys(&self.configuration) {
+            Ok(SecretReference::File(path)) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Where random ids come from.
     pub fn randomness(&self) -> Arc<dyn Randomness> {
         self.surroundings.randomness.clone()
@@ -239,6 +250,23 @@ impl Context {
         self.store.close().await;
     }
 }
+
+/// Warns where the machine's clock was set back, or was ahead before.
+async fn tell_of_the_clock(store: &DbStore) -> anyhow::Result<()> {
+    let behind = store.clock_is_behind().await?;
+    if behind > CLOCK_MAY_BE_BEHIND {
+        tracing::warn!(
+            "this machine's clock is {} behind what was last written in the database: it was set back, or \
+             was ahead before. Nothing goes early by that; what is written until it has caught up stays for \
+             so much longer, and a wrong clock should be set right",
+            humantime::format_duration(Duration::from_secs(behind.as_secs()))
+        );
+    }
+    Ok(())
+}
+
+/// Clocks are corrected by seconds all the time.
+const CLOCK_MAY_BE_BEHIND: Duration = Duration::from_mins(1);
 
 /// Leaves the replicas that serve their part of each quota, and takes one as another of them. Who
 /// cannot count them takes the whole share: requests are throttled then, and slow down.

@@ -158,6 +158,46 @@ fn a_disk_that_is_full() {
     before.nothing_is_lost();
 }
 
+/// A copy of the database on a disk of its own, which only this process and its children see.
+fn on_a_disk(before: &Before, then: &str) -> String {
+    let folder = before.deployment.folder.path();
+    std::fs::create_dir(folder.join("disk")).unwrap();
+    before.deployment.write(
+        "disk.yaml",
+        "store: {sqlite: {path: disk/cloakroom.db}}\nkeys: {file: cloakroom.key}\n",
+    );
+    let script = format!(
+        "set -e; mount -t tmpfs -o size=2m tmpfs disk; cp cloakroom.db disk/; {then}; \
+         exec \"$0\" --config disk.yaml document list"
+    );
+    let ended = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .arg(env!("CARGO_BIN_EXE_reconciler"))
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    said
+}
+
+#[test]
+fn a_disk_without_a_byte_left() {
+    let before = Before::new();
+    let filled = "head -c 4m /dev/zero > disk/rest 2> /dev/null || true";
+    says(&on_a_disk(&before, filled), "is full");
+    before.nothing_is_lost();
+}
+
+#[test]
+fn a_disk_that_is_mounted_read_only() {
+    let before = Before::new();
+    let said = on_a_disk(&before, "mount -o remount,ro disk");
+    says(&said, "read-only");
+    says(&said, "disk/cloakroom.db");
+    before.nothing_is_lost();
+}
+
 #[tokio::test]
 async fn a_database_that_another_process_has_locked() {
     let before = Before::new();
@@ -208,6 +248,7 @@ async fn a_clock_that_jumps_back() {
         ("documents", "updated_at"),
         ("runs", "started_at"),
         ("runs", "finished_at"),
+        ("store_clock", "latest"),
     ] {
         let ahead = format!("UPDATE {table} SET {column} = {column} + 86400000");
         sqlx::query(sqlx::AssertSqlSafe(ahead))
@@ -222,7 +263,9 @@ async fn a_clock_that_jumps_back() {
                  acquired_at = excluded.acquired_at, expires_at = excluded.expires_at";
     sqlx::query(lease).execute(&mut other).await.unwrap();
     other.close().await.unwrap();
-    before.deployment.run(&["run", "all"]).done();
+    let run = before.deployment.run(&["run", "all"]);
+    says(&run.stderr, "clock is");
+    run.done();
     before.deployment.run(&["status"]).done();
     before.nothing_is_lost();
 }

@@ -11,7 +11,7 @@ const HEAD: &str = "\
 
 Made from the schema that `reconciler config schema` prints. [Configuring](../configuration.md) explains
 what belongs together, and how a key is set from the environment; [`full.yaml`](../samples/full.yaml) has
-every key of a whole configuration with its usual value.
+with their usual values those that everybody has.
 
 *Duration* is a number with a unit, such as `90s`, `15m`, `2h` or `7days`. *Secret* is `{env: NAME}` or
 `{file: PATH}`: where the secret is, never the secret itself. What is required below a choice is required only

@@ -123,6 +123,13 @@ impl Deployment {
         path.to_str().unwrap().to_owned()
     }
 
+    /// The same as a file that nobody else can read or change, whatever new ones are.
+    pub fn write_for_owner(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.write(name, text);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
     /// The test itself puts a value into the database, in clear.
     pub fn leave_out_the_database(&self) {
         for name in ["cloakroom.db", "cloakroom.db-wal", "cloakroom.db-shm"] {
@@ -194,11 +201,15 @@ impl Deployment {
 
 /// Asks a process to end.
 pub fn terminate(child: &Child) {
-    let killed = Command::new("kill")
-        .arg("-TERM")
-        .arg(child.id().to_string())
+    signal(child, "-TERM");
+}
+
+/// Sends a signal such as `-USR1`.
+pub fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill")
+        .args([signal, &child.id().to_string()])
         .status();
-    assert!(killed.unwrap().success());
+    assert!(sent.unwrap().success());
 }
 
 /// The deployment's database, beside the program.
@@ -229,7 +240,11 @@ pub struct Served {
 
 impl Served {
     pub fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
+        Self::listening(command.spawn().unwrap())
+    }
+
+    /// Waits until a `serve` that was started listens.
+    pub fn listening(mut child: Child) -> Self {
         let stderr = child.stderr.take().unwrap();
         let (found, address) = std::sync::mpsc::channel();
         let log = std::thread::spawn(move || follow(stderr, &found));

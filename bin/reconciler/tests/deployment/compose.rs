@@ -1,7 +1,7 @@
 //! `docker-compose.yml` and what it mounts.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Map, Value};
@@ -135,6 +135,51 @@ pub(crate) fn the_program_takes_its_configuration() {
     let grace = service["stop_grace_period"].as_str().unwrap();
     let grace = humantime::parse_duration(grace).unwrap();
     assert!(grace > shutdown_deadline(&configuration));
+}
+
+/// What scripts export stays in the shell, where the program takes every `CLOAKROOM_` for a setting.
+pub(crate) fn a_shell_that_was_prepared_runs_the_program() {
+    let prepared = prepare();
+    let exported = std::fs::read_to_string(prepared.path().join("secrets/user")).unwrap();
+    let exported: Vec<(&str, &str)> = exported.lines().filter_map(assignment).collect();
+    assert_eq!(exported.len(), 1);
+    let wanted = format!("${{{}:?", exported[0].0);
+    assert!(text("docker-compose.yml").contains(&wanted), "{wanted}");
+    takes("store: {sqlite: {path: cloakroom.db}}", &exported);
+
+    let mut looked_at = 0;
+    for entry in walk(&root().join("deploy")) {
+        let Ok(script) = std::fs::read_to_string(&entry) else {
+            continue;
+        };
+        let script = script.replace("echo \"", "").replace('"', "");
+        for (name, value) in script.lines().filter_map(assignment) {
+            looked_at += 1;
+            let setting = [(name.to_owned(), value.to_owned())];
+            let read = cloakroom_reconciler::configuration::load(None, &setting);
+            assert!(read.is_ok(), "{}: {name}", entry.display());
+        }
+    }
+    assert!(looked_at > 0);
+}
+
+/// What a line of a script exports.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    line.trim().strip_prefix("export ")?.split_once('=')
+}
+
+/// Every file below a folder that is committed.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            files.push(entry.path());
+        } else if entry.file_name() != "secrets" {
+            files.extend(walk(&entry.path()));
+        }
+    }
+    files
 }
 
 pub(crate) fn the_program_takes_its_command_lines() {

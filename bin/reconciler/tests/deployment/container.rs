@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::{PROGRAM, root, text, texts, understands};
+use crate::program::{PROGRAM, command, root, text, texts, understands};
 
 fn instructions(name: &str) -> Vec<String> {
     let prefix = format!("{name} ");
@@ -56,6 +56,35 @@ pub(crate) fn is_pinned_and_not_root() {
     assert!(
         build.contains("--package cloakroom-reconciler") && manifest.contains("[profile.dist]")
     );
+}
+
+/// Without a configuration: database and keys are where a volume goes, and whoever publishes the port reaches it.
+pub(crate) fn what_it_keeps_is_in_the_volume() {
+    let volume = instructions("WORKDIR").pop().unwrap();
+    let variables: Vec<(String, String)> = instructions("ENV")
+        .iter()
+        .map(|line| line.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let printed = command(&["config".to_owned(), "print".to_owned()])
+        .envs(variables)
+        .output()
+        .unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    for file in ["cloakroom.db", "cloakroom.key"] {
+        assert!(printed.contains(&format!("{volume}/{file}")), "{printed}");
+    }
+    let mounted = format!(":{volume} ");
+    let page = text("docs/install.md");
+    let mut runs = page.lines().filter(|line| line.starts_with("docker run "));
+    assert!(runs.any(|line| line.contains(&mounted)), "{mounted}");
+
+    let serves = instructions("CMD").pop().unwrap();
+    let port = instructions("EXPOSE").pop().unwrap();
+    assert!(serves.contains(&format!("\"0.0.0.0:{port}\"")), "{serves}");
+    let published = format!(":{port}:{port} ");
+    assert!(page.contains(&published), "{published}");
 }
 
 pub(crate) fn no_secret_is_in_a_layer() {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::common::Deployment;
-use crate::kubernetes::{base, configuration, the};
+use crate::kubernetes::{base, configuration, patched, the};
 use crate::program::{root, shutdown_deadline, takes, yaml, yamls};
 
 const CHART: &str = "deploy/helm/cloakroom";
@@ -83,9 +83,23 @@ impl Helm {
         assert_eq!(all["ServiceMonitor"]["spec"], monitor["spec"]);
         assert_eq!(
             all["NetworkPolicy"]["spec"]["egress"],
-            egress_of_the_component(),
+            egress_with("kubernetes-backend"),
             "the way to the API server"
         );
+        let identity = self.template(&[
+            "networkPolicy.metadataServer=true",
+            "serviceAccount.token=true",
+        ]);
+        assert_eq!(
+            identity["NetworkPolicy"]["spec"]["egress"],
+            egress_with("metadata-server"),
+            "the way to the metadata server"
+        );
+        assert_eq!(
+            identity["Deployment"]["spec"]["template"]["spec"]["automountServiceAccountToken"],
+            true
+        );
+        assert!(!identity.contains_key("Role"), "a token and no right");
         let none = self.template(&["networkPolicy.enabled=false", "serviceAccount.create=false"]);
         assert!(!none.contains_key("NetworkPolicy") && !none.contains_key("ServiceAccount"));
     }
@@ -225,17 +239,10 @@ fn parts(rendered: &str) -> BTreeMap<String, Value> {
     parts
 }
 
-/// Where the base lets packets out to, with what the component `kubernetes-backend` adds.
-fn egress_of_the_component() -> Value {
-    let component = yaml("deploy/kubernetes/kubernetes-backend/kustomization.yaml");
-    let patches = component["patches"].as_array().unwrap();
-    let of_policy = patches
-        .iter()
-        .find(|it| it["target"]["kind"] == "NetworkPolicy");
-    let patch = of_policy.unwrap()["patch"].as_str().unwrap();
-    let patch: Value = serde_yaml_ng::from_str(patch).unwrap();
+/// Where the base lets packets out to, with what a component adds.
+fn egress_with(component: &str) -> Value {
     let mut egress = the("NetworkPolicy")["spec"]["egress"].clone();
-    for step in patch.as_array().unwrap() {
+    for step in patched(component, "NetworkPolicy") {
         assert_eq!(
             (&step["op"], &step["path"]),
             (&json!("add"), &json!("/spec/egress/-"))

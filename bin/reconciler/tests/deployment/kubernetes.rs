@@ -10,10 +10,12 @@ use crate::program::{
 };
 
 const BASE: &str = "deploy/kubernetes/base";
-const FOLDERS: [&str; 4] = [
+const FOLDERS: [&str; 6] = [
     BASE,
-    "deploy/kubernetes/monitoring",
     "deploy/kubernetes/kubernetes-backend",
+    "deploy/kubernetes/metadata-server",
+    "deploy/kubernetes/monitoring",
+    "deploy/kubernetes/service-account-token",
     "deploy/grafana",
 ];
 
@@ -29,6 +31,19 @@ pub(crate) fn base() -> Vec<Value> {
 pub(crate) fn the(kind: &str) -> Value {
     let found = base().into_iter().find(|it| it["kind"] == kind);
     found.unwrap_or_else(|| panic!("there is no {kind}"))
+}
+
+/// What a component's patch puts in this kind: its steps.
+pub(crate) fn patched(component: &str, kind: &str) -> Vec<Value> {
+    let component = yaml(&format!("deploy/kubernetes/{component}/kustomization.yaml"));
+    let patches = component["patches"].as_array().unwrap().clone();
+    let mut of_kind = patches
+        .into_iter()
+        .filter(|it| it["target"]["kind"] == kind);
+    let patch = of_kind.next().unwrap();
+    assert_eq!(patch["target"]["name"], the(kind)["metadata"]["name"]);
+    let steps: Value = serde_yaml_ng::from_str(patch["patch"].as_str().unwrap()).unwrap();
+    steps.as_array().unwrap().clone()
 }
 
 pub(crate) fn configuration() -> String {
@@ -219,6 +234,83 @@ pub(crate) fn rules_are_those_of_prometheus() {
         rules["spec"],
         yaml("deploy/prometheus/rules.yml"),
         "write prometheus-rule.yaml anew: rules.yml below `spec`, indented by two"
+    );
+}
+
+/// Whoever follows the page starts the image that they built, and finds the components that it names.
+pub(crate) fn the_page_leads_to_the_image_that_was_built() {
+    let page = text("docs/install.md");
+    let overlay = page
+        .split("```yml\n")
+        .filter_map(|rest| serde_yaml_ng::from_str::<Value>(rest.split("```").next()?).ok())
+        .find(|it| it["kind"] == "Kustomization")
+        .unwrap();
+    let list = yaml(&format!("{BASE}/kustomization.yaml"));
+    let ours = &list["images"][0];
+    let image = &overlay["images"][0];
+    assert_eq!(image["name"], ours["name"]);
+    assert_eq!(
+        the("Deployment")["spec"]["template"]["spec"]["containers"][0]["image"],
+        ours["name"]
+    );
+    let built = format!(
+        "{}:{}",
+        image["newName"].as_str().unwrap(),
+        ours["newTag"].as_str().unwrap()
+    );
+    for line in [
+        format!("docker build -t {built} ."),
+        format!("docker push {built}"),
+        "kubectl apply -k deploy/kubernetes/production".to_owned(),
+    ] {
+        assert_eq!(page.lines().filter(|it| **it == line).count(), 1, "{line}");
+    }
+    assert!(page.contains("`deploy/kubernetes/production/kustomization.yaml`"));
+    let beside = root().join("deploy/kubernetes/production");
+    assert_eq!(texts(&overlay["resources"]), ["../base"]);
+    let components = page.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix("| `../")?.split_once('`')?;
+        Some(name)
+    });
+    let named: BTreeSet<&str> = components.collect();
+    let there: BTreeSet<&str> = FOLDERS
+        .iter()
+        .filter_map(|it| it.strip_prefix("deploy/kubernetes/"))
+        .filter(|it| *it != "base")
+        .collect();
+    assert_eq!(named, there);
+    assert!(!beside.exists(), "it is the reader's");
+}
+
+/// A login to Vault by Kubernetes as its page describes it: of the account that there is, with its token, and
+/// with no right.
+pub(crate) fn the_token_is_a_components_of_its_own() {
+    let account = the("ServiceAccount");
+    let page = text("docs/backends/vault.md");
+    let name = account["metadata"]["name"].as_str().unwrap();
+    let namespace = yaml(&format!("{BASE}/kustomization.yaml"))["namespace"].clone();
+    let namespace = namespace.as_str().unwrap();
+    for bound in [
+        format!("bound_service_account_names={name}\n"),
+        format!("bound_service_account_namespaces={namespace} "),
+        "`../service-account-token`".to_owned(),
+    ] {
+        assert!(page.contains(&bound), "{bound}");
+    }
+    let component = yaml("deploy/kubernetes/service-account-token/kustomization.yaml");
+    assert_eq!(component["resources"], Value::Null);
+    let switched_on = json!([{
+        "op": "replace",
+        "path": "/spec/template/spec/automountServiceAccountToken",
+        "value": true,
+    }]);
+    assert_eq!(
+        json!(patched("service-account-token", "Deployment")),
+        switched_on
+    );
+    assert_eq!(
+        json!(patched("kubernetes-backend", "Deployment")),
+        switched_on
     );
 }
 

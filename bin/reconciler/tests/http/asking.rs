@@ -70,7 +70,7 @@ pub fn metric(served: &Served, series: &str) -> Option<f64> {
 /// A deployment whose operator bears [`TOKEN`].
 pub fn with_token(more: &str) -> Deployment {
     let deployment = Deployment::with(&format!("http: {{token_file: token}}\n{more}"));
-    deployment.write("token", &format!("{TOKEN}\n"));
+    deployment.write_for_owner("token", &format!("{TOKEN}\n"));
     deployment
 }
 

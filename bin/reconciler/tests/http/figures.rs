@@ -197,3 +197,25 @@ pub fn a_schema_that_changed_is_not_ready() {
     assert_eq!(ask(&served, "GET", "/healthz", None).code, 200);
     assert_eq!(served.terminate().0, Some(0));
 }
+
+/// A script that reads the status reads why there is none.
+pub fn a_status_that_cannot_be_told_is_json() {
+    let deployment = Deployment::with(NEVER);
+    let served = deployment.serve(&[]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut connection = common::connection(&deployment).await;
+        let away = "ALTER TABLE runs RENAME TO elsewhere";
+        connection.execute(away).await.unwrap();
+    });
+    let answer = ask(&served, "GET", "/status", None);
+    assert_eq!(answer.code, 503, "{answer:?}");
+    let told = answer.json();
+    assert_eq!(told["version"], env!("CARGO_PKG_VERSION"));
+    assert!(told["error"]["kind"].is_string(), "{told:#}");
+    assert_eq!(ask(&served, "GET", "/", None).code, 503);
+    assert_eq!(served.terminate().0, Some(0));
+}

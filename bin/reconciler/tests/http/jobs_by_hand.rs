@@ -1,11 +1,9 @@
 //! Jobs started over HTTP and by a signal.
 
-use std::process::Command;
-
 use cloakroom_core::store::Job;
 
-use crate::asking::{NEVER, TOKEN, ask, job, with_token};
-use crate::common::{Deployment, config};
+use crate::asking::{NEVER, TOKEN, ask, job, metric, with_token};
+use crate::common::{Deployment, config, signal};
 
 pub fn nobody_starts_a_job_without_a_token() {
     let deployment = Deployment::with(NEVER);
@@ -22,7 +20,16 @@ pub fn nobody_starts_a_job_without_a_token() {
         }
     }
     assert_eq!(job(&served.status(), "expire-orphans")["runs"], 0);
-    assert_eq!(served.terminate().0, Some(0));
+    assert_eq!(
+        metric(&served, "cloakroom_http_unauthorized_total"),
+        Some(12.0)
+    );
+    let (code, _, log) = served.terminate();
+    assert_eq!(code, Some(0));
+    // Whoever guesses fills no log.
+    let told = log.matches("without the right token").count();
+    assert!((1..12).contains(&told), "{log}");
+    assert!(!log.contains(TOKEN), "{log}");
 }
 
 pub fn only_the_bearer_starts_a_job() {
@@ -36,6 +43,13 @@ pub fn only_the_bearer_starts_a_job() {
     assert_eq!(unknown.code, 404);
     for name in Job::ALL {
         assert!(unknown.body.contains(name.as_str()), "{unknown:?}");
+    }
+    // Without a platform there is nothing of that kind.
+    for clean in ["/jobs/clean/run", "/jobs/clean/production/run"] {
+        assert_eq!(ask(&served, "POST", clean, None).code, 401);
+        let none = ask(&served, "POST", clean, Some(TOKEN));
+        assert_eq!(none.code, 404, "{none:?}");
+        assert!(!none.body.contains("clean"), "{none:?}");
     }
     // A question with a typo must not become a run.
     for question in [
@@ -103,10 +117,7 @@ pub fn a_dry_run_tells_and_changes_nothing() {
 pub fn a_signal_asks_for_every_job() {
     let deployment = Deployment::with(NEVER);
     let served = deployment.serve(&[]);
-    let signalled = Command::new("kill")
-        .args(["-USR1", &served.child.id().to_string()])
-        .status();
-    assert!(signalled.unwrap().success());
+    signal(&served.child, "-USR1");
     served.wait_for("a run of each job", |status| {
         Job::ALL
             .iter()

@@ -51,7 +51,7 @@ impl Aws {
         ));
         deployment.set("KEY_ID", &self.user.0);
         deployment.set("KEY", &self.user.1);
-        deployment.write("token", &format!("{TOKEN}\n"));
+        deployment.write_for_owner("token", &format!("{TOKEN}\n"));
         deployment
     }
 }

@@ -1,5 +1,11 @@
 //! The secrets managers OpenMetadata can write to, and the characters each one keeps.
 
+/// The labels of every Secret that OpenMetadata writes in Kubernetes.
+pub const KUBERNETES_LABELS: [(&str, &str); 2] = [
+    ("app", "openmetadata"),
+    ("managed-by", "openmetadata-secrets-manager"),
+];
+
 /// A secrets manager as far as it shapes an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Manager {

@@ -61,6 +61,19 @@ pub struct MigratedField {
     pub digest: Option<Digest>,
 }
 
+/// A name under which migrations of one platform write. No value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyName {
+    /// The platform's name in the configuration.
+    pub platform: String,
+    /// Which database, as the platform's identity tells it.
+    pub database: String,
+    /// The backend that is written to.
+    pub to: String,
+    /// The secret's name there.
+    pub name: String,
+}
+
 /// What the store keeps of migrations.
 #[async_trait]
 pub trait SecretMigrations: Send + Sync {
@@ -85,4 +98,11 @@ pub trait SecretMigrations: Send + Sync {
         after: Option<&MigratedField>,
         limit: u32,
     ) -> Result<Vec<MigratedField>>;
+
+    /// Writes down the digest of a value that is about to be written under a name, in place of the one
+    /// before. `Conflict` unless the migration is open.
+    async fn note_copy(&self, id: MoveId, copy: &CopyName, digest: &Digest) -> Result<()>;
+
+    /// The digest that was written down for a name last.
+    async fn noted_copy(&self, copy: &CopyName) -> Result<Option<Digest>>;
 }

@@ -249,6 +249,7 @@ pub trait PlatformSource: Send + Sync {
     async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport>;
 
     /// Which of `names` the database mentions now in a place that keeps them; one scan, however
-    /// many names. `Unavailable` where anything could not be read.
+    /// many names. A name without a version is mentioned where any version of it is, and every version
+    /// where that name is. `Unavailable` where anything could not be read.
     async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>>;
 }

@@ -8,8 +8,7 @@ use cloakroom_core::config::Held;
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{CommitOutcome, StoredDocument, Way};
 use cloakroom_core::{
-    BackendId, Coordinate, Digest, DocumentId, Error, ErrorKind, KeyRing, MoveId, Result,
-    SecretValue,
+    BackendId, Coordinate, DocumentId, Error, ErrorKind, KeyRing, MoveId, Result, SecretValue,
 };
 
 use super::fit::obstacle;
@@ -17,6 +16,7 @@ use super::report::MoveIssue;
 use super::run::Run;
 use super::switching::switch;
 use super::{Mover, OPERATION};
+use crate::read::is_as_recorded;
 use crate::secrets::NewSecret;
 
 /// How often a document that is edited meanwhile is begun anew.
@@ -247,7 +247,8 @@ impl Mover {
         for (((copy, (held, original)), row), value) in candidates.into_iter().zip(rows).zip(values)
         {
             let is_held = row.is_some_and(|row| row.state == RowState::Held);
-            let same = value.is_ok_and(|stored| proves(held, &stored.value, ring) == Some(true));
+            let same =
+                value.is_ok_and(|stored| is_as_recorded(ring, held, &stored.value) == Some(true));
             if is_held && same {
                 originals.insert(copy.clone(), original.clone());
             }
@@ -280,7 +281,7 @@ impl Mover {
             let value = answer
                 .map_err(|error| unreadable(document, held, error))?
                 .value;
-            match proves(held, &value, ring) {
+            match is_as_recorded(ring, held, &value) {
                 Some(true) => values.push((held.clone(), value)),
                 Some(false) => issues.push(differs(document, held, DIFFERENT)),
                 None => issues.push(differs(document, held, KEY_GONE)),
@@ -378,13 +379,6 @@ fn leaving<'d>(
             && (route.way == Way::Forth || bases.contains(held.coordinate.base()))
     };
     document.references.iter().filter(goes).collect()
-}
-
-/// Whether a value is the one that a reference was recorded for; `None` where the key of its digest is
-/// not there.
-fn proves(held: &Held, value: &SecretValue, ring: &KeyRing) -> Option<bool> {
-    let key = ring.find(held.digest.key())?;
-    Some(Digest::of(key, held.coordinate.base(), held.kind, value) == held.digest)
 }
 
 fn new_secrets(route: &Route<'_>, values: Vec<(Held, SecretValue)>) -> Vec<NewSecret> {

@@ -49,6 +49,7 @@ fn status() -> Status {
         backends: BTreeMap::from([("main".parse().unwrap(), backend())]),
         quarantined: 0,
         held: 0,
+        doubt: None,
         unconfigured: BTreeMap::new(),
     }
 }
@@ -95,6 +96,37 @@ fn a_calm_page_says_so_and_escapes() {
     assert!(
         !text.contains("<script") && !text.contains("style="),
         "{text}"
+    );
+}
+
+/// Green is for what was looked at.
+#[test]
+fn nothing_is_well_before_every_job_got_through_once() {
+    let mut status = status();
+    status.jobs[0].last_success = None;
+    let page = Page::new(&status);
+    assert_eq!((page.level, page.sign), (Level::Unknown, "?"));
+    assert!(page.verdict.contains("verify-blobs"), "{}", page.verdict);
+    status.quarantined = 1;
+    assert_eq!(Page::new(&status).level, Level::Warn);
+}
+
+#[test]
+fn what_could_not_be_restored_is_the_worst_there_is() {
+    let mut status = status();
+    let mut cut = report(Job::VerifyBlobs);
+    cut.outcome = RunOutcome::Partial;
+    cut.cut_short = true;
+    status.jobs[0].reports = vec![ReportStatus::Whole(Box::new(cut.clone()))];
+    assert_eq!(Page::new(&status).level, Level::Warn);
+    cut.unrestored = 2;
+    status.jobs[0].reports = vec![ReportStatus::Whole(Box::new(cut))];
+    let page = Page::new(&status);
+    assert_eq!(page.level, Level::Bad);
+    let first = &page.attention[0].text;
+    assert!(
+        first.contains("2 secrets in use") && first.contains("main"),
+        "{first}"
     );
 }
 
