@@ -1,11 +1,15 @@
 //! The spec inside a declarative connector's manifest, with what it refers to elsewhere in the
 //! manifest written in place.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value};
 
 /// References followed within references. A manifest that needs more refers to itself.
 const DEEPEST: usize = 64;
+
+/// Values written in place of references. A reference that stands in many places, and holds others that
+/// do, can stand for far more than its text.
+const MOST: usize = 200_000;
 
 /// Where a manifest holds its spec.
 const SPEC: &str = "/spec";
@@ -13,8 +17,18 @@ const SPEC: &str = "/spec";
 /// Whether a file is a manifest: read as a schema it would mark nothing secret.
 pub(crate) fn is_manifest(file: &Value) -> bool {
     let declarative = file.get("type").and_then(Value::as_str) == Some("DeclarativeSource");
-    declarative || file.get("check").is_some() && file.get("streams").is_some()
+    let parts = file.get("check").is_some() && file.get("streams").is_some();
+    let message = file.get("type").and_then(Value::as_str) == Some("SPEC");
+    let within = file.pointer(SPEC).is_some_and(holds_a_schema);
+    declarative || parts || within && !message && !holds_a_schema(file)
 }
+
+fn holds_a_schema(spec: &Value) -> bool {
+    INSIDE.iter().any(|key| spec.get(key).is_some())
+}
+
+/// The keys under which the spec in a manifest holds its schema.
+const INSIDE: [&str; 2] = ["connection_specification", "connectionSpecification"];
 
 /// The spec, as a spec file would hold it; `None` where the manifest has none.
 pub(crate) fn spec(manifest: &Value) -> Result<Option<Value>> {
@@ -22,12 +36,16 @@ pub(crate) fn spec(manifest: &Value) -> Result<Option<Value>> {
         return Ok(None);
     };
     let spec = followed(manifest, spec, 0)?;
-    let inside = ["connection_specification", "connectionSpecification"];
-    let Some(schema) = inside.iter().find_map(|key| spec.get(key)) else {
+    let mut schemas = INSIDE.iter().filter_map(|key| spec.get(key));
+    let Some(schema) = schemas.next() else {
         return Ok(None);
     };
+    if schemas.next().is_some() {
+        bail!("the spec in its manifest holds two schemas, and one would be ignored");
+    }
     let schema = followed(manifest, schema, 0)?;
-    let schema = in_place(manifest, &schema, &schema, 0)?;
+    let mut left = MOST;
+    let schema = in_place(manifest, &schema, &schema, 0, &mut left)?;
     Ok(Some(
         serde_json::json!({ "connectionSpecification": schema }),
     ))
@@ -55,7 +73,16 @@ fn followed(manifest: &Value, value: &Value, depth: usize) -> Result<Value> {
 
 /// The schema with every reference that only the manifest can resolve written in place. Those that
 /// the schema itself resolves stay: it may refer to itself.
-fn in_place(manifest: &Value, schema: &Value, value: &Value, depth: usize) -> Result<Value> {
+fn in_place(
+    manifest: &Value,
+    schema: &Value,
+    value: &Value,
+    depth: usize,
+    left: &mut usize,
+) -> Result<Value> {
+    *left = left
+        .checked_sub(1)
+        .context("the references in its manifest stand for too much")?;
     if depth > DEEPEST {
         bail!(
             "its schema is nested deeper than {DEEPEST} levels, or refers to itself through the manifest"
@@ -68,10 +95,11 @@ fn in_place(manifest: &Value, schema: &Value, value: &Value, depth: usize) -> Re
                 && target(manifest, to).is_some()
             {
                 let found = followed(manifest, value, 0)?;
-                return in_place(manifest, schema, &found, depth + 1);
+                return in_place(manifest, schema, &found, depth + 1, left);
             }
             let members = members.iter().map(|(key, member)| {
-                Ok((key.clone(), in_place(manifest, schema, member, depth + 1)?))
+                let member = in_place(manifest, schema, member, depth + 1, left)?;
+                Ok((key.clone(), member))
             });
             Ok(Value::Object(
                 members.collect::<Result<Map<String, Value>>>()?,
@@ -80,7 +108,7 @@ fn in_place(manifest: &Value, schema: &Value, value: &Value, depth: usize) -> Re
         Value::Array(items) => {
             let items = items
                 .iter()
-                .map(|item| in_place(manifest, schema, item, depth + 1));
+                .map(|item| in_place(manifest, schema, item, depth + 1, left));
             Ok(Value::Array(items.collect::<Result<_>>()?))
         }
         plain => Ok(plain.clone()),

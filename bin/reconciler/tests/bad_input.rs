@@ -109,7 +109,7 @@ fn a_spec_that_is_not_a_schema() {
         (r#"{"type": "string"}"#, "describes no object"),
         (r#"{"type": "array"}"#, "describes no object"),
         (
-            r#"{"Properties": {"password": {"airbyte_secret": true}}}"#,
+            r#"{"type": "object", "Properties": {"password": {"airbyte_secret": true}}}"#,
             "`properties`",
         ),
         (
@@ -119,6 +119,19 @@ fn a_spec_that_is_not_a_schema() {
         (
             r#"{"properties": {"password": {"type": "string", "airbyte-secret": true}}}"#,
             "`airbyte_secret`",
+        ),
+        (
+            r#"{"properties": {"password": {"type": "string", "airbyte_secrets": true}}}"#,
+            "`airbyte_secret`",
+        ),
+        (
+            r##"{"properties": {"password": {"ref": "#/$defs/p"}}, "$defs": {"p": {"airbyte_secret": true}}}"##,
+            "`$ref`",
+        ),
+        (
+            r#"{"connectionSpecification": {"properties": {"password": {"airbyte_secret": true}}},
+                "connection_specification": {"properties": {"host": {"airbyte_secret": true}}}}"#,
+            "two schemas",
         ),
     ] {
         before.deployment.write("spec.json", spec);
@@ -171,6 +184,22 @@ fn a_manifest_in_place_of_the_spec_in_it() {
     };
     let without = "type: DeclarativeSource\ndefinitions: {a: {type: object}}\n";
     says(&put(without).refused(1), "holds no spec");
+    let step = |level: usize| {
+        let next = format!("{{$ref: '#/definitions/a{}'}}", level + 1);
+        format!(
+            "  a{level}: {{allOf: [{}]}}\n",
+            [next.as_str(); 20].join(", ")
+        )
+    };
+    let bomb: String = (0..16).map(step).collect();
+    let bomb = format!(
+        "type: DeclarativeSource\ndefinitions:\n{bomb}  a16: {{type: object}}\nspec:\n  \
+         connection_specification: {{$ref: '#/definitions/a0'}}\n"
+    );
+    says(&put(&bomb).refused(1), "too much");
+    let unnamed = "definitions: {a: 1}\nspec: {connection_specification: {type: object, properties: \
+         {token: {airbyte_secret: true}}}}\n";
+    says(&put(unnamed).done(), "airbyte_");
     let with = "version: 1.0.0\ntype: DeclarativeSource\nspec:\n  type: Spec\n  \
         connection_specification:\n    type: object\n    properties:\n      token: {type: string, \
         airbyte_secret: true}\n";

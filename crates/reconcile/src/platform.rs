@@ -198,9 +198,11 @@ impl PlatformReader {
         .await
     }
 
-    /// What a confirmation would be for, with this database.
-    fn scope(&self, database: &PlatformIdentity) -> PlatformScope {
+    /// What a confirmation would be for, with this database. Where our own is belongs to it: a copy of that
+    /// knows nothing of what the original holds or has deleted since.
+    async fn scope(&self, database: &PlatformIdentity) -> Result<PlatformScope> {
         let settings = &self.settings;
+        let homes = self.store.homes(&settings.target.backend).await?;
         let mut scope = settings.scope.clone();
         scope.extend(settings.naming.scope());
         for (part, it) in [
@@ -208,10 +210,11 @@ impl PlatformReader {
             ("backend", settings.target.backend.to_string()),
             ("manager", self.backend.manager().to_owned()),
             ("storage", settings.storage.to_string()),
+            ("database of Cloakroom", homes.here.to_string()),
         ] {
             scope.insert(part.to_owned(), it);
         }
-        PlatformScope(scope)
+        Ok(PlatformScope(scope))
     }
 
     fn named(&self) -> Result<&dyn NamedSecrets> {

@@ -105,7 +105,7 @@ pub enum Command {
     /// Secrets of a check or discover: gone after two hours
     #[command(subcommand)]
     Ephemeral(EphemeralCommand),
-    /// Metadata of secrets; never a value
+    /// Metadata of secrets; a value only with `show --reveal`
     #[command(subcommand)]
     Secret(SecretCommand),
     /// The secrets managers: what they can do, and whether they can be used

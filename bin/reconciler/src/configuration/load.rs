@@ -456,7 +456,6 @@ mod tests {
             ("reconcile: {claim_deadline: 10s}", "claim_deadline"),
             ("deployment: {name: ' '}", "deployment.name"),
             ("deployment: {name: \"a\\u0000b\"}", "deployment.name"),
-            ("store: {sqlite: {path: ''}}", "store.sqlite.path"),
             ("log: {level: loud}", "log.level"),
             ("log: {level: 'a=b=c'}", "log.level"),
             ("shutdown: {deadline: 0s}", "shutdown.deadline"),

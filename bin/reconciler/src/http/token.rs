@@ -289,7 +289,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_refused_is_counted_and_seldom_told() {
         let token = Token::open(None).unwrap();
-        let told = |token: &Token| token.refusals().total - token.refusals().untold;
+        let told = |token: &Token| {
+            let refusals = token.refusals();
+            refusals.total - refusals.untold
+        };
         assert_eq!((token.refused(), told(&token)), (0, 0));
         for _ in 0..5 {
             assert_eq!(asks(&token, &["Bearer x"]), None);

@@ -257,8 +257,9 @@ async fn tell_of_the_clock(store: &DbStore) -> anyhow::Result<()> {
     if behind > CLOCK_MAY_BE_BEHIND {
         tracing::warn!(
             "this machine's clock is {} behind what was last written in the database: it was set back, or \
-             was ahead before. Nothing goes early by that; what is written until it has caught up stays for \
-             so much longer, and a wrong clock should be set right",
+             was ahead before. Up to 31 days nothing goes early by that: what is written until it has caught \
+             up stays for so much longer. Beyond, the next write believes the clock, and a grace that is \
+             counted from then can end early. Set a wrong clock right before you go on",
             humantime::format_duration(Duration::from_secs(behind.as_secs()))
         );
     }

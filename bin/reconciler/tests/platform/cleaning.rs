@@ -363,6 +363,21 @@ async fn no_mention_at_all_deletes_nothing() {
     littered.assert_untouched().await;
 }
 
+/// A copy knows nothing of what its original holds, or has deleted since.
+#[tokio::test]
+async fn a_copy_of_our_database_deletes_nothing_before_it_is_confirmed_anew() {
+    let mut littered = Littered::adopted().await;
+    littered.stage.become_a_copy().await;
+    let report = littered.stage.clean().await;
+    assert_eq!(trips(&report), [CleanGuard::ScopeChanged]);
+    let saw = &report.guards[0].saw;
+    assert!(saw.contains("database of Cloakroom"), "{saw}");
+    littered.assert_untouched().await;
+    littered.stage.adopt().await;
+    littered.stage.clean().await;
+    littered.assert_clean_but_checks().await;
+}
+
 #[tokio::test]
 async fn another_scope_takes_the_confirmation_back() {
     let mut littered = Littered::adopted().await;

@@ -20,7 +20,7 @@ use cloakroom_reconcile::{
     AirbyteNaming, CleanOptions, CleanReport, PlatformCleaner, PlatformReader, PlatformReport,
     PlatformSettings, Settings,
 };
-use cloakroom_store_db::{DbStore, Location, Options, StoreClock};
+use cloakroom_store_db::{DbStore, Location, Options, Pool, StoreClock};
 use cloakroom_testkit::clock::ManualClock;
 use cloakroom_testkit::memory::MemoryBackend;
 use cloakroom_testkit::randomness::SeededRandomness;
@@ -178,6 +178,20 @@ impl Stage {
             moves: AtomicBool::new(true),
             adversary: self.manager.adversary.clone(),
         })
+    }
+
+    /// Goes on with a copy of our own database, as whoever restores a backup or makes a clone does.
+    pub async fn become_a_copy(&mut self) {
+        let copy = self.folder.path().join("copy.db");
+        let Pool::Sqlite { write, .. } = self.store.pool() else {
+            unreachable!("a stage has SQLite");
+        };
+        let copied = format!("VACUUM INTO '{}'", copy.display());
+        let copied = sqlx::query(sqlx::AssertSqlSafe(copied)).execute(&write);
+        copied.await.unwrap();
+        let mut options = Options::new(Location::Sqlite(copy), "tests");
+        options.clock = StoreClock::Given(Arc::new(self.clock.clone()));
+        self.store = Arc::new(DbStore::open(&options).await.unwrap());
     }
 
     /// What cleans the platform, as it is configured now.

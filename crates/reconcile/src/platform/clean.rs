@@ -85,7 +85,7 @@ impl PlatformCleaner {
         let database = self.reader.source.identity().await?;
         let shown = ShownPlan {
             id: plan.to_owned(),
-            scope: self.reader.scope(&database),
+            scope: self.reader.scope(&database).await?,
         };
         self.store.confirm(self.platform(), &shown, by).await
     }

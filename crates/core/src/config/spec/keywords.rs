@@ -40,16 +40,12 @@ pub(super) fn is_known(key: &str) -> bool {
 /// A key that is one of the keywords secrets depend on but for its case and the signs between its words,
 /// and that keyword: with it read as nothing, what it marks would stay in clear.
 pub(super) fn nearly_known(key: &str) -> Option<(&str, &'static str)> {
-    const MEANT: [&str; 8] = [
-        "airbyte_secret",
-        "properties",
-        "patternProperties",
-        "additionalProperties",
-        "items",
-        "oneOf",
-        "anyOf",
-        "allOf",
-    ];
+    const MARK: &str = "airbyte_secret";
+    const OTHERS: [&str; 4] = [MARK, "type", "format", "$defs"];
+
+    if is_known(key) {
+        return None;
+    }
     let letters = |text: &str| {
         let letters = text.chars().filter(char::is_ascii_alphanumeric);
         letters
@@ -57,28 +53,31 @@ pub(super) fn nearly_known(key: &str) -> Option<(&str, &'static str)> {
             .collect::<String>()
     };
     let plain = letters(key);
-    let near = |meant: &&str| letters(meant) == plain && *meant != key;
-    Some((key, MEANT.into_iter().find(near)?))
+    let mut keywords = APPLYING.iter().copied().flatten().copied().chain(OTHERS);
+    let meant = keywords.find(|keyword| letters(keyword) == plain);
+    // Whatever is made of it, somebody meant to mark a secret.
+    let marks = plain.contains("airbytesecret").then_some(MARK);
+    Some((key, meant.or(marks)?))
 }
 
-/// Whether a schema object with this key says something about its place or the places below.
-pub(super) fn applies(key: &str) -> bool {
-    let others = [
+/// What leads from a schema to what it says of a place or the places below.
+const APPLYING: [&[&str]; 7] = [
+    &LISTS,
+    &SINGLES,
+    &DEPENDENT,
+    &REFERENCES,
+    &OTHER_MEMBERS,
+    &OTHER_ELEMENTS,
+    &[
         "properties",
         "patternProperties",
         "items",
         "prefixItems",
         "contains",
-    ];
-    [
-        &LISTS[..],
-        &SINGLES,
-        &DEPENDENT,
-        &REFERENCES,
-        &OTHER_MEMBERS,
-        &OTHER_ELEMENTS,
-        &others,
-    ]
-    .iter()
-    .any(|keywords| keywords.contains(&key))
+    ],
+];
+
+/// Whether a schema object with this key says something about its place or the places below.
+pub(super) fn applies(key: &str) -> bool {
+    APPLYING.iter().any(|keywords| keywords.contains(&key))
 }

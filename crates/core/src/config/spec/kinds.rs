@@ -15,6 +15,7 @@ impl Kinds {
     const TEXT: Self = Self(1 << 2);
     const NUMBER: Self = Self(1 << 3);
     const BOOLEAN: Self = Self(1 << 4);
+    const ALL: Self = Self((1 << 5) - 1);
 
     /// The kinds that a `type` names; `None` where it is neither a name of JSON Schema's nor a list of
     /// those. Whoever cannot tell what a schema is for cannot tell either what it marks.
@@ -37,6 +38,8 @@ impl Kinds {
             "string" => Self::TEXT,
             "integer" | "number" => Self::NUMBER,
             "boolean" => Self::BOOLEAN,
+            // As JSON Schema once had it.
+            "any" => Self::ALL,
             _ => return None,
         })
     }

@@ -103,10 +103,10 @@ pub(super) fn connection_specification(spec: &Value) -> Result<(&Value, String)>
         pointer.push_str("/spec");
         value = inner;
     }
-    let Some((key, inner)) = CONNECTION
+    let mut held = CONNECTION
         .iter()
-        .find_map(|key| Some((*key, value.get(key)?)))
-    else {
+        .filter_map(|key| Some((*key, value.get(key)?)));
+    let Some((key, inner)) = held.next() else {
         if message {
             return Err(invalid(
                 &pointer,
@@ -116,6 +116,9 @@ pub(super) fn connection_specification(spec: &Value) -> Result<(&Value, String)>
         return Ok((spec, String::new()));
     };
     // One of the two would be ignored, and with it the secrets it marks.
+    if held.next().is_some() {
+        return Err(invalid(&pointer, "a spec file that holds two schemas"));
+    }
     if value
         .as_object()
         .is_some_and(|members| members.keys().any(|key| applies(key)))

@@ -153,7 +153,7 @@ impl PlatformCleaner {
         let header = PlatformPlanHeader {
             format: FORMAT,
             platform: seen.platform,
-            scope: self.reader.scope(&seen.database),
+            scope: self.reader.scope(&seen.database).await?,
             kind: seen.database.platform,
             place: seen.database.place,
             made: seen.started,

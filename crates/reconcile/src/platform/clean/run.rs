@@ -64,7 +64,7 @@ impl PlatformCleaner {
             );
             return Ok(Adopted::No(CleanGuard::NotAdopted, saw));
         };
-        let scope = self.reader.scope(&seen.database);
+        let scope = self.reader.scope(&seen.database).await?;
         let differences = confirmed.scope.differences(&scope);
         if differences.is_empty() {
             return Ok(Adopted::Under(confirmed.plan));
