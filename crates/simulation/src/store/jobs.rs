@@ -293,7 +293,7 @@ impl State {
                 row.ledger.state = RowState::Deleting;
             }
             row.ledger.next_attempt = Some(moment(now.saturating_add(length(deadline))));
-            row.claimed = Some(stage.truth());
+            row.claimed.insert(stage.current(), stage.truth());
             claims.push(Claim::Ready(Box::new(row.ledger.clone())));
         }
         Ok(claims)
@@ -330,7 +330,7 @@ impl State {
             stage.happened(Happening::Settled {
                 key: key.clone(),
                 outcome: settlement.outcome.clone(),
-                claimed_at: row.claimed,
+                claimed_at: row.claimed.get(&stage.current()).copied(),
                 receipt: leaves_receipt,
             });
             write_down(row, settlement, now);

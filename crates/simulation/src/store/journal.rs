@@ -1,5 +1,6 @@
 //! Runs, findings, leases, epochs, and what an operator changes in the ledger.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom_core::ledger::RowState;
@@ -282,6 +283,6 @@ fn adopted_row(key: &Key, adoption: &Adoption, now: i64) -> Row {
             damage: None,
         },
         quarantined: None,
-        claimed: None,
+        claimed: BTreeMap::new(),
     }
 }

@@ -57,7 +57,8 @@ pub(crate) struct Document {
 pub(crate) struct Row {
     pub(crate) ledger: LedgerRow,
     pub(super) quarantined: Option<i64>,
-    pub(super) claimed: Option<i64>,
+    /// When each run that claimed it last did: one that slept settles what it claimed itself.
+    pub(super) claimed: BTreeMap<usize, i64>,
 }
 
 /// A run.

@@ -1,6 +1,6 @@
 //! The transactions of the write protocol, each one atomic change of the state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cloakroom_core::config::Held;
@@ -284,6 +284,6 @@ fn intended(key: &Key, intent: &Intent, now: i64, expires_in: Duration) -> Row {
             damage: None,
         },
         quarantined: None,
-        claimed: None,
+        claimed: BTreeMap::new(),
     }
 }
