@@ -315,10 +315,8 @@ impl Laws {
         let untouched = same && there.changed.is_some_and(untouched);
         let waits = there.state != SecretState::Enabled;
         let made_up = match outcome {
-            DeletionOutcome::Deleted => untouched,
-            // Gone already is what a manager says of one that waits, too: to a run that slept while another
-            // one had the same secret deleted.
-            DeletionOutcome::AlreadyGone | DeletionOutcome::Scheduled { .. } => untouched && !waits,
+            DeletionOutcome::Deleted | DeletionOutcome::AlreadyGone => untouched,
+            DeletionOutcome::Scheduled { .. } => untouched && !waits,
             DeletionOutcome::Failed { .. } => false,
         };
         if made_up {
