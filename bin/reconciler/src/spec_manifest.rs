@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 /// References followed within references. A manifest that needs more refers to itself.
 const DEEPEST: usize = 64;
 
-/// Values written in place of references. A reference that stands in many places, and holds others that
-/// do, can stand for far more than its text.
-const MOST: usize = 200_000;
+/// What is written in place of references: a value counts one, and a text or a key as many as it has bytes.
+/// A reference that stands in many places, and holds others that do, can stand for far more than its text.
+const MOST: usize = 4 * 1024 * 1024;
 
 /// Where a manifest holds its spec.
 const SPEC: &str = "/spec";
@@ -19,8 +19,9 @@ pub(crate) fn is_manifest(file: &Value) -> bool {
     let declarative = file.get("type").and_then(Value::as_str) == Some("DeclarativeSource");
     let parts = file.get("check").is_some() && file.get("streams").is_some();
     let message = file.get("type").and_then(Value::as_str) == Some("SPEC");
-    let within = file.pointer(SPEC).is_some_and(holds_a_schema);
-    declarative || parts || within && !message && !holds_a_schema(file)
+    let spec = file.pointer(SPEC);
+    let within = spec.is_some_and(|spec| holds_a_schema(spec) || reference(spec).is_some());
+    declarative || parts || within && !message
 }
 
 fn holds_a_schema(spec: &Value) -> bool {
@@ -35,6 +36,9 @@ pub(crate) fn spec(manifest: &Value) -> Result<Option<Value>> {
     let Some(spec) = manifest.pointer(SPEC) else {
         return Ok(None);
     };
+    if holds_a_schema(manifest) {
+        bail!("it holds a schema beside the spec in it, and one of the two would be ignored");
+    }
     let spec = followed(manifest, spec, 0)?;
     let mut schemas = INSIDE.iter().filter_map(|key| spec.get(key));
     let Some(schema) = schemas.next() else {
@@ -80,8 +84,13 @@ fn in_place(
     depth: usize,
     left: &mut usize,
 ) -> Result<Value> {
+    let size = match value {
+        Value::String(text) => text.len(),
+        Value::Object(members) => members.keys().map(String::len).sum(),
+        _ => 0,
+    };
     *left = left
-        .checked_sub(1)
+        .checked_sub(size.saturating_add(1))
         .context("the references in its manifest stand for too much")?;
     if depth > DEEPEST {
         bail!(

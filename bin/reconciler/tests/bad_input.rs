@@ -193,6 +193,19 @@ fn a_manifest_in_place_of_the_spec_in_it() {
          connection_specification: {{$ref: '#/definitions/a0'}}\n"
     );
     says(&put(&bomb).refused(1), "too much");
+    let places = vec!["{$ref: '#/definitions/d'}"; 1_000].join(", ");
+    let large = format!(
+        "type: DeclarativeSource\ndefinitions: {{d: {{description: {}}}}}\nspec: {{connection_specification: \
+         {{allOf: [{places}]}}}}\n",
+        "x".repeat(10_000)
+    );
+    says(&put(&large).refused(1), "too much");
+    let both = "connection_specification: {properties: {q: {airbyte_secret: true}}}\nspec: \
+         {connection_specification: {properties: {token: {airbyte_secret: true}}}}\n";
+    says(&put(both).refused(1), "would be ignored");
+    let led_to = "spec: {$ref: '#/definitions/s'}\ndefinitions: {s: {connection_specification: {properties: \
+         {token: {airbyte_secret: true}}}}}\n";
+    says(&put(led_to).done(), "airbyte_");
     let unnamed = "definitions: {a: 1}\nspec: {connection_specification: {type: object, properties: \
          {token: {airbyte_secret: true}}}}\n";
     says(&put(unnamed).done(), "airbyte_");
