@@ -267,6 +267,15 @@ pub struct Unused {
     pub oldest_orphan: Option<Timestamp>,
 }
 
+/// Deletions that were begun or given up, and that no run can go on with now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Rows in `Deleting` that wait: for the pause after a failure, or for a claim to lapse.
+    pub waiting: u64,
+    /// Rows that are parked.
+    pub parked: u64,
+}
+
 /// What a job asks to claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimItem {
@@ -377,6 +386,19 @@ pub trait Ledger: Send + Sync {
     /// What is of no use and still there, whether or not a run can take it now. Work is proportional
     /// to what is counted.
     async fn unused(&self, backend: &BackendId, windows: &Windows) -> Result<Unused>;
+
+    /// Deletions that no run can go on with now. Work is proportional to what is counted.
+    async fn begun(&self, backend: &BackendId) -> Result<Begun>;
+
+    /// Rows that say a document refers to them, and no document does: their references went another
+    /// way than by an edit or a removal, by which somebody lets go. Such a row is never due. In the
+    /// order of the coordinates, behind `after`, at most `limit`. Reads every row that is in use.
+    async fn missed(
+        &self,
+        backend: &BackendId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Result<Vec<LedgerRow>>;
 
     /// The rows of these coordinates, in their order; `None` where there is none.
     async fn rows(

@@ -21,6 +21,7 @@ pub mod randomness;
 pub mod retry;
 pub mod secret;
 pub mod store;
+pub mod written;
 
 pub use backend::{
     DeleteMode, Deletion, Description, ListPage, Operation, PageToken, Precondition, PutOutcome,

@@ -92,6 +92,22 @@ mutants! {
     ActivationLost: "activation during a run lost",
     /// What bears the mark of any store counts as this store's.
     NeighbourTaken: "mark of another deployment taken for ours",
+    /// Superseded versions that are to be kept go as all others.
+    KeepIgnored: "number of superseded versions kept ignored",
+    /// An abandoned row is taken while its put may still land.
+    PutDeadlineIgnored: "reaper does not wait for the put",
+    /// A deletion that another one is at, or that pauses, is taken on all the same.
+    ClaimStolen: "claim of another worker not respected",
+    /// Nobody notes that a higher version took the place of one that lost its last reference.
+    SupersededUnmarked: "superseded versions taken for orphans",
+    /// What fell due since the guards looked goes as well.
+    AllowanceIgnored: "run takes on more than its guards saw",
+    /// What was begun goes on whatever a guard says of the database.
+    BegunUnguarded: "begun deletions go on past every guard",
+    /// A deletion that failed is written down as done.
+    FailureReadAsDone: "failed deletion written down as done",
+    /// Letting go of what is missed takes what is in use as well.
+    MissedUnchecked: "references not looked at when letting go",
     /// The same value under one coordinate counts as the same secret, whoever meant it.
     IntentIgnored: "intent in the mark not looked at",
 }

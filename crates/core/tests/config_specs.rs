@@ -31,6 +31,7 @@ fn secret() -> Value {
 #[test]
 fn what_is_no_schema_is_refused() {
     refused(&json!({"host": "h", "password": "p"}), "(root)");
+    refused(&json!({"format": "csv", "token": "t"}), "(root)");
     refused(&json!({"type": 7}), "/type");
     refused(
         &json!({"properties": {"a": {"type": ["string", 7]}}}),
@@ -83,15 +84,21 @@ fn every_keyword_that_leads_somewhere_is_followed() {
 
 #[test]
 fn what_marks_a_secret() {
-    for marked in [json!(true), json!("false"), json!(1), json!(0), json!({})] {
+    // Left empty, as a line of YAML may be, it was meant to mark something.
+    for marked in [
+        json!(true),
+        json!("false"),
+        json!(1),
+        json!(0),
+        json!({}),
+        json!(null),
+    ] {
         assert_eq!(
             fields(&json!({"properties": {"a": {"airbyte_secret": marked}}})),
             ["/a"]
         );
     }
-    for unmarked in [json!(false), json!(null)] {
-        assert!(fields(&json!({"properties": {"a": {"airbyte_secret": unmarked}}})).is_empty());
-    }
+    assert!(fields(&json!({"properties": {"a": {"airbyte_secret": false}}})).is_empty());
     // A property of that name is no mark.
     assert!(fields(&json!({"properties": {"airbyte_secret": {}, "format": {}}})).is_empty());
 }
@@ -376,4 +383,94 @@ fn the_list_of_fields_of_a_huge_spec_is_cut() {
     }
     let fields = fields(&json!({"$ref": "#/$defs/s60", "$defs": defs}));
     assert!((1..=10_000).contains(&fields.len()));
+}
+
+/// Every way to misspell a word by one letter: one left out, doubled, changed, or in its neighbour's place.
+fn misspelt(word: &str) -> Vec<String> {
+    let letters: Vec<char> = word.chars().collect();
+    let with = |change: &dyn Fn(&mut Vec<char>)| {
+        let mut letters = letters.clone();
+        change(&mut letters);
+        letters.into_iter().collect::<String>()
+    };
+    let mut found = Vec::new();
+    for at in 0..letters.len() {
+        found.push(with(&|it| {
+            it.remove(at);
+        }));
+        found.push(with(&|it| it.insert(at, letters[at])));
+        found.push(with(&|it| it[at] = 'q'));
+        if at > 0 {
+            found.push(with(&|it| it.swap(at - 1, at)));
+        }
+    }
+    found.retain(|it| it != word);
+    found
+}
+
+#[test]
+fn a_misspelt_keyword_that_would_mark_a_secret_is_refused() {
+    let field = || json!({"a": secret()});
+    for (keyword, value) in [
+        ("airbyte_secret", json!(true)),
+        ("airbyte_secret", json!("true")),
+        ("airbyte_secret", json!(null)),
+        ("format", json!("password")),
+        ("properties", json!({"a": {"airbyte_secret": 1}})),
+        ("$ref", json!("#/$defs/s")),
+        ("properties", field()),
+        ("patternProperties", json!({"^a": {"format": "password"}})),
+        ("additionalProperties", secret()),
+        ("unevaluatedProperties", secret()),
+        ("dependentSchemas", json!({"x": {"properties": field()}})),
+        ("items", json!({"$ref": "#/$defs/s"})),
+        ("prefixItems", json!([{}, secret()])),
+        ("oneOf", json!([{}, {"properties": field()}])),
+        ("anyOf", json!([{"properties": {"b": {"items": secret()}}}])),
+        ("allOf", json!([secret()])),
+    ] {
+        for key in misspelt(keyword) {
+            // A letter may make one keyword of another.
+            if ["oneOf", "anyOf", "allOf"].contains(&key.as_str()) {
+                continue;
+            }
+            let spec = json!({"properties": {"p": {&key: &value}}, "$defs": {"s": secret()}});
+            let error = CompiledSpec::compile(&spec)
+                .map(|_| ())
+                .expect_err(&format!("{key} was taken for nothing"));
+            let said = error.to_string();
+            let here = format!("/properties/p/{key}");
+            assert_eq!(error.subject(), Some(here.as_str()), "{said}");
+            assert!(said.contains(&format!("`{keyword}`")), "{key}: {said}");
+        }
+    }
+    refused(
+        &json!({"properties": {"p": {"itmes": {"airbyte_secerts": true}}}}),
+        "/properties/p/itmes",
+    );
+}
+
+/// Near a keyword by its letters, and somebody's own all the same: nothing under it marks a secret. The
+/// names of fields and what stands in an example are nobody's keywords.
+#[test]
+fn a_key_of_ones_own_is_no_misspelt_keyword() {
+    for spec in [
+        json!({"properties": {"p": {"terms": ["a"], "item": {"name": "x"}, "forms": "long"}}}),
+        json!({"properties": {"p": {"allow": [{"type": "string"}], "oneOff": 1, "href": "/x"}}}),
+        json!({"properties": {"p": {"propertys": {"type": "string"}, "fromat": "date"}}}),
+        json!({"properties": {"p": {"airbyte_secert": false, "airbyte_hidden": true}}}),
+        json!({"properties": {"propertys": {"properties": {"itmes": {"type": "string"}}}}}),
+        json!({"properties": {"p": {"x-group": {"airbyte_secret": true}}}}),
+    ] {
+        assert!(fields(&spec).is_empty(), "{spec}");
+    }
+    let opaque = json!({"itmes": {"airbyte_secret": true}, "properties": {"airbyte_secert": true}});
+    for keyword in ["default", "examples", "enum", "const"] {
+        let value = match keyword {
+            "examples" | "enum" => json!([opaque]),
+            _ => opaque.clone(),
+        };
+        let spec = json!({"type": "object", "properties": {"p": {keyword: value}}});
+        assert!(fields(&spec).is_empty(), "{keyword}");
+    }
 }

@@ -128,6 +128,27 @@ fn a_secret_that_moved_makes_masks_beside_it_ambiguous() {
     assert_eq!(error.subject(), Some("/hosts/0/key"));
 }
 
+/// Somebody took the first row out and added its value again at the end, say.
+#[test]
+fn a_value_that_came_to_stand_beside_its_own_mask_makes_it_ambiguous() {
+    let tokens = json!({"properties": {"tokens": {"type": "array",
+        "items": {"type": "string", "airbyte_secret": true}}}});
+    let three = json!({"tokens": ["token-a", "token-b", "token-c"]});
+    for (second, place) in [
+        (json!([MASK, MASK, "token-a"]), "/tokens/0"),
+        (json!(["token-b", MASK, "token-d"]), "/tokens/1"),
+    ] {
+        refused(&tokens, &three, &json!({"tokens": second}), place);
+    }
+    // Nothing goes: the value is meant to stand there twice.
+    let mut document = Document::default();
+    let spec = compile(&tokens);
+    document.put(&spec, three).unwrap();
+    document
+        .put(&spec, json!({"tokens": [MASK, MASK, MASK, "token-a"]}))
+        .unwrap();
+}
+
 #[test]
 fn only_a_pure_append_keeps_masks_in_a_longer_array() {
     let first = json!({"t": ["token-number-0", "token-number-1"]});

@@ -27,6 +27,10 @@ pub struct Change {
     pub change: ChangeKind,
     /// The coordinate it has now (for `Unreferenced`: the one it had).
     pub coordinate: String,
+    /// Whether what the manager has for a kept secret was reported missing or different. Only putting
+    /// the value mends that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
     /// Where a kept secret stood before, if it moved within its array.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,

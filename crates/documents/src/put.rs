@@ -181,7 +181,8 @@ impl Documents {
         id: DocumentId,
     ) -> Result<Update> {
         // A blob that is damaged must not stand in the way of repairing it: without it, masks in
-        // arrays are refused as ambiguous and everything else is found by its pointer.
+        // arrays are refused as ambiguous, everything else is found by its pointer, and no secret may
+        // be left out.
         let blob = before
             .map(|document| parse_json(OPERATION, document.blob.as_bytes()).unwrap_or(Value::Null));
         let previous = before.zip(blob.as_ref()).map(|(document, blob)| Previous {
@@ -397,6 +398,7 @@ impl Plan {
                 pointer: field.pointer.clone(),
                 change,
                 coordinate,
+                damaged: matches!(field.action, Action::Keep { held: at } if held[at].damaged),
                 from,
             }
         };
@@ -410,6 +412,7 @@ impl Plan {
             pointer: held[*at].pointer.clone(),
             change: ChangeKind::Unreferenced,
             coordinate: held[*at].coordinate.to_string(),
+            damaged: false,
             from: None,
         });
         fields.chain(lost).collect()

@@ -15,8 +15,10 @@ use crate::put::other_revision;
 use crate::secrets::unanswered;
 
 impl Documents {
-    /// The configuration with every secret masked. `Missing` where there is no such document,
-    /// `Corrupt` where its blob or spec is damaged: never a configuration half masked.
+    /// The configuration with every secret masked, also one whose node the blob lost. `Missing` where
+    /// there is no such document, `Corrupt` where its blob or spec is damaged, or where the blob has no
+    /// place for a secret that is recorded for it: never a configuration half masked, and none that
+    /// lets a secret go where it is put again as it was read.
     pub async fn masked(&self, id: DocumentId) -> Result<Value> {
         let document = self.load(id).await?;
         let spec = self.store.spec(&document.spec).await?;
@@ -32,19 +34,21 @@ impl Documents {
 
     /// The configuration with its secrets in place. Follows the references recorded for the
     /// document, never a coordinate in the blob. If a value is missing the document is read once
-    /// more, since it may just have been updated.
+    /// more, since it may just have been updated; if it was not, that is written down, so that
+    /// putting the value again writes it.
     pub async fn hydrate(&self, id: DocumentId) -> Result<SecretJson> {
         let document = self.load(id).await?;
-        match self.hydrate_document(&document).await {
-            Err(error) if gone(&error) => {
-                let again = self.load(id).await?;
-                if again.revision == document.revision {
-                    return Err(error);
-                }
-                self.hydrate_document(&again).await
+        let answers = self.ask(&document).await?;
+        let is_gone = |(_, answer): &Answer<'_>| answer.as_ref().is_err_and(gone);
+        if answers.iter().any(is_gone) {
+            let again = self.load(id).await?;
+            if again.revision != document.revision {
+                let answers = self.ask(&again).await?;
+                return self.filled(&again, answers);
             }
-            done => done,
+            self.report_missing(&document, &answers).await;
         }
+        self.filled(&document, answers)
     }
 
     /// Removes a document in one transaction; its secrets go later. Gives back the coordinates
@@ -81,8 +85,33 @@ impl Documents {
             .ok_or_else(|| missing("read the document", id))
     }
 
-    async fn hydrate_document(&self, document: &StoredDocument) -> Result<SecretJson> {
-        let revealed = self.reveal(document).await?;
+    /// Best effort: whoever asked is told in any case.
+    async fn report_missing(&self, document: &StoredDocument, answers: &[Answer<'_>]) {
+        let is_missing = |answer: &Result<_>| answer.as_ref().is_err_and(Error::is_missing);
+        let unreported = answers
+            .iter()
+            .filter(|(held, answer)| is_missing(answer) && !held.damaged);
+        for (held, _) in unreported {
+            let reported = self
+                .store
+                .report_missing(&held.backend, &held.coordinate)
+                .await;
+            if let Err(error) = reported {
+                tracing::warn!(
+                    document.id = %document.id,
+                    document.pointer = held.pointer,
+                    secret.coordinate = %held.coordinate,
+                    backend.id = %held.backend,
+                    error = %error,
+                    "could not write down that a secret in use is missing; run verify-blobs before its \
+                     value is put again"
+                );
+            }
+        }
+    }
+
+    fn filled(&self, document: &StoredDocument, answers: Vec<Answer<'_>>) -> Result<SecretJson> {
+        let revealed = revealed(document, answers)?;
         self.warn_of_altered(document, &revealed)?;
         hydrated(document, revealed)
     }
@@ -113,21 +142,23 @@ impl Documents {
         &self,
         document: &'d StoredDocument,
     ) -> Result<Vec<(&'d Held, SecretValue)>> {
+        revealed(document, self.ask(document).await?)
+    }
+
+    /// What the managers answer about each reference, in any order.
+    async fn ask<'d>(&self, document: &'d StoredDocument) -> Result<Vec<Answer<'d>>> {
         let mut by_backend: BTreeMap<&BackendId, Vec<&Held>> = BTreeMap::new();
         for held in &document.references {
             by_backend.entry(&held.backend).or_default().push(held);
         }
-        let mut revealed = Vec::with_capacity(document.references.len());
+        let mut answers = Vec::with_capacity(document.references.len());
         for (backend, held) in by_backend {
             let coordinates: Vec<Coordinate> =
                 held.iter().map(|held| held.coordinate.clone()).collect();
             let values = self.values(backend, &coordinates).await?;
-            for (held, value) in held.into_iter().zip(values) {
-                let secret = value.map_err(|error| no_value(document.id, held, error))?;
-                revealed.push((held, secret.value));
-            }
+            answers.extend(held.into_iter().zip(values));
         }
-        Ok(revealed)
+        Ok(answers)
     }
 
     /// Every value in one batched read, tried again as a whole where an answer says that it helps.
@@ -154,6 +185,23 @@ impl Documents {
             })
             .await
     }
+}
+
+/// What a manager answered about a reference.
+type Answer<'d> = (&'d Held, Result<StoredSecret>);
+
+/// The values, if there is one for each reference.
+fn revealed<'d>(
+    document: &StoredDocument,
+    answers: Vec<Answer<'d>>,
+) -> Result<Vec<(&'d Held, SecretValue)>> {
+    answers
+        .into_iter()
+        .map(|(held, answer)| match answer {
+            Ok(secret) => Ok((held, secret.value)),
+            Err(error) => Err(no_value(document.id, held, error)),
+        })
+        .collect()
 }
 
 /// The configuration with its values in place.
@@ -199,11 +247,16 @@ fn missing(operation: &'static str, id: DocumentId) -> Error {
 }
 
 fn no_value(document: DocumentId, held: &Held, cause: Error) -> Error {
+    let what_to_do = if cause.is_missing() {
+        ", since the manager does not have it; put the document again with the value"
+    } else {
+        ""
+    };
     Error::new(
         cause.kind(),
         "hydrate the document",
         format!(
-            "its secret at {} ({}) cannot be read",
+            "its secret at {} ({}) cannot be read{what_to_do}",
             held.pointer, held.coordinate
         ),
     )

@@ -8,8 +8,10 @@ use super::bounds::{self, MAX_STORED_DEPTH};
 use super::node;
 use super::pointer;
 use super::spec::{CompiledSpec, Position};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretJson;
+
+const OPERATION: &str = "mask a document";
 
 /// What stands for a secret where a person looks.
 pub const MASK: &str = "**********";
@@ -21,26 +23,53 @@ pub fn is_mask(text: &str) -> bool {
 
 /// Replaces every secret by [`MASK`]: what the spec marks, what the document has recorded as a
 /// reference (`held`, as pointers), and any node. Takes a stored document or a configuration that
-/// still holds its secrets. Nothing, null and the empty text stay as they are.
+/// still holds its secrets. Null and the empty text stay as they are, but where a reference is
+/// recorded there is a mask whatever stands there, and a member that is gone comes back as one: what
+/// is put again as it was read keeps its secrets. `Corrupt` where such a mask has no place any more.
 pub fn mask<'h>(
     spec: &CompiledSpec,
     blob: Value,
     held: impl IntoIterator<Item = &'h str>,
 ) -> Result<Value> {
     let mut value = blob;
-    if let Err(error) = bounds::check_for(spec, "mask a document", &value, MAX_STORED_DEPTH) {
+    if let Err(error) = bounds::check_for(spec, OPERATION, &value, MAX_STORED_DEPTH) {
         // Dropping a Value recurses as deep as it is nested; this does not.
         drop(SecretJson::new(value));
         return Err(error);
     }
+    let (there, gone): (Vec<_>, Vec<_>) = held
+        .into_iter()
+        .partition(|pointer| pointer::lookup(&value, pointer).is_some());
     cover(spec, &mut value, &spec.start());
-    for pointer in held {
-        // What is not there, or lies within a mask already, needs none.
+    for pointer in there {
+        // What lies within a mask already needs none.
         if let Some(value) = pointer::lookup_mut(&mut value, pointer) {
-            hide(value);
+            replace(value);
         }
     }
-    Ok(value)
+    let shown = gone
+        .into_iter()
+        .try_for_each(|at| bring_back(&mut value, at));
+    shown.map(|()| value)
+}
+
+/// Puts a mask where a member was.
+fn bring_back(value: &mut Value, pointer: &str) -> Result<()> {
+    let members = pointer::parent(pointer).and_then(|(parent, key)| {
+        let parent = pointer::lookup_mut(value, parent)?.as_object_mut()?;
+        Some((parent, key))
+    });
+    let Some((members, key)) = members else {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            OPERATION,
+            "a secret is recorded here and the stored document has no place for it; put the whole \
+             configuration again, with its value",
+        )
+        .with_coordinate(pointer::shown(pointer)));
+    };
+    members.insert(key.into_owned(), MASK.into());
+    Ok(())
 }
 
 fn cover(spec: &CompiledSpec, value: &mut Value, position: &Position) {
@@ -68,6 +97,10 @@ fn hide(value: &mut Value) {
     match value {
         Value::Null => {}
         Value::String(text) if text.is_empty() => {}
-        shown => drop(SecretJson::new(mem::replace(shown, MASK.into()))),
+        shown => replace(shown),
     }
+}
+
+fn replace(shown: &mut Value) {
+    drop(SecretJson::new(mem::replace(shown, MASK.into())));
 }

@@ -110,6 +110,12 @@ fn unescape(token: &str) -> Cow<'_, str> {
     }
 }
 
+/// The pointer to what a pointer is a part of, and its last token; `None` for the whole document.
+pub(super) fn parent(pointer: &str) -> Option<(&str, Cow<'_, str>)> {
+    let (parent, token) = pointer.rsplit_once('/')?;
+    Some((parent, unescape(token)))
+}
+
 /// The index a token stands for: digits without a leading zero.
 pub(super) fn index(token: &str) -> Option<usize> {
     let canonical = token == "0" || !token.starts_with(['0', '+']);

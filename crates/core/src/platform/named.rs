@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::backend::{DeleteMode, Deletion, PageToken, Precondition, SecretState};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretValue;
 
 /// A secret as its manager describes it, under its platform's name for it.
@@ -70,4 +70,14 @@ pub trait NamedSecrets: Send + Sync {
 
     /// Brings back a secret that waits for its deletion; one that is enabled already succeeds.
     async fn restore_named(&self, name: &str) -> Result<()>;
+
+    /// Takes the manager's own expiry off; one without expiry succeeds. The value is neither read nor
+    /// written. `Unsupported` where there are no expiries, or where one goes only with the value
+    /// written again, which the platform may be doing at the same time.
+    async fn lift_expiry_named(&self, name: &str) -> Result<()> {
+        let message =
+            "this manager takes no expiry off without the value being written again: do it there";
+        let error = Error::new(ErrorKind::Unsupported, "lift the expiry of", message);
+        Err(error.with_coordinate(name))
+    }
 }

@@ -226,6 +226,11 @@ pub trait DocumentStore: Send + Sync {
     /// Step 3: compare-and-swap the revision, write blob and references, rows become `Stored`.
     async fn commit(&self, commit: &DocumentCommit) -> Result<CommitOutcome>;
 
+    /// A reader asked the manager directly for a secret in use and it does not have it: from now on an
+    /// equal value is written again, until verify-blobs sees the secret there. `Missing` where the
+    /// ledger has no such row.
+    async fn report_missing(&self, backend: &BackendId, coordinate: &Coordinate) -> Result<()>;
+
     /// The writer gives up: its intended rows expire now.
     async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()>;
 

@@ -33,6 +33,12 @@ pub struct Epoch {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Home(String);
 
+/// What tells where a file is, and where a server's database is.
+const PLACES: [&[&str]; 2] = [
+    &["file", "born"],
+    &["cluster", "timeline", "database", "table"],
+];
+
 impl Home {
     /// A home with these parts. Neither names nor what they are hold a space.
     pub fn of<'a>(parts: impl IntoIterator<Item = (&'a str, String)>) -> Self {
@@ -48,6 +54,20 @@ impl Home {
     /// The parts, as they are written down and shown.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Names of parts that could not be told here. What tells all of them elsewhere would show a copy that
+    /// may not show here.
+    pub fn untold(&self) -> Vec<&'static str> {
+        let tells = |name: &str| {
+            let parts = self.0.split(' ').filter_map(|part| part.split_once('='));
+            parts.into_iter().any(|(told, _)| told == name)
+        };
+        let here = PLACES
+            .iter()
+            .find(|place| place.iter().any(|name| tells(name)));
+        let parts = here.into_iter().flat_map(|place| place.iter().copied());
+        parts.filter(|name| !tells(name)).collect()
     }
 
     /// Whether a database that was at `known` can be the one that is here: whatever was told then
@@ -73,8 +93,9 @@ impl fmt::Display for Home {
 pub struct Homes {
     /// Where it is now. It is no part of the database, and is not copied with it.
     pub here: Home,
-    /// Where it was when the epoch of the backend was last raised, or when the database was made
-    /// where it never was. It is written in the database, and is copied with it.
+    /// Where it was when the epoch of the backend was last raised. Where it never was: where the database
+    /// was made, or where an operator last adopted it for every backend that it knew. It is written in
+    /// the database, and is copied with it.
     pub known: Home,
 }
 
@@ -141,6 +162,19 @@ mod tests {
             of(&[("file", "12"), ("born", "55")]),
         ] {
             assert!(!copy.is_still(&here), "{copy}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_named() {
+        for (told, untold) in [
+            ("file=12 born=5", &[][..]),
+            ("file=12", &["born"]),
+            ("database=1 table=2", &["cluster", "timeline"]),
+            ("made=elsewhere", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(Home::from_stored(told).untold(), untold, "{told}");
         }
     }
 }

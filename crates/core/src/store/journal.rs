@@ -242,12 +242,24 @@ pub trait Journal: Send + Sync {
     /// The latest `limit` runs, newest first.
     async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>>;
 
-    /// The latest run of a job on a backend that was no dry run and has ended.
-    async fn last_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
+    /// The latest `limit` runs of a job on a backend that were no dry runs and have ended, newest first.
+    async fn finished(&self, job: Job, backend: &BackendId, limit: u32) -> Result<Vec<RunRecord>>;
+
+    /// The latest of them.
+    async fn last_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        Ok(self.finished(job, backend, 1).await?.into_iter().next())
+    }
+
+    /// The first of them there ever was.
+    async fn first_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
 
     /// The latest run of a job on a backend that did all the job is to do: no dry run, `Done`, and
     /// not the execution of a plan, which knows nothing of the rest.
     async fn last_complete(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
+
+    /// The latest run of a job on a backend that went through everything there is, whatever of it could
+    /// not be done: no dry run, neither failed nor cut short, and not the execution of a plan.
+    async fn last_whole(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
 
     /// Adds findings to a run. Findings of runs before the last ten of a job and backend go.
     async fn record_findings(&self, run: RunId, findings: &[Finding]) -> Result<()>;

@@ -48,7 +48,8 @@ pub struct Receipt {
 pub mod words {
     /// Reason: it bore the store's mark and the ledger had no row for it.
     pub const UNKNOWN_MARKED: &str = "unknown_marked";
-    /// Outcome: the ledger has a row for it from now on.
+    /// Outcome: the ledger has a row for it from now on; or, for the reason `orphaned`, an operator let go
+    /// of it. Its time-to-live has begun.
     pub const ADOPTED: &str = "adopted";
     /// Reason: an operator took a run back.
     pub const UNDONE: &str = "undone";
@@ -123,6 +124,15 @@ pub struct Restored {
     pub evidence: String,
 }
 
+/// A secret that an operator lets go of, since its references went another way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetGo {
+    /// Which secret.
+    pub coordinate: Coordinate,
+    /// What it rests on, in words; no value.
+    pub evidence: String,
+}
+
 /// What an operator changes in the ledger, each change with its receipt in one transaction; and the
 /// receipts it rests on.
 #[async_trait]
@@ -136,8 +146,9 @@ pub trait Receipts: Send + Sync {
 
     /// Writes rows for secrets that have none: `Stored`, once referenced, unreferenced since now, so
     /// that the whole time-to-live passes before a job takes them. A row of that name for another
-    /// value is taken over where no document ever referred to it and its writer is over (`Deleted`,
-    /// or `Intended` and expired). Any other row is left as it is and gets no receipt. The answers,
+    /// value is taken over where no document ever referred to it and nobody is at it (`Deleted`,
+    /// `Quarantined`, `Deleting` and its claim or pause over, or `Intended` and expired). Any other row
+    /// is left as it is and gets no receipt. The answers,
     /// in the order of the adoptions, say which were written.
     async fn adopt(
         &self,
@@ -159,5 +170,15 @@ pub trait Receipts: Send + Sync {
         backend: &BackendId,
         restored: &[Restored],
         hold: Duration,
+    ) -> Result<Vec<bool>>;
+
+    /// Dates the loss of rows that say a document refers to them and that no document does, as they
+    /// stand when they are locked: their time-to-live or grace begins now. Any other row is left as it
+    /// is and gets no receipt. The answers, in the order of `items`, say which were let go.
+    async fn let_missed_go(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        items: &[LetGo],
     ) -> Result<Vec<bool>>;
 }

@@ -37,6 +37,14 @@ impl MemoryBackend {
         Ok(())
     }
 
+    /// Whoever has the name expires then.
+    ///
+    /// # Errors
+    /// `Missing` where nobody has it.
+    pub fn expire_past(&self, name: &str, at: Timestamp) -> Result<()> {
+        self.change("expire", name, |secret| secret.expires = Some(at))
+    }
+
     fn check(&self, operation: &'static str, name: &str) -> Result<()> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
         let right = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(plain);
@@ -142,6 +150,11 @@ impl NamedSecrets for MemoryBackend {
     async fn restore_named(&self, name: &str) -> Result<()> {
         self.check("restore", name)?;
         self.restore_name(name)
+    }
+
+    async fn lift_expiry_named(&self, name: &str) -> Result<()> {
+        self.check("lift the expiry of", name)?;
+        self.change("lift the expiry of", name, |secret| secret.expires = None)
     }
 }
 

@@ -1,12 +1,14 @@
 //! OpenMetadata's database as SQL text: its real table and column names and JSON shaped as its own,
 //! filled at any size, the same rows each time but for what sealing makes of a value.
 
+mod client;
 mod entities;
 mod schema;
 
 use cloakroom_core::coordinates::openmetadata::Naming;
 use uuid::Uuid;
 
+pub use client::{CLIENT, client_digest, read_by_client};
 pub use entities::{ServiceKind, Table};
 
 /// Which server the SQL is for.

@@ -27,8 +27,8 @@ const A_KEY: usize = 16;
 
 /// A JSON Schema compiled into a plan of where secrets are. Cheap to clone.
 ///
-/// A field is secret where any schema that may apply to it says `airbyte_secret` (other than false
-/// or null) or `format: password`: every branch of a composite or condition counts. A value of a
+/// A field is secret where any schema that may apply to it says `airbyte_secret` (anything but
+/// false: a mark left empty counts) or `format: password`: every branch of a composite or condition counts. A value of a
 /// kind that the spec does not have in mind there (an object where it describes an array of objects
 /// with a secret) is secret in all its parts.
 ///

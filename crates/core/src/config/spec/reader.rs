@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::invalid;
 use super::keywords::{
-    CONNECTION, DEPENDENT, LISTS, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies,
-    is_known, nearly_known,
+    CONNECTION, DEPENDENT, LISTS, OTHER_ELEMENTS, OTHER_MEMBERS, PASSWORD, REFERENCES, SINGLES,
+    applies, meant, tells_a_schema,
 };
 use super::kinds::Kinds;
 use super::references::{Names, resource_of};
@@ -209,7 +209,10 @@ impl<'s> Reader<'s> {
                 })
             })
             .transpose()?;
-        if let Some((written, meant)) = members.keys().find_map(|key| nearly_known(key)) {
+        let misspelt = members
+            .iter()
+            .find_map(|(key, value)| Some((key, meant(key, value)?)));
+        if let Some((written, meant)) = misspelt {
             let message = format!("no keyword of JSON Schema; `{meant}` is spelled so");
             return Err(invalid(&below(&job.pointer, written), message));
         }
@@ -386,17 +389,17 @@ impl<'s> Reader<'s> {
 /// Whether an object is no schema at all, such as the configuration given in its place: read as a
 /// schema it would mark nothing secret.
 fn is_something_else(schema: &Value) -> bool {
-    schema
-        .as_object()
-        .is_some_and(|members| !members.is_empty() && !members.keys().any(|key| is_known(key)))
+    schema.as_object().is_some_and(|members| {
+        !members.is_empty() && !members.keys().any(|key| tells_a_schema(key))
+    })
 }
 
 fn is_secret(members: &Map<String, Value>) -> bool {
     let marked = !matches!(
         members.get("airbyte_secret"),
-        None | Some(Value::Null | Value::Bool(false))
+        None | Some(Value::Bool(false))
     );
-    marked || members.get("format").and_then(Value::as_str) == Some("password")
+    marked || members.get("format").and_then(Value::as_str) == Some(PASSWORD)
 }
 
 fn object<'s>(

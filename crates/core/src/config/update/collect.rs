@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::previous::{Place, Stored, Walked};
+use super::strays::Stray;
 use super::take::take;
 use super::{Options, refused};
 use crate::config::mask::is_mask;
@@ -31,22 +32,31 @@ pub(super) enum Content {
     External(String),
 }
 
-/// Every such field, in the order of the document.
+/// What the walk found.
+#[derive(Default)]
+pub(super) struct Collected {
+    /// Every such field, in the order of the document.
+    pub(super) found: Vec<Found>,
+    /// Masks at places where nothing is secret, which stay in the document as the texts they are.
+    pub(super) strays: Vec<Stray>,
+}
+
+/// Walks over a configuration and takes the values out of it.
 pub(super) fn collect(
     spec: &CompiledSpec,
     config: &mut Value,
     stored: &Stored<'_>,
     options: &Options,
-) -> Result<Vec<Found>> {
+) -> Result<Collected> {
     let mut collector = Collector {
         spec,
         stored,
         options,
         walked: Walked::default(),
-        found: Vec::new(),
+        collected: Collected::default(),
     };
     collector.visit(config, &spec.start())?;
-    Ok(collector.found)
+    Ok(collector.collected)
 }
 
 struct Collector<'a> {
@@ -54,7 +64,7 @@ struct Collector<'a> {
     stored: &'a Stored<'a>,
     options: &'a Options,
     walked: Walked,
-    found: Vec<Found>,
+    collected: Collected,
 }
 
 impl Collector<'_> {
@@ -73,9 +83,14 @@ impl Collector<'_> {
                 if let Some(name) = node::external_name(text) {
                     let name = self.external(name)?.to_owned();
                     self.add(Content::External(name));
-                } else if is_mask(text) && (secret || self.held_here()) {
-                    *value = Value::Null;
-                    self.add(Content::Mask);
+                } else if is_mask(text) {
+                    if secret || self.held_here() {
+                        *value = Value::Null;
+                        self.add(Content::Mask);
+                    } else {
+                        let stray = Stray::new(&self.walked, text);
+                        self.collected.strays.push(stray);
+                    }
                 } else if secret && !text.is_empty() {
                     self.take(value)?;
                 }
@@ -108,7 +123,7 @@ impl Collector<'_> {
     }
 
     fn add(&mut self, content: Content) {
-        self.found.push(Found {
+        self.collected.found.push(Found {
             pointer: self.walked.pointer.as_str().to_owned(),
             place: self.walked.place(),
             content,

@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::ambiguity::Ambiguity;
-use super::collect::{Content, Found, external};
+use super::collect::{Collected, Content, Found, external};
+use super::losses::refuse_unseen_losses;
 use super::previous::Stored;
+use super::strays::refuse_strays;
 use super::take::take;
 use super::{Action, Field, Options, Slot, array_digest, refused};
 use crate::config::Held;
@@ -32,12 +34,13 @@ pub(super) struct Outcome {
 pub(super) fn decide(
     spec: &CompiledSpec,
     config: &Value,
-    found: Vec<Found>,
+    collected: Collected,
     stored: &Stored<'_>,
     keys: &KeyRing,
     scope: &str,
     options: &Options,
 ) -> Result<Outcome> {
+    let Collected { found, strays } = collected;
     let mut decider = Decider {
         keeps: vec![None; found.len()],
         taken: vec![false; stored.held.len()],
@@ -52,7 +55,11 @@ pub(super) fn decide(
     decider.keep_equal_in_place();
     decider.keep_masked(options)?;
     decider.keep_equal_in_array();
+    decider.refuse_masks_of_values_that_moved()?;
     decider.refuse_ambiguous_masks(spec, config)?;
+    let losses = decider.losses();
+    refuse_unseen_losses(config, &losses, stored)?;
+    refuse_strays(&strays, &losses, stored)?;
     decider.into_outcome()
 }
 
@@ -214,6 +221,43 @@ impl Decider<'_> {
         }
     }
 
+    /// Refuses a mask that keeps a secret whose value came to stand elsewhere in its array while another
+    /// of that array goes: the mask was meant for that one as likely as not.
+    fn refuse_masks_of_values_that_moved(&self) -> Result<()> {
+        let scope_of = |held: usize| self.stored.places[held].scope.as_deref();
+        let going: HashSet<&str> = (0..self.taken.len())
+            .filter(|held| !self.taken[*held])
+            .filter_map(scope_of)
+            .collect();
+        let mut masked: HashMap<&Digest, usize> = HashMap::new();
+        for (field, kept) in self.keeps.iter().enumerate() {
+            if let Some(held) = *kept
+                && matches!(self.found[field].content, Content::Mask)
+                && scope_of(held).is_some_and(|scope| going.contains(scope))
+                && let Some(digest) = &self.stored.held[held].array_digest
+            {
+                masked.insert(digest, field);
+            }
+        }
+        let keys: HashSet<&KeyId> = masked.keys().map(|digest| digest.key()).collect();
+        for (found, kept) in self.found.iter().zip(&self.keeps) {
+            let (Content::Value(value, kind), None) = (&found.content, kept) else {
+                continue;
+            };
+            let scope = found.place.scope.as_deref();
+            let Some(scope) = scope.filter(|it| going.contains(it)) else {
+                continue;
+            };
+            for key in keys.iter().filter_map(|id| self.keys.find(id)) {
+                let digest = count(array_digest(key, self.scope, scope, *kind, value));
+                if let Some(mask) = masked.get(&digest) {
+                    return Err(refused(&self.found[*mask].pointer, AMBIGUOUS));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn refuse_ambiguous_masks(&self, spec: &CompiledSpec, config: &Value) -> Result<()> {
         let mut ambiguity = None;
         for (field, found) in self.found.iter().enumerate() {
@@ -228,6 +272,19 @@ impl Decider<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The held secrets that no field keeps and in whose places no other value comes, by index.
+    fn losses(&self) -> Vec<usize> {
+        let fields = self.found.iter().zip(&self.keeps);
+        let replaced: HashSet<&str> = fields
+            .filter(|(_, kept)| kept.is_none())
+            .map(|(found, _)| found.pointer.as_str())
+            .collect();
+        let held = self.stored.held.iter().zip(&self.taken).enumerate();
+        held.filter(|(_, (held, taken))| !**taken && !replaced.contains(held.pointer.as_str()))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     fn into_outcome(mut self) -> Result<Outcome> {

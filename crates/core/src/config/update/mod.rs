@@ -4,7 +4,9 @@ mod ambiguity;
 mod collect;
 mod content;
 mod decide;
+mod losses;
 mod previous;
+mod strays;
 mod take;
 
 use serde_json::{Map, Value};
@@ -126,8 +128,10 @@ pub fn array_digest(
 /// as its own node. `scope` is the document's id.
 ///
 /// Refused, with an error that names the pointer: a mask with nothing behind it or with more than
-/// one thing it may stand for, any coordinate the document does not hold at that place, and anything
-/// but an object where the spec describes one.
+/// one thing it may stand for, one where nothing is secret while another secret is let go, any
+/// coordinate the document does not hold at that place, leaving out a secret whose node the stored
+/// document lost (whoever read that document did not see it), and anything but an object where the
+/// spec describes one.
 ///
 /// ```
 /// use cloakroom_core::config::{Action, CompiledSpec, Options, node, update};
@@ -174,8 +178,9 @@ pub fn update(
     }
     let stored = Stored::new(previous);
     let mut value = config.into_exposed();
-    let outcome = collect::collect(spec, &mut value, &stored, options)
-        .and_then(|found| decide::decide(spec, &value, found, &stored, keys, scope, options));
+    let outcome = collect::collect(spec, &mut value, &stored, options).and_then(|collected| {
+        decide::decide(spec, &value, collected, &stored, keys, scope, options)
+    });
     // Also on failure: some secrets are still in it.
     let blob = SecretJson::new(value);
     let Outcome {

@@ -181,6 +181,11 @@ impl Walked {
         self.arrays.truncate(mark.arrays);
     }
 
+    /// The pointer with `*` for each index, in arrays or not.
+    pub(super) fn pattern(&self) -> &str {
+        self.scope.as_str()
+    }
+
     pub(super) fn scope(&self) -> Option<&str> {
         (!self.arrays.is_empty()).then(|| self.scope.as_str())
     }
