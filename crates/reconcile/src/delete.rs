@@ -65,18 +65,22 @@ impl Pass<'_> {
         if !self.options.dry_run && !stops.everything {
             self.release_quarantine().await?;
         }
+        let begun = self.store().begun(self.backend_id()).await?;
+        (self.report.waiting, self.report.parked) = (begun.waiting, begun.parked);
         let job = self.report.job;
         // What was begun passed the guards of its own run.
         let begun = Stops {
             once_referenced: false,
-            ..stops
+            everything: stops.everything && !mutant::on(Mutant::BegunUnguarded),
         };
         if !mutant::on(Mutant::ResumeLeftOut)
             && self.delete_class(DueClass::Resumable, begun).await? == Flow::Stop
         {
             return Ok(());
         }
-        self.allowance = census.due_once_referenced;
+        if !mutant::on(Mutant::AllowanceIgnored) {
+            self.allowance = census.due_once_referenced;
+        }
         for &class in classes(job) {
             if self.delete_class(class, stops).await? == Flow::Stop {
                 return Ok(());

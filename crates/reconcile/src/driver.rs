@@ -20,8 +20,10 @@ use futures_util::FutureExt as _;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::causes;
 use crate::platform::CleanReport;
 use crate::report::Report;
 use crate::settings::RunOptions;
@@ -56,7 +58,8 @@ pub trait JobRunner<J: JobName = Job, R: RunReport = Report>: Send + Sync {
     /// The store's present moment, for the record.
     async fn now(&self) -> Result<Timestamp>;
 
-    /// Runs a job on every backend; one backend's failure is its own.
+    /// Runs a job on every backend; one backend's failure is its own. A run that failed after it had
+    /// begun may leave its report as well.
     async fn run_job(&self, job: J) -> Vec<Result<R>>;
 }
 
@@ -79,9 +82,25 @@ pub struct JobState<J = Job, R = Report> {
     pub reports: Vec<R>,
     /// What the last run failed with.
     pub errors: Vec<String>,
+    /// When the run under way was asked for, and the one that waits.
+    #[serde(skip)]
+    asked: Asked,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    running: Option<Instant>,
+    waiting: Option<Instant>,
 }
 
 impl<J, R> JobState<J, R> {
+    /// For how long it has been at work, its wait for the jobs before it included; `None` where it is
+    /// not.
+    pub fn busy(&self) -> Option<Duration> {
+        let asked = self.asked.running.or(self.asked.waiting);
+        asked.map(|at| at.elapsed())
+    }
+
     fn new(job: J) -> Self {
         Self {
             job,
@@ -92,6 +111,7 @@ impl<J, R> JobState<J, R> {
             last_success: None,
             reports: Vec::new(),
             errors: Vec::new(),
+            asked: Asked::default(),
         }
     }
 }
@@ -127,6 +147,7 @@ impl<J: JobName, R> Shared<J, R> {
         if let Some(state) = self.states().get_mut(job) {
             state.waiting = false;
             state.running = true;
+            state.asked.running = state.asked.waiting.take();
         }
     }
 }
@@ -217,7 +238,9 @@ impl<J: JobName, R: RunReport> Activator<J, R> {
     /// Asks for a run of `job`.
     pub fn activate(&self, job: J) {
         if let Entry::Occupied(mut state) = self.shared.states().entry(job) {
-            state.get_mut().waiting = true;
+            let state = state.get_mut();
+            state.waiting = true;
+            state.asked.waiting.get_or_insert_with(Instant::now);
         }
         self.shared.wake.notify_one();
     }
@@ -302,6 +325,7 @@ async fn run_one<J: JobName, R: RunReport>(
         return;
     };
     state.running = false;
+    state.asked.running = None;
     if mutant::on(Mutant::ActivationLost) {
         state.waiting = false;
     }
@@ -316,7 +340,7 @@ async fn run_one<J: JobName, R: RunReport>(
                 tracing::info!(job.name = %job, reason = %error, "skipped");
             }
             Err(error) => {
-                tracing::error!(job.name = %job, error = %error, cause = ?std::error::Error::source(&error), "the run failed");
+                tracing::error!(job.name = %job, error = %error, cause = causes(&error), "the run failed");
                 state.errors.push(error.to_string());
             }
         }

@@ -128,7 +128,7 @@ pub(crate) fn trips(
             format!(
                 "{} secrets that were in use would go, and no document refers to any secret here \
                  although some were never let go: are the documents whole, and is this the right \
-                 database?",
+                 database? `reconciler secret let-go` lists those",
                 census.due_once_referenced
             ),
         ));

@@ -5,11 +5,13 @@
 
 mod apply;
 mod ask;
+mod causes;
 mod delete;
 mod driver;
 mod epoch;
 mod execute;
 mod guard;
+mod let_go;
 mod listing;
 mod observe;
 mod plan;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 pub use driver::{Activator, Driver, JobName, JobRunner, JobState, RunReport};
 pub use epoch::{EpochAdoption, EpochReport, EpochStanding, epoch_mark, is_epoch_mark};
 pub use guard::{Guard, GuardTrip};
+pub use let_go::{LetGoOptions, LetGoReport, Missed};
 pub use observe::{Observer, Phase, Silent};
 pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
 pub use platform::{
@@ -250,6 +253,7 @@ impl Pass<'_> {
     fn progressed(&self, phase: Phase, done: u64) {
         self.observer
             .progressed(self.report.job, self.backend_id(), phase, done);
+        self.observer.counted(&self.report);
     }
 
     /// Takes the right to work on this backend. Every run has a holder name of its own, so that two
@@ -341,14 +345,9 @@ impl Pass<'_> {
 
     async fn end(mut self, worked: Result<()>) -> Result<Report> {
         self.report.finished = self.store().now().await.unwrap_or(self.report.started);
-        self.report.outcome = match &worked {
-            Err(_) => RunOutcome::Failed,
-            Ok(()) => self.report.judged(),
-        };
-        if let Err(error) = &worked {
-            self.report.error = Some(error.to_string());
-        }
+        self.conclude(&worked);
         let nothing_happened = self.report.rescued == 0 && self.report.findings.is_empty();
+        let mut written = Ok(());
         if self.refused && nothing_happened {
             self.give_lease_back().await;
         } else if !self.options.dry_run {
@@ -358,12 +357,22 @@ impl Pass<'_> {
             let flushed = self.flush_findings().await;
             let journalled = self.journal().await;
             self.give_lease_back().await;
-            if worked.is_ok() {
-                started.and(flushed).and(journalled)?;
-            }
+            written = started.and(flushed).and(journalled);
         }
+        let ended = worked.and(written);
+        self.conclude(&ended);
         self.log();
-        worked.map(|()| self.report)
+        self.observer.ended(&self.report);
+        ended.map(|()| self.report)
+    }
+
+    fn conclude(&mut self, worked: &Result<()>) {
+        if let Err(error) = worked {
+            self.report.outcome = RunOutcome::Failed;
+            self.report.error = Some(error.to_string());
+        } else {
+            self.report.outcome = self.report.judged();
+        }
     }
 
     async fn journal(&self) -> Result<()> {

@@ -3,6 +3,8 @@
 use cloakroom_core::BackendId;
 use cloakroom_core::store::Job;
 
+use crate::report::Report;
+
 /// What a run is busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -32,6 +34,13 @@ impl Phase {
 pub trait Observer: Send + Sync {
     /// `done` things of this phase are done; the number only grows within a phase.
     fn progressed(&self, job: Job, backend: &BackendId, phase: Phase, done: u64);
+
+    /// What the run has found and done by now, told with all its progress. Its counts only grow.
+    fn counted(&self, _report: &Report) {}
+
+    /// How the run ended. One that failed tells here what it had found and done until then; one that
+    /// could not begin tells nothing.
+    fn ended(&self, _report: &Report) {}
 }
 
 /// Nobody waits.

@@ -74,6 +74,13 @@ pub struct Report {
     pub failed: u64,
     /// Deletions parked by this run.
     pub quarantined: u64,
+    /// Deletions begun before that nobody could go on with: they wait for the pause after a failure, or
+    /// for the claim of whoever was at them to lapse.
+    #[serde(default)]
+    pub waiting: u64,
+    /// Deletions parked before, and still so.
+    #[serde(default)]
+    pub parked: u64,
     /// Secrets in use that waited for deletion or carried an expiry, restored by this run.
     pub rescued: u64,
     /// Secrets in use and in danger that could not be restored; the next run tries again.
@@ -116,6 +123,8 @@ impl Report {
             deletions: BTreeMap::new(),
             failed: 0,
             quarantined: 0,
+            waiting: 0,
+            parked: 0,
             rescued: 0,
             unrestored: 0,
             namesakes: 0,

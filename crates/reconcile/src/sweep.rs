@@ -30,8 +30,8 @@ pub enum SweepFate {
     Unknown,
     /// It has a row from now on.
     Adopted,
-    /// A writer is about to store a value of its own under its name: it can be adopted once that is
-    /// over.
+    /// A writer is about to store a value of its own under its name, or somebody is at deleting what had
+    /// the name before: it can be adopted once that is over.
     OtherValue,
 }
 
@@ -205,11 +205,14 @@ impl Pass<'_> {
     }
 }
 
-/// Whether the writer of a row that no document ever referred to cannot attach it any more.
+/// Whether nobody is at a row that no document ever referred to: its writer cannot attach it any more,
+/// and no deletion of it is under way. What was begun and given up is over as well: the guard that a
+/// stranger under its name trips would let no run go on with it.
 fn is_over(row: &LedgerRow, now: Timestamp) -> bool {
     match row.state {
-        RowState::Deleted => true,
+        RowState::Deleted | RowState::Quarantined => true,
+        RowState::Deleting => row.next_attempt.is_none_or(|lapses| lapses <= now),
         RowState::Intended => row.expires.is_some_and(|expires| expires <= now),
-        _ => false,
+        RowState::Stored | RowState::Held => false,
     }
 }

@@ -15,6 +15,8 @@ use cloakroom_core::{
 use serde::Serialize;
 
 use crate::ask::Describe;
+use crate::epoch::Fence;
+use crate::guard::GuardTrip;
 use crate::observe::Silent;
 use crate::settings::{RunOptions, Settings};
 use crate::survey::is_waiting;
@@ -55,6 +57,8 @@ pub enum UndoFate {
     NotOurs,
     /// It could not be restored now; another undo may.
     Failed,
+    /// It can be restored, and a guard stopped that.
+    Refused,
 }
 
 impl UndoFate {
@@ -70,6 +74,7 @@ impl UndoFate {
             Self::NotFound => "not_found",
             Self::NotOurs => "not_ours",
             Self::Failed => "failed",
+            Self::Refused => "refused",
         }
     }
 }
@@ -98,8 +103,13 @@ pub struct UndoReport {
     pub dry_run: bool,
     /// Secrets by what became of them.
     pub fates: BTreeMap<&'static str, u64>,
-    /// Whether it was told to stop before its end; another undo does the rest.
+    /// The guard that stopped it, and what it saw: this may not be the database that the run was of.
+    /// From then on nothing was restored.
+    pub guard: Option<GuardTrip>,
+    /// Whether it ended before its end, told to or by an error; another undo does the rest.
     pub cut_short: bool,
+    /// What it could not get past, where that came after some were done.
+    pub error: Option<String>,
 }
 
 impl UndoReport {
@@ -112,7 +122,7 @@ impl UndoReport {
 impl Reconciler {
     /// Takes a run back, as far as its manager can; each secret is handed to `each`. `Missing` where
     /// the run has no receipt; `Unavailable` while the run or a request of its may still be under
-    /// way, with the time to wait; `Conflict` where the backend's epoch is not this store's.
+    /// way, with the time to wait. Where a guard stops it each secret is looked at all the same.
     pub async fn undo(
         &self,
         run: RunId,
@@ -149,37 +159,71 @@ impl Pass<'_> {
     ) -> Result<UndoReport> {
         let lease = lease_name(self.backend_id());
         has_ended(self.store(), self.settings(), &lease, run).await?;
-        let fence = self.look_through_marks().await?;
-        if fence.verdict.standing.guard().is_some() {
-            return Err(
-                Error::new(ErrorKind::Conflict, OPERATION, fence.verdict.saw)
-                    .with_backend(self.backend_id()),
-            );
-        }
+        let mut fence = self.look_through_marks().await?;
         let mut report = UndoReport {
             run,
             undo: self.run(),
             backend: self.backend_id().clone(),
             dry_run: options.dry_run,
             fates: BTreeMap::new(),
+            guard: self.stopped_by(&fence),
             cut_short: false,
+            error: None,
         };
         let mut receipts = first;
-        while let Some(last) = receipts.last() {
+        while !receipts.is_empty() {
             if self.told_to_stop() {
                 report.cut_short = true;
                 break;
             }
-            let after = last.seq;
-            self.keep_lease().await?;
-            for undone in self.undo_page(run, &receipts, options).await? {
-                *report.fates.entry(undone.fate.as_str()).or_default() += 1;
-                each(&undone);
+            match self
+                .undo_next(fence, &mut receipts, options, &mut report, each)
+                .await
+            {
+                Ok(looked) => fence = looked,
+                Err(error) if report.fates.is_empty() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(backend.id = %self.backend_id(), error = %error, "the undo ends here");
+                    report.cut_short = true;
+                    report.error = Some(error.to_string());
+                    break;
+                }
             }
-            let page = self.settings().page.max(1);
-            receipts = self.store().receipts_of(run, after, page).await?;
         }
         Ok(report)
+    }
+
+    /// Takes back what these receipts are about, and reads those behind them. A database that was the
+    /// right one when this began may not be it for long.
+    async fn undo_next(
+        &self,
+        fence: Fence,
+        receipts: &mut Vec<Receipt>,
+        options: &UndoOptions,
+        report: &mut UndoReport,
+        each: &mut (dyn FnMut(&Undone) + Send),
+    ) -> Result<Fence> {
+        self.keep_lease().await?;
+        let fence = self.look_again(fence).await?;
+        if report.guard.is_none() {
+            report.guard = self.stopped_by(&fence);
+        }
+        let refused = report.guard.is_some();
+        let looks = UndoOptions {
+            dry_run: options.dry_run || refused,
+            ..options.clone()
+        };
+        for mut undone in self.undo_page(report.run, receipts, &looks).await? {
+            if refused && undone.fate == UndoFate::Restorable {
+                undone.fate = UndoFate::Refused;
+            }
+            *report.fates.entry(undone.fate.as_str()).or_default() += 1;
+            each(&undone);
+        }
+        let after = receipts.last().map_or(0, |last| last.seq);
+        let page = self.settings().page.max(1);
+        *receipts = self.store().receipts_of(report.run, after, page).await?;
+        Ok(fence)
     }
 
     async fn undo_page(

@@ -7,8 +7,8 @@ use cloakroom_core::store::{DocumentStore as _, Job, RunOutcome};
 use cloakroom_core::{BackendId, DocumentId, Error, ErrorKind, Result, SecretJson};
 use cloakroom_documents::Put;
 use cloakroom_reconcile::{
-    EpochAdoption, Guard, GuardTrip, Report, RunOptions, Silent, SweepOptions, Swept, UndoOptions,
-    Undone,
+    EpochAdoption, Guard, GuardTrip, LetGoOptions, Missed, Report, RunOptions, Silent,
+    SweepOptions, Swept, UndoOptions, Undone,
 };
 use cloakroom_testkit::SeededRandomness;
 use serde_json::{Value, json};
@@ -354,6 +354,26 @@ impl Actor {
             };
             let done = done.await;
             self.said(swept.join(", "));
+            self.listen(done);
+        }
+    }
+
+    /// The operator says of what no document refers to any more that nothing needs it.
+    pub(crate) async fn let_go(self) {
+        for backend in self.backends() {
+            let options = LetGoOptions {
+                apply: true,
+                by: "the operator".to_owned(),
+                ..LetGoOptions::default()
+            };
+            let mut gone = Vec::new();
+            let mut each = |it: &Missed| gone.push(format!("{it:?}"));
+            let done = async {
+                let reconciler = self.world.reconciler(&self.dice.stream(&self.next_run()))?;
+                reconciler.let_go(&backend, &options, &mut each).await
+            };
+            let done = done.await;
+            self.said(gone.join(", "));
             self.listen(done);
         }
     }

@@ -53,6 +53,8 @@ pub(crate) enum Happening {
     },
     /// An undo brought something back, to be left alone until then.
     Held { key: Key, until: i64 },
+    /// An operator let go of what no document referred to.
+    LetGo { key: Key },
     /// The guards' counts were taken.
     Counted { task: usize, census: Box<Census> },
     /// A page of a listing was given out, or failed.

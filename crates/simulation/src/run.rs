@@ -38,6 +38,7 @@ const FIRST_PASS: usize = 50_002;
 const LAST_PASS: usize = 50_003;
 const BESIDE_FIRST_PASS: usize = 50_004;
 const BESIDE_LAST_PASS: usize = 50_005;
+const LETS_GO: usize = 50_006;
 const IN_THE_ORIGINAL: usize = 60_000;
 const IN_THE_COPY: usize = 70_000;
 
@@ -146,6 +147,8 @@ struct Run {
     backups: VecDeque<Backup>,
     /// The database before somebody emptied it.
     emptied: Option<Backup>,
+    /// Whether an operator has said that it stays so.
+    given_up: bool,
 }
 
 impl Run {
@@ -169,6 +172,7 @@ impl Run {
             dice: random.stream("fortune"),
             backups: VecDeque::new(),
             emptied: None,
+            given_up: false,
             world,
         })
     }
@@ -314,6 +318,10 @@ impl Run {
                 self.empty();
                 Box::pin(actor.run_all(&[]))
             }
+            Event::LetGo => {
+                self.given_up |= self.emptied.is_some();
+                Box::pin(actor.let_go())
+            }
             Event::ReleaseQuarantine => Box::pin(actor.release_quarantine()),
             other => return self.happen(other).await,
         };
@@ -390,7 +398,7 @@ impl Run {
 
     /// Whoever noticed brings back what was there before.
     fn fill(&mut self) {
-        if let Some(backup) = self.emptied.take() {
+        if let Some(backup) = self.emptied.take().filter(|_| !self.given_up) {
             *self.world.store.state() = backup.state;
             self.laws.restored(&backup.model, backup.turn, backup.made);
         }
@@ -476,6 +484,12 @@ impl Run {
             tokio::time::advance(A_TIME_TO_LIVE).await;
             self.stop_the_copy().await?;
         }
+        if self.given_up {
+            let lets_go = Box::pin(self.actor(LETS_GO).let_go());
+            self.scheduler
+                .begin(LETS_GO, "the operator".to_owned(), lets_go);
+            self.finish().await?;
+        }
         self.pass(FIRST_PASS, &[]).await?;
         self.laws.judge_rescues()?;
         self.pass_beside(BESIDE_FIRST_PASS).await?;
@@ -528,8 +542,8 @@ impl Run {
         self.finish().await
     }
 
-    /// What an operator does once the database was restored, or its copy has ended: this one goes on, and what it does not
-    /// know any more is its own to clear away.
+    /// What an operator does once the database was restored, or its copy has ended: this one goes on, and
+    /// what it does not know any more is its own to clear away.
     async fn take_the_restored_over(&mut self) -> Verdict {
         let adopts = Box::pin(self.actor(OPERATOR).adopt_epochs());
         self.scheduler

@@ -66,6 +66,8 @@ pub(crate) enum Event {
     Restore,
     /// Somebody takes every document away, past the store.
     Empty,
+    /// An operator lets go of what no document refers to any more since then.
+    LetGo,
     /// A person schedules the deletion of something in use.
     Accident,
     /// Somebody else's secret takes the name that would be next.
@@ -175,7 +177,8 @@ fn event(dice: &SeededRandomness, setting: &Setting) -> Event {
             }),
             94..97 if trouble.copies => Event::Copy,
             94..98 if trouble.locks => Event::Lock,
-            94..97 if trouble.emptied => Event::Empty,
+            94 | 95 if trouble.emptied => Event::Empty,
+            96 if trouble.emptied => Event::LetGo,
             94 if trouble.restores => Event::Snapshot,
             95 if trouble.restores => Event::Restore,
             96 if trouble.restores => match dice.below(3) {

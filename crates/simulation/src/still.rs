@@ -35,6 +35,11 @@ impl StillStore {
         Arc::new(TrueClock(self.stage.clone()))
     }
 
+    /// Every document goes, and nobody lets go of what it refers to.
+    pub fn lose_documents(&self) {
+        self.store.state().documents.clear();
+    }
+
     /// Time passes.
     pub fn pass(&self, time: Duration) {
         self.stage.sleep(time);

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::ledger::{
-    Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
+    Begun, Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
     QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
 use cloakroom_core::store::{
     Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
-    EpochRaise, Epochs, Finding, Homes, Intent, Job, Journal, Lease, NewRun, Receipt, Receipts,
-    ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome, RunRecord,
-    SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    EpochRaise, Epochs, Finding, Homes, Intent, Job, Journal, Lease, LetGo, NewRun, Receipt,
+    Receipts, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome,
+    RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Result, Revision, RunId, Timestamp, WorkspaceId,
@@ -76,6 +76,11 @@ impl DocumentStore for DbStore {
 
     async fn commit(&self, commit: &DocumentCommit) -> Result<CommitOutcome> {
         of_either!(self, inner => inner.commit(commit).await)
+    }
+
+    async fn report_missing(&self, backend: &BackendId, coordinate: &Coordinate) -> Result<()> {
+        self.set_damage(backend, coordinate, Some(Damage::Missing))
+            .await
     }
 
     async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
@@ -144,6 +149,19 @@ impl Ledger for DbStore {
 
     async fn unused(&self, backend: &BackendId, windows: &Windows) -> Result<Unused> {
         of_either!(self, inner => inner.unused(backend, windows).await)
+    }
+
+    async fn begun(&self, backend: &BackendId) -> Result<Begun> {
+        of_either!(self, inner => inner.begun(backend).await)
+    }
+
+    async fn missed(
+        &self,
+        backend: &BackendId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Result<Vec<LedgerRow>> {
+        of_either!(self, inner => inner.missed(backend, after, limit).await)
     }
 
     async fn rows(
@@ -219,8 +237,16 @@ impl Journal for DbStore {
         of_either!(self, inner => inner.runs(limit).await)
     }
 
-    async fn last_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
-        of_either!(self, inner => inner.last_finished(job, backend).await)
+    async fn finished(&self, job: Job, backend: &BackendId, limit: u32) -> Result<Vec<RunRecord>> {
+        of_either!(self, inner => inner.finished(job, backend, limit).await)
+    }
+
+    async fn first_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        of_either!(self, inner => inner.first_finished(job, backend).await)
+    }
+
+    async fn last_whole(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        of_either!(self, inner => inner.last_whole(job, backend).await)
     }
 
     async fn last_complete(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
@@ -307,5 +333,14 @@ impl Receipts for DbStore {
         hold: Duration,
     ) -> Result<Vec<bool>> {
         of_either!(self, inner => inner.hold(run, backend, restored, hold).await)
+    }
+
+    async fn let_missed_go(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        items: &[LetGo],
+    ) -> Result<Vec<bool>> {
+        of_either!(self, inner => inner.let_missed_go(run, backend, items).await)
     }
 }

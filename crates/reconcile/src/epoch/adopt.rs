@@ -39,6 +39,9 @@ pub struct EpochReport {
     pub standing: EpochStanding,
     /// What is wrong and what to do, where something is.
     pub saw: Option<String>,
+    /// What could not be told of where the database is: a copy that takes its place may show in the epoch
+    /// alone.
+    pub untold: Vec<&'static str>,
     /// The receipt's run, where an epoch was adopted just now.
     pub adopted: Option<RunId>,
 }
@@ -128,6 +131,7 @@ impl Pass<'_> {
             mark_store: Some(self.identity.store),
             standing: EpochStanding::Current,
             saw: None,
+            untold: fence.home.untold(),
             adopted: Some(self.run()),
         })
     }
@@ -143,6 +147,7 @@ impl Pass<'_> {
             mark_store: highest.and_then(|(_, mark)| mark.store),
             standing: fence.verdict.standing,
             saw: Some(saw).filter(|saw| !saw.is_empty()),
+            untold: fence.home.untold(),
             adopted: None,
         }
     }

@@ -13,6 +13,7 @@ use super::judge::judge;
 use super::{EpochStanding, SeenMarks, Verdict, epoch_mark, request_of};
 use crate::Pass;
 use crate::ask::Describe;
+use crate::guard::GuardTrip;
 
 /// A raise counts for this long, by the store's clock.
 const EVERY: Duration = Duration::from_mins(10);
@@ -24,7 +25,7 @@ pub(crate) struct Fence {
     pub(super) epoch: Epoch,
     pub(super) seen: SeenMarks,
     /// Where the database was when it was looked at.
-    home: Home,
+    pub(super) home: Home,
     looked: Instant,
     /// Until when deletions may go on, by the store's clock; `None` until the epoch was raised, or
     /// found to have been recently.
@@ -56,6 +57,26 @@ impl Pass<'_> {
             looked: Instant::now(),
             passed_until: None,
             lasts: Duration::ZERO,
+        })
+    }
+
+    /// The fence as it is known, or a new look at both sides where the last was long ago.
+    pub(crate) async fn look_again(&self, fence: Fence) -> Result<Fence> {
+        if fence.looked.elapsed() < EVERY {
+            return Ok(fence);
+        }
+        self.look_at_epoch(SeenMarks::default(), true).await
+    }
+
+    /// The guard that the fence calls for, and what it saw.
+    pub(crate) fn stopped_by(&self, fence: &Fence) -> Option<GuardTrip> {
+        let guard = fence.verdict.standing.guard()?;
+        let saw = fence.verdict.saw.clone();
+        tracing::warn!(backend.id = %self.backend_id(), guard.name = %guard, saw, "a guard stepped in");
+        Some(GuardTrip {
+            guard,
+            saw,
+            overridden: false,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::platform::{Evidence, Judgement, NamedSecret, Standing};
 use cloakroom_core::{Result, SecretState};
 
@@ -74,6 +75,14 @@ impl Pass<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the manager itself is about to take a secret away: it waits for its deletion, or its
+    /// expiry is more than a note.
+    pub(super) fn is_going(&self, secret: &NamedSecret) -> bool {
+        let expiry = self.reader.backend.capabilities().native_expiry;
+        let expires = secret.native_expiry.is_some() && expiry != NativeExpiry::Advises;
+        is_waiting(secret) || expires
     }
 
     /// What a clean-up would do with an unused secret.
@@ -162,7 +171,9 @@ pub(super) fn danger(secret: &NamedSecret) -> &'static str {
             "in use, and it waits for its deletion: restore it in the manager"
         }
         SecretState::Disabled => "in use, and switched off: enable it in the manager",
-        SecretState::Enabled => "in use, and it carries an expiry: take that off in the manager",
+        SecretState::Enabled => {
+            "in use, and it carries an expiry: take that off in the manager; a clean-up does where it can"
+        }
     }
 }
 

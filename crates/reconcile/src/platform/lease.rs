@@ -17,6 +17,8 @@ pub(super) struct PlatformLease {
     store: Arc<dyn Store>,
     lasts: Duration,
     held: Mutex<Lease>,
+    /// Held while the lease is renewed: whoever comes next has to know the new one.
+    renewing: tokio::sync::Mutex<()>,
 }
 
 impl PlatformLease {
@@ -41,6 +43,7 @@ impl PlatformLease {
             store: Arc::clone(store),
             lasts,
             held: Mutex::new(held),
+            renewing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -52,6 +55,7 @@ impl PlatformLease {
 
     /// Renews it; `Unavailable` where another pass has had it meanwhile.
     pub(super) async fn keep(&self) -> Result<()> {
+        let _alone = self.renewing.lock().await;
         let renewed = self.store.renew_lease(&self.held(), self.lasts).await?;
         let renewed = renewed.ok_or_else(|| {
             let message = "another pass was at this platform while this one slept, or the database \
@@ -63,14 +67,25 @@ impl PlatformLease {
         Ok(())
     }
 
-    /// Keeps it while something slow goes on.
+    /// Keeps it while something slow goes on, which may write to the store and renew the lease itself.
     pub(super) async fn keep_during<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                () = tokio::time::sleep(self.lasts / 3) => self.keep().await?,
+                () = tokio::time::sleep(self.lasts / 3) => {}
+            }
+            // Side by side: the work may have what the renewal waits for. A renewal that has begun is not
+            // dropped, since it may have been written already.
+            let mut renewal = std::pin::pin!(self.keep());
+            tokio::select! {
+                biased;
+                renewed = &mut renewal => renewed?,
+                done = &mut work => {
+                    renewal.await?;
+                    return done;
+                }
             }
         }
     }

@@ -87,7 +87,8 @@ impl Pass<'_> {
         stager
             .owners(self.naming().deployment().into_iter().collect())
             .await?;
-        let report = self.reader.source.scan(&mut stager).await?;
+        let scan = self.reader.source.scan(&mut stager);
+        let report = self.lease.keep_during(scan).await?;
         Ok(Scanned {
             report,
             kept: stager.overlap.kept,

@@ -5,30 +5,22 @@ use std::sync::{MutexGuard, PoisonError};
 use cloakroom_core::platform::{NamedSecret, NamedSecrets, Unlisted, UnlistedCursor};
 use cloakroom_core::{Error, ErrorKind, Result};
 
-use super::judge::{danger, is_endangered, is_waiting};
+use super::judge::{danger, is_endangered};
 use super::{Pass, PlatformFindingKind, PlatformPhase, PlatformReport};
 
 /// Names asked for together.
 const TOGETHER: u32 = 100;
 
-/// Names that wait for their deletion and were not listed: the pass after this one finds the rest.
-const MOST_WAITING: usize = 10_000;
+/// Names of what is going and was not listed: the pass after this one finds the rest.
+const MOST_GOING: usize = 10_000;
 
 /// What a pass knows of what it did not list.
 #[derive(Debug, Default)]
 pub(super) struct Unseen {
     /// Whether the listing ended early.
     pub(super) half_listed: bool,
-    /// What is in use and waits for its deletion.
-    waiting: Vec<String>,
-}
-
-impl Unseen {
-    fn take(&mut self, secret: &NamedSecret) {
-        if is_waiting(secret) && !secret.marked && self.waiting.len() < MOST_WAITING {
-            self.waiting.push(secret.name.clone());
-        }
-    }
+    /// What is in use and going: it waits for its deletion, or expires.
+    going: Vec<String>,
 }
 
 /// What the manager says of a name that it did not list.
@@ -55,13 +47,25 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// What is in use, was not listed and waits for its deletion. Where the listing ended early, everything
-    /// in use that was not on it is asked for by name, until the manager answers nothing.
-    pub(super) async fn waiting_unlisted(&self) -> Result<Vec<String>> {
+    /// Where the listing ended early, everything in use that was not on it is asked for by name, until the
+    /// manager answers nothing.
+    pub(super) async fn make_up_for_the_listing(&self) -> Result<()> {
         if self.unseen().half_listed {
             self.ask_for_all_in_use().await?;
         }
-        Ok(std::mem::take(&mut self.unseen().waiting))
+        Ok(())
+    }
+
+    /// What is known to be in use and going, and was not listed.
+    pub(super) fn going_unlisted(&self) -> Vec<String> {
+        std::mem::take(&mut self.unseen().going)
+    }
+
+    fn take_if_going(&self, secret: &NamedSecret) {
+        let mut unseen = self.unseen();
+        if self.is_going(secret) && !secret.marked && unseen.going.len() < MOST_GOING {
+            unseen.going.push(secret.name.clone());
+        }
     }
 
     async fn ask_for_all_in_use(&self) -> Result<()> {
@@ -72,7 +76,7 @@ impl Pass<'_> {
             let is_away = answers.iter().all(|it| matches!(it, Answer::Unsure));
             for answer in answers {
                 if let Answer::There(secret) = answer {
-                    self.unseen().take(&secret);
+                    self.take_if_going(&secret);
                 }
             }
             if is_away && !page.is_empty() {
@@ -116,7 +120,7 @@ impl Pass<'_> {
                 return Ok(());
             }
             Answer::There(secret) if in_use && is_endangered(&secret) => {
-                self.unseen().take(&secret);
+                self.take_if_going(&secret);
                 (PlatformFindingKind::Endangered, danger(&secret))
             }
             Answer::There(_) => return Ok(()),

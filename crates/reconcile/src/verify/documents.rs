@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cloakroom_core::config::{CompiledSpec, clear_text, nodes, parse_json};
-use cloakroom_core::store::{DocumentRow, Finding, FindingKind, SpecId};
+use cloakroom_core::store::{DocumentRow, Finding, FindingKind, RecordedReference, SpecId};
 use cloakroom_core::{DocumentId, Error, Result};
 
 use crate::Pass;
@@ -87,10 +87,11 @@ impl Pass<'_> {
                     .await?;
             }
         }
-        let lost: Vec<String> = recorded.into_keys().map(str::to_owned).collect();
-        for pointer in lost {
-            let detail = "a secret is recorded for this field and the blob does not name it";
-            self.about(FindingKind::LostNode, document, Some(pointer), detail)
+        let is_lost = |held: &&RecordedReference| recorded.contains_key(held.pointer.as_str());
+        for held in document.references.iter().filter(is_lost) {
+            let detail = "a secret is recorded for this field and the blob does not name it; put the \
+                          document again with a mask here, or with a value";
+            self.about_reference(FindingKind::LostNode, document, held, detail.to_owned())
                 .await?;
         }
         self.look_for_strangers(document).await
@@ -107,14 +108,8 @@ impl Pass<'_> {
                  configure it again",
                 held.backend
             );
-            self.found(Finding {
-                kind: FindingKind::LedgerMismatch,
-                document: Some(document.id),
-                pointer: Some(held.pointer.clone()),
-                coordinate: Some(held.coordinate.clone()),
-                detail,
-            })
-            .await?;
+            self.about_reference(FindingKind::LedgerMismatch, document, held, detail)
+                .await?;
         }
         Ok(())
     }
@@ -147,6 +142,23 @@ impl Pass<'_> {
         );
         self.about(FindingKind::BrokenBlob, document, None, &detail)
             .await
+    }
+
+    async fn about_reference(
+        &mut self,
+        kind: FindingKind,
+        document: &DocumentRow,
+        held: &RecordedReference,
+        detail: String,
+    ) -> Result<()> {
+        self.found(Finding {
+            kind,
+            document: Some(document.id),
+            pointer: Some(held.pointer.clone()),
+            coordinate: Some(held.coordinate.clone()),
+            detail,
+        })
+        .await
     }
 
     async fn about(

@@ -207,8 +207,8 @@ impl Pass<'_> {
         };
         let marked = described.mark.as_ref().map(|mark| &mark.digest);
         if marked != Some(&row.digest) {
-            let detail =
-                "the digest in its mark is not the one the ledger has: it was written over";
+            let detail = "the digest in its mark is not the one the ledger has: it was written over; \
+                          put the document again with the value";
             self.amiss(FindingKind::Altered, group, detail).await?;
             return self.damage(group, Some(Damage::Different)).await;
         }
@@ -217,8 +217,8 @@ impl Pass<'_> {
             Some(Damage::Missing) => self.damage(group, None).await,
             Some(Damage::Different) if !self.options.read_values => {
                 let detail = "when its value was last read it was not the one that was stored, or \
-                              could not be read; put the document again, or, where it is readable \
-                              again, run verify-blobs with --read-values, which forgets this";
+                              could not be read; put the document again with the value, or, where it \
+                              is readable again, run verify-blobs with --read-values, which forgets this";
                 self.amiss(FindingKind::Altered, group, detail).await
             }
             _ => Ok(()),
@@ -261,7 +261,8 @@ impl Pass<'_> {
         self.report.checked.values += 1;
         let digest = Digest::of(key, group[0].coordinate.base(), row.kind, &value.value);
         if digest != row.digest {
-            let detail = "its value is not the one that was stored; put the document again";
+            let detail =
+                "its value is not the one that was stored; put the document again with the value";
             self.amiss(FindingKind::Altered, group, detail).await?;
             return self.damage(group, Some(Damage::Different)).await;
         }

@@ -66,7 +66,9 @@ impl Laws {
                     let saw = "a run claimed whose lease another one had taken";
                     return broken(Law::Alone, saw);
                 }
-                self.judge_claim(task, &row, reason, now)
+                self.judge_claim(task, &row, reason, now)?;
+                self.judge_due(&row, reason, now)?;
+                self.count_claim(task, &row)
             }
             Happening::Settled {
                 key,
@@ -92,11 +94,14 @@ impl Laws {
                 self.held.insert(key, until);
                 Ok(())
             }
+            Happening::LetGo { key } => self.model.let_go(&self.world, key),
             Happening::Counted { task, census } => {
                 let too_large = self.is_too_large(&census);
+                let seen_due = census.due_once_referenced + self.landed_late();
                 let seen = self.seen.entry(task).or_default();
                 seen.references_missed = census.references_missed;
                 seen.too_large = too_large;
+                seen.may_claim = Some(seen_due);
                 Ok(())
             }
             Happening::Listed { task, whole } => {
@@ -211,7 +216,7 @@ impl Laws {
             let saw = format!("{coordinate} was claimed although a large share would go");
             return broken(Law::Guards, saw);
         }
-        if row.state == RowState::Held && self.held.get(&key).is_some_and(|until| now < *until) {
+        if self.held.get(&key).is_some_and(|until| now < *until) {
             return broken(Law::Grace, format!("{coordinate} was held and was claimed"));
         }
         let busy = |next: Timestamp| next.as_millisecond() > now;

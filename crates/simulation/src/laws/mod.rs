@@ -1,5 +1,6 @@
 //! The promise as laws over what happened and what is there. Nothing here asks the code under test.
 
+mod claims;
 mod copies;
 mod driven;
 mod happened;
@@ -135,6 +136,8 @@ struct Seen {
     references_missed: bool,
     /// Whether more than the allowed share would go.
     too_large: bool,
+    /// How much of what was in use its guards saw due and it has not claimed yet.
+    may_claim: Option<u64>,
     lease: Option<Lent>,
     /// Whether its lease is not in the database any more, which was restored to before it.
     bygone: bool,

@@ -149,6 +149,17 @@ impl Model {
         self.documents.clear();
     }
 
+    /// Somebody says that nothing needs this any more: it may go once its time is over.
+    pub(super) fn let_go(&mut self, world: &World, key: Key) -> Verdict {
+        if self.is_in_use(&key) {
+            let saw = format!("{} is in use and was let go", key.1);
+            return broken(Law::InUse, saw);
+        }
+        let now = (world.stage.truth(), world.stage.store_time());
+        self.lost.insert(key, now);
+        Ok(())
+    }
+
     /// The documents are as they were; what was ever tried stays known.
     pub(super) fn restore(&mut self, earlier: &Self, world: &World) {
         let now = (world.stage.truth(), world.stage.store_time());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom_core::ledger::{
-    Candidate, Census, Claim, ClaimItem, DeletionOutcome, DueClass, DueCursor, LedgerRow,
+    Begun, Candidate, Census, Claim, ClaimItem, DeletionOutcome, DueClass, DueCursor, LedgerRow,
     OwnerCensus, QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
 use cloakroom_core::mutant::{self, Mutant};
@@ -39,6 +39,23 @@ fn counts_from_creation(row: &LedgerRow) -> bool {
     unheld || mutant::on(Mutant::GraceFromCreation)
 }
 
+fn put_deadline(windows: &Windows) -> Duration {
+    if mutant::on(Mutant::PutDeadlineIgnored) {
+        Duration::ZERO
+    } else {
+        windows.put_deadline
+    }
+}
+
+/// How many superseded versions of each base stay whatever their age.
+fn kept_of_each(windows: &Windows) -> u64 {
+    if mutant::on(Mutant::KeepIgnored) {
+        0
+    } else {
+        windows.keep_superseded.into()
+    }
+}
+
 impl State {
     /// How many newer superseded versions its base has.
     fn newer_superseded(&self, key: &Key) -> u64 {
@@ -55,13 +72,14 @@ impl State {
         let settled = matches!(row.state, RowState::Stored | RowState::Held);
         let early = matches!(row.state, RowState::Intended | RowState::Stored);
         let (of_class, wait) = match class {
+            DueClass::Resumable if mutant::on(Mutant::ClaimStolen) => {
+                return row.state == RowState::Deleting;
+            }
             DueClass::Resumable => (row.state == RowState::Deleting, Duration::ZERO),
-            DueClass::Expired => (early && !row.once_referenced, w.put_deadline),
+            DueClass::Expired => (early && !row.once_referenced, put_deadline(w)),
             DueClass::Orphaned => (settled && !row.superseded, w.orphan_ttl),
             DueClass::Superseded => (
-                settled
-                    && row.superseded
-                    && self.newer_superseded(key) >= u64::from(w.keep_superseded),
+                settled && row.superseded && self.newer_superseded(key) >= kept_of_each(w),
                 w.superseded_grace,
             ),
         };
@@ -211,6 +229,20 @@ impl State {
         }
     }
 
+    pub(super) fn begun(&self, backend: &BackendId, now: i64) -> Begun {
+        let rows = self.rows.iter().filter(|(key, _)| key.0 == *backend);
+        let rows: Vec<&LedgerRow> = rows.map(|(_, row)| &row.ledger).collect();
+        let waits = |row: &LedgerRow| {
+            let later = row.next_attempt.is_some_and(|next| next > moment(now));
+            row.state == RowState::Deleting && later
+        };
+        let parked = |row: &LedgerRow| row.state == RowState::Quarantined;
+        Begun {
+            waiting: rows.iter().filter(|row| waits(row)).count() as u64,
+            parked: rows.iter().filter(|row| parked(row)).count() as u64,
+        }
+    }
+
     pub(super) fn is_held_by(&self, lease: &Lease) -> bool {
         self.leases.get(&lease.name).is_some_and(|standing| {
             standing.holder.as_deref() == Some(lease.holder.as_str())
@@ -261,8 +293,7 @@ impl State {
                 });
                 settled
                     && item.reason == Reason::Superseded
-                    && windows.keep_superseded > 0
-                    && self.newer_superseded(&key) < u64::from(windows.keep_superseded)
+                    && self.newer_superseded(&key) < kept_of_each(windows)
             })
             .collect();
         let mut claims = Vec::with_capacity(items.len());
@@ -405,6 +436,7 @@ fn holds(row: &LedgerRow, reason: Reason, windows: &Windows, now: i64) -> bool {
     let free = row
         .next_attempt
         .is_none_or(|next| next.as_millisecond() <= now);
+    let free = free || mutant::on(Mutant::ClaimStolen);
     let lost = |class| time_of(class, row);
     match (row.state, reason) {
         (RowState::Deleted, Reason::Resurfaced) => free,
@@ -413,7 +445,7 @@ fn holds(row: &LedgerRow, reason: Reason, windows: &Windows, now: i64) -> bool {
         (RowState::Intended | RowState::Stored, Reason::Abandoned | Reason::Ephemeral) => {
             !row.once_referenced
                 && reason_of(row) == reason
-                && past(row.expires, now, windows.put_deadline)
+                && past(row.expires, now, put_deadline(windows))
         }
         (RowState::Stored | RowState::Held, Reason::Orphaned) => {
             !row.superseded && past(lost(DueClass::Orphaned), now, windows.orphan_ttl)
@@ -437,6 +469,10 @@ fn write_down(row: &mut Row, settlement: &Settlement, now: i64) {
         } => {
             let late = settlement.reason == Reason::Resurfaced && state == RowState::Deleted;
             if state != RowState::Deleting && !late {
+                return;
+            }
+            if mutant::on(Mutant::FailureReadAsDone) {
+                ledger.state = RowState::Deleted;
                 return;
             }
             let counted = !matches!(kind, ErrorKind::Unavailable | ErrorKind::Throttled);

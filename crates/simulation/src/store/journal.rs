@@ -1,14 +1,15 @@
 //! Runs, findings, leases, epochs, and what an operator changes in the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cloakroom_core::ledger::RowState;
+use cloakroom_core::ledger::{LedgerRow, Reason, RowState};
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{
-    Adoption, Epoch, EpochRaise, Finding, Lease, NewRun, Restored, RunOutcome, RunRecord, words,
+    Adoption, Epoch, EpochRaise, Finding, Home, Job, Lease, LetGo, NewRun, Restored, RunOutcome,
+    RunRecord, words,
 };
-use cloakroom_core::{BackendId, ErrorKind, Result, RunId, ValueKind};
+use cloakroom_core::{BackendId, Coordinate, ErrorKind, Result, RunId, Timestamp, ValueKind};
 
 use super::state::{Row, Run, Standing, State, length, refusal};
 use crate::happening::Key;
@@ -70,6 +71,20 @@ impl State {
             report: run.report.clone(),
         };
         runs.into_iter().map(record).collect()
+    }
+
+    /// The runs of a job on a backend that changed things and have ended, newest first.
+    pub(super) fn finished(&self, job: Job, backend: &BackendId) -> Vec<RunRecord> {
+        let mut runs = self.records();
+        runs.retain(|run| {
+            !run.dry_run && run.finished.is_some() && run.job == job && run.backend == *backend
+        });
+        runs
+    }
+
+    pub(super) fn applied_a_plan(&self, run: RunId) -> bool {
+        let run = self.runs.get(&run);
+        run.is_some_and(|run| run.new.plan.is_some())
     }
 
     pub(super) fn record_findings(&mut self, run: RunId, findings: &[Finding]) -> Result<()> {
@@ -168,8 +183,68 @@ impl State {
         if let Some(adopted) = &raise.adopted {
             let key = (backend.clone(), adopted.mark.clone());
             self.write_receipt(adopted.run, &key, words::EPOCH, words::RAISED, now);
+            self.settle_home(&raise.home);
         }
         Ok(raised)
+    }
+
+    fn settle_home(&mut self, home: &Home) {
+        let backends = self.rows.keys().map(|key| &key.0).chain(self.epochs.keys());
+        let mut known = backends.map(|backend| self.known_home(backend));
+        if known.all(|known| home.is_still(&known)) {
+            self.home = home.clone();
+        }
+    }
+
+    pub(super) fn missed(
+        &self,
+        backend: &BackendId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Vec<LedgerRow> {
+        let behind =
+            |row: &LedgerRow| after.is_none_or(|after| row.coordinate.as_str() > after.as_str());
+        let missed = self.rows.iter().filter(|(key, row)| {
+            key.0 == *backend && is_in_use(&row.ledger) && self.is_missed(key)
+        });
+        let mut missed: Vec<LedgerRow> = missed.map(|(_, row)| row.ledger.clone()).collect();
+        missed.retain(behind);
+        missed.sort_by(|one, other| one.coordinate.as_str().cmp(other.coordinate.as_str()));
+        missed.truncate(limit as usize);
+        missed
+    }
+
+    fn is_missed(&self, key: &Key) -> bool {
+        !self.is_referenced(key) || mutant::on(Mutant::MissedUnchecked)
+    }
+
+    pub(super) fn let_missed_go(
+        &mut self,
+        run: RunId,
+        backend: &BackendId,
+        items: &[LetGo],
+        now: i64,
+    ) -> Vec<bool> {
+        let keys = items
+            .iter()
+            .map(|item| (backend.clone(), item.coordinate.clone()));
+        let mut keys: BTreeSet<Key> = keys.collect();
+        let living = self.living(keys.iter());
+        keys.retain(|key| living.get(key).is_some_and(|row| is_in_use(&row.ledger)));
+        let now = self.lasting(now);
+        let taken = keys.iter().filter(|key| self.is_missed(key)).cloned();
+        let mut lost: BTreeSet<Coordinate> = taken.map(|(_, coordinate)| coordinate).collect();
+        self.settle_references(&living, &keys, now);
+        let mut gone = Vec::with_capacity(items.len());
+        for item in items {
+            let this = lost.remove(&item.coordinate);
+            if this {
+                let key = (backend.clone(), item.coordinate.clone());
+                self.write_receipt(run, &key, Reason::Orphaned.as_str(), words::ADOPTED, now);
+            }
+            gone.push(this);
+        }
+        gone
     }
 
     pub(super) fn adopt(
@@ -185,9 +260,13 @@ impl State {
             let key = (backend.clone(), adoption.coordinate.clone());
             let new = self.rows.get(&key).is_none_or(|row| {
                 let row = &row.ledger;
-                let expired = row.expires.is_some_and(|expires| expires <= moment(now));
-                let over =
-                    row.state == RowState::Deleted || (row.state == RowState::Intended && expired);
+                let passed = |until: Timestamp| until <= moment(now);
+                let over = match row.state {
+                    RowState::Deleted | RowState::Quarantined => true,
+                    RowState::Deleting => row.next_attempt.is_none_or(passed),
+                    RowState::Intended => row.expires.is_some_and(passed),
+                    RowState::Stored | RowState::Held => false,
+                };
                 let named = adoption.intent.is_some();
                 let other =
                     row.digest != adoption.digest || (named && row.intent != adoption.intent);
@@ -230,7 +309,7 @@ impl State {
     ) -> Vec<(bool, i64)> {
         let until = self.lasting(now).saturating_add(length(hold));
         let mut held = Vec::with_capacity(restored.len());
-        let mut named = std::collections::BTreeSet::new();
+        let mut named = BTreeSet::new();
         for restored in restored {
             let key = (backend.clone(), restored.coordinate.clone());
             let row = self.rows.get_mut(&key).filter(|row| {
@@ -263,9 +342,14 @@ impl State {
     }
 }
 
+/// Whether the row says that a document refers to it.
+fn is_in_use(row: &LedgerRow) -> bool {
+    row.state == RowState::Stored && row.once_referenced && row.unreferenced_since.is_none()
+}
+
 fn adopted_row(key: &Key, adoption: &Adoption, now: i64) -> Row {
     Row {
-        ledger: cloakroom_core::ledger::LedgerRow {
+        ledger: LedgerRow {
             backend: key.0.clone(),
             coordinate: key.1.clone(),
             kind: ValueKind::Text,

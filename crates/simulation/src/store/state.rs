@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cloakroom_core::ledger::{LedgerRow, Reason, RowState};
+use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{
     Epoch, Finding, Home, NewReference, NewRun, Receipt, RunOutcome, SpecId, StoreIdentity,
 };
@@ -35,7 +36,7 @@ pub(crate) struct State {
     pub(super) leases: BTreeMap<String, Standing>,
     pub(super) epochs: BTreeMap<BackendId, Epoch>,
     /// Where the database was made, and where it was when each epoch was raised.
-    home: Home,
+    pub(super) home: Home,
     pub(super) homes: BTreeMap<BackendId, Home>,
     pub(crate) receipts: Vec<Receipt>,
 }
@@ -197,7 +198,8 @@ impl State {
             let unreferenced = lost.contains(key) || before.ledger.unreferenced_since.is_some();
             if settled && unreferenced {
                 let highest = self.highest_referenced(key);
-                let superseded = highest.is_some_and(|it| it.version() > key.1.version());
+                let superseded = highest.is_some_and(|it| it.version() > key.1.version())
+                    && !mutant::on(Mutant::SupersededUnmarked);
                 if let Some(row) = self.rows.get_mut(key) {
                     row.ledger.superseded = superseded;
                 }
@@ -254,7 +256,7 @@ pub(crate) fn length(wait: Duration) -> i64 {
 }
 
 /// Whether `time` is at least `wait` before `now`.
-pub(super) fn past(time: Option<Timestamp>, now: i64, wait: Duration) -> bool {
+pub(crate) fn past(time: Option<Timestamp>, now: i64, wait: Duration) -> bool {
     time.is_some_and(|time| time.as_millisecond() <= now.saturating_sub(length(wait)))
 }
 

@@ -98,7 +98,20 @@ async fn probe(
         Ok(Err(error)) => Err(error),
         Err(_) => Err(sqlx::Error::PoolTimedOut),
     };
-    connected.map_err(|error| Failure::from(error).into_error(operation, dialect::meaning_of))
+    connected.map_err(|error| {
+        Failure::from(error)
+            .into_error(operation, dialect::meaning_of)
+            .with_coordinate(place(address))
+    })
+}
+
+/// Host or socket, and port. What follows may be part of a password with a `/` that was not encoded.
+fn place(address: &PgConnectOptions) -> String {
+    let host = address.get_socket().map_or_else(
+        || address.get_host().to_owned(),
+        |socket| socket.display().to_string(),
+    );
+    format!("{host}:{}", address.get_port())
 }
 
 fn address(operation: &'static str, url: &SecretValue) -> Result<PgConnectOptions> {

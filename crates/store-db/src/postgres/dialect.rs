@@ -25,8 +25,9 @@ pub(crate) fn uuid(id: Id) -> Uuid {
 pub(crate) const MIGRATIONS: &[Embedded] =
     include!(concat!(env!("OUT_DIR"), "/postgres_migrations.rs"));
 
-/// Each statement must see what was committed while the one before it waited for a lock.
-pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// Each statement must see what was committed while the one before it waited for a lock. Nothing is said
+/// of writing: where an operator has set `default_transaction_read_only`, that is meant.
+pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// All statements see one state.
 pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -35,6 +36,12 @@ pub(crate) const FOR_UPDATE: &str = " FOR UPDATE";
 pub(crate) const FOR_SHARE: &str = " FOR SHARE";
 pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
 
+/// A table of somebody else's where ours go; what an extension brought belongs to no application.
+pub(crate) const FOREIGN_TABLE: &str = "SELECT c.relname FROM pg_catalog.pg_class AS c \
+     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+     AND c.relname <> '_sqlx_migrations' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend AS d \
+                     WHERE d.objid = c.oid AND d.deptype = 'e') LIMIT 1";
 pub(crate) const HAS_MIGRATIONS: &str =
     "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('_sqlx_migrations')";
 
@@ -160,7 +167,11 @@ pub(crate) fn meaning_of(code: &str) -> Meaning {
     use ErrorKind::{Conflict, Corrupt, Denied, Invalid, TooLarge, Unavailable};
     match code {
         "23505" => means(Conflict, "such a row is there already"),
-        "25006" => means(Unavailable, "the server takes no writes now"),
+        "25006" => means(
+            Unavailable,
+            "the server takes no writes now: it is a standby, or default_transaction_read_only is on \
+             for it, the database or the user",
+        ),
         "25P03" => means(Unavailable, "the transaction was silent for too long"),
         "40001" | "40P01" => means(Unavailable, "other transactions were in the way each time"),
         "42501" => means(Denied, "the database user may not do that"),

@@ -55,8 +55,8 @@ impl Store {
 }
 
 /// How a value was written in its document no mark says; it matters only where a document refers to
-/// it, and none does. A row of that name for another intent gives way once its writer is over: no
-/// document ever referred to it, and the number stays taken.
+/// it, and none does. A row of that name for another intent gives way once nobody is at it, neither its
+/// writer nor a deletion: no document ever referred to it, and the number stays taken.
 async fn insert(
     conn: &mut Conn,
     backend: &BackendId,
@@ -72,11 +72,13 @@ async fn insert(
          digest = excluded.digest, intent = excluded.intent, once_referenced = TRUE, created_at = excluded.created_at, \
          expires_at = NULL, \
          unreferenced_since = excluded.unreferenced_since, superseded = FALSE, attempts = 0, \
-         next_attempt_at = NULL, last_error = NULL, damage = NULL, deleted_at = NULL \
+         next_attempt_at = NULL, last_error = NULL, damage = NULL, deleted_at = NULL, \
+         quarantined_at = NULL \
          WHERE (secrets.digest <> excluded.digest \
          OR (excluded.intent IS NOT NULL AND secrets.intent IS DISTINCT FROM excluded.intent)) \
          AND NOT secrets.once_referenced \
-         AND (secrets.state = 'deleted' \
+         AND (secrets.state IN ('deleted', 'quarantined') \
+         OR (secrets.state = 'deleting' AND COALESCE(secrets.next_attempt_at, 0) <= excluded.created_at) \
          OR (secrets.state = 'intended' AND secrets.expires_at <= excluded.created_at))",
     )
     .bind(backend.as_str())

@@ -3,6 +3,7 @@
 use cloakroom_core::store::{Epoch, EpochRaise, Home, Homes, words};
 use cloakroom_core::{BackendId, Error, ErrorKind, Result};
 
+use super::list::backends_of;
 use super::receipts::{Entry, append};
 use super::rows::Reader;
 use super::transaction::{Ending, told};
@@ -109,9 +110,33 @@ impl Store {
                 detail: Some(format!("from {} to {}", raise.from, raise.to)),
             };
             append(conn, adopted.run, backend, &[entry], now).await?;
+            settle_home(conn, &raise.home).await?;
         }
         epoch_of(conn, backend).await
     }
+}
+
+/// Once an operator has adopted the database where it is for every backend that it knows anything of, it is
+/// at home there for backends to come as well. Until then one that was never raised may be one that
+/// another copy is at.
+async fn settle_home(conn: &mut Conn, home: &Home) -> Result<(), Failure> {
+    let mut backends = backends_of(conn).await?;
+    let raised = sqlx::query("SELECT e.backend_id FROM backend_epochs AS e")
+        .fetch_all(&mut *conn)
+        .await?;
+    for row in &raised {
+        backends.push(Reader::new("backend_epochs", row).backend()?);
+    }
+    for backend in &backends {
+        if !home.is_still(&known_home(conn, backend).await?) {
+            return Ok(());
+        }
+    }
+    sqlx::query("UPDATE store_identity SET home = $1 WHERE single = 1")
+        .bind(home.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Where the database was for this backend; nothing where that was never written down.

@@ -8,7 +8,7 @@ use cloakroom_core::{BackendId, Coordinate, Result};
 
 use super::rows::{LEDGER_COLUMNS, Reader, ledger_row};
 use super::transaction::told;
-use super::{CHUNK, Query, Store, dialect, push_list};
+use super::{CHUNK, Conn, Query, Store, dialect, push_list};
 use crate::failure::Failure;
 
 impl Store {
@@ -86,24 +86,10 @@ impl Store {
             .map_err(|failure| told("read ledger rows", failure))
     }
 
-    /// Looks one backend up after the other: there are few of them and many rows.
     pub(crate) async fn backends(&self) -> Result<Vec<BackendId>> {
         let backends = async {
-            let mut backends: Vec<BackendId> = Vec::new();
-            loop {
-                let last = backends.last().map_or("", BackendId::as_str);
-                let next = sqlx::query(
-                    "SELECT s.backend_id FROM secrets AS s WHERE s.backend_id > $1 \
-                     ORDER BY s.backend_id LIMIT 1",
-                )
-                .bind(last)
-                .fetch_optional(&self.read)
-                .await?;
-                match next {
-                    Some(row) => backends.push(Reader::new("secrets", &row).backend()?),
-                    None => return Ok(backends),
-                }
-            }
+            let mut conn = self.read.acquire().await?;
+            backends_of(&mut conn).await
         };
         backends
             .await
@@ -134,5 +120,24 @@ impl Store {
         counts
             .await
             .map_err(|failure| told("count ledger rows", failure))
+    }
+}
+
+/// Looks one backend up after the other: there are few of them and many rows.
+pub(super) async fn backends_of(conn: &mut Conn) -> Result<Vec<BackendId>, Failure> {
+    let mut backends: Vec<BackendId> = Vec::new();
+    loop {
+        let last = backends.last().map_or("", BackendId::as_str);
+        let next = sqlx::query(
+            "SELECT s.backend_id FROM secrets AS s WHERE s.backend_id > $1 \
+             ORDER BY s.backend_id LIMIT 1",
+        )
+        .bind(last)
+        .fetch_optional(&mut *conn)
+        .await?;
+        match next {
+            Some(row) => backends.push(Reader::new("secrets", &row).backend()?),
+            None => return Ok(backends),
+        }
     }
 }

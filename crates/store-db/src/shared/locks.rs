@@ -23,6 +23,13 @@ pub(super) struct Locked {
     superseded: bool,
 }
 
+impl Locked {
+    /// Whether the row says that a document refers to it.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.state == RowState::Stored && self.expires_at.is_none() && !self.unreferenced
+    }
+}
+
 /// Every living row of some bases, locked until the transaction ends. A tombstone is not among
 /// them.
 pub(super) struct LockedRows {

@@ -18,6 +18,7 @@ mod hold;
 mod intend;
 mod leases;
 mod ledger;
+mod let_go;
 mod list;
 pub(crate) mod locks;
 mod moves;

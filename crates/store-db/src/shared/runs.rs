@@ -14,6 +14,10 @@ use crate::failure::{Failure, miscounted};
 
 const RUN_COLUMNS: &str = "SELECT r.run_id, r.job, r.backend_id, r.dry_run, r.started_at, \
      r.finished_at, r.outcome, r.report FROM runs AS r";
+/// In the text of a report that was cut short, as it is written. In a string its quotes would be escaped.
+/// No function of the database's reads it: PostgreSQL's give up on a report that has a zero byte anywhere.
+const CUT_SHORT: &str = "%\"cut_short\":true%";
+const NEWEST_FIRST: &str = " ORDER BY r.started_at DESC, r.run_id DESC LIMIT ";
 
 impl Store {
     pub(crate) async fn start_run(&self, run: &NewRun) -> Result<()> {
@@ -106,8 +110,7 @@ impl Store {
 
     pub(crate) async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
         let mut query = Query::new(RUN_COLUMNS);
-        query.push(" ORDER BY r.started_at DESC, r.run_id DESC LIMIT ");
-        query.push_bind(i64::from(limit));
+        query.push(NEWEST_FIRST).push_bind(i64::from(limit));
         self.records(query).await
     }
 
@@ -118,12 +121,25 @@ impl Store {
         Ok(self.records(query).await?.into_iter().next())
     }
 
-    pub(crate) async fn last_finished(
+    pub(crate) async fn finished(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        limit: u32,
+    ) -> Result<Vec<RunRecord>> {
+        let mut query = finished_runs(job, backend);
+        query.push(NEWEST_FIRST).push_bind(i64::from(limit));
+        self.records(query).await
+    }
+
+    pub(crate) async fn first_finished(
         &self,
         job: Job,
         backend: &BackendId,
     ) -> Result<Option<RunRecord>> {
-        self.latest(job, backend, "").await
+        let mut query = finished_runs(job, backend);
+        query.push(" ORDER BY r.started_at, r.run_id LIMIT 1");
+        Ok(self.records(query).await?.into_iter().next())
     }
 
     pub(crate) async fn last_complete(
@@ -131,24 +147,25 @@ impl Store {
         job: Job,
         backend: &BackendId,
     ) -> Result<Option<RunRecord>> {
-        let complete = " AND r.outcome = 'done' AND r.plan_hash IS NULL";
-        self.latest(job, backend, complete).await
+        let mut query = finished_runs(job, backend);
+        query.push(" AND r.outcome = 'done' AND r.plan_hash IS NULL");
+        self.newest(query).await
     }
 
-    async fn latest(
+    pub(crate) async fn last_whole(
         &self,
         job: Job,
         backend: &BackendId,
-        condition: &str,
     ) -> Result<Option<RunRecord>> {
-        let mut query = Query::new(RUN_COLUMNS);
-        query.push(" WHERE NOT r.dry_run AND r.finished_at IS NOT NULL AND r.job = ");
+        let mut query = finished_runs(job, backend);
         query
-            .push_bind(job.as_str())
-            .push(" AND r.backend_id = ")
-            .push_bind(backend.as_str())
-            .push(condition);
-        query.push(" ORDER BY r.started_at DESC, r.run_id DESC LIMIT 1");
+            .push(" AND r.outcome <> 'failed' AND r.plan_hash IS NULL AND r.report NOT LIKE ")
+            .push_bind(CUT_SHORT);
+        self.newest(query).await
+    }
+
+    async fn newest(&self, mut query: Query) -> Result<Option<RunRecord>> {
+        query.push(NEWEST_FIRST).push_bind(1_i64);
         Ok(self.records(query).await?.into_iter().next())
     }
 
@@ -159,6 +176,16 @@ impl Store {
         };
         records.await.map_err(|failure| told("read runs", failure))
     }
+}
+
+fn finished_runs(job: Job, backend: &BackendId) -> Query {
+    let mut query = Query::new(RUN_COLUMNS);
+    query
+        .push(" WHERE NOT r.dry_run AND r.finished_at IS NOT NULL AND r.job = ")
+        .push_bind(job.as_str())
+        .push(" AND r.backend_id = ")
+        .push_bind(backend.as_str());
+    query
 }
 
 fn record(row: &Row) -> Result<RunRecord, Failure> {

@@ -42,7 +42,11 @@ impl Store {
     async fn migrate_within(&self, conn: &mut Conn) -> Result<MigrationReport, Failure> {
         dialect::lock_migrations(conn).await?;
         let migrator = migrator(dialect::MIGRATIONS);
-        let applied = pending(MIGRATE, &migrator, &applied(conn).await?)?;
+        let known = applied(conn).await?;
+        if known.is_empty() {
+            refuse_foreign_tables(conn).await?;
+        }
+        let applied = pending(MIGRATE, &migrator, &known)?;
         migrator
             .run_direct(None, &mut *conn, false)
             .await
@@ -132,6 +136,19 @@ impl Store {
             epoch: reader.get("epoch")?,
         })
     }
+}
+
+/// A first start in the wrong database would mix two applications' tables.
+async fn refuse_foreign_tables(conn: &mut Conn) -> Result<(), Failure> {
+    let met: Option<String> = sqlx::query_scalar(dialect::FOREIGN_TABLE)
+        .fetch_optional(conn)
+        .await?;
+    let Some(table) = met else { return Ok(()) };
+    let message = format!(
+        "there are tables here that are not Cloakroom's, such as {table:?}: name an empty database, or \
+         with PostgreSQL an empty schema (`?options[search_path]=NAME` in the URL)"
+    );
+    Err(Error::new(ErrorKind::Invalid, MIGRATE, message).into())
 }
 
 async fn applied(conn: &mut Conn) -> Result<Vec<AppliedMigration>, Failure> {

@@ -1,6 +1,6 @@
 //! What is of no use and still in the manager, counted with its oldest.
 
-use cloakroom_core::ledger::{DueClass, Unused, Windows};
+use cloakroom_core::ledger::{Begun, DueClass, Unused, Windows};
 use cloakroom_core::{BackendId, Result};
 
 use super::due::{Cutoffs, push_due};
@@ -39,6 +39,44 @@ impl Store {
             .await
             .map_err(|failure: Failure| told("count what is of no use", failure))
     }
+
+    pub(crate) async fn begun(&self, backend: &BackendId) -> Result<Begun> {
+        let begun = async {
+            let mut tx = self.begin_read().await?;
+            let now = self.moment(&mut tx).await?;
+            let row = begun_query(backend, now)
+                .build()
+                .fetch_one(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            let reader = Reader::new("secrets", &row);
+            Ok(Begun {
+                waiting: reader.count("waiting")?,
+                parked: reader.count("parked")?,
+            })
+        };
+        begun
+            .await
+            .map_err(|failure: Failure| told("count what was begun", failure))
+    }
+}
+
+/// Two ranges, each of its own index.
+pub(crate) fn begun_query(backend: &BackendId, now: i64) -> Query {
+    let mut query = Query::new("SELECT (SELECT COUNT(*) FROM secrets AS s WHERE ");
+    query
+        .push(BEGUN[0])
+        .push(" AND s.backend_id = ")
+        .push_bind(backend.as_str())
+        .push(" AND s.next_attempt_at > ")
+        .push_bind(now);
+    query
+        .push(") AS waiting, (SELECT COUNT(*) FROM secrets AS s WHERE ")
+        .push(BEGUN[1])
+        .push(" AND s.backend_id = ")
+        .push_bind(backend.as_str())
+        .push(") AS parked");
+    query
 }
 
 /// Reads the range of each class's own index and the rows in it, as a scan would.

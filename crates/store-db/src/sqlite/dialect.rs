@@ -38,6 +38,8 @@ pub(crate) const FOR_UPDATE: &str = "";
 pub(crate) const FOR_SHARE: &str = "";
 pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = "";
 
+pub(crate) const FOREIGN_TABLE: &str = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') \
+     AND name <> '_sqlx_migrations' AND name NOT GLOB 'sqlite_*' LIMIT 1";
 pub(crate) const HAS_MIGRATIONS: &str =
     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use cloakroom_core::store::{EpochRaise, Epochs, Homes};
-use cloakroom_core::{BackendId, ErrorKind};
+use cloakroom_core::store::{EpochAdopted, EpochRaise, Epochs, Homes};
+use cloakroom_core::{BackendId, Coordinate, ErrorKind, RunId};
 use cloakroom_store_db::{DbStore, Location};
 use uuid::Uuid;
 
@@ -19,12 +19,26 @@ fn agree(homes: &Homes) -> bool {
 }
 
 async fn raise(store: &DbStore, from: i64) {
+    raise_to(store, from, None).await;
+}
+
+/// An operator raises it.
+async fn adopt(store: &DbStore, from: i64) {
+    let adopted = EpochAdopted {
+        run: RunId(Uuid::from_u128(2)),
+        mark: Coordinate::from_stored("cloakroom_epoch_v1").unwrap(),
+        evidence: "a law".to_owned(),
+    };
+    raise_to(store, from, Some(adopted)).await;
+}
+
+async fn raise_to(store: &DbStore, from: i64, adopted: Option<EpochAdopted>) {
     let raise = EpochRaise {
         from,
         to: from + 1,
         raise: Uuid::from_u128(1),
         home: homes(store).await.here,
-        adopted: None,
+        adopted,
     };
     store.raise_epoch(&backend(), &raise).await.unwrap();
 }
@@ -55,6 +69,37 @@ pub(crate) async fn each_backend_has_its_own(bench: Bench) {
     assert!(!agree(&bench.store.homes(&other).await.unwrap()));
     raise(&bench.store, 1).await;
     assert!(agree(&homes(&bench.store).await));
+}
+
+/// Adopted where it is for every backend that it knows, a database is at home there for one that is
+/// added later; with one left to be adopted it is not.
+pub(crate) async fn a_later_backend_goes_by_what_was_adopted(bench: Bench) {
+    let later: BackendId = "later".parse().unwrap();
+    bench.orphan(1).await;
+    bench
+        .raw("UPDATE store_identity SET home = 'made=elsewhere'")
+        .await
+        .unwrap();
+    let another = "INSERT INTO backend_epochs (backend_id, epoch, raise_id, raised_at, home) \
+                   SELECT 'another', epoch, raise_id, raised_at, 'made=elsewhere' FROM backend_epochs";
+    raise(&bench.store, 0).await;
+    bench.raw(another).await.unwrap();
+    let there = bench.store.homes(&later).await.unwrap();
+    assert!(!agree(&there), "no operator has adopted it");
+    adopt(&bench.store, 1).await;
+    assert!(
+        !agree(&bench.store.homes(&later).await.unwrap()),
+        "one is left"
+    );
+    let left = "UPDATE backend_epochs SET home = (SELECT e.home FROM backend_epochs AS e \
+                WHERE e.backend_id <> 'another') WHERE backend_id = 'another'";
+    bench.raw(left).await.unwrap();
+    assert!(
+        !agree(&bench.store.homes(&later).await.unwrap()),
+        "nobody said so"
+    );
+    adopt(&bench.store, 2).await;
+    assert!(agree(&bench.store.homes(&later).await.unwrap()));
 }
 
 /// One that an older program made has its home from the first time this one migrates it.

@@ -95,6 +95,44 @@ pub(crate) async fn runs_are_recorded(bench: Bench) {
     assert_eq!(taken.kind(), ErrorKind::Conflict);
 }
 
+/// What went through everything is known even where it could not do all, and what was not is told apart.
+pub(crate) async fn runs_that_went_through_everything(bench: Bench) {
+    use RunOutcome::{Done, Failed, Partial};
+    let (store, job, here) = (&bench.store, Job::VerifyBlobs, backend());
+    let finish = async |n, dry_run, plan: Option<&str>, outcome, cut_short: bool| {
+        store.start_run(&new_run(n, dry_run, plan)).await.unwrap();
+        bench.clock.advance(Duration::from_millis(1));
+        let trap = "a\u{0}b, \"cut_short\":true";
+        let report = json!({"cut_short": cut_short, "plan": plan, "error": trap});
+        store.finish_run(run(n), outcome, &report).await.unwrap();
+    };
+    assert_eq!(store.last_whole(job, &here).await.unwrap(), None);
+    assert_eq!(store.first_finished(job, &here).await.unwrap(), None);
+    assert_eq!(store.finished(job, &here, 10).await.unwrap(), []);
+    finish(1, false, None, Failed, false).await;
+    assert_eq!(store.last_whole(job, &here).await.unwrap(), None);
+    finish(2, false, None, Done, false).await;
+    finish(3, false, None, Partial, false).await;
+    finish(4, false, None, Partial, true).await;
+    finish(5, false, None, Failed, false).await;
+    finish(6, true, None, Done, false).await;
+    finish(7, false, Some("a plan"), Done, false).await;
+    store.start_run(&new_run(8, false, None)).await.unwrap();
+
+    let whole = store.last_whole(job, &here).await.unwrap().unwrap();
+    assert_eq!((whole.id, whole.outcome), (run(3), Some(Partial)));
+    let complete = store.last_complete(job, &here).await.unwrap().unwrap();
+    assert_eq!(complete.id, run(2));
+    let first = store.first_finished(job, &here).await.unwrap().unwrap();
+    assert_eq!(first.id, run(1));
+    let finished = store.finished(job, &here, 4).await.unwrap();
+    let ids: Vec<_> = finished.iter().map(|run| run.id).collect();
+    assert_eq!(ids, [run(7), run(5), run(4), run(3)]);
+    let other = Job::ExpireOrphans;
+    assert_eq!(store.last_whole(other, &here).await.unwrap(), None);
+    assert_eq!(store.first_finished(other, &here).await.unwrap(), None);
+}
+
 pub(crate) async fn a_plan_is_applied_once(bench: Bench) {
     let plan = "p".repeat(100_000);
     bench

@@ -82,7 +82,8 @@ fn main() {
             receipts_and_rows_stay, a_forged_receipt_shows, a_damaged_chain_is_a_finding,
             a_chain_cut_off_lacks_what_was_noted;
         journal:
-            runs_are_recorded, a_plan_is_applied_once, findings_are_paged,
+            runs_are_recorded, runs_that_went_through_everything, a_plan_is_applied_once,
+            findings_are_paged,
             findings_of_ten_runs_stay, damage_is_remembered;
         leases:
             one_holder_at_a_time, a_clock_that_jumped_back, given_back,
@@ -96,13 +97,14 @@ fn main() {
             backends_and_digests_are_counted_whether_configured_or_not;
         homes:
             the_same_wherever_it_is_opened, each_backend_has_its_own,
+            a_later_backend_goes_by_what_was_adopted,
             an_older_one_gets_its_home_once;
         scans:
             references_are_paged, documents_are_paged, secrets_are_paged_and_filtered,
             due_rows_are_paged, census_counts_what_is_due,
             references_that_nobody_dropped_are_missed, damaged_rows_are_named;
         schema: migrated_twice, two_at_once, a_newer_schema_is_refused, a_changed_migration_is_refused,
-            pending_migrations_are_refused;
+            pending_migrations_are_refused, somebody_elses_tables_are_refused;
         isolation:
             two_commits_at_one_revision, two_first_puts, intends_of_one_base_get_distinct_numbers,
             claimers_get_disjoint_rows, removal_and_claim, commits_that_cross, settling_crosses;
@@ -142,7 +144,7 @@ fn main() {
             a_locked_row_is_left_to_whoever_has_it, a_commit_waits_for_a_claim,
             a_claim_sees_what_was_committed_before_it, waits_end, passwords_are_not_shown,
             a_silent_transaction_ends, the_servers_clock, deadlocks_are_tried_again,
-            new_connections_go_to_the_new_url;
+            new_connections_go_to_the_new_url, a_default_of_reading_only_is_kept;
         homes: a_dump_that_was_read_in_is_another;
     };
 

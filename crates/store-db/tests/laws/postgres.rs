@@ -169,6 +169,10 @@ pub(crate) async fn waits_end(bench: Bench) {
 pub(crate) async fn passwords_are_not_shown(_: Bench) {
     for (url, kind) in [
         (
+            "postgres://127.0.0.1:1/hunter2@127.0.0.1:1/x",
+            ErrorKind::Unavailable,
+        ),
+        (
             "postgres://me:hunter2@127.0.0.1:1/x",
             ErrorKind::Unavailable,
         ),
@@ -193,6 +197,8 @@ pub(crate) async fn passwords_are_not_shown(_: Bench) {
         let error = DbStore::open(&options).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(!format!("{error} {error:?} {options:?}").contains("hunter2"));
+        let is_told = error.to_string().contains("127.0.0.1:1");
+        assert_eq!(is_told, kind == ErrorKind::Unavailable, "{error}");
     }
 }
 
@@ -298,4 +304,40 @@ pub(crate) async fn new_connections_go_to_the_new_url(bench: Bench) {
         taken.push(connection);
     }
     assert_eq!(name, "rotated");
+}
+
+/// An operator who sets it means it, for every transaction.
+pub(crate) async fn a_default_of_reading_only_is_kept(bench: Bench) {
+    let written = bench
+        .put(document(1), Expected::Absent, &[("/a", base(1))])
+        .await;
+    let Location::Postgres(url) = &bench.options.location else {
+        panic!()
+    };
+    let url = url.expose_text().unwrap();
+    let url = format!("{url}&options=-c%20default_transaction_read_only=on");
+    let mut options = bench.options.clone();
+    options.location = Location::Postgres(SecretValue::from(url));
+    let store = DbStore::open(&options).await.unwrap();
+    let commit = commit_of(document(1), FIRST, &[("/b", written[0].clone())], &[]);
+    let refusals = [
+        store
+            .intend(&backend(), &[intent(&base(2))], 2 * HOUR)
+            .await
+            .map(drop),
+        store.commit(&commit).await.map(drop),
+        store.report_missing(&backend(), &written[0]).await,
+        store.remove(document(1), None).await.map(drop),
+    ];
+    for refused in refusals {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(
+            error.to_string().contains("default_transaction_read_only"),
+            "{error}"
+        );
+    }
+    let read = store.document(document(1)).await.unwrap().unwrap();
+    assert_eq!(read.revision, Revision(1));
+    store.close().await;
 }

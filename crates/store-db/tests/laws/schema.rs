@@ -2,7 +2,9 @@
 
 use cloakroom_core::ErrorKind;
 use cloakroom_core::store::DocumentStore;
-use cloakroom_store_db::DbStore;
+use cloakroom_store_db::{DbStore, Location};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::support::*;
 
@@ -25,7 +27,7 @@ async fn unmake(bench: &Bench) {
     if bench.is_postgres() {
         bench.raw("DO $$ BEGIN EXECUTE 'DROP SCHEMA ' || current_schema || ' CASCADE; CREATE SCHEMA ' || current_schema; END $$").await.unwrap();
     } else {
-        let cloakroom_store_db::Location::Sqlite(path) = &bench.options.location else {
+        let Location::Sqlite(path) = &bench.options.location else {
             panic!()
         };
         bench.store.close().await;
@@ -59,6 +61,25 @@ pub(crate) async fn two_at_once(bench: Bench) {
             .count()
             == 3
     );
+}
+
+/// Nothing of ours is made beside them.
+pub(crate) async fn somebody_elses_tables_are_refused(bench: Bench) {
+    const THEIRS: &str = "CREATE TABLE actor (id TEXT)";
+    unmake(&bench).await;
+    if let Location::Sqlite(path) = &bench.options.location {
+        let file = SqliteConnectOptions::new().filename(path);
+        let mut theirs = file.create_if_missing(true).connect().await.unwrap();
+        theirs.execute(THEIRS).await.unwrap();
+        theirs.close().await.unwrap();
+    } else {
+        bench.raw(THEIRS).await.unwrap();
+    }
+    let error = DbStore::migrate(&bench.options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.message().contains("such as \"actor\""), "{error}");
+    let pending = DbStore::pending(&bench.options).await.unwrap();
+    assert!(!pending.is_empty(), "nothing was made");
 }
 
 async fn refused(bench: &Bench, words: &str) {

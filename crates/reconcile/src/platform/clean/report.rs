@@ -130,10 +130,11 @@ pub struct CleanReport {
     pub deletions: BTreeMap<Standing, CleanCount>,
     /// Deletions of earlier runs that were cut off, and whose end is written down now.
     pub resumed: u64,
-    /// Mentioned secrets that waited for their deletion and were brought back.
+    /// Mentioned secrets that waited for their deletion and were brought back, or carried an expiry that
+    /// was taken off.
     pub rescued: u64,
-    /// Mentioned secrets that wait for their deletion and were not brought back: the run only looked,
-    /// or the manager did not take it.
+    /// Mentioned secrets that wait for their deletion or carry an expiry, and still do: the run only
+    /// looked, or the manager did not take it.
     pub endangered: u64,
     /// Secrets deleted for good that had come to be mentioned by the time the database was asked again.
     pub lost: Vec<String>,

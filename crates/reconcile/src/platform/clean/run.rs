@@ -7,7 +7,6 @@ use cloakroom_core::platform::{
 use cloakroom_core::store::RunOutcome;
 use cloakroom_core::{Error, ErrorKind, Result};
 
-use super::super::judge::is_waiting;
 use super::super::ruling::Ruling;
 use super::super::{Judged, Pass, PlatformObserver, PlatformReport};
 use super::batch::Candidate;
@@ -152,8 +151,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Goes through everything that was listed: brings back what is mentioned and waits for its
-    /// deletion, and counts what could go.
+    /// Goes through everything that was listed: rescues what is mentioned and going, and counts what
+    /// could go.
     async fn survey(&mut self) -> Result<Census> {
         let mut census = Census::default();
         let mut after: Option<String> = None;
@@ -236,10 +235,10 @@ impl Run<'_> {
         self.execute(batch).await.map(|_| ())
     }
 
-    /// Whether something keeps a secret that waits for its deletion. What only removed rows hold is
-    /// brought back where this program deleted it, or where those rows can be brought back too.
+    /// Whether something keeps a secret that is going. What only removed rows hold is brought back where
+    /// this program deleted it, or where those rows can be brought back too.
     fn is_to_be_rescued(&self, judged: &Judged, row: Option<&Removal>) -> bool {
-        is_waiting(&judged.evidence.secret)
+        self.pass.is_going(&judged.evidence.secret)
             && match judged.standing {
                 Standing::InUse => true,
                 Standing::Tombstoned => row.is_some() || self.pass.naming().brings_back(),

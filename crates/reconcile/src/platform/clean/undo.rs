@@ -57,7 +57,9 @@ impl PlatformCleaner {
             backend: run.backend.clone(),
             dry_run: options.dry_run,
             fates: BTreeMap::new(),
+            guard: None,
             cut_short: false,
+            error: None,
         };
         let (store, target) = (&self.reader.store, run.target());
         let page = self.settings.page.max(1);
@@ -130,7 +132,8 @@ impl PlatformCleaner {
     ) -> Result<(UndoFate, String)> {
         let told = |fate, detail: &str| Ok((fate, detail.to_owned()));
         if outcome == words::RESTORED {
-            return told(UndoFate::InUse, "the run itself brought it back");
+            let detail = "the run itself brought it back, or took its expiry off; that stays so";
+            return told(UndoFate::InUse, detail);
         }
         let Some(row) = row else {
             return told(UndoFate::InUse, "it has come to be in use since");

@@ -292,6 +292,14 @@ fn begin_one(
 
 /// Whether the new manager takes it.
 fn fits(begun: &Begun, capabilities: &cloakroom_core::Capabilities) -> Result<()> {
+    if begun.value.expose_text().is_none() {
+        let message = "its value is no text, and a platform reads no other";
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            super::OPERATION,
+            message,
+        ));
+    }
     let bytes = begun.value.len();
     let problem = if bytes > capabilities.most_bytes {
         format!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::ledger::LedgerRow;
+use cloakroom_core::ledger::{Damage, Ledger as _, LedgerRow};
 use cloakroom_core::store::{
     CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Intent,
     RecordedReference, ReferenceCursor, ReferenceRow, ReferenceSource, ReferencedRow,
@@ -133,6 +133,11 @@ impl DocumentStore for MemoryStore {
             done
         })
         .await
+    }
+
+    async fn report_missing(&self, backend: &BackendId, coordinate: &Coordinate) -> Result<()> {
+        self.set_damage(backend, coordinate, Some(Damage::Missing))
+            .await
     }
 
     async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Adoption, Epoch, EpochRaise, Epochs, Finding, Homes, Job, Journal, Lease, NewRun, Receipt,
-    Receipts, Restored, RunOutcome, RunRecord,
+    Adoption, Epoch, EpochRaise, Epochs, Finding, Homes, Job, Journal, Lease, LetGo, NewRun,
+    Receipt, Receipts, Restored, RunOutcome, RunRecord,
 };
 use cloakroom_core::{BackendId, Result, RunId, Timestamp};
 
@@ -40,26 +40,41 @@ impl Journal for MemoryStore {
         .await
     }
 
-    async fn last_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
-        self.transact("last finished", |state, _| {
-            let last = state.records().into_iter().find(|run| {
-                !run.dry_run && run.finished.is_some() && run.job == job && run.backend == *backend
-            });
-            Ok(last)
+    async fn finished(&self, job: Job, backend: &BackendId, limit: u32) -> Result<Vec<RunRecord>> {
+        self.transact("finished", |state, _| {
+            let runs = state.finished(job, backend);
+            Ok(runs.into_iter().take(limit as usize).collect())
+        })
+        .await
+    }
+
+    async fn first_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        self.transact("first finished", |state, _| {
+            Ok(state.finished(job, backend).pop())
         })
         .await
     }
 
     async fn last_complete(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
         self.transact("last complete", |state, _| {
-            let last = state.records().into_iter().find(|run| {
-                !run.dry_run
-                    && run.outcome == Some(RunOutcome::Done)
-                    && run.report["plan"].is_null()
-                    && run.job == job
-                    && run.backend == *backend
+            let runs = state.finished(job, backend).into_iter();
+            let mut complete = runs.filter(|run| {
+                run.outcome == Some(RunOutcome::Done) && !state.applied_a_plan(run.id)
             });
-            Ok(last)
+            Ok(complete.next())
+        })
+        .await
+    }
+
+    async fn last_whole(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        self.transact("last whole", |state, _| {
+            let runs = state.finished(job, backend).into_iter();
+            let mut whole = runs.filter(|run| {
+                run.outcome != Some(RunOutcome::Failed)
+                    && run.report["cut_short"] != true
+                    && !state.applied_a_plan(run.id)
+            });
+            Ok(whole.next())
         })
         .await
     }
@@ -226,6 +241,23 @@ impl Receipts for MemoryStore {
                 self.stage.happened(Happening::Held { key, until });
             }
             Ok(held.into_iter().map(|(held, _)| held).collect())
+        })
+        .await
+    }
+
+    async fn let_missed_go(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        items: &[LetGo],
+    ) -> Result<Vec<bool>> {
+        self.transact("let go", |state, now| {
+            let gone = state.let_missed_go(run, backend, items, now);
+            for (item, _) in items.iter().zip(&gone).filter(|(_, gone)| **gone) {
+                let key = (backend.clone(), item.coordinate.clone());
+                self.stage.happened(Happening::LetGo { key });
+            }
+            Ok(gone)
         })
         .await
     }

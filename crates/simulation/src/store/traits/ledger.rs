@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::ledger::{
-    Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
+    Begun, Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
     QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
 use cloakroom_core::store::Lease;
@@ -70,6 +70,21 @@ impl Ledger for MemoryStore {
             Ok(state.unused(backend, windows, now))
         })
         .await
+    }
+
+    async fn begun(&self, backend: &BackendId) -> Result<Begun> {
+        self.transact("begun", |state, now| Ok(state.begun(backend, now)))
+            .await
+    }
+
+    async fn missed(
+        &self,
+        backend: &BackendId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Result<Vec<LedgerRow>> {
+        self.transact("missed", |state, _| Ok(state.missed(backend, after, limit)))
+            .await
     }
 
     async fn rows(
