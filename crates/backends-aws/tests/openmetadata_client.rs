@@ -6,8 +6,6 @@
 )]
 
 use std::env;
-use std::fmt::Write as _;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,19 +18,14 @@ use cloakroom_core::{
     ErrorKind, Randomness as _, SecretBackend, SecretValue, SystemClock, SystemRandomness,
 };
 use cloakroom_testkit::canary::marked;
+use cloakroom_testkit::openmetadata::{CLIENT, client_digest, read_by_client};
 use libtest_mimic::{Arguments, Failed, Trial};
-use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
 const REGION: &str = "eu-central-1";
 
-/// The Python that has the client, and the server that stands for AWS.
-const PYTHON: &str = "CLOAKROOM_TEST_OPENMETADATA_CLIENT";
+/// The server that stands for AWS.
 const URL: &str = "CLOAKROOM_TEST_AWS_URL";
 const USER: &str = "CLOAKROOM_TEST_AWS_ADMIN";
-
-const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openmetadata_client.py");
 
 /// Base and field path of a dozen fields, as the convention builds ids from them.
 const FIELDS: &[(&[&str], &[&str])] = &[
@@ -69,7 +62,7 @@ const FIELDS: &[(&[&str], &[&str])] = &[
 
 fn main() {
     let arguments = Arguments::from_args();
-    let missing = [PYTHON, URL, USER]
+    let missing = [CLIENT, URL, USER]
         .into_iter()
         .find(|name| env::var_os(name).is_none());
     let must = env::var("CI").is_ok_and(|ci| ci == "true");
@@ -120,12 +113,15 @@ async fn each_reads_what_the_other_wrote(provider: &str, manager: Manager) {
 
     let nowhere = naming.id(&["database", "nowhere"], &["password"]);
     ids.push(nowhere.clone());
-    let read = as_the_platform_reads(provider, &ids).await;
+    let read = as_the_platform_reads(provider, &ids);
     for ((id, read), (_, value)) in ids.iter().zip(&read).zip(&values) {
-        assert_eq!(read, &digest(value.expose_text().unwrap()), "{id}");
+        assert_eq!(read, &client_digest(value.expose_text().unwrap()), "{id}");
     }
     // The client takes a reference that leads nowhere for the value; we do not.
-    assert_eq!(read.last(), Some(&digest(&format!("secret:{nowhere}"))));
+    assert_eq!(
+        read.last(),
+        Some(&client_digest(&format!("secret:{nowhere}")))
+    );
     let missing = secrets.read_named(&[nowhere[head..].to_owned()]).await;
     let error = missing.into_iter().next().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Missing);
@@ -170,29 +166,16 @@ async fn connect(manager: Manager, prefix: &str) -> Arc<dyn SecretBackend> {
 }
 
 /// The digest of what the client makes of each reference.
-async fn as_the_platform_reads(provider: &str, ids: &[String]) -> Vec<String> {
-    let user = env::var(USER).unwrap();
+fn as_the_platform_reads(provider: &str, ids: &[String]) -> Vec<String> {
+    let (user, url) = (env::var(USER).unwrap(), env::var(URL).unwrap());
     let (id, key) = user.split_once(':').unwrap();
-    let mut client = Command::new(env::var_os(PYTHON).unwrap())
-        .args(["-I", READER, provider])
-        .env_clear()
-        .env("AWS_ENDPOINT_URL", env::var(URL).unwrap())
-        .env("AWS_DEFAULT_REGION", REGION)
-        .env("AWS_ACCESS_KEY_ID", id)
-        .env("AWS_SECRET_ACCESS_KEY", key)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = client.stdin.take().unwrap();
-    input.write_all(ids.join("\n").as_bytes()).await.unwrap();
-    drop(input);
-    let output = client.wait_with_output().await.unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{complaint}");
-    let read = String::from_utf8(output.stdout).unwrap();
-    read.lines().map(str::to_owned).collect()
+    let variables = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", id),
+        ("AWS_SECRET_ACCESS_KEY", key),
+    ];
+    read_by_client(&env::var_os(CLIENT).unwrap(), provider, &variables, ids).unwrap()
 }
 
 async fn listed(secrets: &dyn NamedSecrets) -> Vec<String> {
@@ -206,13 +189,4 @@ async fn listed(secrets: &dyn NamedSecrets) -> Vec<String> {
             return names;
         }
     }
-}
-
-fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }

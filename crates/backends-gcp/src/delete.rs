@@ -215,8 +215,12 @@ impl GcpBackend {
 
     pub(crate) async fn try_lift_expiry(&self, coordinate: &Coordinate) -> Result<(), Failure> {
         let id = self.id_to_read(coordinate)?;
+        self.lift_expiry_of(&id).await
+    }
+
+    pub(crate) async fn lift_expiry_of(&self, id: &str) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
-            let secret = self.sdk.get(&id).await?;
+            let secret = self.sdk.get(id).await?;
             if secret.waits() {
                 return Err(waiting());
             }

@@ -230,6 +230,14 @@ impl NamedSecrets for GcpBackend {
         };
         restored.map_err(|failure| self.error("restore", name, &failure))
     }
+
+    async fn lift_expiry_named(&self, name: &str) -> Result<()> {
+        let lifted = match self.id_of_name(name) {
+            Ok(id) => self.lift_expiry_of(&id).await,
+            Err(invalid) => Err(invalid),
+        };
+        lifted.map_err(|failure| self.error("lift the expiry of", name, &failure))
+    }
 }
 
 /// What secret and newest version tell together.

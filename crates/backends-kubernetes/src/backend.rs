@@ -22,6 +22,7 @@ use crate::names::name_of;
 use crate::precondition::State;
 use crate::secret::{Created, Deleted, Listed, Metadata, NewSecret, Page};
 use crate::settings::KubernetesSettings;
+use crate::taken::{refuse_what_is_being_deleted, taken};
 
 /// The largest value, in bytes: Kubernetes counts all values of a Secret, and ours has one.
 pub(crate) const MOST_BYTES: usize = 1024 * 1024;
@@ -130,38 +131,20 @@ impl KubernetesBackend {
 
     /// What has the name already: the same put, whose answer was lost, or something else.
     async fn compare(&self, request: &PutRequest) -> Result<PutOutcome, Failure> {
-        let conflict = |message| Err(Failure::new(ErrorKind::Conflict, message));
         let name = name_of(&request.mark.coordinate);
-        let (found, value) = match self.client.read(&name).await {
-            Ok(found) => found,
-            Err(failure) if failure.is_missing() => {
-                return Err(Failure::new(
-                    ErrorKind::Unavailable,
-                    "the name was taken and free again in one moment",
-                ));
-            }
-            Err(failure) if failure.is_corrupt() => {
-                return conflict("the name is taken by a Secret of another kind");
-            }
-            Err(failure) => return Err(failure),
-        };
+        let (found, value) = self.what_has(&name).await?;
         let Ok(Some(theirs)) = found.mark() else {
-            return conflict("the name is taken by a Secret without a mark of Cloakroom's");
+            return Err(taken("a Secret without a mark of Cloakroom's"));
         };
         if theirs.store != request.mark.store || theirs.coordinate != request.mark.coordinate {
-            return conflict("the name is taken by another store's secret");
+            return Err(taken("another store's secret"));
         }
-        if found.deleting {
-            return Err(Failure::new(
-                ErrorKind::ScheduledForDeletion,
-                "the secret of that name is being deleted and waits for its finalizers",
-            ));
-        }
+        refuse_what_is_being_deleted(&found)?;
         if !theirs.is_of_intent(&request.mark) {
-            return conflict("the name is taken by what was put for another intent");
+            return Err(taken("what was put for another intent"));
         }
         if value != request.value {
-            return conflict("the name is taken by other bytes");
+            return Err(taken("other bytes"));
         }
         Ok(PutOutcome::AlreadyThere)
     }

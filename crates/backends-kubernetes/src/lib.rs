@@ -12,6 +12,7 @@ mod names;
 mod precondition;
 mod secret;
 mod settings;
+mod taken;
 
 pub use backend::KubernetesBackend;
 pub use names::name_of;

@@ -14,6 +14,7 @@ use crate::mark::STORE;
 use crate::names::is_name;
 use crate::precondition::State;
 use crate::secret::{Created, Listed, Metadata, NewSecret};
+use crate::taken::{refuse_what_is_being_deleted, taken};
 
 impl KubernetesBackend {
     async fn try_list_named(&self, page: Option<&PageToken>) -> Result<NamedPage, Failure> {
@@ -56,31 +57,13 @@ impl KubernetesBackend {
 
     /// Whether what has the name is an unmarked Secret with the very value.
     async fn compare_named(&self, name: &str, value: &SecretValue) -> Result<(), Failure> {
-        let conflict = |message| Err(Failure::new(ErrorKind::Conflict, message));
-        let (found, theirs) = match self.client.read(name).await {
-            Ok(found) => found,
-            Err(failure) if failure.is_missing() => {
-                return Err(Failure::new(
-                    ErrorKind::Unavailable,
-                    "the name was taken and free again in one moment",
-                ));
-            }
-            Err(failure) if failure.is_corrupt() => {
-                return conflict("the name is taken by a Secret of another kind");
-            }
-            Err(failure) => return Err(failure),
-        };
+        let (found, theirs) = self.what_has(name).await?;
         if found.labels.contains_key(STORE) {
-            return conflict("the name is taken by a secret of Cloakroom's");
+            return Err(taken("a secret of Cloakroom's"));
         }
-        if found.deleting {
-            return Err(Failure::new(
-                ErrorKind::ScheduledForDeletion,
-                "the secret of that name is being deleted and waits for its finalizers",
-            ));
-        }
+        refuse_what_is_being_deleted(&found)?;
         if theirs != *value {
-            return conflict("the name is taken by another value");
+            return Err(taken("another value"));
         }
         Ok(())
     }

@@ -120,10 +120,10 @@ impl VaultBackend {
     /// Writes about a secret, where a refusal is a failure.
     pub(crate) async fn note(
         &self,
-        coordinate: &Coordinate,
+        name: &(impl fmt::Display + Sync),
         notes: &Notes<'_>,
     ) -> Result<(), Failure> {
-        match self.kv.note(coordinate, notes).await? {
+        match self.kv.note(name, notes).await? {
             Written::Done(()) => Ok(()),
             Written::Refused(failure) => Err(failure),
         }

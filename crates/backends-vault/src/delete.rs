@@ -1,12 +1,13 @@
 //! Deleting, bringing back, and taking an expiry off.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use cloakroom_core::{Coordinate, DeleteMode, Deletion, ErrorKind, Timestamp};
 
 use crate::backend::{LONGEST_WINDOW, VaultBackend};
 use crate::failure::Failure;
-use crate::kv::{Notes, Written};
+use crate::kv::{Metadata, Notes, Seen, Written};
 use crate::record::{Record, Standing, after};
 
 pub(crate) async fn delete(
@@ -69,23 +70,33 @@ pub(crate) async fn restore(
 /// Takes the expiry off, also off what a restoration of an expired secret would bring back.
 pub(crate) async fn lift(backend: &VaultBackend, coordinate: &Coordinate) -> Result<(), Failure> {
     let record = ours(backend, coordinate).await?.ok_or_else(missing)?;
-    if record.expires_versions() {
+    lift_of(backend, coordinate, &record.metadata, record.standing).await
+}
+
+/// The same of whatever has the name. The engine counts the expiry of what is brought back anew, so what
+/// it counts from goes first.
+pub(crate) async fn lift_of(
+    backend: &VaultBackend,
+    name: &(impl Display + Sync),
+    metadata: &Metadata,
+    standing: Standing,
+) -> Result<(), Failure> {
+    if metadata.expires_versions() {
         let notes = Notes {
             delete_version_after: Some("0s".to_owned()),
             ..Notes::default()
         };
-        backend.note(coordinate, &notes).await?;
+        backend.note(name, &notes).await?;
     }
-    match record.standing {
+    match standing {
         Standing::Live { expires: Some(_) } => {}
         Standing::Live { expires: None } | Standing::Waiting { .. } => return Ok(()),
         Standing::Hollow { .. } => return Err(missing()),
     }
-    // The engine counts the expiry of what is brought back anew, and now there is none to count.
-    let versions = [record.metadata.current_version];
-    backend.kv().undelete(coordinate, &versions).await?;
-    let record = ours(backend, coordinate).await?.ok_or_else(missing)?;
-    if let Standing::Live { expires: None } = record.standing {
+    let kv = backend.kv();
+    kv.undelete(name, &[metadata.current_version]).await?;
+    let Seen { it, now } = kv.metadata(name).await?.ok_or_else(missing)?;
+    if let Standing::Live { expires: None } = Standing::of(&it, now) {
         return Ok(());
     }
     Err(Failure::new(

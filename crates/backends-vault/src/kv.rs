@@ -45,6 +45,13 @@ pub(crate) struct Metadata {
     pub(crate) current_metadata_version: Option<u64>,
 }
 
+impl Metadata {
+    /// Whether versions that are written or brought back from now on would expire.
+    pub(crate) fn expires_versions(&self) -> bool {
+        !matches!(self.delete_version_after.as_str(), "" | "0s")
+    }
+}
+
 /// What is known about one version.
 #[derive(Deserialize)]
 pub(crate) struct Version {

@@ -16,7 +16,7 @@ use cloakroom_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{VaultBackend, missing, together};
-use crate::delete::check_window;
+use crate::delete::{check_window, lift_of};
 use crate::entry::{self, MOST_BYTES, MOST_ESCAPED, escaped_length};
 use crate::failure::Failure;
 use crate::kv::{Metadata, Seen, Written, json};
@@ -265,6 +265,12 @@ async fn restore(backend: &VaultBackend, name: &str) -> Result<(), Failure> {
     }
 }
 
+async fn lift(backend: &VaultBackend, name: &str) -> Result<(), Failure> {
+    check(backend, name)?;
+    let Seen { it, now } = backend.kv().metadata(&name).await?.ok_or_else(missing)?;
+    lift_of(backend, &name, &it, Standing::of(&it, now)).await
+}
+
 fn check(backend: &VaultBackend, name: &str) -> Result<(), Failure> {
     if backend.kv().names().takes(name) {
         return Ok(());
@@ -337,6 +343,11 @@ impl NamedSecrets for VaultBackend {
     async fn restore_named(&self, name: &str) -> Result<()> {
         let restored = restore(self, name).await;
         restored.map_err(self.error("restore", &name))
+    }
+
+    async fn lift_expiry_named(&self, name: &str) -> Result<()> {
+        let lifted = lift(self, name).await;
+        lifted.map_err(self.error("lift the expiry of", &name))
     }
 }
 

@@ -93,11 +93,6 @@ impl Record {
         custom.is_some_and(|custom| custom.contains_key(DUE))
     }
 
-    /// Whether versions written from now on would expire.
-    pub(crate) fn expires_versions(&self) -> bool {
-        !matches!(self.metadata.delete_version_after.as_str(), "" | "0s")
-    }
-
     pub(crate) fn describe(self, coordinate: &Coordinate) -> Description {
         let (state, native_expiry) = self.standing.told();
         Description {

@@ -27,7 +27,7 @@ pub(crate) const HAS_INTENT: &str = "SELECT 1 FROM pg_catalog.pg_attribute \
 pub(crate) const ADD_INTENT: &str = "ALTER TABLE embedded_secrets ADD COLUMN intent UUID";
 
 /// Each statement must see what was committed while the one before it waited for a lock.
-pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Two that write first rows at once would both find that there are none.
 pub(crate) const LOCK_FIRST: Option<&str> =

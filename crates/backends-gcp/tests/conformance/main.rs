@@ -56,6 +56,7 @@ fn main() -> ExitCode {
             acting::LAWS,
             account::LAWS,
             places::LAWS,
+            named::LAWS,
         ] {
             trials.extend(laws.iter().map(|law| law.trial(&double)));
         }
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
             acting::LAWS,
             account::LAWS,
             places::LAWS,
+            named::LAWS,
         ] {
             let names = laws.iter().map(|law| format!("google::{}", law.name));
             trials.extend(names.map(|name| conformance::skipped(&name, &reason)));

@@ -2,14 +2,26 @@
 //! does: a secret of that id, and a version each time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_backends_gcp::GcpSettings;
-use cloakroom_core::{Error, ErrorKind, Result, SecretBackend, SecretValue};
+use cloakroom_core::platform::NamedSecret;
+use cloakroom_core::{
+    DeleteMode, Error, ErrorKind, Result, SecretBackend, SecretState, SecretValue,
+};
+use cloakroom_testkit::canary::marked;
 use cloakroom_testkit::conformance::{Permission, Subject};
 use cloakroom_testkit::named::{NamedManager, NamedSubject, Spelling};
 
-use crate::double::{Double, Namespace, backend, payload, plain};
+use google_cloud_wkt as wkt;
+
+use crate::double::{Double, Namespace, backend, payload, permissions, plain};
+use crate::laws;
+
+laws![an_expiry_is_taken_off_with_the_rights_of_a_clean_up,];
+
+const CLEAN: &str = include_str!("../../../../deploy/policies/airbyte/gcp-clean.yaml");
 
 const PREFIX: &str = "team-";
 
@@ -103,6 +115,57 @@ impl NamedSubject for Platform {
             Spelling::Listed
         }
     }
+}
+
+async fn described(backend: &dyn SecretBackend, name: &str) -> Result<NamedSecret> {
+    let named = backend.named().unwrap();
+    named.describe_named(&[name.to_owned()]).await.remove(0)
+}
+
+/// What somebody lets expire stays, once that is taken off, and nothing of its value is read or written.
+async fn an_expiry_is_taken_off_with_the_rights_of_a_clean_up(double: Double) -> Result<()> {
+    let project = double.project();
+    let others = project.others().await;
+    let (name, value) = ("airbyte_x_v1", marked("value"));
+    let cleaner = project.with_token(&format!("only:{}", permissions(CLEAN)));
+    let named = cleaner.named().unwrap();
+    let missing = named.lift_expiry_named(name).await.unwrap_err();
+    assert!(missing.is_missing(), "{missing}");
+    let expiring = plain()
+        .set_labels([("team", "data")])
+        .set_ttl(wkt::Duration::clamp(3_600, 0));
+    let parent = format!("projects/{}", project.name);
+    let create = others.create_secret().set_parent(&parent);
+    let create = create.set_secret_id(name).set_secret(expiring);
+    create.send().await.unwrap();
+    let path = format!("{parent}/secrets/{name}");
+    let add = others.add_secret_version().set_parent(&path);
+    add.set_payload(payload(&value)).send().await.unwrap();
+    let before = described(&cleaner, name).await?;
+    assert!(before.native_expiry.is_some(), "{before:?}");
+    let listed = named.list_named(None).await?.secrets;
+    assert_eq!(listed[0].native_expiry, before.native_expiry);
+    for _ in 0..2 {
+        named.lift_expiry_named(name).await?;
+        let lifted = described(&cleaner, name).await?;
+        assert_eq!(
+            (lifted.native_expiry, lifted.state),
+            (None, SecretState::Enabled)
+        );
+        assert_eq!(lifted.changed, before.changed, "nothing was written");
+    }
+    let secret = others.get_secret().set_name(&path).send().await.unwrap();
+    assert_eq!(secret.labels["team"], "data");
+    let read = project.backend();
+    let read = read.named().unwrap().read_named(&[name.to_owned()]).await;
+    assert!(read.into_iter().all(|it| it.is_ok_and(|it| it == value)));
+
+    // What was deleted is brought back first: its expiry is the end of the window.
+    let window = DeleteMode::Recoverable(Duration::from_hours(24));
+    named.delete_named(name, window, None).await?;
+    let waits = named.lift_expiry_named(name).await.unwrap_err();
+    assert_eq!(waits.kind(), ErrorKind::ScheduledForDeletion);
+    Ok(())
 }
 
 fn refused(operation: &'static str) -> Error {

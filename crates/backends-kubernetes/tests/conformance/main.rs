@@ -1,6 +1,7 @@
 //! The laws of every backend and those of this one, on a real API server, under the least privilege.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod checks;
 mod cluster;
 mod faults;
 mod named;
@@ -38,8 +39,8 @@ fn main() -> ExitCode {
     }
     let mut trials = faults::page_trials();
     if let Some(cluster) = Cluster::from_environment() {
-        trials.extend(own::trials(&cluster));
-        trials.extend(named::trials(&cluster));
+        trials.extend(checks::trials(&cluster, own::CHECKS));
+        trials.extend(checks::trials(&cluster, named::CHECKS));
         trials.push(pod::trial(&cluster));
         trials.extend(conformance::trials(Kubernetes {
             cluster: cluster.clone(),
@@ -49,8 +50,8 @@ fn main() -> ExitCode {
         let reason = "CLOAKROOM_TEST_KUBERNETES_URL is not set; cargo xtask test sets it";
         trials.extend(conformance::absent(NAME, reason));
         trials.extend(cloakroom_testkit::faults::absent(NAME, reason));
-        trials.extend(own::absent(reason));
-        trials.extend(named::absent(reason));
+        trials.extend(checks::absent(own::CHECKS, reason));
+        trials.extend(checks::absent(named::CHECKS, reason));
         trials.push(conformance::skipped(pod::NAME, reason));
     }
     conformance::run(trials)

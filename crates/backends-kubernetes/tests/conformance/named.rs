@@ -7,20 +7,14 @@ use cloakroom_core::{
     DeleteMode, Deletion, ErrorKind, Result, SecretBackend, SecretState, SecretValue,
 };
 use cloakroom_testkit::canary::{marked, marked_bytes};
-use cloakroom_testkit::conformance;
-use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::cluster::{Cluster, Place, READ_WRITE, VERIFY_ONLY};
-use crate::own::{Check, hold, request};
+use crate::checks::{Check, checks};
+use crate::cluster::{Place, READ_WRITE, VERIFY_ONLY};
+use crate::own::request;
 
-macro_rules! checks {
-    ($($function:ident,)+) => {
-        &[$((concat!("named::", stringify!($function)), |place| Box::pin($function(place)))),+]
-    };
-}
-
-const CHECKS: &[(&str, Check)] = checks![
+pub(crate) const CHECKS: &[Check] = checks![
+    "named":
     what_is_put_is_as_openmetadata_writes_it,
     what_has_the_name_is_not_written_over,
     everything_is_listed_once_with_its_labels,
@@ -29,19 +23,6 @@ const CHECKS: &[(&str, Check)] = checks![
     what_is_deleted_is_what_was_described,
     whoever_may_not_is_denied,
 ];
-
-pub(crate) fn trials(cluster: &Cluster) -> Vec<Trial> {
-    let trial = |(name, check): &(&'static str, Check)| {
-        let (cluster, check) = (cluster.clone(), *check);
-        Trial::test(*name, move || Ok(hold(&cluster, check)?))
-    };
-    CHECKS.iter().map(trial).collect()
-}
-
-pub(crate) fn absent(reason: &str) -> Vec<Trial> {
-    let skipped = |(name, _): &(&'static str, Check)| conformance::skipped(name, reason);
-    CHECKS.iter().map(skipped).collect()
-}
 
 fn name(service: &str) -> String {
     let naming = Naming {

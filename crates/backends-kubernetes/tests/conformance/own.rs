@@ -1,7 +1,6 @@
 //! What only this backend promises, on a real API server.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use cloakroom_backends_kubernetes::{KubernetesBackend, name_of};
@@ -12,22 +11,13 @@ use cloakroom_core::{
     SystemRandomness, ValueKind, Version,
 };
 use cloakroom_testkit::canary::marked;
-use cloakroom_testkit::conformance;
-use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::cluster::{Cluster, Place, READ_WRITE, VERIFY_ONLY, broken};
+use crate::checks::{Check, checks};
+use crate::cluster::{Place, READ_WRITE, VERIFY_ONLY, broken};
 
-pub(crate) type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
-pub(crate) type Check = for<'a> fn(&'a Place) -> Outcome<'a>;
-
-macro_rules! checks {
-    ($($function:ident,)+) => {
-        &[$((concat!("own::", stringify!($function)), |place| Box::pin($function(place)))),+]
-    };
-}
-
-const CHECKS: &[(&str, Check)] = checks![
+pub(crate) const CHECKS: &[Check] = checks![
+    "own":
     a_secret_is_immutable_and_labelled,
     a_listing_outlives_its_snapshot,
     a_damaged_mark_fails_the_listing,
@@ -41,30 +31,6 @@ const CHECKS: &[(&str, Check)] = checks![
     a_precondition_of_another_manager_is_refused,
     nothing_is_said_of_values_or_tokens,
 ];
-
-pub(crate) fn trials(cluster: &Cluster) -> Vec<Trial> {
-    let trial = |(name, check): &(&'static str, Check)| {
-        let (cluster, check) = (cluster.clone(), *check);
-        Trial::test(*name, move || Ok(hold(&cluster, check)?))
-    };
-    CHECKS.iter().map(trial).collect()
-}
-
-pub(crate) fn absent(reason: &str) -> Vec<Trial> {
-    let skipped = |(name, _): &(&'static str, Check)| conformance::skipped(name, reason);
-    CHECKS.iter().map(skipped).collect()
-}
-
-pub(crate) fn hold(cluster: &Cluster, check: Check) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build();
-    runtime.map_err(|error| error.to_string())?.block_on(async {
-        let outcome = async { check(&cluster.place().await?).await };
-        outcome.await.map_err(|error| format!("{error}: {error:?}"))
-    })
-}
 
 async fn a_secret_is_immutable_and_labelled(place: &Place) -> Result<()> {
     let token = place.grant(READ_WRITE).await?;

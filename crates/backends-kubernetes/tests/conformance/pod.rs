@@ -10,8 +10,9 @@ use cloakroom_core::{DeleteMode, Deletion, ErrorKind, PutOutcome, Result, Secret
 use cloakroom_testkit::elsewhere;
 use libtest_mimic::{Completion, Trial};
 
+use crate::checks::hold;
 use crate::cluster::{Cluster, Place, READ_WRITE, broken};
-use crate::own::{hold, request};
+use crate::own::request;
 
 pub(crate) const NAME: &str = "own::a_pod_has_its_service_account";
 

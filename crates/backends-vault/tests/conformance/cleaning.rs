@@ -12,12 +12,19 @@ use crate::server::{Place, backend};
 const POLICY: &str = include_str!("../../../../deploy/policies/airbyte/vault-clean.hcl");
 
 /// What a clean-up asks of a manager, in the order of its policy's rights.
-const STEPS: [&str; 5] = ["list", "describe", "delete", "restore", "purge"];
+const STEPS: [&str; 6] = ["list", "describe", "delete", "restore", "lift", "purge"];
 
 /// For how long what is deleted can be brought back.
 const WINDOW: DeleteMode = DeleteMode::Recoverable(Duration::from_hours(7 * 24));
 
 impl Place {
+    /// What has the name expires an hour after it is written or brought back from now on.
+    pub(crate) async fn expire(&self, name: &str) {
+        let path = format!("{}/metadata/{}{name}", self.mount, self.prefix);
+        let notes = r#"{"delete_version_after":"1h"}"#;
+        self.server.done("POST", &path, notes).await;
+    }
+
     /// Airbyte's policy as an operator writes it for this place, without the right that a line grants.
     async fn cleaner(
         &self,
@@ -53,6 +60,7 @@ async fn steps(
     platform.delete_named(name, WINDOW, None).await.unwrap();
     ended.push(cleaner.restore_named(name).await);
     platform.restore_named(name).await.unwrap();
+    ended.push(cleaner.lift_expiry_named(name).await);
     let purged = cleaner.delete_named(name, DeleteMode::Final, None).await;
     ended.push(purged.map(drop));
     ended
@@ -66,6 +74,7 @@ pub(crate) async fn a_clean_up_needs_its_policy_and_no_more(place: &Place) -> Re
     for name in [name, other] {
         platform.put_named(name, &value).await?;
     }
+    place.expire(name).await;
     let whole = place.cleaner("clean", None).await;
     let cleaner = whole.named().unwrap();
     for (step, ended) in STEPS.iter().zip(steps(platform, cleaner, name).await) {
@@ -95,36 +104,29 @@ pub(crate) async fn a_clean_up_needs_its_policy_and_no_more(place: &Place) -> Re
     let read = platform.read_named(&names).await;
     assert!(read.into_iter().all(|it| it.is_ok_and(|it| it == value)));
 
-    let base = format!("{}/", place.mount);
-    for (missed, path, rights) in [
-        ("delete", format!("{base}delete/"), "[\"update\"]"),
-        ("restore", format!("{base}undelete/"), "[\"update\"]"),
+    // Each step's path and rights, what is left of them without it, and what else that takes away.
+    let path = |part: &str, rights: &str| {
+        let base = format!("{}/{part}/{}airbyte_*", place.mount, place.prefix);
+        format!("path \"{base}\" {{\n  capabilities = [{rights}]")
+    };
+    let all = r#""read", "update", "list", "delete""#;
+    for (missed, part, rights, left, too) in [
+        ("delete", "delete", r#""update""#, r#""deny""#, ""),
+        ("restore", "undelete", r#""update""#, r#""deny""#, "lift"),
+        ("lift", "metadata", all, r#""read", "list", "delete""#, ""),
+        ("purge", "metadata", all, r#""read", "update", "list""#, ""),
     ] {
-        let grants = format!(
-            "path \"{path}{}airbyte_*\" {{\n  capabilities = {rights}",
-            place.prefix
-        );
-        let instead = grants.replace(rights, "[\"deny\"]");
+        place.expire(name).await;
+        let (grants, instead) = (path(part, rights), path(part, left));
         let policy = format!("clean-without-{missed}");
         let poorer = place.cleaner(&policy, Some((&grants, &instead))).await;
         let ended = steps(platform, poorer.named().unwrap(), name).await;
         for (step, ended) in STEPS.iter().zip(ended) {
             let kind = ended.err().map(|error| error.kind());
-            let expected = (*step == missed).then_some(ErrorKind::Denied);
+            let expected = [missed, too].contains(step).then_some(ErrorKind::Denied);
             assert_eq!(kind, expected, "{step} without {missed}");
         }
         platform.put_named(name, &value).await?;
     }
-    let final_only = "[\"read\", \"list\", \"delete\"]";
-    let instead = "[\"read\", \"list\"]";
-    let poorer = place
-        .cleaner("clean-without-purge", Some((final_only, instead)))
-        .await;
-    let ended = steps(platform, poorer.named().unwrap(), name).await;
-    let kinds: Vec<Option<ErrorKind>> = ended
-        .into_iter()
-        .map(|it| it.err().map(|error| error.kind()))
-        .collect();
-    assert_eq!(kinds, [None, None, None, None, Some(ErrorKind::Denied)]);
     Ok(())
 }

@@ -2,8 +2,8 @@
 //! at prefix and name, one text under the key `value`.
 
 use async_trait::async_trait;
-use cloakroom_core::platform::NamedSecrets as _;
-use cloakroom_core::{Error, ErrorKind, PageToken, Result, SecretValue};
+use cloakroom_core::platform::{NamedSecret, NamedSecrets};
+use cloakroom_core::{Error, ErrorKind, PageToken, Result, SecretState, SecretValue};
 use cloakroom_testkit::canary::marked;
 use cloakroom_testkit::named::{NamedManager, NamedSubject, Spelling};
 use serde_json::{Value, json};
@@ -111,6 +111,41 @@ pub(crate) async fn folders_within_folders_are_listed(place: &Place) -> Result<(
         assert!(read.into_iter().all(|it| it.is_ok_and(|it| it == value)));
     }
     Ok(())
+}
+
+/// What somebody lets expire stays, once that is taken off, and so does whatever stands beside it.
+pub(crate) async fn an_expiry_is_taken_off_and_nothing_else(place: &Place) -> Result<()> {
+    let backend = place.backend(|_| ()).await;
+    let (name, value) = ("airbyte_x_v1", marked("value"));
+    let named: &dyn NamedSecrets = &backend;
+    let missing = named.lift_expiry_named(name).await.unwrap_err();
+    assert!(missing.is_missing(), "{missing}");
+    place.expire(name).await;
+    let metadata = format!("{}/metadata/{}{name}", place.mount, place.prefix);
+    let notes = r#"{"custom_metadata":{"team":"data"}}"#;
+    place.server.done("POST", &metadata, notes).await;
+    write(place, &format!("{}{name}", place.prefix), &value).await;
+    let expiring = described(named, name).await?;
+    assert!(expiring.native_expiry.is_some(), "{expiring:?}");
+    for _ in 0..2 {
+        named.lift_expiry_named(name).await?;
+        let lifted = described(named, name).await?;
+        assert_eq!(
+            (lifted.native_expiry, lifted.state),
+            (None, SecretState::Enabled)
+        );
+    }
+    let told = place.server.done("GET", &metadata, "").await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["data"]["custom_metadata"], json!({ "team": "data" }));
+    assert_eq!(told["data"]["current_version"], 1, "nothing was written");
+    let read = named.read_named(&[name.to_owned()]).await.remove(0)?;
+    assert!(read == value);
+    Ok(())
+}
+
+async fn described(named: &dyn NamedSecrets, name: &str) -> Result<NamedSecret> {
+    named.describe_named(&[name.to_owned()]).await.remove(0)
 }
 
 /// The policy without reading of values is enough to list and describe, folders included.

@@ -50,6 +50,7 @@ const CHECKS: &[(&str, Check)] = checks![
     kubernetes::a_service_account_logs_in,
     named::folders_within_folders_are_listed,
     named::verify_only_lists_and_describes,
+    named::an_expiry_is_taken_off_and_nothing_else,
     requests::each_operation_takes_the_least_requests,
     rights::verify_only_sees_everything_and_reads_nothing,
     rights::namespaces_are_apart,
