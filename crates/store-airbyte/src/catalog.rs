@@ -188,6 +188,28 @@ impl Catalog {
         Ok(strangers.map(|it| obstacle(it.shown(), detail)).collect())
     }
 
+    /// Airbyte's own tables are in another schema than the configuration says: what theirs mean would be
+    /// lost, and every secret that the index lists would look as if it were in use.
+    pub(crate) fn another_schema(&self, schema: &str) -> Option<Obstacle> {
+        let is_airbytes = |it: &str| {
+            let offers = |table| self.table(it, table).is_some();
+            ["actor", "actor_definition", "workspace"]
+                .into_iter()
+                .all(offers)
+        };
+        let others = self.tables.iter().map(|it| it.schema.as_str());
+        let other = others
+            .filter(|it| *it != schema)
+            .find(|it| is_airbytes(it))?;
+        (!is_airbytes(schema)).then(|| {
+            let detail = format!(
+                "Airbyte's own tables are not in it, and there are such in {other}: set the platform's \
+                 `schema` to that"
+            );
+            obstacle(format!("schema {schema}"), detail)
+        })
+    }
+
     /// What is read, given the names of what is left out (`schema.table`).
     pub(crate) fn choose(&self, role: &str, leave_out: &[String]) -> Choice {
         let mut choice = Choice {

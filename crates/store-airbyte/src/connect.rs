@@ -12,6 +12,9 @@ use crate::copy::SAVEPOINT;
 use crate::failure::{self, OPERATION, invalid};
 use crate::options::Options;
 
+const SHAPE: &str = "the PostgreSQL URL is not postgres://user:password@host:port/database, where `@`, `/`, \
+                     `:`, `?`, `#` and `%` in user and password are written as %40, %2F, %3A, %3F, %23 and %25";
+
 /// What a URL may say behind its `?`; the driver would log anything else with its value, which may
 /// be a misspelt password.
 const KNOWN: &[&str] = &[
@@ -38,6 +41,18 @@ pub(crate) fn address(options: &Options) -> Result<PgConnectOptions> {
         .url
         .expose_text()
         .ok_or_else(|| invalid("the PostgreSQL URL is not text"))?;
+    if url.starts_with("jdbc:") {
+        return Err(invalid(
+            "the PostgreSQL URL is written as for Java: take `jdbc:` away, and put user and password where \
+             they are in postgres://user:password@host:port/database",
+        ));
+    }
+    if !["postgres://", "postgresql://"]
+        .iter()
+        .any(|it| url.starts_with(it))
+    {
+        return Err(invalid(SHAPE));
+    }
     let parameters = url.split_once('?').map_or("", |(_, behind)| behind);
     let mut names = parameters
         .split('&')
@@ -47,12 +62,30 @@ pub(crate) fn address(options: &Options) -> Result<PgConnectOptions> {
             "the PostgreSQL URL has a parameter that is not known",
         ));
     }
+    let address = url.split('?').next().unwrap_or_default();
+    if is_torn(url) || PgConnectOptions::from_str(address).is_err() {
+        return Err(invalid(SHAPE));
+    }
     let address = PgConnectOptions::from_str(url).map_err(|_| {
-        invalid("the PostgreSQL URL is not postgres://user:password@host:port/database")
+        invalid(
+            "a parameter of the PostgreSQL URL says what is not known; sslmode is disable, prefer, require, \
+             verify-ca or verify-full",
+        )
     })?;
     Ok(address
+        // A pooler refuses what it does not keep itself, and prepared statements are another's with it.
+        .extra_float_digits(None)
         .statement_cache_capacity(0)
         .disable_statement_logging())
+}
+
+/// Whether a character that is not encoded has ended a password, whose rest would be shown as a part of
+/// the address.
+fn is_torn(url: &str) -> bool {
+    let before_parameters = url.split('?').next().unwrap_or_default();
+    let address = before_parameters.split_once("://").map_or("", |(_, it)| it);
+    let database = address.split_once('/').map_or("", |(_, it)| it);
+    url.contains('#') || database.contains(['@', '/'])
 }
 
 /// What an operator calls the database; no credential.
@@ -75,14 +108,22 @@ pub(crate) async fn connect(options: &Options, address: &PgConnectOptions) -> Re
         begin(&mut connection, options).await?;
         Ok(connection)
     };
-    match tokio::time::timeout(options.connect_timeout, connecting).await {
+    let connected = match tokio::time::timeout(options.connect_timeout, connecting).await {
         Ok(connected) => connected.map_err(failure::error),
         Err(_) => Err(Error::new(
             ErrorKind::Unavailable,
             OPERATION,
             "no connection to the database in time",
         )),
-    }
+    };
+    connected.map_err(|error| error.with_coordinate(format_args!("at {}", place(address))))
+}
+
+/// Ends the transaction and closes. Nothing was written, and an answer is complete without it; but a pooler
+/// hands the server's connection on only where no transaction is open.
+pub(crate) async fn part(mut connection: PgConnection) {
+    let _ = connection.execute("ROLLBACK").await;
+    let _ = connection.close().await;
 }
 
 /// Set for the transaction alone: a pooler between us and the server refuses startup parameters,

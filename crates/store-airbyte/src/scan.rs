@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use cloakroom_core::platform::{Owner, ScanReport, ScanSink};
 use cloakroom_core::{Result, Timestamp};
+use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::catalog::{Catalog, Table, obstacle};
+use crate::connect::part;
 use crate::copy::{self, Read, Reader, Row};
 use crate::failure;
 use crate::find::{Finder, Names};
@@ -59,6 +60,7 @@ pub(crate) async fn scan(
     pass.report.left_out = choice.left_out;
     pass.report.obstacles.extend(choice.obstacles);
     let schema = &options.schema;
+    pass.report.obstacles.extend(catalog.another_schema(schema));
     let strangers = catalog.strangers_to_the_index(&mut pass.connection, schema, leave_out);
     pass.report.obstacles.extend(strangers.await?);
     pass.storage(&catalog).await?;
@@ -69,8 +71,7 @@ pub(crate) async fn scan(
             .await?;
     }
     pass.batch.hand_over().await?;
-    // Nothing was written, and the answer is complete without it.
-    let _ = pass.connection.close().await;
+    part(pass.connection).await;
     Ok(pass.report)
 }
 

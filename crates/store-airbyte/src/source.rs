@@ -8,10 +8,10 @@ use cloakroom_core::platform::{
     Defect, Mention, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
 };
 use cloakroom_core::{Error, ErrorKind, Grammar, Result};
+use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection as _, Row as _};
 
-use crate::connect::{address, connect, place};
+use crate::connect::{address, connect, part, place};
 use crate::failure::{self, OPERATION};
 use crate::find::Finder;
 use crate::known;
@@ -75,8 +75,7 @@ impl PlatformSource for AirbyteSource {
         } else {
             place.clone()
         };
-        // The answer is complete without it.
-        let _ = connection.close().await;
+        part(connection).await;
         Ok(PlatformIdentity {
             platform: PLATFORM.to_owned(),
             database: format!("{server}/{number}/{name}"),

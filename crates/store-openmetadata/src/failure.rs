@@ -41,7 +41,11 @@ pub(crate) fn error(error: sqlx::Error) -> Error {
             unavailable("no TLS connection to the database").with_source(source)
         }
         // The cause may quote the address, password included.
-        sqlx::Error::Configuration(_) => invalid("the database's address is not valid"),
+        sqlx::Error::Configuration(_) => invalid(
+            "the database cannot be connected to as its address says: a file of certificates that it names \
+             cannot be read, or the password is checked in a way that wants an encrypted connection \
+             (caching_sha2_password; leave ssl-mode=disabled out)",
+        ),
         _ => unavailable("the database's answer could not be understood"),
     }
 }

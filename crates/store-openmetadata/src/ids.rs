@@ -91,6 +91,9 @@ const SERVICES: &[&str] = &[
     "storage",
 ];
 
+/// What else an id can be of.
+const OTHERS: &[&str] = &["bot", "pipeline", "workflow", SERVER_CONNECTION];
+
 /// Where names are cut, a longer head would leave nothing of them.
 const LONGEST_HEAD: usize = 200;
 
@@ -128,6 +131,13 @@ impl Ids {
     /// What every id begins with, the separator behind it included.
     pub(crate) fn head(&self) -> &str {
         &self.head
+    }
+
+    /// What every id begins with and goes on with, the separator behind that included.
+    pub(crate) fn beginnings(&self) -> impl Iterator<Item = String> + '_ {
+        let separator = self.naming.manager.separator();
+        let words = SERVICES.iter().chain(OTHERS).copied();
+        words.map(move |word| format!("{}{word}{separator}", self.head))
     }
 
     /// The id of a field's secret. `field_path` is the chain of property names as written, from the

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use cloakroom_core::config::{is_mask, parse_document};
 use cloakroom_core::platform::{Defect, DefectKind, Mention, MentionKind, ScanSink};
 use cloakroom_core::{Result, SecretJson, SecretValue};
-use memchr::memmem;
 use uuid::Uuid;
 
 use crate::catalog::Table;
@@ -19,7 +18,7 @@ use crate::ids::Ids;
 use crate::options::Provider;
 use crate::rows::{Fields, Reader};
 use crate::secret_names::is_secret;
-use crate::standing_ids::StandingIds;
+use crate::standing_ids::{Standing, StandingIds};
 use crate::stored::{Reference, Stored};
 
 /// As many of either as are handed over together.
@@ -42,9 +41,10 @@ pub(crate) struct Knowledge<'a> {
 }
 
 impl Knowledge<'_> {
-    /// Whether a text is worth a closer look.
-    fn is_telling(&self, text: &[u8]) -> bool {
-        is_telling(text) || self.standing.as_ref().is_some_and(|it| it.are_in(text))
+    /// Every id of the deployment's that a text could mean.
+    fn ids_in(&self, text: &[u8]) -> Standing {
+        let standing = self.standing.as_ref();
+        standing.map_or_else(Standing::default, |it| it.find(text, MOST_KNOWN))
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Count {
     pub(crate) too_large: u64,
     /// Tokens that no key opened.
     pub(crate) unopened: u64,
-    /// Tokens in tokens that were not opened to the end.
+    /// Tokens in tokens, and escapes in escapes, that were not looked into to the end.
     pub(crate) too_deep: u64,
     /// Values that mention more than is kept of one.
     pub(crate) too_many: u64,
@@ -84,8 +84,6 @@ struct Text<'t> {
     about: &'t About,
     /// Ids and tokens that were told.
     known: HashSet<String>,
-    /// Whether an escape may hide an id from whoever reads no JSON.
-    is_escaped: bool,
 }
 
 #[async_trait]
@@ -145,36 +143,40 @@ impl<'a, 's> TableReader<'a, 's> {
     fn columns(&mut self, row: &dyn Fields, columns: &[String]) -> Result<()> {
         let field = |index: usize| row.field(1 + index).map_err(failure::error);
         let entity = match self.entity_column {
-            Some(index) => field(index)?,
+            Some(index) => field(index)?.map(|text| (text, self.knowledge.ids_in(text))),
             None => None,
         };
         let is_watched = self.entities.is_some();
         let parsed = entity
-            .filter(|text| is_watched || self.knowledge.is_telling(text))
-            .map(parse_document);
+            .as_ref()
+            .filter(|(text, standing)| is_watched || !standing.ids.is_empty() || is_telling(text))
+            .map(|(text, _)| parse_document(text));
         let about = match &parsed {
             Some(Ok(entity)) => About::of(entity),
             _ => About::default(),
         };
+        let mut in_entity = entity.map(|(_, standing)| standing);
         for (index, column) in columns.iter().enumerate() {
             let Some(text) = field(index)? else { continue };
+            let is_entity = self.entity_column == Some(index);
+            let standing = in_entity
+                .take_if(|_| is_entity)
+                .unwrap_or_else(|| self.knowledge.ids_in(text));
             self.count.bytes += text.len() as u64;
             let mut place = Text {
                 column,
                 about: &about,
                 known: HashSet::new(),
-                is_escaped: memmem::find(text, b"\\u").is_some(),
             };
-            if self.entity_column == Some(index) {
+            if is_entity {
                 match &parsed {
                     Some(Ok(entity)) => self.entity(&mut place, entity),
                     Some(Err(_)) if is_watched => self.unjudged(&place),
                     _ => {}
                 }
             }
-            if self.knowledge.is_telling(text) {
-                self.text(&mut place, text, 0);
-            }
+            self.standing(&mut place, standing);
+            self.tokens(&mut place, text, 0);
             self.count.too_many += u64::from(place.known.len() >= MOST_KNOWN);
         }
         Ok(())
@@ -189,9 +191,6 @@ impl<'a, 's> TableReader<'a, 's> {
                 self.reference(place, leaf, &reference);
             } else if self.is_watched(leaf) {
                 self.clear(place, leaf);
-            }
-            if place.is_escaped {
-                self.ids_in(place, leaf.text.as_bytes());
             }
         });
     }
@@ -234,7 +233,7 @@ impl<'a, 's> TableReader<'a, 's> {
             self.collide(place, leaf, Some(id));
         } else {
             // An ARN, or another of the names that the manager has for it.
-            self.ids_in(place, id.as_bytes());
+            self.standing(place, self.knowledge.ids_in(id.as_bytes()));
         }
     }
 
@@ -318,27 +317,26 @@ impl<'a, 's> TableReader<'a, 's> {
 
     /// Whatever reads as an id or a token, wherever it stands.
     fn text(&mut self, place: &mut Text<'_>, text: &[u8], depth: u32) {
-        self.ids_in(place, text);
+        self.standing(place, self.knowledge.ids_in(text));
+        self.tokens(place, text, depth);
+    }
+
+    /// Ids that were found in a text.
+    fn standing(&mut self, place: &mut Text<'_>, standing: Standing) {
+        self.count.too_deep += u64::from(standing.too_deep);
+        for id in standing.ids {
+            if place.known.len() < MOST_KNOWN && place.known.insert(id.clone()) {
+                self.mention(place, &id, MentionKind::Other);
+            }
+        }
+    }
+
+    fn tokens(&mut self, place: &mut Text<'_>, text: &[u8], depth: u32) {
         for token in tokens(text) {
             if !place.known.contains(&token) {
                 self.nested(place, &token, depth);
             }
         }
-    }
-
-    /// Every id of the deployment's that a text could mean.
-    fn ids_in(&mut self, place: &mut Text<'_>, text: &[u8]) {
-        let knowledge = self.knowledge;
-        let Some(standing) = &knowledge.standing else {
-            return;
-        };
-        standing.find(text, |id| {
-            if !place.known.contains(id) {
-                place.known.insert(id.to_owned());
-                self.mention(place, id, MentionKind::Other);
-            }
-            place.known.len() < MOST_KNOWN
-        });
     }
 
     fn nested(&mut self, place: &mut Text<'_>, token: &str, depth: u32) {

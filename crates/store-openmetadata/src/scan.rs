@@ -70,7 +70,8 @@ fn note(report: &mut ScanReport, table: &Table, count: Count, read: &Read, optio
     }
     if count.too_deep > 0 {
         add(format!(
-            "{} of its sealed values are sealed so many times over that they were not read to the end",
+            "{} of its values are sealed or escaped so many times over that they were not read to the \
+             end; leave the table out if nothing in it names a secret",
             count.too_deep
         ));
     }

@@ -70,7 +70,7 @@ impl OpenMetadataSource {
             keys: &self.options.keys,
             provider: self.options.provider,
             ids: self.ids.as_ref(),
-            standing: self.ids.as_ref().map(StandingIds::of),
+            standing: self.ids.as_ref().map(StandingIds::of).transpose()?,
         };
         let connection = self.connect().await?;
         let mut collisions = Collisions::new(self.options.max_fields);

@@ -1,17 +1,24 @@
 //! A deployment's ids wherever they stand: behind `secret:`, in an ARN, in the name or address that a
-//! manager gives a secret, or bare.
+//! manager gives a secret, or bare; in any case of their letters, and behind escapes, in base64, in hex
+//! and in UTF-16 as they are written by OpenMetadata, in small letters.
 //!
 //! Where an id ends is known only behind `secret:`. Elsewhere something may follow that an id could
 //! have itself (AWS puts `-` and six characters of its own behind a secret's name), so everything that
 //! it could be is told: rather a secret kept for nothing than one lost.
 
-use memchr::memmem::Finder;
-use zeroize::Zeroizing;
+use std::collections::BTreeSet;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use cloakroom_core::written::{Beginnings, Looker};
+use cloakroom_core::{Error, ErrorKind, Result};
 
 use crate::ids::Ids;
 
 /// No manager has a longer name.
 const LONGEST: usize = 2048;
+
+/// As many bytes of a beginning as tell it from chance in base64, wherever it stands there.
+const TELLING: usize = 8;
 
 /// Finds the ids of one deployment.
 pub(crate) struct StandingIds<'a> {
@@ -20,59 +27,63 @@ pub(crate) struct StandingIds<'a> {
     separator: u8,
     /// As many separators as an id begins with.
     leading: usize,
-    /// What follows these, up to the next separator.
-    word: Finder<'static>,
+    /// What follows these, up to the next separator, in any case.
+    word: AhoCorasick,
+    /// How ids begin where they are written otherwise.
+    otherwise: Beginnings,
+}
+
+/// What one text could mean.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// Each once, in their order.
+    pub(crate) ids: BTreeSet<String>,
+    /// Whether the text is escaped deeper than was looked into.
+    pub(crate) too_deep: bool,
 }
 
 impl<'a> StandingIds<'a> {
-    pub(crate) fn of(ids: &'a Ids) -> Self {
+    pub(crate) fn of(ids: &'a Ids) -> Result<Self> {
         let separator = ids.naming().manager.separator();
         let head = ids.head().trim_start_matches(separator);
         let word = head.split(separator).next().unwrap_or_default();
-        Self {
+        let word = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build([word]);
+        let word = word.map_err(|_| {
+            let message = "prefix and cluster name cannot be looked for";
+            Error::new(ErrorKind::Invalid, "read the naming", message)
+        })?;
+        let beginnings: Vec<String> = if ids.head().len() < TELLING {
+            ids.beginnings().collect()
+        } else {
+            vec![ids.head().to_owned()]
+        };
+        let beginnings: Vec<&[u8]> = beginnings.iter().map(String::as_bytes).collect();
+        Ok(Self {
             ids,
             // Each of them is one of ASCII's.
             separator: separator as u8,
             leading: ids.head().len() - head.len(),
-            word: Finder::new(word.as_bytes()).into_owned(),
-        }
-    }
-
-    /// Whether a text has the beginning of an id in it.
-    pub(crate) fn are_in(&self, text: &[u8]) -> bool {
-        let text = lower(text);
-        self.runs(&text).next().is_some()
-    }
-
-    /// Every id that a text could mean, in any case of its letters, one as often as it comes. Ends with
-    /// the first for which `each` answers no.
-    pub(crate) fn find(&self, text: &[u8], mut each: impl FnMut(&str) -> bool) {
-        let text = lower(text);
-        for (start, run) in self.runs(&text) {
-            let is_whole = is_behind_prefix(&text[..start]);
-            let ends = run.bytes().enumerate().skip(self.ids.head().len());
-            let ends = ends.filter(|(at, byte)| {
-                let is_part = is_joint(*byte);
-                // Even behind `secret:` a mark of punctuation may follow.
-                is_part && (!is_whole || run.as_bytes()[*at..].iter().all(|it| is_joint(*it)))
-            });
-            let ends = ends.map(|(at, _)| at).chain([run.len()]);
-            for end in ends.take_while(|end| *end <= LONGEST) {
-                let reading = &run[..end];
-                if self.ids.check(reading).is_some() && !each(reading) {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// What begins as an id and goes on in an id's characters, and where it begins.
-    fn runs<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = (usize, String)> + 't {
-        self.word.find_iter(text).filter_map(move |at| {
-            let start = self.beginning(text, at)?;
-            let run = run(&text[start..], self.separator);
-            run.starts_with(self.ids.head()).then_some((start, run))
+            word,
+            otherwise: Beginnings::new(&[], &beginnings, LONGEST)?,
         })
+    }
+
+    /// Every id that a text could mean, `most` of them at most.
+    pub(crate) fn find(&self, text: &[u8], most: usize) -> Standing {
+        let mut looking = Looking {
+            standing: self,
+            found: BTreeSet::new(),
+            most,
+        };
+        let is_whole = self.otherwise.look(text, &mut looking);
+        Standing {
+            ids: looking.found,
+            too_deep: !is_whole,
+        }
     }
 
     /// Where the separators before a word begin, backslashes before them left out.
@@ -91,21 +102,69 @@ impl<'a> StandingIds<'a> {
     }
 }
 
-/// What ids are compared in; a copy that is wiped.
-fn lower(text: &[u8]) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(text.to_ascii_lowercase())
+/// A text that is being looked through.
+struct Looking<'s, 'a> {
+    standing: &'s StandingIds<'a>,
+    found: BTreeSet<String>,
+    most: usize,
+}
+
+impl Looker for Looking<'_, '_> {
+    fn text(&mut self, text: &[u8]) {
+        let standing = self.standing;
+        for word in standing.word.find_iter(text) {
+            if let Some(start) = standing.beginning(text, word.start()) {
+                self.run(&text[start..], is_behind_prefix(&text[..start]));
+            }
+        }
+    }
+
+    fn decoded(&mut self, bytes: &[u8]) {
+        self.run(bytes, false);
+    }
+}
+
+impl Looking<'_, '_> {
+    /// Every reading of what begins as an id and goes on in an id's characters.
+    fn run(&mut self, text: &[u8], is_whole: bool) {
+        let ids = self.standing.ids;
+        let run = run(text, self.standing.separator);
+        if !run.starts_with(ids.head()) {
+            return;
+        }
+        let ends = run.bytes().enumerate().skip(ids.head().len());
+        let ends = ends.filter(|(at, byte)| {
+            let is_part = is_joint(*byte);
+            // Even behind `secret:` a mark of punctuation may follow.
+            is_part && (!is_whole || run.as_bytes()[*at..].iter().all(|it| is_joint(*it)))
+        });
+        let ends = ends.map(|(at, _)| at).chain([run.len()]);
+        for end in ends.take_while(|end| *end <= LONGEST) {
+            if self.found.len() >= self.most {
+                return;
+            }
+            let reading = &run[..end];
+            if ids.check(reading).is_some() {
+                self.found.insert(reading.to_owned());
+            }
+        }
+    }
 }
 
 /// Whether what stands before an id is `secret:` of OpenMetadata's, and not the word in an ARN.
 fn is_behind_prefix(before: &[u8]) -> bool {
     let escapes = before.iter().rev().take_while(|it| **it == b'\\').count();
     let before = &before[..before.len() - escapes];
-    let prefixes: [&[u8]; 2] = [b"secret:", b"secrets:"];
-    let mut stripped = prefixes.iter().filter_map(|it| before.strip_suffix(*it));
-    stripped.any(|it| {
-        !it.last()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric() || b":-_".contains(byte))
-    })
+    let ends_with = |prefix: &[u8]| {
+        let at = before.len().checked_sub(prefix.len());
+        let at = at.filter(|at| before[*at..].eq_ignore_ascii_case(prefix));
+        at.is_some_and(|at| {
+            !before[..at]
+                .last()
+                .is_some_and(|byte| byte.is_ascii_alphanumeric() || b":-_".contains(byte))
+        })
+    };
+    ends_with(b"secret:") || ends_with(b"secrets:")
 }
 
 /// What may stand between an id and what follows it, and in an id too.
@@ -113,7 +172,7 @@ fn is_joint(byte: u8) -> bool {
     matches!(byte, b'-' | b'_' | b'/')
 }
 
-/// The id's characters at the beginning, with backslashes before slashes taken out.
+/// The id's characters at the beginning, in small letters, with backslashes before slashes taken out.
 fn run(text: &[u8], separator: u8) -> String {
     let belongs = |byte: u8| {
         byte.is_ascii_alphanumeric()
@@ -128,7 +187,7 @@ fn run(text: &[u8], separator: u8) -> String {
             if taken.len() > LONGEST {
                 break;
             }
-            taken.push(char::from(byte));
+            taken.push(char::from(byte.to_ascii_lowercase()));
             at += 1;
             continue;
         }
@@ -143,7 +202,10 @@ fn run(text: &[u8], separator: u8) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
     use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -158,14 +220,13 @@ mod tests {
 
     fn found(manager: Manager, text: &str) -> Vec<String> {
         let ids = ids(manager, "");
-        let standing = StandingIds::of(&ids);
-        let mut all = Vec::new();
-        standing.find(text.as_bytes(), |it| {
-            all.push(it.to_owned());
-            true
-        });
-        assert!(all.is_empty() || standing.are_in(text.as_bytes()), "{text}");
-        all
+        found_of(&ids, text.as_bytes())
+    }
+
+    fn found_of(ids: &Ids, text: &[u8]) -> Vec<String> {
+        let found = StandingIds::of(ids).unwrap().find(text, usize::MAX);
+        assert!(!found.too_deep);
+        found.ids.into_iter().collect()
     }
 
     #[test]
@@ -263,13 +324,75 @@ mod tests {
     #[test]
     fn whoever_has_enough_is_asked_no_more() {
         let ids = ids(Manager::Aws, "team/a");
-        let standing = StandingIds::of(&ids);
         let text = "secret:/team/a/prod/bot/x/y \\/team\\/a\\/prod\\/bot\\/z\\/y";
-        let mut all = Vec::new();
-        standing.find(text.as_bytes(), |it| {
-            all.push(it.to_owned());
-            all.len() < 2
+        let found = StandingIds::of(&ids).unwrap().find(text.as_bytes(), 2);
+        let expected = ["/team/a/prod/bot/x/y", "/team/a/prod/bot/z"];
+        assert_eq!(found.ids, expected.map(str::to_owned).into());
+    }
+
+    type Way = fn(&[u8]) -> Vec<u8>;
+
+    /// Ways to write a text otherwise.
+    const WAYS: [Way; 9] = [
+        |bytes| percent(bytes, |byte| b"/{}\":".contains(byte)),
+        |bytes| percent(bytes, |_| true),
+        |bytes| hex::encode(bytes).into_bytes(),
+        |bytes| hex::encode_upper(bytes).into_bytes(),
+        |bytes| BASE64_STANDARD.encode(bytes).into_bytes(),
+        |bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes).into_bytes(),
+        |bytes| bytes.iter().flat_map(|byte| [*byte, 0]).collect(),
+        |bytes| bytes.iter().flat_map(|byte| [0, *byte]).collect(),
+        |bytes| {
+            serde_json::json!(String::from_utf8_lossy(bytes))
+                .to_string()
+                .into_bytes()
+        },
+    ];
+
+    /// The first of hex in large letters, and of UTF-16.
+    const UPPER_HEX: usize = 3;
+    const WIDE: usize = 6;
+
+    fn percent(bytes: &[u8], is_escaped: impl Fn(&u8) -> bool) -> Vec<u8> {
+        let written = bytes.iter().map(|byte| {
+            if is_escaped(byte) {
+                format!("%{byte:02x}")
+            } else {
+                char::from(*byte).to_string()
+            }
         });
-        assert_eq!(all, ["/team/a/prod/bot/x/y", "/team/a/prod/bot/z"]);
+        written.collect::<String>().into_bytes()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+        #[test]
+        fn an_id_written_otherwise_is_found(
+            manager in 0..5_usize, is_short: bool, before in "[ -~]{0,5}", name in "[a-z0-9]{1,9}",
+            first in 0..WAYS.len(), second in 0..WAYS.len()
+        ) {
+            let managers = [
+                Manager::Aws, Manager::AwsSsm, Manager::AzureKeyVault, Manager::Google, Manager::Kubernetes,
+            ];
+            let naming = Naming {
+                prefix: String::new(),
+                cluster: if is_short { "a" } else { "openmetadata" }.to_owned(),
+                manager: managers[manager],
+            };
+            let id = naming.id(&["database", &name], &["authType", "password"]);
+            let ids = Ids::new(naming).unwrap();
+            let text = serde_json::json!({"before": before, "password": format!("secret:{id}"), "z": 1});
+            let once = WAYS[first](text.to_string().as_bytes());
+            let found = found_of(&ids, &once);
+            prop_assert!(found.contains(&id), "{found:?}: {:?}", String::from_utf8_lossy(&once));
+            let is_too_much = (first >= WIDE && second >= WIDE) || second == UPPER_HEX;
+            // Percent signs of percent signs, and escapes around bytes that are none of text's.
+            let is_escape = [first, second].iter().any(|way| *way < 2 || *way == WAYS.len() - 1);
+            if !is_too_much && !is_escape {
+                let twice = WAYS[second](&once);
+                let found = found_of(&ids, &twice);
+                prop_assert!(found.contains(&id), "{found:?}: {:?}", String::from_utf8_lossy(&twice));
+            }
+        }
     }
 }

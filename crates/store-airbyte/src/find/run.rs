@@ -50,7 +50,7 @@ pub(super) fn external(grammar: &Grammar, text: &[u8], names: &mut Names) {
     }
 }
 
-pub(super) fn is_of_names(byte: u8) -> bool {
+fn is_of_names(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 

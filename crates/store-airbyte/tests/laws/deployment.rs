@@ -1,6 +1,8 @@
 //! A whole deployment, read as one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::net::TcpListener;
 
 use async_trait::async_trait;
 use cloakroom_core::platform::{
@@ -135,10 +137,66 @@ pub(crate) async fn wrong_addresses_are_told(bench: Bench) {
     let closed = "postgres://x:hunter2@127.0.0.1:1/x".to_owned();
     let error = kind(closed).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    for wrong in ["hunter2", "postgres://x:y@h/d?hunter2=1"] {
+    // Where it was looked for is told.
+    assert!(error.to_string().contains("at 127.0.0.1:1/x"), "{error}");
+    for wrong in [
+        "hunter2",
+        "postgres://x:y@h/d?hunter2=1",
+        // As Airbyte itself is configured: a parser takes it for this machine.
+        "jdbc:postgresql://127.0.0.1:1/hunter2",
+        "mysql://x:hunter2@127.0.0.1:1/x",
+        "http://x:hunter2@127.0.0.1:1/x",
+        // Passwords that are not encoded: what is behind the character is no part of an address.
+        "postgres://x:1@hunter2/y@127.0.0.1:1/x",
+        "postgres://x:1/hunter2@127.0.0.1:1/x",
+        "postgres://x:1#hunter2@127.0.0.1:1/x",
+        "postgres://x:1?hunter2@127.0.0.1:1/x",
+        "postgres://x:a/hunter2@127.0.0.1:1/x",
+        "postgres://x:y@127.0.0.1:1/x?sslmode=hunter2",
+    ] {
         let error = kind(wrong.to_owned()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{wrong}");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
+        assert_eq!(
+            error.to_string().contains("verify-full"),
+            wrong.contains("sslmode")
+        );
+    }
+}
+
+/// What a client asks for when it connects is refused by a pooler that cannot keep it (PgBouncer, unless
+/// it is told to ignore it).
+pub(crate) async fn a_pooler_is_asked_for_nothing_that_it_refuses(_: Bench) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("postgres://reader@127.0.0.1:{port}/airbyte?sslmode=disable");
+    let source = AirbyteSource::new(Options::new(SecretValue::from(url))).unwrap();
+    let asked = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut length = [0; 4];
+        client.read_exact(&mut length).unwrap();
+        let length = u32::from_be_bytes(length) as usize;
+        let mut message = vec![0; length - 4];
+        client.read_exact(&mut message).unwrap();
+        message
+    });
+    let unanswered = source.identity().await.unwrap_err();
+    assert_eq!(unanswered.kind(), ErrorKind::Unavailable);
+    // The version of the protocol, then names and values, each ended by a zero.
+    let message = asked.join().unwrap();
+    let mut texts = message[4..].split(|byte| *byte == 0);
+    while let (Some(name), Some(_)) = (texts.next(), texts.next()) {
+        let name = String::from_utf8(name.to_ascii_lowercase()).unwrap();
+        let kept = [
+            "",
+            "user",
+            "database",
+            "application_name",
+            "client_encoding",
+            "datestyle",
+            "timezone",
+        ];
+        assert!(kept.contains(&&*name), "{name}");
     }
 }
 

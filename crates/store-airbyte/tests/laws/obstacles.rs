@@ -216,6 +216,28 @@ pub(crate) async fn what_is_left_out_has_to_be_there(bench: Bench) {
     is_refused(&source).await;
 }
 
+pub(crate) async fn a_schema_that_is_not_airbytes(bench: Bench) {
+    bench.fill(&Deployment::new(1, 3)).await;
+    let mut options = bench.options();
+    "airbyte".clone_into(&mut options.schema);
+    let source = AirbyteSource::new(options).unwrap();
+    let (_, report) = scan(&source).await;
+    let (subject, detail) = only(&report);
+    assert_eq!(subject, "schema airbyte");
+    assert!(detail.contains("in public"), "{detail}");
+    is_refused(&source).await;
+    // Moved there, they are found; a copy that somebody keeps beside them is none of Airbyte's.
+    bench
+        .sql(
+            "ALTER SCHEMA public RENAME TO airbyte; CREATE SCHEMA copy; CREATE TABLE copy.actor (n int); \
+             CREATE TABLE copy.actor_definition (n int); CREATE TABLE copy.workspace (n int)",
+        )
+        .await;
+    let (found, report) = scan(&source).await;
+    assert_eq!(report.obstacles, []);
+    assert_eq!(found.owners.len(), 2, "a workspace and its organisation");
+}
+
 pub(crate) async fn a_storage_that_nobody_knows(bench: Bench) {
     bench.fill(&Deployment::new(1, 3)).await;
     let storage = uuid::Uuid::from_u128(78);

@@ -35,6 +35,8 @@ const KEPT: &str = "SELECT c.COLUMN_NAME FROM information_schema.COLUMNS c \
 const TEXT: &[&str] = &["char", "varchar"];
 const WHOLE: &[&str] = &["tinyint", "smallint", "mediumint", "int", "bigint"];
 
+/// Every statement is prepared once and kept, which its text has to allow: to close one the driver sends
+/// what has no answer, and whatever it sends next then waits for the server's delayed acknowledgement.
 pub(crate) struct MySqlWriter {
     connection: MySqlConnection,
 }
@@ -54,11 +56,7 @@ impl MySqlWriter {
     }
 
     pub(super) async fn target(&mut self, table: &Table) -> sqlx::Result<Result<Target, String>> {
-        let asked = |query| {
-            sqlx::query(query)
-                .persistent(false)
-                .bind(table.name.clone())
-        };
+        let asked = |query| sqlx::query(query).bind(table.name.clone());
         let mut columns = Vec::new();
         for row in asked(COLUMNS).fetch_all(&mut self.connection).await? {
             columns.extend(table.column(row.word(0)?).map(column));
@@ -98,8 +96,8 @@ impl MySqlWriter {
         let mut written = Vec::with_capacity(rows.len());
         for row in rows {
             let mut update = update(target, row);
-            let done = update.build().persistent(false).execute(&mut *transaction);
-            written.push(done.await?.rows_affected() > 0);
+            let done = update.build().execute(&mut *transaction).await?;
+            written.push(done.rows_affected() > 0);
         }
         transaction.commit().await?;
         Ok(written)
@@ -112,8 +110,8 @@ impl MySqlWriter {
     ) -> sqlx::Result<Option<Vec<Option<SecretValue>>>> {
         let mut select = QueryBuilder::<MySql>::new(target.select());
         push_key(&mut select, target, key);
-        let query = select.build().persistent(false);
-        let row = query.fetch_optional(&mut self.connection).await?;
+        let row = select.build().fetch_optional(&mut self.connection);
+        let row = row.await?;
         row.map(|row| texts(target, &row)).transpose()
     }
 
@@ -193,11 +191,13 @@ fn push_key(query: &mut QueryBuilder<MySql>, target: &Target, key: &RowKey) {
     for (index, (column, part)) in target.key.iter().zip(&key.0).enumerate() {
         let word = if index == 0 { "WHERE" } else { "AND" };
         query.push(format_args!(" {word} {} = ", column.quoted));
-        let digits = part.strip_prefix('-').unwrap_or(part);
-        let is_number = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
-        if column.kind == "whole" && is_number {
-            // As a parameter it would be compared as a number with a fraction.
-            query.push(part);
+        // As text a whole number would be compared as one with a fraction.
+        if column.kind != "whole" {
+            query.push_bind(part.clone());
+        } else if let Ok(number) = part.parse::<i64>() {
+            query.push_bind(number);
+        } else if let Ok(number) = part.parse::<u64>() {
+            query.push_bind(number);
         } else {
             query.push_bind(part.clone());
         }

@@ -7,7 +7,7 @@ use cloakroom_store_openmetadata::MigrationReport;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::migration::{
+use crate::stage::{
     Between, PASSWORD, Stage, Unobserved, edit_of, id, on_aws, on_google, put, there,
 };
 use crate::support::{Bench, Server, keys, seal};
@@ -71,16 +71,7 @@ pub(crate) async fn a_copy_in_use_or_of_others_is_never_replaced(bench: Bench) {
             "CREATE TABLE runbook (v text); INSERT INTO runbook VALUES ('{elsewhere}')"
         ))
         .await;
-    let done = stage.copy("db", "aws").await;
-    assert_eq!(
-        (done.moved, kinds(&done)),
-        (0, vec!["conflict"]),
-        "{done:?}"
-    );
-    assert_eq!(
-        there(&stage.aws, &on_aws("one")).await.as_deref(),
-        Some("before")
-    );
+    is_refused(&stage, "before").await;
     // Somebody wrote another value under the name: it is not the copy any more.
     bench.sql("DROP TABLE runbook").await;
     let named = stage.aws.named().unwrap();
@@ -89,17 +80,20 @@ pub(crate) async fn a_copy_in_use_or_of_others_is_never_replaced(bench: Bench) {
         .await
         .unwrap();
     put(&stage.aws, &on_aws("one"), "somebody's").await;
+    is_refused(&stage, "somebody's").await;
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("edited"));
+}
+
+/// Nothing is moved, and what has the name keeps its value.
+async fn is_refused(stage: &Stage, there_is: &str) {
     let done = stage.copy("db", "aws").await;
     assert_eq!(
         (done.moved, kinds(&done)),
         (0, vec!["conflict"]),
         "{done:?}"
     );
-    assert_eq!(
-        there(&stage.aws, &on_aws("one")).await.as_deref(),
-        Some("somebody's")
-    );
-    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("edited"));
+    let read = there(&stage.aws, &on_aws("one")).await;
+    assert_eq!(read.as_deref(), Some(there_is));
 }
 
 /// Two fields of one row whose ids are one: what the first was taken to is not the second's to replace.
@@ -288,7 +282,8 @@ pub(crate) async fn a_reference_in_a_description_is_prose(bench: Bench) {
         match bench.server {
             Server::Postgres =>
                 format!("jsonb_set(json::jsonb, '{{description}}', '\"{quoted}\"')"),
-            Server::MariaDb => format!("JSON_SET(json, '$.description', '{quoted}')"),
+            Server::MariaDb | Server::MySql =>
+                format!("JSON_SET(json, '$.description', '{quoted}')"),
         }
     );
     bench.sql(&described).await;

@@ -1,4 +1,4 @@
-//! The laws of the source, on a real PostgreSQL and a real MariaDB; each has a database of its own.
+//! The laws of the source, on a real PostgreSQL, MariaDB and MySQL; each has a database of its own.
 #![expect(
     clippy::unwrap_used,
     reason = "a law fails by panicking; the lint knows only #[test]"
@@ -11,6 +11,7 @@ mod migration;
 mod obstacles;
 mod places;
 mod rotation;
+mod stage;
 mod support;
 
 use std::future::Future;
@@ -34,7 +35,7 @@ macro_rules! laws {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let of_both = || {
+    let of_all = || {
         laws! {
             deployment:
                 every_reference_is_told, what_is_amiss_is_told, fields_that_share_an_id,
@@ -72,17 +73,21 @@ fn main() {
         obstacles: row_security_in_force, a_foreign_table, large_objects;
         rotation: what_is_elsewhere_is_left, a_row_without_a_key_that_is_written_meanwhile;
     };
-    let of_mariadb = laws! {
-        obstacles: rows_outside_the_snapshot, grants_on_single_tables;
-        rotation: rows_that_nothing_tells_apart, a_time_of_the_last_change_stays;
+    let of_mysql = || {
+        laws! {
+            obstacles: rows_outside_the_snapshot, grants_on_single_tables;
+            rotation: rows_that_nothing_tells_apart, a_time_of_the_last_change_stays;
+        }
     };
     let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
     let mut trials = Vec::new();
     for (server, laws) in [
-        (Server::Postgres, of_both()),
+        (Server::Postgres, of_all()),
         (Server::Postgres, of_postgres),
-        (Server::MariaDb, of_both()),
-        (Server::MariaDb, of_mariadb),
+        (Server::MariaDb, of_all()),
+        (Server::MariaDb, of_mysql()),
+        (Server::MySql, of_all()),
+        (Server::MySql, of_mysql()),
     ] {
         let variable = server.variable();
         let url = std::env::var(variable).ok();

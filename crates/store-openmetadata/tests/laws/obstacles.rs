@@ -41,7 +41,7 @@ pub(crate) async fn a_table_that_may_not_be_read(bench: Bench) {
         Server::Postgres => {
             bench.sql("CREATE TABLE closed (v text, n int)").await;
         }
-        Server::MariaDb => {
+        Server::MariaDb | Server::MySql => {
             // Then the role sees the other table and nothing of this one.
             let database = &bench.database;
             bench
@@ -59,7 +59,7 @@ pub(crate) async fn a_table_that_may_not_be_read(bench: Bench) {
             "public.closed".to_owned(),
             "GRANT SELECT ON public.closed TO",
         ),
-        Server::MariaDb => (bench.database.clone(), "GRANT SELECT ON `"),
+        Server::MariaDb | Server::MySql => (bench.database.clone(), "GRANT SELECT ON `"),
     };
     assert_eq!(subject, expected.0);
     assert!(detail.contains(expected.1), "{detail}");
@@ -115,7 +115,7 @@ pub(crate) async fn a_value_too_large(bench: Bench) {
     bench.with_a_table().await;
     let kinds: &[&str] = match bench.server {
         Server::Postgres => &["text", "jsonb", "bytea"],
-        Server::MariaDb => &["longtext", "json", "longblob"],
+        Server::MariaDb | Server::MySql => &["longtext", "json", "longblob"],
     };
     for kind in kinds {
         bench
@@ -153,7 +153,7 @@ pub(crate) async fn a_table_that_is_locked(bench: Bench) {
         .await;
     let (lock, release) = match bench.server {
         Server::Postgres => ("BEGIN; LOCK TABLE b IN ACCESS EXCLUSIVE MODE", "ROLLBACK"),
-        Server::MariaDb => ("LOCK TABLES b WRITE", "UNLOCK TABLES"),
+        Server::MariaDb | Server::MySql => ("LOCK TABLES b WRITE", "UNLOCK TABLES"),
     };
     let mut other = bench.session().await;
     other.execute(lock).await;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use cloakroom_core::Result;
 use cloakroom_core::platform::{
     Defect, Mention, MentionKind, Owner, PlatformSource as _, ScanSink,
@@ -25,7 +27,7 @@ pub(crate) async fn ids_wherever_they_stand(bench: Bench) {
             "bytea",
             "xml",
         ],
-        Server::MariaDb => &[
+        Server::MariaDb | Server::MySql => &[
             "json",
             "text",
             "longtext",
@@ -72,7 +74,7 @@ pub(crate) async fn ids_wherever_they_stand(bench: Bench) {
 }
 
 /// Whatever of a manager's own ways to name a secret somebody wrote down, in a column of text or in a
-/// field.
+/// field, and however: in a URL, or in base64 of JSON.
 pub(crate) async fn names_of_every_form_keep_a_secret(bench: Bench) {
     bench.with_a_table().await;
     let arn = |number| {
@@ -105,6 +107,9 @@ pub(crate) async fn names_of_every_form_keep_a_secret(bench: Bench) {
             azure.to_uppercase()
         ),
         kubernetes.clone(),
+        format!("https://wiki/?secret={}", id(9).replace('/', "%2F")),
+        BASE64_STANDARD
+            .encode(json!({"n": 1, "password": format!("secret:{}", id(10))}).to_string()),
     ];
     let mut session = bench.session().await;
     session.execute("CREATE TABLE runbook (v text)").await;
@@ -116,9 +121,13 @@ pub(crate) async fn names_of_every_form_keep_a_secret(bench: Bench) {
     for insert in inserts.chain([service]) {
         session.execute(&insert).await;
     }
-    let aws = [1, 2, 3, 4, 8].map(id);
+    let aws = [1, 2, 3, 4, 9, 10, 8].map(id);
     for (manager, names, expected) in [
-        (Manager::Aws, &aws[..], &[true, true, true, true, false][..]),
+        (
+            Manager::Aws,
+            &aws[..],
+            &[true, true, true, true, true, true, false][..],
+        ),
         (
             Manager::Google,
             &[google, on(Manager::Google, 8)],

@@ -80,7 +80,7 @@ async fn ask(session: &mut Session, question: &str) -> Vec<String> {
             let rows = question.fetch_all(it).await.unwrap();
             rows.iter().map(|row| row.get_unchecked(0)).collect()
         }
-        Session::MariaDb(it) => {
+        Session::MySql(it) => {
             let rows = question.fetch_all(it).await.unwrap();
             let bytes = rows.iter().map(|row| row.get_unchecked::<Vec<u8>, _>(0));
             bytes.map(|it| String::from_utf8(it).unwrap()).collect()
@@ -92,7 +92,7 @@ async fn ask(session: &mut Session, question: &str) -> Vec<String> {
 async fn opened(bench: &Bench, keys: &FernetKeys) -> Vec<String> {
     let text = match bench.server {
         Server::Postgres => "json::text",
-        Server::MariaDb => "json",
+        Server::MariaDb | Server::MySql => "json",
     };
     let mut all = Vec::new();
     let mut tables: Vec<_> = deployment().planted().map(|it| it.table.name()).collect();
@@ -295,7 +295,7 @@ async fn somebody_waits(bench: &Bench, session: &mut Session) -> bool {
             "SELECT 1::text FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'",
             bench.database
         ),
-        Server::MariaDb => format!(
+        Server::MariaDb | Server::MySql => format!(
             "SELECT 1 FROM information_schema.PROCESSLIST \
              WHERE DB = '{}' AND COMMAND = 'Execute' AND INFO LIKE 'UPDATE%'",
             bench.database
@@ -347,11 +347,13 @@ pub(crate) async fn a_role_that_may_not_write(bench: Bench) {
     bench.grant_select(&role).await;
     let grantee = match bench.server {
         Server::Postgres => role.clone(),
-        Server::MariaDb => format!("{role}@'%'"),
+        Server::MariaDb | Server::MySql => format!("{role}@'%'"),
     };
     let grant = |table: &str| match bench.server {
         Server::Postgres => format!("GRANT UPDATE ON {table} TO {grantee}"),
-        Server::MariaDb => format!("GRANT UPDATE ON {}.{table} TO {grantee}", bench.database),
+        Server::MariaDb | Server::MySql => {
+            format!("GRANT UPDATE ON {}.{table} TO {grantee}", bench.database)
+        }
     };
     // One of the two may be written.
     bench.sql(&grant("dbservice_entity")).await;
@@ -420,7 +422,7 @@ pub(crate) async fn rows_of_every_kind(bench: Bench) {
     let token = seal(&keys_of(OLD), "one");
     let (json, unsigned) = match bench.server {
         Server::Postgres => ("json", "numeric(20)"),
-        Server::MariaDb => ("json", "bigint unsigned"),
+        Server::MariaDb | Server::MySql => ("json", "bigint unsigned"),
     };
     bench
         .sql(&format!(
@@ -442,7 +444,7 @@ pub(crate) async fn rows_of_every_kind(bench: Bench) {
     }
     let question = match bench.server {
         Server::Postgres => "SELECT j::text FROM one ORDER BY b",
-        Server::MariaDb => "SELECT j FROM one ORDER BY b",
+        Server::MariaDb | Server::MySql => "SELECT j FROM one ORDER BY b",
     };
     let before = asked(&bench, question).await;
     let report = rotate(&bench, &Unobserved).await;

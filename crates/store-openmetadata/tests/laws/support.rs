@@ -18,6 +18,7 @@ pub(crate) const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 pub(crate) enum Server {
     Postgres,
     MariaDb,
+    MySql,
 }
 
 impl Server {
@@ -25,6 +26,7 @@ impl Server {
         match self {
             Self::Postgres => "postgres",
             Self::MariaDb => "mariadb",
+            Self::MySql => "mysql",
         }
     }
 
@@ -32,6 +34,7 @@ impl Server {
         match self {
             Self::Postgres => "CLOAKROOM_TEST_POSTGRES_URL",
             Self::MariaDb => "CLOAKROOM_TEST_MARIADB_URL",
+            Self::MySql => "CLOAKROOM_TEST_MYSQL_URL",
         }
     }
 }
@@ -47,14 +50,16 @@ pub(crate) struct Bench {
 /// A connection as somebody.
 pub(crate) enum Session {
     Postgres(PgConnection),
-    MariaDb(MySqlConnection),
+    MySql(MySqlConnection),
 }
 
 impl Session {
     pub(crate) async fn open(server: Server, url: &str) -> Self {
         match server {
             Server::Postgres => Self::Postgres(PgConnection::connect(url).await.unwrap()),
-            Server::MariaDb => Self::MariaDb(MySqlConnection::connect(url).await.unwrap()),
+            Server::MariaDb | Server::MySql => {
+                Self::MySql(MySqlConnection::connect(url).await.unwrap())
+            }
         }
     }
 
@@ -62,7 +67,7 @@ impl Session {
         let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
         match self {
             Self::Postgres(it) => statements.execute(it).await.map(|_| ()),
-            Self::MariaDb(it) => statements.execute(it).await.map(|_| ()),
+            Self::MySql(it) => statements.execute(it).await.map(|_| ()),
         }
     }
 
@@ -125,7 +130,7 @@ impl Bench {
     pub(crate) async fn remove(&self) {
         let force = match self.server {
             Server::Postgres => " WITH (FORCE)",
-            Server::MariaDb => "",
+            Server::MariaDb | Server::MySql => "",
         };
         self.on_server(&format!("DROP DATABASE IF EXISTS {}{force}", self.database))
             .await;
@@ -149,7 +154,7 @@ impl Bench {
         let (server, _) = server.rsplit_once('/').unwrap();
         let scheme = match self.server {
             Server::Postgres => "postgres",
-            Server::MariaDb => "mysql",
+            Server::MariaDb | Server::MySql => "mysql",
         };
         format!("{scheme}://{role}:{role}@{server}/{}", self.database)
     }
@@ -167,14 +172,15 @@ impl Bench {
     /// left its own behind.
     pub(crate) async fn role(&self) -> String {
         let role = format!("r_{}", &self.database["openmetadata_".len()..]);
-        let role: String = role.chars().take(40).collect();
+        // MySQL knows no longer name of a user.
+        let role: String = role.chars().take(32).collect();
         self.dismiss(&role).await;
         match self.server {
             Server::Postgres => {
                 self.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD '{role}'"))
                     .await;
             }
-            Server::MariaDb => {
+            Server::MariaDb | Server::MySql => {
                 self.sql(&format!("CREATE USER {role}@'%' IDENTIFIED BY '{role}'"))
                     .await;
             }
@@ -192,7 +198,9 @@ impl Bench {
                     .execute(&format!("DROP ROLE IF EXISTS {role}"))
                     .await;
             }
-            Server::MariaDb => self.sql(&format!("DROP USER IF EXISTS {role}@'%'")).await,
+            Server::MariaDb | Server::MySql => {
+                self.sql(&format!("DROP USER IF EXISTS {role}@'%'")).await;
+            }
         }
     }
 
@@ -205,7 +213,7 @@ impl Bench {
                 ))
                 .await;
             }
-            Server::MariaDb => {
+            Server::MariaDb | Server::MySql => {
                 self.sql(&format!(
                     "GRANT SELECT ON {}.* TO {role}@'%'",
                     self.database
@@ -218,7 +226,7 @@ impl Bench {
     pub(crate) fn dialect(&self) -> Dialect {
         match self.server {
             Server::Postgres => Dialect::Postgres,
-            Server::MariaDb => Dialect::MySql,
+            Server::MariaDb | Server::MySql => Dialect::MySql,
         }
     }
 
@@ -226,7 +234,7 @@ impl Bench {
     pub(crate) fn literal(&self, text: &str) -> String {
         match self.server {
             Server::Postgres => text.to_owned(),
-            Server::MariaDb => text.replace('\\', "\\\\"),
+            Server::MariaDb | Server::MySql => text.replace('\\', "\\\\"),
         }
     }
 
@@ -234,7 +242,7 @@ impl Bench {
     pub(crate) fn schema(&self) -> &str {
         match self.server {
             Server::Postgres => "public",
-            Server::MariaDb => &self.database,
+            Server::MariaDb | Server::MySql => &self.database,
         }
     }
 

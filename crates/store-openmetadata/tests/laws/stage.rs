@@ -1,0 +1,298 @@
+//! What the laws of migration stand on: a database, two managers, and a journal in memory that can let
+//! something happen between a copy and its switch.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use cloakroom_core::keys::Key;
+use cloakroom_core::platform::{
+    CopyName, MigratedField, NewSecretMigration, SecretMigration, SecretMigrations,
+};
+use cloakroom_core::store::MoveState;
+use cloakroom_core::{
+    Digest, Error, ErrorKind, KeyRing, MoveId, Result, SecretBackend as _, SecretValue,
+    SystemClock, Timestamp,
+};
+use cloakroom_store_openmetadata::{
+    Manager, MigrationGround, MigrationObserver, MigrationReport, SecretsMigration, Side,
+};
+use cloakroom_testkit::MemoryBackend;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::rotation::asked;
+use crate::support::{Bench, Server, keys, seal};
+
+pub(crate) const PASSWORD: &str = "/connection/config/authType/password";
+
+pub(crate) enum Between {
+    /// The process dies.
+    Death,
+    /// Somebody executes this.
+    Statements(Bench, String),
+}
+
+/// A journal in memory.
+#[derive(Default)]
+pub(crate) struct Journal {
+    /// What happens between the copies of a row and its switch, once.
+    pub(crate) between: Mutex<Option<Between>>,
+    records: Mutex<Vec<SecretMigration>>,
+    copies: Mutex<BTreeMap<String, Digest>>,
+    fields: Mutex<BTreeMap<(String, String, String), MigratedField>>,
+}
+
+#[async_trait]
+impl SecretMigrations for Journal {
+    async fn begin_migration(&self, new: &NewSecretMigration) -> Result<SecretMigration> {
+        let mut records = self.records.lock().unwrap();
+        if let Some(open) = records.iter().find(|it| it.state == MoveState::Open) {
+            return Ok(open.clone());
+        }
+        records.push(SecretMigration {
+            id: new.id,
+            platform: new.platform.clone(),
+            database: new.database.clone(),
+            from: new.from.clone(),
+            to: new.to.clone(),
+            state: MoveState::Open,
+            started: Timestamp::UNIX_EPOCH,
+        });
+        self.fields.lock().unwrap().clear();
+        Ok(records[records.len() - 1].clone())
+    }
+
+    async fn migration(&self, id: MoveId) -> Result<Option<SecretMigration>> {
+        let records = self.records.lock().unwrap();
+        Ok(records.iter().find(|it| it.id == id).cloned())
+    }
+
+    async fn set_migration(&self, id: MoveId, from: &[MoveState], to: MoveState) -> Result<()> {
+        let mut records = self.records.lock().unwrap();
+        let record = records.iter_mut().find(|it| it.id == id).unwrap();
+        if !from.contains(&record.state) {
+            return Err(Error::new(ErrorKind::Conflict, "test", "elsewhere"));
+        }
+        record.state = to;
+        Ok(())
+    }
+
+    async fn write_fields(&self, _: MoveId, fields: &[MigratedField]) -> Result<()> {
+        let between = self.between.lock().unwrap().take();
+        match between {
+            Some(Between::Death) => return Err(Error::new(ErrorKind::Unavailable, "test", "dead")),
+            Some(Between::Statements(bench, statements)) => bench.sql(&statements).await,
+            None => {}
+        }
+        let mut all = self.fields.lock().unwrap();
+        for it in fields {
+            let key = (it.table.clone(), it.row.clone(), it.pointer.clone());
+            all.insert(key, it.clone());
+        }
+        Ok(())
+    }
+
+    async fn migrated_fields(
+        &self,
+        _: MoveId,
+        after: Option<&MigratedField>,
+        limit: u32,
+    ) -> Result<Vec<MigratedField>> {
+        let after = after.map(|it| (it.table.clone(), it.row.clone(), it.pointer.clone()));
+        let all = self.fields.lock().unwrap();
+        let behind = all.iter().filter(|(key, _)| Some(*key) > after.as_ref());
+        Ok(behind
+            .map(|(_, it)| it.clone())
+            .take(limit as usize)
+            .collect())
+    }
+
+    async fn note_copy(&self, _: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
+        let key = format!("{} {} {}", copy.database, copy.to, copy.name);
+        self.copies.lock().unwrap().insert(key, digest.clone());
+        Ok(())
+    }
+
+    async fn noted_copy(&self, copy: &CopyName) -> Result<Option<Digest>> {
+        let key = format!("{} {} {}", copy.database, copy.to, copy.name);
+        Ok(self.copies.lock().unwrap().get(&key).cloned())
+    }
+}
+
+/// A database, two managers, and a journal.
+pub(crate) struct Stage {
+    pub(crate) bench: Bench,
+    pub(crate) aws: MemoryBackend,
+    pub(crate) google: MemoryBackend,
+    pub(crate) journal: Arc<Journal>,
+}
+
+impl Stage {
+    pub(crate) async fn new(bench: &Bench) -> Self {
+        bench.with_a_table().await;
+        Self::on(bench)
+    }
+
+    /// On a database that has its tables.
+    pub(crate) fn on(bench: &Bench) -> Self {
+        let backend = |name: &str| MemoryBackend::new(name.parse().unwrap(), Arc::new(SystemClock));
+        Self {
+            bench: bench.clone(),
+            aws: backend("aws"),
+            google: backend("google"),
+            journal: Arc::default(),
+        }
+    }
+
+    fn side(&self, place: &str) -> Side {
+        let (manager, backend) = match place {
+            "aws" => (Manager::Aws, &self.aws),
+            "google" => (Manager::Google, &self.google),
+            _ => return Side::Database,
+        };
+        Side::Manager {
+            manager,
+            backend: Arc::new(backend.clone()),
+        }
+    }
+
+    pub(crate) fn migration(&self, from: &str, to: &str) -> SecretsMigration {
+        let ground = MigrationGround {
+            options: self.bench.options(),
+            platform: "om".to_owned(),
+            journal: self.journal.clone(),
+            keys: Arc::new(KeyRing::new(vec![Key::derive([7; 32])]).unwrap()),
+            clock: Arc::new(SystemClock),
+        };
+        SecretsMigration::new(ground, self.side(from), self.side(to)).unwrap()
+    }
+
+    pub(crate) async fn copy(&self, from: &str, to: &str) -> MigrationReport {
+        self.copy_beside(from, to, &Unobserved).await
+    }
+
+    pub(crate) async fn copy_beside(
+        &self,
+        from: &str,
+        to: &str,
+        observer: &dyn MigrationObserver,
+    ) -> MigrationReport {
+        static RUNS: AtomicU64 = AtomicU64::new(1);
+        let id = MoveId(Uuid::from_u128(RUNS.fetch_add(1, Ordering::Relaxed).into()));
+        self.migration(from, to).copy(id, observer).await.unwrap()
+    }
+
+    pub(crate) async fn reverse(
+        &self,
+        from: &str,
+        to: &str,
+        done: &MigrationReport,
+    ) -> MigrationReport {
+        let migration = self.migration(from, to);
+        let id = done.id.unwrap();
+        let looked = migration.reverse(id, true, &Unobserved).await.unwrap();
+        let back = migration.reverse(id, false, &Unobserved).await.unwrap();
+        assert_eq!(looked, back, "a dry run tells what would be done");
+        back
+    }
+
+    /// Adds a service whose fields hold these texts.
+    pub(crate) async fn service(&self, number: u32, name: &str, config: Value) {
+        let entity = json!({
+            "id": id(number), "name": name, "deleted": number == 4, "n": 1.0,
+            "connection": {"config": config}
+        });
+        let text = self.bench.literal(&entity.to_string());
+        let insert =
+            format!("INSERT INTO dbservice_entity (json, nameHash) VALUES ('{text}', '{number}')");
+        self.bench.sql(&insert).await;
+    }
+
+    pub(crate) async fn with_password(&self, number: u32, name: &str, text: &str) {
+        let sealed = seal(&keys(), text);
+        let config = json!({"authType": {"password": sealed}});
+        self.service(number, name, config).await;
+    }
+
+    /// What a service's field holds, opened.
+    pub(crate) async fn field(&self, number: u32, pointer: &str) -> Option<String> {
+        let value = self.entity(number).await.pointer(pointer)?.clone();
+        let text = value.as_str()?;
+        let opened = keys().open(text).expect("it is sealed");
+        Some(opened.expose_text().unwrap().to_owned())
+    }
+
+    pub(crate) async fn entity(&self, number: u32) -> Value {
+        let question = format!(
+            "SELECT {} FROM dbservice_entity WHERE id = '{}'",
+            match self.bench.server {
+                Server::Postgres => "json::text",
+                Server::MariaDb | Server::MySql => "json",
+            },
+            id(number)
+        );
+        let found = asked(&self.bench, &question).await;
+        serde_json::from_str(&found[0]).unwrap()
+    }
+
+    pub(crate) async fn edit(&self, number: u32, text: &str) {
+        self.bench.sql(&edit(number, text)).await;
+    }
+
+    pub(crate) async fn look(&self, from: &str, to: &str) -> MigrationReport {
+        self.migration(from, to).look(&Unobserved).await.unwrap()
+    }
+}
+
+pub(crate) fn edit(number: u32, text: &str) -> String {
+    edit_of(number, "edited", text)
+}
+
+pub(crate) fn edit_of(number: u32, name: &str, text: &str) -> String {
+    let sealed = seal(&keys(), text);
+    let entity = json!({
+        "id": id(number), "name": name, "connection": {"config": {"authType": {"password": sealed}}}
+    });
+    format!(
+        "UPDATE dbservice_entity SET json = '{entity}' WHERE id = '{}'",
+        id(number)
+    )
+}
+
+pub(crate) fn id(number: u32) -> Uuid {
+    Uuid::from_u128((4 << 76) | (8 << 60) | u128::from(number))
+}
+
+pub(crate) async fn there(backend: &MemoryBackend, name: &str) -> Option<String> {
+    let read = backend
+        .named()
+        .unwrap()
+        .read_named(&[name.to_owned()])
+        .await
+        .remove(0);
+    Some(read.ok()?.expose_text()?.to_owned())
+}
+
+pub(crate) async fn put(backend: &MemoryBackend, name: &str, value: &str) {
+    let value = SecretValue::from(value.to_owned());
+    backend
+        .named()
+        .unwrap()
+        .put_named(name, &value)
+        .await
+        .unwrap();
+}
+
+pub(crate) struct Unobserved;
+
+impl MigrationObserver for Unobserved {}
+
+pub(crate) fn on_aws(name: &str) -> String {
+    format!("/openmetadata/database/{name}/authtype/password")
+}
+
+pub(crate) fn on_google(name: &str) -> String {
+    format!("openmetadata_database_{name}_authtype_password")
+}
