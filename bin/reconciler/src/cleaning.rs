@@ -145,13 +145,21 @@ pub struct CleaningFigures {
     context: Context,
     schedules: CleaningSchedules,
     metrics: Arc<Metrics>,
+    /// When this process began.
+    started: Timestamp,
     /// Looked for once: to find the longest takes thousands of looks at a schedule.
     intervals: BTreeMap<String, Option<Duration>>,
 }
 
 impl CleaningFigures {
-    /// The figures of these platforms, for these metrics; all of them at 0.
-    pub fn new(context: Context, schedules: CleaningSchedules, metrics: Arc<Metrics>) -> Self {
+    /// The figures of these platforms, for these metrics, of a process that `started` then; all of them
+    /// at 0.
+    pub fn new(
+        context: Context,
+        schedules: CleaningSchedules,
+        metrics: Arc<Metrics>,
+        started: Timestamp,
+    ) -> Self {
         for (platform, schedule) in &schedules {
             metrics.register_platform(platform, schedule.is_some());
         }
@@ -159,6 +167,7 @@ impl CleaningFigures {
             context,
             schedules,
             metrics,
+            started,
             intervals: BTreeMap::new(),
         }
     }
@@ -176,14 +185,19 @@ impl CleaningFigures {
         let store = &self.context.store;
         let last = store.last_removal_run(platform, None).await?;
         // A report of an older version may lack what this one has.
-        let report = last.and_then(|run| serde_json::from_value(run.report).ok());
+        let outcome = last.as_ref().and_then(|run| run.outcome);
+        let report = last.and_then(|run| serde_json::from_value::<CleanReport>(run.report).ok());
+        let guards = report.as_ref().map(|report| &*report.guards);
+        self.metrics
+            .set_last_outcome(platform, outcome, guards.unwrap_or_default());
         if let Some(report) = report {
             self.metrics.set_platform(&report);
         }
         let complete = store.last_removal_run(platform, Some(RunOutcome::Done));
         let finished = complete.await?.and_then(|run| run.finished);
-        if let Some(at) = finished.filter(|_| scheduled) {
-            self.metrics.set_last_cleaning(platform, at);
+        if scheduled {
+            self.metrics
+                .set_last_cleaning(platform, finished, self.started);
         }
         Ok(())
     }

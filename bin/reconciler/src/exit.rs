@@ -1,5 +1,6 @@
 //! How the process exits.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use cloakroom_core::store::{Job, RunOutcome};
@@ -17,7 +18,7 @@ pub enum Exit {
     Findings,
     /// 5: done in part; run it again.
     Partial,
-    /// 4: a guard refused deletions.
+    /// 4: a guard refused deletions, or an undo.
     Refused,
     /// 2: wrong usage.
     Usage,
@@ -30,10 +31,11 @@ pub const HELP: &str = "\
 Exit status:
   0  done and nothing amiss
   1  failed
-  2  wrong usage
+  2  wrong usage: of a flag, or a name that is not in the configuration; nothing was done
   3  something is amiss: verify-blobs or a report has findings, a move left documents as they were, sweep left
-     secrets that are in no ledger, undo met some that cannot come back, or the chain of receipts is broken
-  4  a guard refused deletions
+     secrets that are in no ledger, nobody let go of secrets that no document refers to, undo met some that
+     cannot come back, or the chain of receipts is broken
+  4  a guard refused deletions, or an undo
   5  done in part: some items failed and are tried again, the run was stopped, a report could not see
      everything, or secrets are in a backend that is not configured";
 
@@ -77,6 +79,30 @@ impl Exit {
         self.max(other)
     }
 }
+
+/// A command line that could be read and cannot be meant: exit status 2. Nothing was done.
+#[derive(Debug)]
+pub struct Misuse(String);
+
+impl Misuse {
+    /// Says what is wrong with it.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    /// Whether this is what an error comes of.
+    pub fn is_behind(error: &anyhow::Error) -> bool {
+        error.chain().any(<dyn std::error::Error>::is::<Self>)
+    }
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

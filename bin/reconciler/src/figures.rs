@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use cloakroom_core::ledger::Ledger as _;
-use cloakroom_core::store::{Job, Journal as _};
-use cloakroom_core::{BackendId, Result};
+use cloakroom_core::store::Job;
+use cloakroom_core::{BackendId, Result, Timestamp};
 use cloakroom_reconcile::Reconciler;
 use cloakroom_store_db::DbStore;
 
 use crate::backlog::Backlogs;
-use crate::last_success::last_success;
+use crate::last_success::{awaited_since, last_success};
 use crate::metrics::Metrics;
 use crate::unconfigured::unconfigured;
+use crate::verified::Verified;
 use crate::wiring::Context;
 
 /// Reads the figures and sets the gauges.
@@ -20,16 +21,24 @@ pub struct Figures {
     reconciler: Reconciler,
     backlogs: Backlogs,
     metrics: Arc<Metrics>,
+    /// When this process began.
+    started: Timestamp,
 }
 
 impl Figures {
-    /// The figures of a deployment, for these metrics.
-    pub fn new(context: &Context, reconciler: Reconciler, metrics: Arc<Metrics>) -> Self {
+    /// The figures of a deployment, for these metrics, of a process that `started` then.
+    pub fn new(
+        context: &Context,
+        reconciler: Reconciler,
+        metrics: Arc<Metrics>,
+        started: Timestamp,
+    ) -> Self {
         Self {
             store: context.store.clone(),
             backlogs: Backlogs::new(context, reconciler.clone()),
             reconciler,
             metrics,
+            started,
         }
     }
 
@@ -45,14 +54,21 @@ impl Figures {
             tracing::warn!(error = %error, "could not read which backends are not configured");
         }
         for job in Job::ALL {
-            match last_success(&self.store, job, self.reconciler.backends().ids()).await {
-                Ok(Some(at)) => self.metrics.set_last_success(job, at),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(job.name = %job, error = %error, "could not read the last success");
-                }
+            if let Err(error) = self.tell_job(job).await {
+                tracing::warn!(job.name = %job, error = %error, "could not read the last success");
             }
         }
+    }
+
+    async fn tell_job(&self, job: Job) -> Result<()> {
+        let backends = || self.reconciler.backends().ids();
+        if let Some(at) = last_success(&self.store, job, backends()).await? {
+            self.metrics.set_last_success(job, at);
+        }
+        let since = awaited_since(&self.store, job, backends()).await?;
+        self.metrics
+            .set_awaited(job.as_str(), since.unwrap_or(self.started));
+        Ok(())
     }
 
     async fn tell_unconfigured(&self) -> Result<()> {
@@ -68,11 +84,8 @@ impl Figures {
         self.metrics.set_secrets(id, &counts);
         let backlog = self.backlogs.of(id, replicas).await?;
         self.metrics.set_backlog(id, &backlog);
-        let complete = self.store.last_complete(Job::VerifyBlobs, id).await?;
-        let report = complete.and_then(|run| serde_json::from_value(run.report).ok());
-        if let Some(report) = report {
-            self.metrics.set_findings(&report);
-        }
+        let verified = Verified::read(&*self.store, id).await?;
+        self.metrics.set_findings(id, &verified);
         Ok(())
     }
 }

@@ -41,10 +41,12 @@ mod spec_yaml;
 pub mod tables;
 pub mod telemetry;
 pub mod unconfigured;
+pub mod verified;
 pub mod wiring;
+mod yaml_bounds;
 
 use crate::cli::Cli;
-use crate::exit::Exit;
+use crate::exit::{Exit, Misuse};
 use crate::output::{Console, Format};
 
 /// Runs one command to its end and says how the process is to exit. An error is printed here,
@@ -95,5 +97,9 @@ fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
 
 fn fail(console: &Console, error: &anyhow::Error) -> Exit {
     console.error(error);
-    Exit::Failed
+    if Misuse::is_behind(error) {
+        Exit::Usage
+    } else {
+        Exit::Failed
+    }
 }

@@ -11,7 +11,8 @@ use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::harmless::{harmless, harmless_lines};
+use crate::exit::Misuse;
+use crate::harmless::{harmless, harmless_json, harmless_lines};
 use crate::listing::Listing;
 
 /// How results are written.
@@ -80,13 +81,13 @@ impl Console {
     /// The result as indented JSON.
     pub fn json(&self, value: &impl Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(value).context("write the result as JSON")?;
-        self.write(|out| writeln!(out, "{text}"))
+        self.write(|out| writeln!(out, "{}", harmless_json(&text)))
     }
 
     /// One of many results as a line of JSON.
     pub fn json_line(&self, value: &impl Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string(value).context("write the result as JSON")?;
-        self.write(|out| writeln!(out, "{text}"))
+        self.write(|out| writeln!(out, "{}", harmless_json(&text)))
     }
 
     /// The result as a table, its cells wrapped where the terminal is too narrow.
@@ -175,6 +176,9 @@ impl Console {
 
 /// The kind of the error that an error was caused by, `failed` where it has none.
 pub fn kind(error: &anyhow::Error) -> &'static str {
+    if Misuse::is_behind(error) {
+        return "usage";
+    }
     error
         .chain()
         .find_map(|cause| cause.downcast_ref::<cloakroom_core::Error>())

@@ -1,14 +1,17 @@
 //! What the driver runs: a job on every backend, measured.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use cloakroom_core::store::{Job, RunOutcome, Store};
 use cloakroom_core::{BackendId, Result, Timestamp};
-use cloakroom_reconcile::{JobRunner, Observer, Reconciler, Report, RunOptions, Silent, is_busy};
+use cloakroom_reconcile::{
+    JobRunner, Observer, Phase, Reconciler, Report, RunOptions, Silent, is_busy,
+};
 use tokio::time::Instant;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Counted, Metrics};
+use crate::verified::Verified;
 
 /// Runs jobs and counts what they did.
 #[derive(Clone)]
@@ -36,18 +39,48 @@ impl MeasuredRunner {
         options: &RunOptions,
         observer: &dyn Observer,
     ) -> Result<Report> {
-        let began = Instant::now();
-        let outcome = self.reconciler.run(job, backend, options, observer).await;
+        let ended = self.measure(job, backend, options, observer).await;
+        ended.0
+    }
+
+    /// The same, and beside the error of a run that had begun what it had done until then.
+    async fn measure(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        options: &RunOptions,
+        observer: &dyn Observer,
+    ) -> (Result<Report>, Option<Report>) {
         if options.dry_run {
-            return outcome;
+            let outcome = self.reconciler.run(job, backend, options, observer).await;
+            return (outcome, None);
         }
-        match &outcome {
-            Ok(report) => self.metrics.record_run(report, began.elapsed()),
-            Err(error) if is_busy(error) => return outcome,
-            Err(_) => self.metrics.record_failure(job, began.elapsed()),
-        }
+        let began = Instant::now();
+        let counting = Counting::new(&self.metrics, observer);
+        let outcome = self.reconciler.run(job, backend, options, &counting).await;
+        let ended = match &outcome {
+            Ok(report) => report.outcome,
+            Err(error) if is_busy(error) => return (outcome, None),
+            Err(_) => RunOutcome::Failed,
+        };
+        self.metrics.record_run(job, ended, began.elapsed());
         self.count_secrets(backend).await;
-        outcome
+        if job == Job::VerifyBlobs {
+            self.tell_findings(backend).await;
+        }
+        let broken_off = counting.ended.into_inner();
+        let broken_off = broken_off.filter(|_| outcome.is_err());
+        (outcome, broken_off)
+    }
+
+    /// What is amiss, from the journal, as every replica tells it.
+    async fn tell_findings(&self, backend: &BackendId) {
+        match Verified::read(&*self.store, backend).await {
+            Ok(verified) => self.metrics.set_findings(backend, &verified),
+            Err(error) => {
+                tracing::warn!(backend.id = %backend, error = %error, "could not read the findings");
+            }
+        }
     }
 
     async fn count_secrets(&self, backend: &BackendId) {
@@ -57,6 +90,43 @@ impl MeasuredRunner {
                 tracing::warn!(backend.id = %backend, error = %error, "could not count the secrets");
             }
         }
+    }
+}
+
+/// Counts what one run does while it lasts.
+struct Counting<'a> {
+    metrics: &'a Metrics,
+    observer: &'a dyn Observer,
+    counted: Mutex<Counted>,
+    ended: OnceLock<Report>,
+}
+
+impl<'a> Counting<'a> {
+    fn new(metrics: &'a Metrics, observer: &'a dyn Observer) -> Self {
+        Self {
+            metrics,
+            observer,
+            counted: Mutex::default(),
+            ended: OnceLock::new(),
+        }
+    }
+}
+
+impl Observer for Counting<'_> {
+    fn progressed(&self, job: Job, backend: &BackendId, phase: Phase, done: u64) {
+        self.observer.progressed(job, backend, phase, done);
+    }
+
+    fn counted(&self, report: &Report) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        self.metrics.count_more(report, &mut counted);
+        self.observer.counted(report);
+    }
+
+    fn ended(&self, report: &Report) {
+        self.counted(report);
+        self.ended.get_or_init(|| report.clone());
+        self.observer.ended(report);
     }
 }
 
@@ -70,7 +140,9 @@ impl JobRunner for MeasuredRunner {
         let options = RunOptions::default();
         let mut outcomes = Vec::new();
         for backend in self.reconciler.backends().iter() {
-            outcomes.push(self.run(job, backend.id(), &options, &Silent).await);
+            let (outcome, broken_off) = self.measure(job, backend.id(), &options, &Silent).await;
+            outcomes.extend(broken_off.map(Ok));
+            outcomes.push(outcome);
         }
         let all_done = outcomes.iter().all(|outcome| {
             outcome

@@ -49,10 +49,16 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let reconciler = context.reconciler(stop.clone());
     let platforms = platforms(context);
+    let started = context.store.now().await?;
     let mut upkeep = Upkeep {
         presence: Presence::new(context.store.clone(), &SystemRandomness),
-        figures: Figures::new(context, reconciler.clone(), metrics.clone()),
-        platforms: CleaningFigures::new(context.clone(), platforms.clone(), metrics.clone()),
+        figures: Figures::new(context, reconciler.clone(), metrics.clone(), started),
+        platforms: CleaningFigures::new(
+            context.clone(),
+            platforms.clone(),
+            metrics.clone(),
+            started,
+        ),
         budgets: context.budgets.clone(),
         jobs: settings.jobs.clone(),
         intervals: BTreeMap::new(),
@@ -101,7 +107,7 @@ pub async fn serve(
         budgets: context.budgets.clone(),
         token: settings.token,
         timeout: settings.limits.timeout,
-        started: context.store.now().await?,
+        started,
         stop: stop.clone(),
     });
     let mut scheduler = match &settings.jobs {

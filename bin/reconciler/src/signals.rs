@@ -9,11 +9,12 @@ pub fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
         let name = signals.next().await;
+        // First of all: what is told may not arrive anywhere.
+        stop.cancel();
         tracing::info!(
             signal.name = name,
             "stopping: no new work, the running item finishes"
         );
-        stop.cancel();
         let name = signals.next().await;
         tracing::warn!(signal.name = name, "stopped at once by a second signal");
         std::process::exit(130);

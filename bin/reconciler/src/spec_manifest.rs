@@ -4,6 +4,9 @@
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value};
 
+#[path = "spec_overlay.rs"]
+mod overlay;
+
 /// References followed within references. A manifest that needs more refers to itself.
 const DEEPEST: usize = 64;
 
@@ -55,8 +58,8 @@ pub(crate) fn spec(manifest: &Value) -> Result<Option<Value>> {
     ))
 }
 
-/// What `value` stands for where it is a reference into the manifest. Members beside the
-/// reference go before those it leads to.
+/// What `value` stands for where it is a reference into the manifest. Members beside the reference go
+/// before those it leads to, as with Airbyte, but take no mark away.
 fn followed(manifest: &Value, value: &Value, depth: usize) -> Result<Value> {
     let Some(to) = reference(value) else {
         return Ok(value.clone());
@@ -67,12 +70,13 @@ fn followed(manifest: &Value, value: &Value, depth: usize) -> Result<Value> {
     let Some(target) = target(manifest, to) else {
         bail!("the reference {to} in its manifest leads nowhere")
     };
-    let mut found = followed(manifest, target, depth + 1)?;
-    if let (Value::Object(found), Value::Object(beside)) = (&mut found, value) {
-        let beside = beside.iter().filter(|(key, _)| *key != "$ref");
-        found.extend(beside.map(|(key, value)| (key.clone(), value.clone())));
-    }
-    Ok(found)
+    let found = followed(manifest, target, depth + 1)?;
+    let Value::Object(mut beside) = value.clone() else {
+        return Ok(found);
+    };
+    beside.remove("$ref");
+    overlay::laid_over(found, beside)
+        .with_context(|| format!("beside the reference {to} in its manifest"))
 }
 
 /// The schema with every reference that only the manifest can resolve written in place. Those that
@@ -97,17 +101,26 @@ fn in_place(
             "its schema is nested deeper than {DEEPEST} levels, or refers to itself through the manifest"
         );
     }
+    if let Some(to) = reference(value)
+        && let Some(leads_to) = target(manifest, to)
+    {
+        let Some(own) = target(schema, to) else {
+            let found = followed(manifest, value, 0)?;
+            return in_place(manifest, schema, &found, depth + 1, left);
+        };
+        if own != leads_to {
+            bail!(
+                "the reference {to} leads to two schemas, one in its schema and one in the manifest around"
+            );
+        }
+    }
     match value {
         Value::Object(members) => {
-            if let Some(to) = reference(value)
-                && target(schema, to).is_none()
-                && target(manifest, to).is_some()
-            {
-                let found = followed(manifest, value, 0)?;
-                return in_place(manifest, schema, &found, depth + 1, left);
-            }
             let members = members.iter().map(|(key, member)| {
-                let member = in_place(manifest, schema, member, depth + 1, left)?;
+                let member = match key.as_str() {
+                    "$ref" => member.clone(),
+                    _ => in_place(manifest, schema, member, depth + 1, left)?,
+                };
                 Ok((key.clone(), member))
             });
             Ok(Value::Object(
@@ -124,10 +137,96 @@ fn in_place(
     }
 }
 
+/// Where a value refers to; a text that begins so is a reference too, as with Airbyte.
 fn reference(value: &Value) -> Option<&str> {
-    value.get("$ref")?.as_str()
+    match value {
+        Value::String(text) => text.starts_with("#/").then_some(text),
+        _ => value.get("$ref")?.as_str(),
+    }
 }
 
 fn target<'v>(within: &'v Value, to: &str) -> Option<&'v Value> {
     within.pointer(to.strip_prefix('#')?)
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::config::CompiledSpec;
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(mut manifest: Value, schema: &Value) -> Result<Vec<String>> {
+        manifest["spec"] = json!({"connection_specification": schema});
+        let spec = spec(&manifest)?.context("no spec")?;
+        Ok(CompiledSpec::compile(&spec)?.secret_fields())
+    }
+
+    #[test]
+    fn members_beside_a_reference_take_no_mark_away() {
+        let manifest = || {
+            json!({"definitions": {
+                "key": {"type": "string", "airbyte_secret": true},
+                "password": {"type": "string", "format": "password"},
+                "login": {"type": "object", "properties": {
+                    "user": {"type": "string"}, "key": {"$ref": "#/definitions/key"},
+                }},
+                "fields": {"key": {"$ref": "#/definitions/key"}},
+            }})
+        };
+        let to = |name: &str, mut beside: Value| {
+            beside["$ref"] = json!(format!("#/definitions/{name}"));
+            beside
+        };
+        for (schema, expected) in [
+            (to("key", json!({"airbyte_secret": false})), "/p"),
+            (to("password", json!({"format": "uri"})), "/p"),
+            (
+                to(
+                    "login",
+                    json!({"properties": {"key": {"airbyte_secret": false}}}),
+                ),
+                "/p/key",
+            ),
+            (to("login", json!({"properties": {"other": {}}})), "/p/key"),
+            (
+                to("key", json!({"type": "object", "properties": {"a": {}}})),
+                "/p",
+            ),
+            (
+                json!({"properties": to("fields", json!({"a": {}}))}),
+                "/p/key",
+            ),
+            (json!({"properties": "#/definitions/fields"}), "/p/key"),
+            (json!("#/definitions/key"), "/p"),
+        ] {
+            let schema = json!({"type": "object", "properties": {"p": schema}});
+            assert_eq!(fields(manifest(), &schema).unwrap(), [expected], "{schema}");
+        }
+        let lost = json!({"properties": {"p": to("login", json!({"properties": {"key": true}}))}});
+        let refused = format!("{:#}", fields(manifest(), &lost).unwrap_err());
+        for part in [
+            "#/definitions/login",
+            "\"properties\"",
+            "\"key\"",
+            "would be lost",
+        ] {
+            assert!(refused.contains(part), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_leads_to_two_schemas_is_refused() {
+        let schema =
+            json!({"properties": {"p": {"$ref": "#/definitions/p"}}, "definitions": {"p": {}}});
+        let marked = json!({"definitions": {"p": {"airbyte_secret": true}}});
+        let refused = fields(marked, &schema).unwrap_err().to_string();
+        assert!(refused.contains("two schemas"), "{refused}");
+        assert!(
+            fields(json!({"definitions": {"p": {}}}), &schema)
+                .unwrap()
+                .is_empty()
+        );
+        assert!(fields(json!({}), &schema).unwrap().is_empty());
+    }
 }

@@ -5,25 +5,21 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Number, Value};
 use serde_yaml_ng::Value as Yaml;
 
+use crate::yaml_bounds;
+
 /// Nesting that no manifest comes near; anchors can nest further than any text does.
 const DEEPEST: usize = 128;
 
-/// Values that no manifest comes near; anchors of anchors can stand for far more than their text.
-const MOST: usize = 2_000_000;
-
 /// Reads one YAML document. An error names the way to a key that is given twice.
 pub(crate) fn read(text: &str) -> Result<Value> {
+    yaml_bounds::check(text)?;
     let mut yaml: Yaml = serde_yaml_ng::from_str(text).context("it is not YAML")?;
     yaml.apply_merge()
         .context("its merge keys (<<) cannot be followed")?;
-    let mut left = MOST;
-    json(yaml, 0, &mut left)
+    json(yaml, 0)
 }
 
-fn json(yaml: Yaml, depth: usize, left: &mut usize) -> Result<Value> {
-    *left = left
-        .checked_sub(1)
-        .context("its anchors stand for too much")?;
+fn json(yaml: Yaml, depth: usize) -> Result<Value> {
     if depth > DEEPEST {
         bail!("it is nested deeper than {DEEPEST} levels");
     }
@@ -35,7 +31,7 @@ fn json(yaml: Yaml, depth: usize, left: &mut usize) -> Result<Value> {
         Yaml::Sequence(items) => Value::Array(
             items
                 .into_iter()
-                .map(|item| json(item, depth + 1, left))
+                .map(|item| json(item, depth + 1))
                 .collect::<Result<_>>()?,
         ),
         Yaml::Mapping(members) => {
@@ -46,7 +42,7 @@ fn json(yaml: Yaml, depth: usize, left: &mut usize) -> Result<Value> {
                 if object.contains_key(&key) {
                     bail!("the key {key:?} is given twice in one mapping");
                 }
-                let value = json(value, depth + 1, left).with_context(|| format!("in {key:?}"))?;
+                let value = json(value, depth + 1).with_context(|| format!("in {key:?}"))?;
                 object.insert(key, value);
             }
             Value::Object(object)

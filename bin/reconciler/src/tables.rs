@@ -150,7 +150,8 @@ fn left(report: &Report) -> String {
     say(report.unrestored, "in use and not restored");
     let again = report.failed.saturating_sub(report.quarantined);
     say(again, "to be tried again");
-    say(report.quarantined, "parked");
+    say(report.waiting, "begun before and waiting");
+    say(report.quarantined + report.parked, "parked");
     let nothing = if report.cut_short {
         "what was not looked at"
     } else {
@@ -199,5 +200,14 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(left(&report), "2 to be tried again, 1 parked");
+        let before = Report {
+            waiting: 4,
+            parked: 5,
+            ..report
+        };
+        assert_eq!(
+            left(&before),
+            "2 to be tried again, 4 begun before and waiting, 6 parked"
+        );
     }
 }

@@ -42,6 +42,8 @@ pub fn start(log: &Log, asked: Option<&str>, usual: &str) -> anyhow::Result<()> 
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would be told on standard error, which is what cannot be written to, and end the task.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let started = if human {
         builder.with_target(false).try_init()

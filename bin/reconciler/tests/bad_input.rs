@@ -6,6 +6,10 @@ mod common;
 mod databases;
 #[path = "bad_input/settings.rs"]
 mod settings;
+#[path = "bad_input/usage.rs"]
+mod usage;
+#[path = "bad_input/yaml.rs"]
+mod yaml;
 
 use common::{CANARY, Deployment, Ended, WORKSPACE, config};
 
@@ -161,6 +165,37 @@ fn a_spec_without_secrets() {
     put.done();
 }
 
+/// As a spec the configuration would be kept in clear, secrets and all.
+#[test]
+fn a_configuration_and_its_spec_in_each_others_place() {
+    let before = Before::new();
+    let config = |beside: &str| format!("{{\"password\": \"{CANARY}\", {beside}}}");
+    for (config, status, told) in [
+        (
+            config(r#""host": "h""#),
+            1,
+            "is it the configuration itself?",
+        ),
+        (
+            config(r#""format": "csv""#),
+            1,
+            "is it the configuration itself?",
+        ),
+        (config(r#""type": "object""#), 2, "in each other's place"),
+        (config(r#""required": true"#), 2, "in each other's place"),
+    ] {
+        before.deployment.write("config.json", &config);
+        for put in [
+            &["document", "put", "--workspace", WORKSPACE][..],
+            &["ephemeral", "put"],
+        ] {
+            let swapped = [put, &["--spec", "config.json", "spec.json"]].concat();
+            says(&before.deployment.run(&swapped).refused(status), told);
+        }
+    }
+    before.nothing_is_lost();
+}
+
 /// As a schema it would mark nothing, and every secret would stay in clear.
 #[test]
 fn a_manifest_in_place_of_the_spec_in_it() {
@@ -216,6 +251,47 @@ fn a_manifest_in_place_of_the_spec_in_it() {
     says(&told, "airbyte_");
     let listed = deployment.run(&["secret", "list"]).done();
     says(&listed, "stored");
+}
+
+/// Whether what stands beside a reference could be joined with what it leads to, or not: no mark is lost.
+#[test]
+fn a_reference_beside_which_a_mark_is_taken_away() {
+    let deployment = Deployment::new();
+    let put = |beside: &str| {
+        let definitions =
+            "definitions: {login: {type: object, properties: {token: {airbyte_secret: true}}}}";
+        let field = format!("{{$ref: '#/definitions/login', {beside}}}");
+        let manifest = format!(
+            "type: DeclarativeSource\n{definitions}\nspec: {{connection_specification: {{type: object, \
+             properties: {{login: {field}}}}}}}\n"
+        );
+        deployment.write("manifest.yaml", &manifest);
+        let arguments = PUT.map(|it| {
+            if it == "spec.json" {
+                "manifest.yaml"
+            } else {
+                it
+            }
+        });
+        let config = format!("{{\"login\": {{\"token\": \"{CANARY}\"}}}}");
+        deployment.run_with_input(&arguments, &config)
+    };
+    for beside in [
+        "properties: {token: {airbyte_secret: false}}",
+        "properties: {user: {type: string}}",
+        "title: Log in",
+    ] {
+        says(&put(beside).done(), "/login/token");
+    }
+    let told = put("properties: {token: true}").refused(1);
+    for part in [
+        "#/definitions/login",
+        "properties",
+        "token",
+        "would be lost",
+    ] {
+        says(&told, part);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{CANARY, Deployment, WORKSPACE, config, config_of_many, connection};
+use common::{CANARY, Deployment, WORKSPACE, behind_its_back, config, config_of_many, connection};
 use serde_json::{Value, json};
 
 /// An organization's secrets bear its id; what was named before keeps its name.
@@ -149,6 +149,70 @@ fn a_document_is_put_read_updated_and_removed() {
             .contains("there is no such document")
     );
     assert!(deployment.run(&["secret", "list"]).done().contains(first));
+}
+
+/// `kept` is not all that is said of a secret that is not there, and its value mends it.
+#[test]
+fn a_kept_secret_that_is_missing_is_said_to_be() {
+    let deployment = Deployment::new();
+    let id = deployment.put(&config("one"));
+    behind_its_back(&deployment, "DELETE FROM embedded_secrets");
+    let hydrate = ["document", "hydrate", &id, "--reveal"];
+    let told = deployment.run(&hydrate).refused(1);
+    assert!(
+        told.contains("put the document again with the value"),
+        "{told}"
+    );
+
+    let masked = deployment.run(&["document", "get", &id]).done();
+    let put = ["document", "put", "--id", &id, "-"];
+    let kept = deployment.run_with_input(&put, &masked);
+    assert_eq!(kept.code, Some(0), "{kept:?}");
+    assert!(kept.stdout.contains("kept"), "{kept:?}");
+    assert!(kept.stderr.contains("/password was kept"), "{kept:?}");
+    let put = [&put[..], &["--output", "json"]].concat();
+    let kept = deployment.run_with_input(&put, &masked).json();
+    assert_eq!(kept["changes"][0]["damaged"], true, "{kept}");
+
+    let mended = deployment.run_with_input(&put, &config("one")).json();
+    assert_eq!(mended["changes"][0]["change"], "raised", "{mended}");
+    assert_eq!(mended["changes"][0].get("damaged"), None, "{mended}");
+    let clear: Value = serde_json::from_str(&config("one")).unwrap();
+    assert_eq!(deployment.hydrated(&id), clear);
+}
+
+/// What the runbook says about `lost_node`.
+#[test]
+fn a_lost_node_is_found_shown_and_mended() {
+    let deployment = Deployment::new();
+    let id = deployment.put(&config("one"));
+    behind_its_back(
+        &deployment,
+        "UPDATE documents SET blob = '{\"host\": \"h\"}'",
+    );
+    deployment.run(&["run", "verify-blobs"]).refused(3);
+    let found = deployment.run(&["findings", "--output", "json"]);
+    let found: Value = serde_json::from_str(&found.stdout).unwrap();
+    assert_eq!(found["kind"], "lost_node");
+    let coordinate = found["coordinate"].as_str().unwrap();
+    deployment.run(&["secret", "show", coordinate]).done();
+
+    let put = ["document", "put", "--id", &id, "--output", "json", "-"];
+    let stored = deployment.run(&["document", "get", &id, "--stored"]).done();
+    let told = deployment.run_with_input(&put, &stored).refused(1);
+    assert!(told.contains("/password"), "{told}");
+    let masked = deployment.run(&["document", "get", &id]).done();
+    let mended = deployment.run_with_input(&put, &masked).json();
+    let change = &mended["changes"][0];
+    assert_eq!(
+        (&change["change"], &change["coordinate"]),
+        (&json!("kept"), &json!(coordinate))
+    );
+    deployment.run(&["run", "verify-blobs"]).done();
+    assert_eq!(
+        deployment.hydrated(&id),
+        json!({"host": "h", "password": format!("{CANARY}-one")})
+    );
 }
 
 #[test]

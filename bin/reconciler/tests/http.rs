@@ -4,6 +4,8 @@
 
 #[path = "http/asking.rs"]
 mod asking;
+#[path = "http/broken_off.rs"]
+mod broken_off;
 #[path = "http/browser.rs"]
 mod browser;
 mod common;
@@ -38,6 +40,8 @@ fn main() {
         jobs_by_hand:
             nobody_starts_a_job_without_a_token, only_the_bearer_starts_a_job,
             a_dry_run_tells_and_changes_nothing, a_signal_asks_for_every_job;
+        broken_off:
+            what_was_found_stays_known, what_was_deleted_is_counted;
         figures:
             one_replica_alone_tells_the_databases_figures, requests_to_the_backend_are_counted,
             what_is_due_is_told, the_status_tells_what_metrics_tell,

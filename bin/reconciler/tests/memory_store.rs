@@ -13,15 +13,15 @@ use cloakroom_core::ledger::{
 };
 use cloakroom_core::store::{
     Adoption, DocumentCommit, EpochAdopted, EpochRaise, Expected, Finding, FindingKind, Home,
-    Intent, Job, Lease, NewReference, NewRun, Restored, RunOutcome, SecretFilter, Spec, SpecId,
-    Store,
+    Intent, Job, Lease, LetGo, NewReference, NewRun, Restored, RunOutcome, SecretFilter, Spec,
+    SpecId, Store,
 };
 use cloakroom_core::{
     BackendId, Coordinate, Digest, DocumentId, ErrorKind, Grammar, IntentId, Randomness as _,
     Result, Revision, RunId, Scope, ValueKind, Version, WorkspaceId,
 };
 use cloakroom_simulation::StillStore;
-use cloakroom_store_db::{DbStore, Durability, Location, Options, StoreClock};
+use cloakroom_store_db::{DbStore, Durability, Location, Options, Pool, StoreClock};
 use cloakroom_testkit::SeededRandomness;
 use cloakroom_testkit::canary::Folder;
 use uuid::Uuid;
@@ -402,13 +402,15 @@ impl Pair {
         let done = RunOutcome::Done;
         let _ = both!(self, when, |store| store.finish_run(run, done, &report));
         let _ = both!(self, when, |store| store.runs(5));
+        let _ = both!(self, when, |store| store.finished(new.job, &new.backend, 3));
         let _ = both!(self, when, |store| store
-            .last_finished(new.job, &new.backend));
+            .first_finished(new.job, &new.backend));
+        let _ = both!(self, when, |store| store.last_whole(new.job, &new.backend));
     }
 
     async fn operate(&mut self, when: &str) {
         let (backend, run) = (self.backend(), self.run);
-        match self.dice.below(3) {
+        match self.dice.below(4) {
             0 => {
                 let from = both!(self, when, |store| store.epoch(&backend))
                     .unwrap()
@@ -441,6 +443,7 @@ impl Pair {
                 let _ = both!(self, when, |store| store.adopt(run, &backend, &adoptions));
                 self.known.push((backend, coordinate));
             }
+            2 => self.lose_and_let_go(when).await,
             _ => {
                 let known: Vec<_> = (0..3).filter_map(|_| self.some_known()).collect();
                 let restored: Vec<Restored> = known
@@ -457,6 +460,33 @@ impl Pair {
         }
     }
 
+    /// Sometimes the documents go past both stores; then some secrets are let go, missed or not.
+    async fn lose_and_let_go(&mut self, when: &str) {
+        if self.dice.happens(0.3) {
+            self.still.lose_documents();
+            let Pool::Sqlite { write, .. } = self.real.pool() else {
+                unreachable!("it was made with SQLite")
+            };
+            for table in ["secret_references", "documents"] {
+                let statement = sqlx::AssertSqlSafe(format!("DELETE FROM {table}"));
+                sqlx::query(statement).execute(&write).await.unwrap();
+            }
+        }
+        let (backend, run) = (self.backend(), self.run);
+        let missed = both!(self, when, |store| store.missed(&backend, None, 2));
+        let missed = missed.unwrap().into_iter().map(|row| row.coordinate);
+        let known = (0..2).filter_map(|_| self.some_known());
+        let items: Vec<LetGo> = missed
+            .chain(known.map(|(_, coordinate)| coordinate))
+            .map(|coordinate| LetGo {
+                coordinate,
+                evidence: "seen".to_owned(),
+            })
+            .collect();
+        let _ = both!(self, when, |store| store
+            .let_missed_go(run, &backend, &items));
+    }
+
     /// Everything there is to see.
     async fn compare(&self, when: &str) {
         let (all, windows) = (SecretFilter::default(), self.windows);
@@ -468,6 +498,8 @@ impl Pair {
             let _ = both!(self, when, |store| store.count_by_state(backend));
             let _ = both!(self, when, |store| store.count_due(backend, &windows));
             let _ = both!(self, when, |store| store.unused(backend, &windows));
+            let _ = both!(self, when, |store| store.begun(backend));
+            let _ = both!(self, when, |store| store.missed(backend, None, MANY));
             for class in CLASSES {
                 let _ = both!(self, when, |store| store
                     .due(backend, class, &windows, None, MANY));

@@ -28,7 +28,12 @@ fn main() -> ExitCode {
     let bao = Kind::OpenBao.variables();
     let aws = Kind::Aws.variables();
     let postgres = [POSTGRES_URL, aws[0], aws[1]];
-    let laws: [(&str, &[&'static str], Law); 3] = [
+    let laws: [(&str, &[&'static str], Law); 4] = [
+        (
+            "a_platform_moves_only_to_where_it_can_read",
+            &[],
+            a_platform_moves_only_to_where_it_can_read,
+        ),
         (
             "from_the_database_to_openbao_and_back",
             &bao,
@@ -228,6 +233,49 @@ fn stopped_on_the_way_to_aws_it_goes_on() {
     let (code, told) = stage.forth();
     assert_eq!((code, &told["copied"]), (Some(0), &0.into()), "{told:#}");
     wait_for(database.drop());
+}
+
+/// Airbyte could never be switched to these, whatever was copied: nobody is asked for anything.
+fn a_platform_moves_only_to_where_it_can_read() {
+    let mut deployment = Deployment::without_database("");
+    deployment.configure(
+        "default_backend: own
+backends:
+  own: {type: embedded}
+  old: {type: vault, address: 'http://127.0.0.1:1', auth: {token: {env: NOTHING}}}
+  cluster: {type: kubernetes, namespace: airbyte, server: 'http://127.0.0.1:1', token: {env: NOTHING}}
+  parameters: {type: aws-parameter-store, region: eu-central-1, account: '123456789012', \
+endpoint_url: 'http://127.0.0.1:1', authentication: {keys: {access_key_id: {env: NOTHING}, \
+secret_access_key: {env: NOTHING}}}}
+platforms:
+  production: {type: airbyte, database: {env: DATABASE}, backend: old}",
+    );
+    deployment.set("NOTHING", "nothing");
+    deployment.set("DATABASE", "postgres://nobody@127.0.0.1:1/airbyte");
+    deployment.run(&["migrate-schema"]).done();
+    for (to, why) in [
+        ("cluster", "no Kubernetes Secret can have a name with `_`"),
+        ("parameters", "Parameter Store is none of them"),
+        ("own", "Cloakroom's own database is none of them"),
+    ] {
+        for how in [&["--dry-run"][..], &[]] {
+            let forth = [
+                "move",
+                "--platform",
+                "production",
+                "--from",
+                "old",
+                "--to",
+                to,
+            ];
+            let refused = deployment.run(&[&forth[..], how].concat()).refused(1);
+            assert!(refused.contains(why), "{to}: {refused}");
+            assert!(
+                refused.contains("Airbyte reads its secrets from"),
+                "{refused}"
+            );
+        }
+    }
 }
 
 /// What has two addresses is still one manager: its secrets would be their own old copies.

@@ -139,13 +139,14 @@ fn a_secret_is_shown_once_with_its_other_versions() {
     says(&shown, &coordinate(&deployment, &id));
 
     for nowhere in ["nope", "airbyte_nope_v1"] {
-        let refused = deployment.run(&["secret", "show", nowhere]).refused(1);
+        let status = if nowhere == "nope" { 2 } else { 1 };
+        let refused = deployment.run(&["secret", "show", nowhere]).refused(status);
         // What is no coordinate may be the secret itself, and is not repeated.
         assert_eq!(refused.contains(nowhere), nowhere != "nope", "{refused}");
         says(&refused, "`reconciler secret list`");
     }
     let elsewhere = ["secret", "show", &first, "--backend", "other"];
-    says(&deployment.run(&elsewhere).refused(1), "no backend other");
+    says(&deployment.run(&elsewhere).refused(2), "no backend other");
 }
 
 /// Whatever a terminal's width, no table is wrapped by it, and every id that the next command needs is

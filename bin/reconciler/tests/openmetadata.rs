@@ -1,5 +1,5 @@
-//! `report`, `adopt`, `clean` and `undo` of the real program on a real PostgreSQL and a real MariaDB with
-//! OpenMetadata's tables, and real managers: nothing in use is touched, and what was left behind goes.
+//! `report`, `adopt`, `clean` and `undo` of the real program on a real PostgreSQL, MariaDB and MySQL
+//! with OpenMetadata's tables, and real managers: nothing in use is touched, and what was left behind goes.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(unreachable_pub, reason = "each file is a module of this program")]
 
@@ -90,6 +90,13 @@ fn main() -> ExitCode {
             ));
         }
     }
+    trials.push(trial(
+        "mysql::aws::what_was_left_behind_goes_and_nothing_else",
+        Server::MySql,
+        Kind::Aws,
+        "us-west-2",
+        |stage| Box::pin(cleaning::what_was_left_behind_goes_and_nothing_else(stage)),
+    ));
     trials.push(trial(
         "postgres::aws::a_foreign_tag_keeps_a_secret",
         Server::Postgres,

@@ -1,4 +1,5 @@
-//! What the real program changes in OpenMetadata's own database, on a real PostgreSQL and a real MariaDB.
+//! What the real program changes in OpenMetadata's own database, on a real PostgreSQL, MariaDB and
+//! MySQL.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(unreachable_pub, reason = "each file is a module of this program")]
 
@@ -9,6 +10,8 @@ mod database;
 #[allow(dead_code, reason = "the tests of what only reads use the rest of it")]
 #[path = "openmetadata/managers.rs"]
 mod managers;
+#[path = "openmetadata/moved.rs"]
+mod moved;
 
 use std::process::ExitCode;
 
@@ -16,7 +19,7 @@ use cloakroom_core::SecretValue;
 use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
 use cloakroom_store_openmetadata::FernetKeys;
 use cloakroom_testkit::conformance::{run, skipped};
-use cloakroom_testkit::openmetadata::Deployment as OpenMetadata;
+use cloakroom_testkit::openmetadata::{CLIENT, Deployment as OpenMetadata};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
@@ -42,8 +45,11 @@ platforms:
 
 type Law = fn(&Stage);
 
+/// The laws that MySQL itself is held to; the crate of the store holds it to all of its own.
+const ON_MYSQL: [&str; 2] = ["the_key_is_changed", "secrets_go_to_a_manager_and_back"];
+
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 5] = [
+    let laws: [(&str, &[&'static str], Law); 6] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -61,10 +67,20 @@ fn main() -> ExitCode {
             &[CLUSTER_URL, CLUSTER_CA],
             secrets_go_to_kubernetes_and_back,
         ),
+        (
+            "what_was_moved_is_read_by_the_platforms_own_client",
+            &[AWS_URL, AWS_USER, moved::MIGRATOR, CLIENT],
+            moved::what_was_moved_is_read_by_the_platforms_own_client,
+        ),
     ];
     let mut trials = Vec::new();
     for (law, needs, obey) in laws {
-        for server in Server::ALL {
+        let also = ON_MYSQL.contains(&law).then_some(Server::MySql);
+        for server in Server::ALL.into_iter().chain(also) {
+            // The client does not know what the database is.
+            if needs.contains(&CLIENT) && server != Server::Postgres {
+                continue;
+            }
             let name = format!("{}::{law}", server.name());
             let mut needs = needs.iter().copied().chain([server.variable()]);
             let missing = needs.find(|it| std::env::var_os(it).is_none());
@@ -150,6 +166,30 @@ impl Stage {
             "{told}"
         );
         ended
+    }
+
+    /// Configures these backends beside the embedded one, which is `main`.
+    fn configure(&self, backends: &str, may_write: bool) {
+        let section = section(may_write);
+        let (_, platforms) = section.split_once('\n').unwrap();
+        self.cloakroom.configure(&format!(
+            "backends: {{main: {{type: embedded}}, {backends}}}\ndefault_backend: main\n{platforms}"
+        ));
+    }
+
+    fn migrate(&self, more: &[&str], code: i32) -> Ended {
+        let arguments = [&["migrate-secrets", "--output", "json"], more].concat();
+        let ended = self.run(&arguments, KEY, Some(&self.owner));
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        ended
+    }
+
+    /// What was planted refers to secrets that are in no manager, and two masks were saved: without these
+    /// rows nothing is in the way.
+    fn without_what_cannot_be_moved(&self) {
+        for table in ["metadata_service_entity", "mlmodel_service_entity"] {
+            self.execute(&format!("DELETE FROM {table}"));
+        }
     }
 
     fn execute(&self, sql: &str) {
@@ -281,47 +321,34 @@ fn secrets_go_to_a_manager_and_back(stage: &Stage) {
     let region = match stage.server {
         Server::Postgres => "eu-south-1",
         Server::MariaDb => "eu-south-2",
+        Server::MySql => "eu-west-2",
     };
     let aws = stage.runtime.block_on(Place::new(Kind::Aws, region));
     let ssm = stage.runtime.block_on(Place::new(Kind::Ssm, region));
-    let configure = |may_write| {
-        let backends = format!(
-            "backends: {{main: {{type: embedded}}, aws: {}, ssm: {}}}\ndefault_backend: main\n",
-            aws.section(&stage.cloakroom),
-            ssm.section(&stage.cloakroom)
-        );
-        let section = section(may_write);
-        let rest = section.split_once('\n').unwrap().1;
-        stage.cloakroom.configure(&format!("{backends}{rest}"));
-    };
-    let migrate = |more: &[&str], code| {
-        let arguments = [&["migrate-secrets", "--output", "json"], more].concat();
-        let ended = stage.run(&arguments, KEY, Some(&stage.owner));
-        assert_eq!(ended.code, Some(code), "{ended:?}");
-        ended
-    };
-    // What was planted refers to secrets that are in no manager, and two masks were saved.
-    for table in ["metadata_service_entity", "mlmodel_service_entity"] {
-        stage.execute(&format!("DELETE FROM {table}"));
-    }
-    configure(false);
+    let backends = format!(
+        "aws: {}, ssm: {}",
+        aws.section(&stage.cloakroom),
+        ssm.section(&stage.cloakroom)
+    );
+    stage.without_what_cannot_be_moved();
+    stage.configure(&backends, false);
     stage.cloakroom.run(&["migrate-schema"]).done();
-    let refused = migrate(&["--from", "db", "--to", "aws"], 1);
+    let refused = stage.migrate(&["--from", "db", "--to", "aws"], 1);
     assert!(
         refused.stderr.contains("platforms.om.writer"),
         "{refused:?}"
     );
-    configure(true);
-    for odd in [
-        ["--from", "db", "--to", "db"],
-        ["--from", "main", "--to", "db"],
-        ["--from", "db", "--to", "nowhere"],
+    stage.configure(&backends, true);
+    for (odd, code) in [
+        (["--from", "db", "--to", "db"], 2),
+        (["--from", "main", "--to", "db"], 1),
+        (["--from", "db", "--to", "nowhere"], 2),
     ] {
-        migrate(&odd, 1);
+        stage.migrate(&odd, code);
     }
 
-    let looked = report(&migrate(&["--from", "db", "--to", "aws", "--dry-run"], 0));
-    let forth = report(&migrate(&["--from", "db", "--to", "aws"], 0));
+    let looked = report(&stage.migrate(&["--from", "db", "--to", "aws", "--dry-run"], 0));
+    let forth = report(&stage.migrate(&["--from", "db", "--to", "aws"], 0));
     assert_eq!(
         (&looked["moved"], &looked["id"]),
         (&forth["moved"], &Value::Null)
@@ -332,11 +359,11 @@ fn secrets_go_to_a_manager_and_back(stage: &Stage) {
         "{forth}"
     );
     // What had no secret there before is named; what was migrated goes on to the next manager.
-    let on = report(&migrate(&["--from", "aws", "--to", "ssm"], 3));
+    let on = report(&stage.migrate(&["--from", "aws", "--to", "ssm"], 3));
     assert_eq!(on["moved"], forth["moved"], "{on}");
     let missing = on["issues"].as_array().unwrap();
     assert!(missing.iter().all(|it| it["kind"] == "missing"), "{on}");
-    let back = |id: &Value| migrate(&["--reverse", id.as_str().unwrap()], 0);
+    let back = |id: &Value| stage.migrate(&["--reverse", id.as_str().unwrap()], 0);
     assert_eq!(report(&back(&on["id"]))["moved"], forth["moved"]);
     let home = report(&back(&forth["id"]));
     assert_eq!(home["moved"], forth["moved"], "{home}");
@@ -344,12 +371,12 @@ fn secrets_go_to_a_manager_and_back(stage: &Stage) {
         home["next"][0].as_str().unwrap().contains("to db"),
         "{home}"
     );
-    let again = report(&migrate(&["--from", "db", "--to", "aws", "--dry-run"], 0));
+    let again = report(&stage.migrate(&["--from", "db", "--to", "aws", "--dry-run"], 0));
     assert_eq!(
         again["moved"], forth["moved"],
         "the values are in the database again"
     );
-    migrate(&["--reverse", "00000000-0000-4000-8000-000000000001"], 1);
+    stage.migrate(&["--reverse", "00000000-0000-4000-8000-000000000001"], 1);
     stage.runtime.block_on(async {
         aws.clear().await;
         ssm.clear().await;
@@ -360,27 +387,16 @@ fn secrets_go_to_kubernetes_and_back(stage: &Stage) {
     let namespace = match stage.server {
         Server::Postgres => "migrated-postgres",
         Server::MariaDb => "migrated-mariadb",
+        Server::MySql => "migrated-mysql",
     };
     let cluster = stage
         .runtime
         .block_on(Place::new(Kind::Kubernetes, namespace));
-    for table in ["metadata_service_entity", "mlmodel_service_entity"] {
-        stage.execute(&format!("DELETE FROM {table}"));
-    }
-    let backends = format!(
-        "backends: {{main: {{type: embedded}}, cluster: {}}}\ndefault_backend: main\n",
-        cluster.section(&stage.cloakroom)
-    );
-    let section = section(true);
-    let rest = section.split_once('\n').unwrap().1;
-    stage.cloakroom.configure(&format!("{backends}{rest}"));
+    stage.without_what_cannot_be_moved();
+    let backends = format!("cluster: {}", cluster.section(&stage.cloakroom));
+    stage.configure(&backends, true);
     stage.cloakroom.run(&["migrate-schema"]).done();
-    let migrate = |more: &[&str]| {
-        let arguments = [&["migrate-secrets", "--output", "json"], more].concat();
-        let ended = stage.run(&arguments, KEY, Some(&stage.owner));
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        report(&ended)
-    };
+    let migrate = |more: &[&str]| report(&stage.migrate(more, 0));
     let looked = migrate(&["--from", "db", "--to", "cluster", "--dry-run"]);
     let forth = migrate(&["--from", "db", "--to", "cluster"]);
     assert_eq!(looked["moved"], forth["moved"], "{forth}");

@@ -41,6 +41,16 @@ async fn execute(deployment: &Deployment, statement: &str) {
     sqlx::query(statement).execute(&mut database).await.unwrap();
 }
 
+/// What was deleted was long enough ago to be taken back.
+async fn its_requests_are_over(deployment: &Deployment) {
+    for statement in [
+        "DROP TRIGGER receipts_stand",
+        "UPDATE receipts SET at = at - 600000",
+    ] {
+        execute(deployment, statement).await;
+    }
+}
+
 #[tokio::test]
 async fn a_restored_database_is_refused_until_it_is_adopted() {
     let (deployment, _) = with_a_deletion();
@@ -94,7 +104,8 @@ async fn a_restored_database_is_refused_until_it_is_adopted() {
 /// not tell it apart, where it is does.
 #[tokio::test]
 async fn a_copy_of_the_database_is_refused_until_it_is_adopted() {
-    let (deployment, _) = with_a_deletion();
+    let (deployment, run) = with_a_deletion();
+    its_requests_are_over(&deployment).await;
     let removed = deployment.put(&config("goes too"));
     deployment.run(&["document", "remove", &removed]).done();
     let (original, copy) = (deployment.path("cloakroom.db"), deployment.path("copy.db"));
@@ -111,6 +122,15 @@ async fn a_copy_of_the_database_is_refused_until_it_is_adopted() {
     assert_eq!(stopped.code, Some(4), "{stopped:?}");
     for word in ["identity", "is not where it was", "reconciler epoch adopt"] {
         assert!(stopped.stdout.contains(word), "{word}: {stopped:?}");
+    }
+    let undone = deployment.run(&["undo", &run]);
+    assert_eq!(undone.code, Some(4), "{undone:?}");
+    for word in [
+        "guard identity",
+        "stopped by a guard",
+        "0 restored and held",
+    ] {
+        assert!(undone.stdout.contains(word), "{word}: {undone:?}");
     }
     let passed = deployment.run(&["run", "expire-orphans", "--override", "identity"]);
     assert!(passed.refused(2).contains("cannot be passed"));
@@ -165,15 +185,59 @@ async fn what_the_ledger_lost_is_listed_and_adopted() {
 }
 
 #[tokio::test]
+async fn what_nobody_let_go_is_listed_and_let_go() {
+    let (deployment, _) = with_a_deletion();
+    let nothing = deployment.run(&["secret", "let-go"]).done();
+    assert!(
+        nothing.starts_with("no document refers to 0 secrets "),
+        "{nothing}"
+    );
+    let lost = deployment.put(&config("lost"));
+    for table in ["secret_references", "documents"] {
+        let statement = format!("DELETE FROM {table} WHERE document_id = '{lost}'");
+        execute(&deployment, &statement).await;
+    }
+    let listed = deployment.run(&["secret", "let-go"]);
+    assert_eq!(listed.code, Some(3), "{listed:?}");
+    assert!(
+        listed.stdout.contains("kept") && listed.stderr.contains("--apply"),
+        "{listed:?}"
+    );
+    let untouched = deployment.run(&["run", "expire-orphans", "--output", "json"]);
+    assert_eq!(
+        untouched.json()["reports"][0]["deletions"],
+        serde_json::json!({})
+    );
+    let apply = ["secret", "let-go", "--apply", "--by", "somebody"];
+    let gone = deployment.run(&apply);
+    assert_eq!(gone.code, Some(0), "{gone:?}");
+    assert!(
+        gone.stdout.contains("; 1 let go") && gone.stderr.contains("receipts"),
+        "{gone:?}"
+    );
+    let receipts = deployment.run(&["audit", "export"]).json_lines();
+    let last = receipts.last().unwrap();
+    assert!(
+        last["evidence"]
+            .as_str()
+            .unwrap()
+            .contains("let go by somebody")
+    );
+    let report = deployment
+        .run(&["run", "expire-orphans", "--output", "json"])
+        .json();
+    let went = &report["reports"][0]["deletions"]["orphaned"]["scheduled"];
+    assert_eq!(went, 1, "{report:#}");
+    let other = last["coordinate"].as_str().unwrap();
+    let named = deployment.run(&["secret", "let-go", other]);
+    assert_eq!(named.code, Some(3), "{named:?}");
+    assert!(named.stdout.contains("is none of them"), "{named:?}");
+}
+
+#[tokio::test]
 async fn a_run_is_taken_back() {
     let (deployment, run) = with_a_deletion();
-    // Long enough ago for its requests to be over.
-    for statement in [
-        "DROP TRIGGER receipts_stand",
-        "UPDATE receipts SET at = at - 600000",
-    ] {
-        execute(&deployment, statement).await;
-    }
+    its_requests_are_over(&deployment).await;
     let looked = deployment
         .run(&["undo", &run, "--dry-run", "--output", "json"])
         .json_lines();
@@ -199,7 +263,7 @@ async fn a_run_is_taken_back() {
         "the value can be put again"
     );
     let mixed = ["secret", "show", coordinate, "--reveal", "--output", "json"];
-    assert!(deployment.run(&mixed).refused(1).contains("--output json"));
+    assert!(deployment.run(&mixed).refused(2).contains("--output json"));
     let again = deployment.run(&["undo", &run]).done();
     assert!(again.contains("held already"), "{again}");
     assert!(again.contains("not restored: 1 held already"), "{again}");

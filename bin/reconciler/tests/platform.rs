@@ -7,6 +7,8 @@
 mod adversary;
 #[path = "platform/cleaning.rs"]
 mod cleaning;
+#[path = "platform/leasing.rs"]
+mod leasing;
 #[path = "platform/litter.rs"]
 mod litter;
 #[path = "platform/moving.rs"]

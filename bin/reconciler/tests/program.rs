@@ -155,6 +155,33 @@ fn a_demo_takes_no_folder_of_an_earlier_one_unasked() {
     assert_ne!(std::fs::read(folder.join("cloakroom.key")).unwrap(), key);
 }
 
+/// Whatever store the variables of the newcomer's shell name.
+#[test]
+fn what_the_demo_says_to_try_next_is_about_the_demo() {
+    const STORE: &str = "CLOAKROOM_STORE__SQLITE__PATH";
+    let newcomer = Newcomer::new();
+    let folder = newcomer.home.path().join("demo");
+    let other = newcomer.home.path().join("other.db");
+    let demo = Command::new(env!("CARGO_BIN_EXE_reconciler"))
+        .env_clear()
+        .env("HOME", newcomer.home.path())
+        .env(STORE, &other)
+        .args(["demo", "--once", "--documents", "20", "--folder"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert!(demo.status.success(), "{demo:?}");
+    let said = String::from_utf8(demo.stdout).unwrap();
+    let status = said.lines().find(|line| line.ends_with(" status")).unwrap();
+    let tried = Command::new("sh")
+        .args(["-c", status])
+        .env(STORE, &other)
+        .output()
+        .unwrap();
+    assert!(tried.status.success(), "{status}: {tried:?}");
+    assert!(!other.exists());
+}
+
 fn find(folder: &std::path::Path, name: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         if entry.path().is_dir() {

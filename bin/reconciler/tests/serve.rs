@@ -3,10 +3,15 @@
 
 mod common;
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{CANARY, Deployment, PATIENCE, Served, config, config_of_many, signal};
+use common::{
+    CANARY, Deployment, PATIENCE, Served, behind_its_back, config, config_of_many, ended, finish,
+    signal,
+};
 use serde_json::{Value, json};
 
 /// Every job far away, so that only what a test asks for runs.
@@ -45,13 +50,63 @@ fn it_tells_metrics_health_and_status() {
     assert_eq!(code, Some(0), "{log}");
 }
 
+/// `serve 2>&1 | head`, or a terminal that was closed.
+#[test]
+fn it_stops_also_when_nobody_reads_the_log() {
+    let deployment = Deployment::new();
+    let mut child = deployment
+        .command(&["serve", "--listen", "127.0.0.1:0"])
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("http.address")));
+    drop(log);
+    signal(&child, "-TERM");
+    assert_eq!(ended(&mut child), Some(0));
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_no_work() {
+    let deployment = Deployment::new();
+    deployment.put(&config("one"));
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut command = deployment.command(&["run", "all", "--log-level", "debug"]);
+    command.stderr(full);
+    let ended = finish(command.spawn().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// A small image has nothing else to ask with.
+#[test]
+fn the_program_asks_a_running_one_how_it_is() {
+    let deployment = Deployment::new();
+    let served = deployment.serve(&[]);
+    let address = served.address.to_string();
+    let health = |more: &[&str]| {
+        let mut line = vec!["health", "--listen", &address];
+        line.extend(more);
+        deployment.run(&line)
+    };
+    assert_eq!(health(&[]).done(), "ok\n");
+    assert_eq!(health(&["--ready"]).done(), "ready\n");
+    assert_eq!(health(&["--output", "json"]).json()["answer"], "ok");
+
+    behind_its_back(&deployment, "ALTER TABLE runs RENAME TO elsewhere");
+    let refused = health(&["--ready"]).refused(1);
+    assert!(refused.contains("answers: the store"), "{refused}");
+    assert_eq!(health(&[]).done(), "ok\n", "it is alive all the same");
+    assert_eq!(served.terminate().0, Some(0));
+    let nobody = health(&[]).refused(1);
+    assert!(nobody.contains(&address), "{nobody}");
+}
+
 /// The database is gone and its key file is not. The empty one in its place says so wherever it is asked,
 /// and goes to work: keys may be given to a first start.
 #[test]
 fn a_database_that_may_have_been_lost_says_so() {
     let deployment = Deployment::new();
     deployment.put(&config("one"));
-    let keys = std::fs::File::options()
+    let keys = File::options()
         .write(true)
         .open(deployment.path("cloakroom.key"))
         .unwrap();
@@ -190,7 +245,7 @@ fn a_signal_that_comes_while_it_starts_is_kept() {
     let deadline = Instant::now() + PATIENCE;
     let mut writer = loop {
         // Refused for as long as nobody reads; O_NONBLOCK.
-        let opened = std::fs::File::options()
+        let opened = File::options()
             .write(true)
             .custom_flags(0o4000)
             .open(&token);

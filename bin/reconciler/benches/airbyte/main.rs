@@ -52,7 +52,9 @@ fn main() {
 }
 
 async fn measure(connectors: u32) {
+    let begun = Instant::now();
     let stage = Stage::new(connectors).await;
+    println!("filled in {:.0} s", begun.elapsed().as_secs_f64());
     let begun = Instant::now();
     let passed = stage.pass();
     let report_seconds = begun.elapsed().as_secs_f64();

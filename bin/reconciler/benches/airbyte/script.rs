@@ -19,6 +19,9 @@ const QUERY: &str = "SELECT EXISTS (SELECT 1 FROM secret_config c \
 const THOROUGH: &str =
     "SELECT EXISTS (SELECT 1 FROM actor WHERE configuration::text LIKE '%' || $1 || '%')";
 
+/// How many secrets it tells of together: it takes minutes, and whoever waits should know that it goes on.
+const TOLD: u64 = 5_000;
+
 /// What a run found.
 pub struct Script {
     pub queries: u64,
@@ -45,7 +48,8 @@ impl Script {
 
         let mut database = PgConnection::connect(&stage.database.url()).await.unwrap();
         let mut unused = Vec::new();
-        let mut queries = 0;
+        let mut queries: u64 = 0;
+        let all = names.len();
         for name in names {
             let described = named.describe_named(std::slice::from_ref(&name)).await;
             let described = described.into_iter().next().unwrap().unwrap();
@@ -55,6 +59,9 @@ impl Script {
                 .await
                 .unwrap();
             queries += 1;
+            if queries.is_multiple_of(TOLD) {
+                println!("script: {queries} of {all} secrets");
+            }
             if !in_use && described.changed.is_some() {
                 unused.push(name);
             }

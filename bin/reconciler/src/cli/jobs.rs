@@ -1,4 +1,4 @@
-//! `serve`, `run`, `plan`, `apply`, `status` and `findings`.
+//! `serve`, `health`, `run`, `plan`, `apply`, `status` and `findings`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +19,17 @@ pub struct ServeArgs {
     /// Leave the database's schema alone; fail if it is not this program's
     #[arg(long)]
     pub no_migrate: bool,
+}
+
+/// Arguments of `health`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct HealthArgs {
+    /// Where `serve` listens, in place of the configured address
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Ask whether it is ready: the database answers and no job is overdue
+    #[arg(long)]
+    pub ready: bool,
 }
 
 /// Which jobs `run` runs.

@@ -25,7 +25,9 @@ pub use documents::{
     DocumentCommand, EphemeralCommand, GetArgs, HydrateArgs, ListDocumentsArgs, PutArgs,
     PutEphemeralArgs, RemoveArgs,
 };
-pub use jobs::{ApplyArgs, FindingsArgs, PlanArgs, RunArgs, ServeArgs, StatusArgs, Target};
+pub use jobs::{
+    ApplyArgs, FindingsArgs, HealthArgs, PlanArgs, RunArgs, ServeArgs, StatusArgs, Target,
+};
 pub use keys::{GenerateArgs, KeyCommand, RenewArgs, RotateArgs};
 pub use moving::MoveArgs;
 pub use openmetadata::{FernetCommand, MigrateSecretsArgs, RotateFernetArgs};
@@ -36,12 +38,13 @@ pub use operator::{
 pub use platform::{AdoptArgs, CleanArgs};
 pub use report::ReportArgs;
 pub use secrets::{
-    ListQuarantineArgs, ListSecretsArgs, QuarantineCommand, ReleaseArgs, SecretCommand,
+    LetGoArgs, ListQuarantineArgs, ListSecretsArgs, QuarantineCommand, ReleaseArgs, SecretCommand,
     SecretPlace, ShowSecretArgs,
 };
 
 use crate::exit;
 use crate::output::Format;
+use crate::telemetry;
 
 /// Keeps the secrets of connector configurations in a secrets manager, and the manager clean.
 #[derive(Debug, Parser)]
@@ -76,10 +79,15 @@ pub struct Global {
         long,
         value_name = "LEVEL",
         env = "CLOAKROOM_LOG_LEVEL",
+        value_parser = log_level,
         global = true,
         help_heading = "Global options"
     )]
     pub log_level: Option<String>,
+}
+
+fn log_level(directives: &str) -> anyhow::Result<String> {
+    telemetry::filter(directives).map(|_| directives.to_owned())
 }
 
 /// Every command.
@@ -87,6 +95,8 @@ pub struct Global {
 pub enum Command {
     /// Run the jobs on their schedules; serve metrics, health and status
     Serve(ServeArgs),
+    /// Ask a running `serve` on this machine how it is: for a container's health check
+    Health(HealthArgs),
     /// Make a sample deployment, run the three jobs on it and show what they found and did
     Demo(DemoArgs),
     /// Run a job now, or all of them

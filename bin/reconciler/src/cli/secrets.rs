@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::{BackendId, Coordinate, WorkspaceId};
 
+use super::operator::By;
+
 /// A secret as lists name it: `backend/coordinate`.
 #[derive(Clone, Debug)]
 pub struct SecretPlace {
@@ -38,6 +40,8 @@ pub enum SecretCommand {
     List(ListSecretsArgs),
     /// Show one secret, its versions and who refers to it
     Show(ShowSecretArgs),
+    /// List secrets that no document refers to although none let go of them; let them go if asked
+    LetGo(LetGoArgs),
 }
 
 /// Arguments of `secret list`.
@@ -71,6 +75,24 @@ pub struct ShowSecretArgs {
     /// In which backend; needed only where several have it
     #[arg(long, value_name = "ID")]
     pub backend: Option<BackendId>,
+}
+
+/// Arguments of `secret let-go`.
+#[derive(Clone, Debug, Args)]
+pub struct LetGoArgs {
+    /// Only these secrets
+    #[arg(value_name = "COORDINATE")]
+    pub coordinates: Vec<String>,
+    /// Let them go, so that each waits out its time and is cleared then; without this nothing is
+    /// changed
+    #[arg(long)]
+    pub apply: bool,
+    /// In which backend; not needed where there is only one
+    #[arg(long, value_name = "ID")]
+    pub backend: Option<BackendId>,
+    /// Who does it, for the receipts
+    #[command(flatten)]
+    pub by: By,
 }
 
 /// `quarantine …`

@@ -76,11 +76,11 @@ fn print(report: &CleanReport, console: &Console) -> anyhow::Result<()> {
     for (number, what) in [
         (
             report.rescued,
-            "mentioned and about to be deleted: brought back",
+            "mentioned and about to be deleted or to expire: rescued",
         ),
         (
             report.endangered,
-            "mentioned and about to be deleted: restore by hand, or run again",
+            "mentioned and about to be deleted or to expire: see to it in the manager, or run again",
         ),
         (report.resumed, "taken on by a run that was cut off"),
         (

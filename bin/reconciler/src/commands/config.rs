@@ -56,6 +56,9 @@ const MOST_IMPORTED: usize = 1024 * 1024;
 
 fn import(args: &ImportArgs) -> anyhow::Result<Imported> {
     let read = |path: &Path| super::input::text(path, MOST_IMPORTED);
+    if let (Some(path), Some(airflow)) = (&args.openmetadata, &args.airflow_cfg) {
+        super::input::not_both_standard_input(path, airflow)?;
+    }
     let variable = |name: &str| std::env::var(name).ok();
     let (path, imported) = match (
         &args.airbyte_values,

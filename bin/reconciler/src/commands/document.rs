@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use cloakroom_core::store::{DocumentStore, DocumentSummary};
 use cloakroom_core::{DocumentId, Error, ErrorKind, Revision};
-use cloakroom_documents::{ChangeKind, DocumentSpec, Put, PutDone};
+use cloakroom_documents::{Change, ChangeKind, DocumentSpec, Put, PutDone};
 
 use super::input;
 use crate::cli::{DocumentCommand, GetArgs, HydrateArgs, ListDocumentsArgs, PutArgs, RemoveArgs};
@@ -75,7 +75,7 @@ async fn put(args: PutArgs, context: &Context, console: &Console) -> anyhow::Res
             id: args.id,
             workspace,
             spec: &spec,
-            config: input::configuration(&args.document)?,
+            config: input::configuration(&args.document, &spec)?,
             if_revision: args.if_revision.map(Revision),
         })
         .await?;
@@ -117,7 +117,20 @@ fn print_put(done: &PutDone, console: &Console) -> anyhow::Result<()> {
             change.coordinate.clone(),
         ]);
     }
-    console.list(&listing)
+    console.list(&listing)?;
+    warn_of_damaged(&done.changes, console);
+    Ok(())
+}
+
+/// That a secret was kept does not say that it is there.
+fn warn_of_damaged(changes: &[Change], console: &Console) {
+    for change in changes.iter().filter(|change| change.damaged) {
+        console.note(format_args!(
+            "warning: the secret at {} was kept, and what the manager has for it was reported missing \
+             or different; put the document again with the value",
+            change.pointer
+        ));
+    }
 }
 
 fn word(change: ChangeKind) -> &'static str {

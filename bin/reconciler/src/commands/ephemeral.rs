@@ -17,7 +17,7 @@ pub(super) async fn ephemeral(
     let spec = input::spec(&args.spec)?;
     let document = context
         .documents
-        .put_ephemeral(&spec, input::configuration(&args.document)?)
+        .put_ephemeral(&spec, input::configuration(&args.document, &spec)?)
         .await?;
     if console.is_json() {
         console.json(&serde_json::json!({

@@ -127,6 +127,14 @@ fn print(reports: &[EpochReport], console: &Console) -> anyhow::Result<()> {
         if let Some(saw) = &report.saw {
             console.line(format_args!("{}: {saw}", report.backend))?;
         }
+        if !report.untold.is_empty() {
+            console.note(format_args!(
+                "{}: where this database is can be told in part only (not here: {}); a copy that takes its \
+                 place may show in the epoch alone",
+                report.backend,
+                report.untold.join(", ")
+            ));
+        }
     }
     Ok(())
 }

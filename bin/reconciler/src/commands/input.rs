@@ -4,16 +4,34 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use cloakroom_core::config::{MAX_TEXT, parse_document, parse_json};
+use cloakroom_core::config::{CompiledSpec, MAX_TEXT, parse_document, parse_json};
 use cloakroom_core::{SecretJson, SecretValue};
 use cloakroom_documents::DocumentSpec;
 
+use crate::exit::Misuse;
 use crate::{spec_manifest, spec_yaml};
 
-/// A configuration, which may hold secrets.
-pub(super) fn configuration(path: &Path) -> anyhow::Result<SecretJson> {
+/// A configuration for a spec; it may hold secrets. One that is itself a spec, beside a spec that marks
+/// nothing, was given in the other's place: as a spec, the real one would be kept in clear.
+pub(super) fn configuration(path: &Path, spec: &DocumentSpec) -> anyhow::Result<SecretJson> {
     let bytes = bytes(path, MAX_TEXT).with_context(|| describe("the configuration", path))?;
-    parse_document(bytes.expose()).with_context(|| describe("the configuration", path))
+    let document =
+        parse_document(bytes.expose()).with_context(|| describe("the configuration", path))?;
+    if marks_nothing(spec.compiled()) && is_a_spec(document.expose()) {
+        bail!(Misuse::new(
+            "the configuration is a spec that marks secrets, and the spec marks none: they were given in \
+             each other's place"
+        ));
+    }
+    Ok(document)
+}
+
+fn is_a_spec(document: &serde_json::Value) -> bool {
+    CompiledSpec::compile(document).is_ok_and(|spec| !marks_nothing(&spec))
+}
+
+fn marks_nothing(spec: &CompiledSpec) -> bool {
+    spec.secret_fields().is_empty()
 }
 
 /// A spec: a JSON Schema, a connector's whole spec file or the manifest that holds one, JSON or YAML.
@@ -30,7 +48,7 @@ pub(super) fn spec(path: &Path) -> anyhow::Result<DocumentSpec> {
             file
         };
         let spec = DocumentSpec::compile(&spec)?;
-        if spec.compiled().secret_fields().is_empty() {
+        if marks_nothing(spec.compiled()) {
             tracing::warn!("the spec marks no field as secret: the configuration is kept as it is");
         }
         anyhow::Ok(spec)
@@ -48,7 +66,9 @@ pub(super) fn text(path: &Path, most: usize) -> anyhow::Result<String> {
 /// Refuses to read two things from one standard input.
 pub(super) fn not_both_standard_input(one: &Path, other: &Path) -> anyhow::Result<()> {
     if is_standard_input(one) && is_standard_input(other) {
-        bail!("standard input holds one thing only; give the other one as a file");
+        bail!(Misuse::new(
+            "standard input holds one thing only; give the other one as a file"
+        ));
     }
     Ok(())
 }

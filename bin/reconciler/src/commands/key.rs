@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::digests;
 use crate::cli::{GenerateArgs, Global, KeyCommand, RenewArgs, RotateArgs};
-use crate::exit::Exit;
+use crate::exit::{Exit, Misuse};
 use crate::output::{Console, count, new_table};
 use crate::unconfigured::Sealed;
 use crate::wiring::{Context, open_key_file};
@@ -83,7 +83,7 @@ async fn rotate(args: &RotateArgs, context: &Context, console: &Console) -> anyh
     let chosen = chosen(context, args.backend.as_ref());
     anyhow::ensure!(
         !(chosen.is_empty() && left.is_empty()),
-        "there is no such embedded backend"
+        Misuse::new("there is no such embedded backend")
     );
     let mut all = Vec::new();
     for backend in chosen {

@@ -23,7 +23,7 @@ use crate::platform;
 use crate::wiring::{Context, job_settings};
 
 /// What the platform's own database is called.
-const DATABASE: &str = "db";
+pub(super) const DATABASE: &str = "db";
 
 /// Fields printed one by one; `--output json` tells of more.
 const MOST_PRINTED: usize = 20;

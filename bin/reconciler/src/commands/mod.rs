@@ -14,8 +14,10 @@ mod ephemeral;
 mod epoch;
 mod fernet;
 mod findings;
+mod health;
 mod input;
 mod key;
+mod let_go;
 mod migrate_schema;
 mod migrate_secrets;
 mod moving;
@@ -30,8 +32,9 @@ mod serve;
 mod status;
 mod sweep;
 mod undo;
+mod usage;
 
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, FernetCommand, Global};
 use crate::configuration::{self, Loaded};
 use crate::demo;
 use crate::exit::Exit;
@@ -58,6 +61,10 @@ pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
             let loaded = start(&global, "info")?;
             Box::pin(serve::serve(args, loaded.configuration)).await
         }
+        Command::Health(args) => {
+            let loaded = start(&global, "warn")?;
+            health::health(args, &loaded.configuration, console).await
+        }
         Command::MigrateSchema => {
             let loaded = start(&global, "warn")?;
             migrate_schema::migrate_schema(loaded.configuration, console).await
@@ -65,10 +72,15 @@ pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Key(command) => Box::pin(key::key(command, &global, console)).await,
         Command::Fernet(command) => {
             let loaded = start(&global, "warn")?;
+            let FernetCommand::Rotate(args) = &command;
+            usage::known_platform(args.platform.as_deref(), &loaded.configuration)?;
             Box::pin(fernet::fernet(command, &loaded.configuration, console)).await
         }
         command => {
-            let context = open(&global).await?;
+            let loaded = start(&global, "warn")?;
+            usage::check(&command, &loaded.configuration)?;
+            let context =
+                Context::open(loaded.configuration, Schema::CreateWhereChosenHere).await?;
             let done = with_context(command, &context, console).await;
             context.close().await;
             done
@@ -105,6 +117,7 @@ async fn with_context(
         Command::Clean(args) => Box::pin(clean::clean(args, context, console)).await,
         Command::Serve(_)
         | Command::Demo(_)
+        | Command::Health(_)
         | Command::MigrateSchema
         | Command::Key(_)
         | Command::Fernet(_)

@@ -8,11 +8,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::MoveArgs;
+use crate::configuration::Platform;
 use crate::exit::Exit;
 use crate::harmless::harmless;
 use crate::listing::Listing;
 use crate::output::Console;
-use crate::platform::{self, PlatformProgress};
+use crate::platform::{self, PlatformProgress, demand_readable, prefix_of};
 use crate::signals;
 use crate::wiring::Context;
 
@@ -34,7 +35,10 @@ pub(super) async fn moving(
     let report = report?;
     let told = Told {
         ready: report.step == PlatformMoveStep::Copy && !report.dry_run && report.is_complete(),
-        next: next_steps(&report),
+        next: hint(context, &report)
+            .into_iter()
+            .chain(next_steps(&report))
+            .collect(),
         report: &report,
     };
     if console.is_json() {
@@ -63,10 +67,12 @@ async fn step(
     stop: CancellationToken,
     progress: &PlatformProgress,
 ) -> anyhow::Result<PlatformMoveReport> {
-    let configured = configured(context, platform)?;
+    let section = section(context, platform)?;
+    let configured: BackendId = section.backend().parse()?;
     let observer = |phase, done| progress.show(phase, done);
     let dry_run = args.dry_run;
     if let (Some(from), Some(to)) = (&args.from, &args.to) {
+        readable(context, platform, section, to)?;
         let mover = mover(context, platform, from, to, stop)?;
         return Ok(mover.copy(&args.workspaces, dry_run, &observer).await?);
     }
@@ -83,20 +89,45 @@ async fn step(
         return Ok(mover.reverse(id, &by, dry_run, &observer).await?);
     }
     demand(platform, &configured, &to)?;
+    readable(context, platform, section, &to)?;
     Ok(mover.finish(id, &by, dry_run, &observer).await?)
 }
 
-/// What of the configuration says that the platform reads this manager now.
-fn configured(context: &Context, platform: &str) -> anyhow::Result<BackendId> {
+fn section<'a>(context: &'a Context, platform: &str) -> anyhow::Result<&'a Platform> {
     let known = &context.configuration.platforms;
-    let section = known.get(platform).with_context(|| {
+    known.get(platform).with_context(|| {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
         format!(
             "there is no platform `{platform}`; configured: {}",
             names.join(", ")
         )
-    })?;
-    Ok(section.backend().parse()?)
+    })
+}
+
+/// Nothing is copied to where the platform would never look.
+fn readable(
+    context: &Context,
+    platform: &str,
+    section: &Platform,
+    to: &BackendId,
+) -> anyhow::Result<()> {
+    let backend = context.configuration.backends.get(to.as_str());
+    backend.map_or(Ok(()), |it| {
+        demand_readable(platform, section, to.as_str(), it)
+    })
+}
+
+/// Where a copy is written under a prefix, the platform has to have the same.
+fn hint(context: &Context, report: &PlatformMoveReport) -> Option<String> {
+    let PlatformMoveReport { platform, to, .. } = report;
+    let prefix = prefix_of(context.configuration.backends.get(to.as_str())?);
+    let copies = report.step == PlatformMoveStep::Copy && !prefix.is_empty();
+    copies.then(|| {
+        format!(
+            "names in {to} begin with `{prefix}`: see that {platform} has the same prefix there (Airbyte \
+             knows one on Vault alone), or it finds nothing"
+        )
+    })
 }
 
 fn demand(platform: &str, configured: &BackendId, wanted: &BackendId) -> anyhow::Result<()> {

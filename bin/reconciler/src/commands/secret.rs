@@ -6,8 +6,9 @@ use cloakroom_core::store::{DocumentStore, SecretFilter};
 use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind};
 use serde::Serialize;
 
+use super::let_go;
 use crate::cli::{ListSecretsArgs, SecretCommand, SecretPlace, ShowSecretArgs};
-use crate::exit::Exit;
+use crate::exit::{Exit, Misuse};
 use crate::listing::{Listing, moment, or_nothing};
 use crate::output::{Console, count};
 use crate::wiring::Context;
@@ -24,6 +25,7 @@ pub(super) async fn secret(
     match command {
         SecretCommand::List(args) => list(args, context, console).await?,
         SecretCommand::Show(args) => show(args, context, console).await?,
+        SecretCommand::LetGo(args) => return let_go::let_go(args, context, console).await,
     }
     Ok(Exit::Done)
 }
@@ -105,11 +107,11 @@ fn remark(row: &LedgerRow) -> Option<String> {
 /// Reads a coordinate of whatever prefix. What is none is not repeated: it may be the secret itself.
 pub(super) fn coordinate(text: &str) -> anyhow::Result<Coordinate> {
     Coordinate::from_stored(text).map_err(|_| {
-        anyhow!(
+        anyhow!(Misuse::new(
             "this is no coordinate; one looks like `airbyte_workspace_UUID_secret_UUID_v1` and stands \
              in a document where its secret was: `reconciler document get ID --stored` shows those of \
              one document, `reconciler secret list` all there are"
-        )
+        ))
     })
 }
 
@@ -128,6 +130,10 @@ struct Referrer {
 }
 
 async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+    ensure!(
+        !(args.reveal && console.is_json()),
+        Misuse::new("the value is printed as it is, whatever it holds: leave `--output json` out")
+    );
     let coordinate = coordinate(&args.coordinate)?;
     let secret = find(&coordinate, args.backend.as_ref(), context).await?;
     if args.reveal {
@@ -165,10 +171,6 @@ async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> any
 
 /// Prints a value as it is, so that it can be given to another program.
 async fn reveal(secret: &LedgerRow, context: &Context, console: &Console) -> anyhow::Result<()> {
-    ensure!(
-        !console.is_json(),
-        "the value is printed as it is, whatever it holds: leave `--output json` out"
-    );
     let backend = context.backends.get(&secret.backend)?;
     let stored = backend.get(&secret.coordinate).await?;
     console.bytes(stored.value.expose())?;
@@ -205,7 +207,9 @@ async fn find(
         .with_coordinate(coordinate)
         .into()),
         1 => Ok(found.remove(0)),
-        _ => bail!("several backends have {coordinate}; say which one with --backend"),
+        _ => bail!(Misuse::new(format!(
+            "several backends have {coordinate}; say which one with --backend"
+        ))),
     }
 }
 

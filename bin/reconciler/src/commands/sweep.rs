@@ -63,7 +63,7 @@ fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Re
             let here = match swept.fate {
                 SweepFate::Unknown => "unknown",
                 SweepFate::Adopted => "adopted",
-                SweepFate::OtherValue => "its name is being written",
+                SweepFate::OtherValue => "its name is being written or cleared",
             };
             let there = if swept.waiting {
                 "waits for its deletion"
@@ -93,7 +93,7 @@ fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Re
     ))?;
     if report.other_value > 0 {
         console.line(format_args!(
-            "{} of a name that a writer is about to use: sweep again once that is over, after \
+            "{} of a name that a writer or a deletion is at: sweep again once that is over, after \
              `documents.expires_in` at the latest",
             count(report.other_value, "secret", "secrets")
         ))?;

@@ -53,9 +53,12 @@ pub(super) async fn undo(
     Ok(exit(&report))
 }
 
-/// What may still come back is to be done; what cannot is amiss.
+/// What a guard stopped waits for an operator; what may still come back is to be done; what cannot is
+/// amiss.
 fn exit(report: &UndoReport) -> Exit {
-    if report.cut_short || report.of(UndoFate::Failed) > 0 {
+    if report.guard.is_some() {
+        Exit::Refused
+    } else if report.cut_short || report.of(UndoFate::Failed) > 0 {
         Exit::Partial
     } else if report.of(UndoFate::Gone) + report.of(UndoFate::NotOurs) > 0 {
         Exit::Findings
@@ -99,6 +102,15 @@ fn print(printed: &[Undone], report: &UndoReport, console: &Console) -> anyhow::
              document that needs it; what is not put again while it is held is cleared again",
         );
     }
+    if let Some(trip) = &report.guard {
+        console.line(format_args!(
+            "guard {} stopped it on {}: {}",
+            trip.guard, report.backend, trip.saw
+        ))?;
+    }
+    if let Some(error) = &report.error {
+        console.line(format_args!("error: {error}"))?;
+    }
     if report.of(UndoFate::Failed) > 0 || report.cut_short {
         console.note("not everything was done; undo the run again");
     }
@@ -108,6 +120,7 @@ fn print(printed: &[Undone], report: &UndoReport, console: &Console) -> anyhow::
 /// The secrets that stay as they are, by reason.
 fn others(report: &UndoReport) -> Option<String> {
     let others = [
+        UndoFate::Refused,
         UndoFate::Failed,
         UndoFate::Gone,
         UndoFate::NotOurs,
@@ -135,12 +148,14 @@ fn words(fate: UndoFate) -> &'static str {
         UndoFate::NotFound => "was not there",
         UndoFate::NotOurs => "not ours",
         UndoFate::Failed => "failed",
+        UndoFate::Refused => "stopped by a guard",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use cloakroom_core::RunId;
+    use cloakroom_reconcile::{Guard, GuardTrip};
     use uuid::Uuid;
 
     use super::*;
@@ -155,7 +170,9 @@ mod tests {
                 .iter()
                 .map(|(fate, count)| (fate.as_str(), *count))
                 .collect(),
+            guard: None,
             cut_short: false,
+            error: None,
         }
     }
 
@@ -175,6 +192,15 @@ mod tests {
             ..report(&[(Restored, 3)])
         };
         assert_eq!(exit(&cut), Exit::Partial);
+        let stopped = UndoReport {
+            guard: Some(GuardTrip {
+                guard: Guard::Epoch,
+                saw: "another copy".to_owned(),
+                overridden: false,
+            }),
+            ..cut
+        };
+        assert_eq!(exit(&stopped), Exit::Refused);
     }
 
     #[test]

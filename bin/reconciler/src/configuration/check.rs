@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use cloakroom_core::BackendId;
-use cloakroom_core::coordinates::openmetadata::{Manager, Naming, parse_tags};
+use cloakroom_core::coordinates::openmetadata::{Naming, parse_tags};
 use cloakroom_store_openmetadata::Ids;
 
 use super::backends::{AzureLogin, Backend};
 use super::nearest;
 use super::platforms::{OpenMetadata, Platform};
 use super::sections::{Configuration, Store};
+use crate::harmless::is_harmful;
 use crate::platform;
 use crate::telemetry::filter;
 
@@ -150,12 +151,8 @@ fn openmetadata(path: &str, section: &OpenMetadata, backend: Option<&Backend>) -
         &format!("{path}.backend"),
         "OpenMetadata's ids begin with its own prefix and cluster: a backend of its has no prefix",
     )?;
-    let lists_tags = matches!(
-        manager,
-        Manager::Aws | Manager::AzureKeyVault | Manager::Kubernetes
-    );
     require(
-        lists_tags || parse_tags(&section.tags).is_empty(),
+        platform::lists_tags(manager) || parse_tags(&section.tags).is_empty(),
         &format!("{path}.tags"),
         "this manager does not list the tags of secrets, so they cannot tell whose one is: leave them out",
     )
@@ -256,9 +253,9 @@ fn service(configuration: &Configuration) -> Checked {
         "a name, for whoever meets one of its secrets in a manager's console",
     )?;
     require(
-        !configuration.deployment.name.contains(char::is_control),
+        !configuration.deployment.name.contains(is_harmful),
         "deployment.name",
-        "no control characters: it stands in marks, logs and on the page",
+        "no character that is not seen or that turns the text: it stands in marks, logs and on the page",
     )?;
     if let Some(level) = &configuration.log.level
         && let Err(error) = filter(level)

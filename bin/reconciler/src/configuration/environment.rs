@@ -16,6 +16,11 @@ const TESTS: &str = "CLOAKROOM_TEST_";
 /// Sections of which one key is chosen: choosing another replaces the file's choice.
 const CHOICES: [&[&str]; 3] = [&["store"], &["keys"], &["store", "postgres", "url"]];
 
+/// Whether a variable of this name changes what a configuration file says.
+pub(crate) fn is_override(name: &str) -> bool {
+    name.starts_with(PREFIX) && !ARGUMENTS.contains(&name) && !name.starts_with(TESTS)
+}
+
 /// Lays the variables over the tree. Those that a `{env: NAME}` names hold secrets and are not
 /// configuration, whatever they begin with.
 pub(super) fn overlay(tree: &mut Node, variables: &[(String, String)]) {
@@ -24,10 +29,8 @@ pub(super) fn overlay(tree: &mut Node, variables: &[(String, String)]) {
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        let skipped = ARGUMENTS.contains(&name.as_str())
-            || name.starts_with(TESTS)
-            || secrets.contains(name)
-            || is_kubernetes_service_link(name, value);
+        let skipped =
+            !is_override(name) || secrets.contains(name) || is_kubernetes_service_link(name, value);
         if skipped {
             continue;
         }

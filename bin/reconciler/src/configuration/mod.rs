@@ -24,6 +24,7 @@ pub use backends::{
 };
 pub use cron::CronLine;
 pub use duration::Span;
+pub(crate) use environment::is_override;
 pub use load::{Loaded, load};
 pub use platforms::{Airbyte, OpenMetadata, Platform, ProviderName};
 pub use print::print;

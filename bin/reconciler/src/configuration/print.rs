@@ -90,7 +90,7 @@ mod tests {
     fn text_of_several_lines_reads_back_as_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("reconciler.yaml");
-        std::fs::write(&file, "keys: {file: \"/a\\n\\n b # c\\n\"}\n").unwrap();
+        std::fs::write(&file, "http: {token_file: \"/a\\n\\n b # c\\n\"}\n").unwrap();
         let loaded = load(Some(&file), &[]).unwrap();
         let printed = print(&loaded).unwrap();
         std::fs::write(&file, &printed).unwrap();

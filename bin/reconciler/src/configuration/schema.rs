@@ -51,6 +51,9 @@ pub(super) const UUID: &str = "^([0-9a-fA-F]{32}\
      |(urn:uuid:)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\
      |\\{[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\\})$";
 
+/// A line of which something is seen, with nothing in it that is not or that turns the text.
+pub(super) const SEEN: &str = "^(?=.*\\S)[^\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$";
+
 /// A name that a backend or a platform can have.
 pub(super) const NAME: &str = "^[a-z0-9-]{1,63}$";
 

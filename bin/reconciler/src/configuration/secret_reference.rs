@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use cloakroom_core::SecretValue;
@@ -95,12 +95,51 @@ impl<'de> Visitor<'de> for ReferenceVisitor {
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<SecretReference, A::Error> {
         let members = Members::deserialize(MapAccessDeserializer::new(members))?;
         match (members.env, members.file) {
-            (Some(name), None) => Ok(SecretReference::Env(name)),
-            (None, Some(path)) => Ok(SecretReference::File(path)),
+            (Some(name), None) if is_variable(&name) => Ok(SecretReference::Env(name)),
+            (None, Some(path)) if !is_secret_itself(&path) => Ok(SecretReference::File(path)),
+            // What stands there may be the secret itself, and is not repeated.
+            (Some(_), None) => Err(de::Error::custom(
+                "`env` takes the name of an environment variable, and this is none. If it is the secret \
+                 itself, put it into a variable and name that",
+            )),
+            (None, Some(_)) => Err(de::Error::custom(
+                "`file` takes a file's path, and this looks like the secret itself: write it to a file \
+                 and name that",
+            )),
             _ => Err(de::Error::custom("choose exactly one of: env, file")),
         }
     }
 }
+
+/// What a shell, a unit file and Kubernetes take.
+fn is_variable(name: &str) -> bool {
+    let begins = name.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_');
+    begins
+        && name
+            .chars()
+            .all(|it| it.is_ascii_alphanumeric() || "_-.".contains(it))
+}
+
+/// A database's URL or a key, or a whole file of keys, where its path was asked for.
+fn is_secret_itself(path: &Path) -> bool {
+    /// Of 32 bytes in base64, which end in one `=`.
+    const KEY: usize = 44;
+    let text = path.to_string_lossy();
+    let is_key = text.len() == KEY
+        && text.strip_suffix('=').is_some_and(|rest| {
+            rest.chars()
+                .all(|it| it.is_ascii_alphanumeric() || "+/-_".contains(it))
+        });
+    let is_text = text.contains(|it: char| it.is_ascii_control());
+    is_key || is_text || text.contains("://") || text.contains("password=")
+}
+
+/// What [`is_variable`] takes.
+const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_.-]*$";
+
+/// What [`is_secret_itself`] does not refuse.
+const NO_SECRET: &str =
+    "^(?![A-Za-z0-9+/_-]{43}=$)(?![\\s\\S]*(?:://|password=|[\\x00-\\x1f\\x7f]))";
 
 impl JsonSchema for SecretReference {
     fn schema_name() -> Cow<'static, str> {
@@ -114,14 +153,14 @@ impl JsonSchema for SecretReference {
                 {
                     "type": "object",
                     "description": "In an environment variable.",
-                    "properties": {"env": {"type": "string"}},
+                    "properties": {"env": {"type": "string", "pattern": VARIABLE}},
                     "required": ["env"],
                     "additionalProperties": false,
                 },
                 {
                     "type": "object",
                     "description": "In a file; read again when it changes.",
-                    "properties": {"file": {"type": "string"}},
+                    "properties": {"file": {"type": "string", "pattern": NO_SECRET}},
                     "required": ["file"],
                     "additionalProperties": false,
                 },

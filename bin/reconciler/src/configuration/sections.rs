@@ -16,7 +16,7 @@ use super::cron::CronLine;
 use super::duration::Span;
 use super::node::present;
 use super::platforms::Platform;
-use super::schema::{ADDRESS, NAME, PREFIX, UUID, with_underscores};
+use super::schema::{ADDRESS, NAME, PREFIX, SEEN, UUID, with_underscores};
 use super::secret_reference::SecretReference;
 
 /// The reconciler's configuration.
@@ -88,7 +88,7 @@ impl Default for Configuration {
 #[serde(default, deny_unknown_fields)]
 pub struct Deployment {
     /// Its name, for the person who meets one of its secrets in a manager's console.
-    #[schemars(regex(pattern = r"\S"))]
+    #[schemars(regex(pattern = SEEN))]
     pub name: String,
 }
 

@@ -5,9 +5,11 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::node::{Content, Node};
+use crate::yaml_bounds;
 
 /// Reads the text of a configuration file; an empty one is an empty configuration.
 pub(super) fn parse(text: &str) -> Result<Node, serde_yaml_ng::Error> {
+    yaml_bounds::check(text).map_err(<serde_yaml_ng::Error as de::Error>::custom)?;
     let node: Node = serde_yaml_ng::from_str(text)?;
     Ok(if node.value == Content::Null {
         Node::empty()

@@ -13,6 +13,7 @@ use super::check::Verdict;
 use super::deployment::Deployment;
 use super::tally::Tally;
 use super::words;
+use crate::configuration;
 use crate::output::Console;
 
 /// Everything there is to tell.
@@ -219,7 +220,7 @@ fn verdict(verdict: &Verdict, console: &Console) -> Result<()> {
 }
 
 fn next(outcome: &Outcome, deployment: &Deployment, console: &Console) -> Result<()> {
-    let program = quoted(&program());
+    let program = calling(&overrides());
     let config = quoted(&deployment.config.to_string_lossy());
     console.line(format_args!(
         "The deployment is kept in {}. Try next:",
@@ -240,14 +241,30 @@ fn next(outcome: &Outcome, deployment: &Deployment, console: &Console) -> Result
     ))
 }
 
-/// How this program was called, as far as a shell can repeat it.
+/// Variables of this process that a configuration file gives way to.
+fn overrides() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names
+        .filter(|name| configuration::is_override(name))
+        .collect()
+}
+
+/// How this program was called, as far as a shell can repeat it. Variables that would put the user's own
+/// store or keys in place of the demo's are taken away.
+fn calling(overrides: &[String]) -> String {
+    let program = std::env::args().next();
+    let program = quoted(program.as_deref().unwrap_or("reconciler"));
+    if overrides.is_empty() {
+        return program;
+    }
+    let unset: Vec<String> = overrides
+        .iter()
+        .map(|name| format!("-u {}", quoted(name)))
+        .collect();
+    format!("env {} {program}", unset.join(" "))
+}
+
 /// As a shell reads it back.
 fn quoted(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
-}
-
-fn program() -> String {
-    std::env::args()
-        .next()
-        .unwrap_or_else(|| "reconciler".to_owned())
 }

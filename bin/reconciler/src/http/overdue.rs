@@ -3,29 +3,101 @@
 use std::time::Duration;
 
 use cloakroom_core::Timestamp;
+use cloakroom_reconcile::{JobName, JobState};
 
 use crate::configuration::CronLine;
 
 /// On top of the second missed start: a run has to begin and end.
 const ALLOWANCE: Duration = Duration::from_mins(1);
 
-/// Whether a job on this schedule, of which a run last ended at `last`, has missed two starts: one
-/// may fall into a restart or a busy moment.
+/// And this much longer while a run is at work: a hundred thousand deletions take hours where the
+/// manager's quota is small, and one that hangs is noticed all the same.
+const LONG_RUN: Duration = Duration::from_hours(24);
+
+/// How much later than at its second missed start each job is overdue: by the jitter, and by a long run
+/// where it is running itself, or is in the queue behind one that is.
+pub(super) fn allowances<J: JobName, R>(
+    states: &[JobState<J, R>],
+    jitter: Duration,
+) -> impl Fn(&JobState<J, R>) -> Duration + use<J, R> {
+    let at_work = states.iter().any(|state| state.running);
+    move |state| {
+        if state.running || (state.waiting && at_work) {
+            jitter + LONG_RUN
+        } else {
+            jitter
+        }
+    }
+}
+
+/// Whether a job on this schedule, of which a run last ended at `last`, has missed two starts by more
+/// than its allowance: one may fall into a restart or a busy moment.
 pub(super) fn is_overdue(
     cron: &CronLine,
     last: Timestamp,
-    jitter: Duration,
+    allowance: Duration,
     now: Timestamp,
 ) -> bool {
     let missed_twice = cron
         .next_after(last)
         .and_then(|missed| cron.next_after(missed));
-    missed_twice.is_some_and(|missed| now > missed + jitter + ALLOWANCE)
+    missed_twice.is_some_and(|missed| now > missed + allowance + ALLOWANCE)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use cloakroom_core::store::Job;
+    use cloakroom_core::{Result, SystemRandomness};
+    use cloakroom_reconcile::{Driver, JobRunner, Report};
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+
+    /// A run of it takes two hours.
+    struct Slow;
+
+    #[async_trait]
+    impl JobRunner for Slow {
+        async fn now(&self) -> Result<Timestamp> {
+            Ok(Timestamp::UNIX_EPOCH)
+        }
+
+        async fn run_job(&self, _: Job) -> Vec<Result<Report>> {
+            tokio::time::sleep(Duration::from_hours(2)).await;
+            Vec::new()
+        }
+    }
+
+    /// Neither the job at work nor those in the queue behind it are late by that, for a day.
+    #[tokio::test(start_paused = true)]
+    async fn a_long_run_makes_nothing_overdue() {
+        let jitter = Duration::from_secs(10);
+        let (random, stop) = (Arc::new(SystemRandomness), CancellationToken::new());
+        let driver = Driver::start(Arc::new(Slow), random, Duration::ZERO, stop);
+        let told = || {
+            let states = driver.states();
+            let allowances = allowances(&states, jitter);
+            let of = |job| states.iter().find(|state| state.job == job).unwrap();
+            [Job::ExpireOrphans, Job::DeleteSuperseded, Job::VerifyBlobs]
+                .map(|job| (allowances(of(job)), of(job).busy()))
+        };
+        assert_eq!(told(), [(jitter, None); 3]);
+        driver.activate(Job::ExpireOrphans);
+        tokio::time::sleep(Duration::from_mins(30)).await;
+        driver.activate(Job::DeleteSuperseded);
+        tokio::time::sleep(Duration::from_mins(30)).await;
+        let busy = |minutes| Some(Duration::from_mins(minutes));
+        let long = jitter + LONG_RUN;
+        assert_eq!(told(), [(long, busy(60)), (long, busy(30)), (jitter, None)]);
+        // Its wait counts as its own time at work.
+        tokio::time::sleep(Duration::from_mins(90)).await;
+        assert_eq!(told(), [(jitter, None), (long, busy(120)), (jitter, None)]);
+        tokio::time::sleep(Duration::from_hours(2)).await;
+        assert_eq!(told(), [(jitter, None); 3]);
+    }
 
     #[test]
     fn two_missed_starts_are_overdue() {

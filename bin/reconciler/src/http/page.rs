@@ -208,7 +208,12 @@ fn of_job(job: &JobStatus) -> Vec<Attention> {
             format!("{} is overdue: it has missed two starts.", job.job),
         );
     }
-    for error in &job.errors {
+    // A run that had begun tells its error itself.
+    let told = |error: &&String| {
+        let mut reports = job.reports.iter().map(status::ReportStatus::report);
+        reports.any(|report| report.error.as_ref() == Some(*error))
+    };
+    for error in job.errors.iter().filter(|error| !told(error)) {
         add(Level::Bad, format!("{} failed: {error}", job.job));
     }
     for told in &job.reports {

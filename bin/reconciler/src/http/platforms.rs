@@ -8,7 +8,7 @@ use cloakroom_core::{Result, Timestamp};
 use cloakroom_reconcile::{CleanReport, JobState};
 use serde::Serialize;
 
-use super::overdue::is_overdue;
+use super::overdue::{allowances, is_overdue};
 use super::routes::App;
 use super::token::Caller;
 use super::without_ids::without_ids;
@@ -91,8 +91,12 @@ pub(super) async fn platforms(
     now: Timestamp,
 ) -> Result<Vec<PlatformStatus>> {
     let mut platforms = Vec::new();
-    for state in app.clean_ups.states() {
-        platforms.push(status(app, state, caller, now).await?);
+    let states = app.clean_ups.states();
+    let jitter = app.jobs.as_ref().map(|jobs| jobs.jitter.0);
+    let allowances = allowances(&states, jitter.unwrap_or_default());
+    for state in states {
+        let allowance = allowances(&state);
+        platforms.push(status(app, state, allowance, caller, now).await?);
     }
     Ok(platforms)
 }
@@ -100,6 +104,7 @@ pub(super) async fn platforms(
 async fn status(
     app: &App,
     state: JobState<String, CleanReport>,
+    allowance: Duration,
     caller: Caller,
     now: Timestamp,
 ) -> Result<PlatformStatus> {
@@ -111,14 +116,11 @@ async fn status(
         .last_removal_run(&platform, Some(RunOutcome::Done));
     let last_success = complete.await?.and_then(|run| run.finished);
     // Where no jobs are scheduled, no platform is.
-    let jobs = app.jobs.as_ref();
     let schedule = app.platforms.get(&platform).and_then(Option::as_ref);
-    let schedule = schedule.filter(|_| jobs.is_some());
-    let jitter = jobs.map_or(Duration::ZERO, |jobs| jobs.jitter.0);
+    let schedule = schedule.filter(|_| app.jobs.is_some());
     let ended = ended(app, &state, last.as_ref());
-    let overdue = !state.running
-        && confirmation.is_some()
-        && schedule.is_some_and(|schedule| is_overdue(schedule, ended, jitter, now));
+    let overdue = confirmation.is_some()
+        && schedule.is_some_and(|schedule| is_overdue(schedule, ended, allowance, now));
     let last_run = state.last_started.max(last.as_ref().map(|run| run.started));
     let report = latest(&state, last);
     let failed = (!state.errors.is_empty()).then_some(RunOutcome::Failed);

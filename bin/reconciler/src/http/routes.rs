@@ -22,7 +22,7 @@ use super::{guards, page, ready, run_job, status};
 use crate::backlog::Backlogs;
 use crate::cleaning::{CleanUps, CleaningRunner, CleaningSchedules};
 use crate::configuration::Jobs;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, cleaning_job_name};
 use crate::wiring::RequestBudget;
 
 /// What the routes tell about.
@@ -99,6 +99,15 @@ pub fn router(app: Arc<App>) -> Router {
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     app.metrics.set_unauthorized(app.token.refused());
+    for state in app.activator.states() {
+        app.metrics.set_busy(state.job.as_str(), state.busy());
+    }
+    for state in app.clean_ups.states() {
+        if app.platforms.get(&state.job).is_some_and(Option::is_some) {
+            let job = cleaning_job_name(&state.job);
+            app.metrics.set_busy(&job, state.busy());
+        }
+    }
     for budget in &app.budgets {
         for figures in budget.figures() {
             app.metrics.set_budget(budget.backend(), &figures);

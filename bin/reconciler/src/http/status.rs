@@ -10,7 +10,7 @@ use cloakroom_reconcile::{JobState, Report};
 use serde::Serialize;
 
 use super::backend_status::{self, BackendStatus};
-use super::overdue::is_overdue;
+use super::overdue::{allowances, is_overdue};
 use super::platforms::{PlatformStatus, platforms};
 use super::routes::App;
 use super::token::Caller;
@@ -199,8 +199,12 @@ pub(super) async fn jobs(app: &App) -> Result<Vec<JobStatus>> {
 
 async fn jobs_for(app: &App, caller: Caller, now: Timestamp) -> Result<Vec<JobStatus>> {
     let mut jobs = Vec::new();
-    for state in app.activator.states() {
-        jobs.push(job_status(app, state, caller, now).await?);
+    let states = app.activator.states();
+    let jitter = app.jobs.as_ref().map(|jobs| jobs.jitter.0);
+    let allowances = allowances(&states, jitter.unwrap_or_default());
+    for state in states {
+        let allowance = allowances(&state);
+        jobs.push(job_status(app, state, allowance, caller, now).await?);
     }
     Ok(jobs)
 }
@@ -208,19 +212,15 @@ async fn jobs_for(app: &App, caller: Caller, now: Timestamp) -> Result<Vec<JobSt
 async fn job_status(
     app: &App,
     mut state: JobState,
+    allowance: Duration,
     caller: Caller,
     now: Timestamp,
 ) -> Result<JobStatus> {
     let ended = recall(app, &mut state).await?;
     let schedule = app.jobs.as_ref().map(|jobs| jobs.of(state.job));
     let enabled = schedule.is_some_and(|schedule| schedule.enabled);
-    let jitter = app
-        .jobs
-        .as_ref()
-        .map_or(Duration::ZERO, |jobs| jobs.jitter.0);
     let overdue = enabled
-        && !state.running
-        && schedule.is_some_and(|schedule| is_overdue(&schedule.cron, ended, jitter, now));
+        && schedule.is_some_and(|schedule| is_overdue(&schedule.cron, ended, allowance, now));
     let failed = (!state.errors.is_empty()).then_some(RunOutcome::Failed);
     let outcomes = state
         .reports

@@ -152,7 +152,7 @@ impl<'a> Surroundings<'a> {
             return Ok(found);
         }
         notes.remark(format!(
-            "{} is empty and left out: where OpenMetadata has its variable set, set it and import again",
+            "{}: empty, and left out; where OpenMetadata has its variable set, set it and import again",
             unset.join(" and ")
         ));
         Ok([const { None }; N])

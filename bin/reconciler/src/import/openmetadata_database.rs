@@ -10,6 +10,7 @@ use super::source::Source;
 use super::template::only_variable;
 use super::{NAME, Notes};
 use crate::configuration::{Backend, OpenMetadata, Platform, ProviderName, SecretReference};
+use crate::platform;
 
 /// How OpenMetadata names its secrets.
 pub(super) struct Named {
@@ -42,11 +43,7 @@ pub(super) fn platform(
         section.cluster = cluster;
     }
     // Where the manager does not list them they cannot tell whose a secret is.
-    let lists_tags = matches!(
-        backend,
-        Backend::AwsSecretsManager(_) | Backend::Azure(_) | Backend::Kubernetes(_)
-    );
-    if lists_tags {
+    if platform::manager(backend).is_some_and(platform::lists_tags) {
         section.tags = named.tags;
     }
     Ok(Platform::OpenMetadata(section))

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
 use super::Notes;
+use crate::yaml_bounds;
 
 /// The most bytes such a file may have.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -23,6 +24,7 @@ impl Source {
         if text.len() > MOST_BYTES {
             bail!("it is larger than {MOST_BYTES} bytes");
         }
+        yaml_bounds::check(text)?;
         // The parser's message may repeat a value; where it stopped is enough.
         let value: Value = serde_yaml_ng::from_str(text).map_err(|error| {
             let place = error.location().map_or_else(String::new, |place| {

@@ -3,29 +3,32 @@
 use cloakroom_core::ledger::{Reason, RowState};
 use cloakroom_core::store::{FindingKind, Job};
 use cloakroom_core::{BackendId, Timestamp};
-use cloakroom_reconcile::Report;
 use metrics::gauge;
 
 use super::Metrics;
 use super::names::{
-    COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, OLDEST_ORPHAN, REPLICAS, SECRETS, UNCONFIGURED,
+    AWAITED, COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, OLDEST_ORPHAN, REPLICAS, SECRETS,
+    UNCONFIGURED,
 };
 use crate::backlog::{Backlog, COSTLY};
+use crate::verified::Verified;
 
 impl Metrics {
-    /// Says what a verify-blobs found; other jobs find nothing.
-    pub fn set_findings(&self, report: &Report) {
-        // One that was cut short has not seen the rest: what was known stays.
-        if report.job != Job::VerifyBlobs || report.cut_short {
-            return;
-        }
+    /// Says what is amiss, as far as verify-blobs knows.
+    pub fn set_findings(&self, backend: &BackendId, verified: &Verified) {
         self.figures.record(|| {
             for kind in FindingKind::ALL {
-                let number = report.findings.get(&kind).copied().unwrap_or_default();
-                gauge!(FINDINGS, "backend" => report.backend.to_string(), "kind" => kind.as_str())
-                    .set(number as f64);
+                gauge!(FINDINGS, "backend" => backend.to_string(), "kind" => kind.as_str())
+                    .set(verified.at_least(kind) as f64);
             }
         });
+    }
+
+    /// Says since when a success of a job is awaited.
+    pub fn set_awaited(&self, job: &str, since: Timestamp) {
+        let since = since.as_second() as f64;
+        self.figures
+            .record(|| gauge!(AWAITED, "job_name" => job.to_owned()).set(since));
     }
 
     /// Says when a job last did all it was to do.
@@ -83,6 +86,7 @@ pub(super) fn register() {
     gauge!(REPLICAS).set(0.0);
     for job in Job::ALL {
         gauge!(LAST_SUCCESS, "job_name" => job.as_str()).set(0.0);
+        gauge!(AWAITED, "job_name" => job.as_str()).set(0.0);
     }
 }
 

@@ -6,16 +6,15 @@ mod figures;
 mod names;
 mod platforms;
 mod requests;
+mod runs;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use cloakroom_core::ledger::Reason;
 use cloakroom_core::store::{Job, RunOutcome};
 use cloakroom_core::{BackendId, Timestamp};
-use cloakroom_reconcile::{DeletionCount, Guard, Report};
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
@@ -23,11 +22,9 @@ use tokio::time::Instant;
 
 pub use platforms::job_name as cleaning_job_name;
 pub use requests::{BudgetFigures, Request};
+pub use runs::Counted;
 
-use names::{
-    BUILD_INFO, DELETIONS, GUARD_TRIPS, INTERVAL, LEADER, NEXT_RUN, REQUEST_DURATION, RESCUES,
-    RUN_DURATION, RUNS, UNAUTHORIZED, UNRESTORED,
-};
+use names::{BUILD_INFO, LEADER, REQUEST_DURATION, RUN_DURATION, UNAUTHORIZED};
 
 /// From a run with nothing to do to one over millions of secrets, in seconds.
 const RUN_BUCKETS: [f64; 12] = [
@@ -65,7 +62,7 @@ impl Metrics {
         metrics.own.record(|| {
             names::describe_own();
             gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-            register_runs();
+            runs::register();
             counter!(UNAUTHORIZED).increment(0);
         });
         metrics.figures.record(|| {
@@ -74,7 +71,7 @@ impl Metrics {
         });
         for backend in backends {
             metrics.own.record(|| {
-                register_deletions(backend);
+                runs::register_backend(backend);
                 requests::register(backend);
             });
             metrics
@@ -120,41 +117,6 @@ impl Metrics {
         self.figures.handle.run_upkeep();
     }
 
-    /// Counts what a run did.
-    pub fn record_run(&self, report: &Report, took: Duration) {
-        self.own.record(|| {
-            let (job, backend) = (report.job.as_str(), report.backend.to_string());
-            counter!(RUNS, "job_name" => job, "outcome" => report.outcome.as_str()).increment(1);
-            histogram!(RUN_DURATION, "job_name" => job).record(took.as_secs_f64());
-            for (reason, count) in &report.deletions {
-                for (outcome, number) in outcomes(count) {
-                    let labels = [
-                        ("backend", backend.clone()),
-                        ("reason", reason.clone()),
-                        ("outcome", outcome.into()),
-                    ];
-                    counter!(DELETIONS, &labels).increment(number);
-                }
-            }
-            counter!(RESCUES, "backend" => backend.clone()).increment(report.rescued);
-            counter!(UNRESTORED, "backend" => backend.clone()).increment(report.unrestored);
-            for trip in &report.guards {
-                counter!(GUARD_TRIPS, "backend" => backend.clone(), "guard" => trip.guard.as_str())
-                    .increment(1);
-            }
-        });
-        self.set_findings(report);
-    }
-
-    /// Counts a run that could not be carried out.
-    pub fn record_failure(&self, job: Job, took: Duration) {
-        self.own.record(|| {
-            counter!(RUNS, "job_name" => job.as_str(), "outcome" => RunOutcome::Failed.as_str())
-                .increment(1);
-            histogram!(RUN_DURATION, "job_name" => job.as_str()).record(took.as_secs_f64());
-        });
-    }
-
     /// Says how many requests were refused for want of the token since the start.
     pub fn set_unauthorized(&self, total: u64) {
         self.own.record(|| counter!(UNAUTHORIZED).absolute(total));
@@ -190,48 +152,6 @@ impl Registry {
 
     fn record<T>(&self, record: impl FnOnce() -> T) -> T {
         metrics::with_local_recorder(&self.recorder, record)
-    }
-}
-
-fn outcomes(count: &DeletionCount) -> [(&'static str, u64); 6] {
-    [
-        ("deleted", count.deleted),
-        ("scheduled", count.scheduled),
-        ("already_gone", count.already_gone),
-        ("spared", count.spared),
-        ("failed", count.failed),
-        ("refused", count.refused),
-    ]
-}
-
-fn register_runs() {
-    for job in Job::ALL {
-        gauge!(NEXT_RUN, "job_name" => job.as_str()).set(0.0);
-        gauge!(INTERVAL, "job_name" => job.as_str()).set(0.0);
-        // One that has recorded nothing yet is rendered as well.
-        let _ = histogram!(RUN_DURATION, "job_name" => job.as_str());
-        for outcome in OUTCOMES {
-            counter!(RUNS, "job_name" => job.as_str(), "outcome" => outcome.as_str()).increment(0);
-        }
-    }
-}
-
-fn register_deletions(backend: &BackendId) {
-    let backend = backend.to_string();
-    counter!(RESCUES, "backend" => backend.clone()).increment(0);
-    counter!(UNRESTORED, "backend" => backend.clone()).increment(0);
-    for guard in Guard::ALL {
-        counter!(GUARD_TRIPS, "backend" => backend.clone(), "guard" => guard.as_str()).increment(0);
-    }
-    for reason in Reason::ALL {
-        for (outcome, _) in outcomes(&DeletionCount::default()) {
-            let labels = [
-                ("backend", backend.clone()),
-                ("reason", reason.as_str().into()),
-                ("outcome", outcome.into()),
-            ];
-            counter!(DELETIONS, &labels).increment(0);
-        }
     }
 }
 

@@ -6,6 +6,7 @@ pub(super) const RUNS: &str = "cloakroom_runs_total";
 pub(super) const RUN_DURATION: &str = "cloakroom_run_duration_seconds";
 pub(super) const NEXT_RUN: &str = "cloakroom_job_next_run_timestamp_seconds";
 pub(super) const INTERVAL: &str = "cloakroom_job_interval_seconds";
+pub(super) const BUSY: &str = "cloakroom_job_busy_seconds";
 pub(super) const DELETIONS: &str = "cloakroom_deletions_total";
 pub(super) const RESCUES: &str = "cloakroom_rescues_total";
 pub(super) const UNRESTORED: &str = "cloakroom_unrestored_total";
@@ -23,6 +24,7 @@ pub(super) const BUILD_INFO: &str = "cloakroom_build_info";
 
 // What the database tells; rendered by one replica alone.
 pub(super) const LAST_SUCCESS: &str = "cloakroom_job_last_success_timestamp_seconds";
+pub(super) const AWAITED: &str = "cloakroom_job_awaited_since_timestamp_seconds";
 pub(super) const FINDINGS: &str = "cloakroom_findings";
 pub(super) const SECRETS: &str = "cloakroom_secrets";
 pub(super) const UNCONFIGURED: &str = "cloakroom_unconfigured_secrets";
@@ -42,6 +44,11 @@ pub(super) fn describe_own() {
     describe_gauge!(
         INTERVAL,
         "The longest time between two starts of each job; 0 where it is switched off."
+    );
+    describe_gauge!(
+        BUSY,
+        Unit::Seconds,
+        "For how long each job has been running or waiting for its turn; 0 where it does neither."
     );
     describe_counter!(
         DELETIONS,
@@ -101,7 +108,14 @@ pub(super) fn describe_figures() {
         LAST_SUCCESS,
         "When each job last did all it was to do; 0 for never."
     );
-    describe_gauge!(FINDINGS, "What the latest verify-blobs found amiss.");
+    describe_gauge!(
+        AWAITED,
+        "Since when a success of each job is awaited: since the last one; where there never was one, since the first run, or, before that, since this process began."
+    );
+    describe_gauge!(
+        FINDINGS,
+        "What the latest verify-blobs that went through everything found amiss, or one since then, whichever is more."
+    );
     describe_gauge!(SECRETS, "Rows of the ledger by state.");
     describe_gauge!(
         UNCONFIGURED,

@@ -6,10 +6,12 @@ use std::time::Duration;
 use cloakroom_core::Timestamp;
 use cloakroom_core::platform::Standing;
 use cloakroom_core::store::RunOutcome;
-use cloakroom_reconcile::{CleanCount, CleanGuard, CleanReport, PlatformFindingKind};
+use cloakroom_reconcile::{
+    CleanCount, CleanGuard, CleanGuardTrip, CleanReport, PlatformFindingKind,
+};
 use metrics::{counter, describe_counter, describe_gauge, gauge, histogram};
 
-use super::names::{INTERVAL, LAST_SUCCESS, NEXT_RUN, RUN_DURATION, RUNS};
+use super::names::{AWAITED, BUSY, INTERVAL, LAST_SUCCESS, NEXT_RUN, RUN_DURATION, RUNS};
 use super::{Metrics, OUTCOMES};
 
 const DELETIONS: &str = "cloakroom_platform_deletions_total";
@@ -18,6 +20,8 @@ const RESCUES: &str = "cloakroom_platform_rescues_total";
 const SECRETS: &str = "cloakroom_platform_secrets";
 const FINDINGS: &str = "cloakroom_platform_findings";
 const COST: &str = "cloakroom_platform_leaked_monthly_cost_dollars";
+const OUTCOME: &str = "cloakroom_platform_outcome";
+const GUARDS: &str = "cloakroom_platform_guards";
 const OBSTACLES: &str = "cloakroom_platform_obstacles";
 
 /// What a platform's clean-up is called beside the jobs.
@@ -41,6 +45,7 @@ impl Metrics {
             register_figures(platform);
             if scheduled {
                 gauge!(LAST_SUCCESS, "job_name" => job_name(platform)).set(0.0);
+                gauge!(AWAITED, "job_name" => job_name(platform)).set(0.0);
             }
         });
     }
@@ -94,11 +99,39 @@ impl Metrics {
         });
     }
 
-    /// Says when a clean-up last did all it was to do.
-    pub fn set_last_cleaning(&self, platform: &str, at: Timestamp) {
+    /// Says how a platform's last clean-up ended, and which guards stopped it; `None` where there was
+    /// none.
+    pub fn set_last_outcome(
+        &self,
+        platform: &str,
+        outcome: Option<RunOutcome>,
+        guards: &[CleanGuardTrip],
+    ) {
         self.figures.record(|| {
-            gauge!(LAST_SUCCESS, "job_name" => job_name(platform)).set(at.as_second() as f64);
+            for other in OUTCOMES {
+                let is = u8::from(outcome == Some(other));
+                gauge!(OUTCOME, "platform" => platform.to_owned(), "outcome" => other.as_str())
+                    .set(is);
+            }
+            for guard in CleanGuard::ALL {
+                let stopped = |trip: &CleanGuardTrip| trip.guard == guard && !trip.overridden;
+                let is = u8::from(guards.iter().any(stopped));
+                gauge!(GUARDS, "platform" => platform.to_owned(), "guard" => guard.as_str())
+                    .set(is);
+            }
         });
+    }
+
+    /// Says when a clean-up last did all it was to do. Where none ever has, one is awaited since this
+    /// process `started`.
+    pub fn set_last_cleaning(&self, platform: &str, at: Option<Timestamp>, started: Timestamp) {
+        let job = job_name(platform);
+        if let Some(at) = at {
+            let at = at.as_second() as f64;
+            self.figures
+                .record(|| gauge!(LAST_SUCCESS, "job_name" => job.clone()).set(at));
+        }
+        self.set_awaited(&job, at.unwrap_or(started));
     }
 
     /// Says when a platform is cleaned next and how far apart the starts are.
@@ -155,6 +188,7 @@ fn count_guard(platform: &str, guard: CleanGuard, number: u64) {
 fn register_runs(platform: &str) {
     let job = job_name(platform);
     set_schedule(job.clone(), None, None);
+    gauge!(BUSY, "job_name" => job.clone()).set(0.0);
     // One that has recorded nothing yet is rendered as well.
     let _ = histogram!(RUN_DURATION, "job_name" => job.clone());
     for outcome in OUTCOMES {
@@ -183,7 +217,13 @@ fn register_figures(platform: &str) {
         gauge!(FINDINGS, "platform" => platform.clone(), "kind" => kind.as_str()).set(0.0);
     }
     gauge!(COST, "platform" => platform.clone()).set(0.0);
-    gauge!(OBSTACLES, "platform" => platform).set(0.0);
+    gauge!(OBSTACLES, "platform" => platform.clone()).set(0.0);
+    for outcome in OUTCOMES {
+        gauge!(OUTCOME, "platform" => platform.clone(), "outcome" => outcome.as_str()).set(0.0);
+    }
+    for guard in CleanGuard::ALL {
+        gauge!(GUARDS, "platform" => platform.clone(), "guard" => guard.as_str()).set(0.0);
+    }
 }
 
 fn describe_counters() {
@@ -213,6 +253,14 @@ fn describe_figures() {
     describe_gauge!(
         COST,
         "What the secrets that a platform left behind cost a month, estimated from list prices."
+    );
+    describe_gauge!(
+        OUTCOME,
+        "1 for how the last clean-up of a platform ended, 0 for the other ways."
+    );
+    describe_gauge!(
+        GUARDS,
+        "1 for each guard that stopped the last clean-up of a platform, 0 for the others."
     );
     describe_gauge!(
         OBSTACLES,
@@ -245,6 +293,10 @@ mod tests {
             "cloakroom_platform_findings{platform=\"production\",kind=\"dangling\"} 0",
             "cloakroom_platform_leaked_monthly_cost_dollars{platform=\"production\"} 0",
             "cloakroom_platform_obstacles{platform=\"production\"} 0",
+            "cloakroom_platform_outcome{platform=\"production\",outcome=\"failed\"} 0",
+            "cloakroom_platform_guards{platform=\"by-hand\",guard=\"share\"} 0",
+            "cloakroom_job_busy_seconds{job_name=\"clean/production\"} 0",
+            "cloakroom_job_awaited_since_timestamp_seconds{job_name=\"clean/production\"} 0",
         ] {
             assert!(
                 text.lines().any(|other| other == line),
@@ -252,6 +304,25 @@ mod tests {
             );
         }
         assert!(!text.contains("clean/by-hand"), "{text}");
+        let trip = |guard, overridden| CleanGuardTrip {
+            guard,
+            saw: String::new(),
+            overridden,
+        };
+        let trips = [
+            trip(CleanGuard::Share, false),
+            trip(CleanGuard::ScopeChanged, true),
+        ];
+        metrics.set_last_outcome("production", Some(RunOutcome::Refused), &trips);
+        let text = metrics.render();
+        for line in [
+            "cloakroom_platform_outcome{platform=\"production\",outcome=\"refused\"} 1",
+            "cloakroom_platform_outcome{platform=\"production\",outcome=\"done\"} 0",
+            "cloakroom_platform_guards{platform=\"production\",guard=\"share\"} 1",
+            "cloakroom_platform_guards{platform=\"production\",guard=\"scope-changed\"} 0",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}: {text}");
+        }
         metrics.lead_until(None);
         let text = metrics.render();
         assert!(!text.contains("cloakroom_platform_secrets"), "{text}");

@@ -1,6 +1,6 @@
 //! What is rendered when.
 
-use cloakroom_core::ledger::Unused;
+use cloakroom_core::ledger::{Reason, Unused};
 
 use super::*;
 use crate::backlog::Backlog;
@@ -37,6 +37,8 @@ async fn everything_is_there_at_zero_from_the_start() {
         "cloakroom_job_last_success_timestamp_seconds{job_name=\"expire-orphans\"} 0",
         "cloakroom_job_next_run_timestamp_seconds{job_name=\"expire-orphans\"} 0",
         "cloakroom_job_interval_seconds{job_name=\"expire-orphans\"} 0",
+        "cloakroom_job_busy_seconds{job_name=\"expire-orphans\"} 0",
+        "cloakroom_job_awaited_since_timestamp_seconds{job_name=\"expire-orphans\"} 0",
         "cloakroom_due_secrets{backend=\"main\",reason=\"superseded\"} 0",
         "cloakroom_oldest_orphan_age_seconds{backend=\"main\"} 0",
         "cloakroom_estimated_monthly_cost_dollars{backend=\"main\",reason=\"orphaned\"} 0",

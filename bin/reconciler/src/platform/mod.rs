@@ -1,6 +1,7 @@
 //! Platforms whose secrets somebody else wrote: how they are reached and cleaned, and how a report on
 //! one reads.
 
+mod destination;
 mod openmetadata;
 mod page;
 mod progress;
@@ -13,7 +14,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use openmetadata::{manager, provider};
+pub(crate) use destination::{demand_readable, prefix_of};
+pub(crate) use openmetadata::{lists_tags, manager, provider};
 pub use openmetadata::{openmetadata, openmetadata_options};
 pub use page::html;
 pub use progress::PlatformProgress;

@@ -12,6 +12,7 @@ use cloakroom_store_openmetadata::{DeploymentNames, OpenMetadataSource};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::destination::prefix_of;
 use super::openmetadata::openmetadata_options;
 use crate::configuration::{Airbyte, Backend, Configuration, OpenMetadata, Platform};
 use crate::wiring::{Context, job_settings};
@@ -105,13 +106,7 @@ fn scope(section: &Platform, manager: Option<&Backend>) -> BTreeMap<String, Stri
     };
     let mut left_out = left_out.clone();
     left_out.sort();
-    let prefix: &str = match manager {
-        Some(Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it)) => &it.name_prefix,
-        Some(Backend::Azure(it)) => &it.prefix,
-        Some(Backend::Gcp(it)) => &it.prefix,
-        Some(Backend::Vault(it)) => &it.prefix,
-        Some(Backend::Embedded(_) | Backend::Kubernetes(_)) | None => "",
-    };
+    let prefix = manager.map_or("", prefix_of);
     let parts = [
         ("schema", schema.clone()),
         ("list of tables left out", left_out.join(", ")),
@@ -128,7 +123,10 @@ pub(super) fn chosen<'a>(
     let known = &configuration.platforms;
     let names = || known.keys().cloned().collect::<Vec<_>>().join(", ");
     match (asked, known.len()) {
-        (_, 0) => bail!("no platform is configured; name one under `platforms`"),
+        (_, 0) => bail!(
+            "no platform is configured; name one under `platforms` of the file that --config or \
+             CLOAKROOM_CONFIG names"
+        ),
         (Some(name), _) => match known.get_key_value(name) {
             Some((name, section)) => Ok((name.as_str(), section)),
             None => bail!("there is no platform `{name}`; configured: {}", names()),

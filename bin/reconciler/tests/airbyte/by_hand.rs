@@ -6,6 +6,7 @@ use crate::asking::{TOKEN, ask};
 use crate::cleaning::{AGED, Stage, on_two_threads};
 use crate::common::Served;
 use crate::managers::Kind;
+use crate::serving::serve;
 
 /// Far away, so that only what is asked for runs.
 const NEVER: &str = "0 0 29 2 *";
@@ -13,19 +14,14 @@ const NEVER: &str = "0 0 29 2 *";
 const ALL: &str = "/jobs/clean/run";
 const ONE: &str = "/jobs/clean/production/run";
 
-fn serve(stage: &Stage) -> Served {
+fn asked_by_hand(stage: &Stage) -> Served {
     stage.cloakroom.write("http-token", TOKEN);
-    let mut serve = stage
-        .cloakroom
-        .command(&["serve", "--listen", "127.0.0.1:0"]);
-    serve
-        .env("CLOAKROOM_JOBS__JITTER", "0s")
-        .env("CLOAKROOM_HTTP__TOKEN_FILE", "http-token")
+    let more = [
+        ("CLOAKROOM_HTTP__TOKEN_FILE", "http-token"),
         // A dry run asks both sides, on a busy machine too.
-        .env("CLOAKROOM_HTTP__TIMEOUT", "1m")
-        .env("CLOAKROOM_RECONCILE__GUARDS__LARGEST_SHARE", "1.0")
-        .env("CLOAKROOM_PLATFORMS__PRODUCTION__SCHEDULE", NEVER);
-    Served::start(serve)
+        ("CLOAKROOM_HTTP__TIMEOUT", "1m"),
+    ];
+    serve(stage, NEVER, &more)
 }
 
 /// What a request is told that is taken on.
@@ -50,8 +46,8 @@ pub fn whoever_bears_the_token_cleans_a_platform(kind: Kind) {
         let all = planted.names.len();
         let due = planted.superseded + planted.orphaned + planted.ephemeral + planted.ahead;
         stage.json(&["report"]);
-        stage.execute(AGED).await;
-        let served = tokio::task::block_in_place(|| serve(&stage));
+        stage.execute(AGED);
+        let served = tokio::task::block_in_place(|| asked_by_hand(&stage));
         tokio::task::block_in_place(|| {
             for path in [ALL, ONE] {
                 assert_eq!(ask(&served, "POST", path, None).code, 401, "{path}");

@@ -6,7 +6,7 @@ use cloakroom_testkit::airbyte::Deployment as Airbyte;
 use cloakroom_testkit::proxy::Proxy;
 use serde_json::Value;
 
-use crate::common::{CANARY, Deployment, Ended, connection};
+use crate::common::{CANARY, Deployment, Ended, behind_its_back};
 use crate::database::Database;
 use crate::managers::{Kind, Manager};
 use crate::pass::beside;
@@ -62,10 +62,8 @@ impl Stage {
         (report.unwrap_or_else(|_| panic!("{ended:?}")), ended.code)
     }
 
-    pub async fn execute(&self, statement: &'static str) {
-        let mut connection = connection(&self.cloakroom).await;
-        let changed = sqlx::query(statement).execute(&mut connection).await;
-        changed.unwrap();
+    pub fn execute(&self, statement: &'static str) {
+        tokio::task::block_in_place(|| behind_its_back(&self.cloakroom, statement));
     }
 
     /// How many of the planted secrets can be read.
@@ -110,7 +108,7 @@ pub fn what_was_left_behind_goes_once_and_comes_back(kind: Kind) {
             (code, &refused["guards"][0]["guard"]),
             (Some(4), &"not-adopted".into())
         );
-        stage.execute(AGED).await;
+        stage.execute(AGED);
         let file = stage.cloakroom.path("plan.json");
         let (plan, code) = stage.json(&["adopt", "--file", file.to_str().unwrap()]);
         assert_eq!(code, Some(0), "{plan:#}");
@@ -151,16 +149,16 @@ pub fn what_was_left_behind_goes_once_and_comes_back(kind: Kind) {
         stage.run(&["audit", "verify"]).done();
         let early = stage.run(&["undo", run]).refused(1);
         assert!(early.contains("try again from"), "{early}");
-        stage.execute("DROP TRIGGER receipts_stand").await;
-        stage.execute("UPDATE receipts SET at = 0").await;
+        stage.execute("DROP TRIGGER receipts_stand");
+        stage.execute("UPDATE receipts SET at = 0");
         let undone = stage.run(&["undo", run]);
         assert_eq!(undone.code, Some(3), "what was ahead is gone: {undone:?}");
         let back = left + usize::try_from(leaked).unwrap();
         assert_eq!(stage.there().await, back);
         // Held, whatever their age.
-        stage.execute(AGED).await;
+        stage.execute(AGED);
         stage.json(&["report"]);
-        stage.execute(AGED).await;
+        stage.execute(AGED);
         let (held, _) = stage.json(&clean);
         assert_eq!(
             (sum(&held, "scheduled"), sum(&held, "deleted")),

@@ -21,7 +21,7 @@ pub fn is_enough_and_no_more(kind: Kind) {
         let planted = &stage.planted;
         log_in(CLEANER, &stage.cloakroom);
         stage.json(&["report"]);
-        stage.execute(AGED).await;
+        stage.execute(AGED);
         let (plan, code) = stage.json(&["adopt"]);
         assert_eq!(code, Some(0), "{plan:#}");
         let id = plan["id"].as_str().unwrap();

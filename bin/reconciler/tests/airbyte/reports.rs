@@ -170,7 +170,7 @@ pub fn what_is_in_the_way_is_told(kind: Kind) {
         let obstacles = report["obstacles"].to_string();
         assert!(obstacles.contains("the manager's listing"), "{obstacles}");
         let unknown = stage.report(&["staging"]);
-        let told = unknown.refused(1);
+        let told = unknown.refused(2);
         assert!(told.contains("configured: production"), "{told}");
         stage.clear().await;
     });

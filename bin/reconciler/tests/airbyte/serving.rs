@@ -9,14 +9,18 @@ use crate::managers::Kind;
 
 const JOB: &str = "job_name=\"clean/production\"";
 
-fn serve(stage: &Stage) -> Served {
+const EVERY_THREE_SECONDS: &str = "*/3 * * * * *";
+
+/// A replica that cleans on this schedule, whatever the share; `more` is in its environment too.
+pub fn serve(stage: &Stage, schedule: &str, more: &[(&str, &str)]) -> Served {
     let mut serve = stage
         .cloakroom
         .command(&["serve", "--listen", "127.0.0.1:0"]);
     serve
         .env("CLOAKROOM_JOBS__JITTER", "0s")
         .env("CLOAKROOM_RECONCILE__GUARDS__LARGEST_SHARE", "1.0")
-        .env("CLOAKROOM_PLATFORMS__PRODUCTION__SCHEDULE", "*/3 * * * * *");
+        .env("CLOAKROOM_PLATFORMS__PRODUCTION__SCHEDULE", schedule)
+        .envs(more.iter().copied());
     Served::start(serve)
 }
 
@@ -50,8 +54,9 @@ pub fn what_is_confirmed_is_cleaned_once_by_two_replicas(kind: Kind) {
         let leaked = planted.superseded + planted.orphaned + planted.ephemeral;
         let due = leaked + planted.ahead;
         stage.json(&["report"]);
-        stage.execute(AGED).await;
-        let replicas = tokio::task::block_in_place(|| [serve(&stage), serve(&stage)]);
+        stage.execute(AGED);
+        let replica = || serve(&stage, EVERY_THREE_SECONDS, &[]);
+        let replicas = tokio::task::block_in_place(|| [replica(), replica()]);
         tokio::task::block_in_place(|| {
             for replica in &replicas {
                 wait("nobody has confirmed a plan", || {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use cloakroom_testkit::canary::{Folder, MARKER, assert_clean};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection};
 
 /// In every secret of every test: found anywhere it does not belong, it is a leak.
 pub const CANARY: &str = MARKER;
@@ -221,6 +221,33 @@ pub async fn connection(deployment: &Deployment) -> SqliteConnection {
         .unwrap()
 }
 
+/// Changes the deployment's database beside the program.
+pub fn behind_its_back(deployment: &Deployment, statement: &'static str) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut connection = connection(deployment).await;
+        connection.execute(statement).await.unwrap();
+    });
+}
+
+/// Waits for the end of a process that was asked to: its exit status.
+pub fn ended(child: &mut Child) -> Option<i32> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if began.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not stop");
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// Waits for the end of a process.
 pub fn finish(child: Child) -> Ended {
     let output = child.wait_with_output().unwrap();
@@ -299,13 +326,7 @@ impl Served {
     pub fn terminate(mut self) -> (Option<i32>, Duration, String) {
         let began = Instant::now();
         terminate(&self.child);
-        let code = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status.code();
-            }
-            assert!(began.elapsed() < PATIENCE, "it does not stop");
-            std::thread::yield_now();
-        };
+        let code = ended(&mut self.child);
         let took = began.elapsed();
         let log = std::mem::replace(&mut self.log, std::thread::spawn(String::new));
         let log = log.join().unwrap();

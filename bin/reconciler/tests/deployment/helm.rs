@@ -159,6 +159,13 @@ impl Helm {
             "has to be 0.0.0.0:PORT",
         );
         self.refuses("configuration.http=null", "has to be 0.0.0.0:PORT");
+        for store in [
+            "configuration.store.postgres=null",
+            "configuration.store=null",
+            "configuration.store.sqlite.path=/var/lib/cloakroom/c.db",
+        ] {
+            self.refuses(store, "configuration.store has to be postgres");
+        }
         self.refuses(
             "configuration.shutdown.deadline=2days",
             "such as 90s or 1m 30s",

@@ -1,7 +1,5 @@
 //! Metrics, readiness and status of the real service.
 
-use sqlx::Executor as _;
-
 use crate::asking::{NEVER, TOKEN, ask, job, metric, with_token};
 use crate::common::{self, CANARY, Deployment, config};
 
@@ -178,17 +176,10 @@ pub fn a_schema_that_changed_is_not_ready() {
     let deployment = Deployment::with(NEVER);
     let served = deployment.serve(&[]);
     assert_eq!(ask(&served, "GET", "/readyz", None).code, 200);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let mut connection = common::connection(&deployment).await;
-        let newer = "INSERT INTO _sqlx_migrations \
+    let newer = "INSERT INTO _sqlx_migrations \
                      (version, description, success, checksum, execution_time) \
                      VALUES (9999, 'of a newer program', TRUE, x'00', 0)";
-        connection.execute(newer).await.unwrap();
-    });
+    common::behind_its_back(&deployment, newer);
     let answer = ask(&served, "GET", "/readyz", None);
     assert_eq!(
         (answer.code, answer.body.as_str()),
@@ -202,15 +193,8 @@ pub fn a_schema_that_changed_is_not_ready() {
 pub fn a_status_that_cannot_be_told_is_json() {
     let deployment = Deployment::with(NEVER);
     let served = deployment.serve(&[]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let mut connection = common::connection(&deployment).await;
-        let away = "ALTER TABLE runs RENAME TO elsewhere";
-        connection.execute(away).await.unwrap();
-    });
+    let away = "ALTER TABLE runs RENAME TO elsewhere";
+    common::behind_its_back(&deployment, away);
     let answer = ask(&served, "GET", "/status", None);
     assert_eq!(answer.code, 503, "{answer:?}");
     let told = answer.json();

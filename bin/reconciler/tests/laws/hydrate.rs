@@ -1,13 +1,15 @@
 //! Hydrating follows the references recorded for the document, and reads it once more where it was
 //! just updated.
 
+use cloakroom_core::ledger::Damage;
 use cloakroom_core::store::Job;
 use cloakroom_core::{DeleteMode, ErrorKind, SecretBackend as _, SecretJson};
-use cloakroom_documents::{Put, Settings};
+use cloakroom_documents::{ChangeKind, Put, Settings};
 use cloakroom_testkit::canary::marked;
 use serde_json::json;
 
-use crate::harness::{Fate, Kind, ONCE, World, hours, spec, unmarked, until, workspace};
+use crate::harness::faults::Call;
+use crate::harness::{Fate, Kind, MASK, ONCE, World, hours, spec, unmarked, until, workspace};
 
 pub(crate) async fn never_a_coordinate_in_the_blob(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
@@ -105,6 +107,81 @@ pub(crate) async fn what_is_missing_for_good_says_so_and_asks_once(kind: Kind, s
         1,
         "the document had not changed"
     );
+    world.close().await;
+}
+
+/// What hydrating found missing is not said to be kept without a word, and its value is written again.
+pub(crate) async fn what_is_missing_is_written_by_putting_it_again(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let both = json!({"a": "one", "b": "two"});
+    let id = world.create(both.clone()).await.id;
+    let one = world.coordinate(id, "/a").await;
+    let gone = world.embedded.delete(&one, DeleteMode::Final, None);
+    gone.await.unwrap();
+    let missing = world.try_hydrated(id).await.unwrap_err();
+    let told = missing.to_string();
+    assert!(
+        told.contains("put the document again with the value"),
+        "{told}"
+    );
+    assert_eq!(world.row(&one).await.unwrap().damage, Some(Damage::Missing));
+    let before = world.dump().await;
+    assert!(world.try_hydrated(id).await.unwrap_err().is_missing());
+    assert_eq!(world.dump().await, before, "it is written down once");
+
+    let changes = world
+        .update(id, json!({"a": MASK, "b": MASK}))
+        .await
+        .changes;
+    let told: Vec<_> = changes.iter().map(|it| (it.change, it.damaged)).collect();
+    let kept = ChangeKind::Kept;
+    assert_eq!(told, [(kept, true), (kept, false)], "{changes:?}");
+    let changes = world.update(id, both.clone()).await.changes;
+    let told: Vec<_> = changes.iter().map(|it| it.change).collect();
+    let wanted = [ChangeKind::Raised, kept, ChangeKind::Unreferenced];
+    assert_eq!(told, wanted, "{changes:?}");
+    assert!(changes.iter().all(|it| !it.damaged), "{changes:?}");
+    assert_eq!(world.hydrated(id).await, both);
+    world.close().await;
+}
+
+/// Neither what is no answer, nor what waits for its deletion, nor a value behind another one's back.
+pub(crate) async fn only_what_is_missing_is_written_down_as_missing(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    let one = world.coordinate(id, "/a").await;
+    let damage = async || world.row(&one).await.unwrap().damage;
+    let documents = world.documents_with(Settings {
+        put: ONCE,
+        ..Settings::default()
+    });
+    for kind in [
+        ErrorKind::Unavailable,
+        ErrorKind::Denied,
+        ErrorKind::Throttled,
+    ] {
+        world.backend.faults.set(move |_| Fate::Before(kind));
+        let unsure = documents.hydrate(id).await.unwrap_err();
+        assert_eq!(unsure.kind(), kind, "{unsure}");
+    }
+    world.backend.faults.clear();
+    let waiting = DeleteMode::Recoverable(hours(24 * 7));
+    world.embedded.delete(&one, waiting, None).await.unwrap();
+    let error = world.try_hydrated(id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ScheduledForDeletion, "{error}");
+    assert_eq!(damage().await, None);
+    // Where it cannot be written down, the answer is the same.
+    world.embedded.restore(&one).await.unwrap();
+    let gone = world.embedded.delete(&one, DeleteMode::Final, None);
+    gone.await.unwrap();
+    let refuse = |call: &Call<'_>| match call.operation {
+        "report_missing" => Fate::Before(ErrorKind::Unavailable),
+        _ => Fate::Pass,
+    };
+    world.store.faults.set(refuse);
+    assert!(world.try_hydrated(id).await.unwrap_err().is_missing());
+    world.store.faults.clear();
+    assert_eq!(damage().await, None);
     world.close().await;
 }
 

@@ -16,6 +16,8 @@ mod guards;
 mod harness;
 mod hydrate;
 mod leases;
+mod letting_go;
+mod losses;
 mod moves;
 mod names;
 mod plans;
@@ -131,6 +133,10 @@ fn laws() -> Vec<(&'static str, Law)> {
             documents_are_read_although_the_manager_is_away,
             a_backend_the_configuration_lost_is_named,
             documents_come_in_small_pages;
+        losses:
+            a_lost_node_takes_no_secret_with_it,
+            a_broken_blob_takes_no_secret_with_it,
+            a_mask_elsewhere_takes_no_secret_with_it;
         digests:
             one_that_can_be_compared_with_nothing_is_a_finding,
             what_was_renewed_needs_the_first_key_alone,
@@ -169,6 +175,11 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_run_that_died_no_longer_holds_its_lease,
             a_run_told_to_stop_ends_at_the_batch,
             a_run_told_to_stop_reads_no_further_page;
+        letting_go:
+            what_nobody_let_go_is_listed_and_let_go,
+            nothing_in_use_is_let_go,
+            a_copy_lets_nothing_go,
+            some_of_them_alone;
         receipts:
             one_for_each_deletion,
             no_value_anywhere;
@@ -177,6 +188,8 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_place_without_a_node_is_no_place,
             what_was_just_updated_is_read_once_more,
             what_is_missing_for_good_says_so_and_asks_once,
+            what_is_missing_is_written_by_putting_it_again,
+            only_what_is_missing_is_written_down_as_missing,
             an_older_version_is_readable_for_the_grace,
             ephemerals_open_nothing_else,
             writers_are_kept_apart;
@@ -207,6 +220,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_is_adopted_waits_out_time_to_live_and_horizon,
             what_came_back_under_a_number_given_again_is_adopted,
             a_name_that_a_writer_is_about_to_use_is_not_adopted,
+            a_name_that_a_deletion_left_is_adopted,
             a_page_that_fails_says_so;
         undos:
             what_the_manager_has_comes_back_and_is_held,
@@ -214,6 +228,8 @@ fn laws() -> Vec<(&'static str, Law)> {
             it_says_what_cannot_come_back,
             cut_anywhere_it_is_taken_up_again,
             not_in_a_restored_database,
+            not_once_it_is_another_database,
+            what_was_done_before_an_error_is_told,
             a_secret_that_cannot_be_restored_now_holds_up_no_other,
             what_it_brought_back_is_deleted_again_in_the_end;
         moves:

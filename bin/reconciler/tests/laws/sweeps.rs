@@ -187,6 +187,64 @@ pub(crate) async fn a_name_that_a_writer_is_about_to_use_is_not_adopted(kind: Ki
     world.close().await;
 }
 
+/// A deletion was begun and its answer lost; a copy put its own under the name before it was taken up
+/// again. That trips a guard, so no run goes on with the deletion: the sweep has to.
+pub(crate) async fn a_name_that_a_deletion_left_is_adopted(kind: Kind, seed: u64) {
+    for parked in [false, true] {
+        let mut world = World::new(kind, seed).await;
+        world.settings.attempts = 1;
+        let before = world.living().await;
+        world.store.faults.refuse("commit", ErrorKind::Unavailable);
+        world.try_create(json!({"a": "lost"})).await.unwrap_err();
+        world.store.faults.clear();
+        let mut living = world.living().await.into_keys();
+        let theirs = living.find(|it| !before.contains_key(it)).unwrap();
+        world.clock.advance(hours(3));
+        let answer = if parked {
+            ErrorKind::Denied
+        } else {
+            ErrorKind::Unavailable
+        };
+        world.backend.faults.set(move |call| {
+            let mark = call.coordinate.is_some_and(is_epoch_mark);
+            if call.operation.starts_with("delete") && !mark {
+                Fate::After(answer)
+            } else {
+                Fate::Pass
+            }
+        });
+        world.run(Job::ExpireOrphans).await;
+        world.backend.faults.clear();
+        assert!(!world.is_living(&theirs).await);
+        let begun = if parked {
+            RowState::Quarantined
+        } else {
+            RowState::Deleting
+        };
+        assert_eq!(world.row(&theirs).await.unwrap().state, begun);
+        world
+            .plant(&theirs, world.mark(&theirs).await, "of a copy")
+            .await;
+        let (report, _) = sweep(&world, true).await.unwrap();
+        let (now, later) = (u64::from(parked), u64::from(!parked));
+        assert_eq!((report.adopted, report.other_value), (now, later));
+        world.clock.advance(hours(2));
+        let report = world.run(Job::ExpireOrphans).await;
+        assert_eq!(report.guards.is_empty(), parked, "{report:#?}");
+        let (report, _) = sweep(&world, true).await.unwrap();
+        assert_eq!((report.adopted, report.other_value), (later, 0));
+        if !parked {
+            world.clock.advance(hours(2));
+            world.run(Job::ExpireOrphans).await;
+        }
+        let row = world.row(&theirs).await.unwrap();
+        assert_eq!((row.state, row.last_error), (RowState::Deleted, None));
+        assert!(!world.is_living(&theirs).await);
+        world.db.verify_receipts().await.unwrap();
+        world.close().await;
+    }
+}
+
 pub(crate) async fn a_page_that_fails_says_so(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     strangers(&world, 6).await;

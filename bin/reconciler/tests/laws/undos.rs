@@ -1,6 +1,8 @@
 //! Undo: a run taken back as far as the manager can, item by item, honestly, and as often as asked.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{Job, Receipts as _};
@@ -8,7 +10,7 @@ use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, RunId, SecretBackend as 
 use cloakroom_reconcile::{Guard, Report, RunOptions, UndoFate, UndoOptions, UndoReport, Undone};
 use serde_json::json;
 
-use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours};
+use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours, until};
 
 const WEEK: u64 = 24 * 7;
 
@@ -216,7 +218,7 @@ pub(crate) async fn cut_anywhere_it_is_taken_up_again(kind: Kind, seed: u64) {
         let orphans = orphans(&world, 3).await;
         let run = deleted(&world).await.run;
         let done = world
-            .cut(undo_with(&world, run, &options(false)), times * 3)
+            .cut(Box::pin(undo_with(&world, run, &options(false))), times * 3)
             .await;
         let ended = done.is_some();
         // The lease of one that died lapses.
@@ -251,9 +253,83 @@ pub(crate) async fn not_in_a_restored_database(kind: Kind, seed: u64) {
     deleted(&world).await;
     world.bring_back("yesterday").await;
     let before = world.listed().await;
-    let refused = undo_with(&world, run, &options(false)).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    for dry_run in [false, true] {
+        let (refused, fates) = undo_with(&world, run, &options(dry_run)).await.unwrap();
+        assert_eq!(refused.guard.as_ref().unwrap().guard, Guard::Epoch);
+        assert!(!fates.is_empty());
+        assert!(
+            fates.values().all(|it| *it == UndoFate::Refused),
+            "{fates:?}"
+        );
+    }
     assert_eq!(world.listed().await, before);
+    world.close().await;
+}
+
+/// Another copy raises the epoch while an undo is at it: once that shows, nothing more is brought back.
+pub(crate) async fn not_once_it_is_another_database(kind: Kind, seed: u64) {
+    let mut world = World::new(kind, seed).await;
+    world.settings.page = 1;
+    orphans(&world, 3).await;
+    let run = deleted(&world).await.run;
+    let reconciler = world.reconciler();
+    let taken_back = options(false);
+    let mut fates = Vec::new();
+    let mut each = |undone: &Undone| fates.push(undone.fate);
+    let mut undo = Box::pin(reconciler.undo(run, &taken_back, &mut each));
+    let pages = AtomicUsize::new(0);
+    world.store.faults.set(move |call| {
+        let behind_the_first =
+            call.operation == "receipts_of" && pages.fetch_add(1, Ordering::Relaxed) == 1;
+        if behind_the_first {
+            Fate::Hold
+        } else {
+            Fate::Pass
+        }
+    });
+    let held = until(undo.as_mut(), || world.store.faults.is_holding()).await;
+    assert!(held.is_none());
+    let mark = World::epoch_coordinate(2);
+    world
+        .plant(&mark, world.mark(&mark).await, "a copy's")
+        .await;
+    // Both sides were looked at ten minutes ago.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(10)).await;
+    tokio::time::resume();
+    world.store.faults.let_go();
+    let report = undo.await.unwrap();
+    assert_eq!(fates[0], UndoFate::Restored);
+    assert_eq!(fates[1..], [UndoFate::Refused, UndoFate::Refused]);
+    assert_eq!(report.guard.unwrap().guard, Guard::Epoch);
+    world.close().await;
+}
+
+/// What was brought back before an answer was missing is told, and the rest is left to another undo.
+pub(crate) async fn what_was_done_before_an_error_is_told(kind: Kind, seed: u64) {
+    let mut world = World::new(kind, seed).await;
+    world.settings.page = 1;
+    orphans(&world, 3).await;
+    let run = deleted(&world).await.run;
+    let holds = AtomicUsize::new(0);
+    world.store.faults.set(move |call| {
+        let second = call.operation == "hold" && holds.fetch_add(1, Ordering::Relaxed) == 1;
+        if second {
+            Fate::Before(ErrorKind::Unavailable)
+        } else {
+            Fate::Pass
+        }
+    });
+    let (report, fates) = undo(&world, run).await;
+    assert_eq!(fates.len(), 1, "{report:?}");
+    assert!(report.cut_short && report.error.is_some(), "{report:?}");
+    world.store.faults.clear();
+    let (report, _) = undo(&world, run).await;
+    assert_eq!(
+        (report.of(UndoFate::Restored), report.of(UndoFate::Held)),
+        (2, 1)
+    );
+    assert_eq!((report.cut_short, report.error), (false, None));
     world.close().await;
 }
 

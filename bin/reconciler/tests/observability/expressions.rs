@@ -75,8 +75,9 @@ pub(crate) fn each_finds_something(prometheus: &Prometheus) {
     assert_eq!(code, Some(0), "{log}");
 }
 
-/// Every panel's expression with its variables filled in, what every rule records, and what every
-/// alert looks at: an alert itself finds something only when there is something amiss.
+/// Every panel's expression with its variables filled in, what every rule records, what every alert
+/// looks at, and the alert itself, made to tell either way: it finds something only when there is
+/// something amiss.
 fn asked() -> Vec<Asked> {
     let mut asked = Vec::new();
     for board in boards::all() {
@@ -94,6 +95,10 @@ fn asked() -> Vec<Asked> {
                 expression: rule.expression,
             }),
             Some(alert) => {
+                asked.push(Asked {
+                    place: format!("{alert}, whole"),
+                    expression: told_either_way(&rule.expression),
+                });
                 asked.extend(
                     selectors(&rule.expression)
                         .into_iter()
@@ -120,6 +125,15 @@ fn selectors(expression: &str) -> Vec<String> {
         .collect();
     assert!(!found.is_empty(), "{expression}");
     found
+}
+
+/// The expression whose comparisons tell 0 or 1 in place of leaving a series out: both sides still have to
+/// find something, under the same labels.
+fn told_either_way(expression: &str) -> String {
+    let comparison = fancy_regex::Regex::new(r"(?<=\s)(?:==|!=|>=|<=|>|<)(?=\s)").unwrap();
+    let told = comparison.replace_all(expression, "$0 bool");
+    assert_ne!(told, expression, "an alert compares something");
+    told.into_owned()
 }
 
 /// A sample deployment, served with every job each second.

@@ -20,6 +20,10 @@ const INTERVAL: (&str, &str) = (
     r#"cloakroom_job_interval_seconds{job="j", job_name="verify-blobs"}"#,
     "3600x600",
 );
+const IDLE: (&str, &str) = (
+    r#"cloakroom_job_busy_seconds{job="j", job_name="verify-blobs"}"#,
+    "0x600",
+);
 const SUCCESS: &str =
     r#"cloakroom_job_last_success_timestamp_seconds{job="j", job_name="verify-blobs"}"#;
 const RUNS: &str = r#"cloakroom_runs_total{job="j", job_name="verify-blobs", outcome="failed"}"#;
@@ -60,10 +64,18 @@ pub(crate) fn nothing_is_well_that_is_not_known() {
 
 pub(crate) fn jobs_that_never_succeeded_are_not_in_time() {
     let says = |place: &str, last_success: &str, other: (&str, &str), value: f64| {
-        let series = [LEADER, INTERVAL, (SUCCESS, last_success), other];
+        let series = [LEADER, INTERVAL, IDLE, (SUCCESS, last_success), other];
         case(&series, &[figure(&expression(place), value)])
     };
+    let at_work = |since: &str, value: f64| {
+        let busy = (IDLE.0, since);
+        let series = [LEADER, INTERVAL, busy, (SUCCESS, "60x600"), (RUNS, "0x600")];
+        case(&series, &[figure(&expression(LATE), value)])
+    };
     ask(&[
+        // At work since it was in time, and since it was late already.
+        at_work("0x59 0+60x600", 0.0),
+        at_work("0x170 0+60x600", 1.0),
         says(LATE, "0x600", (RUNS, "0x600"), -1.0),
         says(LATE, "0x600", (RUNS, "0x9 2x600"), 1.0),
         // The look is at three hours: within two rounds and a quarter of an hour, and not.

@@ -1,4 +1,4 @@
-//! A database with OpenMetadata's tables, on either server, and a role that may read it and nothing else.
+//! A database with OpenMetadata's tables, on any of the servers, and a role that may read it and nothing else.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,15 +21,18 @@ static MADE: AtomicU64 = AtomicU64::new(0);
 pub enum Server {
     Postgres,
     MariaDb,
+    MySql,
 }
 
 impl Server {
+    /// What every law is held against. MySQL itself takes part in the main ones.
     pub const ALL: [Self; 2] = [Self::Postgres, Self::MariaDb];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
             Self::MariaDb => "mariadb",
+            Self::MySql => "mysql",
         }
     }
 
@@ -38,13 +41,14 @@ impl Server {
         match self {
             Self::Postgres => "CLOAKROOM_TEST_POSTGRES_URL",
             Self::MariaDb => "CLOAKROOM_TEST_MARIADB_URL",
+            Self::MySql => "CLOAKROOM_TEST_MYSQL_URL",
         }
     }
 
     fn dialect(self) -> Dialect {
         match self {
             Self::Postgres => Dialect::Postgres,
-            Self::MariaDb => Dialect::MySql,
+            Self::MariaDb | Self::MySql => Dialect::MySql,
         }
     }
 
@@ -55,7 +59,7 @@ impl Server {
                 let mut connection = PgConnection::connect(url).await.unwrap();
                 statements.execute(&mut connection).await.map(|_| ())
             }
-            Self::MariaDb => {
+            Self::MariaDb | Self::MySql => {
                 let mut connection = MySqlConnection::connect(url).await.unwrap();
                 statements.execute(&mut connection).await.map(|_| ())
             }
@@ -85,7 +89,7 @@ impl Database {
         let keys = FernetKeys::parse(&SecretValue::from(KEY.to_owned())).unwrap();
         let statements = deployment.statements(server.dialect(), |text| seal(&keys, text));
         made.execute(&statements.collect::<String>()).await;
-        let role = ROLES[usize::from(server == Server::MariaDb)]
+        let role = ROLES[usize::from(server.dialect() == Dialect::MySql)]
             .replace("cloakroom_reader", &made.name)
             .replace("openmetadata_db", &made.name)
             .replace(":'password'", "'only-to-read'");
@@ -99,7 +103,7 @@ impl Database {
         let (host, _) = host.rsplit_once('/').unwrap();
         let scheme = match self.server {
             Server::Postgres => "postgres",
-            Server::MariaDb => "mysql",
+            Server::MariaDb | Server::MySql => "mysql",
         };
         format!("{scheme}://{0}:only-to-read@{host}/{0}", self.name)
     }
@@ -123,7 +127,7 @@ impl Database {
                     .await;
                 self.on_server(&format!("DROP ROLE IF EXISTS {name}")).await;
             }
-            Server::MariaDb => {
+            Server::MariaDb | Server::MySql => {
                 self.on_server(&format!("DROP DATABASE IF EXISTS {name}"))
                     .await;
                 self.on_server(&format!("DROP USER IF EXISTS {name}@'%'"))

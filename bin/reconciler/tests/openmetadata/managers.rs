@@ -263,7 +263,8 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap()
 }
 
-fn credentials(user: &str) -> (String, String) {
+/// The key of a user of AWS, and its secret.
+pub fn credentials(user: &str) -> (String, String) {
     let user = variable(user);
     let (id, key) = user.split_once(':').unwrap();
     (id.to_owned(), key.to_owned())

@@ -12,7 +12,7 @@ const PUBLIC_KEY: &str = "jJ/9sz0g0OHxsfxOoSfdFdmk3ysNmPRnH3TUAbz3IHA=";
 
 pub async fn what_may_have_been_missed_stops_everything(mut stage: Stage) {
     stage.without_horizon();
-    stage.see_twice().await;
+    stage.see_twice();
     stage.adopt();
     let orphaned = stage.planted.orphaned.len();
     let stopped = |stage: &Stage, why: &str| {
@@ -69,7 +69,7 @@ pub async fn what_may_have_been_missed_stops_everything(mut stage: Stage) {
 pub async fn what_users_make_is_never_deleted(mut stage: Stage) {
     stage.without_horizon();
     stage.configure_as("aws");
-    stage.see_twice().await;
+    stage.see_twice();
     stage.adopt();
     let (report, code) = stage.json(&["clean"]);
     assert_eq!((code, sum(&report, "found")), (Some(0), 0), "{report:#}");

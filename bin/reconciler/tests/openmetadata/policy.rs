@@ -17,7 +17,7 @@ pub async fn each_is_enough_and_no_more(mut stage: Stage) {
     assert_eq!(code, Some(3), "{report:#}");
     assert_eq!(report["obstacles"], serde_json::json!([]));
     stage.without_horizon();
-    stage.see_twice().await;
+    stage.see_twice();
     log_in(CLEANER, &stage.cloakroom);
     stage.adopt();
     let (cleaned, code) = stage.json(&["clean"]);

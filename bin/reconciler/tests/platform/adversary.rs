@@ -13,6 +13,7 @@ pub enum Event {
     Deleting(String),
     Deleted(String),
     Restoring(String),
+    Lifting(String),
 }
 
 type Trick = Box<dyn FnMut(&Event) + Send>;

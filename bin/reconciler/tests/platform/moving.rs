@@ -9,6 +9,7 @@ use cloakroom_core::platform::{NamedSecrets as _, PlatformMoves as _, Removals a
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Error, ErrorKind, MoveId, SecretBackend as _, SecretState, SecretValue};
 use cloakroom_reconcile::{PlatformMoveReport, PlatformMover, UndoFate, UndoOptions};
+use cloakroom_testkit::memory::MemoryBackend;
 use tokio_util::sync::CancellationToken;
 
 use crate::litter::{Littered, littered};
@@ -151,6 +152,61 @@ async fn another_value_under_a_name_is_told_and_never_overwritten() {
     assert_eq!(reversed.state, Some(MoveState::Reversed), "{reversed:#?}");
     let left: BTreeSet<String> = [name, "referred-to".to_owned()].into_iter().collect();
     assert_eq!(moving.copies().await, left, "a user's own secret stays too");
+    moving.littered.assert_untouched().await;
+}
+
+/// A dry run names each secret that the new manager cannot hold, and what of it does not fit.
+#[tokio::test]
+async fn what_the_new_manager_cannot_hold_is_told_before_anything_is_copied() {
+    let mut moving = Moving::new().await;
+    let stage = moving.stage();
+    let write = |name: &str, value: Vec<u8>| {
+        let manager = &stage.manager.inner;
+        manager
+            .write_as_platform(name, SecretValue::new(value))
+            .unwrap();
+    };
+    write(&here(1, 3), vec![b'x'; 101]);
+    write(&here(1, 4), Vec::new());
+    write(&here(4, 1), vec![0xff, 0xfe]);
+    let mut capabilities = MemoryBackend::CAPABILITIES;
+    (capabilities.least_bytes, capabilities.most_bytes) = (1, 100);
+    moving.new = moving.stage().another_that("new", capabilities.clone());
+    let told = |report: &PlatformMoveReport| -> Vec<(String, ErrorKind, String)> {
+        let issues = report.issues.iter();
+        let mut told: Vec<_> = issues
+            .map(|it| (it.name.clone(), it.kind, it.message.clone()))
+            .collect();
+        told.sort_by(|left, right| left.0.cmp(&right.0));
+        told
+    };
+    let dry = moving.mover().copy(&[], true, &|_, _| {}).await.unwrap();
+    let issues = told(&dry);
+    for ((name, kind, message), (expected, of_kind, part)) in issues.iter().zip([
+        (here(1, 3), ErrorKind::TooLarge, "101 bytes"),
+        (here(1, 4), ErrorKind::TooLarge, "empty"),
+        (here(4, 1), ErrorKind::Unsupported, "no text"),
+    ]) {
+        assert_eq!((name, *kind), (&expected, of_kind), "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(
+        (issues.len(), dry.copied),
+        (3, moving.needed.len() as u64 - 3)
+    );
+    assert!(moving.copies().await.is_empty(), "it only looked");
+    // Names as long as Airbyte's do not go everywhere.
+    capabilities.longest_name = 40;
+    moving.new = moving.stage().another_that("new", capabilities);
+    let dry = moving.mover().copy(&[], true, &|_, _| {}).await.unwrap();
+    let long = told(&dry)
+        .into_iter()
+        .filter(|it| it.2.contains("40 bytes"));
+    assert_eq!(long.map(|it| it.0).collect::<Vec<_>>(), [here(5, 1)]);
+    // Whoever does not look first is told the same, and the rest is there.
+    let report = moving.copy().await;
+    assert_eq!((report.failures(), report.copied), (4, dry.copied));
+    assert!(!report.is_complete());
     moving.littered.assert_untouched().await;
 }
 

@@ -1,7 +1,15 @@
 //! What is in use and about to go is brought back, whether or not the listing shows it.
 
-use cloakroom_core::store::RunOutcome;
-use cloakroom_core::{DeleteMode, ErrorKind, SecretBackend as _};
+use std::time::Duration;
+
+use cloakroom_core::capabilities::NativeExpiry;
+use cloakroom_core::platform::{NamedSecrets as _, Removals as _};
+use cloakroom_core::store::{Receipts as _, RunOutcome};
+use cloakroom_core::{
+    Capabilities, Clock as _, DeleteMode, ErrorKind, SecretBackend as _, Timestamp,
+};
+use cloakroom_reconcile::{CleanOptions, PlatformFindingKind, UndoFate, UndoOptions};
+use cloakroom_testkit::memory::MemoryBackend;
 
 use crate::adversary::Event;
 use crate::stage::{HOUR, Stage, here, mention};
@@ -10,7 +18,11 @@ use crate::stage::{HOUR, Stage, here, mention};
 const SECRETS: std::ops::RangeInclusive<u128> = 1..=10;
 
 async fn adopted() -> Stage {
-    let stage = Stage::new().await;
+    over(MemoryBackend::CAPABILITIES).await
+}
+
+async fn over(capabilities: Capabilities) -> Stage {
+    let stage = Stage::over(capabilities).await;
     for number in SECRETS {
         stage.write([here(number, 1)]);
         stage.mention(mention(&here(number, 1)));
@@ -70,4 +82,131 @@ async fn a_manager_that_answers_nothing_is_not_asked_for_everything() {
         .count();
     // A page of three, and each of it once more.
     assert_eq!(asked, 6, "{:?}", events());
+}
+
+/// Somebody gives it an expiry, an hour from now.
+fn expire(stage: &Stage, name: &str) -> Timestamp {
+    let at = stage.clock.now() + HOUR;
+    stage.manager.inner.expire_past(name, at).unwrap();
+    at
+}
+
+async fn expiry(stage: &Stage, name: &str) -> Option<Timestamp> {
+    let described = stage.manager.inner.describe_named(&[name.to_owned()]).await;
+    described.into_iter().next().unwrap().unwrap().native_expiry
+}
+
+#[tokio::test]
+async fn the_managers_own_clock_deletes_nothing_that_is_in_use() {
+    let stage = adopted().await;
+    let (listed, left_out) = (here(2, 1), here(9, 1));
+    let at = expire(&stage, &listed);
+    expire(&stage, &left_out);
+    stage.manager.leave_out(&left_out);
+    // What a check left, and what nothing mentions, may expire.
+    let unused = here(40, 1);
+    stage.write([unused.clone()]);
+    expire(&stage, &unused);
+
+    let dry_run = CleanOptions {
+        dry_run: true,
+        ..CleanOptions::default()
+    };
+    let dry = stage.clean_with(dry_run).await.unwrap();
+    assert_eq!((dry.rescued, dry.endangered), (0, 2), "{dry:#?}");
+    assert_eq!(expiry(&stage, &listed).await, Some(at), "it only looked");
+
+    let report = stage.clean().await;
+    assert_eq!((report.rescued, report.endangered), (2, 0), "{report:#?}");
+    assert_eq!(report.outcome, RunOutcome::Done);
+    for name in [&listed, &left_out] {
+        assert_eq!(expiry(&stage, name).await, None, "{name}");
+    }
+    assert!(expiry(&stage, &unused).await.is_some());
+    let receipts = stage.store.receipts_of(report.run, 0, 100).await.unwrap();
+    let mut told: Vec<_> = receipts.iter().map(|it| it.coordinate.as_str()).collect();
+    told.sort_unstable();
+    assert_eq!(told, [listed.as_str(), left_out.as_str()]);
+    let evidence = receipts.iter().find(|it| it.coordinate.as_str() == listed);
+    let evidence = &evidence.unwrap().evidence;
+    assert!(
+        evidence.contains(&format!("would have expired at {at}")),
+        "{evidence}"
+    );
+
+    stage.clock.advance(HOUR * 2);
+    for number in SECRETS {
+        assert!(stage.is_there(&here(number, 1)).await, "{number}");
+    }
+    let again = stage.clean().await;
+    assert_eq!(again.findings.get(&PlatformFindingKind::Endangered), None);
+    assert_eq!(again.rescued, 0);
+
+    // That stays so when the run is undone, and the undo says it.
+    let run = stage.store.removal_run(report.run).await.unwrap().unwrap();
+    let options = UndoOptions {
+        dry_run: false,
+        hold: Duration::from_hours(24),
+        by: "ada".into(),
+    };
+    let mut details = Vec::new();
+    let mut each = |undone: &cloakroom_reconcile::Undone| details.push(undone.detail.clone());
+    let undone = stage
+        .cleaner()
+        .undo(&run, &options, &mut each)
+        .await
+        .unwrap();
+    assert_eq!(undone.fates.get(UndoFate::InUse.as_str()), Some(&2));
+    assert!(
+        details.iter().all(|it| it.contains("its expiry off")),
+        "{details:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_expiry_that_cannot_be_taken_off_is_told_by_every_run() {
+    let stage = adopted().await;
+    let name = here(3, 1);
+    expire(&stage, &name);
+    for kind in [ErrorKind::Unsupported, ErrorKind::Denied] {
+        stage.manager.refuse_deletion(&name, Some(kind));
+        let report = stage.clean().await;
+        assert_eq!((report.rescued, report.endangered), (0, 1), "{kind:?}");
+        assert_eq!(report.outcome, RunOutcome::Partial);
+        assert_eq!(report.findings[&PlatformFindingKind::Endangered], 1);
+    }
+    stage.manager.refuse_deletion(&name, None);
+    assert_eq!(stage.clean().await.rescued, 1);
+}
+
+/// What is brought back may carry its expiry again.
+#[tokio::test]
+async fn what_waits_and_expires_stays() {
+    let stage = adopted().await;
+    let name = here(6, 1);
+    expire(&stage, &name);
+    doom(&stage, &name).await;
+    let report = stage.clean().await;
+    assert_eq!((report.rescued, report.endangered), (1, 0), "{report:#?}");
+    assert!(stage.is_there(&name).await);
+    assert_eq!(expiry(&stage, &name).await, None);
+    stage.clock.advance(HOUR * 2);
+    assert!(stage.is_there(&name).await);
+}
+
+/// Where an expiry deletes nothing and hides nothing, somebody may need the note.
+#[tokio::test]
+async fn an_expiry_that_is_a_note_only_stays() {
+    let stage = over(Capabilities {
+        native_expiry: NativeExpiry::Advises,
+        ..MemoryBackend::CAPABILITIES
+    })
+    .await;
+    let name = here(3, 1);
+    let at = expire(&stage, &name);
+    let report = stage.clean().await;
+    assert_eq!((report.rescued, report.endangered), (0, 0), "{report:#?}");
+    assert_eq!(report.outcome, RunOutcome::Done);
+    assert_eq!(report.findings[&PlatformFindingKind::Endangered], 1);
+    assert_eq!(expiry(&stage, &name).await, Some(at));
 }

@@ -170,10 +170,15 @@ impl Stage {
 
     /// Another manager, which the platform's secrets may move to.
     pub fn another(&self, id: &str) -> Arc<Manager> {
+        self.another_that(id, MemoryBackend::CAPABILITIES)
+    }
+
+    /// The same, where it says this of itself.
+    pub fn another_that(&self, id: &str, capabilities: Capabilities) -> Arc<Manager> {
         let clock = Arc::new(self.clock.clone());
         Arc::new(Manager {
             inner: MemoryBackend::new(id.parse().unwrap(), clock),
-            capabilities: MemoryBackend::CAPABILITIES,
+            capabilities,
             trouble: Mutex::default(),
             moves: AtomicBool::new(true),
             adversary: self.manager.adversary.clone(),
@@ -315,7 +320,7 @@ struct Trouble {
     lists: Option<ErrorKind>,
     describes: Option<ErrorKind>,
     left_out: BTreeSet<String>,
-    /// Deletions of these fail.
+    /// Deletions of these fail, and so does taking an expiry off.
     stuck: BTreeMap<String, ErrorKind>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -330,7 +335,7 @@ impl Manager {
         self.trouble.lock().unwrap().describes = kind;
     }
 
-    /// Deletions of it fail, until `None`.
+    /// Deletions of it fail, and so does taking its expiry off, until `None`.
     pub fn refuse_deletion(&self, name: &str, kind: Option<ErrorKind>) {
         let mut trouble = self.trouble.lock().unwrap();
         match kind {
@@ -447,6 +452,15 @@ impl NamedSecrets for Manager {
     async fn restore_named(&self, name: &str) -> Result<()> {
         self.adversary.meet(Event::Restoring(name.to_owned())).await;
         self.inner.restore_named(name).await
+    }
+
+    async fn lift_expiry_named(&self, name: &str) -> Result<()> {
+        self.adversary.meet(Event::Lifting(name.to_owned())).await;
+        let stuck = self.trouble.lock().unwrap().stuck.get(name).copied();
+        if let Some(kind) = stuck {
+            return Err(Error::new(kind, "lift the expiry", "refused"));
+        }
+        self.inner.lift_expiry_named(name).await
     }
 }
 

@@ -10,6 +10,8 @@ use super::super::sections::Configuration;
 use super::super::{check, reader, yaml};
 use super::schema;
 
+mod misspelt;
+
 /// Where only the reader can tell, by the first keys of the place it names: other keys matter, or what
 /// a word means.
 const READER_ALONE: [&str; 12] = [
@@ -32,6 +34,8 @@ fn candidates() -> Vec<Value> {
     let id = "6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11";
     let mut candidates: Vec<Value> = [
         "",
+        "a\u{202e}b",
+        "a\u{200b}",
         "x",
         "soon",
         "2h",

@@ -70,6 +70,11 @@ impl NamedSecrets for Governed {
         let call = self.inner_named()?.restore_named(name);
         self.one(Request::Restore, call).await
     }
+
+    async fn lift_expiry_named(&self, name: &str) -> Result<()> {
+        let call = self.inner_named()?.lift_expiry_named(name);
+        self.one(Request::LiftExpiry, call).await
+    }
 }
 
 #[cfg(test)]

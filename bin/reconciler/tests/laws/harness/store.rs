@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::ledger::{
-    Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
+    Begun, Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
     QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
 use cloakroom_core::store::{
     Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
-    EpochRaise, Epochs, Finding, Homes, Intent, Job, Journal, Lease, NewRun, Receipt, Receipts,
-    ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome, RunRecord,
-    SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    EpochRaise, Epochs, Finding, Homes, Intent, Job, Journal, Lease, LetGo, NewRun, Receipt,
+    Receipts, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome,
+    RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Result, Revision, RunId, Timestamp, WorkspaceId,
@@ -139,6 +139,15 @@ impl DocumentStore for Crashing {
         )
     }
 
+    async fn report_missing(&self, backend: &BackendId, coordinate: &Coordinate) -> Result<()> {
+        fated!(
+            self.faults,
+            "report_missing",
+            None,
+            DocumentStore::report_missing(&self.inner, backend, coordinate).await
+        )
+    }
+
     async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
         fated!(
             self.faults,
@@ -249,6 +258,29 @@ impl Ledger for Crashing {
             "unused",
             None,
             Ledger::unused(&self.inner, backend, windows).await
+        )
+    }
+
+    async fn begun(&self, backend: &BackendId) -> Result<Begun> {
+        fated!(
+            self.faults,
+            "begun",
+            None,
+            Ledger::begun(&self.inner, backend).await
+        )
+    }
+
+    async fn missed(
+        &self,
+        backend: &BackendId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Result<Vec<LedgerRow>> {
+        fated!(
+            self.faults,
+            "missed",
+            None,
+            Ledger::missed(&self.inner, backend, after, limit).await
         )
     }
 
@@ -375,12 +407,30 @@ impl Journal for Crashing {
         )
     }
 
-    async fn last_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+    async fn finished(&self, job: Job, backend: &BackendId, limit: u32) -> Result<Vec<RunRecord>> {
         fated!(
             self.faults,
-            "last_finished",
+            "finished",
             None,
-            Journal::last_finished(&self.inner, job, backend).await
+            Journal::finished(&self.inner, job, backend, limit).await
+        )
+    }
+
+    async fn first_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        fated!(
+            self.faults,
+            "first_finished",
+            None,
+            Journal::first_finished(&self.inner, job, backend).await
+        )
+    }
+
+    async fn last_whole(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        fated!(
+            self.faults,
+            "last_whole",
+            None,
+            Journal::last_whole(&self.inner, job, backend).await
         )
     }
 
@@ -547,6 +597,20 @@ impl Receipts for Crashing {
             "hold",
             None,
             Receipts::hold(&self.inner, run, backend, restored, hold).await
+        )
+    }
+
+    async fn let_missed_go(
+        &self,
+        run: RunId,
+        backend: &BackendId,
+        items: &[LetGo],
+    ) -> Result<Vec<bool>> {
+        fated!(
+            self.faults,
+            "let_go",
+            None,
+            Receipts::let_missed_go(&self.inner, run, backend, items).await
         )
     }
 }
