@@ -57,11 +57,36 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
         .with_context(|| format!("`{}` printed bytes that are not UTF-8", shown(command)))
 }
 
+/// How long a watched command may take.
+#[derive(Clone, Copy)]
+pub(crate) enum Limit {
+    None,
+    /// From its start to its end.
+    Whole(Duration),
+    /// From one line that it prints to the next.
+    Silence(Duration),
+}
+
+impl Limit {
+    /// What a command did that is past it.
+    fn passed(self, started: Instant, heard: Instant) -> Option<String> {
+        match self {
+            Self::Whole(most) if started.elapsed() > most => {
+                Some(format!("did not end within {} seconds", most.as_secs()))
+            }
+            Self::Silence(most) if heard.elapsed() > most => {
+                Some(format!("printed nothing for {} seconds", most.as_secs()))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Runs a command with both its outputs on one pipe, so that their order is kept, and hands over
-/// line after line. It is stopped on Ctrl-C and past the deadline, with all that it started.
+/// line after line. It is stopped on Ctrl-C and past the limit, with all that it started.
 pub(crate) fn watch(
     command: &mut Command,
-    deadline: Option<Duration>,
+    limit: Limit,
     mut on_line: impl FnMut(&str),
 ) -> Result<ExitStatus> {
     let text = shown(command);
@@ -89,11 +114,15 @@ pub(crate) fn watch(
 
     let group = Pid::from_raw(i32::try_from(child.id()).context("a process id past 2^31")?);
     let started = Instant::now();
+    let mut heard = started;
     let mut stopping: Option<(Instant, String)> = None;
     let mut ended: Option<Instant> = None;
     loop {
         match lines.recv_timeout(TICK) {
-            Ok(line) => on_line(&line),
+            Ok(line) => {
+                heard = Instant::now();
+                on_line(&line);
+            }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 if ended.is_none() && child.try_wait()?.is_some() {
@@ -110,12 +139,9 @@ pub(crate) fn watch(
                 let why = if interrupt::requested() {
                     Some("interrupted".to_owned())
                 } else {
-                    deadline.filter(|it| started.elapsed() > *it).map(|it| {
-                        format!(
-                            "did not end within {} seconds and was stopped",
-                            it.as_secs()
-                        )
-                    })
+                    limit
+                        .passed(started, heard)
+                        .map(|it| format!("{it} and was stopped"))
                 };
                 if let Some(why) = why {
                     let _ = killpg(group, Signal::SIGTERM);
@@ -140,4 +166,32 @@ fn could_not_start(command: &Command) -> String {
         "`{}` could not be started; is it installed and on the PATH?",
         command.get_program().to_string_lossy()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn what_falls_silent_is_stopped_with_all_it_started() {
+        // The one in the background holds the pipe too: were it left, the watch would not return.
+        let ended = watch(
+            &mut shell("tail -f /dev/null & tail -f /dev/null"),
+            Limit::Silence(Duration::from_millis(100)),
+            |_| {},
+        );
+        assert!(ended.unwrap_err().to_string().contains("printed nothing"));
+    }
+
+    #[test]
+    fn what_ends_says_how() {
+        let status = watch(&mut shell("exit 3"), Limit::None, |_| {}).unwrap();
+        assert_eq!(status.code(), Some(3));
+    }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::entries::Entry;
-use crate::process;
+use crate::process::{self, Limit};
 use crate::workspace::Workspace;
 
 /// One line of the table.
@@ -97,7 +97,7 @@ pub(super) fn of(
     command.args(["bench", "--profile", entry.profile()]);
     command.args(["--package", entry.package, "--bench", entry.bench]);
     command.envs(variables.iter().cloned());
-    let status = process::watch(&mut command, None, |line| {
+    let status = process::watch(&mut command, Limit::None, |line| {
         println!("{line}");
         figures.extend(printed(line));
     })?;

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::process::Limit;
 use crate::workspace::{Workspace, in_ci};
 use crate::{interrupt, process};
 use pins::{PINS, Pin};
@@ -147,7 +148,7 @@ fn download(workspace: &Workspace, to: &Path) -> Result<()> {
         .arg(to)
         .arg("--requirement")
         .arg(&requirements);
-    let status = process::watch(&mut pip, Some(Duration::from_mins(5)), |line| {
+    let status = process::watch(&mut pip, Limit::Whole(Duration::from_mins(5)), |line| {
         last.push(line.to_owned());
     })?;
     if !status.success() {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::unstable::Unstable;
 use crate::{apt, process};
 
 /// A Python package with its programs, in a virtual environment. `packages` are pinned requirements
@@ -95,6 +96,34 @@ pub(super) fn maven(servers: &Path, name: &str, artifact: &str) -> Result<PathBu
         Ok(())
     })?;
     only_file(&folder, "jar")
+}
+
+/// A package of Debian's unstable release with what it depends on, unpacked into a folder and not
+/// installed: the machine's own release is another, and its C library is to stay. Packages whose name
+/// begins with one of `needless` are left out. `finish` is done to the folder once, which is the answer.
+pub(super) fn debian_unstable(
+    servers: &Path,
+    name: &str,
+    package: &str,
+    needless: &[&str],
+    finish: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let folder = servers.join("installed").join(name);
+    install_once(&folder, package, |folder| {
+        let archive = folder.join("archive");
+        let unstable = Unstable::at(&archive)?;
+        for file in unstable.fetch(package, needless)? {
+            process::read(
+                Command::new("dpkg-deb")
+                    .arg("--extract")
+                    .arg(file)
+                    .arg(folder),
+            )?;
+        }
+        fs::remove_dir_all(&archive)?;
+        finish(folder)
+    })?;
+    Ok(folder)
 }
 
 /// Runs `install` on an empty folder unless a whole installation of `what` is there. An installation

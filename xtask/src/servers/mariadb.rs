@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn start_once() -> Result<Daemon> {
     let port = free_port()?;
     let data = format!("--datadir={}", folder.join("data").display());
     let socket = format!("--socket={}", folder.join("socket").display());
-    let first = folder.join("first.sql");
+    let first = administrator(&folder);
     let command = |program: &str| {
         let mut command = Command::new(program);
         // The machine's own settings are for another server; this has to come first.
@@ -56,22 +56,18 @@ fn start_once() -> Result<Daemon> {
         }
         command
     };
-    let made = fs::write(&first, ADMINISTRATOR)
-        // The server's own user reads it, whatever the mask of ours.
-        .and_then(|()| fs::set_permissions(&first, Permissions::from_mode(0o644)))
-        .context("the administrator's statements could not be written")
-        .and_then(|()| {
-            process::read(
-                command(INSTALL)
-                    .arg(&data)
-                    .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
-                    .args(FRUGAL),
-            )
-        });
-    if let Err(error) = made {
+    let made = first.and_then(|first| {
+        process::read(
+            command(INSTALL)
+                .arg(&data)
+                .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
+                .args(FRUGAL),
+        )?;
+        Ok(first)
+    });
+    let first = made.inspect_err(|_| {
         let _ = fs::remove_dir_all(&folder);
-        return Err(error);
-    }
+    })?;
 
     let mut server = command(SERVER);
     server.args([&data, &socket]).args([
@@ -102,4 +98,14 @@ fn start_once() -> Result<Daemon> {
             format!("mysql://administrator@127.0.0.1:{port}/mysql"),
         )]),
     })
+}
+
+/// Writes down the statements that make the administrator, for the server to read as it starts.
+pub(super) fn administrator(folder: &Path) -> Result<PathBuf> {
+    let file = folder.join("first.sql");
+    fs::write(&file, ADMINISTRATOR)
+        // The server's own user reads it, whatever the mask of ours.
+        .and_then(|()| fs::set_permissions(&file, Permissions::from_mode(0o644)))
+        .context("the administrator's statements could not be written")?;
+    Ok(file)
 }

@@ -8,12 +8,14 @@ mod install;
 mod kubernetes;
 mod mariadb;
 mod moto;
+mod mysql;
 mod openbao;
 mod openmetadata;
 mod postgres;
 mod prometheus;
 mod secret_manager;
 mod state;
+mod unstable;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -45,6 +47,11 @@ const TABLE: &[Server] = &[
         name: mariadb::NAME,
         about: mariadb::ABOUT,
         start: mariadb::start,
+    },
+    Server {
+        name: mysql::NAME,
+        about: mysql::ABOUT,
+        start: mysql::start,
     },
     Server {
         name: kubernetes::NAME,
@@ -287,7 +294,7 @@ impl<'a> ForTests<'a> {
                         servers.started.push(server.name);
                     }
                     servers.variables.extend(daemon.variables.clone());
-                    if [postgres::NAME, mariadb::NAME].contains(&server.name) {
+                    if [postgres::NAME, mariadb::NAME, mysql::NAME].contains(&server.name) {
                         servers.databases.push(daemon.folder);
                     }
                 }

@@ -65,7 +65,7 @@ def main(port, policies, answer):
                 for file in (f"aws-{what}.json", f"aws-ssm-{what}.json")
                 for statement in as_written(Path(policies).parent / "openmetadata" / file)
             ]
-            for what in ("report", "clean")
+            for what in ("report", "clean", "migrate")
         },
         "nobody": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}],
     }
@@ -151,11 +151,20 @@ def of_its_secret(check):
         if request._service == "ssm":
             asked = json.loads(request._body or "{}")
             if name := asked.get("Name") or asked.get("ResourceId"):
-                place = f"arn:aws:ssm:{request._region}:{ACCOUNT}:parameter"
-                resource = place + (name if name.startswith("/") else f"/{name}")
+                resource = parameter(request, name)
+            # Each has to be permitted for itself.
+            for name in asked.get("Names") or []:
+                check(request, parameter(request, name))
+            if asked.get("Names"):
+                return
         check(request, resource)
 
     return checked
+
+
+def parameter(request, name):
+    place = f"arn:aws:ssm:{request._region}:{ACCOUNT}:parameter"
+    return place + (name if name.startswith("/") else f"/{name}")
 
 
 def refused_when_over(login):

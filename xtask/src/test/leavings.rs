@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::process;
+use crate::process::{self, Limit};
 use crate::workspace::Workspace;
 
 /// Everybody makes files in it, and nobody removes another's.
@@ -85,7 +85,7 @@ impl Leavings {
 /// What was found, a line each with form, offset and file.
 fn search(workspace: &Workspace, places: &[PathBuf]) -> Result<Vec<String>> {
     let mut said = Vec::new();
-    let status = process::watch(canaries(workspace).args(places), None, |line| {
+    let status = process::watch(canaries(workspace).args(places), Limit::None, |line| {
         said.push(line.to_owned());
     })?;
     match status.code() {

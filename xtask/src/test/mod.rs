@@ -3,8 +3,10 @@
 mod browser;
 mod leavings;
 mod output;
+mod streams;
 mod summary;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::process::Command;
 use std::time::Instant;
@@ -12,10 +14,12 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 
+use crate::process::{self, Limit};
 use crate::workspace::{Workspace, in_ci};
-use crate::{connectors, interrupt, process, servers, simulate};
+use crate::{connectors, interrupt, servers, simulate};
 use leavings::Leavings;
 use output::{Output, Whose};
+use streams::Suites;
 use summary::Summary;
 
 /// Start the real servers, run every test, say what was skipped
@@ -25,6 +29,9 @@ use summary::Summary;
 /// the workspace, and then the simulation of `cargo xtask simulate`, its mutants too. Benchmarks
 /// are not run. Whatever this started is stopped again, also after
 /// Ctrl-C.
+///
+/// Suites that mostly wait for a server run beside the others, and what a suite printed is shown when it
+/// has ended. One that prints nothing for ten minutes is stopped and counts as failed.
 ///
 /// The last step searches for the marked values of the tests: in all that they printed, what passing
 /// tests print included, in the temporary files that were left, and in the files of PostgreSQL and MariaDB. A
@@ -104,19 +111,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         println!("{name}={value}");
     }
 
-    // `--tests` is every library and program as unit tests and every integration test.
-    let programs = ["--tests", "--examples"];
-    let mut runs = vec![("tests", &programs[..])];
-    if has_library(workspace, &options.packages) {
-        runs.push(("doc tests", &["--doc"]));
-    }
     heading("build");
-    let mut build = test(workspace, options, &programs);
-    build.arg("--no-run");
+    // Every library and program as unit tests, every integration test and every example.
+    let mut build = test(workspace, options, &["--tests", "--examples", "--no-run"]);
     if follow(&mut build, &mut Output::default(), &mut leavings)? {
-        for (name, targets) in runs {
-            heading(name);
-            let mut output = Output::default();
+        let command = |targets: &[String]| {
             let mut command = test(workspace, options, targets);
             command
                 .arg("--no-fail-fast")
@@ -125,8 +124,20 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
                 .args(&options.filters)
                 .env("TMPDIR", leavings.temporary())
                 .envs(variables.iter().cloned());
+            command
+        };
+        let suites = Suites::of(workspace, &options.packages);
+        let side_by_side = suites.streams().iter().map(|it| command(it)).collect();
+        let doc_tests = suites.has_library.then(|| command(&["--doc".to_owned()]));
+        heading("tests");
+        for (output, succeeded) in streams::follow(side_by_side, &mut leavings)? {
+            summary.add("tests", output, succeeded);
+        }
+        if let Some(mut command) = doc_tests {
+            heading("doc tests");
+            let mut output = Output::default();
             let succeeded = follow(&mut command, &mut output, &mut leavings)?;
-            summary.add(name, output, succeeded);
+            summary.add("doc tests", output, succeeded);
         }
     } else {
         summary.did_not_build();
@@ -152,7 +163,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn test(workspace: &Workspace, options: &Options, targets: &[&str]) -> Command {
+fn test(workspace: &Workspace, options: &Options, targets: &[impl AsRef<OsStr>]) -> Command {
     let mut command = workspace.cargo();
     command.arg("test");
     if options.packages.is_empty() {
@@ -165,20 +176,9 @@ fn test(workspace: &Workspace, options: &Options, targets: &[&str]) -> Command {
     command
 }
 
-/// Cargo refuses to run the doc tests of packages that have no library.
-fn has_library(workspace: &Workspace, packages: &[String]) -> bool {
-    workspace
-        .metadata()
-        .workspace_packages()
-        .iter()
-        .filter(|it| packages.is_empty() || packages.iter().any(|name| it.name == *name))
-        .flat_map(|it| &it.targets)
-        .any(|it| it.is_lib() || it.is_proc_macro())
-}
-
 fn follow(command: &mut Command, output: &mut Output, leavings: &mut Leavings) -> Result<bool> {
     let mut kept = Ok(());
-    let status = process::watch(command, None, |line| {
+    let status = process::watch(command, Limit::None, |line| {
         if output.take(line) == Whose::Run {
             println!("{line}");
         }

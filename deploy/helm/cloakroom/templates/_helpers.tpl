@@ -57,8 +57,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end }}
 
+{{/* Refuses a store that several replicas on a read-only file system cannot share. */}}
+{{- define "cloakroom.storeIsShared" -}}
+{{- $store := .Values.configuration.store | default dict }}
+{{- if or $store.sqlite (not $store.postgres) }}
+{{- fail "configuration.store has to be postgres and nothing else: the chart has no volume for a file, and one SQLite file serves one process" }}
+{{- end }}
+{{- end }}
+
 {{/* The configuration. A key file takes the place of the variable, which is the usual value. */}}
 {{- define "cloakroom.configuration" -}}
+{{- include "cloakroom.storeIsShared" . }}
 {{- $configuration := deepCopy .Values.configuration }}
 {{- if include "cloakroom.keyFile" . }}
 {{- $_ := unset $configuration.keys "env" }}
