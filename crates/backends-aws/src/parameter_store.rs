@@ -387,15 +387,37 @@ impl SecretBackend for ParameterStoreBackend {
 
     fn permissions(&self, operation: Operation) -> &'static [&'static str] {
         match operation {
-            Operation::Put => &["ssm:PutParameter", "ssm:AddTagsToResource", "kms:Encrypt"],
-            Operation::Get => &["ssm:GetParameters", "ssm:DescribeParameters", "kms:Decrypt"],
+            // Of a name that is taken, what has it is compared.
+            Operation::Put => &[
+                "ssm:PutParameter",
+                "ssm:AddTagsToResource",
+                "ssm:GetParameters",
+                "ssm:DescribeParameters",
+                "ssm:ListTagsForResource",
+                "kms:Encrypt",
+                "kms:GenerateDataKey",
+                "kms:Decrypt",
+            ],
+            Operation::Get => &[
+                "ssm:GetParameters",
+                "ssm:DescribeParameters",
+                "ssm:ListTagsForResource",
+                "kms:Decrypt",
+            ],
             Operation::Describe => &["ssm:DescribeParameters", "ssm:ListTagsForResource"],
             Operation::List => &["ssm:DescribeParameters"],
-            Operation::DeleteFinally => &["ssm:DeleteParameter", "ssm:DeleteParameters"],
+            Operation::DeleteFinally => &[
+                "ssm:DeleteParameter",
+                "ssm:DeleteParameters",
+                "ssm:ListTagsForResource",
+            ],
             Operation::LiftExpiry => &[
                 "ssm:DescribeParameters",
                 "ssm:GetParameters",
+                "ssm:ListTagsForResource",
                 "ssm:PutParameter",
+                "kms:Decrypt",
+                "kms:GenerateDataKey",
             ],
             Operation::Delete | Operation::Restore => &[],
         }

@@ -321,7 +321,15 @@ impl SecretBackend for SecretsManagerBackend {
 
     fn permissions(&self, operation: Operation) -> &'static [&'static str] {
         match operation {
-            Operation::Put => &["secretsmanager:CreateSecret", "secretsmanager:TagResource"],
+            // Of a name that is taken, what has it is compared.
+            Operation::Put => &[
+                "secretsmanager:CreateSecret",
+                "secretsmanager:TagResource",
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetSecretValue",
+                "kms:GenerateDataKey",
+                "kms:Decrypt",
+            ],
             Operation::Get => &[
                 "secretsmanager:GetSecretValue",
                 "secretsmanager:BatchGetSecretValue",
@@ -330,12 +338,14 @@ impl SecretBackend for SecretsManagerBackend {
             ],
             Operation::Describe => &["secretsmanager:DescribeSecret"],
             Operation::List => &["secretsmanager:ListSecrets"],
-            Operation::Delete => &["secretsmanager:DeleteSecret"],
-            Operation::DeleteFinally => &[
+            Operation::Delete | Operation::DeleteFinally => &[
                 "secretsmanager:DescribeSecret",
                 "secretsmanager:DeleteSecret",
             ],
-            Operation::Restore => &["secretsmanager:RestoreSecret"],
+            Operation::Restore => &[
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:RestoreSecret",
+            ],
             Operation::LiftExpiry => &[],
         }
     }

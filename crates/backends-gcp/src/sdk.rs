@@ -1,6 +1,7 @@
 //! The one file that talks to the SDK: its types print payloads, so none of them leaves here.
 
 use std::collections::HashMap;
+use std::env;
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -372,6 +373,12 @@ impl Sdk {
                     Some("authorized_user") => user_account::Builder::new(json)
                         .with_retry_policy(NeverRetry)
                         .build(),
+                    Some("external_account") if runs_what_it_may_not(&json) => {
+                        return Err(denied(
+                            "the credential has a program run for its token, and nobody allowed that: set \
+                             GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1, or take the token from a file",
+                        ));
+                    }
                     Some("external_account") => external_account::Builder::new(json)
                         .with_scopes([SCOPE])
                         .with_retry_policy(NeverRetry)
@@ -397,6 +404,14 @@ impl Sdk {
             .build()
             .map_err(|_| denied("the service account to act as cannot be used"))
     }
+}
+
+/// Whether a foreign token is had from a program alone, and the process is not allowed to run it. The
+/// client refuses that too, and says why in words that are not shown, since others of them may quote.
+fn runs_what_it_may_not(credential: &serde_json::Value) -> bool {
+    let program = credential.pointer("/credential_source/executable");
+    program.is_some_and(|it| it.get("output_file").is_none())
+        && env::var("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES").as_deref() != Ok("1")
 }
 
 /// The secrets of a page, and where it goes on.

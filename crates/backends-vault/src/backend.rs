@@ -10,8 +10,8 @@ use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
-    ListPage, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
-    SecretValue, StoredSecret,
+    ListPage, Mark, Operation, PageToken, Precondition, Purge, PutOutcome, PutRequest, Result,
+    SecretBackend, SecretValue, StoredSecret, Timestamp,
 };
 use futures_util::StreamExt as _;
 
@@ -24,7 +24,7 @@ use crate::names::{self, Names};
 use crate::record::{self, Record};
 use crate::session::Sessions;
 use crate::settings::{VaultAuth, VaultSettings};
-use crate::{delete, put};
+use crate::{delete, purge, put};
 
 /// The engine keeps what it deleted until it is told otherwise; this is as long as anybody means.
 pub(crate) const LONGEST_WINDOW: Duration = Duration::from_hours(10 * 365 * 24);
@@ -154,8 +154,7 @@ impl VaultBackend {
         };
         let custom = version.custom_metadata.as_ref();
         let standing = record::standing(&version, custom, seen.now);
-        let waits = matches!(standing, record::Standing::Waiting { .. });
-        if waits && !standing.is_over(seen.now, self.purge_delay()) {
+        if let record::Standing::Waiting { .. } = standing {
             return Err(Failure::new(
                 ErrorKind::ScheduledForDeletion,
                 "it was deleted and can still be restored",
@@ -166,11 +165,7 @@ impl VaultBackend {
 
     async fn look(&self, coordinate: &Coordinate) -> Result<Description, Failure> {
         let seen = self.kv.metadata(coordinate).await?.ok_or_else(missing)?;
-        let record = Record::read(coordinate, seen)?;
-        if record.is_over(self.purge_delay()) {
-            return Err(missing());
-        }
-        Ok(record.describe(coordinate))
+        Ok(Record::read(coordinate, seen)?.describe(coordinate))
     }
 
     pub(crate) fn error<'a>(
@@ -210,6 +205,10 @@ impl SecretBackend for VaultBackend {
 
     fn capabilities(&self) -> &Capabilities {
         &Self::CAPABILITIES
+    }
+
+    fn purges(&self) -> Option<&dyn Purge> {
+        Some(self)
     }
 
     fn named(&self) -> Option<&dyn NamedSecrets> {
@@ -323,6 +322,14 @@ impl SecretBackend for VaultBackend {
         self.lift(coordinate)
             .await
             .map_err(self.error("lift the expiry of", coordinate))
+    }
+}
+
+#[async_trait]
+impl Purge for VaultBackend {
+    async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
+        let purged = purge::purge(self, mark, window, now).await;
+        purged.map_err(self.error("purge", &mark.coordinate))
     }
 }
 

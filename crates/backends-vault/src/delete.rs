@@ -19,10 +19,6 @@ pub(crate) async fn delete(
     let Some(record) = ours(backend, coordinate).await? else {
         return Ok(Deletion::AlreadyGone);
     };
-    if record.is_over(backend.purge_delay()) {
-        backend.kv().remove(coordinate).await?;
-        return Ok(Deletion::AlreadyGone);
-    }
     match (mode, record.standing) {
         (DeleteMode::Recoverable(window), Standing::Live { .. }) => {
             backend
@@ -32,9 +28,10 @@ pub(crate) async fn delete(
             let due = note_due(backend, coordinate, &record, window).await?;
             Ok(Deletion::Scheduled { due })
         }
-        (DeleteMode::Recoverable(window), Standing::Waiting { due }) => {
-            // A deletion that broke off, an expiry that passed, or somebody else's deletion.
-            if due.is_none() {
+        (DeleteMode::Recoverable(window), Standing::Waiting { due, .. }) => {
+            // A deletion that broke off, an expiry that passed, somebody else's deletion, or one that a
+            // restored database knows nothing of: what is handed to deletion now keeps its whole window.
+            if due.is_none_or(|due| record.now.is_some_and(|now| due <= now)) {
                 note_due(backend, coordinate, &record, window).await?;
             }
             Ok(Deletion::AlreadyGone)
@@ -56,14 +53,26 @@ pub(crate) async fn restore(
     let record = ours(backend, coordinate).await?.ok_or_else(missing)?;
     match record.standing {
         Standing::Live { .. } => Ok(()),
-        Standing::Waiting { .. } if record.is_restorable(backend.purge_delay()) => {
+        Standing::Waiting { due, .. } => {
             if record.has_due() {
                 write_due(backend, coordinate, &record, None).await?;
             }
             let versions = record.waiting_versions();
-            backend.kv().undelete(coordinate, &versions).await
+            backend.kv().undelete(coordinate, &versions).await?;
+            if due.is_some_and(|due| record.now.is_none_or(|now| due <= now)) {
+                return is_back(backend, coordinate).await;
+            }
+            Ok(())
         }
-        Standing::Waiting { .. } | Standing::Hollow { .. } => Err(missing()),
+        Standing::Hollow { .. } => Err(missing()),
+    }
+}
+
+/// Where its window is over somebody may be purging a secret while it is brought back.
+async fn is_back(backend: &VaultBackend, coordinate: &Coordinate) -> Result<(), Failure> {
+    match ours(backend, coordinate).await?.map(|it| it.standing) {
+        Some(Standing::Live { .. }) => Ok(()),
+        _ => Err(missing()),
     }
 }
 
@@ -136,7 +145,7 @@ async fn ours(backend: &VaultBackend, coordinate: &Coordinate) -> Result<Option<
 
 /// Notes when the window ends, by the server's clock: the engine itself keeps what it deleted for
 /// ever. Without a clock there is no end.
-async fn note_due(
+pub(crate) async fn note_due(
     backend: &VaultBackend,
     coordinate: &Coordinate,
     record: &Record,

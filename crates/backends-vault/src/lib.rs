@@ -13,6 +13,7 @@ mod list;
 mod login;
 mod named;
 mod names;
+mod purge;
 mod put;
 mod record;
 mod session;

@@ -68,7 +68,7 @@ pub(crate) async fn list(
             Some(seen) => Some(seen),
             None => backend.kv().metadata(&coordinate).await?,
         };
-        describe(backend, coordinate, seen).await
+        describe(&coordinate, seen)
     });
     let mut secrets = Vec::new();
     for description in together(backend.in_flight(), described).await {
@@ -88,23 +88,16 @@ impl Keys {
     }
 }
 
-/// A secret as it is listed: `None` for what is not ours, went meanwhile, or whose window is over,
-/// which is removed here since the server never does. A removal that fails is tried by the next
-/// listing and is nobody's failure.
-async fn describe(
-    backend: &VaultBackend,
-    coordinate: Coordinate,
+/// A secret as it is listed: `None` for what is not ours or went meanwhile.
+fn describe(
+    coordinate: &Coordinate,
     seen: Option<Seen<Metadata>>,
 ) -> Result<Option<Description>, Failure> {
     let Some(seen) = seen else {
         return Ok(None);
     };
-    let record = Record::read(&coordinate, seen)?;
-    if record.is_over(backend.purge_delay()) {
-        let _ = backend.kv().remove(&coordinate).await;
-        return Ok(None);
-    }
-    Ok(record.mark.is_some().then(|| record.describe(&coordinate)))
+    let record = Record::read(coordinate, seen)?;
+    Ok(record.mark.is_some().then(|| record.describe(coordinate)))
 }
 
 /// The keys of a folder after one of them.

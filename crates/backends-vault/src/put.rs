@@ -69,10 +69,6 @@ async fn find(backend: &VaultBackend, request: &PutRequest) -> Result<Name, Fail
         return Ok(Name::Free);
     };
     let record = Record::read(coordinate, seen)?;
-    if record.is_over(backend.purge_delay()) {
-        backend.kv().remove(coordinate).await?;
-        return Ok(Name::Free);
-    }
     let Some(mark) = &record.mark else {
         return Err(taken("by a secret that is not Cloakroom's"));
     };

@@ -34,8 +34,13 @@ pub(crate) struct Record {
 pub(crate) enum Standing {
     /// It can be read, until `expires` if there is such a moment.
     Live { expires: Option<Timestamp> },
-    /// It can be brought back. Once `due` has passed it is removed at the next opportunity.
-    Waiting { due: Option<Timestamp> },
+    /// It can be brought back for as long as nobody purges it.
+    Waiting {
+        /// When its window ends.
+        due: Option<Timestamp>,
+        /// When it was deleted or expired, by the engine's clock.
+        since: Timestamp,
+    },
     /// There never was a version, or it was destroyed: only the metadata are there.
     Hollow { destroyed: bool },
 }
@@ -53,16 +58,6 @@ impl Record {
             metadata,
             now,
         })
-    }
-
-    /// Whether its window ended so long ago that nobody may be bringing it back any more.
-    pub(crate) fn is_over(&self, delay: Duration) -> bool {
-        self.mark.is_some() && self.standing.is_over(self.now, delay)
-    }
-
-    /// Whether it can still be brought back without anybody removing it meanwhile.
-    pub(crate) fn is_restorable(&self, delay: Duration) -> bool {
-        !self.standing.is_over(self.now, delay / 2)
     }
 
     /// The versions that can be read, now or until they expire.
@@ -129,17 +124,21 @@ impl Standing {
     pub(crate) fn told(self) -> (SecretState, Option<Timestamp>) {
         match self {
             Self::Live { expires } => (SecretState::Enabled, expires),
-            Self::Waiting { due } => (SecretState::ScheduledForDeletion { due }, None),
+            Self::Waiting { due, .. } => (SecretState::ScheduledForDeletion { due }, None),
             Self::Hollow { .. } => (SecretState::Disabled, None),
         }
     }
 
-    /// Whether the window ended at least `delay` ago. What the clock does not say is not over.
-    pub(crate) fn is_over(self, now: Option<Timestamp>, delay: Duration) -> bool {
-        let Self::Waiting { due: Some(due) } = self else {
-            return false;
-        };
-        now.is_some_and(|now| now >= after(due, delay))
+    /// When its window ends, and no sooner than `window` after it was deleted: the end that was noted may
+    /// come from an answer with a wrong time. `None` where there is no end.
+    pub(crate) fn ends(self, window: Duration) -> Option<Timestamp> {
+        match self {
+            Self::Waiting {
+                due: Some(due),
+                since,
+            } => Some(due.max(after(since, window))),
+            _ => None,
+        }
     }
 }
 
@@ -157,7 +156,8 @@ pub(crate) fn standing(
         Some(moment) if now.is_some_and(|now| moment > after(now, SKEW)) => Standing::Live {
             expires: Some(moment),
         },
-        Some(_) => Standing::Waiting {
+        Some(since) => Standing::Waiting {
+            since,
             due: custom
                 .and_then(|custom| custom.get(DUE))
                 .and_then(|text| text.parse().ok()),

@@ -51,7 +51,8 @@ pub enum SecretState {
     Enabled,
     /// Somebody switched it off in the manager.
     Disabled,
-    /// It waits for its deletion at `due` and can be restored until then.
+    /// It waits for its deletion at `due` and can be restored until then; where the manager ends no
+    /// window itself ([`Purge`]), until it is purged.
     ScheduledForDeletion {
         /// When the manager deletes it, where it says so.
         due: Option<Timestamp>,
@@ -158,7 +159,20 @@ impl Operation {
     }
 }
 
+/// A manager that ends no recovery window itself: what was deleted is kept until it is purged.
+#[async_trait]
+pub trait Purge: Send + Sync {
+    /// Removes for good what bears exactly this mark and waits for its deletion, once its window is
+    /// over by the manager's clock and by `now`: either may be wrong. Nothing goes sooner than `window`
+    /// after it was deleted, whatever end it bears; what waits without an end is given that one. Gives
+    /// back whether it went.
+    async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool>;
+}
+
 /// A secrets manager.
+///
+/// Asking changes nothing: [`get`](Self::get), [`describe`](Self::describe) and
+/// [`list`](Self::list) leave all that could be brought back before.
 ///
 /// Every method gives one of the kinds of [`ErrorKind`](crate::ErrorKind) on failure, told apart by
 /// the manager's codes. `Missing` means that the manager is sure; anything unsure is `Unavailable`.
@@ -178,6 +192,11 @@ pub trait SecretBackend: Send + Sync {
     /// [`Denied`](crate::ErrorKind::Denied); empty where it knows none.
     fn permissions(&self, _operation: Operation) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Ends recovery windows, where the manager itself ends none.
+    fn purges(&self) -> Option<&dyn Purge> {
+        None
     }
 
     /// The manager asked by the names that a platform gave to secrets, where it can be.

@@ -11,6 +11,7 @@ use crate::coordinates::Coordinate;
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result};
 use crate::ids::{BackendId, IntentId, RunId};
+use crate::mark::Mark;
 use crate::secret::ValueKind;
 use crate::store::Lease;
 
@@ -407,8 +408,17 @@ pub trait Ledger: Send + Sync {
         coordinates: &[Coordinate],
     ) -> Result<Vec<Option<LedgerRow>>>;
 
+    /// The other backend under whose name the ledger has the very secret that bears each of these marks, in
+    /// their order; `None` where no other has it. It is the same where the intent is, or where neither
+    /// names one and the digest is. Tombstones that no document refers to do not count.
+    async fn known_elsewhere(
+        &self,
+        backend: &BackendId,
+        marks: &[Mark],
+    ) -> Result<Vec<Option<BackendId>>>;
+
     /// Locks each row, reads its references in a second statement, and sets `Deleting` where
-    /// none is left and the reason still holds. The claim lapses after `deadline`. All of it only
+    /// none is left, not even to the same secret under another backend's name, and the reason still holds. The claim lapses after `deadline`. All of it only
     /// while `lease` stands, looked at in the same transaction: `Unavailable` where somebody has had it
     /// since, whether or not they gave it back, where it has lapsed, since its holder slept, and where
     /// the database is older than its last renewal, since it was restored from a backup.
@@ -445,8 +455,7 @@ pub trait Ledger: Send + Sync {
     /// How many rows a backend has in each state, for status and metrics. Reads an index.
     async fn count_by_state(&self, backend: &BackendId) -> Result<Vec<(RowState, u64)>>;
 
-    /// Puts quarantined rows back to `Deleting` with no failed attempts: those of `coordinates`,
-    /// or every one parked for longer than `older_than`. Gives back how many.
+    /// Puts quarantined rows back to `Deleting`, to be tried again at once. Gives back how many.
     async fn release_quarantine(
         &self,
         backend: &BackendId,
@@ -457,8 +466,11 @@ pub trait Ledger: Send + Sync {
 /// Which quarantined rows are tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuarantineRelease {
-    /// These, by hand.
+    /// These, by hand: as if they had never failed.
     Coordinates(Vec<Coordinate>),
-    /// All that have been parked for longer than this.
+    /// All of them, by hand.
+    All,
+    /// All that have been parked for longer than this, by the passing of time: their failures still count,
+    /// so that one more parks them again.
     OlderThan(Duration),
 }

@@ -24,8 +24,8 @@ pub mod store;
 pub mod written;
 
 pub use backend::{
-    DeleteMode, Deletion, Description, ListPage, Operation, PageToken, Precondition, PutOutcome,
-    PutRequest, SecretBackend, SecretState, StoredSecret,
+    DeleteMode, Deletion, Description, ListPage, Operation, PageToken, Precondition, Purge,
+    PutOutcome, PutRequest, SecretBackend, SecretState, StoredSecret,
 };
 pub use backend_set::BackendSet;
 pub use capabilities::Capabilities;

@@ -232,3 +232,139 @@ fn a_text_that_only_looks_like_a_mask_goes_through() {
         assert!(!is_mask(hydrated["login"]["key"].as_str().unwrap()));
     }
 }
+
+/// Stored documents whose array lost its last elements, or all of them, and what an update with a mask for
+/// each that is left there would say.
+fn cut_off() -> [(Value, Damage, Value); 4] {
+    let tokens = || json!({"t": ["token-number-0", "token-number-1", "token-number-2"]});
+    let hosts = || {
+        json!({"hosts": [
+            {"name": "a", "key": "key-of-host-a"}, {"name": "b", "key": "key-of-host-b"}
+        ]})
+    };
+    [
+        (
+            tokens(),
+            |blob| blob["t"].as_array_mut().unwrap().truncate(2),
+            json!({"t": [MASK, MASK]}),
+        ),
+        (
+            tokens(),
+            |blob| blob["t"].as_array_mut().unwrap().truncate(1),
+            json!({"t": [MASK]}),
+        ),
+        (tokens(), |blob| blob["t"] = json!([]), json!({"t": []})),
+        (
+            hosts(),
+            |blob| blob["hosts"].as_array_mut().unwrap().truncate(1),
+            json!({"hosts": [{"name": "a", "key": MASK}]}),
+        ),
+    ]
+}
+
+fn with_arrays() -> Value {
+    json!({"properties": {
+        "t": {"items": {"airbyte_secret": true}},
+        "hosts": {"items": {"properties": {"name": {}, "key": {"airbyte_secret": true}}}}
+    }})
+}
+
+/// Puts a value where the error says that one is missing, with what an element of the array is around it.
+fn follow(config: &mut Value, pointer: &str, said: &Value) {
+    match pointer.strip_prefix("/hosts/").map(|rest| &rest[..1]) {
+        Some(index) => {
+            assert_eq!(config["hosts"].as_array().unwrap().len().to_string(), index);
+            let host = json!({"name": "b", "key": said});
+            config["hosts"].as_array_mut().unwrap().push(host);
+        }
+        None => config["t"].as_array_mut().unwrap().push(said.clone()),
+    }
+}
+
+/// Whatever the error names as a way out is one.
+#[test]
+fn each_hint_for_a_node_that_an_array_lost_at_its_end_leads_out() {
+    let spec = compile(&with_arrays());
+    for (config, damage, left) in cut_off() {
+        for said in [json!(MASK), Value::Null, json!("another-value")] {
+            let mut document = Document::default();
+            document.put(&spec, config.clone()).unwrap();
+            let held = document.held.len();
+            damage(&mut document.blob);
+            let mut update = left.clone();
+            let mut followed = 0;
+            let report = loop {
+                match document.put(&spec, update.clone()) {
+                    Ok(report) => break report,
+                    Err(error) => {
+                        let told = error.to_string();
+                        for way in ["a mask to keep it", "its value", "null to let it go"] {
+                            assert!(told.contains(way), "{told}");
+                        }
+                        followed += 1;
+                        assert!(followed <= held, "{update}: {told}");
+                        follow(&mut update, error.subject().unwrap(), &said);
+                    }
+                }
+            };
+            assert!(followed > 0, "{left}");
+            let became = |it: &str| report.values().filter(|is| is.as_str() == it).count();
+            assert_eq!(became("kept") + followed * usize::from(said != MASK), held);
+            if said == MASK {
+                assert_eq!(document.hydrated(), config);
+            }
+        }
+    }
+}
+
+/// A mask stands for what is recorded at its place, and the stored document says that it is elsewhere.
+#[test]
+fn masks_in_an_array_whose_elements_somebody_moved_are_refused() {
+    let spec = compile(&with_arrays());
+    let config = json!({"hosts": [
+        {"name": "a", "key": "key-of-host-a"}, {"name": "b", "key": "key-of-host-b"}
+    ]});
+    let host = |name: &str, key: Value| json!({"name": name, "key": key});
+    let moved = || {
+        let mut document = Document::default();
+        document.put(&spec, config.clone()).unwrap();
+        let hosts = document.blob["hosts"].as_array_mut().unwrap();
+        hosts.remove(0);
+        document
+    };
+    let mut document = moved();
+    let b = document.blob["hosts"][0]["key"].clone();
+    for masks in [
+        json!({"hosts": [host("b", json!(MASK))]}),
+        json!({"hosts": [host("b", json!(MASK)), host("a", json!(MASK))]}),
+        json!({"hosts": [host("b", json!(MASK)), host("a", Value::Null)]}),
+    ] {
+        let told = assert_refused(document.put(&spec, masks), "/hosts/0/key");
+        assert!(told.contains("send values or nodes"), "{told}");
+    }
+    let nodes = json!({"hosts": [host("b", b), host("a", json!("key-of-host-a"))]});
+    document.put(&spec, nodes).unwrap();
+    let values = |name: &str| host(name, json!(format!("key-of-host-{name}")));
+    assert_eq!(
+        document.hydrated(),
+        json!({"hosts": [values("b"), values("a")]})
+    );
+}
+
+/// Without the array nothing tells an index from a key.
+#[test]
+fn a_mask_is_no_way_out_where_the_array_is_gone() {
+    let spec = compile(&with_arrays());
+    let mut document = Document::default();
+    let tokens = json!({"t": ["token-number-0"]});
+    document.put(&spec, tokens.clone()).unwrap();
+    document.blob = json!({});
+    let told = assert_refused(document.put(&spec, json!({})), "/t/0");
+    assert!(!told.contains("mask"), "{told}");
+    assert_refused(document.put(&spec, json!({"t": [MASK]})), "/t/0");
+    document.put(&spec, tokens.clone()).unwrap();
+    assert_eq!(document.hydrated(), tokens);
+    document.blob = json!({});
+    document.put(&spec, json!({"t": [null]})).unwrap();
+    assert!(document.held.is_empty());
+}

@@ -474,3 +474,143 @@ fn a_key_of_ones_own_is_no_misspelt_keyword() {
         assert!(fields(&spec).is_empty(), "{keyword}");
     }
 }
+
+/// The secret fields of a spec with a field `p` that has this member beside `type`; `None` where it is refused.
+fn fields_with(key: &str, value: &Value) -> Option<Vec<String>> {
+    let spec = json!({
+        "properties": {"p": {"type": "string", key: value}, "q": secret()},
+        "$defs": {"s": secret()}
+    });
+    let compiled = CompiledSpec::compile(&spec).ok()?;
+    Some(compiled.secret_fields())
+}
+
+/// A key that is like a keyword is refused where what stands under it could mark a secret, and there alone.
+#[test]
+fn a_key_like_a_keyword_is_refused_only_where_it_would_mark_a_secret() {
+    let marks = || json!({"a": secret()});
+    for (key, value) in [
+        ("Properties", marks()),
+        ("property", marks()),
+        ("props", marks()),
+        ("Props", json!({"a": {"Format": "Password"}})),
+        ("pattern_properties", json!({"^a": {"airbyteSecret": true}})),
+        ("one_of", json!([{"properties": marks()}])),
+        ("ALLOF", json!([secret()])),
+        ("_items", json!({"ref": "#/$defs/s"})),
+        ("@if", json!({"format": "PASSWORD"})),
+        ("Format", json!("password")),
+        ("format_", json!("Password")),
+        ("_format", json!("PASSWORD")),
+        ("AirbyteSecret", json!(true)),
+        ("airbyte-secret", json!("true")),
+        ("@airbyte_secret", json!(null)),
+        ("airbyte_secret_", json!({})),
+        ("is_airbyte_secret", json!(true)),
+        ("airbyte_secret_field", json!("yes")),
+        ("airbyte_secret_fields", json!(["p"])),
+        ("ref", json!("#/$defs/s")),
+        ("_ref", json!("#")),
+        ("$Ref", json!("#/$defs/s")),
+        ("$REF", json!("other.json")),
+        ("recursive_ref", json!("#/$defs/s")),
+    ] {
+        assert_eq!(fields_with(key, &value), None, "{key}: {value}");
+    }
+    for (key, value) in [
+        ("@type", json!("Thing")),
+        ("_type", json!(["a"])),
+        ("type_", json!({"properties": marks()})),
+        ("Type", json!("string")),
+        ("ref", json!("REF-17")),
+        ("ref", json!({"document": 1})),
+        ("$Ref", json!(7)),
+        ("defs", json!({"a": {"type": "string"}})),
+        ("Defs", marks()),
+        ("href", json!("#x")),
+        ("href", json!("#/x")),
+        ("Properties", json!({"a": {"type": "string"}})),
+        ("properties_", json!(["a", "b"])),
+        ("property", json!("name")),
+        ("props", json!({"color": "red"})),
+        ("one_of", json!("a, b")),
+        ("Items", json!({"airbyte_secret": false})),
+        ("not_", json!(true)),
+        ("Format", json!("date")),
+        ("format_", json!({"password": 1})),
+        ("_format", json!("passwords")),
+        ("AirbyteSecret", json!(false)),
+        ("airbyte_secret_hint", json!("Where to find it")),
+        ("airbyte_secret_help", json!("https://example.com/password")),
+        ("airbyte_secret_order", json!(3)),
+        ("x-airbyte-secret", json!(false)),
+        ("password", json!(true)),
+    ] {
+        let plain = Some(vec!["/q".to_owned()]);
+        assert_eq!(fields_with(key, &value), plain, "{key}: {value}");
+    }
+}
+
+#[test]
+fn a_format_marks_in_any_case() {
+    for format in ["password", "Password", "PASSWORD", " password"] {
+        assert_eq!(
+            fields(&json!({"properties": {"a": {"format": format}}})),
+            ["/a"]
+        );
+    }
+    for format in [json!("passwords"), json!("date"), json!(["password"])] {
+        assert!(fields(&json!({"properties": {"a": {"format": format}}})).is_empty());
+    }
+}
+
+/// What a spec that is stored already said when it was taken, it says still.
+#[test]
+fn a_stored_spec_is_read_as_it_was_when_it_was_taken() {
+    let marked = |other: Value| {
+        let mut spec = json!({"properties": {"q": secret()}});
+        for (key, value) in other.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        spec
+    };
+    for spec in [
+        marked(json!({"Properties": {"a": secret()}})),
+        marked(json!({"airbyteSecret": true})),
+        marked(json!({"type": "objekt"})),
+        marked(json!({"allOf": [{"$ref": "#"}]})),
+        json!({
+            "connectionSpecification": {"properties": {"q": secret()}},
+            "connection_specification": {}
+        }),
+    ] {
+        assert!(CompiledSpec::compile(&spec).is_err(), "{spec}");
+        let stored = CompiledSpec::compile_stored(&spec).unwrap();
+        assert_eq!(stored.secret_fields(), ["/q"], "{spec}");
+    }
+    let no_schema = json!({"host": "h"});
+    assert!(CompiledSpec::compile(&no_schema).is_err());
+    let stored = CompiledSpec::compile_stored(&no_schema).unwrap();
+    assert!(stored.secret_fields().is_empty());
+    // Nobody ever took these.
+    for spec in [json!([]), json!({"properties": []}), json!({"$ref": "#/x"})] {
+        CompiledSpec::compile_stored(&spec).unwrap_err();
+    }
+}
+
+#[test]
+fn the_members_a_spec_knows_are_those_that_it_says_something_of() {
+    let spec = compile(&json!({
+        "properties": {"host": {}},
+        "allOf": [{"$ref": "#/$defs/login"}],
+        "patternProperties": {"^x_": {"type": "string"}},
+        "additionalProperties": true,
+        "$defs": {"login": {"oneOf": [{"properties": {"password": secret()}}]}}
+    }));
+    for known in ["host", "password", "x_1"] {
+        assert!(spec.knows(known), "{known}");
+    }
+    assert!(!spec.knows("connectionConfiguration"));
+    let any = compile(&json!({"additionalProperties": secret()}));
+    assert!(any.knows("connectionConfiguration"));
+}

@@ -13,13 +13,14 @@ mod read;
 mod renew;
 mod secrets;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cloakroom_core::config::Options;
 use cloakroom_core::retry::RetryPolicy;
 use cloakroom_core::store::DocumentStore;
-use cloakroom_core::{BackendSet, Grammar, KeySource, Randomness};
+use cloakroom_core::{BackendId, BackendSet, Grammar, KeySource, Randomness};
 
 pub use change::{Change, ChangeKind};
 pub use ephemeral::EphemeralDocument;
@@ -72,6 +73,8 @@ pub struct Documents {
     keys: Arc<dyn KeySource>,
     randomness: Arc<dyn Randomness>,
     settings: Settings,
+    /// Backends whose managers the store knows.
+    noted: Arc<Mutex<BTreeSet<BackendId>>>,
 }
 
 impl Documents {
@@ -89,6 +92,7 @@ impl Documents {
             keys,
             randomness,
             settings,
+            noted: Arc::default(),
         }
     }
 

@@ -190,8 +190,15 @@ impl Mover {
         observer: &dyn MoveObserver,
     ) -> Result<MoveReport> {
         let record = self.record(id).await?;
-        if matches!(record.state, MoveState::Reversing | MoveState::Reversed) {
-            let message = "it is being taken back, or was: there is nothing to finish";
+        let message = match record.state {
+            MoveState::Reversing => Some(
+                "it is being taken back and that did not come to its end: run `reconciler move --reverse` with \
+                 this id again; until then what it left is held",
+            ),
+            MoveState::Reversed => Some("it was taken back: there is nothing to finish"),
+            MoveState::Open | MoveState::Finishing | MoveState::Finished => None,
+        };
+        if let Some(message) = message {
             return Err(Error::new(ErrorKind::Invalid, OPERATION, message).with_coordinate(id));
         }
         let order = order_of(&record);

@@ -35,18 +35,28 @@ impl DocumentSpec {
         Self::compile(&parse_json("read the spec", text.as_bytes())?)
     }
 
+    /// Reads a spec that a document is stored with. One that an earlier version took is taken still,
+    /// though it would be refused for a new document; see [`CompiledSpec::compile_stored`].
+    pub fn read_stored(text: &str) -> Result<Self> {
+        let spec = parse_json("read the spec", text.as_bytes())?;
+        Ok(Self::of(&spec, CompiledSpec::compile_stored(&spec)?))
+    }
+
     /// Compiles a spec that was read already.
     pub fn compile(spec: &Value) -> Result<Self> {
-        let compiled = CompiledSpec::compile(spec)?;
+        Ok(Self::of(spec, CompiledSpec::compile(spec)?))
+    }
+
+    fn of(spec: &Value, compiled: CompiledSpec) -> Self {
         let text = spec.to_string();
         let id = hex::encode(Sha256::digest(text.as_bytes()));
-        Ok(Self {
+        Self {
             spec: Spec {
                 id: SpecId(id),
                 text,
             },
             compiled,
-        })
+        }
     }
 
     /// Where its secrets are.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cloakroom_core::config::{CompiledSpec, Held, Revealed, hydrate, mask, parse_json};
+use cloakroom_core::config::{Held, Revealed, hydrate, mask, parse_json};
 use cloakroom_core::store::{RemoveOutcome, StoredDocument};
 use cloakroom_core::{
     BackendId, Coordinate, Digest, DocumentId, Error, ErrorKind, KeyRing, Result, Revision,
@@ -11,7 +11,7 @@ use cloakroom_core::{
 use serde_json::Value;
 
 use crate::Documents;
-use crate::put::other_revision;
+use crate::put::{DocumentSpec, other_revision};
 use crate::secrets::unanswered;
 
 impl Documents {
@@ -22,9 +22,9 @@ impl Documents {
     pub async fn masked(&self, id: DocumentId) -> Result<Value> {
         let document = self.load(id).await?;
         let spec = self.store.spec(&document.spec).await?;
-        let spec = CompiledSpec::compile(&parse_json("read the spec", spec.as_bytes())?)?;
+        let spec = DocumentSpec::read_stored(&spec)?;
         let held = document.references.iter().map(|held| held.pointer.as_str());
-        mask(&spec, blob_of(&document)?, held)
+        mask(spec.compiled(), blob_of(&document)?, held)
     }
 
     /// The blob as it is stored, a node in place of each secret.

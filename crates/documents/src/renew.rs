@@ -42,7 +42,7 @@ impl Documents {
             prove(&document, held, value, &ring, unprovable)?;
         }
         let text = self.store.spec(&document.spec).await?;
-        let spec = DocumentSpec::read(&text)?;
+        let spec = DocumentSpec::read_stored(&text)?;
         let put = Put {
             id: Some(id),
             workspace: document.workspace,

@@ -1,11 +1,11 @@
 //! Steps 1 and 2 of the write protocol: intend rows, then put each value with its mark.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::{Intent, StoreIdentity};
+use cloakroom_core::store::{Intent, StoreIdentity, is_same_manager};
 use cloakroom_core::{
     BackendId, Coordinate, Digest, Error, ErrorKind, IntentId, KeyRing, Mark, PutRequest, Result,
     SecretBackend, SecretValue, ValueKind,
@@ -202,6 +202,7 @@ impl Documents {
                 .push(index);
         }
         for (backend, indices) in by_backend {
+            self.note_manager(&backend).await?;
             let intents: Vec<Intent> = indices
                 .iter()
                 .map(|&index| new[index].intent(ring, IntentId(self.randomness.uuid())))
@@ -216,6 +217,29 @@ impl Documents {
             }
         }
         Ok(())
+    }
+
+    /// Has the store remember which manager a backend's name means: names that are swapped later delete
+    /// nothing. Once for each backend and process.
+    async fn note_manager(&self, backend: &BackendId) -> Result<()> {
+        if self.noted().contains(backend) {
+            return Ok(());
+        }
+        let manager = self.backends.get(backend)?.manager();
+        let known = self.store.note_manager(backend, manager).await?;
+        if !is_same_manager(&known, manager) {
+            tracing::warn!(
+                backend.id = %backend, manager, manager.known = known,
+                "this backend's name meant another manager before: no job deletes there until the \
+                 configuration is put right, or `reconciler epoch adopt` says that this is the one"
+            );
+        }
+        self.noted().insert(backend.clone());
+        Ok(())
+    }
+
+    fn noted(&self) -> MutexGuard<'_, BTreeSet<BackendId>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts one value. A name that is taken by other bytes is left to them: the writer takes the

@@ -21,6 +21,10 @@ pub(crate) struct Stops {
 }
 
 impl Stops {
+    pub(crate) fn any(self) -> bool {
+        self.everything || self.once_referenced
+    }
+
     pub(crate) fn stops(self, item: &Item) -> bool {
         self.everything || (self.once_referenced && item.once_referenced)
     }
@@ -87,7 +91,10 @@ impl Pass<'_> {
             }
         }
         if job == Job::ExpireOrphans {
-            self.delete_resurfaced(survey.resurfaced, stops).await?;
+            if self.delete_resurfaced(survey.resurfaced, stops).await? == Flow::Stop {
+                return Ok(());
+            }
+            self.purge_overdue(&survey.overdue, stops).await?;
         }
         Ok(())
     }
@@ -100,7 +107,9 @@ impl Pass<'_> {
             .look_at_epoch(survey.epochs.clone(), survey.failure.is_none())
             .await?;
         let mut stops = Stops::default();
-        for (guard, saw) in guard::trips(&census, survey, &fence.verdict, self.settings()) {
+        let (backend, settings) = (self.backend_id(), self.settings());
+        let trips = guard::trips(backend, &census, survey, &fence.verdict, settings);
+        for (guard, saw) in trips {
             let overridden = guard.can_be_passed() && self.options.overrides.contains(&guard);
             self.tripped(guard, saw, overridden);
             if !overridden {
@@ -178,14 +187,18 @@ impl Pass<'_> {
         }
     }
 
-    async fn delete_resurfaced(&mut self, resurfaced: Vec<Resurfaced>, stops: Stops) -> Result<()> {
+    async fn delete_resurfaced(
+        &mut self,
+        resurfaced: Vec<Resurfaced>,
+        stops: Stops,
+    ) -> Result<Flow> {
         for batch in resurfaced.chunks(self.settings().batch.max(1) as usize) {
             let items = batch.iter().cloned().map(Item::resurfaced).collect();
             if self.take_on(items, stops).await? == Flow::Stop {
-                return Ok(());
+                return Ok(Flow::Stop);
             }
         }
-        Ok(())
+        Ok(Flow::Continue)
     }
 
     /// Counts a batch and deletes what no guard stops. What fell due since the guards looked is

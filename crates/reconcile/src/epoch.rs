@@ -120,6 +120,7 @@ mod tests {
             number: 1,
             raise: Uuid::from_u128(raise),
             raised: None,
+            marked: false,
         };
         let one = mark_of(&identity, &epoch(1)).unwrap();
         assert_eq!(one, mark_of(&identity, &epoch(1)).unwrap());

@@ -1,16 +1,18 @@
 //! Execute: claim, look once more, delete, write down. One bad item never holds up the rest.
 
+use std::time::Duration;
+
 use cloakroom_core::ledger::{Claim, ClaimItem, DeletionOutcome, LedgerRow, Reason, Settlement};
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::{
-    Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind, Result, SecretState,
+    Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind, Result, SecretState, Timestamp,
 };
 use tokio::time::Instant;
 
 use crate::Pass;
 use crate::ask::{Delete, Describe};
 use crate::observe::Phase;
-use crate::survey::Resurfaced;
+use crate::survey::{Resurfaced, is_waiting};
 
 /// Whether a run goes on behind a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +150,7 @@ impl Pass<'_> {
             .iter()
             .map(|claimed| claimed.item.coordinate.clone())
             .collect();
-        let seen = self.ask_while_claimed(&Describe, &coordinates, begun).await;
+        let mut seen = self.ask_while_claimed(&Describe, &coordinates, begun).await;
         let mut outcomes: Vec<Option<DeletionOutcome>> = Vec::with_capacity(claimed.len());
         for (claimed, seen) in claimed.iter_mut().zip(&seen) {
             let held = |seen: &Result<Description>| {
@@ -168,14 +170,23 @@ impl Pass<'_> {
                 .filter(|&at| {
                     seen[at].is_some()
                         && outcomes[at].is_none()
-                        && claimed[at].row.once_referenced == recoverable
+                        && self.is_recoverable(&claimed[at], seen[at].as_ref()) == recoverable
                 })
                 .collect();
             let answers = self
                 .delete_group(&group, &coordinates, &seen, recoverable, begun)
                 .await;
             for (at, answer) in group.into_iter().zip(answers) {
-                outcomes[at] = answer.map(|answer| self.outcome(&claimed[at], answer));
+                let waited = seen[at].as_ref().is_some_and(|it| self.renews(it));
+                if waited && recoverable {
+                    let alone = std::slice::from_ref(&coordinates[at]);
+                    let again = self.ask_while_claimed(&Describe, alone, begun).await;
+                    if let Some(Some(Ok(renewed))) = again.into_iter().next() {
+                        seen[at] = Some(Ok(renewed));
+                    }
+                }
+                let waited = seen[at].as_ref().filter(|_| waited && recoverable);
+                outcomes[at] = answer.map(|answer| self.outcome(&claimed[at], waited, answer));
             }
         }
         outcomes
@@ -196,7 +207,9 @@ impl Pass<'_> {
             Ok(Description {
                 state: SecretState::ScheduledForDeletion { due },
                 ..
-            }) if !mutant::on(Mutant::ScheduledReadAsMissing) => {
+            }) if self.backend.purges().is_none()
+                && !mutant::on(Mutant::ScheduledReadAsMissing) =>
+            {
                 Some(DeletionOutcome::Scheduled { due: *due })
             }
             Ok(_) => None,
@@ -277,20 +290,51 @@ impl Pass<'_> {
     /// What was once referenced can be brought back for the backup horizon, as far as the manager
     /// goes; what it does not cover was waited for before.
     fn mode(&self, recoverable: bool) -> DeleteMode {
-        let it = self.backend.capabilities();
         let recoverable = recoverable && !mutant::on(Mutant::DeletedForGood);
-        match it.recovery {
+        match self.window() {
             // Under purge protection what was never in use waits as well.
-            Some(recovery) if recoverable || !it.final_deletion => DeleteMode::Recoverable(
-                self.settings()
-                    .backup_horizon
-                    .clamp(recovery.shortest, recovery.longest),
-            ),
+            Some(window) if recoverable || !self.backend.capabilities().final_deletion => {
+                DeleteMode::Recoverable(window)
+            }
             _ => DeleteMode::Final,
         }
     }
 
-    fn outcome(&self, claimed: &Claimed, answer: Result<Deletion>) -> DeletionOutcome {
+    /// For how long what is deleted recoverably can be brought back, where it can be at all.
+    pub(crate) fn window(&self) -> Option<Duration> {
+        let recovery = self.backend.capabilities().recovery?;
+        let horizon = self.settings().backup_horizon;
+        Some(horizon.clamp(recovery.shortest, recovery.longest))
+    }
+
+    /// Whether something waits whose window a run has to end: it is deleted once more, so that it has
+    /// an end, and one that leaves the whole window.
+    fn renews(&self, seen: &Result<Description>) -> bool {
+        self.backend.purges().is_some() && seen.as_ref().is_ok_and(is_waiting)
+    }
+
+    /// What was never in use goes for good, also where it expired or somebody deleted it; an end that
+    /// somebody gave it stands.
+    fn is_recoverable(&self, claimed: &Claimed, seen: Option<&Result<Description>>) -> bool {
+        let has_end = |seen: &Result<Description>| self.renews(seen) && due(seen).is_some();
+        claimed.row.once_referenced || seen.is_some_and(has_end)
+    }
+
+    fn outcome(
+        &self,
+        claimed: &Claimed,
+        waited: Option<&Result<Description>>,
+        answer: Result<Deletion>,
+    ) -> DeletionOutcome {
+        match (answer, waited) {
+            (Ok(Deletion::AlreadyGone), Some(seen)) => {
+                DeletionOutcome::Scheduled { due: due(seen) }
+            }
+            (answer, _) => self.outcome_of(claimed, answer),
+        }
+    }
+
+    fn outcome_of(&self, claimed: &Claimed, answer: Result<Deletion>) -> DeletionOutcome {
         match answer {
             Ok(Deletion::Deleted) => DeletionOutcome::Deleted,
             Ok(Deletion::Scheduled { due }) => DeletionOutcome::Scheduled { due },
@@ -304,6 +348,13 @@ impl Pass<'_> {
         let fraction = self.reconciler.randomness.fraction();
         self.settings()
             .failure(error, claimed.row.attempts, fraction)
+    }
+}
+
+fn due(seen: &Result<Description>) -> Option<Timestamp> {
+    match seen.as_ref().ok()?.state {
+        SecretState::ScheduledForDeletion { due } => due,
+        SecretState::Enabled | SecretState::Disabled => None,
     }
 }
 

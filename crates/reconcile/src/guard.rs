@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cloakroom_core::BackendId;
 use cloakroom_core::ledger::Census;
 use cloakroom_core::mutant::{self, Mutant};
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,7 @@ pub struct GuardTrip {
 
 /// Every guard that steps in on these counts.
 pub(crate) fn trips(
+    backend: &BackendId,
     census: &Census,
     survey: &Survey,
     epoch: &Verdict,
@@ -112,14 +114,7 @@ pub(crate) fn trips(
         ));
     }
     if survey.unknown > 0 && !mutant::on(Mutant::UnknownMarkedIgnored) {
-        trips.push((
-            Guard::UnknownMarked,
-            format!(
-                "{} secrets bear this store's mark and the ledger did not write them: the \
-                 database may have been restored from a backup or cloned",
-                survey.unknown
-            ),
-        ));
+        trips.push((Guard::UnknownMarked, unknown_marked(survey, backend)));
     }
     let references_missed = census.references_missed && !mutant::on(Mutant::ZeroReferencesIgnored);
     if references_missed && census.due_once_referenced > 0 {
@@ -137,6 +132,27 @@ pub(crate) fn trips(
         trips.extend(share(census, settings).map(|saw| (Guard::Share, saw)));
     }
     trips
+}
+
+fn unknown_marked(survey: &Survey, backend: &BackendId) -> String {
+    let elsewhere: u64 = survey.elsewhere.values().sum();
+    let restored = if elsewhere < survey.unknown {
+        ": the database may have been restored from a backup or cloned"
+    } else {
+        ""
+    };
+    let others = survey.elsewhere.iter().map(|(other, number)| {
+        format!(
+            "; {number} are backend `{other}`'s: two names lead to one manager, or it was renamed, and no \
+             sweep adopts them; give it that one name again"
+        )
+    });
+    format!(
+        "{} secrets bear this store's mark and the ledger did not write them{restored}{}; \
+         `reconciler sweep --backend {backend}` lists them",
+        survey.unknown,
+        others.collect::<String>()
+    )
 }
 
 fn share(census: &Census, settings: &Settings) -> Option<String> {

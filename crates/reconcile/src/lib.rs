@@ -16,12 +16,14 @@ mod listing;
 mod observe;
 mod plan;
 mod platform;
+mod purge;
 mod report;
 mod rescue;
 mod settings;
 mod survey;
 mod sweep;
 mod undo;
+mod unknown;
 mod verify;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,11 +44,12 @@ pub use let_go::{LetGoOptions, LetGoReport, Missed};
 pub use observe::{Observer, Phase, Silent};
 pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
 pub use platform::{
-    Age, AirbyteNaming, CleanCount, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport, Cost,
-    NextRun, PlannedFate, PlatformCleaner, PlatformFinding, PlatformFindingKind, PlatformMoveIssue,
-    PlatformMoveReport, PlatformMoveStep, PlatformMoveStore, PlatformMover, PlatformObserver,
-    PlatformPhase, PlatformPlan, PlatformPlanHeader, PlatformPlanItem, PlatformReader,
-    PlatformReport, PlatformSettings, StandingCount, UnusedSecret, alone_at_platform,
+    Age, AirbyteNaming, CleanCount, CleanCounted, CleanGuard, CleanGuardTrip, CleanOptions,
+    CleanReport, Cost, NextRun, PlannedFate, PlatformCleaner, PlatformFinding, PlatformFindingKind,
+    PlatformMoveIssue, PlatformMoveReport, PlatformMoveStep, PlatformMoveStore, PlatformMover,
+    PlatformObserver, PlatformPhase, PlatformPlan, PlatformPlanHeader, PlatformPlanItem,
+    PlatformReader, PlatformReport, PlatformSettings, StandingCount, UnusedSecret,
+    alone_at_platform,
 };
 pub use report::{Checked, DeletionCount, Report};
 pub use settings::{RunOptions, Settings};

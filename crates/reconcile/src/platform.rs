@@ -39,7 +39,7 @@ use unlisted::Unseen;
 pub use naming::AirbyteNaming;
 
 pub use clean::{
-    CleanCount, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport, PlannedFate,
+    CleanCount, CleanCounted, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport, PlannedFate,
     PlatformCleaner, PlatformPlan, PlatformPlanHeader, PlatformPlanItem,
 };
 pub use moving::{

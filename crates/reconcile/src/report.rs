@@ -81,6 +81,10 @@ pub struct Report {
     /// Deletions parked before, and still so.
     #[serde(default)]
     pub parked: u64,
+    /// Secrets handed to deletion before whose recovery window was over: gone for good, where the
+    /// manager ends no window itself.
+    #[serde(default)]
+    pub purged: u64,
     /// Secrets in use that waited for deletion or carried an expiry, restored by this run.
     pub rescued: u64,
     /// Secrets in use and in danger that could not be restored; the next run tries again.
@@ -125,6 +129,7 @@ impl Report {
             quarantined: 0,
             waiting: 0,
             parked: 0,
+            purged: 0,
             rescued: 0,
             unrestored: 0,
             namesakes: 0,

@@ -1,10 +1,11 @@
 //! The survey before any deletion: the backend's whole listing against the ledger. It rescues what
 //! is in use, finds what landed late, and tells whether the ledger knows everything that is ours.
 
+use std::collections::BTreeMap;
+
 use cloakroom_core::ledger::{LedgerRow, RowState};
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::{Finding, FindingKind};
-use cloakroom_core::{Coordinate, Description, Result, SecretState};
+use cloakroom_core::{BackendId, Coordinate, Description, Mark, Result, SecretState, Timestamp};
 
 use crate::Pass;
 use crate::epoch::SeenMarks;
@@ -13,6 +14,8 @@ use crate::observe::Phase;
 
 /// Late arrivals one run takes on; the next run takes the rest.
 const MOST_RESURFACED: usize = 10_000;
+/// Windows one run ends; the next run ends the rest.
+const MOST_OVERDUE: usize = 10_000;
 
 /// A secret of ours that the manager lists although its row says deleted.
 #[derive(Clone, Debug)]
@@ -25,12 +28,19 @@ pub(crate) struct Resurfaced {
 /// What the listing showed.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
+    /// When it began, by the store's clock.
+    pub(crate) begun: Timestamp,
     /// Secrets listed, whosever.
     pub(crate) listed: u64,
     /// Secrets of ours whose row says deleted.
     pub(crate) resurfaced: Vec<Resurfaced>,
+    /// The marks of what waits although its row says deleted, and whose window is over or has no end,
+    /// where the manager itself ends none.
+    pub(crate) overdue: Vec<Mark>,
     /// Secrets of ours without a row.
     pub(crate) unknown: u64,
+    /// How many of them the ledger has under another backend's name.
+    pub(crate) elsewhere: BTreeMap<BackendId, u64>,
     /// Secrets of another store that had this deployment's name.
     pub(crate) namesakes: u64,
     /// The epoch marks among what was listed.
@@ -43,7 +53,10 @@ pub(crate) struct Survey {
 
 impl Pass<'_> {
     pub(crate) async fn survey(&mut self) -> Result<Survey> {
-        let mut survey = Survey::default();
+        let mut survey = Survey {
+            begun: self.store().now().await?,
+            ..Survey::default()
+        };
         let mut listing = Listing::new(self.backend.clone(), self.settings().request);
         loop {
             if self.told_to_stop() {
@@ -95,16 +108,17 @@ impl Pass<'_> {
             .map(|listed| listed.coordinate.clone())
             .collect();
         let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        let mut unknown = Vec::new();
         for (listed, row) in ours.into_iter().zip(rows) {
             match row {
                 None => {
                     let detail = "it bears this store's mark and the ledger has no row for it";
-                    self.unknown(listed, detail, survey).await?;
+                    unknown.push((listed, detail));
                 }
                 Some(row) if !self.is_of(listed, &row) => {
                     let detail = "it bears this store's mark and was put for another intent than \
                                   the ledger has a row for";
-                    self.unknown(listed, detail, survey).await?;
+                    unknown.push((listed, detail));
                 }
                 Some(row) if resurfaced(listed, &row) => {
                     if survey.resurfaced.len() < MOST_RESURFACED {
@@ -117,27 +131,21 @@ impl Pass<'_> {
                 Some(row) if endangered(listed) && may_be_in_use(&row) => {
                     self.rescue_if_referenced(listed).await?;
                 }
+                Some(row) if row.state == RowState::Deleted && self.is_overdue(listed, survey) => {
+                    survey.overdue.extend(listed.mark.clone());
+                }
                 Some(_) => {}
             }
         }
-        Ok(())
+        self.tell_of_unknown(&unknown, survey).await
     }
 
-    async fn unknown(
-        &mut self,
-        listed: &Description,
-        detail: &str,
-        survey: &mut Survey,
-    ) -> Result<()> {
-        survey.unknown += 1;
-        self.found(Finding {
-            kind: FindingKind::UnknownMarked,
-            document: None,
-            pointer: None,
-            coordinate: Some(listed.coordinate.clone()),
-            detail: detail.to_owned(),
-        })
-        .await
+    fn is_overdue(&self, listed: &Description, survey: &Survey) -> bool {
+        let over = match listed.state {
+            SecretState::ScheduledForDeletion { due } => due.is_none_or(|due| due <= survey.begun),
+            SecretState::Enabled | SecretState::Disabled => false,
+        };
+        over && self.backend.purges().is_some() && survey.overdue.len() < MOST_OVERDUE
     }
 
     /// Whether a secret is what a ledger row was written for. Under a number that no document ever

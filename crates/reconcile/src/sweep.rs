@@ -33,6 +33,9 @@ pub enum SweepFate {
     /// A writer is about to store a value of its own under its name, or somebody is at deleting what had
     /// the name before: it can be adopted once that is over.
     OtherValue,
+    /// The ledger has it under another backend's name: a document may refer to it there. It is not
+    /// adopted.
+    OtherBackend,
 }
 
 /// A secret that the ledger did not write.
@@ -46,6 +49,8 @@ pub struct Swept {
     pub waiting: bool,
     /// What becomes of it.
     pub fate: SweepFate,
+    /// The backend under whose name the ledger has it, where it is another.
+    pub known_as: Option<BackendId>,
 }
 
 /// What a sweep went through.
@@ -65,6 +70,8 @@ pub struct SweepReport {
     pub adopted: u64,
     /// Secrets of this store's whose row is for another intent.
     pub other_value: u64,
+    /// Secrets of this store's that the ledger has under another backend's name.
+    pub other_backend: u64,
     /// Whether it was told to stop before the listing ended.
     pub cut_short: bool,
 }
@@ -107,6 +114,7 @@ impl Pass<'_> {
             unknown: 0,
             adopted: 0,
             other_value: 0,
+            other_backend: 0,
             cut_short: false,
         };
         let mut listing = Listing::new(self.backend.clone(), self.settings().request);
@@ -128,6 +136,7 @@ impl Pass<'_> {
                         report.adopted += 1;
                     }
                     SweepFate::OtherValue => report.other_value += 1,
+                    SweepFate::OtherBackend => report.other_backend += 1,
                 }
                 each(swept);
             }
@@ -163,10 +172,25 @@ impl Pass<'_> {
                 created: listed.created,
                 waiting: is_waiting(listed),
                 fate,
+                known_as: None,
             };
             strangers.push((swept, mark.clone()));
         }
+        self.tell_whose(&mut strangers).await?;
         Ok(strangers)
+    }
+
+    /// What another backend's name leads to as well is that backend's.
+    async fn tell_whose(&self, strangers: &mut [(Swept, Mark)]) -> Result<()> {
+        let marks: Vec<Mark> = strangers.iter().map(|(_, mark)| mark.clone()).collect();
+        let known = self.known_elsewhere(&marks).await?;
+        for ((swept, _), known) in strangers.iter_mut().zip(known) {
+            if known.is_some() {
+                swept.fate = SweepFate::OtherBackend;
+                swept.known_as = known;
+            }
+        }
+        Ok(())
     }
 
     async fn adopt_strangers(

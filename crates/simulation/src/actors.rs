@@ -408,7 +408,7 @@ impl Actor {
 
     pub(crate) async fn release_quarantine(self) {
         for backend in self.backends() {
-            let all = QuarantineRelease::OlderThan(std::time::Duration::ZERO);
+            let all = QuarantineRelease::All;
             let released = self.world.store.release_quarantine(&backend, &all).await;
             self.listen(released);
         }

@@ -11,8 +11,8 @@ use cloakroom_core::capabilities::ListOrder;
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
-    ListPage, PageToken, Precondition, PutOutcome, PutRequest, Randomness as _, Result,
-    SecretBackend, SecretState, StoredSecret,
+    ListPage, Mark, PageToken, Precondition, Purge, PutOutcome, PutRequest, Randomness as _,
+    Result, SecretBackend, SecretState, StoredSecret, Timestamp,
 };
 use cloakroom_testkit::MemoryBackend;
 use futures_util::FutureExt as _;
@@ -53,6 +53,7 @@ enum Change {
     Delete(Coordinate, DeleteMode, Option<Precondition>),
     Restore(Coordinate),
     LiftExpiry(Coordinate),
+    Purge(Mark, Duration, Timestamp),
 }
 
 impl Manager {
@@ -261,6 +262,7 @@ impl Manager {
                 .map(drop),
             Change::Restore(coordinate) => at_once(self.inner.restore(coordinate)),
             Change::LiftExpiry(coordinate) => at_once(self.inner.lift_expiry(coordinate)),
+            Change::Purge(mark, window, now) => self.purge_now(mark, *window, *now).map(drop),
         }
     }
 
@@ -315,6 +317,25 @@ impl Manager {
         }
         self.stage
             .tell(|| format!("manager: delete {coordinate} {mode:?}: {outcome:?}"));
+        outcome
+    }
+
+    fn purge_now(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
+        let coordinate = &mark.coordinate;
+        if self.is_locked(coordinate) {
+            return Err(self.error(ErrorKind::Denied, "purge"));
+        }
+        let before = self.inner.look(coordinate);
+        let outcome = at_once(self.inner.purge(mark, window, now));
+        if let (Some((description, _)), Ok(true)) = (before, &outcome) {
+            self.stage.happened(Happening::Deleted {
+                key: self.key(coordinate),
+                due: None,
+                description: Box::new(description),
+            });
+        }
+        self.stage
+            .tell(|| format!("manager: purge {coordinate}: {outcome:?}"));
         outcome
     }
 
@@ -404,6 +425,10 @@ impl SecretBackend for Reached {
         &self.0.capabilities
     }
 
+    fn purges(&self) -> Option<&dyn Purge> {
+        self.0.inner.purges().map(|_| self as &dyn Purge)
+    }
+
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
         let change = Some(Change::Put(request.clone()));
         self.0.one("put", change, |it| it.put_now(request)).await
@@ -478,5 +503,14 @@ impl SecretBackend for Reached {
         let change = Change::LiftExpiry(coordinate.clone());
         let act = |it: &Manager| it.change(&Change::LiftExpiry(coordinate.clone()));
         self.0.one("lift expiry", Some(change), act).await
+    }
+}
+
+#[async_trait]
+impl Purge for Reached {
+    async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
+        let change = Change::Purge(mark.clone(), window, now);
+        let act = |it: &Manager| it.purge_now(mark, window, now);
+        self.0.one("purge", Some(change), act).await
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Trouble {
 pub(crate) struct ManagerSetting {
     pub(crate) capabilities: Capabilities,
     pub(crate) page: usize,
+    /// Whether it keeps what was deleted until a run purges it.
+    pub(crate) keeps: bool,
 }
 
 /// One seed's world.
@@ -158,5 +160,6 @@ fn manager(dice: &SeededRandomness) -> ManagerSetting {
             ..any
         },
         page: 1 + below(dice, 8),
+        keeps: dice.stream("keeps").happens(0.4),
     }
 }

@@ -64,7 +64,10 @@ impl World {
         let mut managers = Vec::new();
         for (number, manager) in setting.managers.iter().enumerate() {
             let id: BackendId = format!("manager-{number}").parse()?;
-            let inner = MemoryBackend::new(id, clock.clone());
+            let mut inner = MemoryBackend::new(id, clock.clone());
+            if manager.keeps {
+                inner = inner.keeping();
+            }
             let capabilities = manager.capabilities.clone();
             let manager = Manager::new(inner, capabilities, manager.page, stage.clone());
             managers.push(Arc::new(manager));

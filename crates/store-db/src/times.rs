@@ -17,10 +17,18 @@ pub(crate) fn moment(millis: i64, operation: &'static str) -> Result<Timestamp> 
     })
 }
 
-/// The moment `wait` after `now`, at most the last one a timestamp can name.
+/// The last moment that is written down, which is one that can be read back. Beyond are the milliseconds of
+/// the last second that a timestamp can name: none of them can be made a timestamp again.
+pub(crate) const LATEST: i64 = 253_402_207_200_000;
+
+/// The moment `wait` after `now`, at most the latest.
 pub(crate) fn after(now: i64, wait: Duration) -> i64 {
-    now.saturating_add(length(wait))
-        .min(Timestamp::MAX.as_millisecond())
+    now.saturating_add(length(wait)).min(LATEST)
+}
+
+/// A moment as it was written down. What an older program put beyond the latest is that.
+pub(crate) fn written(millis: i64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(millis.min(LATEST)).ok()
 }
 
 /// The moment `wait` before `now`: what happened then or earlier is at least that old.
@@ -39,10 +47,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whatever_is_written_down_can_be_read_back() {
+        let latest = Timestamp::from_millisecond(LATEST).unwrap();
+        assert_eq!(latest.as_millisecond(), LATEST);
+        assert!(Timestamp::from_millisecond(LATEST + 1).is_err());
+        let beyond = Timestamp::MAX.as_millisecond();
+        assert_eq!(written(beyond), Some(latest));
+        assert_eq!(written(i64::MAX), Some(latest));
+        assert_eq!(written(after(5, Duration::MAX)), Some(latest));
+        assert_eq!(written(i64::MIN), None);
+    }
+
+    #[test]
     fn waits_round_up_and_saturate() {
         assert_eq!(after(5, Duration::from_micros(1)), 6);
         assert_eq!(before(5, Duration::from_millis(2)), 3);
-        assert_eq!(after(5, Duration::MAX), Timestamp::MAX.as_millisecond());
+        assert_eq!(after(5, Duration::MAX), LATEST);
+        assert_eq!(after(i64::MAX, Duration::ZERO), LATEST);
         assert_eq!(before(-5, Duration::MAX), i64::MIN);
     }
 }

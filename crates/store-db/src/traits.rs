@@ -14,8 +14,9 @@ use cloakroom_core::store::{
     RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
-    BackendId, Coordinate, DocumentId, Result, Revision, RunId, Timestamp, WorkspaceId,
+    BackendId, Coordinate, DocumentId, Mark, Result, Revision, RunId, Timestamp, WorkspaceId,
 };
+use uuid::Uuid;
 
 use crate::DbStore;
 use crate::store::of_either;
@@ -59,6 +60,10 @@ impl DocumentStore for DbStore {
         limit: u32,
     ) -> Result<Vec<(DocumentId, String)>> {
         of_either!(self, inner => inner.referrers(backend, coordinate, limit).await)
+    }
+
+    async fn note_manager(&self, backend: &BackendId, manager: &str) -> Result<String> {
+        of_either!(self, inner => inner.note_manager(backend, manager).await)
     }
 
     async fn intend(
@@ -172,6 +177,14 @@ impl Ledger for DbStore {
         of_either!(self, inner => inner.rows(backend, coordinates).await)
     }
 
+    async fn known_elsewhere(
+        &self,
+        backend: &BackendId,
+        marks: &[Mark],
+    ) -> Result<Vec<Option<BackendId>>> {
+        of_either!(self, inner => inner.known_elsewhere(backend, marks).await)
+    }
+
     async fn claim(
         &self,
         lease: &Lease,
@@ -241,8 +254,17 @@ impl Journal for DbStore {
         of_either!(self, inner => inner.finished(job, backend, limit).await)
     }
 
-    async fn first_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
-        of_either!(self, inner => inner.first_finished(job, backend).await)
+    async fn first_started(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        of_either!(self, inner => inner.first_started(job, backend).await)
+    }
+
+    async fn broken_off(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        limit: u32,
+    ) -> Result<Vec<RunRecord>> {
+        of_either!(self, inner => inner.broken_off(job, backend, limit).await)
     }
 
     async fn last_whole(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
@@ -299,6 +321,10 @@ impl Epochs for DbStore {
 
     async fn raise_epoch(&self, backend: &BackendId, raise: &EpochRaise) -> Result<Epoch> {
         of_either!(self, inner => inner.raise_epoch(backend, raise).await)
+    }
+
+    async fn confirm_epoch(&self, backend: &BackendId, raise: Uuid) -> Result<()> {
+        of_either!(self, inner => inner.confirm_epoch(backend, raise).await)
     }
 }
 

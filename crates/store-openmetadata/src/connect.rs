@@ -33,6 +33,9 @@ const KNOWN: &[&str] = &[
     "socket",
 ];
 
+const SHAPE: &str = "the database's URL is neither postgres://user:password@host:port/database nor \
+                     mysql://user:password@host:port/database";
+
 /// Where the database is, checked before anything connects.
 #[derive(Clone)]
 pub(crate) enum Address {
@@ -46,6 +49,12 @@ impl Address {
             .url
             .expose_text()
             .ok_or_else(|| invalid("the database's URL is not text"))?;
+        if url.starts_with("jdbc:") {
+            return Err(invalid(
+                "the database's URL is written as for Java: take `jdbc:` away, and put user and password where \
+                 they are in mysql://user:password@host:port/database, or postgres:// likewise",
+            ));
+        }
         let parameters = url.split_once('?').map_or("", |(_, behind)| behind);
         let mut names = parameters
             .split('&')
@@ -56,12 +65,7 @@ impl Address {
             ));
         }
         // The cause may quote the address, password included.
-        let garbled = |_| {
-            invalid(
-                "the database's URL is neither postgres://user:password@host:port/database nor \
-                 mysql://user:password@host:port/database",
-            )
-        };
+        let garbled = |_| invalid(SHAPE);
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         if matches!(scheme, "mysql" | "mariadb") {
             let address = MySqlConnectOptions::from_str(url).map_err(garbled)?;
@@ -69,6 +73,10 @@ impl Address {
                 return Err(invalid("the database's URL does not say which database"));
             }
             return Ok(Self::MySql(address.disable_statement_logging()));
+        }
+        // The driver looks at no scheme, and goes to this machine where it finds no host.
+        if !matches!(scheme, "postgres" | "postgresql") {
+            return Err(invalid(SHAPE));
         }
         let address = PgConnectOptions::from_str(url).map_err(garbled)?;
         Ok(Self::Postgres(

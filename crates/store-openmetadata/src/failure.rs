@@ -43,8 +43,9 @@ pub(crate) fn error(error: sqlx::Error) -> Error {
         // The cause may quote the address, password included.
         sqlx::Error::Configuration(_) => invalid(
             "the database cannot be connected to as its address says: a file of certificates that it names \
-             cannot be read, or the password is checked in a way that wants an encrypted connection \
-             (caching_sha2_password; leave ssl-mode=disabled out)",
+             cannot be read, or the user's password is checked in a way that wants an encrypted connection \
+             (caching_sha2_password): leave ssl-mode=disabled out of the address, and switch on TLS on the server \
+             where it is off",
         ),
         _ => unavailable("the database's answer could not be understood"),
     }

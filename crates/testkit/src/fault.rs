@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
-    ListPage, PageToken, Precondition, PutOutcome, PutRequest, Randomness as _, Result,
-    SecretBackend, StoredSecret,
+    ListPage, Mark, PageToken, Precondition, Purge, PutOutcome, PutRequest, Randomness as _,
+    Result, SecretBackend, StoredSecret, Timestamp,
 };
 
 use crate::randomness::SeededRandomness;
@@ -311,6 +311,10 @@ impl SecretBackend for FaultyBackend {
         self.inner.capabilities()
     }
 
+    fn purges(&self) -> Option<&dyn Purge> {
+        self.inner.purges().map(|_| self as &dyn Purge)
+    }
+
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
         let subject = request.mark.coordinate.as_str();
         self.one("put", subject, self.inner.put(request)).await
@@ -391,5 +395,18 @@ impl SecretBackend for FaultyBackend {
             self.inner.lift_expiry(coordinate),
         )
         .await
+    }
+}
+
+#[async_trait]
+impl Purge for FaultyBackend {
+    async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
+        match self.inner.purges() {
+            Some(inner) => {
+                let call = inner.purge(mark, window, now);
+                self.one("purge", mark.coordinate.as_str(), call).await
+            }
+            None => Ok(false),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A manager in memory that keeps every law.
 
+mod keeping;
 mod named;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Clock, Coordinate, DeleteMode, Deletion, Description, Error,
-    ErrorKind, ListPage, Mark, PageToken, Precondition, PutOutcome, PutRequest, Result,
+    ErrorKind, ListPage, Mark, PageToken, Precondition, Purge, PutOutcome, PutRequest, Result,
     SecretBackend, SecretState, SecretValue, StoredSecret, Timestamp,
 };
 
@@ -47,6 +48,8 @@ pub struct MemoryBackend {
     manager: String,
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
+    /// Whether a recovery window ends by a purge alone.
+    keeps: bool,
 }
 
 #[derive(Default)]
@@ -107,6 +110,7 @@ impl MemoryBackend {
             manager,
             clock,
             state: Arc::default(),
+            keeps: false,
         }
     }
 
@@ -169,7 +173,7 @@ impl MemoryBackend {
         let mut state = self.state();
         state.secrets.retain(|_, secret| {
             let passed = |moment: Option<Timestamp>| moment.is_some_and(|moment| moment <= now);
-            !passed(secret.due) && !passed(secret.expires)
+            (self.keeps || !passed(secret.due)) && !passed(secret.expires)
         });
         state
     }
@@ -205,7 +209,10 @@ impl MemoryBackend {
         let Some(secret) = state.secrets.get_mut(name) else {
             return Ok(Deletion::AlreadyGone);
         };
-        if matches!(mode, DeleteMode::Recoverable(_)) && secret.due.is_some() {
+        if let (DeleteMode::Recoverable(window), Some(due)) = (mode, secret.due) {
+            if due == keeping::ENDLESS || due <= now {
+                secret.due = Some(after(now, window.max(RECOVERY.shortest)));
+            }
             return Ok(Deletion::AlreadyGone);
         }
         if precondition.is_some_and(|state| *state != secret.precondition()) {
@@ -278,7 +285,9 @@ impl Secret {
 
     fn state(&self) -> SecretState {
         match self.due {
-            Some(_) => SecretState::ScheduledForDeletion { due: self.due },
+            Some(_) => SecretState::ScheduledForDeletion {
+                due: self.due.filter(|due| *due != keeping::ENDLESS),
+            },
             None if self.disabled => SecretState::Disabled,
             None => SecretState::Enabled,
         }
@@ -316,6 +325,10 @@ impl SecretBackend for MemoryBackend {
 
     fn capabilities(&self) -> &Capabilities {
         &Self::CAPABILITIES
+    }
+
+    fn purges(&self) -> Option<&dyn Purge> {
+        self.keeps.then_some(self as &dyn Purge)
     }
 
     fn named(&self) -> Option<&dyn NamedSecrets> {

@@ -35,10 +35,7 @@ where
             };
             let words = meta.message().map(str::to_owned);
             let failure = Failure::of(cause.clone(), retry_after(header("retry-after")));
-            if failure.kind() == ErrorKind::Denied {
-                return failure.because(Cause { words, ..cause });
-            }
-            failure
+            in_their_words(failure, cause, words)
         }
         SdkError::ResponseError(answer) => {
             let response = answer.raw();
@@ -64,13 +61,21 @@ where
     }
 }
 
-/// What stands for a code of one item of a batch.
-pub(super) fn of_item(code: Option<&str>) -> Failure {
+/// What stands for a code of one item of a batch, and the words beside it.
+pub(super) fn of_item(code: Option<String>, words: Option<String>) -> Failure {
     let cause = Cause {
-        code: code.map(str::to_owned),
+        code,
         ..Cause::default()
     };
-    Failure::of(cause, None)
+    in_their_words(Failure::of(cause.clone(), None), cause, words)
+}
+
+/// A refusal with what AWS says of it: which action, and of what.
+fn in_their_words(failure: Failure, cause: Cause, words: Option<String>) -> Failure {
+    match failure.kind() {
+        ErrorKind::Denied => failure.because(Cause { words, ..cause }),
+        _ => failure,
+    }
 }
 
 /// A time of AWS's. What is out of range is left out.
@@ -110,7 +115,8 @@ fn of_credentials(error: &(dyn StdError + 'static)) -> Option<Failure> {
         ),
         CredentialsError::InvalidConfiguration(_) => Failure::new(
             ErrorKind::Denied,
-            "the credentials are configured in a way that cannot work",
+            "the credentials are configured in a way that cannot work, or that is not built in: sign-in \
+             through SSO or a login session, and credential_process",
         ),
         _ => Failure::new(
             ErrorKind::Unavailable,

@@ -121,7 +121,7 @@ impl Secrets {
                 .await?;
             for error in page.errors.unwrap_or_default() {
                 if let Some(name) = error.secret_id {
-                    found.insert(name, Err(of_item(error.error_code.as_deref())));
+                    found.insert(name, Err(of_item(error.error_code, error.message)));
                 }
             }
             for read in page.secret_values.unwrap_or_default() {

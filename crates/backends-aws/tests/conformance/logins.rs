@@ -19,6 +19,8 @@ const PROFILE: &str = "profile ";
 const CHAIN: &str = "chain";
 const INSTANCE: &str = "instance";
 const NOBODY: &str = "nobody: ";
+/// A profile says what is not built in.
+const UNBUILT: &str = "unbuilt: ";
 /// The SDK does not tell a refusal of the container's agent from its absence.
 const UNSURE: &str = "unsure: ";
 
@@ -71,6 +73,10 @@ impl Session {
 /// What the started process does: it logs in as it is told and works, or is nobody.
 pub(crate) async fn alone(task: &str) -> Outcome {
     let server = Server::from_environment().ok_or("there is no server")?;
+    let (task, is_unbuilt) = match task.strip_prefix(UNBUILT) {
+        Some(task) => (task, true),
+        None => (task, false),
+    };
     let (task, refused) = match (task.strip_prefix(NOBODY), task.strip_prefix(UNSURE)) {
         (Some(task), _) => (task, Some(ErrorKind::Denied)),
         (_, Some(task)) => (task, Some(ErrorKind::Unavailable)),
@@ -89,6 +95,8 @@ pub(crate) async fn alone(task: &str) -> Outcome {
         if let Some(kind) = refused {
             let error = backend.list(None).await.unwrap_err();
             assert_eq!(error.kind(), kind, "{}", told(&error));
+            let says_so = error.message().contains("credential_process");
+            assert_eq!(says_so, is_unbuilt, "{}", told(&error));
             continue;
         }
         let put = request("a value");
@@ -157,11 +165,24 @@ pub(crate) async fn a_profile_is_found_in_the_shared_files(server: &Server) -> O
     for name in ["somebody-else", "misled"] {
         ran(&format!("{NOBODY}{PROFILE}{name}"), variables()).await?;
     }
+    for name in ["process", "sso", "session"] {
+        let task = format!("{UNBUILT}{NOBODY}{PROFILE}{name}");
+        ran(&task, variables()).await?;
+        let mut chosen = variables();
+        chosen.push(("AWS_PROFILE", name.to_owned()));
+        ran(&format!("{UNBUILT}{NOBODY}{CHAIN}"), chosen).await?;
+    }
     // A profile that is named is not replaced by a key that lies about.
     let mut both = variables();
     both.extend(key(&server.read_write));
     ran(&format!("{NOBODY}{PROFILE}somebody-else"), both).await
 }
+
+/// Profiles that the SDK would ask somebody for whom it is not built with here.
+const UNKNOWN: &str = "[profile process]\ncredential_process = /bin/false\n\
+    [profile sso]\nsso_start_url = https://sso.invalid/start\nsso_region = eu-central-1\n\
+    sso_account_id = 123456789012\nsso_role_name = reader\n\
+    [profile session]\nlogin_session = arn:aws:sts::123456789012:assumed-role/reader/ada\n";
 
 fn shared_files(server: &Server) -> Result<TempDir, std::io::Error> {
     let folder = tempfile::tempdir()?;
@@ -174,7 +195,7 @@ fn shared_files(server: &Server) -> Result<TempDir, std::io::Error> {
              source_profile = team\nregion = {REGION}\n"
         )
     };
-    let config = assuming("assuming", external_id) + &assuming("misled", "another");
+    let config = assuming("assuming", external_id) + &assuming("misled", "another") + UNKNOWN;
     fs::write(folder.path().join("config"), config)?;
     Ok(folder)
 }

@@ -5,10 +5,12 @@
 mod credentials;
 mod emulator;
 mod faults;
+mod limits;
 mod logins;
 mod named;
 mod own;
 mod parameters;
+mod rights;
 mod secrets;
 mod server;
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     }
     let kinds = [Aws::SecretsManager, Aws::ParameterStore];
     let mut trials = faults::page_trials();
+    trials.extend(limits::trials());
     if let Some(server) = Server::from_environment() {
         for kind in kinds {
             let manager = kind.on(&server);

@@ -12,7 +12,7 @@ use cloakroom_testkit::conformance;
 use libtest_mimic::{Failed, Trial};
 
 use crate::server::Server;
-use crate::{credentials, logins, parameters, secrets};
+use crate::{credentials, logins, parameters, rights, secrets};
 
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
@@ -41,6 +41,7 @@ const CHECKS: &[(&str, Check)] = checks![
     logins::an_instance_has_the_role_of_its_profile,
     logins::a_task_has_the_role_of_its_container,
     logins::a_service_account_has_the_role_it_is_bound_to,
+    rights::an_action_that_is_missing_is_named,
     secrets::text_and_bytes_are_kept_as_such,
     secrets::a_repeated_put_has_its_token_and_another_stores_another,
     secrets::a_secret_has_mark_tags_and_key,

@@ -14,6 +14,8 @@ use cloakroom_core::{
     SecretValue, SystemClock, SystemRandomness,
 };
 use cloakroom_testkit::conformance::{Credentials as Tried, Manager, Permission, Powers, Subject};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 pub(crate) const REGION: &str = "eu-central-1";
 
@@ -82,6 +84,24 @@ impl Server {
             timeout: Duration::from_secs(30),
             ..AwsSettings::new(REGION)
         }
+    }
+
+    /// A new user who may do these actions and nothing else.
+    async fn user(&self, actions: &[&str]) -> User {
+        let address = self.url.trim_start_matches("http://");
+        let body = actions.join("\n");
+        let request = format!(
+            "POST /allow HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, key) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{head}");
+        let (id, secret) = key.split_once(':').map(owned).unwrap();
+        User { id, secret }
     }
 
     /// Secrets Manager past the backend.
@@ -221,7 +241,7 @@ impl Manager for Kind {
         Tried {
             expired: true,
             restricted: true,
-            exact: false,
+            exact: true,
         }
     }
 
@@ -242,6 +262,13 @@ pub(crate) struct Namespace {
 impl Namespace {
     pub(crate) fn name(&self, coordinate: &Coordinate) -> String {
         format!("{}{coordinate}", self.prefix)
+    }
+
+    /// A backend on the same names whose user may do these actions and nothing else.
+    pub(crate) async fn allowed(&self, actions: &[&str]) -> Result<Arc<dyn SecretBackend>> {
+        let server = &self.kind.server;
+        let settings = server.settings(&server.user(actions).await, &self.prefix);
+        self.kind.service.connect(settings).await
     }
 }
 
@@ -274,6 +301,13 @@ impl Subject for Namespace {
         };
         let settings = self.kind.server.settings(&user, &self.prefix);
         self.kind.service.connect(settings).await.map(Some)
+    }
+
+    async fn with_only(
+        &self,
+        permissions: &[&'static str],
+    ) -> Result<Option<Arc<dyn SecretBackend>>> {
+        self.allowed(permissions).await.map(Some)
     }
 
     fn knows_repetitions(&self) -> bool {

@@ -1,7 +1,6 @@
 //! Laws of a login that is exchanged for another: an account that acts as a second one, and a token of
 //! somebody else's. What is exchanged has no right to a secret, so that only the exchange leads to one.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use cloakroom_backends_gcp::{GcpCredentials, GcpSettings};
@@ -113,13 +112,13 @@ async fn the_settings_name_an_account_to_act_as(double: Double) -> Result<()> {
 }
 
 /// The credential of a pool: where the foreign token is, and what is made of it.
-fn federation(exchange: &Service, token: &Path, acts: bool) -> SecretValue {
+pub(crate) fn federation(exchange: &Service, source: &Value, acts: bool) -> SecretValue {
     let mut credential = json!({
         "type": "external_account",
-        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+        "audience": AUDIENCE,
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
         "token_url": format!("{}/v1/token", exchange.url()),
-        "credential_source": { "file": token },
+        "credential_source": source,
     });
     if acts {
         let url = format!("{}{GENERATE}", exchange.url());
@@ -127,6 +126,10 @@ fn federation(exchange: &Service, token: &Path, acts: bool) -> SecretValue {
     }
     SecretValue::from(credential.to_string())
 }
+
+/// Which pool's provider the foreign token is for.
+pub(crate) const AUDIENCE: &str =
+    "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q";
 
 /// The form in which a foreign token is exchanged (RFC 8693), but for the scope.
 const FORM: [&str; 4] = [
@@ -138,7 +141,7 @@ const FORM: [&str; 4] = [
 ];
 
 /// Gives a token of Google's for the foreign one.
-fn exchanged(asked: &Asked, foreign: &str, scope: &str, federated: &str) -> Answer {
+pub(crate) fn exchanged(asked: &Asked, foreign: &str, scope: &str, federated: &str) -> Answer {
     let has = |part: &str| asked.body.split('&').any(|it| it == part);
     let is_right = asked.method == "POST"
         && FORM.into_iter().all(has)
@@ -176,7 +179,10 @@ async fn a_foreign_token_is_exchanged(double: Double) -> Result<()> {
         })
         .await
         .unwrap();
-        write(&credential, &federation(&exchange, &file, acts));
+        write(
+            &credential,
+            &federation(&exchange, &json!({ "file": file }), acts),
+        );
         for (token, task) in [
             (&foreign, DEFAULT.to_owned()),
             (&marked("another"), NOBODY.to_owned() + DEFAULT),

@@ -9,6 +9,7 @@ mod delete;
 mod double;
 mod drongo;
 mod faults;
+mod federation;
 mod found;
 mod kinds;
 mod login;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             login::LAWS,
             found::LAWS,
             acting::LAWS,
+            federation::LAWS,
             account::LAWS,
             places::LAWS,
             named::LAWS,
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
             login::LAWS,
             found::LAWS,
             acting::LAWS,
+            federation::LAWS,
             account::LAWS,
             places::LAWS,
             named::LAWS,

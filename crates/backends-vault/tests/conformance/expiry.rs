@@ -1,15 +1,23 @@
 //! What passes with the server's own time, held against real seconds.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use cloakroom_backends_vault::VaultBackend;
 use cloakroom_core::{
-    Coordinate, DeleteMode, Deletion, ErrorKind, PutOutcome, Result, SecretBackend, SecretState,
+    Clock as _, DeleteMode, Deletion, ErrorKind, Purge as _, PutOutcome, Result,
+    SecretBackend as _, SecretState, SystemClock, Timestamp,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
-use crate::server::{Place, backend, text};
+use crate::server::{Place, again, backend, text};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const WINDOW: DeleteMode = DeleteMode::Recoverable(SECOND);
 
 /// Asks until an answer is right; fails when the server's time must have come long since.
 async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
@@ -22,11 +30,6 @@ async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     };
     let within = Duration::from_secs(30);
     tokio::time::timeout(within, asked).await.unwrap()
-}
-
-async fn is_missing(backend: &dyn SecretBackend, coordinate: &Coordinate) -> Option<()> {
-    let error = backend.describe(coordinate).await.err()?;
-    error.is_missing().then_some(())
 }
 
 pub(crate) async fn what_expired_is_hidden_and_can_be_deleted(place: &Place) -> Result<()> {
@@ -54,54 +57,228 @@ pub(crate) async fn what_expired_is_hidden_and_can_be_deleted(place: &Place) -> 
     Ok(())
 }
 
-pub(crate) async fn a_window_that_ended_is_purged(place: &Place) -> Result<()> {
-    let backend = place.backend(|it| it.purge_delay = Duration::ZERO).await;
-    let requests = [text("listed"), text("put"), text("deleted"), text("kept")];
-    let names: Vec<_> = requests
-        .iter()
-        .map(|it| it.mark.coordinate.clone())
-        .collect();
-    for request in &requests {
-        backend.put(request).await?;
+pub(crate) async fn asking_removes_nothing_whose_window_ended(place: &Place) -> Result<()> {
+    for extensions in [true, false] {
+        let backend = hasty(place, extensions).await;
+        let requests = [text("a"), text("b"), text("c")];
+        for request in &requests {
+            backend.put(request).await?;
+            let name = &request.mark.coordinate;
+            backend.delete(name, WINDOW, None).await?;
+        }
+        the_server_is_past_their_windows(&backend).await;
+
+        for request in &requests {
+            let name = &request.mark.coordinate;
+            let state = backend.describe(name).await?.state;
+            assert!(has_end(state), "{state:?}");
+            let error = backend.get(name).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ScheduledForDeletion, "{error}");
+            let error = backend.put(request).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ScheduledForDeletion, "{error}");
+        }
+        for _ in 0..2 {
+            let listed = backend.list(None).await?.secrets;
+            assert_eq!(listed.len(), 3);
+            assert!(listed.iter().all(|it| has_end(it.state)), "{listed:?}");
+        }
+        // What is handed to deletion once more keeps its whole window from then on.
+        let again = &requests[0].mark.coordinate;
+        let mode = DeleteMode::Recoverable(HOUR);
+        let deletion = backend.delete(again, mode, None).await?;
+        assert_eq!(deletion, Deletion::AlreadyGone);
+        let purged = backend.purge(&requests[0].mark, SECOND, Timestamp::MAX);
+        assert!(!purged.await?, "its window has begun anew");
+        for request in &requests {
+            let name = &request.mark.coordinate;
+            backend.restore(name).await?;
+            assert!(backend.get(name).await?.value == request.value);
+            backend.delete(name, DeleteMode::Final, None).await?;
+        }
     }
-    for (name, window) in names.iter().zip([SECOND, SECOND, SECOND, HOUR]) {
-        let mode = DeleteMode::Recoverable(window);
-        backend.delete(name, mode, None).await?;
-    }
-    for name in &names[..3] {
-        until(async || is_missing(&backend, name).await).await;
-        assert!(backend.get(name).await.unwrap_err().is_missing());
-        assert!(backend.restore(name).await.unwrap_err().is_missing());
-    }
-    // A put and a deletion find what is over, and a listing removes it.
-    assert_eq!(backend.put(&requests[1]).await?, PutOutcome::Created);
-    let deletion = backend.delete(&names[2], DeleteMode::Final, None).await?;
-    assert_eq!(deletion, Deletion::AlreadyGone);
-    let listed = backend.list(None).await?.secrets;
-    assert_eq!(listed.len(), 2);
-    let keys = place
-        .server
-        .done("LIST", &format!("secret/metadata/{}", place.prefix), "")
-        .await;
-    assert!(!keys.contains(names[0].as_str()), "{keys}");
-    backend.restore(&names[3]).await?;
     Ok(())
 }
 
-pub(crate) async fn an_unending_purge_delay_keeps_what_waits(place: &Place) -> Result<()> {
-    let hasty = place.backend(|it| it.purge_delay = Duration::ZERO).await;
-    let patient = place.backend(|_| ()).await;
-    let request = text("value");
-    let coordinate = &request.mark.coordinate;
-    patient.put(&request).await?;
-    let mode = DeleteMode::Recoverable(SECOND);
-    patient.delete(coordinate, mode, None).await?;
-    until(async || is_missing(&hasty, coordinate).await).await;
-    // The window is over; what is on its way to be restored still comes back.
-    assert_eq!(patient.list(None).await?.secrets.len(), 1);
-    patient.restore(coordinate).await?;
-    assert!(hasty.get(coordinate).await?.value == request.value);
+pub(crate) async fn a_window_is_ended_by_a_purge_and_by_both_clocks(place: &Place) -> Result<()> {
+    for extensions in [true, false] {
+        let backend = hasty(place, extensions).await;
+        let (request, live) = (text("waits"), text("stays"));
+        for request in [&request, &live] {
+            backend.put(request).await?;
+        }
+        let name = &request.mark.coordinate;
+        let deletion = backend.delete(name, WINDOW, None).await?;
+        let Deletion::Scheduled { due: Some(due) } = deletion else {
+            panic!("{deletion:?}")
+        };
+        the_server_is_past_their_windows(&backend).await;
+
+        let other = again(name, text("").mark.store, "waits").mark;
+        let patient = place.backend(|_| ()).await;
+        let refused = [
+            backend.purge(&request.mark, SECOND, due - SECOND).await?,
+            backend.purge(&request.mark, HOUR, Timestamp::MAX).await?,
+            backend.purge(&other, SECOND, Timestamp::MAX).await?,
+            backend.purge(&live.mark, SECOND, Timestamp::MAX).await?,
+            patient.purge(&request.mark, SECOND, Timestamp::MAX).await?,
+        ];
+        assert_eq!(refused, [false; 5]);
+        assert_eq!(backend.list(None).await?.secrets.len(), 2);
+
+        assert!(backend.purge(&request.mark, SECOND, Timestamp::MAX).await?);
+        assert!(backend.describe(name).await.unwrap_err().is_missing());
+        assert!(backend.restore(name).await.unwrap_err().is_missing());
+        let again = backend.purge(&request.mark, SECOND, Timestamp::MAX).await?;
+        assert!(!again, "it went before");
+        let path = format!("secret/metadata/{}", place.prefix);
+        let keys = place.server.done("LIST", &path, "").await;
+        assert!(!keys.contains(name.as_str()), "{keys}");
+        assert!(backend.get(&live.mark.coordinate).await?.value == live.value);
+        backend
+            .delete(&live.mark.coordinate, DeleteMode::Final, None)
+            .await?;
+    }
     Ok(())
+}
+
+/// Whoever sets the time of an answer wrong, ahead or behind, ends no window.
+pub(crate) async fn a_wrong_time_ends_no_window(place: &Place) -> Result<()> {
+    let straight = hasty(place, true).await;
+    let now = || SystemClock.now();
+    let wrong = async |time: Timestamp| {
+        let relay = Relay::start(&place.server.url, time).await;
+        let address = relay.url();
+        let backend = place.backend(|it| {
+            it.purge_delay = Duration::ZERO;
+            it.address = address;
+        });
+        (backend.await, relay)
+    };
+    let week = 7 * DAY;
+    let (ahead, _relay) = wrong(now() + 8 * DAY).await;
+    let (behind, _other) = wrong(now() - 8 * DAY).await;
+    for deleted_through in [&straight, &behind] {
+        let request = text("value");
+        let name = &request.mark.coordinate;
+        straight.put(&request).await?;
+        let mode = DeleteMode::Recoverable(week);
+        deleted_through.delete(name, mode, None).await?;
+        let refused = [
+            // The store's clock is right, and the manager's answer is not.
+            ahead.purge(&request.mark, week, now()).await?,
+            // The other way round.
+            straight.purge(&request.mark, week, now() + 8 * DAY).await?,
+            straight.purge(&request.mark, week, now()).await?,
+        ];
+        assert_eq!(refused, [false; 3]);
+        assert_eq!(ahead.list(None).await?.secrets.len(), 1);
+        ahead.restore(name).await?;
+        assert!(straight.get(name).await?.value == request.value);
+        straight.delete(name, DeleteMode::Final, None).await?;
+    }
+    Ok(())
+}
+
+/// What somebody deleted by hand has no end: it is given one, and goes when that has passed.
+pub(crate) async fn what_waits_without_an_end_is_given_one(place: &Place) -> Result<()> {
+    let backend = hasty(place, true).await;
+    let request = text("value");
+    let name = &request.mark.coordinate;
+    backend.put(&request).await?;
+    let versions = r#"{"versions":[1]}"#;
+    place.as_root("POST", "delete", name, versions).await;
+    let purge = async || {
+        backend
+            .purge(&request.mark, SECOND, Timestamp::MAX)
+            .await
+            .unwrap()
+    };
+    assert!(!purge().await);
+    let state = backend.describe(name).await?.state;
+    assert!(has_end(state), "{state:?}");
+    until(async || purge().await.then_some(())).await;
+    assert!(backend.describe(name).await.unwrap_err().is_missing());
+    Ok(())
+}
+
+async fn hasty(place: &Place, extensions: bool) -> VaultBackend {
+    let backend = place.backend(|it| {
+        it.purge_delay = Duration::ZERO;
+        it.openbao_extensions = extensions;
+    });
+    backend.await
+}
+
+/// Waits until what was deleted before for a second is over by the server's clock.
+async fn the_server_is_past_their_windows(backend: &VaultBackend) {
+    let last = text("the last one");
+    backend.put(&last).await.unwrap();
+    let name = &last.mark.coordinate;
+    backend.delete(name, WINDOW, None).await.unwrap();
+    let purge = async || {
+        let purged = backend.purge(&last.mark, SECOND, Timestamp::MAX).await;
+        purged.unwrap().then_some(())
+    };
+    until(purge).await;
+}
+
+fn has_end(state: SecretState) -> bool {
+    matches!(state, SecretState::ScheduledForDeletion { due: Some(_) })
+}
+
+/// A way to a server on which every answer bears one and the same time.
+struct Relay {
+    address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Relay {
+    async fn start(to: &str, time: Timestamp) -> Self {
+        let to = to.strip_prefix("http://").unwrap().to_owned();
+        let date = format!("\r\nDate: {}", time.strftime("%a, %d %b %Y %H:%M:%S GMT"));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&to).await.unwrap();
+                tokio::spawn(relay(client, server, date.clone()));
+            }
+        });
+        Self { address, serving }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// The server writes the head of an answer at once.
+async fn relay(client: TcpStream, server: TcpStream, date: String) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    tokio::spawn(async move { copy(&mut from_client, &mut to_server).await });
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+        let held = &mut buffer[..read];
+        let header = b"\r\nDate: ";
+        let mut at = 0;
+        while let Some(found) = held[at..].windows(header.len()).position(|it| it == header) {
+            at += found;
+            let whole = at..at + date.len();
+            assert!(held.len() >= whole.end, "a header in two parts");
+            held[whole].copy_from_slice(date.as_bytes());
+            at += date.len();
+        }
+        if to_client.write_all(held).await.is_err() {
+            return;
+        }
+    }
 }
 
 pub(crate) async fn a_mount_that_expires_everything_is_refused(place: &Place) -> Result<()> {

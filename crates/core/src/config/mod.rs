@@ -11,6 +11,7 @@ mod held;
 mod hydrate;
 mod mask;
 mod node;
+mod numbers;
 mod once;
 mod parse;
 mod platform;

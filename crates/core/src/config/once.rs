@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
+use super::numbers::Exponents;
 use super::parse::is_magic;
 use super::pointer::{Pointer, cut};
 
@@ -44,24 +45,45 @@ impl Twice {
 
 /// Reads JSON text. The error of a key that is given twice comes with the place of it.
 pub(super) fn read(text: &str) -> Result<Value, (serde_json::Error, Option<Twice>)> {
-    let twice = RefCell::new(None);
+    let met = Met {
+        twice: RefCell::new(None),
+        exponents: RefCell::new(Exponents::of(text)),
+    };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let read = Reading { twice: &twice }
+    let read = Reading { met: &met }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value));
-    read.map_err(|error| (error, twice.into_inner()))
+    read.map_err(|error| (error, met.twice.into_inner()))
+}
+
+/// What the reader met on its way.
+struct Met<'t> {
+    twice: RefCell<Option<Twice>>,
+    exponents: RefCell<Exponents<'t>>,
 }
 
 #[derive(Clone, Copy)]
-struct Reading<'t> {
-    twice: &'t RefCell<Option<Twice>>,
+struct Reading<'m, 't> {
+    met: &'m Met<'t>,
 }
 
-impl Reading<'_> {
+impl Reading<'_, '_> {
+    /// A number as it is written, of which serde_json changes the exponent.
+    fn number(self, digits: &str) -> Result<Number, serde_json::Error> {
+        if !digits.contains('e') {
+            return digits.parse();
+        }
+        match self.met.exponents.borrow_mut().next() {
+            // The documented ways all write the exponent anew.
+            Some(written) => Ok(Number::from_string_unchecked(written.to_owned())),
+            None => digits.parse(),
+        }
+    }
+
     /// Remembers the way to a key that was given twice; other errors tell line and column.
     fn below<E>(self, step: impl FnOnce() -> Step) -> impl FnOnce(E) -> E {
         move |error| {
-            if let Some(twice) = &mut *self.twice.borrow_mut() {
+            if let Some(twice) = &mut *self.met.twice.borrow_mut() {
                 twice.steps.push(step());
             }
             error
@@ -69,7 +91,7 @@ impl Reading<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Reading<'_> {
+impl<'de> DeserializeSeed<'de> for Reading<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -77,7 +99,7 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Reading<'_> {
+impl<'de> Visitor<'de> for Reading<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,7 +146,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
         while let Some(key) = members.next_key_seed(KeySeed)? {
             let Key::Name(key) = key else {
                 let digits: String = members.next_value()?;
-                let number: Number = digits.parse().map_err(A::Error::custom)?;
+                let number = self.number(&digits).map_err(A::Error::custom)?;
                 return Ok(Value::Number(number));
             };
             match object.entry(key) {
@@ -134,7 +156,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
                     place.insert(value);
                 }
                 Entry::Occupied(first) => {
-                    *self.twice.borrow_mut() = Some(Twice {
+                    *self.met.twice.borrow_mut() = Some(Twice {
                         key: first.key().to_owned(),
                         steps: Vec::new(),
                     });

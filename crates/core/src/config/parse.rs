@@ -59,8 +59,7 @@ pub fn parse_json(operation: &'static str, text: &[u8]) -> Result<Value> {
 
 /// Parses a document, which may hold secrets in clear.
 ///
-/// Numbers keep every digit they were written with, however many; only an exponent is written anew, in
-/// lower case and with its sign: `1E5` is `1e+5` from here on, in the document and in a secret that it is.
+/// Numbers stay as they were written, in the document and in a secret that is one: `1E5` is no `100000`.
 pub fn parse_document(text: &[u8]) -> Result<SecretJson> {
     parse_json("read a document", text).map(SecretJson::new)
 }
@@ -238,7 +237,7 @@ mod tests {
     fn the_same_key_in_different_objects_is_no_repetition() {
         for text in [
             r#"{"a": {"a": [{"a": 1}, {"a": 2}]}, "b": {"a": 3}, "A": 4}"#,
-            r#"[0, -0, 0.0, 1e5, 1E+400, 123456789012345678901234567890, -1.50, true, null, "x\n"]"#,
+            r#"[0, -0, 0.0, 123456789012345678901234567890, -1.50, true, null, "x\n"]"#,
             r#"{"": {"": {}}}"#,
         ] {
             let expected: Value = serde_json::from_str(text).unwrap();
@@ -252,29 +251,28 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_their_digits_and_exponents_get_their_sign() {
-        for (written, kept) in [
-            ("0", "0"),
-            ("-0", "-0"),
-            ("1.50", "1.50"),
-            (
-                "0.10000000000000000000000001",
-                "0.10000000000000000000000001",
-            ),
-            (
-                "123456789012345678901234567890",
-                "123456789012345678901234567890",
-            ),
-            ("1E5", "1e+5"),
-            ("1e5", "1e+5"),
-            ("1.0E+05", "1.0e+05"),
-            ("-2e-3", "-2e-3"),
-            ("1E400", "1e+400"),
-        ] {
+    fn numbers_stay_as_they_were_written() {
+        let numbers = [
+            "0",
+            "-0",
+            "1.50",
+            "0.10000000000000000000000001",
+            "123456789012345678901234567890",
+            "1E5",
+            "1e5",
+            "1e+5",
+            "1.0E+05",
+            "-2e-3",
+            "1E400",
+        ];
+        let all = format!("{{\"1e9\":\"2e9\",\"all\":[{}]}}", numbers.join(","));
+        for written in numbers.into_iter().chain([all.as_str()]) {
             let read = parse_document(written.as_bytes()).unwrap();
-            assert_eq!(read.to_secret_text().expose_text(), Some(kept), "{written}");
-            let again = parse_document(kept.as_bytes()).unwrap();
-            assert_eq!(again.expose().to_string(), kept);
+            assert_eq!(read.to_secret_text().expose_text(), Some(written));
+        }
+        for wrong in ["1e", "[1e5, 1e+]", "1ee5", "[1e5 2e5]"] {
+            let error = parse_document(wrong.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{wrong}");
         }
     }
 

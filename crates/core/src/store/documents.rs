@@ -210,6 +210,10 @@ pub trait DocumentStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(DocumentId, String)>>;
 
+    /// Writes down which manager a backend's name means, where nothing is written down yet, and gives back
+    /// the one that is.
+    async fn note_manager(&self, backend: &BackendId, manager: &str) -> Result<String>;
+
     /// Step 1: rows `Intended`, each one version above the highest its base ever had in any state,
     /// expiring after `expires_in`. The coordinates are in the order of the intents.
     async fn intend(

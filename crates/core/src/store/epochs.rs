@@ -26,6 +26,10 @@ pub struct Epoch {
     pub raise: Uuid,
     /// When it was raised, by the store's clock.
     pub raised: Option<Timestamp>,
+    /// Whether the backend has borne the mark of this raise. One that was lost since is not taken for one
+    /// that was never put.
+    #[serde(default)]
+    pub marked: bool,
 }
 
 /// Where a database is: parts such as `file=12`, as many as can be told, that no copy of the database
@@ -97,6 +101,24 @@ pub struct Homes {
     /// was made, or where an operator last adopted it for every backend that it knew. It is written in
     /// the database, and is copied with it.
     pub known: Home,
+    /// Which manager the backend's name meant when it was first used, or last adopted; `None` where that
+    /// was never written down.
+    pub manager: Option<String>,
+}
+
+impl Homes {
+    /// Whether a backend's name still means the manager that it meant.
+    pub fn is_same_manager(&self, manager: &str) -> bool {
+        let known = self.manager.as_deref();
+        known.is_none_or(|known| is_same_manager(known, manager))
+    }
+}
+
+/// Whether both name one manager. What is embedded in the store's own database is wherever that is, which
+/// its home tells.
+pub fn is_same_manager(known: &str, manager: &str) -> bool {
+    let embedded = |it: &str| it.starts_with("embedded in ");
+    known == manager || (embedded(known) && embedded(manager))
 }
 
 /// A raise: compare and swap.
@@ -110,6 +132,8 @@ pub struct EpochRaise {
     pub raise: Uuid,
     /// Where the database was when the caller looked.
     pub home: Home,
+    /// Which manager the backend is. It is written down where none is, and where an operator raises it.
+    pub manager: String,
     /// Where an operator raises it: what the receipt says, written in the same transaction.
     pub adopted: Option<EpochAdopted>,
 }
@@ -131,14 +155,18 @@ pub trait Epochs: Send + Sync {
     /// The epoch of a backend; [`Epoch::default`] where it was never raised.
     async fn epoch(&self, backend: &BackendId) -> Result<Epoch>;
 
-    /// Where the database is now, and where it was for this backend. A copy is told from its original
-    /// by the two.
+    /// Where the database is now, where it was for this backend, and which manager the backend was. A copy
+    /// is told from its original by the first two.
     async fn homes(&self, backend: &BackendId) -> Result<Homes>;
 
     /// Raises the epoch of a backend at the store's present moment, and the epoch of
     /// [`StoreIdentity`](super::StoreIdentity) to at least the same. `Conflict` where it no longer
     /// stands at `from`; `Invalid` unless `to` is higher.
     async fn raise_epoch(&self, backend: &BackendId, raise: &EpochRaise) -> Result<Epoch>;
+
+    /// Writes down that the backend bears the mark of this raise. Nothing where the epoch was raised again
+    /// since.
+    async fn confirm_epoch(&self, backend: &BackendId, raise: Uuid) -> Result<()>;
 }
 
 #[cfg(test)]
@@ -163,6 +191,20 @@ mod tests {
         ] {
             assert!(!copy.is_still(&here), "{copy}");
         }
+    }
+
+    #[test]
+    fn a_manager_is_the_one_that_was_written_down() {
+        let of = |known: Option<&str>| Homes {
+            manager: known.map(str::to_owned),
+            ..Homes::default()
+        };
+        assert!(of(None).is_same_manager("vault at one"));
+        assert!(of(Some("vault at one")).is_same_manager("vault at one"));
+        assert!(!of(Some("vault at one")).is_same_manager("vault at two"));
+        let moved = "embedded in sqlite:/new/store.db as main";
+        assert!(of(Some("embedded in sqlite:/store.db as main")).is_same_manager(moved));
+        assert!(!of(Some("vault at one")).is_same_manager(moved));
     }
 
     #[test]

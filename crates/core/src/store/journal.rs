@@ -1,5 +1,6 @@
 //! The journal: runs, what they found, and the leases that keep them apart.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -119,6 +120,26 @@ pub struct RunRecord {
     pub outcome: Option<RunOutcome>,
     /// What it found, did and left: counts and guard trips, as the job reports them.
     pub report: serde_json::Value,
+}
+
+impl RunRecord {
+    /// How many findings of a kind its report tells of; 0 where it has not ended.
+    pub fn found(&self, kind: FindingKind) -> u64 {
+        let found = &self.report["findings"][kind.as_str()];
+        found.as_u64().unwrap_or_default()
+    }
+}
+
+/// Of these runs the ones that found the most of some kind; where several found as much, the first.
+pub fn telling_most(runs: &[RunRecord]) -> BTreeSet<RunId> {
+    let mut telling = BTreeSet::new();
+    for kind in FindingKind::ALL {
+        let most = runs.iter().map(|run| run.found(kind)).max();
+        let most = most.filter(|most| *most > 0);
+        let first = runs.iter().find(|run| Some(run.found(kind)) == most);
+        telling.extend(first.map(|run| run.id));
+    }
+    telling
 }
 
 /// What verify-blobs can find.
@@ -250,8 +271,9 @@ pub trait Journal: Send + Sync {
         Ok(self.finished(job, backend, 1).await?.into_iter().next())
     }
 
-    /// The first of them there ever was.
-    async fn first_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
+    /// The first run of a job on a backend there ever was that was no dry run, whether or not it has
+    /// ended.
+    async fn first_started(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
 
     /// The latest run of a job on a backend that did all the job is to do: no dry run, `Done`, and
     /// not the execution of a plan, which knows nothing of the rest.
@@ -261,7 +283,15 @@ pub trait Journal: Send + Sync {
     /// not be done: no dry run, neither failed nor cut short, and not the execution of a plan.
     async fn last_whole(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
 
-    /// Adds findings to a run. Findings of runs before the last ten of a job and backend go.
+    /// The runs of a job on a backend that broke off since the last whole one, newest first: no dry
+    /// runs, and no executions of a plan, which look for nothing. The latest `limit`, and of those before
+    /// them the ones whose findings are kept.
+    async fn broken_off(&self, job: Job, backend: &BackendId, limit: u32)
+    -> Result<Vec<RunRecord>>;
+
+    /// Adds findings to a run. Findings of runs before the last ten of a job and backend go, but for what
+    /// is not settled until another run is whole: those of the last whole run, and those of the runs
+    /// that broke off since and found the most of some kind.
     async fn record_findings(&self, run: RunId, findings: &[Finding]) -> Result<()>;
 
     /// Findings of a run behind the `after`th, at most `limit`.

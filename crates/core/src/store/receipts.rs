@@ -148,8 +148,9 @@ pub trait Receipts: Send + Sync {
     /// that the whole time-to-live passes before a job takes them. A row of that name for another
     /// value is taken over where no document ever referred to it and nobody is at it (`Deleted`,
     /// `Quarantined`, `Deleting` and its claim or pause over, or `Intended` and expired). Any other row
-    /// is left as it is and gets no receipt. The answers,
-    /// in the order of the adoptions, say which were written.
+    /// is left as it is and gets no receipt, and so is what the ledger has under another backend's name
+    /// ([`known_elsewhere`](crate::ledger::Ledger::known_elsewhere)): a document may refer to it there. The
+    /// answers, in the order of the adoptions, say which were written.
     async fn adopt(
         &self,
         run: RunId,

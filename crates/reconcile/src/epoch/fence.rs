@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::{Epoch, EpochAdopted, EpochRaise, Home};
+use cloakroom_core::store::{Epoch, EpochAdopted, EpochRaise, Home, Homes};
 use cloakroom_core::{Coordinate, DeleteMode, Description, Error, ErrorKind, Result, Timestamp};
 
 use tokio::time::Instant;
@@ -47,8 +47,18 @@ impl Pass<'_> {
         if epoch.number > 1 && !seen.here.contains_key(&epoch.number) {
             self.ask_about(&[epoch.number - 1], &mut seen).await?;
         }
-        let homes = self.store().homes(self.backend_id()).await?;
-        let verdict = judge(&self.identity, &epoch, &homes, &seen, complete);
+        let homes = self.homes().await?;
+        let verdict = judge(
+            &self.identity,
+            self.backend.manager(),
+            &epoch,
+            &homes,
+            &seen,
+            complete,
+        );
+        if verdict.standing == EpochStanding::Current && !epoch.marked && self.lease().is_some() {
+            self.confirm(&epoch).await?;
+        }
         Ok(Fence {
             verdict,
             epoch,
@@ -58,6 +68,23 @@ impl Pass<'_> {
             passed_until: None,
             lasts: Duration::ZERO,
         })
+    }
+
+    /// Where the database and the manager are, and were. A run that changes things writes down which
+    /// manager it met where nobody did before.
+    async fn homes(&self) -> Result<Homes> {
+        let (store, manager) = (self.store(), self.backend.manager());
+        let mut homes = store.homes(self.backend_id()).await?;
+        if homes.manager.is_none() && self.lease().is_some() {
+            homes.manager = Some(store.note_manager(self.backend_id(), manager).await?);
+        }
+        Ok(homes)
+    }
+
+    /// Has the store remember that the mark stood.
+    async fn confirm(&self, epoch: &Epoch) -> Result<()> {
+        let confirmed = self.store().confirm_epoch(self.backend_id(), epoch.raise);
+        confirmed.await
     }
 
     /// The fence as it is known, or a new look at both sides where the last was long ago.
@@ -154,6 +181,7 @@ impl Pass<'_> {
             | EpochStanding::Copied
             | EpochStanding::Lost
             | EpochStanding::Elsewhere
+            | EpochStanding::OtherManager
             | EpochStanding::Foreign => {
                 let saw = fence.verdict.saw.clone();
                 Err(Error::new(ErrorKind::Conflict, "raise the epoch", saw)
@@ -189,6 +217,7 @@ impl Pass<'_> {
             to,
             raise: self.reconciler.randomness.uuid(),
             home: fence.home.clone(),
+            manager: self.backend.manager().to_owned(),
             adopted,
         };
         self.store().raise_epoch(self.backend_id(), &raise).await
@@ -202,6 +231,7 @@ impl Pass<'_> {
         policy
             .run("put the epoch mark", || backend.put(&request))
             .await?;
+        self.confirm(epoch).await?;
         tracing::info!(backend.id = %self.backend_id(), epoch.number = epoch.number, "the epoch was raised");
         for former in &seen.left {
             if former.version() < request.mark.coordinate.version() {

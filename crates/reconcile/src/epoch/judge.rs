@@ -27,6 +27,8 @@ pub enum EpochStanding {
     Lost,
     /// This database is not where it was: it is a copy, or it was brought back, or moved.
     Elsewhere,
+    /// The backend's name meant another manager.
+    OtherManager,
     /// Another store raised the epoch under this deployment's name.
     Foreign,
 }
@@ -42,6 +44,7 @@ impl EpochStanding {
             Self::Copied => "copied",
             Self::Lost => "lost",
             Self::Elsewhere => "elsewhere",
+            Self::OtherManager => "other-manager",
             Self::Foreign => "foreign",
         }
     }
@@ -50,7 +53,7 @@ impl EpochStanding {
     pub fn guard(self) -> Option<Guard> {
         match self {
             Self::Fresh | Self::Current | Self::Unfinished => None,
-            Self::Elsewhere => Some(Guard::Identity),
+            Self::Elsewhere | Self::OtherManager => Some(Guard::Identity),
             _ if mutant::on(Mutant::EpochIgnored) => None,
             Self::Behind | Self::Copied | Self::Lost => Some(Guard::Epoch),
             Self::Foreign => Some(Guard::Identity),
@@ -71,6 +74,7 @@ pub(crate) struct Verdict {
 /// nobody knows what it would have shown.
 pub(super) fn judge(
     identity: &StoreIdentity,
+    manager: &str,
     epoch: &Epoch,
     homes: &Homes,
     seen: &SeenMarks,
@@ -92,6 +96,9 @@ pub(super) fn judge(
         );
         return Verdict::of(EpochStanding::Elsewhere, saw);
     }
+    if !homes.is_same_manager(manager) {
+        return Verdict::of(EpochStanding::OtherManager, other_manager(homes, manager));
+    }
     if seen.ours > number {
         let saw = format!(
             "the backend bears epoch {} and this database knows {number}: it was restored from a \
@@ -103,7 +110,7 @@ pub(super) fn judge(
     }
     match seen.here.get(&number) {
         Some(mark) => standing_on(identity, epoch, mark),
-        None if may_be_unfinished(number, seen, complete) => {
+        None if may_be_unfinished(epoch, seen, complete) => {
             let standing = if number == 0 {
                 EpochStanding::Fresh
             } else {
@@ -145,14 +152,24 @@ fn standing_on(identity: &StoreIdentity, epoch: &Epoch, mark: &SeenMark) -> Verd
     Verdict::of(EpochStanding::Copied, saw)
 }
 
-/// Whether what is missing is a mark that was never put: the one before it still stands, since it is
-/// deleted only once the higher one does.
-fn may_be_unfinished(number: i64, seen: &SeenMarks, complete: bool) -> bool {
-    match number {
+/// Whether what is missing is a mark that was never put: nobody has seen it, and the one before it still
+/// stands, since it is deleted only once the higher one does.
+fn may_be_unfinished(epoch: &Epoch, seen: &SeenMarks, complete: bool) -> bool {
+    match epoch.number {
         0 => complete,
+        _ if epoch.marked => false,
         1 => complete && seen.here.is_empty() && seen.ours == 0,
-        _ => seen.here.contains_key(&(number - 1)),
+        number => seen.here.contains_key(&(number - 1)),
     }
+}
+
+fn other_manager(homes: &Homes, manager: &str) -> String {
+    format!(
+        "this backend's name meant {}, and means {manager} now: names were swapped, or an address or a \
+         prefix was changed. Put the configuration right; `reconciler epoch adopt` if this is the same \
+         manager at another place, or all that the documents refer to was taken along",
+        homes.manager.as_deref().unwrap_or_default()
+    )
 }
 
 fn foreign(identity: &StoreIdentity, number: i64, store: Option<StoreId>) -> String {

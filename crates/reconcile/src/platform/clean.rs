@@ -24,6 +24,7 @@ use crate::settings::Settings;
 
 pub use plan::{PlannedFate, PlatformPlan, PlatformPlanHeader, PlatformPlanItem};
 pub use report::{CleanCount, CleanGuard, CleanGuardTrip, CleanReport};
+pub use run::CleanCounted;
 
 /// What is asked of one run.
 #[derive(Clone, Debug, Default)]

@@ -16,7 +16,44 @@ const DOCUMENTS_TOGETHER: u32 = 100;
 const SPECS_KEPT: usize = 256;
 
 /// Specs compiled so far, each once.
-type Specs = HashMap<SpecId, Option<CompiledSpec>>;
+type Specs = HashMap<SpecId, Spec>;
+
+/// A stored spec, as far as it can be read.
+struct Spec {
+    compiled: Option<CompiledSpec>,
+    /// Why it would not be taken for a new document.
+    refused: Option<String>,
+}
+
+impl Spec {
+    fn read(text: &str) -> Self {
+        match parse_json("read the spec", text.as_bytes()) {
+            Ok(spec) => Self {
+                compiled: CompiledSpec::compile_stored(&spec).ok(),
+                refused: CompiledSpec::compile(&spec).err().map(|error| told(&error)),
+            },
+            Err(error) => Self {
+                compiled: None,
+                refused: Some(told(&error)),
+            },
+        }
+    }
+
+    fn missing() -> Self {
+        Self {
+            compiled: None,
+            refused: Some("it is not there".to_owned()),
+        }
+    }
+}
+
+/// What is wrong, and where.
+fn told(error: &Error) -> String {
+    match error.subject() {
+        Some(place) => format!("{place}: {}", error.message()),
+        None => error.message().to_owned(),
+    }
+}
 
 impl Pass<'_> {
     pub(crate) async fn verify_documents(&mut self) -> Result<()> {
@@ -54,14 +91,34 @@ impl Pass<'_> {
             Ok(nodes) => self.compare_nodes(document, nodes).await?,
             Err(error) => return self.broken(document, &error).await,
         }
-        let Some(spec) = self.spec(&document.spec, specs).await? else {
-            let detail =
-                "its spec cannot be read, so clear text cannot be looked for; put it again";
+        let spec = self.spec(&document.spec, specs).await?;
+        let why = spec.refused.as_deref().unwrap_or_default();
+        let Some(compiled) = &spec.compiled else {
+            let detail = format!(
+                "its spec cannot be read ({why}), so clear text cannot be looked for; put it again with \
+                 its spec"
+            );
             return self
-                .about(FindingKind::BrokenBlob, document, None, detail)
+                .about(FindingKind::BrokenBlob, document, None, &detail)
                 .await;
         };
-        let pointers = clear_text(spec, &blob)?;
+        if spec.refused.is_some() {
+            let detail = format!(
+                "its spec would not be taken any more ({why}): what was meant to be secret there may be in \
+                 clear text; put the document again with its spec mended"
+            );
+            self.about(FindingKind::ClearText, document, None, &detail)
+                .await?;
+        }
+        let pointers = match clear_text(compiled, &blob) {
+            Ok(pointers) => pointers,
+            Err(error) => {
+                let detail = format!("clear text cannot be looked for: {}", told(&error));
+                return self
+                    .about(FindingKind::BrokenBlob, document, None, &detail)
+                    .await;
+            }
+        };
         for pointer in pointers {
             let detail = "by the spec this is or may hold a secret, and it is in clear text; put the document again";
             self.about(FindingKind::ClearText, document, Some(pointer), detail)
@@ -114,25 +171,19 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn spec<'s>(
-        &self,
-        id: &SpecId,
-        specs: &'s mut Specs,
-    ) -> Result<Option<&'s CompiledSpec>> {
+    async fn spec<'s>(&self, id: &SpecId, specs: &'s mut Specs) -> Result<&'s Spec> {
         if !specs.contains_key(id) {
             if specs.len() >= SPECS_KEPT {
                 specs.clear();
             }
-            let compiled = match self.reconciler.store.spec_text(id).await {
-                Ok(text) => parse_json("read the spec", text.as_bytes())
-                    .and_then(|spec| CompiledSpec::compile(&spec))
-                    .ok(),
-                Err(error) if error.is_missing() => None,
+            let spec = match self.reconciler.store.spec_text(id).await {
+                Ok(text) => Spec::read(&text),
+                Err(error) if error.is_missing() => Spec::missing(),
                 Err(error) => return Err(error),
             };
-            specs.insert(id.clone(), compiled);
+            specs.insert(id.clone(), spec);
         }
-        Ok(specs.get(id).and_then(Option::as_ref))
+        Ok(&specs[id])
     }
 
     async fn broken(&mut self, document: &DocumentRow, error: &Error) -> Result<()> {

@@ -300,12 +300,17 @@ impl State {
         for (item, kept) in items.iter().zip(kept) {
             let key = (backend.clone(), item.coordinate.clone());
             let referenced = self.is_referenced(&key) && !mutant::on(Mutant::RecheckLeftOut);
+            let elsewhere = self.is_referenced_elsewhere(&key);
             let Some(row) = self.rows.get_mut(&key).filter(|_| taken.insert(key)) else {
                 claims.push(Claim::Changed);
                 continue;
             };
             if referenced {
                 back_in_use(&mut row.ledger);
+                claims.push(Claim::Referenced);
+                continue;
+            }
+            if elsewhere {
                 claims.push(Claim::Referenced);
                 continue;
             }
@@ -398,6 +403,7 @@ impl State {
         now: i64,
     ) -> u64 {
         let mut released = 0;
+        let by_hand = !matches!(release, QuarantineRelease::OlderThan(_));
         for (key, row) in &mut self.rows {
             let old_enough = |age| {
                 row.quarantined
@@ -405,11 +411,14 @@ impl State {
             };
             let chosen = match release {
                 QuarantineRelease::Coordinates(these) => these.contains(&key.1),
+                QuarantineRelease::All => true,
                 QuarantineRelease::OlderThan(age) => old_enough(*age),
             };
             if key.0 == *backend && row.ledger.state == RowState::Quarantined && chosen {
                 row.ledger.state = RowState::Deleting;
-                row.ledger.attempts = 0;
+                if by_hand {
+                    row.ledger.attempts = 0;
+                }
                 row.ledger.next_attempt = Some(moment(now));
                 row.quarantined = None;
                 released += 1;

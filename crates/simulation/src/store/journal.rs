@@ -7,13 +7,17 @@ use cloakroom_core::ledger::{LedgerRow, Reason, RowState};
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{
     Adoption, Epoch, EpochRaise, Finding, Home, Job, Lease, LetGo, NewRun, Restored, RunOutcome,
-    RunRecord, words,
+    RunRecord, telling_most, words,
 };
 use cloakroom_core::{BackendId, Coordinate, ErrorKind, Result, RunId, Timestamp, ValueKind};
+use uuid::Uuid;
 
 use super::state::{Row, Run, Standing, State, length, refusal};
 use crate::happening::Key;
 use crate::stage::moment;
+
+/// As many runs of a job and backend keep their findings whatever they are.
+const KEPT_RUNS: usize = 10;
 
 impl State {
     pub(super) fn start_run(&mut self, new: &NewRun, now: i64) -> Result<()> {
@@ -32,6 +36,7 @@ impl State {
                 findings: Vec::new(),
             },
         );
+        self.prune(new.job, &new.backend);
         Ok(())
     }
 
@@ -93,7 +98,55 @@ impl State {
             return Err(refusal(ErrorKind::Missing, "record findings", message));
         };
         run.findings.extend_from_slice(findings);
+        let (job, backend) = (run.new.job, run.new.backend.clone());
+        self.prune(job, &backend);
         Ok(())
+    }
+
+    pub(super) fn has_findings(&self, run: RunId) -> bool {
+        let run = self.runs.get(&run);
+        run.is_some_and(|run| !run.findings.is_empty())
+    }
+
+    pub(super) fn last_whole(&self, job: Job, backend: &BackendId) -> Option<RunRecord> {
+        let mut runs = self.finished(job, backend).into_iter();
+        runs.find(|run| {
+            run.outcome != Some(RunOutcome::Failed)
+                && run.report["cut_short"] != true
+                && !self.applied_a_plan(run.id)
+        })
+    }
+
+    /// The runs since the last whole one that were no executions of plans, newest first.
+    pub(super) fn broken_off(&self, job: Job, backend: &BackendId) -> Vec<RunRecord> {
+        let whole = self.last_whole(job, backend);
+        let whole = whole.map(|run| (run.started, run.id));
+        let mut runs = self.finished(job, backend);
+        runs.retain(|run| Some((run.started, run.id)) > whole && !self.applied_a_plan(run.id));
+        runs
+    }
+
+    /// Forgets the findings of runs before the last ten of a job and backend, unless they are not settled.
+    fn prune(&mut self, job: Job, backend: &BackendId) {
+        let of_these = |run: &&Run| run.new.job == job && run.new.backend == *backend;
+        let mut runs: Vec<&Run> = self.runs.values().filter(of_these).collect();
+        runs.sort_by_key(|run| std::cmp::Reverse((run.started, run.new.id)));
+        let old = runs.into_iter().skip(KEPT_RUNS);
+        let old = old.filter(|run| !run.findings.is_empty());
+        let mut old: Vec<RunId> = old.map(|run| run.new.id).collect();
+        if old.is_empty() {
+            return;
+        }
+        let mut since = self.broken_off(job, backend);
+        since.retain(|run| self.has_findings(run.id));
+        let telling = telling_most(&since);
+        let whole = self.last_whole(job, backend).map(|run| run.id);
+        old.retain(|run| Some(*run) != whole && !telling.contains(run));
+        for run in old {
+            if let Some(run) = self.runs.get_mut(&run) {
+                run.findings.clear();
+            }
+        }
     }
 
     pub(super) fn acquire_lease(
@@ -176,8 +229,13 @@ impl State {
             number: raise.to,
             raise: raise.raise,
             raised: Some(moment(now)),
+            marked: false,
         };
         self.epochs.insert(backend.clone(), raised);
+        if raise.adopted.is_some() {
+            self.managers.remove(backend);
+        }
+        self.note_manager(backend, &raise.manager);
         self.homes.insert(backend.clone(), raise.home.clone());
         self.identity.epoch = self.identity.epoch.max(raise.to);
         if let Some(adopted) = &raise.adopted {
@@ -186,6 +244,19 @@ impl State {
             self.settle_home(&raise.home);
         }
         Ok(raised)
+    }
+
+    pub(super) fn confirm_epoch(&mut self, backend: &BackendId, raise: Uuid) {
+        if let Some(epoch) = self.epochs.get_mut(backend)
+            && epoch.raise == raise
+        {
+            epoch.marked = true;
+        }
+    }
+
+    pub(super) fn note_manager(&mut self, backend: &BackendId, manager: &str) -> String {
+        let known = self.managers.entry(backend.clone());
+        known.or_insert_with(|| manager.to_owned()).clone()
     }
 
     fn settle_home(&mut self, home: &Home) {
@@ -272,6 +343,8 @@ impl State {
                     row.digest != adoption.digest || (named && row.intent != adoption.intent);
                 over && !row.once_referenced && other
             });
+            let elsewhere = self.known_elsewhere(&key, &adoption.digest, adoption.intent);
+            let new = new && elsewhere.is_none();
             if new {
                 self.rows
                     .insert(key.clone(), adopted_row(&key, adoption, now));

@@ -9,8 +9,8 @@ use cloakroom_core::store::{
     Epoch, Finding, Home, NewReference, NewRun, Receipt, RunOutcome, SpecId, StoreIdentity,
 };
 use cloakroom_core::{
-    BackendId, Coordinate, DocumentId, Error, ErrorKind, Revision, RunId, StoreId, Timestamp,
-    Version, WorkspaceId,
+    BackendId, Coordinate, Digest, DocumentId, Error, ErrorKind, IntentId, Revision, RunId,
+    StoreId, Timestamp, Version, WorkspaceId,
 };
 
 use crate::happening::Key;
@@ -38,6 +38,8 @@ pub(crate) struct State {
     /// Where the database was made, and where it was when each epoch was raised.
     pub(super) home: Home,
     pub(super) homes: BTreeMap<BackendId, Home>,
+    /// Which manager each backend's name means.
+    pub(super) managers: BTreeMap<BackendId, String>,
     pub(crate) receipts: Vec<Receipt>,
 }
 
@@ -107,6 +109,7 @@ impl State {
             epochs: BTreeMap::new(),
             home,
             homes: BTreeMap::new(),
+            managers: BTreeMap::new(),
             receipts: Vec::new(),
         }
     }
@@ -133,6 +136,35 @@ impl State {
         self.documents
             .values()
             .any(|document| document.references.values().any(refers))
+    }
+
+    /// The rows of one coordinate under other backends' names.
+    fn of_others<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = (&'a Key, &'a LedgerRow)> {
+        let rows = self.rows.iter().map(|(key, row)| (key, &row.ledger));
+        rows.filter(|(other, _)| other.0 != key.0 && other.1 == key.1)
+    }
+
+    /// The other backend under whose name the ledger has this very secret.
+    pub(super) fn known_elsewhere(
+        &self,
+        key: &Key,
+        digest: &Digest,
+        intent: Option<IntentId>,
+    ) -> Option<BackendId> {
+        let mut known = self.of_others(key).filter(|(other, row)| {
+            let counts = row.state != RowState::Deleted || self.is_referenced(other);
+            counts && row.intent == intent && (intent.is_some() || row.digest == *digest)
+        });
+        known.next().map(|(other, _)| other.0.clone())
+    }
+
+    /// Whether a document refers to this very secret under another backend's name.
+    pub(super) fn is_referenced_elsewhere(&self, key: &Key) -> bool {
+        let intent = self.rows.get(key).and_then(|row| row.ledger.intent);
+        intent.is_some()
+            && self.of_others(key).any(|(other, row)| {
+                row.intent == intent && row.state != RowState::Deleted && self.is_referenced(other)
+            })
     }
 
     pub(super) fn any_reference(&self, backend: &BackendId) -> bool {

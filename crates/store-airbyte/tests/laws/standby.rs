@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use cloakroom_core::platform::PlatformSource as _;
@@ -110,7 +110,7 @@ impl Drop for Cluster {
     }
 }
 
-pub(crate) async fn what_follows_another_server_lets_nothing_go(bench: Bench) {
+pub(crate) async fn what_follows_another_server_lets_nothing_go(_bench: Bench) {
     let cluster = Cluster::new();
     let made = [
         "-D",

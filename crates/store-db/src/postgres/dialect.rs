@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cloakroom_core::store::Home;
-use cloakroom_core::{BackendId, ErrorKind};
+use cloakroom_core::{BackendId, Error, ErrorKind};
 use sqlx::error::DatabaseError;
 use uuid::Uuid;
 
@@ -36,14 +36,96 @@ pub(crate) const FOR_UPDATE: &str = " FOR UPDATE";
 pub(crate) const FOR_SHARE: &str = " FOR SHARE";
 pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
 
-/// A table of somebody else's where ours go; what an extension brought belongs to no application.
-pub(crate) const FOREIGN_TABLE: &str = "SELECT c.relname FROM pg_catalog.pg_class AS c \
+/// A table of somebody else's where ours go; what an extension brought belongs to no application. The
+/// list of its migrations tells least.
+pub(crate) const FOREIGN_TABLE: &str = "SELECT CAST(c.relname AS TEXT) FROM pg_catalog.pg_class AS c \
      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
      WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
-     AND c.relname <> '_sqlx_migrations' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend AS d \
-                     WHERE d.objid = c.oid AND d.deptype = 'e') LIMIT 1";
-pub(crate) const HAS_MIGRATIONS: &str =
-    "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('_sqlx_migrations')";
+     AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend AS d \
+                     WHERE d.objid = c.oid AND d.deptype = 'e') \
+     ORDER BY c.relname = '_sqlx_migrations', c.relname LIMIT 1";
+
+/// The schema with our migrations, as a statement names it: the first on the search path that has both a
+/// list of migrations and a table that only we have. Another application may keep a list of the same name
+/// in a schema before or behind it.
+pub(crate) const OUR_SCHEMA: &str = "SELECT quote_ident(n.nspname) \
+     FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place) \
+     JOIN pg_catalog.pg_namespace AS n ON n.nspname = path.name \
+     WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c \
+                   WHERE c.relnamespace = n.oid AND c.relname = '_sqlx_migrations') \
+     AND EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid \
+                 AND c.relname IN ('store_identity', 'secret_references', 'receipt_head')) \
+     ORDER BY path.place LIMIT 1";
+
+/// What makes a place for our tables where somebody else's are.
+pub(crate) async fn another_place(conn: &mut sqlx::PgConnection) -> Result<String, Failure> {
+    let user: String = sqlx::query_scalar("SELECT quote_ident(current_user)")
+        .fetch_one(conn)
+        .await?;
+    Ok(format!(
+        "name an empty database, or give Cloakroom a schema of its own: as a user who may, run \
+         `CREATE SCHEMA cloakroom AUTHORIZATION {user}`, then put `?options[search_path]=cloakroom` behind the \
+         database in the URL (`&options[search_path]=cloakroom` where a `?` stands there already)"
+    ))
+}
+
+/// Refuses a search path that leads nowhere: the server would only say so of the first table.
+pub(crate) async fn ensure_schema(
+    conn: &mut sqlx::PgConnection,
+    operation: &'static str,
+) -> Result<(), Failure> {
+    let (schema, path, user): (Option<String>, String, String) = sqlx::query_as(
+        "SELECT CAST(current_schema() AS TEXT), current_setting('search_path'), quote_ident(current_user)",
+    )
+    .fetch_one(conn)
+    .await?;
+    if schema.is_some() {
+        return Ok(());
+    }
+    let first = path.split(',').next().map(str::trim);
+    let named = first
+        .filter(|name| !name.is_empty() && *name != "\"$user\"")
+        .unwrap_or("cloakroom");
+    let message = format!(
+        "the connection's search path ({path}) names no schema that is there and that {user} may use: as a \
+         user who may, run `CREATE SCHEMA IF NOT EXISTS {named} AUTHORIZATION {user}`, and \
+         `GRANT USAGE, CREATE ON SCHEMA {named} TO {user}` where it is another's; or correct \
+         `options[search_path]` in the URL"
+    );
+    Err(Error::new(ErrorKind::Invalid, operation, message).into())
+}
+
+/// Refuses a schema that the user may make no tables in, such as `public` of a new database.
+pub(crate) async fn ensure_may_create(
+    conn: &mut sqlx::PgConnection,
+    operation: &'static str,
+) -> Result<(), Failure> {
+    let (may, schema, user): (bool, String, String) = sqlx::query_as(
+        "SELECT has_schema_privilege(current_schema(), 'CREATE'), \
+         quote_ident(current_schema()), quote_ident(current_user)",
+    )
+    .fetch_one(conn)
+    .await?;
+    if may {
+        return Ok(());
+    }
+    let message = format!(
+        "the database user {user} may not make tables in the schema {schema}: as its owner, run \
+         `GRANT CREATE ON SCHEMA {schema} TO {user}`"
+    );
+    Err(Error::new(ErrorKind::Denied, operation, message).into())
+}
+
+/// For the rest of the transaction tables are made in this schema.
+pub(crate) async fn go_to(conn: &mut sqlx::PgConnection, schema: &str) -> Result<(), Failure> {
+    sqlx::query(
+        "SELECT set_config('search_path', $1 || ', ' || current_setting('search_path'), true)",
+    )
+    .bind(schema)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
 
 /// The moment of the question, not of the transaction's begin: it may have waited for locks since.
 pub(crate) async fn now(conn: &mut sqlx::PgConnection) -> Result<i64, Failure> {

@@ -3,6 +3,7 @@
 use cloakroom_core::store::{Adoption, words};
 use cloakroom_core::{BackendId, Result, RunId, ValueKind};
 
+use super::elsewhere::{Named, known_elsewhere_within};
 use super::receipts::{Entry, append};
 use super::transaction::Ending;
 use super::{Conn, Store, dialect};
@@ -33,9 +34,11 @@ impl Store {
         adoptions: &[Adoption],
     ) -> Result<Vec<bool>, Failure> {
         let now = self.lasting_moment(conn).await?;
+        let named: Vec<Named<'_>> = adoptions.iter().map(Named::from).collect();
+        let elsewhere = known_elsewhere_within(conn, backend, &named).await?;
         let mut written = Vec::with_capacity(adoptions.len());
-        for adoption in adoptions {
-            written.push(insert(conn, backend, adoption, now).await?);
+        for (adoption, elsewhere) in adoptions.iter().zip(elsewhere) {
+            written.push(elsewhere.is_none() && insert(conn, backend, adoption, now).await?);
         }
         let entries: Vec<Entry<'_>> = adoptions
             .iter()

@@ -8,6 +8,7 @@ use cloakroom_core::store::Lease;
 use cloakroom_core::{BackendId, Coordinate, Result, Timestamp};
 
 use super::due::{NEWER_SUPERSEDED, reason_of};
+use super::elsewhere::referenced_elsewhere;
 use super::locks::{Key, by_backend, execute_exactly, referenced};
 use super::rows::{LEDGER_COLUMNS, Reader, ledger_row};
 use super::transaction::Ending;
@@ -53,6 +54,8 @@ impl Store {
         let now = self.moment(conn).await?;
         // A statement of its own: it sees what was committed while the lock was waited for.
         let referenced = referenced(conn, &keys).await?;
+        let coordinates: Vec<&Coordinate> = items.iter().map(|item| &item.coordinate).collect();
+        let elsewhere = referenced_elsewhere(conn, backend, &coordinates).await?;
         let kept = newest_superseded(conn, backend, items, windows).await?;
         let lapses = after(now, deadline);
 
@@ -68,6 +71,7 @@ impl Store {
                     }
                     Claim::Referenced
                 }
+                Some(_) if elsewhere.contains(&item.coordinate) => Claim::Referenced,
                 Some(row)
                     if !kept.contains(&item.coordinate)
                         && holds(&row, item.reason, windows, now) =>

@@ -2,13 +2,14 @@
 
 use cloakroom_core::store::{Epoch, EpochRaise, Home, Homes, words};
 use cloakroom_core::{BackendId, Error, ErrorKind, Result};
+use uuid::Uuid;
 
 use super::list::backends_of;
 use super::receipts::{Entry, append};
 use super::rows::Reader;
 use super::transaction::{Ending, told};
 use super::{Conn, Query, Row, Store, dialect};
-use crate::failure::{Failure, miscounted};
+use crate::failure::{Failure, miscounted, printable};
 
 const OPERATION: &str = "raise the epoch";
 
@@ -29,11 +30,68 @@ impl Store {
             Ok(Homes {
                 here: dialect::home(&mut conn).await?,
                 known: known_home(&mut conn, backend).await?,
+                manager: known_manager(&mut conn, backend).await?,
             })
         };
         homes
             .await
             .map_err(|failure| told("tell where the database is", failure))
+    }
+
+    pub(crate) async fn note_manager(&self, backend: &BackendId, manager: &str) -> Result<String> {
+        const OPERATION: &str = "write down which manager it is";
+        let known = async {
+            let mut conn = self.read.acquire().await?;
+            known_manager(&mut conn, backend).await
+        };
+        let known = known.await.map_err(|failure| told(OPERATION, failure))?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        in_transaction!(self, OPERATION, |tx| {
+            self.note_within(&mut tx, backend, manager)
+                .await
+                .map(Ending::Keep)
+        })
+    }
+
+    async fn note_within(
+        &self,
+        conn: &mut Conn,
+        backend: &BackendId,
+        manager: &str,
+    ) -> Result<String, Failure> {
+        let now = self.moment(conn).await?;
+        write_manager(conn, backend, manager, "DO NOTHING", now).await?;
+        let known = known_manager(conn, backend).await?;
+        Ok(known.unwrap_or_default())
+    }
+
+    pub(crate) async fn confirm_epoch(&self, backend: &BackendId, raise: Uuid) -> Result<()> {
+        in_transaction!(self, "confirm the epoch", |tx| {
+            self.confirm_epoch_within(&mut tx, backend, raise)
+                .await
+                .map(Ending::Keep)
+        })
+    }
+
+    async fn confirm_epoch_within(
+        &self,
+        conn: &mut Conn,
+        backend: &BackendId,
+        raise: Uuid,
+    ) -> Result<(), Failure> {
+        let now = self.moment(conn).await?;
+        sqlx::query(
+            "UPDATE backend_epochs SET marked_at = $3 \
+             WHERE backend_id = $1 AND raise_id = $2 AND marked_at IS NULL",
+        )
+        .bind(backend.as_str())
+        .bind(dialect::id(raise))
+        .bind(now)
+        .execute(conn)
+        .await?;
+        Ok(())
     }
 
     pub(crate) async fn raise_epoch(
@@ -75,7 +133,7 @@ impl Store {
         } else {
             sqlx::query(
                 "UPDATE backend_epochs SET epoch = $2, raise_id = $3, raised_at = $4, \
-                 home = $5 WHERE backend_id = $1 AND epoch = $6",
+                 home = $5, marked_at = NULL WHERE backend_id = $1 AND epoch = $6",
             )
             .bind(backend.as_str())
             .bind(raise.to)
@@ -101,6 +159,11 @@ impl Store {
             .bind(raise.to)
             .execute(&mut *conn)
             .await?;
+        let conflict = match raise.adopted {
+            Some(_) => ADOPT_MANAGER,
+            None => "DO NOTHING",
+        };
+        write_manager(conn, backend, &raise.manager, conflict, now).await?;
         if let Some(adopted) = &raise.adopted {
             let entry = Entry {
                 name: (&adopted.mark).into(),
@@ -139,6 +202,40 @@ async fn settle_home(conn: &mut Conn, home: &Home) -> Result<(), Failure> {
     Ok(())
 }
 
+const ADOPT_MANAGER: &str = "(backend_id) DO UPDATE SET manager = excluded.manager, \
+     recorded_at = excluded.recorded_at";
+
+async fn write_manager(
+    conn: &mut Conn,
+    backend: &BackendId,
+    manager: &str,
+    conflict: &'static str,
+    now: i64,
+) -> Result<(), Failure> {
+    let mut query =
+        Query::new("INSERT INTO backend_managers (backend_id, manager, recorded_at) VALUES (");
+    query
+        .push_bind(backend.as_str())
+        .push(", ")
+        .push_bind(printable(manager))
+        .push(", ")
+        .push_bind(now)
+        .push(") ON CONFLICT ")
+        .push(conflict);
+    query.build().execute(conn).await?;
+    Ok(())
+}
+
+/// Which manager the backend's name meant; nothing where that was never written down.
+async fn known_manager(conn: &mut Conn, backend: &BackendId) -> Result<Option<String>, Failure> {
+    let known =
+        sqlx::query_scalar("SELECT m.manager FROM backend_managers AS m WHERE m.backend_id = $1")
+            .bind(backend.as_str())
+            .fetch_optional(conn)
+            .await?;
+    Ok(known)
+}
+
 /// Where the database was for this backend; nothing where that was never written down.
 async fn known_home(conn: &mut Conn, backend: &BackendId) -> Result<Home, Failure> {
     let known: Option<String> = sqlx::query_scalar(
@@ -154,7 +251,8 @@ async fn known_home(conn: &mut Conn, backend: &BackendId) -> Result<Home, Failur
 
 async fn epoch_of(conn: &mut Conn, backend: &BackendId) -> Result<Epoch, Failure> {
     let mut query = Query::new(
-        "SELECT backend_id, epoch, raise_id, raised_at FROM backend_epochs WHERE backend_id = ",
+        "SELECT backend_id, epoch, raise_id, raised_at, marked_at FROM backend_epochs \
+         WHERE backend_id = ",
     );
     query.push_bind(backend.as_str());
     let row = query.build().fetch_optional(conn).await?;
@@ -167,5 +265,6 @@ fn epoch(row: &Row) -> Result<Epoch, Failure> {
         number: reader.get("epoch")?,
         raise: reader.id("raise_id")?,
         raised: Some(reader.time("raised_at")?),
+        marked: reader.get::<Option<i64>>("marked_at")?.is_some(),
     })
 }

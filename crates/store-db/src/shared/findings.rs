@@ -1,11 +1,12 @@
-//! What verify-blobs found, kept for the last ten runs of a job and backend.
+//! What verify-blobs found, kept for the last ten runs of a job and backend, and until another whole run has
+//! ended for what the last whole one and those since found.
 
 use cloakroom_core::store::{Finding, FindingKind, Job};
 use cloakroom_core::{BackendId, Coordinate, DocumentId, Error, ErrorKind, Result, RunId};
 
-use super::dialect::Id;
 use super::locks::execute_exactly;
 use super::rows::Reader;
+use super::runs::unsettled;
 use super::transaction::{Ending, told};
 use super::{CHUNK, Conn, Query, Row, Store, dialect};
 use crate::failure::{Failure, printable};
@@ -108,9 +109,31 @@ async fn record_within(
     Ok(Ending::Keep(()))
 }
 
-/// Forgets the findings of runs before the last ten of a job and backend.
+/// Forgets the findings of runs before the last ten of a job and backend, unless they are not settled.
 pub(super) async fn prune(conn: &mut Conn, job: Job, backend: &BackendId) -> Result<(), Failure> {
-    let old: Vec<Id> = sqlx::query_scalar(
+    let old = before_the_last_ten(conn, job, backend).await?;
+    if old.is_empty() {
+        return Ok(());
+    }
+    let kept = unsettled(conn, job, backend).await?;
+    for run in old.into_iter().filter(|run| !kept.contains(run)) {
+        sqlx::query("DELETE FROM findings WHERE run_id = $1")
+            .bind(dialect::id(run.0))
+            .execute(&mut *conn)
+            .await?;
+        let mut query = Query::new("UPDATE runs SET last_finding = 0 WHERE run_id = ");
+        query.push_bind(dialect::id(run.0));
+        execute_exactly(conn, query, "runs", run, 1).await?;
+    }
+    Ok(())
+}
+
+async fn before_the_last_ten(
+    conn: &mut Conn,
+    job: Job,
+    backend: &BackendId,
+) -> Result<Vec<RunId>, Failure> {
+    let rows = sqlx::query(
         "SELECT run_id FROM runs WHERE job = $1 AND backend_id = $2 AND last_finding > 0 \
          AND (started_at, run_id) < (SELECT newest.started_at, newest.run_id FROM runs AS newest \
          WHERE newest.job = $1 AND newest.backend_id = $2 \
@@ -120,16 +143,9 @@ pub(super) async fn prune(conn: &mut Conn, job: Job, backend: &BackendId) -> Res
     .bind(job.as_str())
     .bind(backend.as_str())
     .bind(KEPT_RUNS - 1)
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    for run in old {
-        sqlx::query("DELETE FROM findings WHERE run_id = $1")
-            .bind(run)
-            .execute(&mut *conn)
-            .await?;
-        let mut query = Query::new("UPDATE runs SET last_finding = 0 WHERE run_id = ");
-        query.push_bind(run);
-        execute_exactly(conn, query, "runs", run, 1).await?;
-    }
-    Ok(())
+    let ids = rows.iter();
+    ids.map(|row| Ok(RunId(Reader::new("runs", row).id("run_id")?)))
+        .collect()
 }

@@ -12,6 +12,7 @@ mod digests;
 mod documents;
 pub(crate) mod due;
 mod due_counts;
+pub(crate) mod elsewhere;
 mod epochs;
 mod findings;
 mod hold;

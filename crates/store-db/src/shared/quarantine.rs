@@ -29,18 +29,24 @@ impl Store {
         release: &QuarantineRelease,
     ) -> Result<u64, Failure> {
         let now = self.moment(conn).await?;
+        let by_hand = !matches!(release, QuarantineRelease::OlderThan(_));
         let released = |backend: &BackendId| {
-            let mut query = Query::new(
-                "UPDATE secrets SET state = 'deleting', attempts = 0, quarantined_at = NULL, \
-                 next_attempt_at = ",
-            );
+            let mut query = Query::new("UPDATE secrets SET state = 'deleting', ");
+            if by_hand {
+                query.push("attempts = 0, ");
+            }
             query
+                .push("quarantined_at = NULL, next_attempt_at = ")
                 .push_bind(now)
                 .push(" WHERE state = 'quarantined' AND backend_id = ");
             query.push_bind(backend.as_str());
             query
         };
         match release {
+            QuarantineRelease::All => {
+                let mut query = released(backend);
+                Ok(query.build().execute(conn).await?.rows_affected())
+            }
             QuarantineRelease::OlderThan(age) => {
                 let mut query = released(backend);
                 query

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::Row;
 use super::dialect::{self, Db, Id};
 use crate::failure::{Failure, corrupt};
+use crate::times::written;
 
 /// What [`ledger_row`] reads, from `secrets AS s`.
 pub(super) const LEDGER_COLUMNS: &str = "s.backend_id, s.coordinate, s.kind, s.state, s.digest, \
@@ -51,13 +52,13 @@ impl<'r> Reader<'r> {
 
     pub(super) fn time(self, column: &'static str) -> Result<Timestamp, Failure> {
         let millis = self.get(column)?;
-        Timestamp::from_millisecond(millis).map_err(|_| self.corrupt(column))
+        written(millis).ok_or_else(|| self.corrupt(column))
     }
 
     pub(super) fn optional_time(self, column: &'static str) -> Result<Option<Timestamp>, Failure> {
         let millis: Option<i64> = self.get(column)?;
-        let time = millis.map(Timestamp::from_millisecond).transpose();
-        time.map_err(|_| self.corrupt(column))
+        let time = |millis| written(millis).ok_or_else(|| self.corrupt(column));
+        millis.map(time).transpose()
     }
 
     pub(super) fn count(self, column: &'static str) -> Result<u64, Failure> {

@@ -1,8 +1,9 @@
 //! The journal of runs.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use cloakroom_core::store::{Job, NewRun, RunOutcome, RunRecord};
+use cloakroom_core::store::{Job, NewRun, RunOutcome, RunRecord, telling_most};
 use cloakroom_core::{BackendId, Error, ErrorKind, Result, RunId};
 use sha2::{Digest as _, Sha256};
 
@@ -17,7 +18,9 @@ const RUN_COLUMNS: &str = "SELECT r.run_id, r.job, r.backend_id, r.dry_run, r.st
 /// In the text of a report that was cut short, as it is written. In a string its quotes would be escaped.
 /// No function of the database's reads it: PostgreSQL's give up on a report that has a zero byte anywhere.
 const CUT_SHORT: &str = "%\"cut_short\":true%";
-const NEWEST_FIRST: &str = " ORDER BY r.started_at DESC, r.run_id DESC LIMIT ";
+/// Findings of it are kept.
+const TELLING: &str = " AND r.last_finding > 0";
+const NEWEST_FIRST: &str = " ORDER BY r.started_at DESC, r.run_id DESC";
 
 impl Store {
     pub(crate) async fn start_run(&self, run: &NewRun) -> Result<()> {
@@ -110,7 +113,8 @@ impl Store {
 
     pub(crate) async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
         let mut query = Query::new(RUN_COLUMNS);
-        query.push(NEWEST_FIRST).push_bind(i64::from(limit));
+        query.push(NEWEST_FIRST).push(" LIMIT ");
+        query.push_bind(i64::from(limit));
         self.records(query).await
     }
 
@@ -127,18 +131,16 @@ impl Store {
         backend: &BackendId,
         limit: u32,
     ) -> Result<Vec<RunRecord>> {
-        let mut query = finished_runs(job, backend);
-        query.push(NEWEST_FIRST).push_bind(i64::from(limit));
-        self.records(query).await
+        self.newest(finished_runs(job, backend), limit).await
     }
 
-    pub(crate) async fn first_finished(
+    pub(crate) async fn first_started(
         &self,
         job: Job,
         backend: &BackendId,
     ) -> Result<Option<RunRecord>> {
-        let mut query = finished_runs(job, backend);
-        query.push(" ORDER BY r.started_at, r.run_id LIMIT 1");
+        let mut query = runs_of(job, backend);
+        query.push(" AND NOT r.dry_run ORDER BY r.started_at, r.run_id LIMIT 1");
         Ok(self.records(query).await?.into_iter().next())
     }
 
@@ -149,7 +151,7 @@ impl Store {
     ) -> Result<Option<RunRecord>> {
         let mut query = finished_runs(job, backend);
         query.push(" AND r.outcome = 'done' AND r.plan_hash IS NULL");
-        self.newest(query).await
+        Ok(self.newest(query, 1).await?.into_iter().next())
     }
 
     pub(crate) async fn last_whole(
@@ -157,16 +159,31 @@ impl Store {
         job: Job,
         backend: &BackendId,
     ) -> Result<Option<RunRecord>> {
-        let mut query = finished_runs(job, backend);
-        query
-            .push(" AND r.outcome <> 'failed' AND r.plan_hash IS NULL AND r.report NOT LIKE ")
-            .push_bind(CUT_SHORT);
-        self.newest(query).await
+        let whole = self.newest(whole_runs(job, backend), 1).await?;
+        Ok(whole.into_iter().next())
     }
 
-    async fn newest(&self, mut query: Query) -> Result<Option<RunRecord>> {
-        query.push(NEWEST_FIRST).push_bind(1_i64);
-        Ok(self.records(query).await?.into_iter().next())
+    pub(crate) async fn broken_off(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        limit: u32,
+    ) -> Result<Vec<RunRecord>> {
+        let whole = self.last_whole(job, backend).await?;
+        let since = || broken_off_since(job, backend, whole.as_ref());
+        let mut runs = self.newest(since(), limit).await?;
+        let mut telling = since();
+        telling.push(TELLING).push(NEWEST_FIRST);
+        let mut before = self.records(telling).await?;
+        before.retain(|run| runs.iter().all(|latest| latest.id != run.id));
+        runs.append(&mut before);
+        Ok(runs)
+    }
+
+    async fn newest(&self, mut query: Query, limit: u32) -> Result<Vec<RunRecord>> {
+        query.push(NEWEST_FIRST).push(" LIMIT ");
+        query.push_bind(i64::from(limit));
+        self.records(query).await
     }
 
     async fn records(&self, mut query: Query) -> Result<Vec<RunRecord>> {
@@ -178,13 +195,61 @@ impl Store {
     }
 }
 
-fn finished_runs(job: Job, backend: &BackendId) -> Query {
+/// The runs whose findings are not settled: the last whole one, and those that broke off since and found
+/// the most of some kind.
+pub(super) async fn unsettled(
+    conn: &mut Conn,
+    job: Job,
+    backend: &BackendId,
+) -> Result<BTreeSet<RunId>, Failure> {
+    let mut query = whole_runs(job, backend);
+    query.push(NEWEST_FIRST).push(" LIMIT 1");
+    let whole = query.build().fetch_optional(&mut *conn).await?;
+    let whole = whole.as_ref().map(record).transpose()?;
+    let mut query = broken_off_since(job, backend, whole.as_ref());
+    query.push(TELLING).push(NEWEST_FIRST);
+    let rows = query.build().fetch_all(conn).await?;
+    let since = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+    let mut unsettled = telling_most(&since);
+    unsettled.extend(whole.map(|run| run.id));
+    Ok(unsettled)
+}
+
+fn runs_of(job: Job, backend: &BackendId) -> Query {
     let mut query = Query::new(RUN_COLUMNS);
+    query.push(" WHERE r.job = ").push_bind(job.as_str());
     query
-        .push(" WHERE NOT r.dry_run AND r.finished_at IS NOT NULL AND r.job = ")
-        .push_bind(job.as_str())
         .push(" AND r.backend_id = ")
         .push_bind(backend.as_str());
+    query
+}
+
+fn finished_runs(job: Job, backend: &BackendId) -> Query {
+    let mut query = runs_of(job, backend);
+    query.push(" AND NOT r.dry_run AND r.finished_at IS NOT NULL");
+    query
+}
+
+fn whole_runs(job: Job, backend: &BackendId) -> Query {
+    let mut query = finished_runs(job, backend);
+    query
+        .push(" AND r.outcome <> 'failed' AND r.plan_hash IS NULL AND r.report NOT LIKE ")
+        .push_bind(CUT_SHORT);
+    query
+}
+
+/// What has ended since the last whole run has broken off, but for executions of plans.
+fn broken_off_since(job: Job, backend: &BackendId, whole: Option<&RunRecord>) -> Query {
+    let mut query = finished_runs(job, backend);
+    query.push(" AND r.plan_hash IS NULL");
+    if let Some(whole) = whole {
+        query
+            .push(" AND (r.started_at, r.run_id) > (")
+            .push_bind(whole.started.as_millisecond())
+            .push(", ")
+            .push_bind(dialect::id(whole.id.0))
+            .push(")");
+    }
     query
 }
 

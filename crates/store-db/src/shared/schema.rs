@@ -16,8 +16,12 @@ const TABLE: &str = "_sqlx_migrations";
 
 impl Store {
     /// Applies what is missing and makes the identity, in one transaction under a lock: of two
-    /// processes that start at once the second finds everything done.
+    /// processes that start at once the second finds everything done. Where nothing is missing nothing is
+    /// written: the server may be a standby.
     pub(crate) async fn migrate(&self) -> Result<MigrationReport> {
+        if let Some(done) = self.migrated().await? {
+            return Ok(done);
+        }
         let report = in_transaction!(self, MIGRATE, |tx| self
             .migrate_within(&mut tx)
             .await
@@ -25,6 +29,26 @@ impl Store {
         let settled = self.settle_home().await;
         settled.map_err(|failure| told(MIGRATE, failure))?;
         Ok(report)
+    }
+
+    /// The report of a migration that has nothing to do; `None` where there is something.
+    async fn migrated(&self) -> Result<Option<MigrationReport>> {
+        const SETTLED: &str = "SELECT 1 FROM store_identity WHERE single = 1 AND home IS NOT NULL";
+        if !self.pending(MIGRATE).await?.is_empty() {
+            return Ok(None);
+        }
+        let settled = sqlx::query(SETTLED).fetch_optional(&self.read).await;
+        if settled
+            .map_err(|error| told(MIGRATE, error.into()))?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        Ok(Some(MigrationReport {
+            applied: Vec::new(),
+            created: false,
+            identity: self.identity().await?,
+        }))
     }
 
     /// Writes down where the database is, unless that was done before, here or where it was copied
@@ -41,12 +65,18 @@ impl Store {
 
     async fn migrate_within(&self, conn: &mut Conn) -> Result<MigrationReport, Failure> {
         dialect::lock_migrations(conn).await?;
-        let migrator = migrator(dialect::MIGRATIONS);
-        let known = applied(conn).await?;
+        let mut migrator = migrator(dialect::MIGRATIONS);
+        let ours = our_schema(conn, MIGRATE).await?;
+        let known = applied(conn, ours.as_deref()).await?;
         if known.is_empty() {
             refuse_foreign_tables(conn).await?;
+            dialect::ensure_may_create(conn, MIGRATE).await?;
         }
         let applied = pending(MIGRATE, &migrator, &known)?;
+        if let Some(schema) = ours {
+            dialect::go_to(conn, &schema).await?;
+            migrator.dangerous_set_table_name(table_in(&schema));
+        }
         migrator
             .run_direct(None, &mut *conn, false)
             .await
@@ -86,7 +116,8 @@ impl Store {
     pub(crate) async fn pending(&self, operation: &'static str) -> Result<Vec<String>> {
         let applied = async {
             let mut conn = self.read.acquire().await?;
-            applied(&mut conn).await
+            let ours = our_schema(&mut conn, operation).await?;
+            applied(&mut conn, ours.as_deref()).await
         };
         let applied = applied.await.map_err(|failure| told(operation, failure))?;
         pending(operation, &migrator(dialect::MIGRATIONS), &applied)
@@ -141,25 +172,39 @@ impl Store {
 /// A first start in the wrong database would mix two applications' tables.
 async fn refuse_foreign_tables(conn: &mut Conn) -> Result<(), Failure> {
     let met: Option<String> = sqlx::query_scalar(dialect::FOREIGN_TABLE)
-        .fetch_optional(conn)
+        .fetch_optional(&mut *conn)
         .await?;
     let Some(table) = met else { return Ok(()) };
-    let message = format!(
-        "there are tables here that are not Cloakroom's, such as {table:?}: name an empty database, or \
-         with PostgreSQL an empty schema (`?options[search_path]=NAME` in the URL)"
-    );
+    let elsewhere = dialect::another_place(conn).await?;
+    let whose = if table == TABLE {
+        format!("the table {TABLE:?} that is here is another application's list of its migrations")
+    } else {
+        format!("there are tables here that are not Cloakroom's, such as {table:?}")
+    };
+    let message = format!("{whose}: {elsewhere}");
     Err(Error::new(ErrorKind::Invalid, MIGRATE, message).into())
 }
 
-async fn applied(conn: &mut Conn) -> Result<Vec<AppliedMigration>, Failure> {
-    if sqlx::query(dialect::HAS_MIGRATIONS)
+/// The schema with our migrations, as a statement names it; `None` before the first of them.
+async fn our_schema(conn: &mut Conn, operation: &'static str) -> Result<Option<String>, Failure> {
+    let ours = sqlx::query_scalar(dialect::OUR_SCHEMA)
         .fetch_optional(&mut *conn)
-        .await?
-        .is_none()
-    {
-        return Ok(Vec::new());
+        .await?;
+    if ours.is_none() {
+        dialect::ensure_schema(conn, operation).await?;
     }
-    conn.list_applied_migrations(TABLE)
+    Ok(ours)
+}
+
+fn table_in(schema: &str) -> String {
+    format!("{schema}.{TABLE}")
+}
+
+async fn applied(conn: &mut Conn, ours: Option<&str>) -> Result<Vec<AppliedMigration>, Failure> {
+    let Some(schema) = ours else {
+        return Ok(Vec::new());
+    };
+    conn.list_applied_migrations(&table_in(schema))
         .await
         .map_err(of_migration)
 }

@@ -39,9 +39,40 @@ pub(crate) const FOR_SHARE: &str = "";
 pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = "";
 
 pub(crate) const FOREIGN_TABLE: &str = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') \
-     AND name <> '_sqlx_migrations' AND name NOT GLOB 'sqlite_*' LIMIT 1";
-pub(crate) const HAS_MIGRATIONS: &str =
-    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
+     AND name NOT GLOB 'sqlite_*' ORDER BY name = '_sqlx_migrations', name LIMIT 1";
+
+/// The schema with our migrations, if the list of that name is ours: beside it is a table that only we
+/// have.
+pub(crate) const OUR_SCHEMA: &str = "SELECT 'main' FROM sqlite_master WHERE type = 'table' \
+     AND name = '_sqlx_migrations' AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' \
+     AND name IN ('store_identity', 'secret_references', 'receipt_head'))";
+
+/// What makes a place for our tables where somebody else's are.
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its server")]
+pub(crate) async fn another_place(_: &mut sqlx::SqliteConnection) -> Result<String, Failure> {
+    Ok("name another file for it (`store.sqlite.path`)".to_owned())
+}
+
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its server")]
+pub(crate) async fn ensure_schema(
+    _: &mut sqlx::SqliteConnection,
+    _: &'static str,
+) -> Result<(), Failure> {
+    Ok(())
+}
+
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its server")]
+pub(crate) async fn ensure_may_create(
+    _: &mut sqlx::SqliteConnection,
+    _: &'static str,
+) -> Result<(), Failure> {
+    Ok(())
+}
+
+#[expect(clippy::unused_async, reason = "PostgreSQL tells its server")]
+pub(crate) async fn go_to(_: &mut sqlx::SqliteConnection, _: &str) -> Result<(), Failure> {
+    Ok(())
+}
 
 #[expect(clippy::unused_async, reason = "PostgreSQL asks its server")]
 pub(crate) async fn now(_: &mut sqlx::SqliteConnection) -> Result<i64, Failure> {

@@ -8,6 +8,8 @@ use cloakroom_core::ErrorKind;
 use cloakroom_core::store::{DocumentStore, Expected};
 use cloakroom_store_db::{DbStore, Location, Options, Pool};
 use libtest_mimic::Trial;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::runtime;
 use crate::support::*;
@@ -31,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_damaged_database,
         a_read_only_file,
         locked_by_somebody_else,
+        locked_before_its_first_migration,
         a_full_disk,
     ]
 }
@@ -208,8 +211,8 @@ async fn locked_by_somebody_else(folder: &Path) {
     // Readers go on.
     assert!(bench.store.document(document(1)).await.unwrap().is_some());
     bench.store.check().await.unwrap();
-    let error = DbStore::migrate(&options).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    // There is nothing to write.
+    DbStore::migrate(&options).await.unwrap();
 
     lock.rollback().await.unwrap();
     bench
@@ -217,6 +220,21 @@ async fn locked_by_somebody_else(folder: &Path) {
         .await;
     other.close().await;
     bench.store.close().await;
+}
+
+async fn locked_before_its_first_migration(folder: &Path) {
+    let path = folder.join("store.db");
+    let file = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    let mut other = file.connect().await.unwrap();
+    let lock = other.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+
+    let error = DbStore::migrate(&at(&path)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+
+    lock.rollback().await.unwrap();
+    DbStore::migrate(&at(&path)).await.unwrap();
 }
 
 async fn a_full_disk(folder: &Path) {

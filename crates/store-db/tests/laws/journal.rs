@@ -107,7 +107,7 @@ pub(crate) async fn runs_that_went_through_everything(bench: Bench) {
         store.finish_run(run(n), outcome, &report).await.unwrap();
     };
     assert_eq!(store.last_whole(job, &here).await.unwrap(), None);
-    assert_eq!(store.first_finished(job, &here).await.unwrap(), None);
+    assert_eq!(store.first_started(job, &here).await.unwrap(), None);
     assert_eq!(store.finished(job, &here, 10).await.unwrap(), []);
     finish(1, false, None, Failed, false).await;
     assert_eq!(store.last_whole(job, &here).await.unwrap(), None);
@@ -123,14 +123,14 @@ pub(crate) async fn runs_that_went_through_everything(bench: Bench) {
     assert_eq!((whole.id, whole.outcome), (run(3), Some(Partial)));
     let complete = store.last_complete(job, &here).await.unwrap().unwrap();
     assert_eq!(complete.id, run(2));
-    let first = store.first_finished(job, &here).await.unwrap().unwrap();
+    let first = store.first_started(job, &here).await.unwrap().unwrap();
     assert_eq!(first.id, run(1));
     let finished = store.finished(job, &here, 4).await.unwrap();
     let ids: Vec<_> = finished.iter().map(|run| run.id).collect();
     assert_eq!(ids, [run(7), run(5), run(4), run(3)]);
     let other = Job::ExpireOrphans;
     assert_eq!(store.last_whole(other, &here).await.unwrap(), None);
-    assert_eq!(store.first_finished(other, &here).await.unwrap(), None);
+    assert_eq!(store.first_started(other, &here).await.unwrap(), None);
 }
 
 pub(crate) async fn a_plan_is_applied_once(bench: Bench) {
@@ -248,6 +248,129 @@ pub(crate) async fn findings_of_ten_runs_stay(bench: Bench) {
         .await
         .unwrap();
     assert_eq!(bench.store.findings(run(1), 0, 10).await.unwrap(), []);
+}
+
+/// A finding of this kind at a place of its own.
+fn of_kind(kind: FindingKind, place: &str) -> Finding {
+    Finding {
+        kind,
+        pointer: Some(place.into()),
+        ..finding("x")
+    }
+}
+
+struct Ended<'a> {
+    n: u128,
+    plan: Option<&'a str>,
+    outcome: RunOutcome,
+    cut_short: bool,
+    findings: Vec<Finding>,
+}
+
+impl Ended<'_> {
+    fn new(n: u128, outcome: RunOutcome, findings: Vec<Finding>) -> Self {
+        Self {
+            n,
+            plan: None,
+            outcome,
+            cut_short: false,
+            findings,
+        }
+    }
+
+    /// As a run does it: begins, tells what it finds, and ends.
+    async fn tell(&self, bench: &Bench) {
+        let store = &bench.store;
+        let begun = new_run(self.n, false, self.plan);
+        store.start_run(&begun).await.unwrap();
+        store
+            .record_findings(run(self.n), &self.findings)
+            .await
+            .unwrap();
+        let mut counts = serde_json::Map::new();
+        for finding in &self.findings {
+            let count = counts.entry(finding.kind.as_str()).or_insert(json!(0));
+            *count = json!(count.as_u64().unwrap() + 1);
+        }
+        let report = json!({"cut_short": self.cut_short, "findings": counts});
+        bench.clock.advance(Duration::from_millis(1));
+        let ended = store.finish_run(run(self.n), self.outcome, &report);
+        ended.await.unwrap();
+    }
+}
+
+/// Whatever number of runs breaks off, or of plans is carried out: what the last whole run found is told
+/// until another has ended, and so is whoever found the most of some kind since.
+pub(crate) async fn what_is_not_settled_stays(bench: Bench) {
+    use FindingKind::{ClearText, Dangling};
+    use RunOutcome::{Done, Failed, Partial, Refused};
+    let (store, job, here) = (&bench.store, Job::VerifyBlobs, backend());
+    let kept = async |n| store.findings(run(n), 0, 10).await.unwrap().len();
+    let found = vec![of_kind(Dangling, "/a"), of_kind(Dangling, "/b")];
+    Ended::new(1, Done, found.clone()).tell(&bench).await;
+    let refused = Ended::new(2, Refused, found[..1].to_vec());
+    refused.tell(&bench).await;
+    Ended::new(3, Failed, vec![of_kind(ClearText, "/c")])
+        .tell(&bench)
+        .await;
+    Ended::new(
+        4,
+        Failed,
+        vec![of_kind(ClearText, "/d"), of_kind(ClearText, "/e")],
+    )
+    .tell(&bench)
+    .await;
+    for n in 5..40 {
+        let plan = format!("plan {n}");
+        let outcome = if n % 2 == 0 { Failed } else { Partial };
+        Ended {
+            plan: (n % 3 == 0).then_some(plan.as_str()),
+            cut_short: true,
+            ..Ended::new(n, outcome, vec![of_kind(ClearText, "/c")])
+        }
+        .tell(&bench)
+        .await;
+    }
+    let whole = store.last_whole(job, &here).await.unwrap().unwrap();
+    assert_eq!((whole.id, whole.found(Dangling)), (run(2), 1));
+    assert_eq!(kept(2).await, 1);
+    let told = store.broken_off(job, &here, 2).await.unwrap();
+    let ids: Vec<_> = told.iter().map(|run| run.id).collect();
+    let among_ten = [38, 37, 35, 34, 32, 31].map(run);
+    assert_eq!(ids, [&among_ten[..], &[run(4)]].concat());
+    assert_eq!(told.last().unwrap().found(ClearText), 2);
+    assert_eq!((kept(1).await, kept(3).await, kept(4).await), (0, 0, 2));
+    // Runs that tell nothing are among the latest and nowhere else.
+    for n in 40..60 {
+        Ended::new(n, Failed, Vec::new()).tell(&bench).await;
+    }
+    let told = store.broken_off(job, &here, 3).await.unwrap();
+    let ids: Vec<_> = told.iter().map(|run| run.id).collect();
+    assert_eq!(ids, [run(59), run(58), run(57), run(4)]);
+    assert_eq!(kept(2).await, 1);
+
+    // A whole run settles all of it.
+    Ended::new(60, Done, Vec::new()).tell(&bench).await;
+    assert_eq!(store.broken_off(job, &here, 3).await.unwrap(), []);
+    Ended::new(61, Failed, Vec::new()).tell(&bench).await;
+    assert_eq!((kept(2).await, kept(4).await), (0, 0));
+    let other = Job::ExpireOrphans;
+    assert_eq!(store.broken_off(other, &here, 3).await.unwrap(), []);
+}
+
+/// One whose process died is the first all the same; one that only looked is not.
+pub(crate) async fn the_first_run_need_not_have_ended(bench: Bench) {
+    let (store, job, here) = (&bench.store, Job::VerifyBlobs, backend());
+    store.start_run(&new_run(1, true, None)).await.unwrap();
+    assert_eq!(store.first_started(job, &here).await.unwrap(), None);
+    bench.clock.advance(Duration::from_millis(1));
+    store.start_run(&new_run(2, false, None)).await.unwrap();
+    bench.clock.advance(Duration::from_millis(1));
+    Ended::new(3, RunOutcome::Done, Vec::new())
+        .tell(&bench)
+        .await;
+    let first = store.first_started(job, &here).await.unwrap().unwrap();
+    assert_eq!((first.id, first.finished), (run(2), None));
 }
 
 pub(crate) async fn damage_is_remembered(bench: Bench) {

@@ -78,13 +78,15 @@ fn main() {
             a_date_on_a_referenced_row_is_cleared;
         settling:
             outcomes_and_receipts, failures_pause_and_park, quarantine_is_released,
+            failures_count_until_somebody_releases_by_hand,
             late_settlements_take_nothing_back, unclaimed_rows_cannot_be_settled,
             receipts_and_rows_stay, a_forged_receipt_shows, a_damaged_chain_is_a_finding,
             a_chain_cut_off_lacks_what_was_noted;
         journal:
             runs_are_recorded, runs_that_went_through_everything, a_plan_is_applied_once,
             findings_are_paged,
-            findings_of_ten_runs_stay, damage_is_remembered;
+            findings_of_ten_runs_stay, what_is_not_settled_stays,
+            the_first_run_need_not_have_ended, damage_is_remembered;
         leases:
             one_holder_at_a_time, a_clock_that_jumped_back, given_back,
             a_shorter_lease_takes_nothing_over, held_ones_are_counted_by_prefix,
@@ -104,7 +106,8 @@ fn main() {
             due_rows_are_paged, census_counts_what_is_due,
             references_that_nobody_dropped_are_missed, damaged_rows_are_named;
         schema: migrated_twice, two_at_once, a_newer_schema_is_refused, a_changed_migration_is_refused,
-            pending_migrations_are_refused, somebody_elses_tables_are_refused;
+            pending_migrations_are_refused, somebody_elses_tables_are_refused,
+            somebody_elses_migrations_are_refused;
         isolation:
             two_commits_at_one_revision, two_first_puts, intends_of_one_base_get_distinct_numbers,
             claimers_get_disjoint_rows, removal_and_claim, commits_that_cross, settling_crosses;
@@ -130,6 +133,7 @@ fn main() {
             nobody_takes_on_without_lease_and_confirmation, ends_are_written_down_with_receipts,
             failures_add_up_and_what_is_parked_rests, what_is_held_is_nobodys_until_its_date,
             names_and_bases_that_are_listed_are_found;
+        times: no_wait_leaves_what_cannot_be_read;
         model: histories;
     };
     let only_sqlite = laws! {
@@ -144,7 +148,9 @@ fn main() {
             a_locked_row_is_left_to_whoever_has_it, a_commit_waits_for_a_claim,
             a_claim_sees_what_was_committed_before_it, waits_end, passwords_are_not_shown,
             a_silent_transaction_ends, the_servers_clock, deadlocks_are_tried_again,
-            new_connections_go_to_the_new_url, a_default_of_reading_only_is_kept;
+            new_connections_go_to_the_new_url, a_default_of_reading_only_is_kept,
+            a_schema_that_is_up_to_date_is_only_read, another_list_of_migrations_is_on_the_path,
+            the_ways_to_a_schema_of_ones_own_lead_there, a_schema_that_takes_no_tables_is_named;
         homes: a_dump_that_was_read_in_is_another;
     };
 

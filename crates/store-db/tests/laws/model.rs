@@ -9,7 +9,7 @@ use cloakroom_core::ledger::{
     Windows,
 };
 use cloakroom_core::store::{CommitOutcome, DocumentStore, Expected, Intent, RemoveOutcome};
-use cloakroom_core::{BackendId, ErrorKind, Revision};
+use cloakroom_core::{BackendId, ErrorKind, IntentId, Revision};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use uuid::Uuid;
@@ -200,7 +200,10 @@ impl History<'_> {
     }
 
     async fn intend(&mut self, bases: &[Coordinate]) -> Vec<Coordinate> {
-        let intents: Vec<Intent> = bases.iter().map(intent).collect();
+        // Of this history alone: the same intent under another backend would be the same secret.
+        let id = IntentId(Uuid::from_u128(0xA000 + self.number));
+        let intents = bases.iter().map(|base| Intent { id, ..intent(base) });
+        let intents: Vec<Intent> = intents.collect();
         let expiry = Duration::from_millis(EXPIRY as u64);
         let written = self
             .bench

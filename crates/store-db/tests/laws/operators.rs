@@ -16,6 +16,7 @@ fn raise(from: i64, to: i64) -> EpochRaise {
         to,
         raise: Uuid::from_u128(u128::try_from(to).unwrap()),
         home: Home::default(),
+        manager: "a manager".to_owned(),
         adopted: None,
     }
 }

@@ -8,6 +8,7 @@ use cloakroom_core::{ErrorKind, Revision, SecretValue};
 use cloakroom_store_db::{DbStore, Location, Options, Pool, StoreClock};
 use sqlx::{PgPool, Postgres, Transaction};
 
+use crate::schema::{THEIR_MIGRATION, THEIR_MIGRATIONS};
 use crate::support::*;
 
 /// What the server itself is told to wait at most; no law waits for it to pass.
@@ -340,4 +341,174 @@ pub(crate) async fn a_default_of_reading_only_is_kept(bench: Bench) {
     let read = store.document(document(1)).await.unwrap().unwrap();
     assert_eq!(read.revision, Revision(1));
     store.close().await;
+}
+
+/// The bench's options with this behind its URL.
+fn with(bench: &Bench, more: &str) -> Options {
+    let Location::Postgres(url) = &bench.options.location else {
+        panic!()
+    };
+    let url = url.expose_text().unwrap();
+    let mut options = bench.options.clone();
+    options.location = Location::Postgres(SecretValue::from(format!("{url}&{more}")));
+    options
+}
+
+async fn run(bench: &Bench, statements: String) {
+    let statements = sqlx::AssertSqlSafe(statements);
+    let pool = pool(&bench.store);
+    sqlx::raw_sql(statements).execute(&pool).await.unwrap();
+}
+
+async fn here(bench: &Bench) -> String {
+    let here = sqlx::query_scalar("SELECT CAST(current_schema() AS TEXT)");
+    here.fetch_one(&pool(&bench.store)).await.unwrap()
+}
+
+/// A standby, or an operator who wants nothing written: where nothing is to be done nothing is.
+pub(crate) async fn a_schema_that_is_up_to_date_is_only_read(bench: Bench) {
+    let identity = bench.store.identity().await.unwrap();
+    let options = with(&bench, "options=-c%20default_transaction_read_only=on");
+    let report = DbStore::migrate(&options).await.unwrap();
+    assert_eq!((report.applied.len(), report.created), (0, false));
+    assert_eq!(report.identity, identity);
+    bench
+        .raw("DELETE FROM _sqlx_migrations WHERE version = 15")
+        .await
+        .unwrap();
+    let error = DbStore::migrate(&options).await.unwrap_err();
+    assert!(
+        error.to_string().contains("default_transaction_read_only"),
+        "{error}"
+    );
+}
+
+/// Another application's list of migrations is before or behind ours on the search path: nobody's is
+/// taken for the other's, and ours go on beside our tables.
+pub(crate) async fn another_list_of_migrations_is_on_the_path(bench: Bench) {
+    let ours = here(&bench).await;
+    let theirs = format!("{ours}_theirs");
+    let fresh = format!("{ours}_fresh");
+    run(
+        &bench,
+        format!(
+            "DROP SCHEMA IF EXISTS {theirs} CASCADE; DROP SCHEMA IF EXISTS {fresh} CASCADE; \
+             CREATE SCHEMA {theirs}; CREATE SCHEMA {fresh}; SET search_path = {theirs}; \
+             {THEIR_MIGRATIONS}; {THEIR_MIGRATION}; SET search_path = {ours}"
+        ),
+    )
+    .await;
+    let path = |path: &[&String]| {
+        let path: Vec<&str> = path.iter().map(|schema| schema.as_str()).collect();
+        with(&bench, &format!("options[search_path]={}", path.join(",")))
+    };
+
+    // Behind: a first start.
+    let behind = path(&[&fresh, &theirs]);
+    assert!(DbStore::migrate(&behind).await.unwrap().created);
+    DbStore::open(&behind).await.unwrap().close().await;
+    assert!(!DbStore::migrate(&behind).await.unwrap().created);
+
+    // Before: ours is where it was, and what it lacks is made there.
+    let before = path(&[&theirs, &ours]);
+    let identity = bench.store.identity().await.unwrap();
+    assert_eq!(DbStore::migrate(&before).await.unwrap().identity, identity);
+    let lacking = "DROP TABLE backend_managers; ALTER TABLE backend_epochs DROP COLUMN marked_at; \
+                   DELETE FROM _sqlx_migrations WHERE version = 16";
+    run(&bench, lacking.to_owned()).await;
+    let report = DbStore::migrate(&before).await.unwrap();
+    assert_eq!(report.applied, ["16 managers"]);
+    let store = DbStore::open(&before).await.unwrap();
+    assert_eq!(store.identity().await.unwrap(), identity);
+    store.close().await;
+    bench.store.check().await.unwrap();
+
+    let left: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "SELECT count(*) FROM pg_catalog.pg_tables AS t, {theirs}._sqlx_migrations AS m \
+         WHERE t.schemaname = '{theirs}' AND m.description = 'theirs'"
+    )))
+    .fetch_one(&pool(&bench.store))
+    .await
+    .unwrap();
+    assert_eq!(left, 1, "theirs is as it was");
+    run(
+        &bench,
+        format!("DROP SCHEMA {theirs} CASCADE; DROP SCHEMA {fresh} CASCADE"),
+    )
+    .await;
+}
+
+/// What stands between backticks, in order.
+fn quoted(text: &str) -> Vec<String> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.map(ToOwned::to_owned).collect()
+}
+
+/// Whoever does what the refusals say ends with a database that can be used.
+pub(crate) async fn the_ways_to_a_schema_of_ones_own_lead_there(bench: Bench) {
+    let nowhere = format!("{}_nowhere", here(&bench).await);
+    let gone =
+        format!("DROP SCHEMA IF EXISTS {nowhere} CASCADE; DROP SCHEMA IF EXISTS cloakroom CASCADE");
+    run(&bench, gone.clone()).await;
+
+    // A schema that is not there.
+    let options = with(&bench, &format!("options[search_path]={nowhere}"));
+    let refusals = [
+        DbStore::open(&options).await.unwrap_err(),
+        DbStore::migrate(&options).await.unwrap_err(),
+    ];
+    for error in &refusals {
+        assert!(error.message().contains(&nowhere), "{error}");
+    }
+    let told = quoted(refusals[1].message());
+    assert!(told[0].starts_with("CREATE SCHEMA"), "{told:?}");
+    run(&bench, told[0].clone()).await;
+    assert!(DbStore::migrate(&options).await.unwrap().created);
+    DbStore::open(&options).await.unwrap().close().await;
+
+    // Somebody else's tables.
+    run(
+        &bench,
+        format!("DROP SCHEMA {nowhere} CASCADE; CREATE SCHEMA {nowhere}; CREATE TABLE {nowhere}.actor ()"),
+    )
+    .await;
+    let error = DbStore::migrate(&options).await.unwrap_err();
+    let told = quoted(error.message());
+    assert!(told[0].starts_with("CREATE SCHEMA"), "{told:?}");
+    run(&bench, told[0].clone()).await;
+    // There is a `?` in the URL already.
+    assert!(told[2].starts_with('&'), "{told:?}");
+    let mut followed = options.clone();
+    let Location::Postgres(url) = &options.location else {
+        panic!()
+    };
+    let url = format!("{}{}", url.expose_text().unwrap(), told[2]);
+    followed.location = Location::Postgres(SecretValue::from(url));
+    assert!(DbStore::migrate(&followed).await.unwrap().created);
+    DbStore::open(&followed).await.unwrap().close().await;
+    run(&bench, gone).await;
+}
+
+/// As `public` is in a new database: anybody may look, its owner alone may make tables.
+pub(crate) async fn a_schema_that_takes_no_tables_is_named(bench: Bench) {
+    let schema = format!("{}_bare", here(&bench).await);
+    let role = "law_without_rights";
+    let undone = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; DROP ROLE IF EXISTS {role}");
+    run(&bench, undone.clone()).await;
+    run(
+        &bench,
+        format!(
+            "CREATE SCHEMA {schema}; CREATE ROLE {role} LOGIN; GRANT {role} TO current_user; \
+             GRANT USAGE ON SCHEMA {schema} TO {role}"
+        ),
+    )
+    .await;
+    let more = format!("options[search_path]={schema}&options=-c%20role={role}");
+    let options = with(&bench, &more);
+    let error = DbStore::migrate(&options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    let told = quoted(error.message());
+    run(&bench, told[0].clone()).await;
+    assert!(DbStore::migrate(&options).await.unwrap().created);
+    run(&bench, undone).await;
 }

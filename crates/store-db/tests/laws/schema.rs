@@ -67,19 +67,55 @@ pub(crate) async fn two_at_once(bench: Bench) {
 pub(crate) async fn somebody_elses_tables_are_refused(bench: Bench) {
     const THEIRS: &str = "CREATE TABLE actor (id TEXT)";
     unmake(&bench).await;
-    if let Location::Sqlite(path) = &bench.options.location {
-        let file = SqliteConnectOptions::new().filename(path);
-        let mut theirs = file.create_if_missing(true).connect().await.unwrap();
-        theirs.execute(THEIRS).await.unwrap();
-        theirs.close().await.unwrap();
-    } else {
-        bench.raw(THEIRS).await.unwrap();
-    }
+    theirs(&bench, THEIRS).await;
     let error = DbStore::migrate(&bench.options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.message().contains("such as \"actor\""), "{error}");
     let pending = DbStore::pending(&bench.options).await.unwrap();
     assert!(!pending.is_empty(), "nothing was made");
+}
+
+/// As another application that keeps its migrations with the same library leaves it.
+pub(crate) const THEIR_MIGRATIONS: &str = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, \
+     description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, \
+     success BOOLEAN NOT NULL, checksum BYTEA NOT NULL, execution_time BIGINT NOT NULL)";
+pub(crate) const THEIR_MIGRATION: &str = "INSERT INTO _sqlx_migrations \
+     (version, description, success, checksum, execution_time) VALUES (1, 'theirs', TRUE, 'x', 1)";
+
+/// Where ours go is the list of another application's migrations, alone or beside its tables.
+pub(crate) async fn somebody_elses_migrations_are_refused(bench: Bench) {
+    unmake(&bench).await;
+    let steps = [
+        (
+            &[THEIR_MIGRATIONS, THEIR_MIGRATION][..],
+            "another application's list",
+        ),
+        (&["CREATE TABLE actor (id TEXT)"], "such as \"actor\""),
+    ];
+    for (statements, told) in steps {
+        for statement in statements {
+            theirs(&bench, statement).await;
+        }
+        let error = DbStore::migrate(&bench.options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.message().contains(told), "{error}");
+        let pending = DbStore::pending(&bench.options).await.unwrap();
+        assert!(!pending.is_empty(), "nothing was made");
+        let error = DbStore::open(&bench.options).await.unwrap_err();
+        assert!(error.message().contains("migrate-schema"), "{error}");
+    }
+}
+
+/// Beside the store, which is not there.
+async fn theirs(bench: &Bench, statement: &'static str) {
+    if let Location::Sqlite(path) = &bench.options.location {
+        let file = SqliteConnectOptions::new().filename(path);
+        let mut theirs = file.create_if_missing(true).connect().await.unwrap();
+        theirs.execute(statement).await.unwrap();
+        theirs.close().await.unwrap();
+    } else {
+        bench.raw(statement).await.unwrap();
+    }
 }
 
 async fn refused(bench: &Bench, words: &str) {

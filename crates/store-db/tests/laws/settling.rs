@@ -122,6 +122,36 @@ pub(crate) async fn quarantine_is_released(bench: Bench) {
     assert_eq!(bench.row(&orphans[1]).await.state, RowState::Quarantined);
 }
 
+/// A day that passes tells nothing of the item: one more failure parks it again. A hand that releases it
+/// says that the reason is gone.
+pub(crate) async fn failures_count_until_somebody_releases_by_hand(bench: Bench) {
+    let orphans = claimed(&bench, 1..3).await;
+    for orphan in &orphans {
+        for parks in [false, true] {
+            bench.settle(orphan, failed(HOUR, parks)).await;
+        }
+    }
+    bench.clock.advance(24 * HOUR);
+    let here = backend();
+    let release = async |release: QuarantineRelease| {
+        let released = bench.store.release_quarantine(&here, &release);
+        released.await.unwrap()
+    };
+    let parked = async || {
+        let rows = [&orphans[0], &orphans[1]].map(|orphan| bench.row(orphan));
+        let [one, other] = rows;
+        [one.await, other.await].map(|row| (row.state, row.attempts))
+    };
+    assert_eq!(release(QuarantineRelease::OlderThan(24 * HOUR)).await, 2);
+    assert_eq!(parked().await, [(RowState::Deleting, 2); 2]);
+    for orphan in &orphans {
+        bench.settle(orphan, failed(HOUR, true)).await;
+    }
+    assert_eq!(parked().await, [(RowState::Quarantined, 3); 2]);
+    assert_eq!(release(QuarantineRelease::All).await, 2);
+    assert_eq!(parked().await, [(RowState::Deleting, 0); 2]);
+}
+
 pub(crate) async fn late_settlements_take_nothing_back(bench: Bench) {
     let orphans = claimed(&bench, 1..3).await;
     // Another worker took over and succeeded; then our failure arrives.

@@ -1,9 +1,12 @@
-//! A machine's clock that was set wrong for a while, with SQLite, whose clock it is.
+//! A machine's clock that was set wrong for a while, with SQLite, whose clock it is; and waits beyond what a
+//! date can be, with either.
 
 use std::time::Duration;
 
-use cloakroom_core::ledger::DueClass;
-use cloakroom_core::store::Expected;
+use cloakroom_core::ledger::{Claim, ClaimItem, DueClass, Ledger as _, Reason, RowState};
+use cloakroom_core::store::{
+    DocumentStore as _, Expected, Journal as _, Receipts as _, SecretFilter,
+};
 
 use crate::support::*;
 
@@ -103,4 +106,55 @@ pub(crate) async fn the_latest_time_survives_the_process(bench: Bench) {
     let since = bench.row(&orphan).await.unreferenced_since.unwrap();
     assert_eq!(since.as_millisecond(), latest);
     bench.store.close().await;
+}
+
+/// However long a wait, what it leaves can be read: one such row would stop every run of its backend.
+pub(crate) async fn no_wait_leaves_what_cannot_be_read(bench: Bench) {
+    let waits = [1, 1_000, 7_000, 9_000, 100_000, 10_000_000].map(|years| 365 * years * DAY);
+    for (n, wait) in (1..).zip(waits.into_iter().chain([Duration::MAX])) {
+        let orphan = bench.orphan(n).await;
+        bench.clock.advance(windows().orphan_ttl);
+        let lease = bench.store.acquire_lease("laws", "law", wait).await;
+        let lease = lease.unwrap().unwrap();
+        let item = ClaimItem {
+            coordinate: orphan.clone(),
+            reason: Reason::Orphaned,
+        };
+        let claims = bench
+            .store
+            .claim(&lease, &backend(), &[item], &windows(), wait)
+            .await;
+        assert!(matches!(claims.unwrap()[0], Claim::Ready(_)), "{wait:?}");
+        bench.settle(&orphan, failed(wait, false)).await;
+        assert_eq!(bench.row(&orphan).await.state, RowState::Deleting);
+        let back = [restored(&orphan)];
+        let held = bench.store.hold(run(2), &backend(), &back, wait).await;
+        assert_eq!(held.unwrap(), [true], "{wait:?}");
+        assert_eq!(bench.row(&orphan).await.state, RowState::Held);
+        let intents = [intent(&base(n + 100))];
+        let intended = bench.store.intend(&backend(), &intents, wait).await;
+        bench.row(&intended.unwrap()[0]).await;
+        bench.everything_is_read().await;
+    }
+    // What an older program wrote beyond.
+    let beyond = "UPDATE secrets SET unreferenced_since = 253402207200999, \
+                  held_until = 253402207200999 WHERE state = 'held'";
+    assert!(bench.raw(beyond).await.unwrap() > 0);
+    bench.everything_is_read().await;
+}
+
+impl Bench {
+    async fn everything_is_read(&self) {
+        let all = SecretFilter::default();
+        self.store.list_secrets(&all, None, 1_000).await.unwrap();
+        for class in [
+            DueClass::Resumable,
+            DueClass::Expired,
+            DueClass::Orphaned,
+            DueClass::Superseded,
+        ] {
+            self.due(class, &windows()).await;
+        }
+        self.store.unused(&backend(), &windows()).await.unwrap();
+    }
 }

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use cloakroom_core::platform::{
     Defect, DefectKind, Mention, MentionKind, Owner, PlatformSource as _, ScanSink,
 };
-use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
+use cloakroom_core::{Error, ErrorKind, Randomness as _, Result, SecretValue, SystemRandomness};
 use cloakroom_store_openmetadata::{Manager, OpenMetadataSource, Provider};
 use cloakroom_testkit::openmetadata::{Deployment, Table};
 
-use crate::support::{Bench, Everything, id, keys, naming, scan, seal};
+use crate::support::{Bench, Everything, id, keys, naming, options_at, scan, seal};
 
 fn deployment() -> Deployment {
     Deployment::new(90, naming())
@@ -222,6 +222,8 @@ pub(crate) async fn wrong_addresses_are_told(bench: Bench) {
     for (url, kind) in [
         ("hunter2".to_owned(), ErrorKind::Invalid),
         (format!("{url}?hunter2=x"), ErrorKind::Invalid),
+        (format!("jdbc:{url}"), ErrorKind::Invalid),
+        (format!("http://u:hunter2@{server}/x"), ErrorKind::Invalid),
         (format!("{server}/no_such_database"), ErrorKind::Invalid),
         (bench.url_as("hunter2"), ErrorKind::Denied),
         (
@@ -241,6 +243,36 @@ pub(crate) async fn wrong_addresses_are_told(bench: Bench) {
             "{error:?}"
         );
     }
+}
+
+/// Until the server has checked it once it wants the password itself, which goes encrypted or not at all.
+pub(crate) async fn a_password_goes_encrypted_only(bench: Bench) {
+    bench.with_a_table().await;
+    let role = bench.role().await;
+    bench.grant_select(&role).await;
+    // A password that it has checked it remembers, that of an earlier user of the name as well.
+    let word = SystemRandomness.uuid().simple().to_string();
+    let changed = format!("ALTER USER {role}@'%' IDENTIFIED BY '{word}'");
+    bench.on_server(&changed).await;
+    let url = bench.url_as(&role);
+    let url = url.replacen(&format!(":{role}@"), &format!(":{word}@"), 1);
+    let as_role = |more: &str| {
+        let options = options_at(format!("{url}{more}"));
+        OpenMetadataSource::new(options).unwrap()
+    };
+    let open = as_role("?ssl-mode=disabled");
+    let error = open.identity().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    for told in [
+        "caching_sha2_password",
+        "ssl-mode=disabled",
+        "TLS on the server",
+    ] {
+        assert!(error.message().contains(told), "{told}: {error}");
+    }
+    let identity = as_role("").identity().await.unwrap();
+    assert_eq!(open.identity().await.unwrap(), identity);
+    bench.dismiss(&role).await;
 }
 
 struct Failing;

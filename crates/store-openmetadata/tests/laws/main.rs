@@ -79,6 +79,9 @@ fn main() {
             rotation: rows_that_nothing_tells_apart, a_time_of_the_last_change_stays;
         }
     };
+    let of_mysql_itself = laws! {
+        deployment: a_password_goes_encrypted_only;
+    };
     let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
     let mut trials = Vec::new();
     for (server, laws) in [
@@ -88,6 +91,7 @@ fn main() {
         (Server::MariaDb, of_mysql()),
         (Server::MySql, of_all()),
         (Server::MySql, of_mysql()),
+        (Server::MySql, of_mysql_itself),
     ] {
         let variable = server.variable();
         let url = std::env::var(variable).ok();

@@ -47,49 +47,47 @@ fn is_known(key: &str) -> bool {
 
 const MARK: &str = "airbyte_secret";
 
-/// The keyword of those secrets depend on that a key was meant to be: the same but for its case and the
-/// signs between its words, or but for a letter or two where what stands under it would mark a secret.
-/// With the key read as nothing, that would stay in clear.
+/// What people write for `properties`, and what is further from it than a misspelling.
+const FOR_PROPERTIES: [&str; 2] = ["property", "props"];
+
+/// A keyword of JSON Hyper-Schema, which happens to be near `$ref`.
+const NO_REFERENCE: &str = "href";
+
+/// The keyword that a key was meant to be, where what stands under it would change which places are secret:
+/// the same word but for its case and the signs around it, or but for a letter or two. With the key read as
+/// nothing, that would stay in clear. Whatever else stands there is an annotation. No value under `type` or
+/// `$defs` marks anything, and what refers to a definition names the key it stands under.
 pub(super) fn meant(key: &str, value: &Value) -> Option<&'static str> {
     if is_known(key) {
         return None;
     }
-    written_otherwise(key).or_else(|| misspelt(key, value))
+    meant_by_itself(key, value).or_else(|| leads_to_a_mark(key, value))
 }
 
-fn written_otherwise(key: &str) -> Option<&'static str> {
-    const OTHERS: [&str; 4] = [MARK, "type", "format", "$defs"];
-
-    let letters = |text: &str| {
-        let letters = text.chars().filter(char::is_ascii_alphanumeric);
-        letters
-            .map(|it| it.to_ascii_lowercase())
-            .collect::<String>()
+/// What marks, or may lead to a mark, whatever stands within the value.
+fn meant_by_itself(key: &str, value: &Value) -> Option<&'static str> {
+    let mark = || is_meant_as_the_mark(key, value).then_some(MARK);
+    let format = || {
+        is_password(value)
+            .then(|| nearest(key, ["format"]))
+            .flatten()
     };
-    let plain = letters(key);
-    let mut keywords = APPLYING.iter().copied().flatten().copied().chain(OTHERS);
-    let meant = keywords.find(|keyword| letters(keyword) == plain);
-    // Whatever is made of it, somebody meant to mark a secret.
-    let marks = plain.contains("airbytesecret").then_some(MARK);
-    meant.or(marks)
+    mark()
+        .or_else(format)
+        .or_else(|| meant_reference(key, value))
 }
 
-/// An unknown key is anybody's own to use, and many are near a keyword (`item`, `terms`, `allow`). What
-/// nobody puts under a key of their own is a mark.
-fn misspelt(key: &str, value: &Value) -> Option<&'static str> {
-    if marks(value)
-        && let Some(mark) = nearest(key, [MARK])
-    {
-        return Some(mark);
+fn is_meant_as_the_mark(key: &str, value: &Value) -> bool {
+    let plain = letters(key);
+    let mark = letters(MARK);
+    if plain == mark {
+        return *value != Value::Bool(false);
     }
-    match value {
-        Value::String(text) if text == PASSWORD => nearest(key, ["format"]),
-        Value::String(text) if text.starts_with('#') => nearest(key, ["$ref"]),
-        Value::Object(_) | Value::Array(_) if holds_a_mark(value) => {
-            nearest(key, APPLYING.iter().copied().flatten().copied())
-        }
-        _ => None,
+    if nearest(key, [MARK]).is_some() {
+        return marks(value);
     }
+    // `is_airbyte_secret` may mark as well as `airbyte_secret_hint` explains.
+    plain.contains(&mark) && !explains(value)
 }
 
 /// Whether this under the mark's name marks, as the reader takes it. An object may be a field's schema.
@@ -97,39 +95,91 @@ fn marks(value: &Value) -> bool {
     !matches!(value, Value::Bool(false) | Value::Object(_))
 }
 
-/// The keyword that differs from a key by one letter, or by two where it is long; two letters that changed
-/// places are one. What is near a very short one may be anything.
+/// Whether this only says something about a secret and not that there is one.
+fn explains(value: &Value) -> bool {
+    match value {
+        Value::Bool(said) => !said,
+        Value::String(text) => !["true", "yes", "on", "y", "1"]
+            .iter()
+            .any(|yes| text.trim().eq_ignore_ascii_case(yes)),
+        Value::Number(number) => number.as_str() != "1",
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+fn meant_reference(key: &str, value: &Value) -> Option<&'static str> {
+    let text = value.as_str()?;
+    if key == NO_REFERENCE {
+        return None;
+    }
+    let meant = nearest(key, REFERENCES)?;
+    let into_this_spec = text == "#" || text.starts_with("#/");
+    // Nobody begins a word of his own with a `$` and the letters of a reference.
+    let with_its_sign =
+        key.starts_with('$') && (text.starts_with('#') || letters(key) == letters(meant));
+    (into_this_spec || with_its_sign).then_some(meant)
+}
+
+fn leads_to_a_mark(key: &str, value: &Value) -> Option<&'static str> {
+    let meant = || {
+        let for_properties = FOR_PROPERTIES.contains(&letters(key).as_str());
+        let near = || nearest(key, APPLYING.iter().copied().flatten().copied());
+        for_properties.then_some("properties").or_else(near)
+    };
+    if !value.is_object() && !value.is_array() {
+        return None;
+    }
+    meant().filter(|_| holds_a_mark(value))
+}
+
+/// The letters and digits of a key, in lower case.
+fn letters(key: &str) -> String {
+    let letters = key.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|it| it.to_ascii_lowercase()).collect()
+}
+
+/// The keyword that differs from a key, or its letters from the key's, by one letter, or by two where it is
+/// long; two letters that changed places are one. What is near a very short one may be anything.
 fn nearest(key: &str, keywords: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    let plain = letters(key);
     let wrong = |keyword: &'static str| {
-        let letters = damerau_levenshtein(key, keyword);
+        let keyword_plain = letters(keyword);
+        if plain.len().abs_diff(keyword_plain.len()) > 2 {
+            return None;
+        }
+        let as_written = damerau_levenshtein(key, keyword);
+        let by_letters = damerau_levenshtein(&plain, &keyword_plain);
         let tolerated = match keyword.len() {
             0..4 => 0,
             4..8 => 1,
             _ => 2,
         };
-        (letters <= tolerated).then_some((letters, keyword))
+        // Of `$ref` too little is left without its sign for another letter to be missing.
+        let few = keyword_plain.len() < 4;
+        let near = as_written <= tolerated || by_letters == 0 || !few && by_letters <= tolerated;
+        near.then_some((as_written.min(by_letters), keyword))
     };
     let near = keywords.into_iter().filter_map(wrong).min();
     near.map(|(_, keyword)| keyword)
 }
 
-/// The format that marks a secret.
-pub(super) const PASSWORD: &str = "password";
+/// Whether a `format` marks a secret. In any case: what was meant is plain, and the other way it would stay in
+/// clear.
+pub(super) fn is_password(format: &Value) -> bool {
+    let text = format.as_str();
+    text.is_some_and(|text| text.trim().eq_ignore_ascii_case("password"))
+}
 
 /// Whether something within, read as a schema, is a mark or may lead to one.
 fn holds_a_mark(value: &Value) -> bool {
     match value {
         Value::Object(members) => members.iter().any(|(key, member)| {
-            let names_the_mark = || {
-                key == MARK
-                    || written_otherwise(key) == Some(MARK)
-                    || nearest(key, [MARK]).is_some()
-            };
-            let is_mark = marks(member) && names_the_mark();
-            let leads_to_one = member.as_str().is_some_and(|text| {
-                key == "format" && text == PASSWORD || REFERENCES.contains(&key.as_str())
-            });
-            is_mark || leads_to_one || holds_a_mark(member)
+            let is_mark = key == MARK && marks(member) || key == "format" && is_password(member);
+            let leads_to_one = REFERENCES.contains(&key.as_str()) && member.is_string();
+            is_mark
+                || leads_to_one
+                || !is_known(key) && meant_by_itself(key, member).is_some()
+                || holds_a_mark(member)
         }),
         Value::Array(items) => items.iter().any(holds_a_mark),
         _ => false,

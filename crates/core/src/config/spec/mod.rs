@@ -17,6 +17,8 @@ use serde_json::Value;
 
 pub(super) use self::plan::Position;
 use self::plan::{Plan, Tried};
+use self::reader::Strictness;
+use self::root::Known;
 use super::bounds::{self, Keys, MAX_DEPTH};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -28,9 +30,9 @@ const A_KEY: usize = 16;
 /// A JSON Schema compiled into a plan of where secrets are. Cheap to clone.
 ///
 /// A field is secret where any schema that may apply to it says `airbyte_secret` (anything but
-/// false: a mark left empty counts) or `format: password`: every branch of a composite or condition counts. A value of a
-/// kind that the spec does not have in mind there (an object where it describes an array of objects
-/// with a secret) is secret in all its parts.
+/// false: a mark left empty counts) or `format: password`, in any case: every branch of a composite or
+/// condition counts. A value of a kind that the spec does not have in mind there (an object where it
+/// describes an array of objects with a secret) is secret in all its parts.
 ///
 /// ```
 /// use cloakroom_core::config::CompiledSpec;
@@ -49,6 +51,7 @@ const A_KEY: usize = 16;
 #[derive(Clone)]
 pub struct CompiledSpec {
     plan: Arc<Plan>,
+    known: Arc<Known>,
     of_objects: bool,
     never_of_objects: bool,
 }
@@ -59,13 +62,28 @@ impl CompiledSpec {
     /// place, and so is one that leads back to itself without going to a place below: guessing would
     /// leave secrets in clear.
     pub fn compile(spec: &Value) -> Result<Self> {
+        Self::compile_as(spec, Strictness::New)
+    }
+
+    /// Compiles a spec that is stored with a document already, which an earlier version may have taken
+    /// although [`CompiledSpec::compile`] refuses it by now: a keyword that is only nearly right is read
+    /// as the annotation that it was then. Its document can so be shown, verified and written again; what
+    /// is recorded as a secret of it is one whatever its spec says.
+    pub fn compile_stored(spec: &Value) -> Result<Self> {
+        Self::compile_as(spec, Strictness::Stored)
+    }
+
+    fn compile_as(spec: &Value, strictness: Strictness) -> Result<Self> {
         bounds::check(OPERATION, spec, MAX_DEPTH)?;
-        let (schema, pointer) = reader::connection_specification(spec)?;
-        let arena = reader::read(schema, pointer)?;
-        loops::refuse(&arena)?;
+        let (schema, pointer) = reader::connection_specification(spec, strictness)?;
+        let arena = reader::read(schema, pointer, strictness)?;
+        if strictness == Strictness::New {
+            loops::refuse(&arena)?;
+        }
         let plan = subsets::determine(&arena)?;
         Ok(Self {
             plan: Arc::new(plan),
+            known: Arc::new(Known::of(&arena)),
             of_objects: root::is_an_object(&arena),
             never_of_objects: root::is_never_an_object(&arena),
         })
@@ -76,6 +94,11 @@ impl CompiledSpec {
     /// the first 10,000 met.
     pub fn secret_fields(&self) -> Vec<String> {
         self.plan.secret_fields()
+    }
+
+    /// Whether it says anything of a configuration's member of that name.
+    pub fn knows(&self, member: &str) -> bool {
+        self.known.has(member)
     }
 
     /// Whether it describes an object and nothing else.

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::invalid;
 use super::keywords::{
-    CONNECTION, DEPENDENT, LISTS, OTHER_ELEMENTS, OTHER_MEMBERS, PASSWORD, REFERENCES, SINGLES,
-    applies, meant, tells_a_schema,
+    CONNECTION, DEPENDENT, LISTS, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies,
+    is_password, meant, tells_a_schema,
 };
 use super::kinds::Kinds;
 use super::references::{Names, resource_of};
@@ -18,6 +18,15 @@ use crate::error::Result;
 /// Steps a pattern may go back before it counts as "perhaps": patterns come from the spec, keys
 /// from the document, and together they must not hang the process.
 pub(super) const BACKTRACK_LIMIT: usize = 2_000;
+
+/// How much of a spec has to be as it is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strictness {
+    /// What cannot be what its author means is refused: secrets would stay in clear.
+    New,
+    /// What an earlier version took is taken, as that version read it: the document is written already.
+    Stored,
+}
 
 /// Index of a schema in the arena.
 pub(super) type SchemaId = u32;
@@ -77,6 +86,11 @@ impl Schema {
             || !self.elements.is_empty()
     }
 
+    /// Whether it says more than `true` does.
+    pub(super) fn says_anything(&self) -> bool {
+        !self.is_inert() || self.types.is_some() || self.in_place().next().is_some()
+    }
+
     /// The kinds of values it has in mind, [`Schema::in_place`] left out.
     pub(super) fn kinds(&self) -> Kinds {
         self.types.unwrap_or_else(|| {
@@ -95,7 +109,10 @@ impl Schema {
 }
 
 /// Finds the schema in a connector's spec file or message; any other object is itself the schema.
-pub(super) fn connection_specification(spec: &Value) -> Result<(&Value, String)> {
+pub(super) fn connection_specification(
+    spec: &Value,
+    strictness: Strictness,
+) -> Result<(&Value, String)> {
     let mut pointer = String::new();
     let mut value = spec;
     let message = spec.get("type").and_then(Value::as_str) == Some("SPEC");
@@ -116,7 +133,7 @@ pub(super) fn connection_specification(spec: &Value) -> Result<(&Value, String)>
         return Ok((spec, String::new()));
     };
     // One of the two would be ignored, and with it the secrets it marks.
-    if held.next().is_some() {
+    if strictness == Strictness::New && held.next().is_some() {
         return Err(invalid(&pointer, "a spec file that holds two schemas"));
     }
     if value
@@ -134,8 +151,8 @@ pub(super) fn connection_specification(spec: &Value) -> Result<(&Value, String)>
 }
 
 /// Reads the schema that stands at `pointer` of its spec.
-pub(super) fn read(schema: &Value, pointer: String) -> Result<Arena> {
-    if is_something_else(schema) {
+pub(super) fn read(schema: &Value, pointer: String, strictness: Strictness) -> Result<Arena> {
+    if strictness == Strictness::New && is_something_else(schema) {
         return Err(invalid(
             &pointer,
             "it is not a JSON Schema: it has none of its keywords; is it the configuration itself?",
@@ -147,6 +164,7 @@ pub(super) fn read(schema: &Value, pointer: String) -> Result<Arena> {
         known: HashMap::new(),
         left: Vec::new(),
         pattern_ids: HashMap::new(),
+        strictness,
     };
     reader.schema(schema, pointer, schema);
     while let Some(job) = reader.left.pop() {
@@ -163,6 +181,7 @@ struct Reader<'s> {
     known: HashMap<*const Value, SchemaId>,
     left: Vec<Job<'s>>,
     pattern_ids: HashMap<&'s str, usize>,
+    strictness: Strictness,
 }
 
 /// A schema still to be read.
@@ -196,25 +215,9 @@ impl<'s> Reader<'s> {
             Value::Object(members) => members,
             _ => return Err(invalid(&job.pointer, "a schema is an object or a boolean")),
         };
-        let types = members
-            .get("type")
-            .map(|types| {
-                Kinds::of_type(types).ok_or_else(|| {
-                    let pointer = below(&job.pointer, "type");
-                    invalid(
-                        &pointer,
-                        "a type is null, boolean, integer, number, string, array or object, or a list \
-                         of these",
-                    )
-                })
-            })
-            .transpose()?;
-        let misspelt = members
-            .iter()
-            .find_map(|(key, value)| Some((key, meant(key, value)?)));
-        if let Some((written, meant)) = misspelt {
-            let message = format!("no keyword of JSON Schema; `{meant}` is spelled so");
-            return Err(invalid(&below(&job.pointer, written), message));
+        let types = self.types(job, members)?;
+        if self.strictness == Strictness::New {
+            refuse_misspelt(job, members)?;
         }
         let job = &Job {
             resource: resource_of(job.value, job.resource),
@@ -232,6 +235,20 @@ impl<'s> Reader<'s> {
         self.read_elements(job, members, &mut schema);
         self.read_tuples(job, members, &mut schema)?;
         Ok(schema)
+    }
+
+    fn types(&self, job: &Job<'s>, members: &Map<String, Value>) -> Result<Option<Kinds>> {
+        let Some(types) = members.get("type") else {
+            return Ok(None);
+        };
+        let kinds = Kinds::of_type(types);
+        if kinds.is_none() && self.strictness == Strictness::New {
+            return Err(invalid(
+                &below(&job.pointer, "type"),
+                "a type is null, boolean, integer, number, string, array or object, or a list of these",
+            ));
+        }
+        Ok(kinds)
     }
 
     fn read_beside(
@@ -386,6 +403,17 @@ impl<'s> Reader<'s> {
     }
 }
 
+fn refuse_misspelt(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
+    let mut members = members.iter();
+    match members.find_map(|(key, value)| Some((key, meant(key, value)?))) {
+        None => Ok(()),
+        Some((written, meant)) => {
+            let message = format!("no keyword of JSON Schema; `{meant}` is spelled so");
+            Err(invalid(&below(&job.pointer, written), message))
+        }
+    }
+}
+
 /// Whether an object is no schema at all, such as the configuration given in its place: read as a
 /// schema it would mark nothing secret.
 fn is_something_else(schema: &Value) -> bool {
@@ -399,7 +427,7 @@ fn is_secret(members: &Map<String, Value>) -> bool {
         members.get("airbyte_secret"),
         None | Some(Value::Bool(false))
     );
-    marked || members.get("format").and_then(Value::as_str) == Some(PASSWORD)
+    marked || members.get("format").is_some_and(is_password)
 }
 
 fn object<'s>(

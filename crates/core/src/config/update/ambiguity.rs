@@ -6,7 +6,7 @@ use std::hash::RandomState;
 use serde_json::Value;
 
 use super::collect::Found;
-use super::content::{Contents, contents};
+use super::content::{BLANK, Contents, contents};
 use super::previous::{Place, Stored};
 use crate::config::pointer::lookup;
 use crate::config::spec::CompiledSpec;
@@ -20,6 +20,8 @@ pub(super) struct Ambiguity<'a> {
     moved: HashSet<&'a str>,
     /// For each array and scope how many secrets it held less how many stayed in place.
     lost: HashMap<(&'a str, &'a str), usize>,
+    /// For each array how many elements it had at least, by what is recorded of them.
+    recorded: HashMap<&'a str, usize>,
     before: Contents,
     after: Contents,
     lengths: HashMap<&'a str, Lengths>,
@@ -28,6 +30,8 @@ pub(super) struct Ambiguity<'a> {
 #[derive(Clone, Copy)]
 struct Lengths {
     before: Option<usize>,
+    /// By what is recorded; more than `before` where somebody cut elements off.
+    recorded: usize,
     after: Option<usize>,
 }
 
@@ -42,9 +46,13 @@ impl<'a> Ambiguity<'a> {
         let hasher = RandomState::new();
         let mut moved = HashSet::new();
         let mut lost = HashMap::new();
+        let mut recorded = HashMap::new();
         for (held, place) in stored.held.iter().zip(&stored.places) {
             for array in arrays(&held.pointer, place) {
                 *lost.entry(array).or_insert(0) += 1;
+                let number = element(array.0, &held.pointer).map_or(0, |index| index + 1);
+                let most = recorded.entry(array.0).or_insert(0);
+                *most = number.max(*most);
             }
         }
         for (found, kept) in found.iter().zip(keeps) {
@@ -66,6 +74,7 @@ impl<'a> Ambiguity<'a> {
             stored,
             moved,
             lost,
+            recorded,
             before: stored
                 .blob
                 .map(|blob| contents(spec, blob, &hasher))
@@ -81,6 +90,7 @@ impl<'a> Ambiguity<'a> {
         arrays(&found.pointer, &found.place).all(|(array, scope)| {
             let Lengths {
                 before: Some(before),
+                recorded,
                 after: Some(after),
             } = self.lengths(array)
             else {
@@ -91,8 +101,11 @@ impl<'a> Ambiguity<'a> {
                 let all_stayed = self.lost.get(&(array, scope)).is_none_or(|lost| *lost == 0);
                 before < after && kept.is_some() && all_stayed
             };
+            // Elements that were cut off come back at the places that are recorded for them.
+            let brought_back = || before < after && after <= recorded;
             !self.moved.contains(array)
-                && (before == after || appended())
+                && !self.stored.is_misplaced(array)
+                && (before == after || brought_back() || appended())
                 && !self.seems_moved(array, &found.pointer)
         })
     }
@@ -101,6 +114,7 @@ impl<'a> Ambiguity<'a> {
         let length = |value: Option<&Value>| value.and_then(Value::as_array).map(Vec::len);
         *self.lengths.entry(array).or_insert_with(|| Lengths {
             before: length(self.stored.value(array)),
+            recorded: self.recorded.get(array).copied().unwrap_or(0),
             after: length(lookup(self.config, array)),
         })
     }
@@ -109,27 +123,33 @@ impl<'a> Ambiguity<'a> {
     /// another index: then it moved and its index says nothing. (An element that is only edited is
     /// found nowhere else.)
     fn seems_moved(&self, array: &str, pointer: &str) -> bool {
-        let index = pointer[array.len() + 1..].split('/').next();
-        let Some(index) = index.and_then(|index| index.parse::<usize>().ok()) else {
+        let Some(index) = element(array, pointer) else {
             return true;
         };
         let (Some(before), Some(after)) = (self.before.get(array), self.after.get(array)) else {
             return true;
         };
-        let (Some(was), Some(is)) = (before.elements.get(index), after.elements.get(index)) else {
-            return true;
-        };
-        was != is && (before.set.contains(is) || after.set.contains(was))
+        let is_recorded = || self.recorded.get(array).is_some_and(|most| index < *most);
+        match (before.elements.get(index), after.elements.get(index)) {
+            (Some(was), Some(is)) => {
+                was != is && (before.set.contains(is) || after.set.contains(was))
+            }
+            // What the element held beside its secret is not known any more.
+            (None, Some(is)) if is_recorded() => *is != BLANK && before.set.contains(is),
+            _ => true,
+        }
     }
 }
 
 /// The arrays around a place by their pointers, each with the scope of the place.
 fn arrays<'a>(pointer: &'a str, place: &'a Place) -> impl Iterator<Item = (&'a str, &'a str)> {
     let scope = place.scope.as_deref().unwrap_or_default();
-    place
-        .arrays
-        .iter()
-        .map(move |length| (&pointer[..*length], scope))
+    place.arrays_of(pointer).map(move |array| (array, scope))
+}
+
+/// The index in an array that a pointer leads through.
+fn element(array: &str, pointer: &str) -> Option<usize> {
+    pointer[array.len() + 1..].split('/').next()?.parse().ok()
 }
 
 /// The outermost array in which a field and where its secret came from are different elements.

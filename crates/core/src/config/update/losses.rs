@@ -18,24 +18,29 @@ pub(super) fn refuse_unseen_losses(
     let unseen = losses
         .iter()
         .filter(|index| stored.nodes[**index].is_none());
-    for pointer in unseen.map(|index| stored.held[*index].pointer.as_str()) {
-        match lookup(config, pointer) {
+    for index in unseen {
+        let pointer = stored.held[*index].pointer.as_str();
+        let a_mask_keeps_it = stored.a_mask_keeps(*index);
+        let message = match lookup(config, pointer) {
+            None if a_mask_keeps_it => {
+                "a secret is recorded here whose node the stored document lost; send a mask to keep it, \
+                 its value, or null to let it go"
+            }
             None => {
-                return Err(refused(
-                    pointer,
-                    "a secret is recorded here whose node the stored document lost; send a mask to \
-                     keep it, its value, or null to let it go",
-                ));
+                "a secret is recorded here whose node the stored document lost, and the array around it; \
+                 send its value, or null to let it go"
+            }
+            Some(said) if stored.value(pointer) == Some(said) && a_mask_keeps_it => {
+                "a secret is recorded here whose node the stored document lost, and this is what stands \
+                 there instead; send a mask to keep the secret, or its value"
             }
             Some(said) if stored.value(pointer) == Some(said) => {
-                return Err(refused(
-                    pointer,
-                    "a secret is recorded here whose node the stored document lost, and this is what \
-                     stands there instead; send a mask to keep the secret, or its value",
-                ));
+                "a secret is recorded here whose node the stored document lost, and this is what stands \
+                 there instead; send its value"
             }
-            Some(_) => {}
-        }
+            Some(_) => continue,
+        };
+        return Err(refused(pointer, message));
     }
     Ok(())
 }

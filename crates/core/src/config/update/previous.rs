@@ -1,6 +1,6 @@
 //! What a document held before this update.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -30,6 +30,9 @@ pub(super) struct Stored<'a> {
     by_coordinate: HashMap<&'a str, usize>,
     /// By the id of a platform's row, as its node has it.
     by_reference: HashMap<&'a str, usize>,
+    /// Arrays in which a node names another secret than the one recorded at its place, by pointer:
+    /// somebody moved their elements.
+    misplaced: HashSet<&'a str>,
 }
 
 /// The arrays around a place in a document.
@@ -40,6 +43,13 @@ pub(super) struct Place {
     pub(super) scope: Option<String>,
     /// For each array around it, outermost first, how much of the pointer is the array's own.
     pub(super) arrays: Vec<usize>,
+}
+
+impl Place {
+    /// The arrays around it by their pointers, outermost first.
+    pub(super) fn arrays_of<'p>(&self, pointer: &'p str) -> impl Iterator<Item = &'p str> {
+        self.arrays.iter().map(move |length| &pointer[..*length])
+    }
 }
 
 impl<'a> Stored<'a> {
@@ -58,12 +68,23 @@ impl<'a> Stored<'a> {
             .enumerate()
             .filter_map(|(index, node)| Some((node::reference_id((*node)?)?, index)))
             .collect();
+        let misplaced = held
+            .iter()
+            .zip(&nodes)
+            .zip(&places)
+            .filter(|((held, node), _)| {
+                let named = node.and_then(node::coordinate);
+                named.is_some_and(|named| named != held.coordinate.as_str())
+            })
+            .flat_map(|((held, _), place)| place.arrays_of(&held.pointer))
+            .collect();
         Self {
             blob: Some(blob),
             held,
             places,
             nodes,
             by_reference,
+            misplaced,
             by_pointer: numbered()
                 .map(|(index, held)| (held.pointer.as_str(), index))
                 .collect(),
@@ -78,6 +99,21 @@ impl<'a> Stored<'a> {
     pub(super) fn at(&self, pointer: &str, scope: Option<&str>) -> Option<usize> {
         let index = *self.by_pointer.get(pointer)?;
         (self.places[index].scope.as_deref() == scope).then_some(index)
+    }
+
+    /// Whether elements of an array were moved in the stored document, so that its indices say nothing.
+    pub(super) fn is_misplaced(&self, array: &str) -> bool {
+        self.misplaced.contains(array)
+    }
+
+    /// Whether a mask can stand for a secret whose node the stored document lost: the arrays around it have
+    /// to be there, and as they were.
+    pub(super) fn a_mask_keeps(&self, held: usize) -> bool {
+        let (pointer, place) = (&self.held[held].pointer, &self.places[held]);
+        let indices = tokens(pointer).into_iter().flatten();
+        let indices = indices.filter(|token| index(token).is_some()).count();
+        let mut arrays = place.arrays_of(pointer);
+        indices == place.arrays.len() && !arrays.any(|array| self.is_misplaced(array))
     }
 
     /// Whether anything was held at a pointer.

@@ -88,6 +88,7 @@ impl Run<'_> {
         let claimed = self.claim(batch).await?;
         let ends = self.delete(&claimed).await?;
         let flow = self.write_down(&claimed, &ends).await?;
+        (self.counted)(&self.report);
         let asked = claimed.iter().zip(&ends);
         let asked = asked.filter(|(_, end)| matches!(end, End::Asked(_)));
         let asked: Vec<&Candidate> = asked.map(|(candidate, _)| candidate).collect();

@@ -23,13 +23,29 @@ impl PlatformCleaner {
         options: &CleanOptions,
         observer: PlatformObserver<'_>,
     ) -> Result<CleanReport> {
+        self.clean_counted(options, observer, &|_| {}).await
+    }
+
+    /// The same, and tells what the run has done by now: after every batch, and once more when it ends,
+    /// whether or not it fails. The counts only grow.
+    pub async fn clean_counted(
+        &self,
+        options: &CleanOptions,
+        observer: PlatformObserver<'_>,
+        counted: CleanCounted<'_>,
+    ) -> Result<CleanReport> {
         let pass = self.reader.begin(observer).await?;
-        let cleaned = self.clean_within(&pass, options).await;
+        let cleaned = self.clean_within(&pass, options, counted).await;
         pass.lease.give_back().await;
         cleaned
     }
 
-    async fn clean_within(&self, pass: &Pass<'_>, options: &CleanOptions) -> Result<CleanReport> {
+    async fn clean_within(
+        &self,
+        pass: &Pass<'_>,
+        options: &CleanOptions,
+        counted: CleanCounted<'_>,
+    ) -> Result<CleanReport> {
         let seen = self.until_stopped(pass.work()).await?;
         let mut run = Run {
             cleaner: self,
@@ -37,6 +53,7 @@ impl PlatformCleaner {
             options,
             adopted: self.adopted(&seen).await?,
             report: CleanReport::new(seen, options.dry_run),
+            counted,
         };
         let worked = run.work().await;
         run.end(worked).await
@@ -79,6 +96,9 @@ impl PlatformCleaner {
     }
 }
 
+/// Is told what a run has done by now.
+pub type CleanCounted<'a> = &'a (dyn Fn(&CleanReport) + Send + Sync);
+
 /// Whether a platform may be cleaned.
 enum Adopted {
     /// Under this confirmed plan.
@@ -94,6 +114,7 @@ pub(super) struct Run<'a> {
     options: &'a CleanOptions,
     adopted: Adopted,
     pub(super) report: CleanReport,
+    pub(super) counted: CleanCounted<'a>,
 }
 
 impl Run<'_> {
@@ -262,6 +283,7 @@ impl Run<'_> {
         };
         self.report.error = worked.as_ref().err().map(ToString::to_string);
         let journalled = self.journal().await;
+        (self.counted)(&self.report);
         let report = &self.report;
         tracing::info!(
             run.id = %report.run,

@@ -103,6 +103,13 @@ impl DocumentStore for MemoryStore {
         .await
     }
 
+    async fn note_manager(&self, backend: &BackendId, manager: &str) -> Result<String> {
+        self.transact("note manager", |state, _| {
+            Ok(state.note_manager(backend, manager))
+        })
+        .await
+    }
+
     async fn intend(
         &self,
         backend: &BackendId,

@@ -8,6 +8,7 @@ use cloakroom_core::store::{
     Receipt, Receipts, Restored, RunOutcome, RunRecord,
 };
 use cloakroom_core::{BackendId, Result, RunId, Timestamp};
+use uuid::Uuid;
 
 use crate::happening::Happening;
 use crate::store::MemoryStore;
@@ -48,9 +49,11 @@ impl Journal for MemoryStore {
         .await
     }
 
-    async fn first_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
-        self.transact("first finished", |state, _| {
-            Ok(state.finished(job, backend).pop())
+    async fn first_started(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+        self.transact("first started", |state, _| {
+            let mut runs = state.records();
+            runs.retain(|run| !run.dry_run && run.job == job && run.backend == *backend);
+            Ok(runs.pop())
         })
         .await
     }
@@ -67,14 +70,20 @@ impl Journal for MemoryStore {
     }
 
     async fn last_whole(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
-        self.transact("last whole", |state, _| {
-            let runs = state.finished(job, backend).into_iter();
-            let mut whole = runs.filter(|run| {
-                run.outcome != Some(RunOutcome::Failed)
-                    && run.report["cut_short"] != true
-                    && !state.applied_a_plan(run.id)
-            });
-            Ok(whole.next())
+        self.transact("last whole", |state, _| Ok(state.last_whole(job, backend)))
+            .await
+    }
+
+    async fn broken_off(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        limit: u32,
+    ) -> Result<Vec<RunRecord>> {
+        self.transact("broken off", |state, _| {
+            let runs = state.broken_off(job, backend).into_iter().enumerate();
+            let told = runs.filter(|(at, run)| *at < limit as usize || state.has_findings(run.id));
+            Ok(told.map(|(_, run)| run).collect())
         })
         .await
     }
@@ -172,7 +181,12 @@ impl Epochs for MemoryStore {
         let here = self.home.clone();
         self.transact("homes", |state, _| {
             let known = state.known_home(backend);
-            Ok(Homes { here, known })
+            let manager = state.managers.get(backend).cloned();
+            Ok(Homes {
+                here,
+                known,
+                manager,
+            })
         })
         .await
     }
@@ -182,6 +196,14 @@ impl Epochs for MemoryStore {
             let done = state.raise_epoch(backend, raise, now);
             self.stage.tell(|| format!("raises the epoch: {done:?}"));
             done
+        })
+        .await
+    }
+
+    async fn confirm_epoch(&self, backend: &BackendId, raise: Uuid) -> Result<()> {
+        self.transact("confirm epoch", |state, _| {
+            state.confirm_epoch(backend, raise);
+            Ok(())
         })
         .await
     }

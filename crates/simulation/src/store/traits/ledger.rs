@@ -8,7 +8,7 @@ use cloakroom_core::ledger::{
     QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
 use cloakroom_core::store::Lease;
-use cloakroom_core::{BackendId, Coordinate, ErrorKind, Result, RunId, Timestamp};
+use cloakroom_core::{BackendId, Coordinate, ErrorKind, Mark, Result, RunId, Timestamp};
 
 use super::keys;
 use crate::happening::{Happening, Key};
@@ -105,6 +105,21 @@ impl Ledger for MemoryStore {
                 row
             };
             Ok(keys.iter().map(row).collect())
+        })
+        .await
+    }
+
+    async fn known_elsewhere(
+        &self,
+        backend: &BackendId,
+        marks: &[Mark],
+    ) -> Result<Vec<Option<BackendId>>> {
+        self.transact("known elsewhere", |state, _| {
+            let known = marks.iter().map(|mark| {
+                let key = (backend.clone(), mark.coordinate.clone());
+                state.known_elsewhere(&key, &mark.digest, mark.intent)
+            });
+            Ok(known.collect())
         })
         .await
     }
