@@ -10,13 +10,13 @@ use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::platform::{Adoptions as _, Removals as _};
 use cloakroom_core::store::RunOutcome;
 use cloakroom_core::{Error, ErrorKind, Result, Timestamp};
-use cloakroom_reconcile::{Activator, CleanOptions, CleanReport, JobRunner, is_busy};
+use cloakroom_reconcile::{Activator, CleanCounted, CleanOptions, CleanReport, JobRunner, is_busy};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::configuration::CronLine;
 use crate::http::Look;
-use crate::metrics::Metrics;
+use crate::metrics::{CountedCleaning, Metrics};
 use crate::platform;
 use crate::wiring::Context;
 
@@ -80,17 +80,28 @@ impl CleaningRunner {
             tracing::debug!(platform.name = platform, "cleaned meanwhile");
             return Ok(None);
         }
-        self.run(platform, &CleanOptions::default()).await.map(Some)
+        let counted = Mutex::new(CountedCleaning::default());
+        let count = |report: &CleanReport| {
+            let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+            self.metrics.count_more_cleaned(report, &mut counted);
+        };
+        let cleaned = self.run(platform, &CleanOptions::default(), &count).await;
+        cleaned.map(Some)
     }
 
-    async fn run(&self, platform: &str, options: &CleanOptions) -> Result<CleanReport> {
+    async fn run(
+        &self,
+        platform: &str,
+        options: &CleanOptions,
+        counted: CleanCounted<'_>,
+    ) -> Result<CleanReport> {
         // Made for each run, so that it goes by the database's credentials as they are now.
         let cleaner = platform::cleaner(&self.context, Some(platform), self.stop.clone());
         let cleaner = cleaner.map_err(|error| {
             Error::new(ErrorKind::Invalid, "clean a platform", format!("{error:#}"))
                 .with_coordinate(platform)
         })?;
-        cleaner.clean(options, &|_, _| {}).await
+        cleaner.clean_counted(options, &|_, _| {}, counted).await
     }
 
     async fn is_done(&self, platform: &str) -> Result<bool> {
@@ -118,12 +129,19 @@ impl JobRunner<String, CleanReport> for CleaningRunner {
         let began = Instant::now();
         let cleaned = Box::pin(self.clean(&platform)).await;
         match &cleaned {
-            Ok(Some(report)) => self.metrics.record_cleaning(report, began.elapsed()),
+            Ok(Some(report)) => {
+                let outcome = report.outcome;
+                self.metrics
+                    .record_cleaning(&platform, outcome, began.elapsed());
+                self.metrics.set_platform(report);
+            }
             Ok(None) => {}
             Err(error) if is_busy(error) => {}
-            Err(_) => self
-                .metrics
-                .record_failed_cleaning(&platform, began.elapsed()),
+            Err(_) => {
+                let failed = RunOutcome::Failed;
+                self.metrics
+                    .record_cleaning(&platform, failed, began.elapsed());
+            }
         }
         cleaned.transpose().into_iter().collect()
     }
@@ -136,7 +154,7 @@ impl Look<String, CleanReport> for CleaningRunner {
             dry_run: true,
             ..CleanOptions::default()
         };
-        vec![Box::pin(self.run(platform, &options)).await]
+        vec![Box::pin(self.run(platform, &options, &|_| {})).await]
     }
 }
 

@@ -26,6 +26,12 @@ pub enum Exit {
     Failed,
 }
 
+/// Told to stop, and not done with it when its time was over.
+pub const NOT_STOPPED_IN_TIME: u8 = 6;
+
+/// Told to stop a second time: as a shell tells of SIGINT.
+pub const STOPPED_AT_ONCE: u8 = 130;
+
 /// The table of exit statuses, for `--help`.
 pub const HELP: &str = "\
 Exit status:
@@ -37,7 +43,9 @@ Exit status:
      cannot come back, or the chain of receipts is broken
   4  a guard refused deletions, or an undo
   5  done in part: some items failed and are tried again, the run was stopped, a report could not see
-     everything, or secrets are in a backend that is not configured";
+     everything, or secrets are in a backend that is not configured
+  6  told to stop by a signal and not done with it in time (shutdown.deadline), or 130 by a second signal: ended
+     as it was";
 
 impl Exit {
     /// The status as a number.

@@ -65,9 +65,8 @@ impl Figures {
         if let Some(at) = last_success(&self.store, job, backends()).await? {
             self.metrics.set_last_success(job, at);
         }
-        let since = awaited_since(&self.store, job, backends()).await?;
-        self.metrics
-            .set_awaited(job.as_str(), since.unwrap_or(self.started));
+        let since = awaited_since(&self.store, job, backends(), self.started).await?;
+        self.metrics.set_awaited(job.as_str(), since);
         Ok(())
     }
 

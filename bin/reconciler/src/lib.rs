@@ -38,12 +38,16 @@ pub mod service;
 pub mod signals;
 mod spec_manifest;
 mod spec_yaml;
+pub mod standard_error;
 pub mod tables;
 pub mod telemetry;
 pub mod unconfigured;
 pub mod verified;
 pub mod wiring;
 mod yaml_bounds;
+mod yaml_keys;
+
+use std::io::Write as _;
 
 use crate::cli::Cli;
 use crate::exit::{Exit, Misuse};
@@ -75,14 +79,16 @@ pub fn run(cli: Cli) -> Exit {
 pub fn misused(error: &clap::Error) -> Exit {
     if error.use_stderr() && asks_for_json(std::env::args_os().skip(1)) {
         Console::new(Format::Json).usage(error);
-    } else {
-        // Nothing is left to be done where nobody reads.
-        let _ = error.print();
+        return Exit::Usage;
     }
-    if error.use_stderr() {
-        Exit::Usage
-    } else {
-        Exit::Done
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        _ if error.use_stderr() => Exit::Usage,
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(
+            &Console::new(Format::Table),
+            &anyhow::Error::new(error).context("write to standard output"),
+        ),
+        _ => Exit::Done,
     }
 }
 

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cloakroom_reconciler::cli::Cli;
-use cloakroom_reconciler::hygiene;
 use cloakroom_reconciler::output::{Console, Format};
+use cloakroom_reconciler::{hygiene, standard_error};
 
 fn main() -> ExitCode {
     if let Err(error) = hygiene::guard_memory() {
@@ -18,5 +18,6 @@ fn main() -> ExitCode {
         Ok(cli) => cloakroom_reconciler::run(cli),
         Err(error) => cloakroom_reconciler::misused(&error),
     };
+    standard_error::flush();
     exit.into()
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::exit::Misuse;
 use crate::harmless::{harmless, harmless_json, harmless_lines};
 use crate::listing::Listing;
+use crate::standard_error;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -118,7 +119,7 @@ impl Console {
     /// How many columns a line has: what `COLUMNS` says, or the terminal. `None` where it may be as
     /// long as it likes.
     #[expect(clippy::unused_self, reason = "the console's own width")]
-    fn width(&self) -> Option<usize> {
+    pub(crate) fn width(&self) -> Option<usize> {
         let told = std::env::var("COLUMNS").ok();
         let told = told.and_then(|told| told.parse().ok());
         told.filter(|width| *width > 0)
@@ -127,8 +128,7 @@ impl Console {
 
     /// A sentence for the person at the terminal; no part of the result.
     pub fn note(&self, text: impl Display) {
-        // Nothing is left to be done where even standard error is gone.
-        let _ = writeln!(io::stderr().lock(), "{}", harmless_lines(&text.to_string()));
+        standard_error::say(&harmless_lines(&text.to_string()));
     }
 
     /// An error with the chain of its causes.

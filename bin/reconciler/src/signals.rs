@@ -1,25 +1,76 @@
 //! SIGTERM, SIGINT and SIGHUP (a terminal that was closed): the first asks to stop, the second stops
-//! at once. SIGUSR1 asks for work.
+//! at once, and so does a stop that takes too long. SIGUSR1 asks for work.
+
+use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::{exit, standard_error};
+
+/// How long after its deadline a process that was to stop still gets: what ends it from within comes
+/// first.
+const LEEWAY: Duration = Duration::from_secs(5);
+
 /// Cancels `stop` at the first SIGTERM, SIGINT or SIGHUP; a second one ends the process on the spot.
-pub fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
-    let mut signals = Signals::new()?;
-    tokio::spawn(async move {
-        let name = signals.next().await;
-        // First of all: what is told may not arrive anywhere.
-        stop.cancel();
-        tracing::info!(
-            signal.name = name,
-            "stopping: no new work, the running item finishes"
-        );
-        let name = signals.next().await;
-        tracing::warn!(signal.name = name, "stopped at once by a second signal");
-        std::process::exit(130);
-    });
+pub fn cancel_on_signal(stop: CancellationToken) -> io::Result<()> {
+    listen(stop, None)
+}
+
+/// The same; and where the process has not ended a little after `deadline`, it is ended as it is.
+pub fn cancel_on_signal_within(stop: CancellationToken, deadline: Duration) -> io::Result<()> {
+    listen(stop, Some(deadline))
+}
+
+/// On a thread with a runtime of its own: that of the work may have no thread left that is not held up.
+fn listen(stop: CancellationToken, deadline: Option<Duration>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let signals = {
+        let _within = runtime.enter();
+        Signals::new()?
+    };
+    let thread = std::thread::Builder::new().name("signals".to_owned());
+    thread.spawn(move || runtime.block_on(obey(signals, stop, deadline)))?;
     Ok(())
+}
+
+async fn obey(mut signals: Signals, stop: CancellationToken, deadline: Option<Duration>) {
+    let name = signals.next().await;
+    // First of all: what is told may not arrive anywhere.
+    stop.cancel();
+    standard_error::hurry();
+    tracing::info!(
+        signal.name = name,
+        "stopping: no new work, the running item finishes"
+    );
+    tokio::select! {
+        _ = signals.next() => end(exit::STOPPED_AT_ONCE),
+        deadline = overdue(deadline) => {
+            tracing::error!(
+                "it did not stop within {} and is ended as it is; its claims lapse and the next run takes \
+                 them up",
+                humantime::format_duration(deadline)
+            );
+            end(exit::NOT_STOPPED_IN_TIME);
+        }
+    }
+}
+
+/// Comes back when the deadline is over and the leeway with it; never where there is none.
+async fn overdue(deadline: Option<Duration>) -> Duration {
+    let Some(deadline) = deadline else {
+        return std::future::pending().await;
+    };
+    tokio::time::sleep(deadline.saturating_add(LEEWAY)).await;
+    deadline
+}
+
+fn end(status: u8) {
+    standard_error::flush();
+    std::process::exit(status.into());
 }
 
 /// SIGUSR1. From the moment there is one of these the signal does not end the process, and one that comes
@@ -29,7 +80,7 @@ pub struct UserSignal(Signal);
 
 impl UserSignal {
     /// Listens from now on.
-    pub fn listen() -> std::io::Result<Self> {
+    pub fn listen() -> io::Result<Self> {
         signal(SignalKind::user_defined1()).map(Self)
     }
 
@@ -51,7 +102,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

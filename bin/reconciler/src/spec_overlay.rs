@@ -97,8 +97,10 @@ fn may_mark(value: &Value) -> bool {
     }
 }
 
+/// As it is read: in any case.
 fn is_password(value: &Value) -> bool {
-    value == "password"
+    let text = value.as_str();
+    text.is_some_and(|text| text.trim().eq_ignore_ascii_case("password"))
 }
 
 /// As it is read: a mark left empty counts.
@@ -142,6 +144,7 @@ mod tests {
             (secret(), json!({"airbyte_secret": false})),
             (secret(), json!({"airbyte_secret": null, "type": "object"})),
             (json!({"format": "password"}), json!({"format": "date"})),
+            (json!({"format": "PASSWORD"}), json!({"format": "date"})),
             (
                 json!({"properties": {"p": secret()}}),
                 json!({"properties": {"p": {"airbyte_secret": false}, "q": {}}}),

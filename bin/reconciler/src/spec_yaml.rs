@@ -1,19 +1,21 @@
-//! Specs in YAML, as JSON: anchors and merge keys are followed; what JSON cannot hold, and a key that
-//! is given twice in one mapping, is refused.
+//! Specs in YAML, as JSON: anchors and merge keys are followed; what JSON cannot hold, a key that is given
+//! twice in one mapping, and one that readers of YAML do not agree on, is refused.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Number, Value};
 use serde_yaml_ng::Value as Yaml;
 
-use crate::yaml_bounds;
+use crate::{yaml_bounds, yaml_keys};
 
 /// Nesting that no manifest comes near; anchors can nest further than any text does.
 const DEEPEST: usize = 128;
 
 /// Reads one YAML document. An error names the way to a key that is given twice.
 pub(crate) fn read(text: &str) -> Result<Value> {
+    let text = yaml_bounds::without_mark(text);
     yaml_bounds::check(text)?;
     let mut yaml: Yaml = serde_yaml_ng::from_str(text).context("it is not YAML")?;
+    yaml_keys::check(text, &yaml)?;
     yaml.apply_merge()
         .context("its merge keys (<<) cannot be followed")?;
     json(yaml, 0)
@@ -64,7 +66,7 @@ fn json_number(number: &serde_yaml_ng::Number) -> Result<Number> {
         .context("it has a number that JSON has not")
 }
 
-/// `200: …` and `true: …` are common in manifests and mean their texts.
+/// `200: …` and `true: …` are common in manifests and mean their texts, which [`yaml_keys`] has seen to.
 fn json_key(key: Yaml) -> Result<String> {
     match key {
         Yaml::String(text) => Ok(text),

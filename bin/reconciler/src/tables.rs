@@ -2,15 +2,15 @@
 
 use cloakroom_core::store::RunOutcome;
 use cloakroom_reconcile::{DeletionCount, Report};
-use comfy_table::Table;
 
-use crate::output::{count, new_table};
+use crate::listing::Listing;
+use crate::output::count;
 
-/// One line a report: what was found, done and left.
-pub fn reports(reports: &[Report]) -> Table {
-    let mut table = new_table(&["JOB", "BACKEND", "FOUND", "DONE", "LEFT", "OUTCOME"]);
+/// An entry a report: what was found, done and left.
+pub fn reports(reports: &[Report]) -> Listing {
+    let mut listing = Listing::new(&["JOB", "BACKEND", "FOUND", "DONE", "LEFT", "OUTCOME"]);
     for report in reports {
-        table.add_row([
+        listing.add([
             report.job.to_string(),
             report.backend.to_string(),
             found(report),
@@ -19,7 +19,7 @@ pub fn reports(reports: &[Report]) -> Table {
             outcome(report),
         ]);
     }
-    table
+    listing
 }
 
 /// Sentences about what a person should look at: findings, guards, errors.
@@ -122,6 +122,7 @@ fn done(report: &Report) -> String {
         report.total(|count| count.already_gone),
         "not there any more",
     );
+    say(report.purged, "purged");
     say(report.rescued, "rescued");
     let mut say = |number: u64, one: &str, many: &str| {
         if number > 0 {

@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::configuration::{Log, LogFormat};
+use crate::standard_error::Lines;
 
 /// What these say at `info` is for their own developers.
 const QUIET: &str = "rustify=off,sqlx=warn,tokio_cron_scheduler=warn";
@@ -42,9 +43,9 @@ pub fn start(log: &Log, asked: Option<&str>, usual: &str) -> anyhow::Result<()> 
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // It would be told on standard error, which is what cannot be written to, and end the task.
+        // It would be told on standard error, past the thread that writes there.
         .log_internal_errors(false)
-        .with_writer(std::io::stderr);
+        .with_writer(|| Lines);
     let started = if human {
         builder.with_target(false).try_init()
     } else {

@@ -19,6 +19,10 @@ const A_VALUE: usize = 16;
 /// a text of brackets alone would keep it busy for hours.
 const MOST_OPEN: usize = 1_000;
 
+/// How often the parser may look at an open bracket, which it does for every sign within: a few brackets
+/// around a long text are as bad as many.
+const MOST_LOOKS: usize = 64 * 1024 * 1024;
+
 /// Why a text is not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TooMuch {
@@ -31,6 +35,13 @@ pub(crate) enum TooMuch {
     Open {
         /// Counted from 1.
         line: usize,
+    },
+    /// Too much stands within open brackets, up to this line.
+    Within {
+        /// Counted from 1.
+        line: usize,
+        /// So many are open there.
+        open: usize,
     },
 }
 
@@ -50,11 +61,21 @@ impl fmt::Display for TooMuch {
             Self::Open { line } => {
                 write!(f, "line {line}: more than {MOST_OPEN} brackets are open")
             }
+            Self::Within { line, open } => write!(
+                f,
+                "line {line}: too much stands within open brackets, of which there are {open} here; write it \
+                 in lines instead, or less of it"
+            ),
         }
     }
 }
 
 impl std::error::Error for TooMuch {}
+
+/// The text without the byte order mark that some editors begin a file with.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
 
 /// Refuses a text that stands for too much. What is no YAML passes: whoever parses it says what is wrong.
 pub(crate) fn check(text: &str) -> Result<(), TooMuch> {
@@ -62,9 +83,7 @@ pub(crate) fn check(text: &str) -> Result<(), TooMuch> {
 }
 
 fn stands_for_at_most(most: usize, text: &str) -> Result<(), TooMuch> {
-    if let Some(line) = line_of_too_many_brackets(text) {
-        return Err(TooMuch::Open { line });
-    }
+    Brackets::default().read(text)?;
     // No byte makes more than one value of its own.
     if !text.contains('*') && text.len() < most / (A_VALUE + 2) {
         return Ok(());
@@ -79,21 +98,72 @@ fn stands_for_at_most(most: usize, text: &str) -> Result<(), TooMuch> {
     }
 }
 
-/// Brackets in texts and comments count too; no text that is meant leaves so many open there.
-fn line_of_too_many_brackets(text: &str) -> Option<usize> {
-    let (mut open, mut line) = (0_usize, 1);
-    for byte in text.bytes() {
-        match byte {
-            b'\n' => line += 1,
-            b'[' | b'{' => open += 1,
-            b']' | b'}' => open = open.saturating_sub(1),
-            _ => {}
+/// The brackets of a text that are open. Outside of brackets those in texts and comments count too; no text
+/// that is meant leaves so many open there.
+#[derive(Default)]
+struct Brackets {
+    open: usize,
+    looks: usize,
+}
+
+impl Brackets {
+    fn read(&mut self, text: &str) -> Result<(), TooMuch> {
+        let bytes = text.as_bytes();
+        let (mut at, mut line) = (0, 1);
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'[' | b'{' => self.open += 1,
+                b']' | b'}' => self.open = self.open.saturating_sub(1),
+                _ => {}
+            }
+            if byte.is_ascii_punctuation() {
+                self.looks = self.looks.saturating_add(self.open);
+            }
+            let open = self.open;
+            if open > MOST_OPEN {
+                return Err(TooMuch::Open { line });
+            }
+            if self.looks > MOST_LOOKS {
+                return Err(TooMuch::Within { line, open });
+            }
+            let end = match open {
+                0 => at + 1,
+                _ => behind_what_hides_brackets(bytes, at),
+            };
+            line += bytes[at..end].iter().filter(|it| **it == b'\n').count();
+            at = end;
         }
-        if open > MOST_OPEN {
-            return Some(line);
+        Ok(())
+    }
+}
+
+/// Where to go on behind a place within brackets: behind the text in quotes or the comment that begins there.
+fn behind_what_hides_brackets(bytes: &[u8], at: usize) -> usize {
+    let before = at.checked_sub(1).map_or(b' ', |before| bytes[before]);
+    let blank = before.is_ascii_whitespace();
+    let begins = blank || matches!(before, b'[' | b'{' | b',' | b':');
+    let rest = &bytes[at + 1..];
+    let length = match bytes[at] {
+        b'#' if blank => rest.iter().position(|byte| *byte == b'\n'),
+        quote @ (b'"' | b'\'') if begins => length_in_quotes(rest, quote),
+        _ => Some(0),
+    };
+    length.map_or(bytes.len(), |length| at + 1 + length)
+}
+
+/// How long a text in quotes is, the second quote included.
+fn length_in_quotes(rest: &[u8], quote: u8) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let byte = *rest.get(at)?;
+        let twice = quote == b'\'' && byte == quote && rest.get(at + 1) == Some(&quote);
+        match byte {
+            b'\\' if quote == b'"' => at += 2,
+            _ if twice => at += 2,
+            _ if byte == quote => return Some(at + 1),
+            _ => at += 1,
         }
     }
-    None
 }
 
 /// Walks over everything, keeps nothing, and fails where no more is left; nothing is left then.
@@ -245,6 +315,37 @@ mod tests {
         assert_eq!(check(&open(MOST_OPEN)), Ok(()));
         assert_eq!(check(&open(MOST_OPEN + 1)), Err(TooMuch::Open { line: 2 }));
         assert_eq!(check(&"[{]}".repeat(100_000)), Ok(()));
+        // Those in texts and comments close nothing, and open nothing either.
+        for hidden in ["\"]\",", "'}',", "\"\\\"]\",", "']''',", " # ]\n"] {
+            let text = format!("a: {}", format!("[{hidden}").repeat(MOST_OPEN + 1));
+            let refused = check(&text).unwrap_err();
+            assert!(matches!(refused, TooMuch::Open { .. }), "{hidden}");
+            let hidden = hidden.replace([']', '}'], "[[[");
+            let closed = format!("a: [{}]", hidden.repeat(MOST_OPEN));
+            assert_eq!(check(&closed), Ok(()), "{hidden}");
+        }
+    }
+
+    /// The parser's work is as many signs as there are, times the brackets around them.
+    #[test]
+    fn what_stands_within_brackets_is_bounded_by_the_work_it_makes() {
+        let read = |text: &str| Brackets::default().read(text);
+        let within = |open: usize, signs: usize| {
+            format!("a: 1\nb: {}{}", "[".repeat(open), "x,".repeat(signs))
+        };
+        for open in [999, 100] {
+            let fits = (MOST_LOOKS - open * (open + 1) / 2) / open;
+            assert_eq!(read(&within(open, fits)), Ok(()));
+            let refused = check(&within(open, fits + 1)).unwrap_err();
+            assert_eq!(refused, TooMuch::Within { line: 2, open });
+        }
+        // JSON of the largest size a spec may have goes through.
+        let leaf = r#"{"p":{"type":"string","title":"x"},"q":["a","b"]},"#;
+        let most = 4 * 1024 * 1024 / leaf.len();
+        assert_eq!(
+            read(&format!("{}{}", "[".repeat(10), leaf.repeat(most))),
+            Ok(())
+        );
     }
 
     #[test]

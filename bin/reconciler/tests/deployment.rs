@@ -61,6 +61,10 @@ fn main() -> ExitCode {
             container::what_it_keeps_is_in_the_volume,
         ),
         holds(
+            "container/the_check_needs_no_configuration",
+            container::the_check_needs_no_configuration,
+        ),
+        holds(
             "container/no_secret_is_in_a_layer",
             container::no_secret_is_in_a_layer,
         ),

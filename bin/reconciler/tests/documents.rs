@@ -1,6 +1,8 @@
 //! The life of a document through the command line.
 
 mod common;
+#[path = "documents/fed_in.rs"]
+mod fed_in;
 
 use common::{CANARY, Deployment, WORKSPACE, behind_its_back, config, config_of_many, connection};
 use serde_json::{Value, json};

@@ -11,6 +11,8 @@ mod browser;
 mod common;
 #[path = "http/figures.rs"]
 mod figures;
+#[path = "http/ids.rs"]
+mod ids;
 #[path = "http/jobs_by_hand.rs"]
 mod jobs_by_hand;
 #[path = "http/limits.rs"]
@@ -41,12 +43,15 @@ fn main() {
             nobody_starts_a_job_without_a_token, only_the_bearer_starts_a_job,
             a_dry_run_tells_and_changes_nothing, a_signal_asks_for_every_job;
         broken_off:
-            what_was_found_stays_known, what_was_deleted_is_counted;
+            what_was_found_stays_known, what_was_deleted_is_counted,
+            what_a_whole_run_found_outlives_those_that_break_off,
+            a_later_run_of_another_process_is_the_news;
         figures:
             one_replica_alone_tells_the_databases_figures, requests_to_the_backend_are_counted,
             what_is_due_is_told, the_status_tells_what_metrics_tell,
             only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready,
             a_status_that_cannot_be_told_is_json;
+        ids: no_error_tells_one_to_anybody;
         limits:
             a_large_head_is_refused, a_large_body_is_refused, silent_clients_keep_no_probe_waiting,
             clients_that_do_not_read_keep_no_probe_waiting, nonsense_is_refused,

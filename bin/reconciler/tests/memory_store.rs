@@ -12,12 +12,12 @@ use cloakroom_core::ledger::{
     Windows,
 };
 use cloakroom_core::store::{
-    Adoption, DocumentCommit, EpochAdopted, EpochRaise, Expected, Finding, FindingKind, Home,
-    Intent, Job, Lease, LetGo, NewReference, NewRun, Restored, RunOutcome, SecretFilter, Spec,
-    SpecId, Store,
+    Adoption, DocumentCommit, DocumentStore as _, EpochAdopted, EpochRaise, Expected, Finding,
+    FindingKind, Home, Intent, Job, Lease, LetGo, NewReference, NewRun, Restored, RunOutcome,
+    SecretFilter, Spec, SpecId, Store,
 };
 use cloakroom_core::{
-    BackendId, Coordinate, Digest, DocumentId, ErrorKind, Grammar, IntentId, Randomness as _,
+    BackendId, Coordinate, Digest, DocumentId, ErrorKind, Grammar, IntentId, Mark, Randomness as _,
     Result, Revision, RunId, Scope, ValueKind, Version, WorkspaceId,
 };
 use cloakroom_simulation::StillStore;
@@ -32,23 +32,34 @@ const MANY: u32 = 10_000;
 
 #[tokio::test]
 async fn the_store_in_memory_answers_as_the_real_one_does() {
-    let histories = std::env::var("CLOAKROOM_TEST_ROUNDS").ok();
-    let histories = histories.and_then(|it| it.parse().ok());
-    for seed in 0..histories.unwrap_or(HISTORIES) {
+    for seed in 0..histories() {
         let folder = Folder::new().unwrap();
-        let still = StillStore::new(seed);
-        let mut options = Options::new(Location::Sqlite(folder.path().join("db")), "simulation");
-        options.clock = StoreClock::Given(still.clock());
-        options.durability = Durability::Relaxed;
-        options.max_connections = 2;
-        DbStore::migrate(&options).await.unwrap();
-        let real = DbStore::open(&options).await.unwrap();
-        let mut pair = Pair::new(still, real.clone(), seed);
+        let (mut pair, real) = Pair::in_folder(&folder, seed).await;
         for number in 0..OPERATIONS {
             pair.step(&format!("seed {seed}, operation {number}")).await;
         }
         real.close().await;
     }
+}
+
+/// Enough runs of each job and backend that findings are forgotten.
+#[tokio::test]
+async fn the_journal_in_memory_forgets_what_the_real_one_forgets() {
+    for seed in 0..histories() {
+        let folder = Folder::new().unwrap();
+        let (mut pair, real) = Pair::in_folder(&folder, seed).await;
+        for number in 0..OPERATIONS {
+            pair.pass();
+            pair.journal(&format!("seed {seed}, run {number}")).await;
+        }
+        real.close().await;
+    }
+}
+
+fn histories() -> u64 {
+    let histories = std::env::var("CLOAKROOM_TEST_ROUNDS").ok();
+    let histories = histories.and_then(|it| it.parse().ok());
+    histories.unwrap_or(HISTORIES)
 }
 
 struct Pair {
@@ -96,6 +107,17 @@ fn shown<T: Debug>(answer: &Result<T>) -> Result<String, ErrorKind> {
 }
 
 impl Pair {
+    async fn in_folder(folder: &Folder, seed: u64) -> (Self, DbStore) {
+        let still = StillStore::new(seed);
+        let mut options = Options::new(Location::Sqlite(folder.path().join("db")), "simulation");
+        options.clock = StoreClock::Given(still.clock());
+        options.durability = Durability::Relaxed;
+        options.max_connections = 2;
+        DbStore::migrate(&options).await.unwrap();
+        let real = DbStore::open(&options).await.unwrap();
+        (Self::new(still, real.clone(), seed), real)
+    }
+
     fn new(still: StillStore, real: DbStore, seed: u64) -> Self {
         let dice = SeededRandomness::new(seed);
         let base = |number: u128| {
@@ -351,6 +373,7 @@ impl Pair {
             Some((_, coordinate)) if self.dice.happens(0.3) => {
                 QuarantineRelease::Coordinates(vec![coordinate])
             }
+            _ if self.dice.happens(0.2) => QuarantineRelease::All,
             _ => QuarantineRelease::OlderThan(Duration::from_mins(self.dice.below(60))),
         };
         let backend = self.backend();
@@ -398,14 +421,24 @@ impl Pair {
         let findings = [finding];
         let _ = both!(self, when, |store| store.record_findings(run, &findings));
         let _ = both!(self, when, |store| store.findings(run, 0, MANY));
-        let report = serde_json::Value::Null;
-        let done = RunOutcome::Done;
-        let _ = both!(self, when, |store| store.finish_run(run, done, &report));
-        let _ = both!(self, when, |store| store.runs(5));
+        let report = serde_json::json!({
+            "cut_short": self.dice.happens(0.2), "findings": {"dangling": self.pick(3)},
+        });
+        let ends = [RunOutcome::Done, RunOutcome::Failed][usize::from(self.dice.happens(0.6))];
+        let _ = both!(self, when, |store| store.finish_run(run, ends, &report));
+        let runs = both!(self, when, |store| store.runs(40)).unwrap();
+        for run in runs {
+            let _ = both!(self, when, |store| store.findings(run.id, 0, MANY));
+        }
         let _ = both!(self, when, |store| store.finished(new.job, &new.backend, 3));
         let _ = both!(self, when, |store| store
-            .first_finished(new.job, &new.backend));
+            .first_started(new.job, &new.backend));
         let _ = both!(self, when, |store| store.last_whole(new.job, &new.backend));
+        let _ = both!(self, when, |store| store.broken_off(
+            new.job,
+            &new.backend,
+            3
+        ));
     }
 
     async fn operate(&mut self, when: &str) {
@@ -421,6 +454,7 @@ impl Pair {
                     to,
                     raise: self.dice.uuid(),
                     home: Home::of([("raise", to.to_string())]),
+                    manager: format!("manager {}", self.dice.below(2)),
                     adopted: self.dice.happens(0.5).then(|| EpochAdopted {
                         run,
                         mark: self.bases[0].clone(),
@@ -429,16 +463,44 @@ impl Pair {
                 };
                 let _ = both!(self, when, |store| store.raise_epoch(&backend, &raise));
                 let _ = both!(self, when, |store| home_of_a_raise(store, &backend));
+                let of = if self.dice.happens(0.7) {
+                    raise.raise
+                } else {
+                    self.dice.uuid()
+                };
+                let _ = both!(self, when, |store| store.confirm_epoch(&backend, of));
+                let _ = both!(self, when, |store| store.epoch(&backend));
+                let manager = format!("manager {}", self.dice.below(2));
+                let _ = both!(self, when, |store| store.note_manager(&backend, &manager));
             }
             1 => {
                 let known = self.some_known().map(|(_, coordinate)| coordinate);
                 let coordinate = known.unwrap_or_else(|| self.bases[1].clone());
-                let adoption = Adoption {
+                let mut adoption = Adoption {
                     coordinate: coordinate.clone(),
                     digest: self.digest(),
                     intent: self.dice.happens(0.5).then(|| IntentId(self.dice.uuid())),
                     evidence: "seen".to_owned(),
                 };
+                // What another backend's name leads to as well.
+                let theirs = self.backend();
+                let rows = [coordinate.clone()];
+                let rows = both!(self, when, |store| store.rows(&theirs, &rows)).unwrap();
+                if let Some(Some(row)) = rows.first()
+                    && self.dice.happens(0.5)
+                {
+                    adoption.digest = row.digest.clone();
+                    adoption.intent = row.intent;
+                }
+                let identity = self.real.identity().await.unwrap();
+                let mark = [Mark {
+                    store: identity.store,
+                    deployment: identity.deployment,
+                    coordinate: coordinate.clone(),
+                    digest: adoption.digest.clone(),
+                    intent: adoption.intent,
+                }];
+                let _ = both!(self, when, |store| store.known_elsewhere(&backend, &mark));
                 let adoptions = [adoption.clone(), adoption];
                 let _ = both!(self, when, |store| store.adopt(run, &backend, &adoptions));
                 self.known.push((backend, coordinate));

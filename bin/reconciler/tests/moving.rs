@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let bao = Kind::OpenBao.variables();
     let aws = Kind::Aws.variables();
     let postgres = [POSTGRES_URL, aws[0], aws[1]];
-    let laws: [(&str, &[&'static str], Law); 4] = [
+    let laws: [(&str, &[&'static str], Law); 5] = [
         (
             "a_platform_moves_only_to_where_it_can_read",
             &[],
@@ -48,6 +48,11 @@ fn main() -> ExitCode {
             "two_names_of_one_manager_are_no_move",
             &aws,
             two_names_of_one_manager_are_no_move,
+        ),
+        (
+            "what_another_name_of_the_manager_has_is_not_adopted",
+            &aws,
+            what_another_name_of_the_manager_has_is_not_adopted,
         ),
     ];
     let trial = |(name, needs, law): (&'static str, &[&'static str], Law)| {
@@ -299,5 +304,43 @@ fn two_names_of_one_manager_are_no_move() {
         assert!(refused.contains("lead to one manager"), "{refused}");
     }
     assert_eq!(stage.secrets("again", "stored"), 0);
+    assert_eq!(stage.deployment.hydrated(&document), before);
+}
+
+/// The same manager under two spellings of its address, and the backend under a name that it had not before.
+fn what_another_name_of_the_manager_has_is_not_adopted() {
+    let stage = Stage::new("{sqlite: {path: cloakroom.db}}", Kind::Aws);
+    let other = stage.section.replace("127.0.0.1", "localhost");
+    let named = |names: &str| {
+        let text = format!("store: {}\nbackends:\n{names}", stage.store);
+        stage.deployment.write("reconciler.yaml", &text);
+    };
+    named(&format!("  there: {}\n", stage.section));
+    stage.deployment.run(&["migrate-schema"]).done();
+    let document = stage.deployment.put(&config("one"));
+    let before = stage.deployment.hydrated(&document);
+    let both = format!(
+        "  there: {}\n  again: {other}\ndefault_backend: there\n",
+        stage.section
+    );
+    for names in [both, format!("  again: {}\n", stage.section)] {
+        named(&names);
+        for how in [&["--adopt"][..], &[]] {
+            let sweep = ["sweep", "--backend", "again", "--output", "json"];
+            let swept = stage.deployment.run(&[&sweep[..], how].concat());
+            assert_eq!(swept.code, Some(3), "{swept:?}");
+            let told: Vec<Value> = swept
+                .stdout
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            assert!(!told.is_empty(), "{swept:?}");
+            for secret in told {
+                assert_eq!(secret["fate"], "other_backend", "{secret}");
+                assert_eq!(secret["known_as"], "there", "{secret}");
+            }
+        }
+    }
+    named(&format!("  there: {}\n", stage.section));
     assert_eq!(stage.deployment.hydrated(&document), before);
 }

@@ -149,6 +149,38 @@ fn a_secret_is_shown_once_with_its_other_versions() {
     says(&deployment.run(&elsewhere).refused(2), "no backend other");
 }
 
+/// The ledger knows a secret whether its backend is configured or not.
+#[test]
+fn a_secret_of_a_backend_that_left_the_configuration_is_shown() {
+    let deployment = Deployment::with("backends: {old: {type: embedded}}");
+    let id = deployment.put(&config("one"));
+    let secret = coordinate(&deployment, &id);
+    deployment.configure("backends: {new: {type: embedded}}");
+    for more in [&[][..], &["--backend", "old"]] {
+        let shown = deployment.run(&[&["secret", "show", &secret], more].concat());
+        says(&shown.stderr, "backend old is not configured");
+        let shown = shown.done();
+        says(&shown, &secret);
+        says(&shown, &id);
+        let json = ["secret", "show", &secret, "--output", "json"];
+        let shown = deployment.run(&[&json, more].concat()).json();
+        assert_eq!(shown["secret"]["backend"], "old", "{shown:#}");
+    }
+    let listed = deployment.run(&["secret", "list"]);
+    says(&listed.stderr, "backend old is not configured");
+    says(&listed.done(), &secret);
+    let revealed = deployment.run(&["secret", "show", &secret, "--reveal"]);
+    says(&revealed.refused(1), "configure it again");
+    // Configured, and without this secret.
+    let elsewhere = ["secret", "show", &secret, "--backend", "new"];
+    says(
+        &deployment.run(&elsewhere).refused(1),
+        "the ledger has none",
+    );
+    let nowhere = ["secret", "show", &secret, "--backend", "nope"];
+    says(&deployment.run(&nowhere).refused(2), "no backend nope");
+}
+
 /// Whatever a terminal's width, no table is wrapped by it, and every id that the next command needs is
 /// whole.
 #[test]
@@ -193,6 +225,110 @@ fn lists_fit_the_terminal() {
         says(&put, &coordinate);
         assert_eq!(names(&as_json(&deployment, "document")), names(&before[0]));
         assert_eq!(as_json(&deployment, "secret"), before[1]);
+    }
+}
+
+/// In a narrow terminal too: words are whole, and a row is a line.
+#[test]
+fn tables_of_runs_and_the_demo_are_not_wrapped() {
+    let mut deployment = Deployment::new();
+    let id = deployment.put(&config("one"));
+    let update = ["document", "put", "--id", &id, "-"];
+    deployment.run_with_input(&update, &config("two")).done();
+    for width in ["70", "80", "120"] {
+        deployment.set("COLUMNS", width);
+        let width: usize = width.parse().unwrap();
+        let run = deployment.run(&["run", "all"]).done();
+        let status = deployment.run(&["status"]).done();
+        for job in ["verify-blobs", "expire-orphans", "delete-superseded"] {
+            let told = |line: &str| line.split_whitespace().next() == Some(job);
+            assert!(run.lines().any(told), "{run}");
+            assert!(status.lines().any(told), "{status}");
+        }
+        let folder = format!("demo-{width}");
+        let demo = ["demo", "--once", "--documents", "41", "--folder", &folder];
+        let demo = deployment.run(&demo).done();
+        let table = |line: &&str| line.starts_with(['┌', '│', '╞', '└']);
+        let lines = demo.lines().filter(table);
+        for line in lines.chain(run.lines()).chain(status.lines()) {
+            let length = line.trim_end().chars().count();
+            assert!(length <= width, "{length} columns of {width}: {line}");
+        }
+        for line in demo.lines().filter(|line| line.starts_with('│')) {
+            // Below a document stands the place in it.
+            let whole = !line.starts_with("│   ") || line.contains(" /");
+            assert!(whole, "a row is wrapped: {line}\n{demo}");
+        }
+        for told in [
+            "superseded",
+            "a newer version took its place",
+            "recoverable",
+        ] {
+            says(&demo, told);
+        }
+    }
+}
+
+/// As many as were asked for, whatever their writers met, and all that were not removed are there.
+#[test]
+fn a_demo_makes_as_many_documents_as_were_asked_for() {
+    let deployment = Deployment::without_database("");
+    let demo = [
+        "demo",
+        "--once",
+        "--documents",
+        "41",
+        "--seed",
+        "10",
+        "--folder",
+        "demo",
+        "--output",
+        "json",
+    ];
+    let planted = &deployment.run(&demo).json()["planted"];
+    assert_eq!(planted["documents"], 41);
+    let config = deployment.path("demo/cloakroom.yaml");
+    let list = [
+        "--config",
+        config.to_str().unwrap(),
+        "document",
+        "list",
+        "--output",
+        "json",
+    ];
+    let left = deployment.run(&list).json_lines().len() as u64;
+    assert_eq!(left, 41 - planted["removed"].as_u64().unwrap());
+}
+
+#[test]
+fn the_manual_and_the_help_tell_what_an_option_takes() {
+    let deployment = Deployment::without_database("");
+    let manual = deployment.run(&["man"]).done();
+    deployment.run(&["man", "--folder", "manual"]).done();
+    for (command, words) in [
+        ("run", &["delete-superseded", "all", "zero-references"][..]),
+        ("plan", &["verify-blobs"]),
+        ("secret-list", &["quarantined"]),
+        ("status", &["table", "json"]),
+    ] {
+        let page = format!("manual/reconciler-{command}.1");
+        let page = std::fs::read_to_string(deployment.path(&page)).unwrap();
+        let mut line: Vec<&str> = command.split('-').collect();
+        line.push("--help");
+        let help = deployment.run(&line).done();
+        for word in words {
+            // The page writes a hyphen as `\-`.
+            let written = word.replace('-', "\\-");
+            for text in [&page, &manual] {
+                let listed = text.split("Possible values:").skip(1).any(|list| {
+                    let list = list.split(".RE").next().unwrap();
+                    list.lines().any(|line| line == written || line == *word)
+                        || list.contains(&format!("{word}: "))
+                });
+                assert!(listed, "{word} of {command} is not in the manual");
+            }
+            says(&help, word);
+        }
     }
 }
 

@@ -266,3 +266,30 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
 }
+
+/// A disk that is full is a failure, of whatever is printed.
+#[test]
+fn what_cannot_be_printed_is_a_failure() {
+    let deployment = Deployment::without_database("");
+    for line in [
+        &["--version"][..],
+        &["--help"],
+        &["help", "run"],
+        &["run", "--help"],
+        &["completions", "bash"],
+        &["config", "schema"],
+        &["man"],
+    ] {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = deployment.command(line).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line:?}: {output:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            told.contains("write to standard output"),
+            "{line:?}: {told}"
+        );
+    }
+}

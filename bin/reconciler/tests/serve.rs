@@ -4,8 +4,10 @@
 mod common;
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, PipeReader, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use common::{
@@ -13,6 +15,9 @@ use common::{
     signal,
 };
 use serde_json::{Value, json};
+
+/// Opening and writing that come back instead of waiting.
+const O_NONBLOCK: i32 = 0o4000;
 
 /// Every job far away, so that only what a test asks for runs.
 const NEVER: &str = "0 0 29 2 *";
@@ -74,6 +79,118 @@ fn a_log_that_cannot_be_written_stops_no_work() {
     command.stderr(full);
     let ended = finish(command.spawn().unwrap());
     assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// A pipe with no room left that nobody reads: a collector of logs that hangs, a terminal after Ctrl-S.
+fn full_pipe() -> (PipeReader, Stdio) {
+    let (reader, pipe) = std::io::pipe().unwrap();
+    // A handle of its own: it must not wait, and the program's must.
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let mut filling = File::options()
+        .write(true)
+        .custom_flags(O_NONBLOCK)
+        .open(path)
+        .unwrap();
+    while filling.write(&[b'x'; 4096]).is_ok() {}
+    (reader, pipe.into())
+}
+
+#[test]
+fn it_serves_and_stops_while_nobody_reads_its_log() {
+    let deployment = Deployment::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let (_unread, full) = full_pipe();
+    let listen = address.to_string();
+    let line = ["serve", "--listen", &listen, "--log-level", "debug"];
+    let mut child = deployment.command(&line).stderr(full).spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while !deployment
+        .run(&["health", "--listen", &listen])
+        .stdout
+        .contains("ok")
+    {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended");
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("it does not serve");
+        }
+    }
+    let began = Instant::now();
+    signal(&child, "-TERM");
+    assert_eq!(ended(&mut child), Some(0));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn a_run_ends_while_nobody_reads_its_log() {
+    let deployment = Deployment::new();
+    deployment.put(&config("one"));
+    let (_unread, full) = full_pipe();
+    let mut command = deployment.command(&["run", "all", "--log-level", "debug"]);
+    let mut child = command.stderr(full).spawn().unwrap();
+    assert_eq!(ended(&mut child), Some(0));
+}
+
+#[test]
+fn a_demo_stops_while_nobody_reads_what_it_says() {
+    let deployment = Deployment::without_database("");
+    let folder = deployment.path("demo");
+    let (_unread, full) = full_pipe();
+    let mut command = deployment.command(&["demo", "--once", "--folder"]);
+    let mut child = command.arg(&folder).stderr(full).spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while !folder.join("cloakroom.db").exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended");
+        assert!(Instant::now() < deadline, "it makes nothing");
+        std::thread::yield_now();
+    }
+    signal(&child, "-TERM");
+    assert_eq!(ended(&mut child), Some(5));
+}
+
+/// Whatever holds it up, and though what it says arrives nowhere.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let deployment = Deployment::with("http: {token_file: token}");
+    let (_unread, full) = full_pipe();
+    let (mut child, _held) = held_up_by_its_token(&deployment, full);
+    // Two of one kind may come as one.
+    signal(&child, "-TERM");
+    signal(&child, "-INT");
+    assert_eq!(ended(&mut child), Some(130));
+}
+
+#[test]
+fn what_does_not_stop_in_time_is_ended() {
+    let deployment = Deployment::with("http: {token_file: token}\nshutdown: {deadline: 1s}");
+    let (mut child, _held) = held_up_by_its_token(&deployment, Stdio::piped());
+    signal(&child, "-TERM");
+    assert_eq!(ended(&mut child), Some(6));
+    let told = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    assert!(told.contains("did not stop within 1s"), "{told}");
+}
+
+/// Nothing of a short command's log is lost, and what it says stands behind what it logged before.
+#[test]
+fn the_log_of_a_short_command_is_whole() {
+    let deployment = Deployment::new();
+    let ended = deployment.run(&["document", "get", "nothing", "--log-level", "trace"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let missing = "11111111-2222-4333-8444-555555555555";
+    let told = deployment
+        .run(&["document", "get", missing, "--log-level", "trace"])
+        .refused(1);
+    let lines: Vec<&str> = told.lines().collect();
+    let error = lines.iter().position(|line| line.starts_with("error: "));
+    let error = error.unwrap_or_else(|| panic!("{told}"));
+    assert!(error > 0, "it logged nothing before: {told}");
+    let log = lines.iter().filter(|line| line.starts_with('{'));
+    for line in log {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
 }
 
 /// A small image has nothing else to ask with.
@@ -224,38 +341,38 @@ fn after_sigterm_the_running_item_finishes_and_nothing_is_lost() {
     );
 }
 
-/// What it is asked for before it can do anything it does afterwards.
-#[test]
-fn a_signal_that_comes_while_it_starts_is_kept() {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let deployment = Deployment::with(&format!(
-        "http: {{token_file: token}}\njobs: {{jitter: 0s, expire-orphans: {{cron: '{NEVER}'}}, \
-         delete-superseded: {{cron: '{NEVER}'}}, verify-blobs: {{cron: '{NEVER}'}}}}"
-    ));
-    // It goes no further than to read its token before the store is opened.
+/// A `serve` that listens for signals and goes no further than to read its token: the handle ends that.
+fn held_up_by_its_token(deployment: &Deployment, stderr: Stdio) -> (Child, File) {
     let token = deployment.path("token");
     let mut make = Command::new("mkfifo");
     make.args(["-m", "600"]).arg(&token);
     assert!(make.status().unwrap().success());
-    let mut child = deployment
-        .command(&["serve", "--listen", "127.0.0.1:0"])
-        .spawn()
-        .unwrap();
+    let mut command = deployment.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stderr(stderr).spawn().unwrap();
     let deadline = Instant::now() + PATIENCE;
-    let mut writer = loop {
-        // Refused for as long as nobody reads; O_NONBLOCK.
+    loop {
+        // Refused for as long as nobody reads.
         let opened = File::options()
             .write(true)
-            .custom_flags(0o4000)
+            .custom_flags(O_NONBLOCK)
             .open(&token);
         if let Ok(writer) = opened {
-            break writer;
+            return (child, writer);
         }
         assert_eq!(child.try_wait().unwrap(), None, "it ended");
         assert!(Instant::now() < deadline, "it does not read its token");
         std::thread::yield_now();
-    };
+    }
+}
+
+/// What it is asked for before it can do anything it does afterwards.
+#[test]
+fn a_signal_that_comes_while_it_starts_is_kept() {
+    let deployment = Deployment::with(&format!(
+        "http: {{token_file: token}}\njobs: {{jitter: 0s, expire-orphans: {{cron: '{NEVER}'}}, \
+         delete-superseded: {{cron: '{NEVER}'}}, verify-blobs: {{cron: '{NEVER}'}}}}"
+    ));
+    let (child, mut writer) = held_up_by_its_token(&deployment, Stdio::piped());
     signal(&child, "-USR1");
     writer.write_all(b"swordfish-42\n").unwrap();
     drop(writer);

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Args;
 use cloakroom_core::store::Job;
 use cloakroom_core::{BackendId, RunId};
 use cloakroom_reconcile::Guard;
+
+use super::words::Words;
 
 /// Arguments of `serve`.
 #[derive(Clone, Debug, Args)]
@@ -51,23 +52,34 @@ impl Target {
     }
 }
 
-impl FromStr for Target {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        if word == "all" {
-            Ok(Self::All)
-        } else {
-            job(word).map(Self::One)
-        }
+fn target(word: &str) -> Result<Target, String> {
+    if word == "all" {
+        Ok(Target::All)
+    } else {
+        job(word).map(Target::One)
     }
+}
+
+fn target_words() -> Words<Target> {
+    let jobs = Job::ALL.into_iter().map(Job::as_str);
+    Words::new(jobs.chain(["all"]), target)
+}
+
+fn job_words() -> Words<Job> {
+    Words::new(Job::ALL.into_iter().map(Job::as_str), one_job)
+}
+
+fn guard_words() -> Words<Guard> {
+    let guards = Guard::ALL.into_iter();
+    let passable = guards.filter(|guard| guard.can_be_passed());
+    Words::new(passable.map(Guard::as_str), guard)
 }
 
 /// Arguments of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// expire-orphans, delete-superseded, verify-blobs, or all
-    #[arg(value_name = "JOB")]
+    /// Which job, or all of them, verify-blobs first
+    #[arg(value_name = "JOB", value_parser = target_words())]
     pub target: Target,
     /// Only look; change nothing anywhere
     #[arg(long)]
@@ -75,9 +87,8 @@ pub struct RunArgs {
     /// Only on this backend
     #[arg(long, value_name = "ID")]
     pub backend: Option<BackendId>,
-    /// A guard that this one run may pass (zero-references, share, unknown-marked,
-    /// listing-failed); may be given several times
-    #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
+    /// A guard that this one run may pass; may be given several times
+    #[arg(long = "override", value_name = "GUARD", value_parser = guard_words())]
     pub overrides: Vec<Guard>,
     /// verify-blobs reads every value and holds it against its digest
     #[arg(long)]
@@ -87,8 +98,8 @@ pub struct RunArgs {
 /// Arguments of `plan`.
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
-    /// expire-orphans, delete-superseded or verify-blobs
-    #[arg(value_parser = one_job)]
+    /// Which job
+    #[arg(value_parser = job_words())]
     pub job: Job,
     /// On which backend; not needed where there is only one
     #[arg(long, value_name = "ID")]
@@ -105,7 +116,7 @@ pub struct ApplyArgs {
     #[arg(value_name = "PLAN")]
     pub plan: PathBuf,
     /// A guard that this one run may pass; may be given several times
-    #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
+    #[arg(long = "override", value_name = "GUARD", value_parser = guard_words())]
     pub overrides: Vec<Guard>,
     /// Only look; change nothing anywhere
     #[arg(long)]

@@ -12,6 +12,7 @@ mod operator;
 mod platform;
 mod report;
 mod secrets;
+mod words;
 
 use std::path::PathBuf;
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use cloakroom_core::{BackendId, RunId, Timestamp};
 
+use crate::configuration;
+
 /// `epoch …`
 #[derive(Debug, Subcommand)]
 pub enum EpochCommand {
@@ -65,7 +67,7 @@ pub struct UndoArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// How long no job touches what is brought back
-    #[arg(long, value_name = "TIME", default_value = "7days", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "7days", value_parser = configuration::parse_duration)]
     pub hold_for: Duration,
     /// Who does it, for the receipts
     #[command(flatten)]

@@ -6,6 +6,7 @@ use clap::Args;
 use cloakroom_reconcile::CleanGuard;
 
 use super::operator::By;
+use super::words::Words;
 
 /// Arguments of `adopt`.
 #[derive(Clone, Debug, Args)]
@@ -39,9 +40,15 @@ pub struct CleanArgs {
     /// Only look; change nothing in the manager
     #[arg(long)]
     pub dry_run: bool,
-    /// A guard that this one run may pass (share)
-    #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
+    /// A guard that this one run may pass
+    #[arg(long = "override", value_name = "GUARD", value_parser = guard_words())]
     pub overrides: Vec<CleanGuard>,
+}
+
+fn guard_words() -> Words<CleanGuard> {
+    let guards = CleanGuard::ALL.into_iter();
+    let passable = guards.filter(|guard| guard.can_be_passed());
+    Words::new(passable.map(CleanGuard::as_str), guard)
 }
 
 fn guard(word: &str) -> Result<CleanGuard, String> {

@@ -8,6 +8,7 @@ use cloakroom_core::ledger::RowState;
 use cloakroom_core::{BackendId, Coordinate, WorkspaceId};
 
 use super::operator::By;
+use super::words::Words;
 
 /// A secret as lists name it: `backend/coordinate`.
 #[derive(Clone, Debug)]
@@ -53,8 +54,8 @@ pub struct ListSecretsArgs {
     /// Only versions of this base (a coordinate without its version; one with it means the same)
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
-    /// Only those in this state: intended, stored, deleting, deleted, held or quarantined
-    #[arg(long, value_name = "STATE", value_parser = state)]
+    /// Only those in this state
+    #[arg(long, value_name = "STATE", value_parser = state_words())]
     pub state: Option<RowState>,
     /// Go on behind this one, as the list's last line names it (`backend/coordinate`)
     #[arg(long, value_name = "SECRET")]
@@ -131,6 +132,10 @@ pub struct ReleaseArgs {
     /// In which backend; not needed where there is only one
     #[arg(long, value_name = "ID")]
     pub backend: Option<BackendId>,
+}
+
+fn state_words() -> Words<RowState> {
+    Words::new(RowState::ALL.map(RowState::as_str), state)
 }
 
 fn state(word: &str) -> Result<RowState, String> {

@@ -62,24 +62,28 @@ async fn put(args: PutArgs, context: &Context, console: &Console) -> anyhow::Res
     };
     let spec = match (&args.spec, &before) {
         (Some(path), _) => input::spec(path)?,
-        (None, Some(document)) => DocumentSpec::read(&context.store.spec(&document.spec).await?)?,
+        (None, Some(document)) => {
+            DocumentSpec::read_stored(&context.store.spec(&document.spec).await?)?
+        }
         (None, None) => anyhow::bail!("a new document needs its spec; give it with --spec"),
     };
     let workspace = args
         .workspace
         .or(before.map(|document| document.workspace))
         .context("a new document needs its workspace; give it with --workspace")?;
+    let config = input::configuration(&args.document, &spec)?;
+    let doubt = input::doubt(config.expose(), spec.compiled());
     let done = context
         .documents
         .put(Put {
             id: args.id,
             workspace,
             spec: &spec,
-            config: input::configuration(&args.document, &spec)?,
+            config,
             if_revision: args.if_revision.map(Revision),
         })
         .await?;
-    print_put(&done, console)
+    print_put(&done, doubt.as_deref(), console)
 }
 
 fn missing(id: DocumentId) -> Error {
@@ -91,11 +95,18 @@ fn missing(id: DocumentId) -> Error {
     .with_coordinate(id)
 }
 
-fn print_put(done: &PutDone, console: &Console) -> anyhow::Result<()> {
+fn print_put(done: &PutDone, doubt: Option<&str>, console: &Console) -> anyhow::Result<()> {
     if console.is_json() {
-        return console.json(&serde_json::json!({
+        let mut told = serde_json::json!({
             "id": done.id, "revision": done.revision, "changes": done.changes,
-        }));
+        });
+        if let Some(doubt) = doubt {
+            told["warning"] = doubt.into();
+        }
+        return console.json(&told);
+    }
+    if let Some(doubt) = doubt {
+        console.note(format_args!("warning: {doubt}"));
     }
     console.line(format_args!(
         "document {} at revision {}",

@@ -15,15 +15,21 @@ pub(super) async fn ephemeral(
     let EphemeralCommand::Put(args) = command;
     input::not_both_standard_input(&args.spec, &args.document)?;
     let spec = input::spec(&args.spec)?;
-    let document = context
-        .documents
-        .put_ephemeral(&spec, input::configuration(&args.document, &spec)?)
-        .await?;
+    let config = input::configuration(&args.document, &spec)?;
+    let doubt = input::doubt(config.expose(), spec.compiled());
+    let document = context.documents.put_ephemeral(&spec, config).await?;
     if console.is_json() {
-        console.json(&serde_json::json!({
+        let mut told = serde_json::json!({
             "configuration": document.blob, "coordinates": document.coordinates,
-        }))?;
+        });
+        if let Some(doubt) = doubt {
+            told["warning"] = doubt.into();
+        }
+        console.json(&told)?;
     } else {
+        if let Some(doubt) = doubt {
+            console.note(format_args!("warning: {doubt}"));
+        }
         console.json(&document.blob)?;
     }
     Ok(Exit::Done)

@@ -148,6 +148,7 @@ fn words(standing: EpochStanding) -> &'static str {
         EpochStanding::Copied => "another copy of this database is at work",
         EpochStanding::Lost => "the mark is lost",
         EpochStanding::Elsewhere => "this database is a copy, or was moved",
+        EpochStanding::OtherManager => "the backend is another manager",
         EpochStanding::Foreign => "another store's",
     }
 }

@@ -7,20 +7,24 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use crate::cli::HealthArgs;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Loaded};
 use crate::exit::Exit;
 use crate::output::Console;
 
 /// Longer than `/readyz` waits for the store, and shorter than what asks for this waits.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Asks `/healthz` or `/readyz` and says what came.
+/// Asks `/healthz` or `/readyz` and says what came. Reads the configuration for the address alone, and
+/// opens neither store nor key: a program that is well is well whatever has become of its files since.
 pub(super) async fn health(
     args: HealthArgs,
-    configuration: &Configuration,
+    configuration: impl FnOnce() -> anyhow::Result<Loaded>,
     console: &Console,
 ) -> anyhow::Result<Exit> {
-    let listening = args.listen.unwrap_or(configuration.http.listen);
+    let listening = match args.listen {
+        Some(listening) => listening,
+        None => configured(configuration(), console),
+    };
     let path = if args.ready { "readyz" } else { "healthz" };
     let url = format!("http://{}/{path}", on_this_machine(listening));
     let (well, answer) = ask(&url).await.with_context(|| format!("ask {url}"))?;
@@ -33,6 +37,21 @@ pub(super) async fn health(
         console.line(&answer)?;
     }
     Ok(Exit::Done)
+}
+
+/// Where `serve` listens by the configuration, or by default where that does not hold.
+fn configured(loaded: anyhow::Result<Loaded>, console: &Console) -> SocketAddr {
+    match loaded {
+        Ok(loaded) => loaded.configuration.http.listen,
+        Err(error) => {
+            let listening = Configuration::default().http.listen;
+            console.note(format_args!(
+                "the configuration does not hold ({error:#}), so {listening} is asked, the default; \
+                 --listen names another address"
+            ));
+            listening
+        }
+    }
 }
 
 /// Whether all is well, and what was answered.

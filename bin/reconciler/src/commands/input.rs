@@ -7,26 +7,84 @@ use anyhow::{Context, bail};
 use cloakroom_core::config::{CompiledSpec, MAX_TEXT, parse_document, parse_json};
 use cloakroom_core::{SecretJson, SecretValue};
 use cloakroom_documents::DocumentSpec;
+use serde_json::Value;
 
 use crate::exit::Misuse;
-use crate::{spec_manifest, spec_yaml};
+use crate::{spec_manifest, spec_yaml, yaml_bounds};
 
 /// A configuration for a spec; it may hold secrets. One that is itself a spec, beside a spec that marks
 /// nothing, was given in the other's place: as a spec, the real one would be kept in clear.
 pub(super) fn configuration(path: &Path, spec: &DocumentSpec) -> anyhow::Result<SecretJson> {
     let bytes = bytes(path, MAX_TEXT).with_context(|| describe("the configuration", path))?;
-    let document =
-        parse_document(bytes.expose()).with_context(|| describe("the configuration", path))?;
+    let document = parse_document(without_mark(bytes.expose()))
+        .with_context(|| describe("the configuration", path))?;
     if marks_nothing(spec.compiled()) && is_a_spec(document.expose()) {
         bail!(Misuse::new(
             "the configuration is a spec that marks secrets, and the spec marks none: they were given in \
              each other's place"
         ));
     }
+    refuse_around(document.expose(), spec.compiled())?;
     Ok(document)
 }
 
-fn is_a_spec(document: &serde_json::Value) -> bool {
+/// Where the bodies of Airbyte's API calls hold a configuration.
+const INSIDE: [&str; 2] = ["connectionConfiguration", "configuration"];
+
+/// Refuses what only has the configuration in it: the spec would find none of its secrets.
+fn refuse_around(document: &Value, spec: &CompiledSpec) -> anyhow::Result<()> {
+    if !is_of_something_else(document, spec) {
+        return Ok(());
+    }
+    let holds_it = |inside: &&&str| {
+        let within = document.get(**inside).and_then(Value::as_object);
+        within.is_some_and(|within| within.keys().any(|key| spec.knows(key)))
+    };
+    match INSIDE.iter().find(holds_it) {
+        None => Ok(()),
+        Some(inside) => bail!(
+            "it looks like the body of an API call: no field of the spec is at its top, and some are under \
+             `{inside}`; pass that object as the configuration"
+        ),
+    }
+}
+
+/// What to tell whoever puts a configuration in which nothing is known to a spec that marks secrets.
+pub(super) fn doubt(document: &Value, spec: &CompiledSpec) -> Option<String> {
+    if !is_of_something_else(document, spec) {
+        return None;
+    }
+    let mut doubt =
+        "no field of the spec is in the configuration, so that nothing in it is known to be \
+                     secret"
+            .to_owned();
+    let api = [
+        "sourceDefinitionId",
+        "destinationDefinitionId",
+        "sourceId",
+        "destinationId",
+    ];
+    if INSIDE
+        .iter()
+        .chain(&api)
+        .any(|key| document.get(*key).is_some())
+    {
+        doubt.push_str(
+            "; it looks like the body of an API call, whose configuration is under \
+             `connectionConfiguration`",
+        );
+    }
+    Some(doubt)
+}
+
+fn is_of_something_else(document: &Value, spec: &CompiledSpec) -> bool {
+    let members = document.as_object();
+    members.is_some_and(|members| {
+        !members.is_empty() && !marks_nothing(spec) && !members.keys().any(|key| spec.knows(key))
+    })
+}
+
+fn is_a_spec(document: &Value) -> bool {
     CompiledSpec::compile(document).is_ok_and(|spec| !marks_nothing(&spec))
 }
 
@@ -38,9 +96,10 @@ fn marks_nothing(spec: &CompiledSpec) -> bool {
 pub(super) fn spec(path: &Path) -> anyhow::Result<DocumentSpec> {
     let bytes = bytes(path, MAX_TEXT).with_context(|| describe("the spec", path))?;
     let compiled = || {
-        let file = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("yaml" | "yml") => spec_yaml::read(bytes.expose_text().context("not UTF-8")?)?,
-            _ => parse_json("read the spec", bytes.expose())?,
+        let file = if is_yaml(path) {
+            spec_yaml::read(bytes.expose_text().context("not UTF-8")?)?
+        } else {
+            parse_json("read the spec", without_mark(bytes.expose()))?
         };
         let spec = if spec_manifest::is_manifest(&file) {
             spec_manifest::spec(&file)?.context("it is a manifest that holds no spec")?
@@ -56,11 +115,26 @@ pub(super) fn spec(path: &Path) -> anyhow::Result<DocumentSpec> {
     compiled().with_context(|| describe("the spec", path))
 }
 
+/// By its name, in whatever case: `SPEC.YML` comes from a system that has no other.
+fn is_yaml(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| {
+        ["yaml", "yml"]
+            .iter()
+            .any(|it| ending.eq_ignore_ascii_case(it))
+    })
+}
+
+/// Without the byte order mark that some editors begin a file with.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
+}
+
 /// Any text of at most `most` bytes.
 pub(super) fn text(path: &Path, most: usize) -> anyhow::Result<String> {
     let bytes = bytes(path, most)?;
     let text = bytes.expose_text().context("not UTF-8")?;
-    Ok(text.to_owned())
+    Ok(yaml_bounds::without_mark(text).to_owned())
 }
 
 /// Refuses to read two things from one standard input.

@@ -213,8 +213,8 @@ fn next_steps(
     dry_run: bool,
     context: &Context,
 ) -> Vec<String> {
-    if !report.is_complete() {
-        return vec!["see to what was in the way, and run the same command again".to_owned()];
+    if let Some(step) = to_go_on(report) {
+        return vec![step.to_owned()];
     }
     if dry_run {
         return vec![
@@ -244,6 +244,14 @@ fn next_steps(
         ));
     }
     next
+}
+
+/// What to do about a migration that is not through.
+fn to_go_on(report: &MigrationReport) -> Option<&'static str> {
+    if report.cut_short {
+        return Some("run the same command again: it goes on where it was");
+    }
+    (!report.is_complete()).then_some("see to what was in the way, and run the same command again")
 }
 
 fn print(told: &Told<'_>, console: &Console) -> anyhow::Result<()> {
@@ -327,4 +335,23 @@ fn summary(told: &Told<'_>) -> String {
         }
     }
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stopped_goes_on_and_what_was_in_the_way_is_seen_to() {
+        let mut report = MigrationReport::default();
+        assert_eq!(to_go_on(&report), None);
+        report.issue_count = 1;
+        assert!(to_go_on(&report).unwrap().starts_with("see to"));
+        report.cut_short = true;
+        assert!(
+            to_go_on(&report)
+                .unwrap()
+                .starts_with("run the same command again")
+        );
+    }
 }

@@ -61,10 +61,7 @@ pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
             let loaded = start(&global, "info")?;
             Box::pin(serve::serve(args, loaded.configuration)).await
         }
-        Command::Health(args) => {
-            let loaded = start(&global, "warn")?;
-            health::health(args, &loaded.configuration, console).await
-        }
+        Command::Health(args) => health::health(args, || load(&global), console).await,
         Command::MigrateSchema => {
             let loaded = start(&global, "warn")?;
             migrate_schema::migrate_schema(loaded.configuration, console).await

@@ -75,7 +75,7 @@ impl Runs {
                 "unconfigured": self.unconfigured,
             }))?;
         } else if !self.reports.is_empty() {
-            console.table(&tables::reports(&self.reports))?;
+            console.list(&tables::reports(&self.reports))?;
             for remark in self.reports.iter().flat_map(tables::remarks) {
                 console.line(remark)?;
             }

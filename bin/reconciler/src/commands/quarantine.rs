@@ -1,7 +1,5 @@
 //! `quarantine list|release`.
 
-use std::time::Duration;
-
 use cloakroom_core::ledger::{Ledger, QuarantineRelease, RowState};
 use cloakroom_core::store::SecretFilter;
 
@@ -33,7 +31,7 @@ pub(super) async fn quarantine(
 async fn release(args: ReleaseArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
     let backend = context.one_backend(args.backend.as_ref())?;
     let release = if args.all {
-        QuarantineRelease::OlderThan(Duration::ZERO)
+        QuarantineRelease::All
     } else {
         let coordinates = args.coordinates.iter().map(|text| secret::coordinate(text));
         QuarantineRelease::Coordinates(coordinates.collect::<anyhow::Result<_>>()?)

@@ -20,7 +20,7 @@ pub(super) async fn run(
     console: &Console,
 ) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
-    signals::cancel_on_signal(stop.clone())?;
+    signals::cancel_on_signal_within(stop.clone(), context.configuration.shutdown.deadline.0)?;
     context.configuration.log_doubts();
     let reconciler = context.reconciler(stop.clone());
     let backends: Vec<BackendId> = match args.backend {

@@ -1,12 +1,14 @@
 //! `secret list|show`: metadata, unless a value is to be revealed.
 
-use anyhow::{anyhow, bail, ensure};
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, anyhow, bail, ensure};
 use cloakroom_core::ledger::{Ledger, LedgerRow};
 use cloakroom_core::store::{DocumentStore, SecretFilter};
 use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind};
 use serde::Serialize;
 
-use super::let_go;
+use super::{let_go, usage};
 use crate::cli::{ListSecretsArgs, SecretCommand, SecretPlace, ShowSecretArgs};
 use crate::exit::{Exit, Misuse};
 use crate::listing::{Listing, moment, or_nothing};
@@ -58,6 +60,7 @@ pub(super) async fn print_rows(
         rows.iter().try_for_each(|row| console.json_line(row))?;
     } else {
         console.list(&listed(&rows))?;
+        note_unconfigured(&rows, context, console);
     }
     if rows.len() == limit as usize
         && let Some(last) = rows.last()
@@ -68,6 +71,17 @@ pub(super) async fn print_rows(
         ));
     }
     Ok(())
+}
+
+/// No command can read or delete what is there.
+fn note_unconfigured(rows: &[LedgerRow], context: &Context, console: &Console) {
+    let configured: BTreeSet<&BackendId> = context.backends.ids().collect();
+    let named: BTreeSet<&BackendId> = rows.iter().map(|row| &row.backend).collect();
+    for backend in named.difference(&configured) {
+        console.note(format_args!(
+            "backend {backend} is not configured: its secrets are known from the ledger alone"
+        ));
+    }
 }
 
 fn listed(rows: &[LedgerRow]) -> Listing {
@@ -165,13 +179,20 @@ async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> any
     if console.is_json() {
         console.json(&shown)
     } else {
-        print(&shown, console)
+        print(&shown, console)?;
+        note_unconfigured(std::slice::from_ref(&shown.secret), context, console);
+        Ok(())
     }
 }
 
 /// Prints a value as it is, so that it can be given to another program.
 async fn reveal(secret: &LedgerRow, context: &Context, console: &Console) -> anyhow::Result<()> {
-    let backend = context.backends.get(&secret.backend)?;
+    let backend = context.backends.get(&secret.backend).with_context(|| {
+        format!(
+            "the secret is in backend {}, which is not in the configuration: configure it again to read it",
+            secret.backend
+        )
+    })?;
     let stored = backend.get(&secret.coordinate).await?;
     console.bytes(stored.value.expose())?;
     if console.stdout_is_terminal() {
@@ -185,18 +206,19 @@ async fn find(
     backend: Option<&BackendId>,
     context: &Context,
 ) -> anyhow::Result<LedgerRow> {
+    // The ledger knows secrets of backends that left the configuration too.
+    let mut known: BTreeSet<BackendId> = context.store.backends().await?.into_iter().collect();
     if let Some(backend) = backend {
-        context.backends.get(backend)?;
+        if !known.contains(backend) {
+            usage::known_backend(backend.as_str(), &context.configuration)?;
+        }
+        known = BTreeSet::from([backend.clone()]);
     }
     let mut found = Vec::new();
-    for candidate in context.backends.iter() {
-        if backend.is_none_or(|backend| backend == candidate.id()) {
-            let rows = context
-                .store
-                .rows(candidate.id(), std::slice::from_ref(coordinate))
-                .await?;
-            found.extend(rows.into_iter().flatten());
-        }
+    for backend in &known {
+        let one = std::slice::from_ref(coordinate);
+        let rows = context.store.rows(backend, one).await?;
+        found.extend(rows.into_iter().flatten());
     }
     match found.len() {
         0 => Err(Error::new(
@@ -207,9 +229,13 @@ async fn find(
         .with_coordinate(coordinate)
         .into()),
         1 => Ok(found.remove(0)),
-        _ => bail!(Misuse::new(format!(
-            "several backends have {coordinate}; say which one with --backend"
-        ))),
+        _ => {
+            let backends: Vec<&str> = found.iter().map(|row| row.backend.as_str()).collect();
+            bail!(Misuse::new(format!(
+                "several backends have {coordinate}; say which one with --backend: {}",
+                backends.join(", ")
+            )))
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::wiring::{Context, Schema};
 /// Runs the jobs on their schedules until told to stop.
 pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
-    signals::cancel_on_signal(stop.clone())?;
+    signals::cancel_on_signal_within(stop.clone(), configuration.shutdown.deadline.0)?;
     let wishes = UserSignal::listen()?;
     configuration.log_doubts();
     // Before the store is touched: a port that is taken mostly means that another one is running.

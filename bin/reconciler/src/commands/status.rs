@@ -1,7 +1,12 @@
 //! `status`.
 
+use std::collections::BTreeMap;
+
+use cloakroom_core::BackendId;
 use cloakroom_core::ledger::{Ledger, LedgerRow, RowState};
-use cloakroom_core::store::{DocumentStore, Job, Journal, RunOutcome, RunRecord, SecretFilter};
+use cloakroom_core::store::{
+    DocumentStore, FindingKind, Job, Journal, RunOutcome, RunRecord, SecretFilter,
+};
 use cloakroom_reconcile::lease_name;
 use serde::Serialize;
 
@@ -11,6 +16,7 @@ use crate::listing::{Listing, moment, or_nothing};
 use crate::lost_database;
 use crate::output::{Console, count};
 use crate::unconfigured::{Unconfigured, unconfigured};
+use crate::verified::Verified;
 use crate::wiring::Context;
 
 /// Parked deletions that are shown; `quarantine list` has all.
@@ -48,6 +54,7 @@ pub(super) async fn status(
             .map(|left| (left.backend, None, left.counts)),
     );
     let parked = parked(context).await?;
+    let amiss = amiss(context).await?;
     let doubt = lost_database::doubt(&context.store, context.key_file().as_deref()).await?;
     let schedules = Job::ALL.map(|job| (job, context.configuration.jobs.of(job)));
     if console.is_json() {
@@ -74,7 +81,7 @@ pub(super) async fn status(
             .collect();
         console.json(&serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "store": identity, "now": now,
-            "backends": backends, "jobs": jobs, "runs": runs, "parked": parked,
+            "backends": backends, "jobs": jobs, "runs": runs, "parked": parked, "findings": amiss,
             "doubt": doubt,
         }))?;
         return Ok(Exit::Done);
@@ -141,8 +148,38 @@ pub(super) async fn status(
     } else {
         console.list(&listing)?;
     }
+    show_amiss(&amiss, console)?;
     show_parked(&parked, console)?;
     Ok(Exit::Done)
+}
+
+/// What verify-blobs knows to be amiss on each backend.
+type Amiss = BTreeMap<BackendId, BTreeMap<FindingKind, u64>>;
+
+async fn amiss(context: &Context) -> anyhow::Result<Amiss> {
+    let mut amiss = Amiss::new();
+    for backend in context.backends.ids() {
+        let verified = Verified::read(&*context.store, backend).await?;
+        amiss.insert(backend.clone(), verified.amiss());
+    }
+    Ok(amiss)
+}
+
+fn show_amiss(amiss: &Amiss, console: &Console) -> anyhow::Result<()> {
+    if amiss.values().all(BTreeMap::is_empty) {
+        return Ok(());
+    }
+    let mut listing = Listing::new(&["AMISS", "BACKEND", "NUMBER"]);
+    for (backend, kinds) in amiss {
+        for (kind, number) in kinds {
+            let kind = kind.as_str().to_owned();
+            listing.add([kind, backend.to_string(), number.to_string()]);
+        }
+    }
+    console.line("")?;
+    console.list(&listing)?;
+    console.note("`reconciler findings` names what is amiss");
+    Ok(())
 }
 
 /// Some of the deletions that failed too often.

@@ -52,7 +52,8 @@ pub(super) async fn sweep(
 
 /// Something unknown that was left is amiss.
 fn exit(report: &SweepReport) -> Exit {
-    let all_known = report.unknown <= report.adopted && report.other_value == 0;
+    let all_known =
+        report.unknown <= report.adopted && report.other_value == 0 && report.other_backend == 0;
     Exit::of_work(report.cut_short, all_known)
 }
 
@@ -60,11 +61,7 @@ fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Re
     if !found.is_empty() {
         let mut listing = Listing::new(&["COORDINATE", "CREATED", "IN THE MANAGER", "HERE"]);
         for swept in found {
-            let here = match swept.fate {
-                SweepFate::Unknown => "unknown",
-                SweepFate::Adopted => "adopted",
-                SweepFate::OtherValue => "its name is being written or cleared",
-            };
+            let here = words(swept);
             let there = if swept.waiting {
                 "waits for its deletion"
             } else {
@@ -74,12 +71,12 @@ fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Re
                 swept.coordinate.to_string(),
                 or_nothing(swept.created.map(moment)),
                 there.to_owned(),
-                here.to_owned(),
+                here,
             ]);
         }
         console.list(&listing)?;
     }
-    let all = report.unknown + report.other_value;
+    let all = report.unknown + report.other_value + report.other_backend;
     let more = all - found.len() as u64;
     if more > 0 {
         console.note(format_args!("{more} more; `--output json` tells them all"));
@@ -98,6 +95,13 @@ fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Re
             count(report.other_value, "secret", "secrets")
         ))?;
     }
+    if report.other_backend > 0 {
+        console.line(format_args!(
+            "{} that the ledger has under another backend's name: two names lead to one manager, or the \
+             backend was renamed. They are not adopted; give the backend that one name again",
+            count(report.other_backend, "secret", "secrets")
+        ))?;
+    }
     if report.dry_run && report.unknown > 0 {
         console.note(
             "`--adopt` writes rows for them; each then waits out the orphan time-to-live before a \
@@ -111,4 +115,14 @@ fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Re
         console.note("the sweep was stopped before its end; sweep again");
     }
     Ok(())
+}
+
+fn words(swept: &Swept) -> String {
+    match (swept.fate, &swept.known_as) {
+        (SweepFate::OtherBackend, Some(other)) => format!("backend {other}'s"),
+        (SweepFate::OtherBackend, None) => "another backend's".to_owned(),
+        (SweepFate::Unknown, _) => "unknown".to_owned(),
+        (SweepFate::Adopted, _) => "adopted".to_owned(),
+        (SweepFate::OtherValue, _) => "its name is being written or cleared".to_owned(),
+    }
 }

@@ -39,13 +39,13 @@ fn platform(command: &Command) -> Option<&str> {
     }
 }
 
-/// The backends that are on the command line.
+/// The backends that are on the command line and have to be configured. The ledger may know one that is
+/// not: `secret show` asks it.
 fn backends(command: &Command) -> Vec<&BackendId> {
     let (one, other) = match command {
         Command::Run(args) => (&args.backend, &None),
         Command::Plan(args) => (&args.backend, &None),
         Command::Sweep(args) => (&args.backend, &None),
-        Command::Secret(SecretCommand::Show(args)) => (&args.backend, &None),
         Command::Secret(SecretCommand::LetGo(args)) => (&args.backend, &None),
         Command::Backend(BackendCommand::Check(args)) => (&args.backend, &None),
         Command::Quarantine(QuarantineCommand::Release(args)) => (&args.backend, &None),
@@ -100,7 +100,8 @@ pub(super) fn known_platform(name: Option<&str>, configuration: &Configuration) 
     name.map_or(Ok(()), |name| known("platform", name, configured))
 }
 
-fn known_backend(name: &str, configuration: &Configuration) -> Checked {
+/// Refuses the name of a backend that the configuration has not.
+pub(super) fn known_backend(name: &str, configuration: &Configuration) -> Checked {
     let configured = configuration.backends.keys().map(String::as_str);
     known("backend", name, configured)
 }

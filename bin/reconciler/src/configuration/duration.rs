@@ -19,9 +19,19 @@ impl Serialize for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map(Self).map_err(|_| {
-            de::Error::custom("not a duration; write it like `30s`, `5m`, `2h` or `7days`")
-        })
+        parse(&text).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// The longest there is: what is later than a date can be would be kept wrongly.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24 + 25 * 24);
+
+/// A duration as it is written by people.
+pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) => Err("longer than 100 years"),
+        Err(_) => Err("not a duration; write it like `30s`, `5m`, `2h` or `7days`"),
     }
 }
 
@@ -41,5 +51,26 @@ impl JsonSchema for Span {
             "description": "A duration such as `30s`, `5m`, `2h`, `7days` or `1h 30m`.",
             "examples": ["30s", "2h", "7days"],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_years_are_the_most() {
+        for fits in ["30s", "7days", "100years"] {
+            assert!(parse(fits).is_ok(), "{fits}");
+        }
+        for (refused, said) in [
+            ("101years", "100 years"),
+            ("9000years", "100 years"),
+            ("soon", "not a duration"),
+            ("99999999999999999999years", "not a duration"),
+        ] {
+            let error = parse(refused).unwrap_err();
+            assert!(error.contains(said), "{refused}: {error}");
+        }
     }
 }

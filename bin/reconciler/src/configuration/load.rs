@@ -9,7 +9,7 @@ use super::reader::{self, ReadError};
 use super::secret_reference::SecretReference;
 use super::sections::{Configuration, Store};
 use super::variables::nearest_variable;
-use super::{check, environment, yaml};
+use super::{addresses, check, environment, yaml};
 
 /// A configuration, and where its values came from.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub fn load(file: Option<&Path>, variables: &[(String, String)]) -> anyhow::Resu
     environment::overlay(&mut tree, variables);
     let mut configuration: Configuration =
         reader::read(&tree).map_err(|error| place.of_reading(&tree, &error))?;
+    addresses::check(&tree).map_err(|wrong| place.of(&tree, &wrong.path, &wrong.message))?;
     if let Some(folder) = file.and_then(Path::parent) {
         resolve_paths(&mut configuration, folder);
     }

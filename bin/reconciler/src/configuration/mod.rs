@@ -1,5 +1,6 @@
 //! The configuration: a YAML file, overrides from the environment, secrets by reference.
 
+mod addresses;
 mod backends;
 mod check;
 mod cron;
@@ -24,6 +25,7 @@ pub use backends::{
 };
 pub use cron::CronLine;
 pub use duration::Span;
+pub(crate) use duration::parse as parse_duration;
 pub(crate) use environment::is_override;
 pub use load::{Loaded, load};
 pub use platforms::{Airbyte, OpenMetadata, Platform, ProviderName};

@@ -1,5 +1,6 @@
 //! A configuration as a tree that remembers where each value came from.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -194,8 +195,9 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Content, A::Error> {
         let mut section: Vec<(String, Node)> = Vec::new();
+        let mut keys = HashSet::new();
         while let Some(key) = members.next_key::<String>()? {
-            if section.iter().any(|(other, _)| *other == key) {
+            if !keys.insert(key.clone()) {
                 return Err(de::Error::custom(format_args!(
                     "the key `{key}` is given twice"
                 )));

@@ -9,6 +9,7 @@ use crate::yaml_bounds;
 
 /// Reads the text of a configuration file; an empty one is an empty configuration.
 pub(super) fn parse(text: &str) -> Result<Node, serde_yaml_ng::Error> {
+    let text = yaml_bounds::without_mark(text);
     yaml_bounds::check(text).map_err(<serde_yaml_ng::Error as de::Error>::custom)?;
     let node: Node = serde_yaml_ng::from_str(text)?;
     Ok(if node.value == Content::Null {
@@ -21,6 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Node, serde_yaml_ng::Error> {
 /// The line on which the last key of `path` stands, or of the longest part of it that is there.
 /// Only asked for an error's sake, so the text is simply read once more.
 pub(super) fn line_of(text: &str, path: &[String]) -> Option<usize> {
+    let text = yaml_bounds::without_mark(text);
     (1..=path.len()).rev().find_map(|length| {
         let found =
             Locate(&path[..length]).deserialize(serde_yaml_ng::Deserializer::from_str(text));

@@ -64,7 +64,8 @@ const CONNECTIONS: usize = 64;
 /// a planted damage.
 pub async fn run(args: DemoArgs, console: &Console) -> Result<Exit> {
     let stop = CancellationToken::new();
-    signals::cancel_on_signal(stop.clone())?;
+    let deadline = configuration::Shutdown::default().deadline.0;
+    signals::cancel_on_signal_within(stop.clone(), deadline)?;
     // Before anything is made: a port that is taken is known at once.
     let listener = if args.once {
         None

@@ -66,10 +66,13 @@ pub(super) fn show(outcome: &Outcome, deployment: &Deployment, console: &Console
         console.line(headline(report, *seconds))?;
         if report.job == Job::VerifyBlobs {
             if !outcome.findings.is_empty() {
-                console.table(&tables::findings(&outcome.findings))?;
+                fitted(
+                    &tables::findings(&outcome.findings, console.width()),
+                    console,
+                )?;
             }
         } else {
-            console.table(&tables::deletions(report))?;
+            fitted(&tables::deletions(report, console.width()), console)?;
         }
     }
     console.line("")?;
@@ -78,6 +81,11 @@ pub(super) fn show(outcome: &Outcome, deployment: &Deployment, console: &Console
     verdict(&outcome.verdict, console)?;
     console.line("")?;
     next(outcome, deployment, console)
+}
+
+fn fitted(fitted: &tables::Fitted, console: &Console) -> Result<()> {
+    console.line(fitted.table.trim_fmt())?;
+    fitted.below.iter().try_for_each(|line| console.line(line))
 }
 
 /// The specs of `--specs`, before anything is made from them.

@@ -1,5 +1,6 @@
 //! The page for people at `/`: where everything stands, readable on a phone, without a script.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use cloakroom_core::ErrorKind;
 use cloakroom_core::budget::RequestClass;
 use cloakroom_core::ledger::{Reason, RowState};
 use cloakroom_core::store::{FindingKind, RunOutcome};
-use cloakroom_core::{Error, Timestamp};
+use cloakroom_core::{BackendId, Error, Timestamp};
 use cloakroom_reconcile::DeletionCount;
 
 use super::backend_status::BackendStatus;
@@ -252,19 +253,33 @@ fn of_job(job: &JobStatus) -> Vec<Attention> {
             let text = format!("{rescued} rescued on {backend} by the last {job}.");
             add(Level::Warn, text);
         }
-        for (kind, found) in report.findings.iter().filter(|(_, found)| **found > 0) {
-            let level = match kind {
-                FindingKind::Dangling | FindingKind::ClearText => Level::Bad,
-                _ => Level::Warn,
-            };
-            let kind = kind.as_str().replace('_', " ");
-            add(
-                level,
-                format!("{found} × {kind} on {backend}, by the last {job}."),
-            );
-        }
+    }
+    for ((backend, kind), found) in amiss(job) {
+        let level = match kind {
+            FindingKind::Dangling | FindingKind::ClearText => Level::Bad,
+            _ => Level::Warn,
+        };
+        let (job, kind) = (job.job, kind.as_str().replace('_', " "));
+        add(
+            level,
+            format!("{found} × {kind} on {backend}, as far as {job} knows."),
+        );
     }
     items
+}
+
+/// What a job knows to be amiss. A run whose report the journal could not take has found it all the same.
+fn amiss(job: &JobStatus) -> BTreeMap<(&BackendId, FindingKind), u64> {
+    let reports = job.reports.iter().map(status::ReportStatus::report);
+    let reports = reports.map(|report| (&report.backend, &report.findings));
+    let mut amiss = BTreeMap::new();
+    for (backend, findings) in job.findings.iter().chain(reports) {
+        for (kind, found) in findings.iter().filter(|(_, found)| **found > 0) {
+            let most: &mut u64 = amiss.entry((backend, *kind)).or_default();
+            *most = (*most).max(*found);
+        }
+    }
+    amiss
 }
 
 fn of_counts(status: &Status) -> Vec<Attention> {
@@ -291,7 +306,7 @@ fn of_counts(status: &Status) -> Vec<Attention> {
 
 impl JobCard {
     fn new(job: &JobStatus, now: Timestamp) -> Self {
-        let found = job.reports.iter().any(|told| told.report().has_findings());
+        let found = !amiss(job).is_empty();
         let (class, state) = Self::state(job.running, job.overdue, job.outcome, found);
         let next_run = match job.next_run {
             _ if job.waiting => "now".to_owned(),

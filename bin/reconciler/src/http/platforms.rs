@@ -103,7 +103,7 @@ pub(super) async fn platforms(
 
 async fn status(
     app: &App,
-    state: JobState<String, CleanReport>,
+    mut state: JobState<String, CleanReport>,
     allowance: Duration,
     caller: Caller,
     now: Timestamp,
@@ -121,6 +121,9 @@ async fn status(
     let ended = ended(app, &state, last.as_ref());
     let overdue = confirmation.is_some()
         && schedule.is_some_and(|schedule| is_overdue(schedule, ended, allowance, now));
+    if last.as_ref().is_some_and(|last| is_over(&state, last)) {
+        state.errors.clear();
+    }
     let last_run = state.last_started.max(last.as_ref().map(|run| run.started));
     let report = latest(&state, last);
     let failed = (!state.errors.is_empty()).then_some(RunOutcome::Failed);
@@ -143,6 +146,13 @@ async fn status(
         errors: state.errors.into_iter().map(told).collect(),
         platform,
     })
+}
+
+/// Whether what a clean-up of this process failed with is past: a later one, of whichever process, did not
+/// fail.
+fn is_over(state: &JobState<String, CleanReport>, last: &PlatformRun) -> bool {
+    let failed = last.outcome == Some(RunOutcome::Failed);
+    !failed && last.finished > state.last_started
 }
 
 /// When the last clean-up ended, here or in another process; the beginning of this process where that is

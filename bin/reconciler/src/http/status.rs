@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom_core::ledger::{Ledger as _, RowState};
-use cloakroom_core::store::{DocumentStore as _, Job, Journal as _, RunOutcome};
+use cloakroom_core::store::{
+    DocumentStore as _, FindingKind, Job, Journal as _, RunOutcome, RunRecord,
+};
 use cloakroom_core::{BackendId, ErrorKind, Result, RunId, Timestamp};
 use cloakroom_reconcile::{JobState, Report};
 use serde::Serialize;
@@ -17,6 +19,7 @@ use super::token::Caller;
 use super::without_ids::without_ids;
 use crate::last_success::last_success;
 use crate::lost_database;
+use crate::verified::Verified;
 
 /// The whole of it.
 #[derive(Clone, Debug, Serialize)]
@@ -77,6 +80,9 @@ pub struct JobStatus {
     pub last_success: Option<Timestamp>,
     /// When the schedule starts it next.
     pub next_run: Option<Timestamp>,
+    /// What is amiss on each backend as far as this job knows. Of verify-blobs at the least: what its
+    /// last run that went through everything found, or one that broke off since, whichever is more.
+    pub findings: BTreeMap<BackendId, BTreeMap<FindingKind, u64>>,
     /// What the last run found, did and left, one a backend.
     pub reports: Vec<ReportStatus>,
     /// What the last run failed with.
@@ -246,6 +252,7 @@ async fn job_status(
         next_run: schedule
             .filter(|_| enabled)
             .and_then(|schedule| schedule.cron.next_after(now)),
+        findings: amiss(app, &state).await?,
         reports: state
             .reports
             .into_iter()
@@ -255,43 +262,92 @@ async fn job_status(
     })
 }
 
-/// Adds what other processes, or this one before its restart, wrote down. Gives back when a run last
-/// ended on the backend where that is longest ago; the beginning of this process where that is later.
+async fn amiss(
+    app: &App,
+    state: &JobState,
+) -> Result<BTreeMap<BackendId, BTreeMap<FindingKind, u64>>> {
+    let mut amiss = BTreeMap::new();
+    if state.job == Job::VerifyBlobs {
+        for backend in app.backends() {
+            let verified = Verified::read(&*app.store, backend).await?;
+            amiss.insert(backend.clone(), verified.amiss());
+        }
+    } else {
+        for report in &state.reports {
+            amiss.insert(report.backend.clone(), report.findings.clone());
+        }
+    }
+    Ok(amiss)
+}
+
+/// Adds what other processes, or this one before its restart, wrote down: what the journal has of later is
+/// the news. Gives back when a run last ended on the backend where that is longest ago; the beginning of
+/// this process where that is later.
 async fn recall(app: &App, state: &mut JobState) -> Result<Timestamp> {
     let mut oldest: Option<Timestamp> = None;
     let mut never = false;
-    let own = state.runs > 0;
+    let own = state.last_started;
+    // A run that the store kept from beginning is in no journal, and did nothing.
+    let began = own.filter(|_| state.errors.is_empty());
+    let mut is_settled = true;
     for backend in app.backends() {
         let Some(run) = app.store.last_finished(state.job, backend).await? else {
             never = true;
+            is_settled = false;
             continue;
         };
         if let Some(finished) = run.finished {
             oldest = Some(oldest.map_or(finished, |oldest| oldest.min(finished)));
         }
         state.last_started = state.last_started.max(Some(run.started));
-        let newer = state
-            .reports
-            .iter()
-            .position(|report| report.backend == *backend);
-        if newer.is_some_and(|at| state.reports[at].finished >= run.started) {
-            continue;
-        }
-        // A report of an older version may lack what this one has; the rest is told all the same.
-        let Ok(report) = serde_json::from_value::<Report>(run.report) else {
-            continue;
-        };
-        match newer {
-            Some(at) => state.reports[at] = report,
-            // A run of this process that failed has no report and is the news.
-            None if own && !state.errors.is_empty() => {}
-            None => state.reports.push(report),
-        }
+        is_settled &= recall_one(state, run, own);
     }
-    // A run that the store kept from beginning is in no journal, and did nothing.
-    let began = state.last_started.filter(|_| state.errors.is_empty());
+    if is_settled {
+        forget_errors(state);
+    }
     let ended = oldest.filter(|_| !never).max(began);
     Ok(ended.map_or(app.started, |ended| ended.max(app.started)))
+}
+
+/// Takes up a run of the journal if it is newer than the one of this process, and says whether what that
+/// one, which began at `own`, may have failed with on this backend is told or over.
+fn recall_one(state: &mut JobState, run: RunRecord, own: Option<Timestamp>) -> bool {
+    let at = state
+        .reports
+        .iter()
+        .position(|report| report.backend == run.backend);
+    if at.is_some_and(|at| state.reports[at].finished >= run.started) {
+        return true;
+    }
+    let is_later = run.finished > own;
+    // A report of an older version may lack what this one has; the rest is told all the same.
+    let Ok(report) = serde_json::from_value::<Report>(run.report) else {
+        return is_later;
+    };
+    match at {
+        Some(at) => {
+            let before = std::mem::replace(&mut state.reports[at], report);
+            state
+                .errors
+                .retain(|error| Some(error) != before.error.as_ref());
+            true
+        }
+        // A run of this process that could not begin has no report and is the news.
+        None if !is_later && !state.errors.is_empty() => false,
+        None => {
+            state.reports.push(report);
+            is_later
+        }
+    }
+}
+
+/// Every backend has been worked on since; what is left is what the reports tell themselves.
+fn forget_errors(state: &mut JobState) {
+    let reports = &state.reports;
+    state.errors.retain(|error| {
+        let mut told = reports.iter().filter_map(|report| report.error.as_ref());
+        told.any(|told| told == error)
+    });
 }
 
 fn weight(outcome: RunOutcome) -> u8 {

@@ -1,6 +1,7 @@
 //! Platforms: what their clean-ups did, and how their secrets stood when the last one began. A clean-up
 //! counts among the jobs, under the name that [`job_name`] gives it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom_core::Timestamp;
@@ -12,6 +13,7 @@ use cloakroom_reconcile::{
 use metrics::{counter, describe_counter, describe_gauge, gauge, histogram};
 
 use super::names::{AWAITED, BUSY, INTERVAL, LAST_SUCCESS, NEXT_RUN, RUN_DURATION, RUNS};
+use super::runs::beyond;
 use super::{Metrics, OUTCOMES};
 
 const DELETIONS: &str = "cloakroom_platform_deletions_total";
@@ -23,6 +25,14 @@ const COST: &str = "cloakroom_platform_leaked_monthly_cost_dollars";
 const OUTCOME: &str = "cloakroom_platform_outcome";
 const GUARDS: &str = "cloakroom_platform_guards";
 const OBSTACLES: &str = "cloakroom_platform_obstacles";
+
+/// What has been counted of one clean-up.
+#[derive(Debug, Default)]
+pub struct CountedCleaning {
+    deletions: BTreeMap<Standing, CleanCount>,
+    rescued: u64,
+    guards: usize,
+}
 
 /// What a platform's clean-up is called beside the jobs.
 pub fn job_name(platform: &str) -> String {
@@ -50,32 +60,39 @@ impl Metrics {
         });
     }
 
-    /// Counts what a clean-up did.
-    pub fn record_cleaning(&self, report: &CleanReport, took: Duration) {
-        self.record_run_of(&report.platform, report.outcome, took);
+    /// Counts what a clean-up has done beyond what has been counted of it.
+    pub fn count_more_cleaned(&self, report: &CleanReport, counted: &mut CountedCleaning) {
+        let platform = &report.platform;
         self.own.record(|| {
-            let platform = &report.platform;
             for (standing, count) in &report.deletions {
-                for (outcome, number) in outcomes(count) {
-                    count_deletions(platform, *standing, outcome, number);
+                let before = counted.deletions.insert(*standing, *count);
+                let before = outcomes(&before.unwrap_or_default());
+                for ((outcome, number), (_, before)) in outcomes(count).into_iter().zip(before) {
+                    let more = number.saturating_sub(before);
+                    count_deletions(platform, *standing, outcome, more);
                 }
             }
-            counter!(RESCUES, "platform" => platform.clone()).increment(report.rescued);
-            for trip in &report.guards {
+            counter!(RESCUES, "platform" => platform.clone())
+                .increment(beyond(&mut counted.rescued, report.rescued));
+            for trip in report.guards.iter().skip(counted.guards) {
                 count_guard(platform, trip.guard, 1);
             }
         });
-        self.set_platform(report);
+        counted.guards = report.guards.len();
     }
 
-    /// Counts a clean-up that could not be carried out.
-    pub fn record_failed_cleaning(&self, platform: &str, took: Duration) {
-        self.record_run_of(platform, RunOutcome::Failed, took);
+    /// Counts a clean-up that ended, or could not begin.
+    pub fn record_cleaning(&self, platform: &str, outcome: RunOutcome, took: Duration) {
+        let job = job_name(platform);
+        self.own.record(|| {
+            counter!(RUNS, "job_name" => job.clone(), "outcome" => outcome.as_str()).increment(1);
+            histogram!(RUN_DURATION, "job_name" => job).record(took.as_secs_f64());
+        });
     }
 
     /// Counts a clean-up that did not begin, since nobody has confirmed a plan.
     pub fn count_unconfirmed(&self, platform: &str) {
-        self.record_run_of(platform, RunOutcome::Refused, Duration::ZERO);
+        self.record_cleaning(platform, RunOutcome::Refused, Duration::ZERO);
         self.own
             .record(|| count_guard(platform, CleanGuard::NotAdopted, 1));
     }
@@ -143,14 +160,6 @@ impl Metrics {
     ) {
         self.own
             .record(|| set_schedule(job_name(platform), next, interval));
-    }
-
-    fn record_run_of(&self, platform: &str, outcome: RunOutcome, took: Duration) {
-        let job = job_name(platform);
-        self.own.record(|| {
-            counter!(RUNS, "job_name" => job.clone(), "outcome" => outcome.as_str()).increment(1);
-            histogram!(RUN_DURATION, "job_name" => job).record(took.as_secs_f64());
-        });
     }
 }
 
@@ -273,6 +282,41 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+
+    /// However often a clean-up tells what it has done, and however it ends.
+    #[test]
+    fn what_a_clean_up_does_is_counted_once_and_while_it_lasts() {
+        let metrics = Metrics::new(std::iter::empty()).unwrap();
+        metrics.register_platform("production", true);
+        let mut report: CleanReport = serde_json::from_value(serde_json::json!({
+            "run": uuid::Uuid::nil(), "platform": "production", "backend": "main", "dry_run": false,
+            "plan": "p", "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:00Z",
+            "outcome": "done", "error": null, "obstacles": [], "guards": [], "listed": 0,
+            "secrets": {}, "next": {"due": 0, "second_sighting": 0, "within_grace": 0, "put_off": 0, "waiting": 0}, "deletions": {},
+            "resumed": 0, "rescued": 0, "endangered": 0, "lost": [], "unchecked": 0,
+            "cut_short": false,
+        }))
+        .unwrap();
+        let mut counted = CountedCleaning::default();
+        for (deleted, rescued) in [(2, 0), (2, 1), (5, 3), (5, 3)] {
+            let count = report.deletions.entry(Standing::Superseded).or_default();
+            count.deleted = deleted;
+            report.rescued = rescued;
+            metrics.count_more_cleaned(&report, &mut counted);
+            let text = metrics.render();
+            for line in [
+                format!(
+                    "cloakroom_platform_deletions_total{{platform=\"production\",reason=\"superseded\",outcome=\"deleted\"}} {deleted}"
+                ),
+                format!("cloakroom_platform_rescues_total{{platform=\"production\"}} {rescued}"),
+            ] {
+                assert!(text.lines().any(|it| it == line), "{line}: {text}");
+            }
+        }
+        metrics.record_cleaning("production", RunOutcome::Failed, Duration::ZERO);
+        let failed = "cloakroom_runs_total{job_name=\"clean/production\",outcome=\"failed\"} 1";
+        assert!(metrics.render().lines().any(|it| it == failed));
+    }
 
     #[test]
     fn a_platform_is_there_at_zero_from_the_start() {

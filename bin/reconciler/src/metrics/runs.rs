@@ -1,5 +1,6 @@
 //! What runs do. It is counted while they last, so that a long one is seen at work, and what one did that
-//! failed or was killed in the end is counted all the same.
+//! failed in the end is counted all the same. A process that is killed takes its counters with it, but for
+//! what Prometheus had read of them by then.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,7 +70,7 @@ impl Metrics {
     }
 }
 
-fn beyond(counted: &mut u64, now: u64) -> u64 {
+pub(super) fn beyond(counted: &mut u64, now: u64) -> u64 {
     now.saturating_sub(std::mem::replace(counted, now))
 }
 

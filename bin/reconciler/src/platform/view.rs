@@ -149,7 +149,8 @@ pub(super) fn unused(report: &PlatformReport) -> Vec<UnusedLine> {
 /// What the report comes to, in a sentence.
 pub(super) fn verdict(report: &PlatformReport) -> String {
     if !report.is_complete() {
-        return "Not everything could be seen: no deletions would be made on this report's word."
+        return "Not everything could be seen: no deletions would be made on this report's word, and what it \
+                calls leaked may be in use."
             .to_owned();
     }
     let leaked = report.leaked();

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
-    ListPage, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
-    StoredSecret,
+    ListPage, Mark, Operation, PageToken, Precondition, Purge, PutOutcome, PutRequest, Result,
+    SecretBackend, StoredSecret, Timestamp,
 };
 use tokio::time::Instant;
 
@@ -112,6 +112,10 @@ impl SecretBackend for Governed {
         self.inner.permissions(operation)
     }
 
+    fn purges(&self) -> Option<&dyn Purge> {
+        self.inner.purges().map(|_| self as &dyn Purge)
+    }
+
     fn named(&self) -> Option<&dyn NamedSecrets> {
         let inner = self.inner.named();
         inner.map(|_| self as &dyn NamedSecrets)
@@ -183,6 +187,19 @@ impl SecretBackend for Governed {
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
         self.one(Request::LiftExpiry, self.inner.lift_expiry(coordinate))
             .await
+    }
+}
+
+#[async_trait]
+impl Purge for Governed {
+    async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
+        match self.inner.purges() {
+            Some(inner) => {
+                let call = inner.purge(mark, window, now);
+                self.one(Request::Delete, call).await
+            }
+            None => Ok(false),
+        }
     }
 }
 

@@ -125,6 +125,33 @@ fn a_secret_written_into_the_configuration() {
 }
 
 #[test]
+fn a_password_in_an_address() {
+    let mut deployment = Deployment::without_database("");
+    let address = format!("https://u:{CANARY}@vault.example.com:8200");
+    let vault = |address: &str| {
+        format!(
+            "backends: {{main: {{type: vault, address: '{address}', auth: {{token: {{env: T}}}}}}}}"
+        )
+    };
+    deployment.configure(&vault(&address));
+    for command in ["print", "check"] {
+        for more in [&[][..], &["--output", "json"]] {
+            let refused = deployment.run(&[&["config", command], more].concat());
+            let refused = refused.refused(1);
+            says(&refused, "reconciler.yaml line 2");
+            says(&refused, "`backends.main.address`");
+        }
+    }
+    deployment.configure(&vault("https://vault.example.com:8200"));
+    deployment.set("CLOAKROOM_BACKENDS__MAIN__ADDRESS", &address);
+    let refused = deployment.run(&["config", "print"]).refused(1);
+    says(
+        &refused,
+        "environment variable CLOAKROOM_BACKENDS__MAIN__ADDRESS",
+    );
+}
+
+#[test]
 fn a_cron_line_that_does_not_parse() {
     let deployment = Deployment::new();
     deployment.configure("jobs: {verify-blobs: {cron: '10 25 * * *'}}");

@@ -19,9 +19,15 @@ fn nested(before: &str) -> String {
     format!("{before}\nl0: &l0 {CANARY}{}\n{levels}", "x".repeat(5_000))
 }
 
-fn bombs(before: &str) -> [(String, &'static str); 3] {
+/// Few enough brackets, and for each sign within the parser looks at all of them.
+fn busy(before: &str) -> String {
+    format!("{before}\nx: {}{}", "[".repeat(999), "x,".repeat(400_000))
+}
+
+fn bombs(before: &str) -> [(String, &'static str); 4] {
     let brackets = format!("{before}\nx: {}", "[".repeat(200_000));
     [
+        (busy(before), "line 2: too much stands within open brackets"),
         (repeated(before), "line 2: with its aliases"),
         (nested(before), "line 2: with its aliases"),
         (brackets, "line 2: more than 1000 brackets"),
@@ -80,5 +86,37 @@ fn what_is_imported() {
             says(&told, "theirs.yaml");
             says(&told, said);
         }
+    }
+}
+
+/// `0x10` is sixteen to one reader of YAML and a text to another: the field would be in clear with one of them.
+#[test]
+fn a_key_that_is_no_text() {
+    let before = Before::new();
+    let put = |spec: &str| {
+        before.deployment.write("spec.yaml", spec);
+        let put = ["document", "put", "--spec", "spec.yaml"];
+        let arguments = [&put[..], &["--workspace", crate::common::WORKSPACE, "-"]].concat();
+        let config = format!(r#"{{"0x10": "{CANARY}", "200": "{CANARY}", "true": "{CANARY}"}}"#);
+        before.deployment.run_with_input(&arguments, &config)
+    };
+    for (key, place) in [
+        ("0x10", "in properties.p.properties: "),
+        ("True", "the key True is no text but true"),
+        ("~", "write it as \"~\""),
+    ] {
+        let spec = format!(
+            "type: object\nproperties:\n  p:\n    properties:\n      {key}: {{airbyte_secret: true}}\n"
+        );
+        let told = put(&spec).refused(1);
+        says(&told, "spec.yaml");
+        says(&told, place);
+    }
+    before.nothing_is_lost();
+    // In quotes, or where they read as they are written, they are fields like any other.
+    let told =
+        put("properties:\n  '0x10': &s {airbyte_secret: true}\n  200: *s\n  true: *s\n").done();
+    for field in ["/0x10", "/200", "/true"] {
+        says(&told, field);
     }
 }

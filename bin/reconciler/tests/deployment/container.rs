@@ -1,7 +1,11 @@
 //! The Dockerfile: pinned, not root, and calling the program as it is.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
 use serde_json::Value;
 
+use crate::common::Deployment;
 use crate::program::{PROGRAM, command, root, text, texts, understands};
 
 fn instructions(name: &str) -> Vec<String> {
@@ -85,6 +89,41 @@ pub(crate) fn what_it_keeps_is_in_the_volume() {
     assert!(serves.contains(&format!("\"0.0.0.0:{port}\"")), "{serves}");
     let published = format!(":{port}:{port} ");
     assert!(page.contains(&published), "{published}");
+}
+
+/// The check asks the program and nothing else: a configuration that has become unreadable since is the
+/// next start's trouble, and neither database nor key is made by asking.
+pub(crate) fn the_check_needs_no_configuration() {
+    let check = instructions("HEALTHCHECK").pop().unwrap();
+    let (_, words) = check.split_once("CMD ").unwrap();
+    let words = texts(&serde_json::from_str::<Value>(words).unwrap());
+    assert_eq!(words, [PROGRAM, "health"]);
+    let well = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = well.local_addr().unwrap().to_string();
+    let answers = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut asked, _) = well.accept().unwrap();
+            let _ = asked.read(&mut [0; 1024]).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
+            asked.write_all(answer).unwrap();
+        }
+    });
+    let deployment = Deployment::without_database("nonsense: true");
+    deployment.run(&["config", "check"]).refused(1);
+    let asked = deployment.run(&["health", "--listen", &address]);
+    assert_eq!(asked.done(), "ok\n");
+    let by_default = deployment.run(&["health"]);
+    assert!(
+        by_default.stderr.contains("127.0.0.1:9464"),
+        "{by_default:?}"
+    );
+    std::fs::remove_file(deployment.path("reconciler.yaml")).unwrap();
+    let asked = deployment.run(&["health", "--listen", &address]);
+    assert_eq!(asked.done(), "ok\n");
+    answers.join().unwrap();
+    let there = std::fs::read_dir(deployment.path("")).unwrap();
+    let there: Vec<_> = there.map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(there, ["spec.json"]);
 }
 
 pub(crate) fn no_secret_is_in_a_layer() {

@@ -1,6 +1,6 @@
-//! Runs that fail half-way: what they found and did is told all the same.
+//! Runs that fail half-way: what they found and did is told all the same, and what others found before them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::asking::{NEVER, TOKEN, ask, job, metric, with_token};
 use crate::common::{Deployment, Served, behind_its_back, config};
@@ -34,13 +34,9 @@ pub fn what_was_found_stays_known() {
         &deployment,
         "UPDATE documents SET blob = json_set(blob, '$.tokens', json_array('in clear'))",
     );
-    let (away, back) = (
-        "ALTER TABLE embedded_secrets RENAME TO elsewhere",
-        "ALTER TABLE elsewhere RENAME TO embedded_secrets",
-    );
-    behind_its_back(&deployment, away);
+    behind_its_back(&deployment, AWAY);
     let status = run(&served, "verify-blobs", 2);
-    behind_its_back(&deployment, back);
+    behind_its_back(&deployment, BACK);
     let told = job(&status, "verify-blobs");
     assert_eq!(told["outcome"], "failed", "{told:#}");
     assert_eq!(told["reports"][0]["findings"]["clear_text"], 1, "{told:#}");
@@ -64,6 +60,140 @@ pub fn what_was_found_stays_known() {
         "{log}"
     );
     heals(&deployment);
+}
+
+const AWAY: &str = "ALTER TABLE embedded_secrets RENAME TO elsewhere";
+const BACK: &str = "ALTER TABLE elsewhere RENAME TO embedded_secrets";
+
+fn in_the_clear(id: &str) -> String {
+    format!(
+        "UPDATE documents SET blob = json_set(blob, '$.tokens', json_array('in clear')) \
+         WHERE document_id = '{id}'"
+    )
+}
+
+/// Each thing once, whichever run found it, for as long as no run has gone through everything; metrics,
+/// status, page and commands tell the same.
+pub fn what_a_whole_run_found_outlives_those_that_break_off() {
+    let deployment = with_token(NEVER);
+    let (one, other) = (
+        deployment.put(&config("one")),
+        deployment.put(&config("two")),
+    );
+    deployment.put(&config("three"));
+    let served = deployment.serve(&[]);
+    let change = |statement: String| behind_its_back(&deployment, statement.leak());
+    change("DELETE FROM embedded_secrets".to_owned());
+    change(in_the_clear(&one));
+    run(&served, "verify-blobs", 1);
+    // The first is put right, and another goes wrong: as many as before.
+    change(format!(
+        "UPDATE documents SET blob = json_remove(blob, '$.tokens') WHERE document_id = '{one}'"
+    ));
+    change(in_the_clear(&other));
+    change(AWAY.to_owned());
+    for times in 2..14 {
+        let status = run(&served, "verify-blobs", times);
+        assert_eq!(job(&status, "verify-blobs")["outcome"], "failed");
+    }
+    change(BACK.to_owned());
+    each_tells_the_same(&deployment, &served);
+    assert_eq!(served.terminate().0, Some(0));
+    let served = deployment.serve(&[]);
+    each_tells_the_same(&deployment, &served);
+    assert_eq!(served.terminate().0, Some(0));
+
+    // The newest telling first, and no place twice.
+    let found = deployment.run(&["findings", "--output", "json"]).stdout;
+    let places = |kind: &str| {
+        let lines = found.lines();
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let of_kind = lines.filter(|line| line["kind"] == kind);
+        let documents = of_kind.map(|line| line["document"].as_str().unwrap().to_owned());
+        documents.collect::<Vec<_>>()
+    };
+    assert_eq!(places("clear_text"), [other, one], "{found}");
+    assert_eq!(places("dangling").len(), 3, "{found}");
+
+    // As an older version left it: the counts are all there is.
+    change("DELETE FROM findings".to_owned());
+    let found = deployment.run(&["findings"]);
+    assert_eq!(found.code, Some(3), "{found:?}");
+    for words in ["3 × dangling", "1 × clear_text", "not all"] {
+        assert!(found.stderr.contains(words), "{words}: {found:?}");
+    }
+}
+
+/// Three dangle; of clear text there is one at the least.
+fn each_tells_the_same(deployment: &Deployment, served: &Served) {
+    let known = json!({"clear_text": 1, "dangling": 3});
+    for (kind, number) in [("dangling", 3.0), ("clear_text", 1.0), ("altered", 0.0)] {
+        let series = format!("cloakroom_findings{{backend=\"embedded\",kind=\"{kind}\"}}");
+        assert_eq!(metric(served, &series), Some(number), "{kind}");
+    }
+    let status = served.status();
+    let told = job(&status, "verify-blobs");
+    assert_eq!(told["findings"]["embedded"], known, "{told:#}");
+    let page = ask(served, "GET", "/", None).body;
+    for words in ["3 × dangling on embedded", "1 × clear text on embedded"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    assert_eq!(status["findings"]["embedded"], known, "{status:#}");
+    let shown = deployment.run(&["status"]).done();
+    assert!(
+        shown.contains("AMISS") && shown.contains("clear_text"),
+        "{shown}"
+    );
+    let found = deployment.run(&["findings"]);
+    assert_eq!(found.code, Some(3), "{found:?}");
+    assert!(found.stderr.contains("may have been repaired"), "{found:?}");
+}
+
+/// A run of another process that came later and did not fail is the news.
+pub fn a_later_run_of_another_process_is_the_news() {
+    let deployment = with_token(NEVER);
+    deployment.put(&config("one"));
+    let served = deployment.serve(&[]);
+    let elsewhere = || assert_eq!(deployment.run(&["run", "verify-blobs"]).code, Some(0));
+    let tells = |times: u64, outcome: &str| {
+        let status = served.status();
+        let told = job(&status, "verify-blobs");
+        assert_eq!(
+            (&told["runs"], &told["outcome"]),
+            (&json!(times), &json!(outcome)),
+            "{told:#}"
+        );
+        assert_eq!(
+            told["errors"].as_array().unwrap().is_empty(),
+            outcome == "done",
+            "{told:#}"
+        );
+        let page = ask(&served, "GET", "/", None).body;
+        assert_eq!(
+            page.contains("verify-blobs failed"),
+            outcome == "failed",
+            "{page}"
+        );
+    };
+    // One that could not begin and is in no journal, and one that is.
+    let broken = [
+        (
+            "CREATE TRIGGER no_lease BEFORE INSERT ON leases WHEN NEW.name LIKE 'reconcile/%' \
+             BEGIN SELECT RAISE(ABORT, 'no lease'); END",
+            "DROP TRIGGER no_lease",
+        ),
+        (AWAY, BACK),
+    ];
+    for (times, (breaks, mends)) in (1..).zip(broken) {
+        behind_its_back(&deployment, breaks);
+        run(&served, "verify-blobs", times);
+        behind_its_back(&deployment, mends);
+        tells(times, "failed");
+        elsewhere();
+        tells(times, "done");
+    }
+    assert_eq!(served.terminate().0, Some(0));
 }
 
 fn heals(deployment: &Deployment) {

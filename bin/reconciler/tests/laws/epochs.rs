@@ -330,6 +330,31 @@ pub(crate) async fn a_lost_mark_is_not_knowing(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+/// The mark of the first raise was seen once: that it is gone is no raise that was cut off.
+pub(crate) async fn the_first_mark_is_not_put_twice(kind: Kind, seed: u64) {
+    for older in [false, true] {
+        let world = World::new(kind, seed).await;
+        orphans(&world, 1).await;
+        world.run(Job::ExpireOrphans).await;
+        if older {
+            // An older program wrote nothing down; the next run that sees the mark does.
+            let unconfirmed = "UPDATE backend_epochs SET marked_at = NULL";
+            world.behind_the_back(unconfirmed).await;
+            world.run(Job::DeleteSuperseded).await;
+        }
+        let mark = World::epoch_coordinate(1);
+        let gone = world.embedded.delete(&mark, DeleteMode::Final, None).await;
+        gone.unwrap();
+        orphans(&world, 1).await;
+        assert_eq!(standing(&world).await, EpochStanding::Lost);
+        assert_stopped(&world, Guard::Epoch, "without the first mark").await;
+        assert!(world.backend.epoch_marks().await.is_empty());
+        assert_eq!(adopt(&world, false).await.unwrap().store.number, 2);
+        assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 1);
+        world.close().await;
+    }
+}
+
 /// Where the listing stopped, no mark in it proves nothing.
 pub(crate) async fn a_listing_that_stopped_shows_no_absence(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;

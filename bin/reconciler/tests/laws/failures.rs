@@ -104,8 +104,11 @@ pub(crate) async fn one_bad_item_is_tried_parked_and_released(kind: Kind, seed: 
             world.clock.advance(hours(1));
             let tried = world.run(Job::ExpireOrphans).await;
             assert_eq!(tried.failed, 1, "a day later it is tried again: {tried:#?}");
+            // Once: a day says nothing of the item.
+            let row = world.row(&orphans[2]).await.unwrap();
+            assert_eq!((row.state, row.attempts), (RowState::Quarantined, 6));
             world.backend.faults.clear();
-            world.clock.advance(hours(2));
+            world.clock.advance(hours(24));
             world.run(Job::ExpireOrphans).await;
             world
                 .assert_nothing_unused("once it could be deleted")

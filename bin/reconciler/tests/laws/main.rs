@@ -18,9 +18,11 @@ mod hydrate;
 mod leases;
 mod letting_go;
 mod losses;
+mod managers;
 mod moves;
 mod names;
 mod plans;
+mod purges;
 mod receipts;
 mod rescue;
 mod simulation;
@@ -167,6 +169,19 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_planned_rescue_that_fails_is_reported,
             a_dry_run_changes_nothing,
             a_dry_run_tells_the_truth;
+        purges:
+            once_the_window_is_over,
+            nothing_but_a_whole_run_purges,
+            a_guard_stops_it,
+            a_copy_brings_back_what_it_refers_to,
+            a_restored_database_brings_it_back,
+            nothing_that_is_referred_to,
+            nothing_of_another_store,
+            both_clocks_have_to_say_so,
+            what_somebody_deleted_is_given_an_end,
+            a_window_that_was_over_begins_anew,
+            one_that_fails_is_the_next_runs,
+            what_was_never_in_use_does_not_wait;
         leases:
             a_second_run_is_told_and_a_dead_one_is_taken_over,
             a_run_that_lost_its_lease_stops,
@@ -200,6 +215,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             no_mark_no_deletion,
             a_raise_cut_off_is_finished,
             a_lost_mark_is_not_knowing,
+            the_first_mark_is_not_put_twice,
             a_listing_that_stopped_shows_no_absence,
             a_plan_meets_the_fence,
             a_long_run_looks_again;
@@ -222,6 +238,13 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_name_that_a_writer_is_about_to_use_is_not_adopted,
             a_name_that_a_deletion_left_is_adopted,
             a_page_that_fails_says_so;
+        managers:
+            a_name_that_means_another_manager_deletes_nothing,
+            the_first_run_writes_down_what_it_finds,
+            names_that_were_swapped_after_a_move_delete_nothing,
+            what_another_name_has_is_not_adopted,
+            what_a_document_has_under_another_name_is_not_deleted,
+            a_copy_that_a_restore_forgot_is_adopted;
         undos:
             what_the_manager_has_comes_back_and_is_held,
             not_before_its_requests_are_over,

@@ -3,16 +3,62 @@
 use cloakroom_core::ledger::Reason;
 use cloakroom_core::store::{Finding, FindingKind};
 use cloakroom_reconcile::Report;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::ConnectorLine;
 use crate::demo::words;
 
-/// An id and the space around it.
-const ID_WIDTH: u16 = 38;
-
 /// How wide tables are where nobody says.
-const WIDTH: u16 = 120;
+const WIDTH: usize = 120;
+
+/// A table, and what found no place in it.
+pub(super) struct Fitted {
+    pub(super) table: Table,
+    /// One line a row.
+    pub(super) below: Vec<String>,
+}
+
+/// Rows whose last column explains the first: told below the table where it would be wrapped.
+struct Explained<const N: usize> {
+    header: [&'static str; N],
+    rows: Vec<[String; N]>,
+    /// Columns of numbers.
+    right: &'static [usize],
+}
+
+impl<const N: usize> Explained<N> {
+    fn fit(self, width: Option<usize>) -> Fitted {
+        let explained = self.width(N) > width.unwrap_or(WIDTH);
+        let columns = if explained { N - 1 } else { N };
+        let mut table = plain(&self.header[..columns]);
+        right(&mut table, self.right);
+        for row in &self.rows {
+            table.add_row(&row[..columns]);
+        }
+        let line = |row: &[String; N]| format!("{}: {}", row[0], row[N - 1]);
+        Fitted {
+            table,
+            below: if explained {
+                self.rows.iter().map(line).collect()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    /// What the first columns take up with the lines around them.
+    fn width(&self, columns: usize) -> usize {
+        let widest = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].as_str());
+            let lines = cells.chain([self.header[column]]).flat_map(str::lines);
+            lines
+                .map(|line| line.chars().count())
+                .max()
+                .unwrap_or_default()
+        };
+        (0..columns).map(|column| widest(column) + 3).sum::<usize>() + 1
+    }
+}
 
 /// How many secret fields each connector has.
 pub(super) fn specs(connectors: &[ConnectorLine]) -> Table {
@@ -25,32 +71,34 @@ pub(super) fn specs(connectors: &[ConnectorLine]) -> Table {
 }
 
 /// Findings by kind, one example each.
-pub(super) fn findings(findings: &[Finding]) -> Table {
-    let mut table = plain(&[
-        "finding",
-        "how many",
-        "what was seen, and what to do",
-        "for example",
-    ]);
-    right(&mut table, &[1]);
+pub(super) fn findings(findings: &[Finding], width: Option<usize>) -> Fitted {
+    let mut rows = Vec::new();
     for kind in FindingKind::ALL {
         let mut of_kind = findings.iter().filter(|finding| finding.kind == kind);
         let Some(first) = of_kind.next() else {
             continue;
         };
         let many = (1 + of_kind.count()).to_string();
-        table.add_row([
+        rows.push([
             kind.as_str().replace('_', " "),
             many,
-            first.detail.clone(),
             place(first),
+            first.detail.clone(),
         ]);
     }
-    // An id that is cut cannot be asked for.
-    if let Some(examples) = table.column_mut(3) {
-        examples.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(ID_WIDTH)));
+    let header = [
+        "finding",
+        "how many",
+        "for example",
+        "what was seen, and what to do",
+    ];
+    let right = &[1];
+    Explained {
+        header,
+        rows,
+        right,
     }
-    table
+    .fit(width)
 }
 
 fn place(finding: &Finding) -> String {
@@ -66,50 +114,52 @@ fn place(finding: &Finding) -> String {
 }
 
 /// Deletions by reason.
-pub(super) fn deletions(report: &Report) -> Table {
-    let header = [
-        "reason",
-        "because",
-        "found",
-        "deleted",
-        "can be brought back",
-        "was gone already",
-        "left",
-    ];
-    let mut table = plain(&header);
-    right(&mut table, &[2, 3, 4, 5, 6]);
+pub(super) fn deletions(report: &Report, width: Option<usize>) -> Fitted {
+    let mut rows = Vec::new();
     for reason in Reason::ALL {
         let Some(count) = report.deletions.get(reason.as_str()) else {
             continue;
         };
         let left = count.spared + count.failed + count.refused;
-        let number = |number: u64| number.to_string();
-        table.add_row([
+        rows.push([
             reason.as_str().to_owned(),
+            count.found.to_string(),
+            count.deleted.to_string(),
+            count.scheduled.to_string(),
+            count.already_gone.to_string(),
+            left.to_string(),
             words::of_reason(reason).to_owned(),
-            number(count.found),
-            number(count.deleted),
-            number(count.scheduled),
-            number(count.already_gone),
-            number(left),
         ]);
     }
-    if report.deletions.is_empty() {
-        table.add_row(["nothing was due"]);
+    let nothing = rows.is_empty();
+    let header = [
+        "reason",
+        "found",
+        "deleted",
+        "recoverable",
+        "gone already",
+        "left",
+        "because",
+    ];
+    let right = &[1, 2, 3, 4, 5];
+    let mut fitted = Explained {
+        header,
+        rows,
+        right,
     }
-    table
+    .fit(width);
+    if nothing {
+        fitted.table.add_row(["nothing was due"]);
+    }
+    fitted
 }
 
 fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header.to_vec());
-    // A pager or a log has no width of its own.
-    if table.width().is_none() {
-        table.set_width(WIDTH);
-    }
     table
 }
 

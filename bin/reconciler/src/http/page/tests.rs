@@ -27,6 +27,7 @@ fn job(job: Job) -> JobStatus {
         outcome: Some(RunOutcome::Done),
         last_success: Some(at("2026-03-01T11:58:00Z")),
         next_run: Some(at("2026-03-01T12:15:00Z")),
+        findings: BTreeMap::new(),
         reports: Vec::new(),
         errors: Vec::new(),
     }

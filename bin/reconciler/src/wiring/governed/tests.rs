@@ -1,7 +1,7 @@
 //! Every call goes through, is counted once for each request, and waits for its turn.
 
 use cloakroom_core::capabilities::Rates;
-use cloakroom_core::{Grammar, Scope, Version};
+use cloakroom_core::{Grammar, Scope, StoreId, Version};
 use cloakroom_testkit::{Fault, FaultRates, FaultyBackend, ManualClock, MemoryBackend};
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ struct Stage {
 /// A manager in memory that publishes `rate` for everything; half of it is used.
 fn stage(rate: Option<f64>) -> Stage {
     let id: BackendId = "main".parse().unwrap();
-    let memory = MemoryBackend::new(id.clone(), Arc::new(ManualClock::default()));
+    let memory = MemoryBackend::new(id.clone(), Arc::new(ManualClock::default())).keeping();
     let faulty = FaultyBackend::new(Arc::new(memory), 1, FaultRates::default());
     let faulty = Arc::new(faulty);
     let rates = Rates {
@@ -97,6 +97,24 @@ async fn each_operation_is_counted_under_its_name() {
     ] {
         assert_eq!(stage.counted(operation, outcome), 1, "{operation}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_goes_through_and_counts_as_a_deletion() {
+    let stage = stage(None);
+    let mark = Mark {
+        store: StoreId(Uuid::nil()),
+        deployment: "tests".to_owned(),
+        coordinate: names(1).remove(0),
+        digest: format!("0123456789abcdef:{}", "0".repeat(64))
+            .parse()
+            .unwrap(),
+        intent: None,
+    };
+    let purge = stage.governed.purges().unwrap();
+    let purged = purge.purge(&mark, Duration::ZERO, Timestamp::MAX).await;
+    assert!(!purged.unwrap(), "there is nothing");
+    assert_eq!(stage.counted("delete", "ok"), 1);
 }
 
 /// The manager takes twenty at once: 50 are three requests.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::{
-    BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, ListPage, PageToken,
-    Precondition, PutOutcome, PutRequest, Result, SecretBackend, StoredSecret,
+    BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, ListPage, Mark,
+    PageToken, Precondition, Purge, PutOutcome, PutRequest, Result, SecretBackend, StoredSecret,
+    Timestamp,
 };
 use cloakroom_reconcile::is_epoch_mark;
 
@@ -222,6 +223,10 @@ impl SecretBackend for Decorated {
         &self.capabilities
     }
 
+    fn purges(&self) -> Option<&dyn Purge> {
+        self.inner.purges().map(|_| self as &dyn Purge)
+    }
+
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
         fated!(
             self.faults,
@@ -344,6 +349,19 @@ impl SecretBackend for Decorated {
             "lift_expiry",
             Some(coordinate),
             self.inner.lift_expiry(coordinate).await
+        )
+    }
+}
+
+#[async_trait]
+impl Purge for Decorated {
+    async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
+        let inner = self.inner.purges().unwrap();
+        fated!(
+            self.faults,
+            "purge",
+            Some(&mark.coordinate),
+            inner.purge(mark, window, now).await
         )
     }
 }

@@ -173,8 +173,8 @@ pub(crate) async fn settle(store: &DbStore) {
 /// Takes the triggers away that keep ledger rows from being deleted.
 pub(crate) async fn allow_deleting_rows(store: &DbStore) {
     let statement = match store.pool() {
-        Pool::Sqlite { .. } => "DROP TRIGGER secrets_stay",
-        _ => "DROP TRIGGER secrets_stay ON secrets",
+        Pool::Sqlite { .. } => "DROP TRIGGER IF EXISTS secrets_stay",
+        _ => "DROP TRIGGER IF EXISTS secrets_stay ON secrets",
     };
     behind_the_back(store, statement).await;
 }
@@ -246,9 +246,10 @@ fn rows_of(table: &str, rows: sqlx::Result<Vec<String>>) -> Vec<String> {
 }
 
 /// What a backup of the store holds, children last. The embedded secrets are the manager's.
-const BACKED_UP: [&str; 10] = [
+const BACKED_UP: [&str; 11] = [
     "store_identity",
     "backend_epochs",
+    "backend_managers",
     "specs",
     "documents",
     "secrets",

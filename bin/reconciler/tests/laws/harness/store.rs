@@ -15,9 +15,10 @@ use cloakroom_core::store::{
     RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
-    BackendId, Coordinate, DocumentId, Result, Revision, RunId, Timestamp, WorkspaceId,
+    BackendId, Coordinate, DocumentId, Mark, Result, Revision, RunId, Timestamp, WorkspaceId,
 };
 use cloakroom_store_db::DbStore;
+use uuid::Uuid;
 
 use super::faults::{Faults, fated};
 
@@ -104,6 +105,15 @@ impl DocumentStore for Crashing {
             "referrers",
             None,
             DocumentStore::referrers(&self.inner, backend, coordinate, limit).await
+        )
+    }
+
+    async fn note_manager(&self, backend: &BackendId, manager: &str) -> Result<String> {
+        fated!(
+            self.faults,
+            "note_manager",
+            None,
+            DocumentStore::note_manager(&self.inner, backend, manager).await
         )
     }
 
@@ -297,6 +307,19 @@ impl Ledger for Crashing {
         )
     }
 
+    async fn known_elsewhere(
+        &self,
+        backend: &BackendId,
+        marks: &[Mark],
+    ) -> Result<Vec<Option<BackendId>>> {
+        fated!(
+            self.faults,
+            "known_elsewhere",
+            None,
+            Ledger::known_elsewhere(&self.inner, backend, marks).await
+        )
+    }
+
     async fn claim(
         &self,
         lease: &Lease,
@@ -416,12 +439,26 @@ impl Journal for Crashing {
         )
     }
 
-    async fn first_finished(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
+    async fn first_started(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {
         fated!(
             self.faults,
-            "first_finished",
+            "first_started",
             None,
-            Journal::first_finished(&self.inner, job, backend).await
+            Journal::first_started(&self.inner, job, backend).await
+        )
+    }
+
+    async fn broken_off(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        limit: u32,
+    ) -> Result<Vec<RunRecord>> {
+        fated!(
+            self.faults,
+            "broken_off",
+            None,
+            Journal::broken_off(&self.inner, job, backend, limit).await
         )
     }
 
@@ -538,6 +575,15 @@ impl Epochs for Crashing {
             "raise_epoch",
             None,
             Epochs::raise_epoch(&self.inner, backend, raise).await
+        )
+    }
+
+    async fn confirm_epoch(&self, backend: &BackendId, raise: Uuid) -> Result<()> {
+        fated!(
+            self.faults,
+            "confirm_epoch",
+            None,
+            Epochs::confirm_epoch(&self.inner, backend, raise).await
         )
     }
 }

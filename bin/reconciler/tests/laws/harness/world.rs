@@ -22,7 +22,7 @@ use cloakroom_documents::{DocumentSpec, Documents, Put, PutDone, Settings as Doc
 use cloakroom_reconcile::{Guard, Reconciler, Report, RunOptions, Settings, Silent, is_epoch_mark};
 use cloakroom_store_db::{DbStore, Options, StoreClock};
 use cloakroom_testkit::canary::{self, assert_clean};
-use cloakroom_testkit::{ManualClock, SeededRandomness};
+use cloakroom_testkit::{ManualClock, MemoryBackend, SeededRandomness};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -104,6 +104,25 @@ impl World {
         change(&mut capabilities);
         let backend = Arc::new(Decorated::new(Arc::new(embedded.clone()), capabilities));
         Self::over(database, db, clock, random, ring, embedded, backend)
+    }
+
+    /// A world whose manager ends no recovery window itself.
+    pub(crate) async fn keeping(kind: Kind, seed: u64) -> (Self, MemoryBackend) {
+        let world = Self::new(kind, seed).await;
+        let manager = MemoryBackend::new(world.id(), Arc::new(world.clock.clone())).keeping();
+        let inner = Arc::new(manager.clone());
+        let backend = Arc::new(Decorated::new(inner, MemoryBackend::CAPABILITIES));
+        let Self {
+            clock,
+            random,
+            ring,
+            db,
+            embedded,
+            database,
+            ..
+        } = world;
+        let world = Self::over(database, db, clock, random, ring, embedded, backend);
+        (world, manager)
     }
 
     /// A copy of this world's database, and whoever works with that on the same manager.
@@ -397,6 +416,19 @@ impl World {
     /// The coordinate of this deployment's mark of an epoch.
     pub(crate) fn epoch_coordinate(number: i64) -> Coordinate {
         cloakroom_reconcile::epoch_mark(DEPLOYMENT, number).unwrap()
+    }
+
+    /// The ledger never heard of a secret under this backend's name.
+    pub(crate) async fn forget_row(&self, coordinate: &Coordinate) {
+        self.forget_row_of(coordinate, &self.id()).await;
+    }
+
+    pub(crate) async fn forget_row_of(&self, coordinate: &Coordinate, backend: &BackendId) {
+        database::allow_deleting_rows(&self.db).await;
+        self.behind_the_back(&format!(
+            "DELETE FROM secrets WHERE coordinate = '{coordinate}' AND backend_id = '{backend}'"
+        ))
+        .await;
     }
 
     pub(crate) async fn delete_row(&self, coordinate: &Coordinate) {

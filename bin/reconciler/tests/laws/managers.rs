@@ -1,0 +1,240 @@
+//! Which manager a backend's name means: it is written down when the name is first used, and a name that
+//! means another deletes nothing.
+
+use std::sync::Arc;
+
+use cloakroom_core::store::{Epochs as _, Job, Store};
+use cloakroom_core::{BackendSet, SecretBackend};
+use cloakroom_reconcile::{
+    EpochStanding, Guard, Reconciler, RunOptions, Silent, SweepFate, SweepOptions,
+};
+use serde_json::json;
+
+use crate::epochs::{adopt, assert_stopped, orphans, standing, stopped_by};
+use crate::harness::house::House;
+use crate::harness::{Kind, World, hours};
+
+pub(crate) async fn a_name_that_means_another_manager_deletes_nothing(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 3).await;
+    let first = world.db.homes(&world.id()).await.unwrap().manager;
+    assert_eq!(
+        first.as_deref(),
+        Some(world.backend.manager()),
+        "written down with the first put"
+    );
+    world.backend.pretend_to_be(Some("another manager"));
+    assert_eq!(standing(&world).await, EpochStanding::OtherManager);
+    assert_stopped(&world, Guard::Identity, "under another manager").await;
+    let report = world.dry_run(Job::ExpireOrphans).await;
+    assert!(stopped_by(&report, Guard::Identity), "{report:#?}");
+    let saw = &report.guards[0].saw;
+    assert!(
+        saw.contains("another manager") && saw.contains(&first.unwrap()),
+        "{saw}"
+    );
+    // Put right, it goes on; adopted, it goes on where it is, and no more where it was.
+    world.backend.pretend_to_be(None);
+    assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 3);
+    orphans(&world, 1).await;
+    world.backend.pretend_to_be(Some("another manager"));
+    let adopted = adopt(&world, false).await.unwrap();
+    assert_eq!(
+        (adopted.standing, adopted.store.number),
+        (EpochStanding::Current, 2)
+    );
+    assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 1);
+    world.backend.pretend_to_be(None);
+    assert_stopped(&world, Guard::Identity, "under the first manager again").await;
+    world.db.verify_receipts().await.unwrap();
+    world.close().await;
+}
+
+/// What an older program left has no manager written down: the first run that changes things does it, and
+/// one that only looks does not.
+pub(crate) async fn the_first_run_writes_down_what_it_finds(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 1).await;
+    world.behind_the_back("DELETE FROM backend_managers").await;
+    let known = || async { world.db.homes(&world.id()).await.unwrap().manager };
+    world.dry_run(Job::ExpireOrphans).await;
+    assert_eq!(standing(&world).await, EpochStanding::Fresh);
+    assert_eq!(known().await, None);
+    assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 1);
+    assert_eq!(known().await.as_deref(), Some(world.backend.manager()));
+    world.close().await;
+}
+
+/// After a move, a replica has the two managers the wrong way round.
+pub(crate) async fn names_that_were_swapped_after_a_move_delete_nothing(kind: Kind, seed: u64) {
+    let house = House::new(kind, seed).await;
+    let world = &house.world;
+    world.backend.pretend_to_be(Some("the first manager"));
+    let id = world.create(json!({"a": "moved", "b": "as well"})).await.id;
+    let done = house.copy_all("moved").await;
+    house.finish(done).await.unwrap();
+    world.clock.advance(hours(24 * 30));
+    world.backend.pretend_to_be(Some("another manager"));
+    house.other.pretend_to_be(Some("the first manager"));
+    let backends = vec![
+        world.backend.clone() as Arc<dyn SecretBackend>,
+        house.other.clone(),
+    ];
+    let swapped = Reconciler::new(
+        world.store.clone() as Arc<dyn Store>,
+        BackendSet::new(backends, world.id()).unwrap(),
+        Arc::new(world.ring.clone()),
+        Arc::new(world.random.stream("a replica")),
+        world.settings.clone(),
+        world.stop.clone(),
+    );
+    let options = RunOptions {
+        overrides: Guard::ALL.into(),
+        ..RunOptions::default()
+    };
+    for job in [Job::ExpireOrphans, Job::DeleteSuperseded] {
+        for backend in [world.id(), house.other.id().clone()] {
+            let report = swapped.run(job, &backend, &options, &Silent).await.unwrap();
+            assert!(stopped_by(&report, Guard::Identity), "{report:#?}");
+            assert_eq!(report.deleted(), 0, "{report:#?}");
+        }
+    }
+    house
+        .assert_readable(id, &json!({"a": "moved", "b": "as well"}), "swapped")
+        .await;
+    house.world.close().await;
+}
+
+/// The ledger has everything under the name that the backend had before, or that another name for the same
+/// manager is.
+async fn known_as_main(world: &World) {
+    const COLUMNS: &str = "coordinate, base, version, owner, kind, state, digest, once_referenced, \
+         created_at, expires_at, unreferenced_since, superseded, intent";
+    world
+        .behind_the_back(&format!(
+            "INSERT INTO secrets (backend_id, {COLUMNS}) SELECT 'main', {COLUMNS} FROM secrets"
+        ))
+        .await;
+    world
+        .behind_the_back("UPDATE secret_references SET backend_id = 'main'")
+        .await;
+}
+
+pub(crate) async fn what_another_name_has_is_not_adopted(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one", "b": "two"})).await.id;
+    let used = world.referenced().await;
+    known_as_main(&world).await;
+    for coordinate in &used {
+        world.forget_row(coordinate).await;
+    }
+    let report = world.run(Job::ExpireOrphans).await;
+    assert!(stopped_by(&report, Guard::UnknownMarked), "{report:#?}");
+    let saw = &report.guards[0].saw;
+    assert!(saw.contains("backend `main`'s"), "{saw}");
+    assert!(saw.contains("--backend embedded"), "{saw}");
+    for adopt in [false, true] {
+        let options = SweepOptions {
+            adopt,
+            by: "a law".to_owned(),
+        };
+        let mut all = Vec::new();
+        let report = world
+            .reconciler()
+            .sweep(&world.id(), &options, &Silent, &mut |it| {
+                all.push(it.clone());
+            })
+            .await
+            .unwrap();
+        assert_eq!(
+            (report.unknown, report.adopted, report.other_backend),
+            (0, 0, 2)
+        );
+        for swept in all {
+            assert_eq!(swept.fate, SweepFate::OtherBackend);
+            assert_eq!(swept.known_as, Some("main".parse().unwrap()));
+        }
+    }
+    // Nor by whoever asks the store past the sweep.
+    let coordinate = world.coordinate(id, "/a").await;
+    let mark = world.living().await.remove(&coordinate).unwrap().mark;
+    let mark = mark.unwrap();
+    let adoption = cloakroom_core::store::Adoption {
+        coordinate: coordinate.clone(),
+        digest: mark.digest,
+        intent: mark.intent,
+        evidence: "a law".to_owned(),
+    };
+    let run = cloakroom_core::RunId(uuid::Uuid::from_u128(1));
+    let store: &dyn Store = &world.db;
+    let written = store.adopt(run, &world.id(), &[adoption]).await.unwrap();
+    assert_eq!(written, [false]);
+    assert_eq!(world.row(&coordinate).await, None);
+    world.close().await;
+}
+
+/// An older program adopted it all the same.
+pub(crate) async fn what_a_document_has_under_another_name_is_not_deleted(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    world.create(json!({"a": "one", "b": "two"})).await;
+    let stays = world.create(json!({"a": "stays"})).await.id;
+    let used = world.referenced().await;
+    known_as_main(&world).await;
+    world
+        .behind_the_back("UPDATE secrets SET unreferenced_since = 0 WHERE backend_id = 'embedded'")
+        .await;
+    world.clock.advance(hours(24 * 30));
+    let options = RunOptions {
+        overrides: Guard::ALL.into(),
+        ..RunOptions::default()
+    };
+    let report = world.run_with(Job::ExpireOrphans, &options).await.unwrap();
+    assert_eq!(report.deleted(), 0, "{report:#?}");
+    assert_eq!(report.deletions["orphaned"].spared, 3, "{report:#?}");
+    for coordinate in &used {
+        assert!(world.is_living(coordinate).await);
+    }
+    // What no document refers to under any name goes.
+    world
+        .behind_the_back(&format!(
+            "DELETE FROM secret_references WHERE document_id = '{stays}'"
+        ))
+        .await;
+    let report = world.run_with(Job::ExpireOrphans, &options).await.unwrap();
+    assert_eq!(report.deleted(), 1, "{report:#?}");
+    world.close().await;
+}
+
+/// A copy that a move made and a restored database forgot is nobody's: it can be adopted although the
+/// document refers to the same coordinate where it was.
+pub(crate) async fn a_copy_that_a_restore_forgot_is_adopted(kind: Kind, seed: u64) {
+    let house = House::new(kind, seed).await;
+    let world = &house.world;
+    let id = world.create(json!({"a": "moved"})).await.id;
+    let coordinate = world.coordinate(id, "/a").await;
+    house.copy_all("moved").await;
+    let other = house.other.id().clone();
+    world
+        .behind_the_back("UPDATE secret_references SET backend_id = 'embedded'")
+        .await;
+    world.forget_row_of(&coordinate, &other).await;
+    let backends = vec![house.other.clone() as Arc<dyn SecretBackend>];
+    let reconciler = Reconciler::new(
+        world.store.clone() as Arc<dyn Store>,
+        BackendSet::new(backends, other.clone()).unwrap(),
+        Arc::new(world.ring.clone()),
+        Arc::new(world.random.stream("a sweep")),
+        world.settings.clone(),
+        world.stop.clone(),
+    );
+    let options = SweepOptions {
+        adopt: true,
+        by: "a law".to_owned(),
+    };
+    let report = reconciler
+        .sweep(&other, &options, &Silent, &mut |_| {})
+        .await
+        .unwrap();
+    assert_eq!((report.adopted, report.other_backend), (1, 0), "{report:?}");
+    house.world.close().await;
+}
