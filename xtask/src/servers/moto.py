@@ -9,7 +9,9 @@ would call the repetition of a creation done. A session that is over is refused:
 and never looks at it. A name is looked up and a page of a listing described, where moto goes through
 all secrets. moto holds every request to the resource "*" and knows few conditions, so of most policies
 only their actions count here; one that is given as it is written is held to the ARN of the secret that
-a request names, and to no condition.
+a request names, and to no condition. It looks at the one action that a request is called after: what a
+request takes besides, as the service authorization reference has it, is added here. A refusal has AWS's
+code and names the action, and of a batch of values what may not be read is refused by itself.
 """
 
 import io
@@ -18,6 +20,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from uuid import uuid4
 
 from moto import backends, settings
 from moto.core.exceptions import JsonRESTError
@@ -46,6 +49,13 @@ WITHOUT = {
     "delete": ["secretsmanager:DeleteSecret", "ssm:DeleteParameter*"],
     "restore": ["secretsmanager:RestoreSecret"],
 }
+SERVICES = ("secretsmanager", "ssm")
+TAGGING = {
+    "secretsmanager:CreateSecret": ("secretsmanager:TagResource",),
+    "ssm:PutParameter": ("ssm:AddTagsToResource",),
+}
+# What the request that is being answered may not read, of those that it asks for together.
+REFUSED = {}
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
@@ -94,6 +104,10 @@ def main(port, policies, answer):
     Path(answer).write_text(json.dumps(told))
 
     IAMRequest.check_action_permitted = of_its_secret(IAMRequest.check_action_permitted)
+    IAMRequest._raise_access_denied = by_its_code(IAMRequest._raise_access_denied)
+    SecretsManagerBackend.batch_get_secret_value = one_by_one(
+        SecretsManagerBackend.batch_get_secret_value
+    )
     AssumedRoleAccessKey.__init__ = refused_when_over(AssumedRoleAccessKey.__init__)
     SecretsManagerBackend.create_secret = refused_while_waiting(
         SecretsManagerBackend.create_secret
@@ -109,7 +123,7 @@ def main(port, policies, answer):
     run_simple(
         "127.0.0.1",
         port,
-        one_at_a_time(filled(DomainDispatcherApplication(create_backend_app))),
+        one_at_a_time(beside(DomainDispatcherApplication(create_backend_app))),
         threaded=True,
         request_handler=Handler,
     )
@@ -140,26 +154,82 @@ def as_written(policy):
 
 
 def of_its_secret(check):
-    """Holds a request to the secret that it names."""
+    """Holds a request to the secrets that it names, and to every action that it takes."""
 
     def checked(request, resource):
-        asked = json.loads(request._body or "{}") if request._service == "secretsmanager" else {}
-        name = asked.get("SecretId") or asked.get("Name")
-        if name:
-            place = f"arn:aws:secretsmanager:{request._region}:{ACCOUNT}:secret:"
-            resource = name if name.startswith("arn:") else f"{place}{name}-AbCdEf"
+        is_ours = request._service in SERVICES
+        asked = json.loads(request._body or "{}") if is_ours else {}
+        held = [resource]
+        if request._service == "secretsmanager" and (
+            name := asked.get("SecretId") or asked.get("Name")
+        ):
+            held = [secret(request, name)]
         if request._service == "ssm":
-            asked = json.loads(request._body or "{}")
-            if name := asked.get("Name") or asked.get("ResourceId"):
-                resource = parameter(request, name)
             # Each has to be permitted for itself.
-            for name in asked.get("Names") or []:
-                check(request, parameter(request, name))
-            if asked.get("Names"):
-                return
-        check(request, resource)
+            names = [asked.get("Name") or asked.get("ResourceId"), *(asked.get("Names") or [])]
+            held = [parameter(request, name) for name in names if name] or held
+        called = request._action
+        for action in (called, *besides(called, asked)):
+            for place in held:
+                permit(check, request, action, place)
+        if called == "secretsmanager:BatchGetSecretValue":
+            REFUSED.clear()
+            for name in asked.get("SecretIdList") or []:
+                try:
+                    permit(check, request, "secretsmanager:GetSecretValue", secret(request, name))
+                except JsonRESTError as refusal:
+                    REFUSED[name] = refusal
+        request._action = called
 
     return checked
+
+
+def permit(check, request, action, place):
+    request._action, request.place = action, place
+    check(request, place)
+
+
+def besides(action, asked):
+    """What a request takes beside the action that it is called after."""
+    if asked.get("Tags"):
+        return TAGGING.get(action, ())
+    return ()
+
+
+def by_its_code(refuse):
+    """As AWS refuses: with a code, and with words that name the action."""
+
+    def refused(request):
+        if request._service not in SERVICES:
+            refuse(request)
+        user, action = request._access_key.arn, request._action
+        words = f"User: {user} is not authorized to perform: {action} on resource: {request.place}"
+        raise JsonRESTError("AccessDeniedException", words)
+
+    return refused
+
+
+def one_by_one(read):
+    """Of a batch AWS leaves out what may not be read, and says so of each."""
+
+    def answered(backend, secret_id_list=None, *arguments, **options):
+        asked = secret_id_list or []
+        allowed = [it for it in asked if it not in REFUSED]
+        page, errors, token = [], [], None
+        if allowed or not asked:
+            page, errors, token = read(backend, allowed, *arguments, **options)
+        for name in asked:
+            if refusal := REFUSED.get(name):
+                told = {"ErrorCode": refusal.error_type, "Message": refusal.message}
+                errors.append({"SecretId": name, **told})
+        return page, errors, token
+
+    return answered
+
+
+def secret(request, name):
+    place = f"arn:aws:secretsmanager:{request._region}:{ACCOUNT}:secret:"
+    return name if name.startswith("arn:") else f"{place}{name}-AbCdEf"
 
 
 def parameter(request, name):
@@ -228,20 +298,44 @@ def paged(backend, filters, max_results=100, next_token=None, include_planned_de
     return [it.to_dict() for it in page[:most]], after
 
 
-def filled(application):
-    """Beside what AWS does: `POST /fill/REGION` makes a secret of each line, all with one value."""
+def beside(application):
+    """Beside what AWS does: `POST /fill/REGION` makes a secret of each line, all with one value, and
+    `POST /allow` a user who may do what each line says and nothing else, whose key it answers.
+    """
 
     def handle(environ, start_response):
         path = environ["PATH_INFO"]
-        if not path.startswith("/fill/"):
+        if path == "/allow":
+            answer = allow(lines(environ))
+        elif path.startswith("/fill/"):
+            answer = fill(path.removeprefix("/fill/"), lines(environ))
+        else:
             return application(environ, start_response)
-        backend = secretsmanager_backends[ACCOUNT][path.removeprefix("/fill/")]
-        for name in environ["wsgi.input"].read().decode().splitlines():
-            backend.create_secret(name, "filled", None, None, None, None, None, [], False)
-        start_response("200 OK", [("Content-Length", "0")])
-        return [b""]
+        start_response("200 OK", [("Content-Length", str(len(answer)))])
+        return [answer]
 
     return handle
+
+
+def lines(environ):
+    return environ["wsgi.input"].read().decode().splitlines()
+
+
+def fill(region, names):
+    backend = secretsmanager_backends[ACCOUNT][region]
+    for name in names:
+        backend.create_secret(name, "filled", None, None, None, None, None, [], False)
+    return b""
+
+
+def allow(actions):
+    iam = iam_backends[ACCOUNT]["aws"]
+    name = f"allowed-{uuid4()}"
+    iam.create_user("us-east-1", name)
+    allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    iam.put_user_policy(name, "tests", document([allowed]))
+    key = iam.create_access_key(name)
+    return f"{key.access_key_id}:{key.secret_access_key}".encode()
 
 
 def one_at_a_time(application):
