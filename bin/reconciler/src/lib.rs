@@ -47,7 +47,7 @@ pub mod wiring;
 mod yaml_bounds;
 mod yaml_keys;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use crate::cli::Cli;
 use crate::exit::{Exit, Misuse};
@@ -79,6 +79,10 @@ pub fn run(cli: Cli) -> Exit {
 pub fn misused(error: &clap::Error) -> Exit {
     if error.use_stderr() && asks_for_json(std::env::args_os().skip(1)) {
         Console::new(Format::Json).usage(error);
+        return Exit::Usage;
+    }
+    if error.use_stderr() && !std::io::stderr().is_terminal() {
+        Console::new(Format::Table).note(error.render().to_string().trim_end());
         return Exit::Usage;
     }
     let printed = error.print().and_then(|()| std::io::stdout().flush());

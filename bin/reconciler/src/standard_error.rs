@@ -1,6 +1,6 @@
 //! Standard error, written by a thread of its own: whoever reads it may stop reading, and nobody who
 //! works waits for that. Lines of the log are dropped where too much waits, and counted. What is said
-//! to a person waits for its turn, until the process is asked to stop.
+//! to a person waits for its turn, as long as anything is read and the process was not asked to stop.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 /// Bytes that wait before lines of the log are dropped.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
 
-/// How long a line may take to be written before the end of the process no longer waits for it.
+/// How long a line may take to be written before nobody waits for it any longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The same once the process was asked to stop.
+/// How long anybody waits, whatever is read, once the process was asked to stop.
 const HASTE: Duration = Duration::from_secs(1);
 
 /// Takes a line of the log, or drops it where too much waits.
@@ -24,7 +24,7 @@ pub(crate) fn log(line: &[u8]) {
     }
 }
 
-/// Writes a line for a person, behind all that was logged before.
+/// Writes a line for a person, behind all that was logged before. Where nobody reads it stays to be written.
 pub(crate) fn say(line: &str) {
     let line = format!("{line}\n");
     match writer() {
@@ -40,7 +40,7 @@ pub fn flush() {
     }
 }
 
-/// Says that the process was asked to stop: from now on nobody waits for a reader that reads nothing.
+/// Says that the process was asked to stop: from now on nobody waits long for a reader, however it reads.
 pub(crate) fn hurry() {
     if let Some(writer) = writer() {
         writer.hurry();
@@ -81,10 +81,23 @@ fn directly(line: &[u8]) {
     let _ = io::stderr().write_all(line);
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Writer {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    patience: Duration,
+    haste: Duration,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+            patience: PATIENCE,
+            haste: HASTE,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +114,8 @@ struct Waiting {
     told: u64,
     /// Since when the next line waits to be written.
     since: Option<Instant>,
-    in_haste: bool,
+    /// Since when the process is to stop.
+    in_haste: Option<Instant>,
 }
 
 impl Waiting {
@@ -143,48 +157,41 @@ impl Writer {
         let mut waiting = self.waiting();
         let mine = waiting.take(line);
         self.changed.notify_all();
-        self.wait(waiting, None, |waiting| waiting.written >= mine);
+        self.wait(waiting, |waiting| waiting.written >= mine);
     }
 
     fn flush(&self) {
-        self.wait(self.waiting(), Some(PATIENCE), |waiting| {
-            waiting.written == waiting.taken
-        });
+        self.wait(self.waiting(), |waiting| waiting.written == waiting.taken);
     }
 
     fn hurry(&self) {
-        self.waiting().in_haste = true;
+        self.waiting().in_haste.get_or_insert_with(Instant::now);
         self.changed.notify_all();
     }
 
-    /// Waits until it `is_done`, or until one line has taken longer than `patience`.
-    fn wait(
-        &self,
-        mut waiting: MutexGuard<'_, Waiting>,
-        patience: Option<Duration>,
-        is_done: impl Fn(&Waiting) -> bool,
-    ) {
+    /// Waits until it `is_done`, or until one line has taken longer than there is patience; in haste no longer
+    /// than that in all.
+    fn wait(&self, mut waiting: MutexGuard<'_, Waiting>, is_done: impl Fn(&Waiting) -> bool) {
+        let began = Instant::now();
         while !is_done(&waiting) {
-            let patience = if waiting.in_haste {
-                Some(HASTE)
-            } else {
-                patience
-            };
-            let taken = waiting
-                .since
-                .map_or(Duration::ZERO, |since| since.elapsed());
-            let left = patience.map(|patience| patience.saturating_sub(taken));
-            waiting = match left {
-                Some(Duration::ZERO) => return,
-                Some(left) => {
-                    let woken = self.changed.wait_timeout(waiting, left);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => {
-                    let woken = self.changed.wait(waiting);
-                    woken.unwrap_or_else(PoisonError::into_inner)
-                }
-            };
+            let left = self.left(&waiting, began);
+            if left.is_zero() {
+                return;
+            }
+            let woken = self.changed.wait_timeout(waiting, left);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// How long whoever waits since it `began` still does.
+    fn left(&self, waiting: &Waiting, began: Instant) -> Duration {
+        let standstill = waiting.since.unwrap_or(began).elapsed();
+        match waiting.in_haste {
+            None => self.patience.saturating_sub(standstill),
+            Some(haste) => {
+                let waited = began.max(haste).elapsed();
+                self.haste.saturating_sub(standstill.max(waited))
+            }
         }
     }
 

@@ -123,6 +123,7 @@ fn done(report: &Report) -> String {
         "not there any more",
     );
     say(report.purged, "purged");
+    say(report.unpurged, "not purged");
     say(report.rescued, "rescued");
     let mut say = |number: u64, one: &str, many: &str| {
         if number > 0 {

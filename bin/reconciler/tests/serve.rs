@@ -134,6 +134,20 @@ fn a_run_ends_while_nobody_reads_its_log() {
     assert_eq!(ended(&mut child), Some(0));
 }
 
+/// A container whose log hangs starts again, and a script goes on.
+#[test]
+fn what_fails_ends_while_nobody_reads_why() {
+    let deployment = Deployment::without_database("store: {postgres: {url: {env: NOWHERE}}}");
+    let (_unread, full) = full_pipe();
+    let mut failing = deployment.command(&["serve"]);
+    let mut failing = failing.stderr(full).spawn().unwrap();
+    let (_unread, full) = full_pipe();
+    let mut misused = deployment.command(&["serve", "--nonsense"]);
+    let mut misused = misused.stderr(full).spawn().unwrap();
+    assert_eq!(ended(&mut failing), Some(1));
+    assert_eq!(ended(&mut misused), Some(2));
+}
+
 #[test]
 fn a_demo_stops_while_nobody_reads_what_it_says() {
     let deployment = Deployment::without_database("");

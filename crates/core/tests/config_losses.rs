@@ -281,12 +281,12 @@ fn follow(config: &mut Value, pointer: &str, said: &Value) {
     }
 }
 
-/// Whatever the error names as a way out is one.
+/// Whatever the error names as a way out is one, and a mask for what is gone is none.
 #[test]
 fn each_hint_for_a_node_that_an_array_lost_at_its_end_leads_out() {
     let spec = compile(&with_arrays());
     for (config, damage, left) in cut_off() {
-        for said in [json!(MASK), Value::Null, json!("another-value")] {
+        for said in [Value::Null, json!("another-value")] {
             let mut document = Document::default();
             document.put(&spec, config.clone()).unwrap();
             let held = document.held.len();
@@ -297,21 +297,103 @@ fn each_hint_for_a_node_that_an_array_lost_at_its_end_leads_out() {
                 match document.put(&spec, update.clone()) {
                     Ok(report) => break report,
                     Err(error) => {
-                        let told = error.to_string();
-                        for way in ["a mask to keep it", "its value", "null to let it go"] {
-                            assert!(told.contains(way), "{told}");
-                        }
+                        assert_asks_for_the_value_or_null(&error.to_string());
                         followed += 1;
-                        assert!(followed <= held, "{update}: {told}");
-                        follow(&mut update, error.subject().unwrap(), &said);
+                        assert!(followed <= held, "{update}: {error}");
+                        let pointer = error.subject().unwrap();
+                        let mut masked = update.clone();
+                        follow(&mut masked, pointer, &json!(MASK));
+                        let told = assert_refused(document.put(&spec, masked), pointer);
+                        assert_asks_for_the_value_or_null(&told);
+                        follow(&mut update, pointer, &said);
                     }
                 }
             };
             assert!(followed > 0, "{left}");
-            let became = |it: &str| report.values().filter(|is| is.as_str() == it).count();
-            assert_eq!(became("kept") + followed * usize::from(said != MASK), held);
-            if said == MASK {
-                assert_eq!(document.hydrated(), config);
+            let kept = report.values().filter(|is| is.as_str() == "kept").count();
+            assert_eq!(kept + followed, held);
+        }
+        // With the values that were there, all of it is as it was.
+        let mut document = Document::default();
+        document.put(&spec, config.clone()).unwrap();
+        damage(&mut document.blob);
+        let report = document.put(&spec, config.clone()).unwrap();
+        assert!(report.values().all(|is| is == "kept"), "{report:?}");
+        assert_eq!(document.hydrated(), config);
+    }
+}
+
+fn assert_asks_for_the_value_or_null(told: &str) {
+    let ways = "send its value, or null to let it go";
+    assert!(
+        told.contains(ways) && !told.contains("send a mask"),
+        "{told}"
+    );
+}
+
+/// Who stood where an element is gone, nobody can tell: its secret may be that of another host by now.
+#[test]
+fn a_mask_for_an_element_that_is_gone_is_refused_and_each_hint_leads_out() {
+    let spec = compile(&with_arrays());
+    let host = |name: &str| json!({"name": name, "key": MASK});
+    let cases: [(Damage, Value, &str); 5] = [
+        (
+            |blob| blob["hosts"] = json!([]),
+            json!([host("b"), host("a")]),
+            "/hosts/0/key",
+        ),
+        (
+            |blob| blob["hosts"] = json!([{"name": "b"}]),
+            json!([host("b"), host("a")]),
+            "/hosts/0/key",
+        ),
+        (
+            |blob| blob["hosts"] = json!([{"name": "b"}]),
+            json!([host("b")]),
+            "/hosts/0/key",
+        ),
+        (
+            |blob| blob["hosts"].as_array_mut().unwrap().truncate(1),
+            json!([host("a"), host("new")]),
+            "/hosts/1/key",
+        ),
+        // The first one was edited, or another host stands there now.
+        (
+            |blob| blob["hosts"].as_array_mut().unwrap().truncate(1),
+            json!([host("b"), {"name": "new", "key": null}]),
+            "/hosts/0/key",
+        ),
+    ];
+    for (damage, hosts, first) in cases {
+        for said in [Value::Null, json!("another-value")] {
+            let mut document = Document::default();
+            let config = json!({"hosts": [
+                {"name": "a", "key": "key-of-host-a"}, {"name": "b", "key": "key-of-host-b"}
+            ]});
+            document.put(&spec, config).unwrap();
+            damage(&mut document.blob);
+            let mut update = json!({"hosts": hosts});
+            assert_refused(document.put(&spec, update.clone()), first);
+            let mut followed = 0;
+            while let Err(error) = document.put(&spec, update.clone()) {
+                let told = error.to_string();
+                assert!(!told.contains("send a mask"), "{told}");
+                followed += 1;
+                assert!(followed <= 3, "{update}: {told}");
+                let pointer = error.subject().unwrap();
+                match update.pointer_mut(pointer) {
+                    Some(masked) => *masked = said.clone(),
+                    None => follow(&mut update, pointer, &said),
+                }
+            }
+            // Whoever has a secret of before has the one that was its own.
+            for host in document.hydrated()["hosts"].as_array().unwrap() {
+                let own = format!("key-of-host-{}", host["name"].as_str().unwrap());
+                let key = &host["key"];
+                assert!(
+                    key.is_null() || *key == said || *key == json!(own),
+                    "{update}: {host}"
+                );
             }
         }
     }

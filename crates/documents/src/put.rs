@@ -35,9 +35,20 @@ impl DocumentSpec {
         Self::compile(&parse_json("read the spec", text.as_bytes())?)
     }
 
-    /// Reads a spec that a document is stored with. One that an earlier version took is taken still,
-    /// though it would be refused for a new document; see [`CompiledSpec::compile_stored`].
-    pub fn read_stored(text: &str) -> Result<Self> {
+    /// Reads a spec that a document is stored with, to update the document under it. One that an earlier
+    /// version took and that is refused by now may not say what is secret, and a new value would be stored
+    /// in clear.
+    pub fn read_for_update(text: &str) -> Result<Self> {
+        Self::read(text).map_err(|error| {
+            let message = "the spec that the document is stored with is refused by now; put the document \
+                           with its spec mended (--spec). Nothing was changed";
+            Error::new(error.kind(), OPERATION, message).with_source(error)
+        })
+    }
+
+    /// Reads a spec that a document is stored with, to show it. One that an earlier version took is taken
+    /// still, though it would be refused for a put; see [`CompiledSpec::compile_stored`].
+    pub(crate) fn read_stored(text: &str) -> Result<Self> {
         let spec = parse_json("read the spec", text.as_bytes())?;
         Ok(Self::of(&spec, CompiledSpec::compile_stored(&spec)?))
     }
@@ -100,11 +111,17 @@ impl Documents {
     /// the store) may it be written all the same: read it before putting a new document again.
     pub async fn put(&self, put: Put<'_>) -> Result<PutDone> {
         let ring = self.keys.ring()?;
-        self.put_under(put, &ring).await
+        self.put_under(put, &ring, |_, _| Ok(())).await
     }
 
-    /// Writes a document; what has a digest under a key that `ring` lacks is written anew.
-    pub(crate) async fn put_under(&self, put: Put<'_>, ring: &KeyRing) -> Result<PutDone> {
+    /// Writes a document; what has a digest under a key that `ring` lacks is written anew. Nothing is
+    /// written where `check` refuses what would become of what is held.
+    pub(crate) async fn put_under(
+        &self,
+        put: Put<'_>,
+        ring: &KeyRing,
+        check: impl FnOnce(&Update, &[Held]) -> Result<()>,
+    ) -> Result<PutDone> {
         let before = self.before(&put).await?;
         let id = put.id.unwrap_or_else(|| DocumentId(self.randomness.uuid()));
         let held = before
@@ -112,6 +129,7 @@ impl Documents {
             .map_or(&[][..], |document| &document.references);
         let update = self.split(&put.spec.compiled, put.config, before.as_ref(), ring, id)?;
         refuse_places_that_no_store_can_hold(&update)?;
+        check(&update, held)?;
 
         let mut plan = Plan::of(update, held, ring, &id.to_string());
         let new = plan.take_new(self, put.workspace, held)?;

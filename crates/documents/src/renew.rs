@@ -1,7 +1,9 @@
 //! Writing the secrets of a document again whose digests were made under another key than the first:
 //! afterwards nothing needs the others.
 
-use cloakroom_core::config::Held;
+use std::collections::HashSet;
+
+use cloakroom_core::config::{Action, Held, Update};
 use cloakroom_core::store::StoredDocument;
 use cloakroom_core::{Digest, DocumentId, Error, ErrorKind, KeyRing, Result, SecretValue};
 
@@ -25,7 +27,8 @@ impl Documents {
     /// nothing was written.
     ///
     /// Fails with `Corrupt` where a value is not the one that was stored, or where that cannot be
-    /// told and `unprovable` refuses it; and as [`Documents::put`] does.
+    /// told and `unprovable` refuses it; with `Invalid` where the stored spec does not find a secret that is
+    /// recorded; and as [`Documents::put`] does.
     pub async fn renew(&self, id: DocumentId, unprovable: Unprovable) -> Result<Option<PutDone>> {
         let ring = self.keys.ring()?;
         let document = self.load(id).await?;
@@ -52,8 +55,40 @@ impl Documents {
         };
         // Under this ring no other digest tells an unchanged value.
         let alone = KeyRing::new(vec![current.clone()])?;
-        self.put_under(put, &alone).await.map(Some)
+        let check = |update: &Update, held: &[Held]| refuse_clear_text(update, held, &text, id);
+        self.put_under(put, &alone, check).await.map(Some)
     }
+}
+
+/// What is recorded as a secret stays one: where the spec that is stored does not find it, its value would be
+/// left in the document.
+fn refuse_clear_text(update: &Update, held: &[Held], spec: &str, id: DocumentId) -> Result<()> {
+    let raised = |action: &Action| match action {
+        Action::Raise { held, .. } => Some(*held),
+        _ => None,
+    };
+    let written_again: HashSet<usize> = update
+        .fields
+        .iter()
+        .filter_map(|field| raised(&field.action))
+        .collect();
+    let lost = update
+        .unreferenced
+        .iter()
+        .find(|index| !written_again.contains(*index));
+    let Some(lost) = lost.map(|index| &held[*index]) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the spec that it is stored with does not find its secret at {}; put the document with its spec \
+         mended (--spec), then renew again. Nothing was changed",
+        lost.pointer
+    );
+    let error = Error::new(ErrorKind::Invalid, OPERATION, message).with_coordinate(id);
+    Err(match DocumentSpec::read(spec) {
+        Ok(_) => error,
+        Err(refusal) => error.with_source(refusal),
+    })
 }
 
 fn prove(

@@ -231,7 +231,7 @@ impl Documents {
             tracing::warn!(
                 backend.id = %backend, manager, manager.known = known,
                 "this backend's name meant another manager before: no job deletes there until the \
-                 configuration is put right, or `reconciler epoch adopt` says that this is the one"
+                 configuration is put right, or `reconciler epoch adopt --manager` says that this is the one"
             );
         }
         self.noted().insert(backend.clone());

@@ -32,6 +32,7 @@ impl Pass<'_> {
             let unused = self.unused(marks).await?;
             let failed = self.purge_together(purge, &unused).await?;
             let is_away = failed.len() == unused.len() && failed.iter().all(Error::is_retryable);
+            self.report.unpurged += failed.len() as u64;
             if let Some(error) = failed.first() {
                 tracing::warn!(backend.id = %self.backend_id(), secrets.unpurged = failed.len(), error = %error, "secrets whose recovery window is over were not purged; the next run tries again");
             }
@@ -45,30 +46,26 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// What this ledger still has as deleted, and no document refers to under any backend's name: two
-    /// names may lead to one manager.
+    /// What this ledger still has as deleted, and no document refers to, be it under another backend's
+    /// name. A copy that a move made has the same coordinate, and is another secret.
     async fn unused<'a>(&self, marks: &'a [Mark]) -> Result<Vec<&'a Mark>> {
         let coordinates: Vec<Coordinate> =
             marks.iter().map(|mark| mark.coordinate.clone()).collect();
-        let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        let (store, backend) = (self.store(), self.backend_id());
+        let rows = store.rows(backend, &coordinates).await?;
+        let elsewhere = store.known_elsewhere(backend, marks).await?;
         let mut unused = Vec::with_capacity(marks.len());
-        for (mark, row) in marks.iter().zip(rows) {
+        for ((mark, row), elsewhere) in marks.iter().zip(rows).zip(elsewhere) {
             let deleted = row.is_some_and(|row| row.state == RowState::Deleted);
-            if deleted && !self.is_referenced_anywhere(&mark.coordinate).await? {
+            if !deleted || elsewhere.is_some() {
+                continue;
+            }
+            let referrers = store.referrers(backend, &mark.coordinate, 1).await?;
+            if referrers.is_empty() {
                 unused.push(mark);
             }
         }
         Ok(unused)
-    }
-
-    async fn is_referenced_anywhere(&self, coordinate: &Coordinate) -> Result<bool> {
-        for backend in self.reconciler.backends.ids() {
-            let referrers = self.store().referrers(backend, coordinate, 1).await?;
-            if !referrers.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Counts what went, and gives back the failures.

@@ -85,6 +85,9 @@ pub struct Report {
     /// manager ends no window itself.
     #[serde(default)]
     pub purged: u64,
+    /// The same whose recovery window is over and that could not be removed; the next run tries again.
+    #[serde(default)]
+    pub unpurged: u64,
     /// Secrets in use that waited for deletion or carried an expiry, restored by this run.
     pub rescued: u64,
     /// Secrets in use and in danger that could not be restored; the next run tries again.
@@ -130,6 +133,7 @@ impl Report {
             waiting: 0,
             parked: 0,
             purged: 0,
+            unpurged: 0,
             rescued: 0,
             unrestored: 0,
             namesakes: 0,
@@ -166,7 +170,7 @@ impl Report {
     pub(crate) fn judged(&self) -> RunOutcome {
         if self.refused() {
             RunOutcome::Refused
-        } else if self.cut_short || self.failed > 0 || self.unrestored > 0 {
+        } else if self.cut_short || self.failed > 0 || self.unrestored > 0 || self.unpurged > 0 {
             RunOutcome::Partial
         } else {
             RunOutcome::Done

@@ -325,6 +325,7 @@ impl Actor {
         for backend in self.backends() {
             let adoption = EpochAdoption {
                 take_over: false,
+                manager: false,
                 by: "the operator".to_owned(),
             };
             let adopted = async {

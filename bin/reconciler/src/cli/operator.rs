@@ -34,6 +34,9 @@ pub struct AdoptEpochArgs {
     /// Take the backend over from another store that used this deployment's name
     #[arg(long)]
     pub take_over: bool,
+    /// The backend's name means another manager than before, and that is right
+    #[arg(long)]
+    pub manager: bool,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,

@@ -63,7 +63,7 @@ async fn put(args: PutArgs, context: &Context, console: &Console) -> anyhow::Res
     let spec = match (&args.spec, &before) {
         (Some(path), _) => input::spec(path)?,
         (None, Some(document)) => {
-            DocumentSpec::read_stored(&context.store.spec(&document.spec).await?)?
+            DocumentSpec::read_for_update(&context.store.spec(&document.spec).await?)?
         }
         (None, None) => anyhow::bail!("a new document needs its spec; give it with --spec"),
     };

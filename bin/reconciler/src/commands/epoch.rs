@@ -58,6 +58,7 @@ async fn adopt(
     }
     let adoption = EpochAdoption {
         take_over: args.take_over,
+        manager: args.manager,
         by: args.by.name(),
     };
     let after = reconciler.adopt_epoch(&backend, &adoption).await?;

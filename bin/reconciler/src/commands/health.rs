@@ -19,11 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(4);
 pub(super) async fn health(
     args: HealthArgs,
     configuration: impl FnOnce() -> anyhow::Result<Loaded>,
+    named: impl FnOnce() -> Option<SocketAddr>,
     console: &Console,
 ) -> anyhow::Result<Exit> {
     let listening = match args.listen {
         Some(listening) => listening,
-        None => configured(configuration(), console),
+        None => configured(configuration(), named, console),
     };
     let path = if args.ready { "readyz" } else { "healthz" };
     let url = format!("http://{}/{path}", on_this_machine(listening));
@@ -39,19 +40,26 @@ pub(super) async fn health(
     Ok(Exit::Done)
 }
 
-/// Where `serve` listens by the configuration, or by default where that does not hold.
-fn configured(loaded: anyhow::Result<Loaded>, console: &Console) -> SocketAddr {
-    match loaded {
-        Ok(loaded) => loaded.configuration.http.listen,
-        Err(error) => {
-            let listening = Configuration::default().http.listen;
-            console.note(format_args!(
-                "the configuration does not hold ({error:#}), so {listening} is asked, the default; \
-                 --listen names another address"
-            ));
-            listening
-        }
-    }
+/// Where `serve` listens by the configuration. Where that does not hold, what it still names: at the default
+/// address may be somebody else.
+fn configured(
+    loaded: anyhow::Result<Loaded>,
+    named: impl FnOnce() -> Option<SocketAddr>,
+    console: &Console,
+) -> SocketAddr {
+    let error = match loaded {
+        Ok(loaded) => return loaded.configuration.http.listen,
+        Err(error) => error,
+    };
+    let (listening, whence) = match named() {
+        Some(listening) => (listening, "its `http.listen`"),
+        None => (Configuration::default().http.listen, "the default"),
+    };
+    console.note(format_args!(
+        "the configuration does not hold ({error:#}), so {listening} is asked, {whence}; --listen names \
+         another address"
+    ));
+    listening
 }
 
 /// Whether all is well, and what was answered.

@@ -61,7 +61,10 @@ pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
             let loaded = start(&global, "info")?;
             Box::pin(serve::serve(args, loaded.configuration)).await
         }
-        Command::Health(args) => health::health(args, || load(&global), console).await,
+        Command::Health(args) => {
+            let named = || configuration::listening(global.config.as_deref(), &variables());
+            health::health(args, || load(&global), named, console).await
+        }
         Command::MigrateSchema => {
             let loaded = start(&global, "warn")?;
             migrate_schema::migrate_schema(loaded.configuration, console).await
@@ -126,11 +129,14 @@ async fn with_context(
 
 /// Reads the configuration of the command line and the environment.
 fn load(global: &Global) -> anyhow::Result<Loaded> {
+    configuration::load(global.config.as_deref(), &variables())
+}
+
+fn variables() -> Vec<(String, String)> {
     // What is not Unicode cannot be one of ours.
-    let variables: Vec<(String, String)> = std::env::vars_os()
+    std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    configuration::load(global.config.as_deref(), &variables)
+        .collect()
 }
 
 /// Reads the configuration and starts logging.

@@ -1,6 +1,8 @@
 //! Addresses that give a secret away: a user and a password, or a token, before the host. They would be
 //! printed with the rest of the configuration.
 
+use std::net::Ipv6Addr;
+
 use reqwest::Url;
 
 use super::check::Wrong;
@@ -61,9 +63,26 @@ fn names_a_user(before: &str, behind: &str) -> bool {
         let scheme = before.rsplit(|it: char| !it.is_ascii_alphanumeric()).next();
         return user.contains(':') || (!user.is_empty() && scheme.is_some_and(is_web));
     }
-    // A password with a `/` in it that was not encoded.
-    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
-    address.contains('@') && !port.chars().all(|it| it.is_ascii_digit() || it == ']')
+    // Behind an authority an `@` is none of its own. What is no authority is a password with a `/` in it that
+    // was not encoded.
+    let port = behind_the_host(authority)
+        .rsplit_once(':')
+        .map_or("", |(_, port)| port);
+    address.contains('@') && !port.chars().all(|it| it.is_ascii_digit())
+}
+
+/// An authority without the brackets around an IPv6 address, whose colons part no port from it.
+fn behind_the_host(authority: &str) -> &str {
+    let bracketed = authority
+        .strip_prefix('[')
+        .and_then(|it| it.split_once(']'));
+    bracketed
+        .filter(|(host, _)| host.split('%').next().is_some_and(is_ipv6))
+        .map_or(authority, |(_, behind)| behind)
+}
+
+fn is_ipv6(host: &str) -> bool {
+    host.parse::<Ipv6Addr>().is_ok()
 }
 
 fn is_web(scheme: &str) -> bool {

@@ -44,7 +44,7 @@ pub fn load(file: Option<&Path>, variables: &[(String, String)]) -> anyhow::Resu
     })
 }
 
-fn read_file(file: &Path) -> anyhow::Result<String> {
+pub(super) fn read_file(file: &Path) -> anyhow::Result<String> {
     let context = || format!("read the configuration {}", file.display());
     let metadata = std::fs::metadata(file).with_context(context)?;
     if metadata.is_dir() {

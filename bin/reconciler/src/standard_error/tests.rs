@@ -2,13 +2,19 @@
 
 use std::io::PipeReader;
 use std::io::{BufRead as _, Read as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
 /// A writer into a pipe that nobody reads yet.
 fn unread() -> (&'static Writer, PipeReader) {
+    into_a_pipe(Writer::default())
+}
+
+fn into_a_pipe(writer: Writer) -> (&'static Writer, PipeReader) {
     let (reader, mut pipe) = io::pipe().unwrap();
-    let writer: &'static Writer = Box::leak(Box::default());
+    let writer: &'static Writer = Box::leak(Box::new(writer));
     std::thread::spawn(move || writer.write_to(&mut pipe));
     (writer, reader)
 }
@@ -125,10 +131,71 @@ fn in_haste_nobody_waits_for_a_reader_that_reads_nothing() {
     drop((waiting, reader));
 }
 
-/// A slow reader is no reason to lose anything: as long as it reads, the end waits.
+/// A command that fails ends also where nobody reads why. Whoever reads after all finds it there.
+#[test]
+fn what_is_said_waits_no_longer_than_patience_for_a_reader_that_reads_nothing() {
+    let (writer, mut reader) = into_a_pipe(Writer {
+        patience: Duration::from_millis(1),
+        ..Writer::default()
+    });
+    for number in 0..5_000 {
+        writer.log(&line(number));
+    }
+    writer.say(b"why\n");
+    writer.flush();
+    {
+        let waiting = writer.waiting();
+        assert!(waiting.written < waiting.taken);
+    }
+    let mut read = vec![0; 500_004];
+    reader.read_exact(&mut read).unwrap();
+    assert!(read.ends_with(b"why\n"));
+}
+
+/// A reader that reads, and gets more to read for all that it read, never comes to an end.
+#[test]
+fn in_haste_the_wait_ends_also_while_a_slow_reader_reads() {
+    let (writer, mut reader) = into_a_pipe(Writer {
+        patience: Duration::from_mins(10),
+        haste: Duration::from_millis(20),
+        ..Writer::default()
+    });
+    for number in 0..5_000 {
+        writer.log(&line(number));
+    }
+    let ended = Arc::new(AtomicBool::new(false));
+    let reading = std::thread::spawn({
+        let ended = Arc::clone(&ended);
+        move || {
+            while !ended.load(Ordering::Relaxed) {
+                reader.read_exact(&mut [0; 100]).unwrap();
+                writer.log(&line(0));
+            }
+            reader
+        }
+    });
+    let speaker = std::thread::spawn(move || {
+        writer.say(b"");
+        writer.flush();
+    });
+    writer.hurry();
+    speaker.join().unwrap();
+    writer.flush();
+    {
+        let waiting = writer.waiting();
+        assert!(waiting.written < waiting.taken);
+    }
+    ended.store(true, Ordering::Relaxed);
+    reading.join().unwrap();
+}
+
+/// Whoever reads fast enough gets all of it.
 #[test]
 fn in_haste_all_is_written_to_whoever_reads() {
-    let (writer, mut reader) = unread();
+    let (writer, mut reader) = into_a_pipe(Writer {
+        haste: Duration::from_mins(10),
+        ..Writer::default()
+    });
     writer.hurry();
     for number in 0..5_000 {
         writer.log(&line(number));

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::common::{Deployment, WORKSPACE, behind_its_back, config};
 
-/// An earlier version took specs that are refused by now: their documents stay as they were.
+/// An earlier version took specs that are refused by now: their documents stay as they were, and are written
+/// with a spec that says what is secret.
 #[test]
-fn a_document_whose_spec_would_be_refused_by_now_is_still_read_verified_and_written() {
+fn a_document_whose_spec_would_be_refused_by_now_is_still_read_and_verified() {
     let deployment = Deployment::new();
     let id = deployment.put(&config("one"));
     let other = json!({"properties": {"token": {"airbyte_secret": true}, "host": {}}});
@@ -56,11 +57,34 @@ fn a_document_whose_spec_would_be_refused_by_now_is_still_read_verified_and_writ
     }
     assert!(about(&clean).contains("/token"), "{found:?}");
 
-    let put = ["document", "put", "--id", &id, "--output", "json", "-"];
-    told = deployment.run_with_input(&put, &masked);
-    assert_eq!(told.json()["changes"][0]["change"], "kept");
     let clear: Value = serde_json::from_str(&config("one")).unwrap();
     assert_eq!(deployment.hydrated(&id), clear);
+    let put = ["document", "put", "--id", &id, "--output", "json", "-"];
+    let refused = deployment.run_with_input(&put, &masked).refused(1);
+    for part in [
+        "/properties/host/airbyteSecret",
+        "`airbyte_secret`",
+        "--spec",
+    ] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    assert_eq!(deployment.hydrated(&id), clear);
+    deployment.write(
+        "mended.json",
+        r#"{"properties": {"host": {"airbyte_secret": true}, "password": {"airbyte_secret": true}}}"#,
+    );
+    let mended = [&put[..], &["--spec", "mended.json"]].concat();
+    told = deployment.run_with_input(&mended, &masked);
+    let told = told.json();
+    let became = |pointer: &str| {
+        let changes = told["changes"].as_array().unwrap();
+        let change = changes.iter().find(|it| it["pointer"] == pointer);
+        change.unwrap_or_else(|| panic!("{told}"))["change"].clone()
+    };
+    assert_eq!([became("/host"), became("/password")], ["new", "kept"]);
+    assert_eq!(deployment.hydrated(&id), clear);
+    // From then on it needs no spec of its own.
+    deployment.run_with_input(&put, &masked).done();
     // For a new document the same spec is refused.
     deployment.write(
         "refused.json",
@@ -69,6 +93,42 @@ fn a_document_whose_spec_would_be_refused_by_now_is_still_read_verified_and_writ
     let put = [&put[..], &["--spec", "refused.json"]].concat();
     let told = deployment.run_with_input(&put, &config("two")).refused(1);
     assert!(told.contains("airbyteSecret"), "{told}");
+}
+
+/// A spec that no longer says what is secret leaves nothing in clear, whoever writes under it.
+#[test]
+fn nothing_is_written_in_clear_under_a_stored_spec_that_would_be_refused_by_now() {
+    let deployment = Deployment::new();
+    let id = deployment.put(&config("one"));
+    behind_its_back(
+        &deployment,
+        r#"UPDATE specs SET body = '{"properties": {"host": {}, "password": {"Airbyte-Secret": true}}}'"#,
+    );
+    let clear: Value = serde_json::from_str(&config("one")).unwrap();
+    let stored = || deployment.run(&["document", "get", &id, "--stored"]).done();
+    let before = stored();
+    let put = ["document", "put", "--id", &id, "-"];
+    let refused = deployment.run_with_input(&put, &config("two")).refused(1);
+    assert!(refused.contains("Airbyte-Secret"), "{refused}");
+    assert!(refused.contains("--spec"), "{refused}");
+
+    let keys = std::fs::read_to_string(deployment.path("cloakroom.key")).unwrap();
+    let first = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+    deployment.write_for_owner("cloakroom.key", &format!("{first}{keys}"));
+    deployment.run(&["key", "rotate"]).done();
+    let refused = deployment.run(&["key", "renew"]).refused(5);
+    for part in ["/password", "Airbyte-Secret", "--spec"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    assert_eq!(stored(), before);
+    assert_eq!(deployment.hydrated(&id), clear);
+
+    let mended = r#"{"properties": {"host": {}, "password": {"airbyte_secret": true}}}"#;
+    deployment.write("mended.json", mended);
+    let mended = [&put[..], &["--spec", "mended.json"]].concat();
+    deployment.run_with_input(&mended, &config("one")).done();
+    deployment.run(&["key", "renew"]).done();
+    assert_eq!(deployment.hydrated(&id), clear);
 }
 
 /// Secret or not, a number is the text that somebody wrote.

@@ -53,8 +53,17 @@ async fn told(world: &World) -> EpochReport {
 }
 
 pub(crate) async fn adopt(world: &World, take_over: bool) -> cloakroom_core::Result<EpochReport> {
+    adopt_where(world, take_over, false).await
+}
+
+pub(crate) async fn adopt_where(
+    world: &World,
+    take_over: bool,
+    manager: bool,
+) -> cloakroom_core::Result<EpochReport> {
     let adoption = EpochAdoption {
         take_over,
+        manager,
         by: "a law".to_owned(),
     };
     world.reconciler().adopt_epoch(&world.id(), &adoption).await
@@ -353,6 +362,26 @@ pub(crate) async fn the_first_mark_is_not_put_twice(kind: Kind, seed: u64) {
         assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 1);
         world.close().await;
     }
+}
+
+/// It knows nothing of marks that were seen, and was cut off between store and backend.
+pub(crate) async fn a_raise_of_an_older_program_is_finished(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 1).await;
+    world.run(Job::ExpireOrphans).await;
+    orphans(&world, 1).await;
+    world.clock.advance(TEN_MINUTES);
+    let raised = "UPDATE backend_epochs SET epoch = 2, raised_at = raised_at + 600000";
+    world.behind_the_back(raised).await;
+    assert_eq!(standing(&world).await, EpochStanding::Unfinished);
+    assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 1);
+    assert_eq!(standing(&world).await, EpochStanding::Current);
+    let number = world.db.epoch(&world.id()).await.unwrap().number;
+    let mark = World::epoch_coordinate(number);
+    let gone = world.embedded.delete(&mark, DeleteMode::Final, None).await;
+    gone.unwrap();
+    assert_eq!(standing(&world).await, EpochStanding::Lost);
+    world.close().await;
 }
 
 /// Where the listing stopped, no mark in it proves nothing.

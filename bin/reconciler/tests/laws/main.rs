@@ -172,6 +172,7 @@ fn laws() -> Vec<(&'static str, Law)> {
         purges:
             once_the_window_is_over,
             nothing_but_a_whole_run_purges,
+            what_another_name_has_stays_and_what_was_moved_goes,
             a_guard_stops_it,
             a_copy_brings_back_what_it_refers_to,
             a_restored_database_brings_it_back,
@@ -216,6 +217,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_raise_cut_off_is_finished,
             a_lost_mark_is_not_knowing,
             the_first_mark_is_not_put_twice,
+            a_raise_of_an_older_program_is_finished,
             a_listing_that_stopped_shows_no_absence,
             a_plan_meets_the_fence,
             a_long_run_looks_again;
@@ -242,6 +244,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_name_that_means_another_manager_deletes_nothing,
             the_first_run_writes_down_what_it_finds,
             names_that_were_swapped_after_a_move_delete_nothing,
+            a_database_that_was_moved_hides_no_other_manager,
             what_another_name_has_is_not_adopted,
             what_a_document_has_under_another_name_is_not_deleted,
             a_copy_that_a_restore_forgot_is_adopted;

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use cloakroom_core::store::{Epochs as _, Job, Store};
-use cloakroom_core::{BackendSet, SecretBackend};
+use cloakroom_core::{BackendSet, ErrorKind, SecretBackend};
 use cloakroom_reconcile::{
     EpochStanding, Guard, Reconciler, RunOptions, Silent, SweepFate, SweepOptions,
 };
 use serde_json::json;
 
-use crate::epochs::{adopt, assert_stopped, orphans, standing, stopped_by};
+use crate::epochs::{adopt, adopt_where, assert_stopped, orphans, standing, stopped_by};
 use crate::harness::house::House;
 use crate::harness::{Kind, World, hours};
 
@@ -38,7 +38,10 @@ pub(crate) async fn a_name_that_means_another_manager_deletes_nothing(kind: Kind
     assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 3);
     orphans(&world, 1).await;
     world.backend.pretend_to_be(Some("another manager"));
-    let adopted = adopt(&world, false).await.unwrap();
+    let refused = adopt(&world, false).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    assert_stopped(&world, Guard::Identity, "without a word on the manager").await;
+    let adopted = adopt_where(&world, false, true).await.unwrap();
     assert_eq!(
         (adopted.standing, adopted.store.number),
         (EpochStanding::Current, 2)
@@ -47,6 +50,27 @@ pub(crate) async fn a_name_that_means_another_manager_deletes_nothing(kind: Kind
     world.backend.pretend_to_be(None);
     assert_stopped(&world, Guard::Identity, "under the first manager again").await;
     world.db.verify_receipts().await.unwrap();
+    world.close().await;
+}
+
+/// An operator who says that the database was moved has said nothing about the names.
+pub(crate) async fn a_database_that_was_moved_hides_no_other_manager(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    orphans(&world, 2).await;
+    let copy = world.copied().await;
+    copy.backend.pretend_to_be(Some("another manager"));
+    assert_eq!(standing(&copy).await, EpochStanding::Elsewhere);
+    let report = copy.dry_run(Job::ExpireOrphans).await;
+    let saw = &report.guards[0].saw;
+    assert!(saw.contains("another manager"), "{saw}");
+    let refused = adopt(&copy, false).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    assert!(refused.to_string().contains("another manager"), "{refused}");
+    assert_stopped(&copy, Guard::Identity, "moved, and under another manager").await;
+    let adopted = adopt_where(&copy, false, true).await.unwrap();
+    assert_eq!(adopted.standing, EpochStanding::Current);
+    assert_eq!(copy.run(Job::ExpireOrphans).await.deleted(), 2);
+    copy.close().await;
     world.close().await;
 }
 
@@ -107,7 +131,7 @@ pub(crate) async fn names_that_were_swapped_after_a_move_delete_nothing(kind: Ki
 
 /// The ledger has everything under the name that the backend had before, or that another name for the same
 /// manager is.
-async fn known_as_main(world: &World) {
+pub(crate) async fn known_as_main(world: &World) {
     const COLUMNS: &str = "coordinate, base, version, owner, kind, state, digest, once_referenced, \
          created_at, expires_at, unreferenced_since, superseded, intent";
     world

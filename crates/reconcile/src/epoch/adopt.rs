@@ -18,6 +18,8 @@ const OPERATION: &str = "adopt the epoch";
 pub struct EpochAdoption {
     /// Take the backend over from another store that used this deployment's name.
     pub take_over: bool,
+    /// The backend's name means another manager than before, and that is right.
+    pub manager: bool,
     /// Who does it, for the receipt.
     pub by: String,
 }
@@ -99,6 +101,14 @@ impl Pass<'_> {
         if standing.guard().is_none() {
             return Ok(self.told(&fence));
         }
+        if let Some(saw) = &fence.other_manager
+            && !adoption.manager
+        {
+            let message = format!("{saw}; nothing was adopted");
+            return Err(
+                Error::new(ErrorKind::Conflict, OPERATION, message).with_backend(self.backend_id())
+            );
+        }
         let owner = fence.seen.highest().map(|(_, mark)| mark.store);
         let refused = match owner {
             _ if standing != EpochStanding::Foreign => false,
@@ -166,8 +176,12 @@ fn evidence(fence: &Fence, adoption: &EpochAdoption) -> String {
     } else {
         "adopted"
     };
+    let manager = match &fence.other_manager {
+        Some(_) => ", with another manager than before",
+        None => "",
+    };
     format!(
-        "{how} by {}; the store knew epoch {} and the backend bore {was} ({})",
+        "{how} by {}{manager}; the store knew epoch {} and the backend bore {was} ({})",
         adoption.by,
         fence.epoch.number,
         fence.verdict.standing.as_str()

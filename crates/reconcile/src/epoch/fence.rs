@@ -9,7 +9,7 @@ use cloakroom_core::{Coordinate, DeleteMode, Description, Error, ErrorKind, Resu
 
 use tokio::time::Instant;
 
-use super::judge::judge;
+use super::judge::{judge, other_manager};
 use super::{EpochStanding, SeenMarks, Verdict, epoch_mark, request_of};
 use crate::Pass;
 use crate::ask::Describe;
@@ -26,6 +26,8 @@ pub(crate) struct Fence {
     pub(super) seen: SeenMarks,
     /// Where the database was when it was looked at.
     pub(super) home: Home,
+    /// What is to be said where the backend's name meant another manager, whatever else is wrong.
+    pub(super) other_manager: Option<String>,
     looked: Instant,
     /// Until when deletions may go on, by the store's clock; `None` until the epoch was raised, or
     /// found to have been recently.
@@ -48,14 +50,15 @@ impl Pass<'_> {
             self.ask_about(&[epoch.number - 1], &mut seen).await?;
         }
         let homes = self.homes().await?;
-        let verdict = judge(
-            &self.identity,
-            self.backend.manager(),
-            &epoch,
-            &homes,
-            &seen,
-            complete,
-        );
+        let manager = self.backend.manager();
+        let mut verdict = judge(&self.identity, manager, &epoch, &homes, &seen, complete);
+        let other_manager = other_manager(&homes, manager);
+        // A database that was moved hides no names that were swapped.
+        if let Some(other) = &other_manager
+            && verdict.standing != EpochStanding::OtherManager
+        {
+            verdict.saw = format!("{}. Also, {other}", verdict.saw);
+        }
         if verdict.standing == EpochStanding::Current && !epoch.marked && self.lease().is_some() {
             self.confirm(&epoch).await?;
         }
@@ -63,6 +66,7 @@ impl Pass<'_> {
             verdict,
             epoch,
             seen,
+            other_manager,
             home: homes.here,
             looked: Instant::now(),
             passed_until: None,

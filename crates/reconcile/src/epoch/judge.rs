@@ -96,8 +96,8 @@ pub(super) fn judge(
         );
         return Verdict::of(EpochStanding::Elsewhere, saw);
     }
-    if !homes.is_same_manager(manager) {
-        return Verdict::of(EpochStanding::OtherManager, other_manager(homes, manager));
+    if let Some(saw) = other_manager(homes, manager) {
+        return Verdict::of(EpochStanding::OtherManager, saw);
     }
     if seen.ours > number {
         let saw = format!(
@@ -163,13 +163,17 @@ fn may_be_unfinished(epoch: &Epoch, seen: &SeenMarks, complete: bool) -> bool {
     }
 }
 
-fn other_manager(homes: &Homes, manager: &str) -> String {
-    format!(
+/// What is to be said where the backend's name meant another manager.
+pub(super) fn other_manager(homes: &Homes, manager: &str) -> Option<String> {
+    if homes.is_same_manager(manager) {
+        return None;
+    }
+    Some(format!(
         "this backend's name meant {}, and means {manager} now: names were swapped, or an address or a \
-         prefix was changed. Put the configuration right; `reconciler epoch adopt` if this is the same \
-         manager at another place, or all that the documents refer to was taken along",
+         prefix was changed. Put the configuration right; `reconciler epoch adopt --manager` if this is \
+         the same manager at another place, or all that the documents refer to was taken along",
         homes.manager.as_deref().unwrap_or_default()
-    )
+    ))
 }
 
 fn foreign(identity: &StoreIdentity, number: i64, store: Option<StoreId>) -> String {

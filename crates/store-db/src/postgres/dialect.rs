@@ -62,11 +62,16 @@ pub(crate) async fn another_place(conn: &mut sqlx::PgConnection) -> Result<Strin
     let user: String = sqlx::query_scalar("SELECT quote_ident(current_user)")
         .fetch_one(conn)
         .await?;
-    Ok(format!(
-        "name an empty database, or give Cloakroom a schema of its own: as a user who may, run \
-         `CREATE SCHEMA cloakroom AUTHORIZATION {user}`, then put `?options[search_path]=cloakroom` behind the \
-         database in the URL (`&options[search_path]=cloakroom` where a `?` stands there already)"
-    ))
+    let own = a_schema_of_its_own(&user);
+    Ok(format!("name an empty database, or {own}"))
+}
+
+fn a_schema_of_its_own(user: &str) -> String {
+    format!(
+        "give Cloakroom a schema of its own: as a user who may, run `CREATE SCHEMA IF NOT EXISTS cloakroom \
+         AUTHORIZATION {user}`, then put `?options[search_path]=cloakroom` behind the database in the URL \
+         (`&options[search_path]=cloakroom` where a `?` stands there already)"
+    )
 }
 
 /// Refuses a search path that leads nowhere: the server would only say so of the first table.
@@ -77,22 +82,54 @@ pub(crate) async fn ensure_schema(
     let (schema, path, user): (Option<String>, String, String) = sqlx::query_as(
         "SELECT CAST(current_schema() AS TEXT), current_setting('search_path'), quote_ident(current_user)",
     )
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
     if schema.is_some() {
         return Ok(());
     }
-    let first = path.split(',').next().map(str::trim);
-    let named = first
-        .filter(|name| !name.is_empty() && *name != "\"$user\"")
-        .unwrap_or("cloakroom");
+    let way = match names(&path).into_iter().find(|name| is_ones_own(name)) {
+        Some(name) => {
+            let named: String = sqlx::query_scalar("SELECT quote_ident($1)")
+                .bind(name)
+                .fetch_one(conn)
+                .await?;
+            format!(
+                "as a user who may, run `CREATE SCHEMA IF NOT EXISTS {named} AUTHORIZATION {user}`, and \
+                 `GRANT USAGE, CREATE ON SCHEMA {named} TO {user}` where it is another's; or correct \
+                 `options[search_path]` in the URL"
+            )
+        }
+        None => a_schema_of_its_own(&user),
+    };
     let message = format!(
-        "the connection's search path ({path}) names no schema that is there and that {user} may use: as a \
-         user who may, run `CREATE SCHEMA IF NOT EXISTS {named} AUTHORIZATION {user}`, and \
-         `GRANT USAGE, CREATE ON SCHEMA {named} TO {user}` where it is another's; or correct \
-         `options[search_path]` in the URL"
+        "the connection's search path ({path}) names no schema that is there and that {user} may use: {way}"
     );
     Err(Error::new(ErrorKind::Invalid, operation, message).into())
+}
+
+/// The names on a search path, as the server understands them.
+fn names(path: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut name = String::new();
+    let mut quoted = false;
+    let mut letters = path.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if quoted && letters.next_if_eq(&'"').is_some() => name.push('"'),
+            '"' => quoted = !quoted,
+            _ if quoted => name.push(letter),
+            ',' => names.push(std::mem::take(&mut name)),
+            _ if letter.is_whitespace() => {}
+            _ => name.push(letter.to_ascii_lowercase()),
+        }
+    }
+    names.push(name);
+    names
+}
+
+/// Whether somebody chose the schema: the usual search path, `"$user", public`, is everybody's.
+fn is_ones_own(name: &str) -> bool {
+    !["", "$user", "public"].contains(&name) && !name.starts_with("pg_")
 }
 
 /// Refuses a schema that the user may make no tables in, such as `public` of a new database.
@@ -278,5 +315,32 @@ pub(crate) fn meaning_of(code: &str) -> Meaning {
             "54" => means(TooLarge, "a value is larger than PostgreSQL takes"),
             _ => means(Invalid, "PostgreSQL refused the statement"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_path_is_read_as_the_server_reads_it() {
+        for (path, read) in [
+            ("\"$user\", public", &["$user", "public"][..]),
+            ("Foo-Bar , b", &["foo-bar", "b"]),
+            ("\"Foo, \"\"Bar\"", &["Foo, \"Bar"]),
+            ("\"\", a", &["", "a"]),
+            ("", &[""]),
+        ] {
+            assert_eq!(names(path), read, "{path}");
+        }
+    }
+
+    /// Making `public` anew, or a schema of the user's name, would help as little as it was asked for.
+    #[test]
+    fn what_everybody_has_on_the_path_is_nobodys_own() {
+        for usual in ["", "$user", "public", "pg_temp"] {
+            assert!(!is_ones_own(usual), "{usual}");
+        }
+        assert!(is_ones_own("cloakroom"));
     }
 }

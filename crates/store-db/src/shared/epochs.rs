@@ -84,7 +84,7 @@ impl Store {
         let now = self.moment(conn).await?;
         sqlx::query(
             "UPDATE backend_epochs SET marked_at = $3 \
-             WHERE backend_id = $1 AND raise_id = $2 AND marked_at IS NULL",
+             WHERE backend_id = $1 AND raise_id = $2 AND (marked_at IS NULL OR marked_at < raised_at)",
         )
         .bind(backend.as_str())
         .bind(dialect::id(raise))
@@ -265,6 +265,12 @@ fn epoch(row: &Row) -> Result<Epoch, Failure> {
         number: reader.get("epoch")?,
         raise: reader.id("raise_id")?,
         raised: Some(reader.time("raised_at")?),
-        marked: reader.get::<Option<i64>>("marked_at")?.is_some(),
+        marked: is_marked(&reader)?,
     })
+}
+
+/// A program of before raises without taking away what its last raise was marked at.
+fn is_marked(reader: &Reader<'_>) -> Result<bool, Failure> {
+    let (raised, marked): (i64, Option<i64>) = (reader.get("raised_at")?, reader.get("marked_at")?);
+    Ok(marked.is_some_and(|marked| marked >= raised))
 }

@@ -70,12 +70,14 @@ impl Store {
         let known = applied(conn, ours.as_deref()).await?;
         if known.is_empty() {
             refuse_foreign_tables(conn).await?;
-            dialect::ensure_may_create(conn, MIGRATE).await?;
         }
         let applied = pending(MIGRATE, &migrator, &known)?;
         if let Some(schema) = ours {
             dialect::go_to(conn, &schema).await?;
             migrator.dangerous_set_table_name(table_in(&schema));
+        }
+        if !applied.is_empty() {
+            dialect::ensure_may_create(conn, MIGRATE).await?;
         }
         migrator
             .run_direct(None, &mut *conn, false)

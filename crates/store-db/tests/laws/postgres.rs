@@ -466,6 +466,24 @@ pub(crate) async fn the_ways_to_a_schema_of_ones_own_lead_there(bench: Bench) {
     assert!(DbStore::migrate(&options).await.unwrap().created);
     DbStore::open(&options).await.unwrap().close().await;
 
+    // Of a name that is none without quotes.
+    for (written, meant) in [("%22A,b-C%22", "A,b-C"), ("D-e", "d-e")] {
+        let named = with(&bench, &format!("options[search_path]={written}"));
+        let gone = format!("DROP SCHEMA IF EXISTS \"{meant}\" CASCADE");
+        run(&bench, gone.clone()).await;
+        let told = quoted(DbStore::migrate(&named).await.unwrap_err().message());
+        assert!(told[0].contains(&format!("\"{meant}\"")), "{told:?}");
+        run(&bench, told[0].clone()).await;
+        assert!(DbStore::migrate(&named).await.unwrap().created);
+        run(&bench, gone).await;
+    }
+
+    // No name of one's own, as where `public` was dropped.
+    let unnamed = with(&bench, "options[search_path]=%22$user%22");
+    let error = DbStore::migrate(&unnamed).await.unwrap_err();
+    follow(&bench, &unnamed, error.message()).await;
+    run(&bench, "DROP SCHEMA cloakroom CASCADE".to_owned()).await;
+
     // Somebody else's tables.
     run(
         &bench,
@@ -473,9 +491,15 @@ pub(crate) async fn the_ways_to_a_schema_of_ones_own_lead_there(bench: Bench) {
     )
     .await;
     let error = DbStore::migrate(&options).await.unwrap_err();
-    let told = quoted(error.message());
+    follow(&bench, &options, error.message()).await;
+    run(&bench, gone).await;
+}
+
+/// Makes the schema that `message` says, and the store behind the URL as it says to change it.
+async fn follow(bench: &Bench, options: &Options, message: &str) {
+    let told = quoted(message);
     assert!(told[0].starts_with("CREATE SCHEMA"), "{told:?}");
-    run(&bench, told[0].clone()).await;
+    run(bench, told[0].clone()).await;
     // There is a `?` in the URL already.
     assert!(told[2].starts_with('&'), "{told:?}");
     let mut followed = options.clone();
@@ -486,7 +510,6 @@ pub(crate) async fn the_ways_to_a_schema_of_ones_own_lead_there(bench: Bench) {
     followed.location = Location::Postgres(SecretValue::from(url));
     assert!(DbStore::migrate(&followed).await.unwrap().created);
     DbStore::open(&followed).await.unwrap().close().await;
-    run(&bench, gone).await;
 }
 
 /// As `public` is in a new database: anybody may look, its owner alone may make tables.
@@ -510,5 +533,17 @@ pub(crate) async fn a_schema_that_takes_no_tables_is_named(bench: Bench) {
     let told = quoted(error.message());
     run(&bench, told[0].clone()).await;
     assert!(DbStore::migrate(&options).await.unwrap().created);
+
+    // The right was taken away again, and then there is something to be made.
+    let lacking = format!(
+        "REVOKE CREATE ON SCHEMA {schema} FROM {role}; DROP TABLE {schema}.backend_managers; \
+         ALTER TABLE {schema}.backend_epochs DROP COLUMN marked_at; \
+         DELETE FROM {schema}._sqlx_migrations WHERE version = 16"
+    );
+    run(&bench, lacking).await;
+    let error = DbStore::migrate(&options).await.unwrap_err();
+    assert_eq!(quoted(error.message()), told, "{error}");
+    run(&bench, told[0].clone()).await;
+    assert_eq!(DbStore::migrate(&options).await.unwrap().applied.len(), 1);
     run(&bench, undone).await;
 }

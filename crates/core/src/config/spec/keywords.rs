@@ -87,6 +87,9 @@ fn is_meant_as_the_mark(key: &str, value: &Value) -> bool {
         return marks(value);
     }
     // `is_airbyte_secret` may mark as well as `airbyte_secret_hint` explains.
+    if plain.starts_with(&mark) {
+        return !annotates(value);
+    }
     plain.contains(&mark) && !explains(value)
 }
 
@@ -104,6 +107,17 @@ fn explains(value: &Value) -> bool {
             .any(|yes| text.trim().eq_ignore_ascii_case(yes)),
         Value::Number(number) => number.as_str() != "1",
         Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// The same behind the mark and a word of its own: such a word is no question that `null` or 1 answers. A list
+/// may name the members that are secret.
+fn annotates(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Number(_) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(_) => !holds_a_mark(value),
+        Value::Bool(_) | Value::String(_) => explains(value),
     }
 }
 

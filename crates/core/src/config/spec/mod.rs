@@ -67,8 +67,8 @@ impl CompiledSpec {
 
     /// Compiles a spec that is stored with a document already, which an earlier version may have taken
     /// although [`CompiledSpec::compile`] refuses it by now: a keyword that is only nearly right is read
-    /// as the annotation that it was then. Its document can so be shown, verified and written again; what
-    /// is recorded as a secret of it is one whatever its spec says.
+    /// as the annotation that it was then. Its document can so be shown and verified; what is recorded
+    /// as a secret of it is one whatever its spec says. To take secrets out of a configuration it is too lenient.
     pub fn compile_stored(spec: &Value) -> Result<Self> {
         Self::compile_as(spec, Strictness::Stored)
     }

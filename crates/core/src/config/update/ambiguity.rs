@@ -6,8 +6,8 @@ use std::hash::RandomState;
 use serde_json::Value;
 
 use super::collect::Found;
-use super::content::{BLANK, Contents, contents};
-use super::previous::{Place, Stored};
+use super::content::{Contents, contents};
+use super::previous::{Place, Stored, element};
 use crate::config::pointer::lookup;
 use crate::config::spec::CompiledSpec;
 
@@ -20,8 +20,6 @@ pub(super) struct Ambiguity<'a> {
     moved: HashSet<&'a str>,
     /// For each array and scope how many secrets it held less how many stayed in place.
     lost: HashMap<(&'a str, &'a str), usize>,
-    /// For each array how many elements it had at least, by what is recorded of them.
-    recorded: HashMap<&'a str, usize>,
     before: Contents,
     after: Contents,
     lengths: HashMap<&'a str, Lengths>,
@@ -30,9 +28,18 @@ pub(super) struct Ambiguity<'a> {
 #[derive(Clone, Copy)]
 struct Lengths {
     before: Option<usize>,
-    /// By what is recorded; more than `before` where somebody cut elements off.
+    /// By what is recorded; more than `before` where elements are gone from the stored document.
     recorded: usize,
     after: Option<usize>,
+}
+
+/// Why a mask is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// Elements may have moved.
+    Moved,
+    /// The element is gone from the stored document, and with it who stood there.
+    Gone,
 }
 
 impl<'a> Ambiguity<'a> {
@@ -46,13 +53,9 @@ impl<'a> Ambiguity<'a> {
         let hasher = RandomState::new();
         let mut moved = HashSet::new();
         let mut lost = HashMap::new();
-        let mut recorded = HashMap::new();
         for (held, place) in stored.held.iter().zip(&stored.places) {
             for array in arrays(&held.pointer, place) {
                 *lost.entry(array).or_insert(0) += 1;
-                let number = element(array.0, &held.pointer).map_or(0, |index| index + 1);
-                let most = recorded.entry(array.0).or_insert(0);
-                *most = number.max(*most);
             }
         }
         for (found, kept) in found.iter().zip(keeps) {
@@ -74,7 +77,6 @@ impl<'a> Ambiguity<'a> {
             stored,
             moved,
             lost,
-            recorded,
             before: stored
                 .blob
                 .map(|blob| contents(spec, blob, &hasher))
@@ -84,37 +86,68 @@ impl<'a> Ambiguity<'a> {
         }
     }
 
-    /// Whether the mask at `found` can only stand for what it would keep; `None` where no
-    /// secret was held.
-    pub(super) fn is_settled(&mut self, found: &'a Found, kept: Option<usize>) -> bool {
-        arrays(&found.pointer, &found.place).all(|(array, scope)| {
-            let Lengths {
-                before: Some(before),
-                recorded,
-                after: Some(after),
-            } = self.lengths(array)
-            else {
-                return false;
-            };
-            let appended = || {
-                // Only held secrets are counted, so nothing is known of the others.
-                let all_stayed = self.lost.get(&(array, scope)).is_none_or(|lost| *lost == 0);
-                before < after && kept.is_some() && all_stayed
-            };
-            // Elements that were cut off come back at the places that are recorded for them.
-            let brought_back = || before < after && after <= recorded;
-            !self.moved.contains(array)
-                && !self.stored.is_misplaced(array)
-                && (before == after || brought_back() || appended())
-                && !self.seems_moved(array, &found.pointer)
+    /// Why the mask at `found` may stand for something else than what it would keep, where it may. `kept`
+    /// is `None` where no secret was held.
+    pub(super) fn doubt(&mut self, found: &'a Found, kept: Option<usize>) -> Option<Doubt> {
+        arrays(&found.pointer, &found.place).find_map(|(array, scope)| {
+            if self.is_gone(array, &found.pointer) {
+                return Some(Doubt::Gone);
+            }
+            (!self.is_settled_in(array, scope, found, kept)).then_some(Doubt::Moved)
         })
+    }
+
+    fn is_settled_in(
+        &mut self,
+        array: &'a str,
+        scope: &'a str,
+        found: &Found,
+        kept: Option<usize>,
+    ) -> bool {
+        let Lengths {
+            before: Some(before),
+            recorded,
+            after: Some(after),
+        } = self.lengths(array)
+        else {
+            return false;
+        };
+        let is_cut = before < recorded;
+        let appended = || {
+            // Only held secrets are counted, so nothing is known of the others.
+            let all_stayed = self.lost.get(&(array, scope)).is_none_or(|lost| *lost == 0);
+            before < after && kept.is_some() && all_stayed
+        };
+        // Something is said about elements that are gone, at the places recorded for them.
+        let said_again = || is_cut && before < after && after <= recorded;
+        // The elements that are left need not be the first ones.
+        let is_left = || {
+            self.is_same(array, &found.pointer) && kept.is_none_or(|it| self.stored.is_named(it))
+        };
+        !self.moved.contains(array)
+            && !self.stored.is_misplaced(array)
+            && (before == after || said_again() || appended())
+            && !self.seems_moved(array, &found.pointer)
+            && (!is_cut || is_left())
+    }
+
+    /// Whether the element that a pointer leads through is gone from the stored document.
+    fn is_gone(&mut self, array: &'a str, pointer: &str) -> bool {
+        let Lengths {
+            before, recorded, ..
+        } = self.lengths(array);
+        let index = element(array, pointer);
+        !self.stored.is_misplaced(array)
+            && index.is_some_and(|index| {
+                before.is_some_and(|before| before <= index) && index < recorded
+            })
     }
 
     fn lengths(&mut self, array: &'a str) -> Lengths {
         let length = |value: Option<&Value>| value.and_then(Value::as_array).map(Vec::len);
         *self.lengths.entry(array).or_insert_with(|| Lengths {
             before: length(self.stored.value(array)),
-            recorded: self.recorded.get(array).copied().unwrap_or(0),
+            recorded: self.stored.recorded(array),
             after: length(lookup(self.config, array)),
         })
     }
@@ -129,15 +162,19 @@ impl<'a> Ambiguity<'a> {
         let (Some(before), Some(after)) = (self.before.get(array), self.after.get(array)) else {
             return true;
         };
-        let is_recorded = || self.recorded.get(array).is_some_and(|most| index < *most);
-        match (before.elements.get(index), after.elements.get(index)) {
-            (Some(was), Some(is)) => {
-                was != is && (before.set.contains(is) || after.set.contains(was))
-            }
-            // What the element held beside its secret is not known any more.
-            (None, Some(is)) if is_recorded() => *is != BLANK && before.set.contains(is),
-            _ => true,
-        }
+        let (Some(was), Some(is)) = (before.elements.get(index), after.elements.get(index)) else {
+            return true;
+        };
+        was != is && (before.set.contains(is) || after.set.contains(was))
+    }
+
+    /// Whether the element around the mask holds what it held.
+    fn is_same(&self, array: &str, pointer: &str) -> bool {
+        let held = |contents: &Contents| {
+            let elements = &contents.get(array)?.elements;
+            elements.get(element(array, pointer)?).copied()
+        };
+        held(&self.before).is_some_and(|was| held(&self.after) == Some(was))
     }
 }
 
@@ -145,11 +182,6 @@ impl<'a> Ambiguity<'a> {
 fn arrays<'a>(pointer: &'a str, place: &'a Place) -> impl Iterator<Item = (&'a str, &'a str)> {
     let scope = place.scope.as_deref().unwrap_or_default();
     place.arrays_of(pointer).map(move |array| (array, scope))
-}
-
-/// The index in an array that a pointer leads through.
-fn element(array: &str, pointer: &str) -> Option<usize> {
-    pointer[array.len() + 1..].split('/').next()?.parse().ok()
 }
 
 /// The outermost array in which a field and where its secret came from are different elements.

@@ -21,7 +21,7 @@ pub(super) struct Elements {
 }
 
 /// What a secret, and the gap it left, count as.
-pub(super) const BLANK: u64 = 0;
+const BLANK: u64 = 0;
 
 /// Hashes the elements of every array in a document. Hashes made with one hasher can be compared.
 pub(super) fn contents(spec: &CompiledSpec, value: &Value, hasher: &RandomState) -> Contents {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::ambiguity::Ambiguity;
+use super::ambiguity::{Ambiguity, Doubt};
 use super::collect::{Collected, Content, Found, external};
 use super::losses::refuse_unseen_losses;
 use super::previous::Stored;
@@ -267,8 +267,10 @@ impl Decider<'_> {
             let ambiguity = ambiguity.get_or_insert_with(|| {
                 Ambiguity::new(spec, config, &self.found, &self.keeps, self.stored)
             });
-            if !ambiguity.is_settled(found, self.keeps[field]) {
-                return Err(refused(&found.pointer, AMBIGUOUS));
+            match ambiguity.doubt(found, self.keeps[field]) {
+                Some(Doubt::Moved) => return Err(refused(&found.pointer, AMBIGUOUS)),
+                Some(Doubt::Gone) => return Err(refused(&found.pointer, GONE)),
+                None => {}
             }
         }
         Ok(())
@@ -343,6 +345,8 @@ impl Decider<'_> {
 }
 
 const AMBIGUOUS: &str = "a mask in an array that changed: which secret it stands for is not known; send values or nodes";
+
+const GONE: &str = "a mask for an element that is gone from the stored array: which secret it stands for is not known; send its value, or null to let it go";
 
 /// Whether this is the value stored under a coordinate, as far as can be told: not if the key of
 /// its digest is gone, nor if what is stored was reported damaged.

@@ -33,6 +33,8 @@ pub(super) struct Stored<'a> {
     /// Arrays in which a node names another secret than the one recorded at its place, by pointer:
     /// somebody moved their elements.
     misplaced: HashSet<&'a str>,
+    /// For each array how many elements it had at least, by the places that are recorded, by pointer.
+    recorded: HashMap<&'a str, usize>,
 }
 
 /// The arrays around a place in a document.
@@ -78,6 +80,14 @@ impl<'a> Stored<'a> {
             })
             .flat_map(|((held, _), place)| place.arrays_of(&held.pointer))
             .collect();
+        let mut recorded = HashMap::new();
+        for (held, place) in held.iter().zip(&places) {
+            for array in place.arrays_of(&held.pointer) {
+                let number = element(array, &held.pointer).map_or(0, |index| index + 1);
+                let most = recorded.entry(array).or_insert(0);
+                *most = number.max(*most);
+            }
+        }
         Self {
             blob: Some(blob),
             held,
@@ -85,6 +95,7 @@ impl<'a> Stored<'a> {
             nodes,
             by_reference,
             misplaced,
+            recorded,
             by_pointer: numbered()
                 .map(|(index, held)| (held.pointer.as_str(), index))
                 .collect(),
@@ -106,14 +117,34 @@ impl<'a> Stored<'a> {
         self.misplaced.contains(array)
     }
 
+    /// How many elements an array had at least, by the places that are recorded.
+    pub(super) fn recorded(&self, array: &str) -> usize {
+        self.recorded.get(array).copied().unwrap_or(0)
+    }
+
+    /// Whether elements of an array are gone from the stored document: which of them, nobody can tell.
+    fn is_cut(&self, array: &str) -> bool {
+        let left = self
+            .value(array)
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len);
+        left < self.recorded(array)
+    }
+
+    /// Whether the node of a secret stands at its place and names it.
+    pub(super) fn is_named(&self, held: usize) -> bool {
+        let named = self.nodes[held].and_then(node::coordinate);
+        named == Some(self.held[held].coordinate.as_str())
+    }
+
     /// Whether a mask can stand for a secret whose node the stored document lost: the arrays around it have
     /// to be there, and as they were.
     pub(super) fn a_mask_keeps(&self, held: usize) -> bool {
         let (pointer, place) = (&self.held[held].pointer, &self.places[held]);
         let indices = tokens(pointer).into_iter().flatten();
         let indices = indices.filter(|token| index(token).is_some()).count();
-        let mut arrays = place.arrays_of(pointer);
-        indices == place.arrays.len() && !arrays.any(|array| self.is_misplaced(array))
+        let changed = |array: &str| self.is_misplaced(array) || self.is_cut(array);
+        indices == place.arrays.len() && !place.arrays_of(pointer).any(changed)
     }
 
     /// Whether anything was held at a pointer.
@@ -140,6 +171,11 @@ impl<'a> Stored<'a> {
         let (place, value) = place_of(self.blob?, pointer);
         value.filter(|_| place.scope.as_deref() == scope)
     }
+}
+
+/// The index in an array that a pointer leads through.
+pub(super) fn element(array: &str, pointer: &str) -> Option<usize> {
+    pointer[array.len() + 1..].split('/').next()?.parse().ok()
 }
 
 fn as_node(value: &Value) -> Option<&Map<String, Value>> {
