@@ -2,6 +2,7 @@
 //! manifest written in place.
 
 use anyhow::{Context as _, Result, bail};
+use cloakroom_core::config::marks::CONNECTION;
 use serde_json::{Map, Value};
 
 #[path = "spec_overlay.rs"]
@@ -28,11 +29,8 @@ pub(crate) fn is_manifest(file: &Value) -> bool {
 }
 
 fn holds_a_schema(spec: &Value) -> bool {
-    INSIDE.iter().any(|key| spec.get(key).is_some())
+    CONNECTION.iter().any(|key| spec.get(key).is_some())
 }
-
-/// The keys under which the spec in a manifest holds its schema.
-const INSIDE: [&str; 2] = ["connection_specification", "connectionSpecification"];
 
 /// The spec, as a spec file would hold it; `None` where the manifest has none.
 pub(crate) fn spec(manifest: &Value) -> Result<Option<Value>> {
@@ -43,7 +41,7 @@ pub(crate) fn spec(manifest: &Value) -> Result<Option<Value>> {
         bail!("it holds a schema beside the spec in it, and one of the two would be ignored");
     }
     let spec = followed(manifest, spec, 0)?;
-    let mut schemas = INSIDE.iter().filter_map(|key| spec.get(key));
+    let mut schemas = CONNECTION.iter().filter_map(|key| spec.get(key));
     let Some(schema) = schemas.next() else {
         return Ok(None);
     };

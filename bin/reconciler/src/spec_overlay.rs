@@ -1,13 +1,8 @@
 //! One part of a schema laid over another: what is above goes first, and what is below keeps its marks.
 
 use anyhow::{Context as _, Result, bail};
+use cloakroom_core::config::marks::{COMPOSITES, MARK, is_marked, is_no_mark, is_password};
 use serde_json::{Map, Value};
-
-/// The keyword that marks a secret, whose value is no schema.
-const MARK: &str = "airbyte_secret";
-
-/// Lists of schemas of which each counts.
-const COMPOSITES: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 
 /// Lists of schemas, each for the element at its place.
 const TUPLES: [&str; 2] = ["items", "prefixItems"];
@@ -86,26 +81,12 @@ fn instead(dropped: &Value, kept: Value) -> Result<Value> {
 
 fn may_mark(value: &Value) -> bool {
     match value {
-        Value::Object(members) => members.iter().any(|(key, member)| {
-            key == "$ref"
-                || key == "format" && is_password(member)
-                || key == MARK && !is_no_mark(member)
-                || may_mark(member)
-        }),
+        Value::Object(members) => {
+            members.contains_key("$ref") || is_marked(members) || members.values().any(may_mark)
+        }
         Value::Array(items) => items.iter().any(may_mark),
         _ => false,
     }
-}
-
-/// As it is read: in any case.
-fn is_password(value: &Value) -> bool {
-    let text = value.as_str();
-    text.is_some_and(|text| text.trim().eq_ignore_ascii_case("password"))
-}
-
-/// As it is read: a mark left empty counts.
-fn is_no_mark(value: &Value) -> bool {
-    *value == Value::Bool(false)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 mod common;
 #[path = "documents/fed_in.rs"]
 mod fed_in;
+#[path = "documents/races.rs"]
+mod races;
 
 use common::{CANARY, Deployment, WORKSPACE, behind_its_back, config, config_of_many, connection};
 use serde_json::{Value, json};
@@ -215,6 +217,33 @@ fn a_lost_node_is_found_shown_and_mended() {
         deployment.hydrated(&id),
         json!({"host": "h", "password": format!("{CANARY}-one")})
     );
+}
+
+/// Which of the two was meant, nobody can tell.
+#[test]
+fn a_node_that_somebody_changed_in_the_database_is_not_hydrated() {
+    let deployment = Deployment::new();
+    let id = deployment.put(&config("one"));
+    behind_its_back(
+        &deployment,
+        "UPDATE documents SET blob = replace(blob, '_v1\"', '_v2\"')",
+    );
+    let hydrate = ["document", "hydrate", &id, "--reveal"];
+    let told = deployment.run(&hydrate).refused(1);
+    for part in ["/password", "another secret", "mask"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!told.contains(CANARY), "{told}");
+    let json = [&hydrate[..], &["--output", "json"]].concat();
+    let told: Value = serde_json::from_str(&deployment.run(&json).refused(1)).unwrap();
+    assert_eq!(told["error"]["kind"], "corrupt", "{told}");
+    deployment.run(&["run", "verify-blobs"]).refused(3);
+
+    let masked = deployment.run(&["document", "get", &id]).done();
+    let put = ["document", "put", "--id", &id, "-"];
+    deployment.run_with_input(&put, &masked).done();
+    let clear: Value = serde_json::from_str(&config("one")).unwrap();
+    assert_eq!(deployment.hydrated(&id), clear);
 }
 
 #[test]

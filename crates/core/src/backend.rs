@@ -49,8 +49,11 @@ pub struct StoredSecret {
 pub enum SecretState {
     /// It can.
     Enabled,
-    /// Somebody switched it off in the manager.
+    /// Somebody switched it off in the manager, or its value was never written to the end.
     Disabled,
+    /// Its value was destroyed and cannot come back. What is left of it holds the name and is listed, so
+    /// that it is cleared up.
+    Destroyed,
     /// It waits for its deletion at `due` and can be restored until then; where the manager ends no
     /// window itself ([`Purge`]), until it is purged.
     ScheduledForDeletion {
@@ -92,7 +95,8 @@ pub struct PageToken(pub Arc<str>);
 #[derive(Clone, Debug, Default)]
 pub struct ListPage {
     /// What is on it: only what bears a mark of Cloakroom's, whichever store's, and what is
-    /// scheduled for deletion too.
+    /// scheduled for deletion too. A mark that cannot be read is told as `None`: nothing is known of such
+    /// a secret but that it has a name of ours.
     pub secrets: Vec<Description>,
     /// The next page, if this was not the last.
     pub next: Option<PageToken>,

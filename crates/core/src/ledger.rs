@@ -1,6 +1,7 @@
 //! The ledger of secrets: one row for each secret Cloakroom ever meant to write, and what the jobs
 //! ask of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -66,7 +67,7 @@ impl RowState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Damage {
-    /// The manager, asked directly, does not have it.
+    /// The manager, asked directly, does not have it, or has it switched off.
     Missing,
     /// The manager holds another value.
     Different,
@@ -416,6 +417,13 @@ pub trait Ledger: Send + Sync {
         backend: &BackendId,
         marks: &[Mark],
     ) -> Result<Vec<Option<BackendId>>>;
+
+    /// Which of these a document refers to under this backend's name.
+    async fn referenced(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<BTreeSet<Coordinate>>;
 
     /// Locks each row, reads its references in a second statement, and sets `Deleting` where
     /// none is left, not even to the same secret under another backend's name, and the reason still holds. The claim lapses after `deadline`. All of it only

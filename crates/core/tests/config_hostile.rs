@@ -311,3 +311,20 @@ fn long_keys_over_many_places_are_an_error() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().len() < 1_000);
 }
+
+/// Each of so many references that may mean each of so many schemas: counted, not listed.
+#[test]
+fn references_times_what_they_may_mean_is_bounded() {
+    let named = |name: &str, count: usize| {
+        let schemas = vec![json!({ name: "x" }); count];
+        let reference = if name == "$id" { "x" } else { "#x" };
+        let references = vec![json!({"$ref": reference}); count];
+        json!({"$defs": {"all": {"items": schemas}}, "allOf": references})
+    };
+    for name in ["$anchor", "$dynamicAnchor", "$id"] {
+        let error = CompiledSpec::compile(&named(name, 1_000)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.message().contains("too many schemas"), "{error}");
+        compile(&named(name, 100));
+    }
+}

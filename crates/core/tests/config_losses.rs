@@ -433,6 +433,74 @@ fn masks_in_an_array_whose_elements_somebody_moved_are_refused() {
     );
 }
 
+/// Every list without repetition of at most four of these hosts.
+fn arrangements(hosts: &[&'static str]) -> Vec<Vec<&'static str>> {
+    let mut all: Vec<Vec<&'static str>> = vec![Vec::new()];
+    let mut at = 0;
+    while let Some(one) = all.get(at).cloned() {
+        for host in hosts.iter().filter(|host| !one.contains(host)) {
+            let mut longer = one.clone();
+            longer.push(*host);
+            all.push(longer);
+        }
+        at += 1;
+    }
+    all
+}
+
+/// Whatever a hand in the database did to the elements of an array, and whichever nodes it took away: what is put
+/// again as it was read gives no host the key of another, and lets none go.
+#[test]
+fn masks_give_no_element_the_secret_of_another() {
+    let spec = compile(&with_arrays());
+    let own = |host: &str| json!(format!("key-of-host-{host}"));
+    let all = ["a", "b", "c"].map(|host| json!({"name": host, "key": own(host)}));
+    let config = json!({ "hosts": all });
+    let (mut taken, mut refused) = (0, 0);
+    for hosts in arrangements(&["a", "b", "c", "x"]) {
+        for lost in 0..1_u32 << hosts.len() {
+            let mut document = Document::default();
+            document.put(&spec, config.clone()).unwrap();
+            let stored = document.blob["hosts"].as_array().unwrap().clone();
+            let element = |(at, host): (usize, &&str)| {
+                let of = |it: &&Value| it["name"] == **host;
+                let new = || json!({"name": host});
+                let mut element = stored.iter().find(of).cloned().unwrap_or_else(new);
+                if lost & (1 << at) != 0 {
+                    without(&mut element, "", "key");
+                }
+                element
+            };
+            if hosts
+                .iter()
+                .enumerate()
+                .any(|(at, host)| *host == "x" && lost & (1 << at) != 0)
+            {
+                continue;
+            }
+            let changed: Vec<Value> = hosts.iter().enumerate().map(element).collect();
+            document.blob["hosts"] = json!(changed);
+            let held = document.held.iter().map(|held| held.pointer.as_str());
+            let Ok(read) = mask(&spec, document.blob.clone(), held) else {
+                continue;
+            };
+            let when = format!("{hosts:?}, without the nodes {lost:b}");
+            let Ok(report) = document.put(&spec, read) else {
+                refused += 1;
+                continue;
+            };
+            taken += 1;
+            assert!(report.values().all(|it| it == "kept"), "{when}: {report:?}");
+            for host in document.hydrated()["hosts"].as_array().unwrap() {
+                let key = &host["key"];
+                let right = key.is_null() || *key == own(host["name"].as_str().unwrap());
+                assert!(right, "{when}: {host}");
+            }
+        }
+    }
+    assert!(taken > 0 && refused > 100, "{taken} {refused}");
+}
+
 /// Without the array nothing tells an index from a key.
 #[test]
 fn a_mask_is_no_way_out_where_the_array_is_gone() {
@@ -449,4 +517,78 @@ fn a_mask_is_no_way_out_where_the_array_is_gone() {
     document.blob = json!({});
     document.put(&spec, json!({"t": [null]})).unwrap();
     assert!(document.held.is_empty());
+}
+
+/// Whatever a later spec says of its place, what is recorded as a secret stays one, until the field went.
+#[test]
+fn a_recorded_secret_stays_one_whatever_the_spec_says() {
+    let without_marks = [
+        json!({"properties": {"host": {}, "token": {"airbyte_secret": true}}}),
+        json!({"properties": {"password": {"type": "string"}}}),
+        json!({}),
+    ];
+    for spec in without_marks {
+        let spec = compile(&spec);
+        for (said, becomes) in [
+            (json!("value-of-password"), "kept"),
+            (json!("another-password"), "raised"),
+            (json!(12_345_678), "raised"),
+            (json!(true), "raised"),
+            (json!({"of": ["another-password"]}), "raised"),
+            (json!(["another-password"]), "raised"),
+            (json!(MASK), "kept"),
+        ] {
+            let mut document = damaged(config(), |_| ());
+            let mut update = config();
+            update["password"] = said.clone();
+            let report = document.put(&spec, update).unwrap();
+            assert_eq!(report["/password"], becomes, "{said}");
+            assert_eq!(report["/login/key"], "kept");
+            let masked = json!({"password": MASK, "host": "h", "login": {"key": MASK}});
+            assert_eq!(document.masked(&spec), masked);
+            // Whoever wants it in clear lets the secret go first.
+            let mut update = config();
+            without(&mut update, "", "password");
+            document.put(&spec, update.clone()).unwrap();
+            update["password"] = said.clone();
+            if said != MASK {
+                assert!(
+                    !document
+                        .put(&spec, update)
+                        .unwrap()
+                        .contains_key("/password")
+                );
+                assert_eq!(document.blob["password"], said);
+            }
+        }
+    }
+}
+
+/// A value in place of a lost node too, unless it is what came to stand there.
+#[test]
+fn a_recorded_secret_whose_node_is_lost_stays_one() {
+    let spec = compile(&json!({"properties": {"host": {}}}));
+    let mut document = damaged(config(), |blob| without(blob, "", "password"));
+    let mut update = config();
+    update["password"] = "another-password".into();
+    let report = document.put(&spec, update).unwrap();
+    assert_eq!(report["/password"], "raised");
+}
+
+/// Elements move: wherever in its array it comes to stand, it is not stored in clear.
+#[test]
+fn a_recorded_secret_of_an_array_stays_one_at_another_index() {
+    let hosts = |keys: &[&str]| {
+        let hosts = keys.iter().map(|key| json!({"name": "n", "key": key}));
+        json!({"hosts": hosts.collect::<Vec<_>>()})
+    };
+    let unmarked = compile(&json!({"properties": {"hosts": {}}}));
+    let mut document = Document::default();
+    document
+        .put(&compile(&with_arrays()), hosts(&["key-of-host-a"]))
+        .unwrap();
+    let update = hosts(&["key-of-host-b", "key-of-host-a"]);
+    document.put(&unmarked, update.clone()).unwrap();
+    assert!(!document.blob.to_string().contains("key-of-host"));
+    assert_eq!(document.hydrated(), update);
 }

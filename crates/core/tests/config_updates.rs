@@ -351,9 +351,13 @@ fn a_field_that_is_no_longer_secret() {
     let said = document.put(&plain, json!({"a": MASK, "b": MASK})).unwrap();
     assert_eq!(said, report(&[("/a", "kept")]));
     assert_eq!(document.hydrated(), json!({"a": "value-of-a", "b": MASK}));
-    // A new value is no secret any more.
-    let said = document.put(&plain, json!({"a": "in the open"})).unwrap();
+    // A new value is one too, until the field was let go.
+    let said = document.put(&plain, json!({"a": "another"})).unwrap();
+    assert_eq!(said, report(&[("/a", "raised")]));
+    let said = document.put(&plain, json!({})).unwrap();
     assert_eq!(said, report(&[("/a", "unreferenced")]));
+    let said = document.put(&plain, json!({"a": "in the open"})).unwrap();
+    assert_eq!(said, report(&[]));
     assert_eq!(document.blob, json!({"a": "in the open"}));
 }
 

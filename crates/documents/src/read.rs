@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cloakroom_core::config::{Held, Revealed, hydrate, mask, parse_json};
+use cloakroom_core::config::{Held, Revealed, check_nodes, hydrate, mask, parse_json};
 use cloakroom_core::store::{RemoveOutcome, StoredDocument};
 use cloakroom_core::{
     BackendId, Coordinate, Digest, DocumentId, Error, ErrorKind, KeyRing, Result, Revision,
@@ -35,7 +35,9 @@ impl Documents {
     /// The configuration with its secrets in place. Follows the references recorded for the
     /// document, never a coordinate in the blob. If a value is missing the document is read once
     /// more, since it may just have been updated; if it was not, that is written down, so that
-    /// putting the value again writes it.
+    /// putting the value again writes it. `Corrupt`, with the place, where the nodes of the blob are not
+    /// those of the recorded references: somebody changed it in the database, and which of the two is
+    /// meant nobody can tell. verify-blobs finds the same.
     pub async fn hydrate(&self, id: DocumentId) -> Result<SecretJson> {
         let document = self.load(id).await?;
         let answers = self.ask(&document).await?;
@@ -214,7 +216,9 @@ pub(crate) fn hydrated(
         kind: held.kind,
         value,
     });
-    hydrate(blob_of(document)?, revealed)
+    let blob = blob_of(document)?;
+    check_nodes(&blob, &document.references)?;
+    hydrate(blob, revealed)
 }
 
 /// Whether a value is the one whose digest was recorded; `None` where the digest's key is gone.

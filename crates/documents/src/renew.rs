@@ -1,9 +1,7 @@
 //! Writing the secrets of a document again whose digests were made under another key than the first:
 //! afterwards nothing needs the others.
 
-use std::collections::HashSet;
-
-use cloakroom_core::config::{Action, Held, Update};
+use cloakroom_core::config::{Held, Update};
 use cloakroom_core::store::StoredDocument;
 use cloakroom_core::{Digest, DocumentId, Error, ErrorKind, KeyRing, Result, SecretValue};
 
@@ -55,28 +53,15 @@ impl Documents {
         };
         // Under this ring no other digest tells an unchanged value.
         let alone = KeyRing::new(vec![current.clone()])?;
-        let check = |update: &Update, held: &[Held]| refuse_clear_text(update, held, &text, id);
+        let check = |update: &Update, held: &[Held]| refuse_unmarked(update, held, &text, id);
         self.put_under(put, &alone, check).await.map(Some)
     }
 }
 
-/// What is recorded as a secret stays one: where the spec that is stored does not find it, its value would be
-/// left in the document.
-fn refuse_clear_text(update: &Update, held: &[Held], spec: &str, id: DocumentId) -> Result<()> {
-    let raised = |action: &Action| match action {
-        Action::Raise { held, .. } => Some(*held),
-        _ => None,
-    };
-    let written_again: HashSet<usize> = update
-        .fields
-        .iter()
-        .filter_map(|field| raised(&field.action))
-        .collect();
-    let lost = update
-        .unreferenced
-        .iter()
-        .find(|index| !written_again.contains(*index));
-    let Some(lost) = lost.map(|index| &held[*index]) else {
+/// Where the spec that is stored does not find a recorded secret, whoever mends it is to be told: reads go by
+/// that spec too.
+fn refuse_unmarked(update: &Update, held: &[Held], spec: &str, id: DocumentId) -> Result<()> {
+    let Some(lost) = update.unmarked.first().map(|index| &held[*index]) else {
         return Ok(());
     };
     let message = format!(

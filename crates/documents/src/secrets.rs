@@ -194,6 +194,14 @@ impl Documents {
     }
 
     pub(crate) async fn intend(&self, new: &mut [NewSecret], ring: &KeyRing) -> Result<()> {
+        for secret in &*new {
+            self.note_manager(&secret.backend).await?;
+        }
+        self.intend_unnoted(new, ring).await
+    }
+
+    /// The same by whoever only tries a backend out: what its name means is for those to say who use it.
+    pub(crate) async fn intend_unnoted(&self, new: &mut [NewSecret], ring: &KeyRing) -> Result<()> {
         let mut by_backend: BTreeMap<BackendId, Vec<usize>> = BTreeMap::new();
         for (index, secret) in new.iter().enumerate() {
             by_backend
@@ -202,7 +210,6 @@ impl Documents {
                 .push(index);
         }
         for (backend, indices) in by_backend {
-            self.note_manager(&backend).await?;
             let intents: Vec<Intent> = indices
                 .iter()
                 .map(|&index| new[index].intent(ring, IntentId(self.randomness.uuid())))

@@ -192,6 +192,48 @@ fn files_with_names_in_capitals_and_byte_order_marks_are_read() {
     assert!(told.contains("line 2: `nothing`"), "{told}");
 }
 
+/// Where the bodies of API calls have a configuration.
+const INSIDE: [&str; 3] = [
+    "connectionConfiguration",
+    "connection_configuration",
+    "configuration",
+];
+
+/// The spec says what a configuration has, whatever API calls have under that name.
+#[test]
+fn a_field_that_is_called_as_in_an_api_call_is_a_field() {
+    let deployment = Deployment::new();
+    let put = [
+        "document",
+        "put",
+        "--workspace",
+        WORKSPACE,
+        "--output",
+        "json",
+    ];
+    for (index, inside) in INSIDE.into_iter().enumerate() {
+        let secret = r#"{"host": {}, "password": {"airbyte_secret": true}}"#;
+        let properties = format!(r#"{{"{inside}": {{"properties": {secret}}}, "password": {{}}}}"#);
+        let specs = [
+            format!(r#"{{"properties": {properties}}}"#),
+            format!(r#"{{"oneOf": [{{}}, {{"properties": {properties}}}]}}"#),
+            format!(
+                r##"{{"allOf": [{{"$ref": "#/$defs/s"}}], "$defs": {{"s": {{"properties": {properties}}}}}}}"##
+            ),
+        ];
+        for (number, spec) in specs.iter().enumerate() {
+            let file = format!("spec-{index}-{number}.json");
+            deployment.write(&file, spec);
+            let arguments = [&put[..], &["--spec", &file, "-"]].concat();
+            let wrapped = format!(r#"{{"{inside}": {}}}"#, config("one"));
+            let told = deployment.run_with_input(&arguments, &wrapped).json();
+            let pointer = format!("/{inside}/password");
+            assert_eq!(told["changes"][0]["pointer"], pointer, "{told}");
+            assert_eq!(told.get("warning"), None, "{told}");
+        }
+    }
+}
+
 #[test]
 fn the_body_of_an_api_call_in_the_place_of_its_configuration() {
     let deployment = Deployment::new();
@@ -204,9 +246,13 @@ fn the_body_of_an_api_call_in_the_place_of_its_configuration() {
     ];
     for way in ways {
         let put = [way, &["--spec", "spec.json", "-"]].concat();
-        for inside in ["connectionConfiguration", "configuration"] {
+        for inside in INSIDE {
             let wrapped = body(inside, &config("one"));
             let told = deployment.run_with_input(&put, &wrapped).refused(1);
+            assert!(told.contains(&format!("`{inside}`")), "{told}");
+            // A field of the configuration beside it hides nothing.
+            let beside = format!(r#"{{"host": "h", "{inside}": {}}}"#, config("one"));
+            let told = deployment.run_with_input(&put, &beside).refused(1);
             assert!(told.contains(&format!("`{inside}`")), "{told}");
         }
         let secrets = deployment.run(&["secret", "list", "--output", "json"]);

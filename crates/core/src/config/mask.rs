@@ -1,5 +1,6 @@
 //! Masking: what a person may see of a document.
 
+use std::collections::HashSet;
 use std::mem;
 
 use serde_json::Value;
@@ -37,20 +38,32 @@ pub fn mask<'h>(
         drop(SecretJson::new(value));
         return Err(error);
     }
-    let (there, gone): (Vec<_>, Vec<_>) = held
+    let (there, mut gone): (Vec<_>, Vec<_>) = held
         .into_iter()
-        .partition(|pointer| pointer::lookup(&value, pointer).is_some());
+        .partition(|pointer| replace_at(&mut value, pointer));
+    leave_out_what_is_within(&there, &mut gone);
     cover(spec, &mut value, &spec.start());
-    for pointer in there {
-        // What lies within a mask already needs none.
-        if let Some(value) = pointer::lookup_mut(&mut value, pointer) {
-            replace(value);
-        }
-    }
     let shown = gone
         .into_iter()
         .try_for_each(|at| bring_back(&mut value, at));
     shown.map(|()| value)
+}
+
+/// Puts a mask where anything stands.
+fn replace_at(value: &mut Value, pointer: &str) -> bool {
+    pointer::lookup_mut(value, pointer).map(replace).is_some()
+}
+
+/// Leaves out what lies within a mask already: it needs none.
+fn leave_out_what_is_within(masked: &[&str], gone: &mut Vec<&str>) {
+    if gone.is_empty() {
+        return;
+    }
+    let masked: HashSet<&str> = masked.iter().copied().collect();
+    gone.retain(|pointer| {
+        let mut around = pointer.match_indices('/').map(|(end, _)| &pointer[..end]);
+        !around.any(|around| masked.contains(around))
+    });
 }
 
 /// Puts a mask where a member was.

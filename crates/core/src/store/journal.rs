@@ -283,11 +283,16 @@ pub trait Journal: Send + Sync {
     /// not be done: no dry run, neither failed nor cut short, and not the execution of a plan.
     async fn last_whole(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>>;
 
-    /// The runs of a job on a backend that broke off since the last whole one, newest first: no dry
-    /// runs, and no executions of a plan, which look for nothing. The latest `limit`, and of those before
-    /// them the ones whose findings are kept.
-    async fn broken_off(&self, job: Job, backend: &BackendId, limit: u32)
-    -> Result<Vec<RunRecord>>;
+    /// The runs of a job on a backend that ended since `whole`, the last whole one, newest first, and so
+    /// broke off: no dry runs, and no executions of a plan, which look for nothing. The latest `limit`,
+    /// and of those before them the ones whose findings are kept.
+    async fn broken_off(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        whole: Option<&RunRecord>,
+        limit: u32,
+    ) -> Result<Vec<RunRecord>>;
 
     /// Adds findings to a run. Findings of runs before the last ten of a job and backend go, but for what
     /// is not settled until another run is whole: those of the last whole run, and those of the runs

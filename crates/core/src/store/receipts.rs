@@ -146,9 +146,10 @@ pub trait Receipts: Send + Sync {
 
     /// Writes rows for secrets that have none: `Stored`, once referenced, unreferenced since now, so
     /// that the whole time-to-live passes before a job takes them. A row of that name for another
-    /// value is taken over where no document ever referred to it and nobody is at it (`Deleted`,
-    /// `Quarantined`, `Deleting` and its claim or pause over, or `Intended` and expired). Any other row
-    /// is left as it is and gets no receipt, and so is what the ledger has under another backend's name
+    /// intent, or for another value that no document ever referred to, is taken over where nobody is at
+    /// it (no document refers to it, and it is `Deleted`, `Quarantined`, `Deleting` and its claim or
+    /// pause over, `Intended` and expired, unreferenced, or held no longer). Any other row is left as it
+    /// is and gets no receipt, and so is what the ledger has under another backend's name
     /// ([`known_elsewhere`](crate::ledger::Ledger::known_elsewhere)): a document may refer to it there. The
     /// answers, in the order of the adoptions, say which were written.
     async fn adopt(

@@ -1,10 +1,9 @@
 //! The keywords of JSON Schema (drafts 4 to 2020-12) that lead from one schema to another.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use strsim::damerau_levenshtein;
 
-/// Lists of schemas for the same place.
-pub(super) const LISTS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
+use crate::config::marks::{COMPOSITES, MARK, is_no_mark, is_password};
 
 /// Single schemas for the same place. `not` counts too: fail closed.
 pub(super) const SINGLES: [&str; 4] = ["if", "then", "else", "not"];
@@ -20,9 +19,6 @@ pub(super) const OTHER_MEMBERS: [&str; 2] = ["additionalProperties", "unevaluate
 
 /// Schemas for elements behind the tuple.
 pub(super) const OTHER_ELEMENTS: [&str; 2] = ["additionalItems", "unevaluatedItems"];
-
-/// The keys under which a spec file holds its schema.
-pub(super) const CONNECTION: [&str; 2] = ["connectionSpecification", "connection_specification"];
 
 /// Whether an object with this key may be meant as a schema. Not by `format` or `const` alone: these are
 /// words of configurations too (`"format": "csv"`).
@@ -40,12 +36,10 @@ fn is_known(key: &str) -> bool {
         "const",
         "required",
         "format",
-        "airbyte_secret",
+        MARK,
     ];
     applies(key) || others.contains(&key)
 }
-
-const MARK: &str = "airbyte_secret";
 
 /// What people write for `properties`, and what is further from it than a misspelling.
 const FOR_PROPERTIES: [&str; 2] = ["property", "props"];
@@ -77,11 +71,33 @@ fn meant_by_itself(key: &str, value: &Value) -> Option<&'static str> {
         .or_else(|| meant_reference(key, value))
 }
 
+/// What is wrong with a keyword that says whether its place is secret, if its value is of a kind that none has:
+/// what its author meant is not what every reader takes it for.
+pub(super) fn malformed(schema: &Map<String, Value>) -> Option<(&'static str, &'static str)> {
+    let of_no_kind = |mark: &Value| !mark.is_boolean() && !mark.is_null();
+    if schema.get(MARK).is_some_and(of_no_kind) {
+        return Some((MARK, "a mark is true or false"));
+    }
+    let format = schema.get("format")?;
+    (!format.is_string() && holds_a_password(format)).then_some((
+        "format",
+        "a format is one text; write \"password\" alone, or another",
+    ))
+}
+
+fn holds_a_password(format: &Value) -> bool {
+    match format {
+        Value::Array(items) => items.iter().any(holds_a_password),
+        Value::Object(members) => members.values().any(holds_a_password),
+        text => is_password(text),
+    }
+}
+
 fn is_meant_as_the_mark(key: &str, value: &Value) -> bool {
     let plain = letters(key);
     let mark = letters(MARK);
     if plain == mark {
-        return *value != Value::Bool(false);
+        return !is_no_mark(value);
     }
     if nearest(key, [MARK]).is_some() {
         return marks(value);
@@ -95,7 +111,7 @@ fn is_meant_as_the_mark(key: &str, value: &Value) -> bool {
 
 /// Whether this under the mark's name marks, as the reader takes it. An object may be a field's schema.
 fn marks(value: &Value) -> bool {
-    !matches!(value, Value::Bool(false) | Value::Object(_))
+    !is_no_mark(value) && !value.is_object()
 }
 
 /// Whether this only says something about a secret and not that there is one.
@@ -177,15 +193,8 @@ fn nearest(key: &str, keywords: impl IntoIterator<Item = &'static str>) -> Optio
     near.map(|(_, keyword)| keyword)
 }
 
-/// Whether a `format` marks a secret. In any case: what was meant is plain, and the other way it would stay in
-/// clear.
-pub(super) fn is_password(format: &Value) -> bool {
-    let text = format.as_str();
-    text.is_some_and(|text| text.trim().eq_ignore_ascii_case("password"))
-}
-
 /// Whether something within, read as a schema, is a mark or may lead to one.
-fn holds_a_mark(value: &Value) -> bool {
+pub(super) fn holds_a_mark(value: &Value) -> bool {
     match value {
         Value::Object(members) => members.iter().any(|(key, member)| {
             let is_mark = key == MARK && marks(member) || key == "format" && is_password(member);
@@ -202,7 +211,7 @@ fn holds_a_mark(value: &Value) -> bool {
 
 /// What leads from a schema to what it says of a place or the places below.
 const APPLYING: [&[&str]; 7] = [
-    &LISTS,
+    &COMPOSITES,
     &SINGLES,
     &DEPENDENT,
     &REFERENCES,

@@ -73,6 +73,10 @@ impl Kinds {
         self.0 & others.0 == others.0
     }
 
+    pub(super) fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
     /// Whether there is any beside objects.
     pub(super) fn go_beyond_objects(self) -> bool {
         self.0 & !Self::OBJECT.0 != 0

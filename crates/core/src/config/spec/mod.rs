@@ -3,7 +3,9 @@
 mod keywords;
 mod kinds;
 mod loops;
+mod pattern;
 mod plan;
+mod reach;
 mod reader;
 mod references;
 mod root;
@@ -29,9 +31,8 @@ const A_KEY: usize = 16;
 
 /// A JSON Schema compiled into a plan of where secrets are. Cheap to clone.
 ///
-/// A field is secret where any schema that may apply to it says `airbyte_secret` (anything but
-/// false: a mark left empty counts) or `format: password`, in any case: every branch of a composite or
-/// condition counts. A value of a kind that the spec does not have in mind there (an object where it
+/// A field is secret where any schema that may apply to it says `airbyte_secret` (a mark left empty
+/// counts) or `format: password`, in any case: every branch of a composite or condition counts. A value of a kind that the spec does not have in mind there (an object where it
 /// describes an array of objects with a secret) is secret in all its parts.
 ///
 /// ```
@@ -76,7 +77,8 @@ impl CompiledSpec {
     fn compile_as(spec: &Value, strictness: Strictness) -> Result<Self> {
         bounds::check(OPERATION, spec, MAX_DEPTH)?;
         let (schema, pointer) = reader::connection_specification(spec, strictness)?;
-        let arena = reader::read(schema, pointer, strictness)?;
+        let mut arena = reader::read(schema, pointer, strictness)?;
+        reach::note_unreached(&mut arena);
         if strictness == Strictness::New {
             loops::refuse(&arena)?;
         }
@@ -121,7 +123,7 @@ impl CompiledSpec {
     pub(super) fn pattern_work(&self, keys: &Keys) -> usize {
         let Tried { patterns, backing } = self.plan.tried;
         let looked_at = keys.bytes.saturating_add(keys.number.saturating_mul(A_KEY));
-        let repeated = keys.number.saturating_mul(reader::BACKTRACK_LIMIT);
+        let repeated = keys.number.saturating_mul(pattern::BACKTRACK_LIMIT);
         let whole = looked_at.saturating_mul(patterns);
         whole.saturating_add(repeated.saturating_mul(backing))
     }

@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use fancy_regex::Regex;
 use serde_json::Value;
 
 use super::kinds::Kinds;
+use super::pattern::{Match, Pattern};
 use crate::config::bounds::MAX_DEPTH;
 use crate::config::pointer::Pointer;
 
@@ -31,7 +31,7 @@ const MAX_FIELDS: usize = 10_000;
 
 pub(super) struct Plan {
     pub(super) states: Vec<State>,
-    pub(super) patterns: Vec<Regex>,
+    pub(super) patterns: Vec<Pattern>,
     pub(super) tried: Tried,
     pub(super) start: StateId,
 }
@@ -45,29 +45,17 @@ pub(super) struct Tried {
 }
 
 impl Tried {
-    pub(super) fn of(states: &[State], patterns: &[Regex]) -> Self {
+    pub(super) fn of(states: &[State], patterns: &[Pattern]) -> Self {
         let schemas = states.iter().flat_map(|state| &state.patterned);
         let used: BTreeSet<usize> = schemas
             .flat_map(|schema| schema.patterns.iter().map(|(pattern, _)| *pattern))
             .collect();
-        let backing = used
-            .iter()
-            .filter(|it| may_go_back(patterns[**it].as_str()));
+        let backing = used.iter().filter(|it| patterns[**it].backs());
         Self {
             backing: backing.count(),
             patterns: used.len(),
         }
     }
-}
-
-/// Whether a pattern has what only backtracking can answer: looking around, groups that keep what they
-/// have, references to what was matched. Some that have not are taken for one that has.
-fn may_go_back(pattern: &str) -> bool {
-    const SIGNS: [&str; 9] = ["(?=", "(?!", "(?<", "(?>", "(?(", "++", "*+", "?+", "}+"];
-    let escapes = pattern.as_bytes().windows(2);
-    let mut escapes = escapes.filter(|pair| pair[0] == b'\\');
-    SIGNS.iter().any(|sign| pattern.contains(sign))
-        || escapes.any(|pair| matches!(pair[1], b'1'..=b'9' | b'g' | b'k' | b'G' | b'K'))
 }
 
 #[derive(Default)]
@@ -147,23 +135,6 @@ impl Position {
     }
 }
 
-/// Whether a pattern matches a key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Match {
-    Yes,
-    No,
-    /// The pattern needed too many steps: whatever would follow from either answer applies.
-    Perhaps,
-}
-
-pub(super) fn matches(pattern: &Regex, key: &str) -> Match {
-    match pattern.is_match(key) {
-        Ok(true) => Match::Yes,
-        Ok(false) => Match::No,
-        Err(_) => Match::Perhaps,
-    }
-}
-
 impl Plan {
     pub(super) fn len(&self) -> usize {
         self.states.len()
@@ -205,7 +176,7 @@ impl Plan {
             for patterned in &state.patterned {
                 let mut named = false;
                 for (pattern, target) in &patterned.patterns {
-                    let tried = || matches(&self.patterns[*pattern], key);
+                    let tried = || self.patterns[*pattern].matches(key);
                     let matched = *known.entry(*pattern).or_insert_with(tried);
                     named |= matched == Match::Yes;
                     if matched != Match::No {

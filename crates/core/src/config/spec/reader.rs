@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 
-use fancy_regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::invalid;
 use super::keywords::{
-    CONNECTION, DEPENDENT, LISTS, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies,
-    is_password, meant, tells_a_schema,
+    DEPENDENT, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies, holds_a_mark,
+    malformed, meant, tells_a_schema,
 };
 use super::kinds::Kinds;
+use super::pattern::Pattern;
 use super::references::{Names, resource_of};
+use crate::config::marks::{COMPOSITES, CONNECTION, is_marked};
 use crate::config::pointer::push_escaped;
 use crate::error::Result;
 
-/// Steps a pattern may go back before it counts as "perhaps": patterns come from the spec, keys
-/// from the document, and together they must not hang the process.
-pub(super) const BACKTRACK_LIMIT: usize = 2_000;
+/// The most schemas that all references of a spec together may mean, each counted as often as it is meant.
+/// Real specs have a few hundred.
+const MAX_TARGETS: usize = 200_000;
 
 /// How much of a spec has to be as it is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(super) type SchemaId = u32;
 #[derive(Default)]
 pub(super) struct Arena {
     pub(super) schemas: Vec<Schema>,
-    pub(super) patterns: Vec<Regex>,
+    pub(super) patterns: Vec<Pattern>,
 }
 
 /// What one schema says.
@@ -47,6 +48,8 @@ pub(super) struct Schema {
     pub(super) types: Option<Kinds>,
     /// What the values are that it lists.
     pub(super) listed: Kinds,
+    /// Kinds that its `type` may name and of which it says nothing, while it marks something in others.
+    pub(super) unreached: Kinds,
     /// Schemas that may apply to the same place.
     pub(super) beside: Vec<SchemaId>,
     /// References to further ones.
@@ -93,12 +96,27 @@ impl Schema {
 
     /// The kinds of values it has in mind, [`Schema::in_place`] left out.
     pub(super) fn kinds(&self) -> Kinds {
-        self.types.unwrap_or_else(|| {
+        let named = self.types.unwrap_or_else(|| {
             let of = |described, kind| if described { kind } else { Kinds::NONE };
             of(self.describes_members(), Kinds::OBJECT)
                 | of(self.describes_elements(), Kinds::ARRAY)
                 | self.listed
-        })
+        });
+        named.without(self.unreached)
+    }
+
+    /// Every schema for a member.
+    pub(super) fn of_members(&self) -> impl Iterator<Item = SchemaId> {
+        let patterns = self.patterns.iter().map(|(_, id)| id);
+        let named = self.properties.values().chain(patterns);
+        named.chain(&self.other_members).copied()
+    }
+
+    /// Every schema for an element.
+    pub(super) fn of_elements(&self) -> impl Iterator<Item = SchemaId> {
+        let in_tuples = self.tuples.iter().flatten();
+        let others = self.elements.iter().chain(&self.other_elements);
+        in_tuples.chain(others).copied()
     }
 
     /// Every schema that may apply to the same place.
@@ -164,6 +182,7 @@ pub(super) fn read(schema: &Value, pointer: String, strictness: Strictness) -> R
         known: HashMap::new(),
         left: Vec::new(),
         pattern_ids: HashMap::new(),
+        targets: MAX_TARGETS,
         strictness,
     };
     reader.schema(schema, pointer, schema);
@@ -181,6 +200,8 @@ struct Reader<'s> {
     known: HashMap<*const Value, SchemaId>,
     left: Vec<Job<'s>>,
     pattern_ids: HashMap<&'s str, usize>,
+    /// How many more schemas references may mean.
+    targets: usize,
     strictness: Strictness,
 }
 
@@ -217,6 +238,7 @@ impl<'s> Reader<'s> {
         };
         let types = self.types(job, members)?;
         if self.strictness == Strictness::New {
+            refuse_malformed(job, members)?;
             refuse_misspelt(job, members)?;
         }
         let job = &Job {
@@ -225,7 +247,7 @@ impl<'s> Reader<'s> {
             ..*job
         };
         let mut schema = Schema {
-            secret: is_secret(members),
+            secret: is_marked(members) || has_a_mark_in_its_text(members),
             types,
             listed: Kinds::of_listed(members),
             ..Schema::default()
@@ -257,7 +279,7 @@ impl<'s> Reader<'s> {
         members: &'s Map<String, Value>,
         schema: &mut Schema,
     ) -> Result<()> {
-        for keyword in LISTS {
+        for keyword in COMPOSITES {
             schema.beside.extend(self.list(job, members, keyword)?);
         }
         for keyword in SINGLES {
@@ -284,6 +306,9 @@ impl<'s> Reader<'s> {
                     .names
                     .resolve(reference, job.resource)
                     .map_err(|message| invalid(&pointer, message))?;
+                self.targets = self.targets.checked_sub(targets.len()).ok_or_else(|| {
+                    invalid(&pointer, "the references of this spec may mean too many schemas; give each name once")
+                })?;
                 let targets = targets
                     .into_iter()
                     .map(|target| self.schema(target.schema, pointer.clone(), target.resource))
@@ -390,17 +415,25 @@ impl<'s> Reader<'s> {
         if let Some(id) = self.pattern_ids.get(pattern) {
             return Ok(*id);
         }
-        let compiled = RegexBuilder::new(pattern)
-            .backtrack_limit(BACKTRACK_LIMIT)
-            .build()
-            .map_err(|error| {
-                invalid(pointer, "not a pattern that can be read").with_source(error)
-            })?;
+        let compiled = Pattern::read(pattern).map_err(|error| {
+            invalid(pointer, "not a pattern that can be read").with_source(error)
+        })?;
         let id = self.arena.patterns.len();
         self.arena.patterns.push(compiled);
         self.pattern_ids.insert(pattern, id);
         Ok(id)
     }
+}
+
+/// Whether a text holds JSON with a secret in it: only the whole of it can be taken out.
+fn has_a_mark_in_its_text(members: &Map<String, Value>) -> bool {
+    members.get("contentSchema").is_some_and(holds_a_mark)
+}
+
+fn refuse_malformed(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
+    malformed(members).map_or(Ok(()), |(keyword, message)| {
+        Err(invalid(&below(&job.pointer, keyword), message))
+    })
 }
 
 fn refuse_misspelt(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
@@ -420,14 +453,6 @@ fn is_something_else(schema: &Value) -> bool {
     schema.as_object().is_some_and(|members| {
         !members.is_empty() && !members.keys().any(|key| tells_a_schema(key))
     })
-}
-
-fn is_secret(members: &Map<String, Value>) -> bool {
-    let marked = !matches!(
-        members.get("airbyte_secret"),
-        None | Some(Value::Bool(false))
-    );
-    marked || members.get("format").is_some_and(is_password)
 }
 
 fn object<'s>(

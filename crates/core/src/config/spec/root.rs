@@ -2,16 +2,14 @@
 
 use std::collections::HashSet;
 
-use fancy_regex::Regex;
-
 use super::kinds::Kinds;
-use super::plan::{Match, matches};
+use super::pattern::{Match, Pattern};
 use super::reader::{Arena, Schema};
 
 /// The members of a whole configuration that a spec says something of.
 pub(super) struct Known {
     names: HashSet<String>,
-    patterns: Vec<Regex>,
+    patterns: Vec<Pattern>,
     /// Any, where one schema is for all the others.
     all: bool,
 }
@@ -41,7 +39,7 @@ impl Known {
         let mut patterns = self.patterns.iter();
         self.all
             || self.names.contains(member)
-            || patterns.any(|pattern| matches(pattern, member) != Match::No)
+            || patterns.any(|pattern| pattern.matches(member) != Match::No)
     }
 }
 

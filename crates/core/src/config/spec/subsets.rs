@@ -5,9 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::OPERATION;
 use super::kinds::Kinds;
-use super::plan::{
-    Match, NOWHERE, Patterned, Plan, SCATTERED, SECRET, State, StateId, Tried, matches,
-};
+use super::pattern::Match;
+use super::plan::{NOWHERE, Patterned, Plan, SCATTERED, SECRET, State, StateId, Tried};
 use super::reader::{Arena, Schema, SchemaId};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -178,7 +177,7 @@ impl Subsets<'_> {
         below.extend(property);
         let mut named = property.is_some();
         for (pattern, target) in &schema.patterns {
-            let matched = matches(&self.arena.patterns[*pattern], name);
+            let matched = self.arena.patterns[*pattern].matches(name);
             named |= matched == Match::Yes;
             if matched != Match::No {
                 below.push(*target);

@@ -40,6 +40,8 @@ pub(super) enum Doubt {
     Moved,
     /// The element is gone from the stored document, and with it who stood there.
     Gone,
+    /// The node is gone from the stored document: who stands there need not be whose secret it is.
+    Lost,
 }
 
 impl<'a> Ambiguity<'a> {
@@ -92,6 +94,9 @@ impl<'a> Ambiguity<'a> {
         arrays(&found.pointer, &found.place).find_map(|(array, scope)| {
             if self.is_gone(array, &found.pointer) {
                 return Some(Doubt::Gone);
+            }
+            if kept.is_some_and(|held| !self.stored.has_node(held)) {
+                return Some(Doubt::Lost);
             }
             (!self.is_settled_in(array, scope, found, kept)).then_some(Doubt::Moved)
         })

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::previous::{Place, Stored, Walked};
 use super::strays::Stray;
 use super::take::take;
+use super::unmarked::Unmarked;
 use super::{Options, refused};
 use crate::config::mask::is_mask;
 use crate::config::node;
@@ -39,6 +40,8 @@ pub(super) struct Collected {
     pub(super) found: Vec<Found>,
     /// Masks at places where nothing is secret, which stay in the document as the texts they are.
     pub(super) strays: Vec<Stray>,
+    /// The recorded secrets that the spec does not find, by index into what was held.
+    pub(super) unmarked: Vec<usize>,
 }
 
 /// Walks over a configuration and takes the values out of it.
@@ -52,10 +55,12 @@ pub(super) fn collect(
         spec,
         stored,
         options,
+        unmarked: Unmarked::of(spec, stored),
         walked: Walked::default(),
         collected: Collected::default(),
     };
     collector.visit(config, &spec.start())?;
+    collector.collected.unmarked = collector.unmarked.seen(stored);
     Ok(collector.collected)
 }
 
@@ -63,6 +68,7 @@ struct Collector<'a> {
     spec: &'a CompiledSpec,
     stored: &'a Stored<'a>,
     options: &'a Options,
+    unmarked: Unmarked<'a>,
     walked: Walked,
     collected: Collected,
 }
@@ -70,7 +76,7 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn visit(&mut self, value: &mut Value, position: &Position) -> Result<()> {
         let position = &*self.spec.meet(position, value);
-        let secret = position.is_secret();
+        let secret = position.is_secret() || self.stays_secret(value);
         match value {
             Value::Null => Ok(()),
             Value::Object(members) if node::is_node(members) => {
@@ -84,7 +90,7 @@ impl Collector<'_> {
                     let name = self.external(name)?.to_owned();
                     self.add(Content::External(name));
                 } else if is_mask(text) {
-                    if secret || self.held_here() {
+                    if secret || self.held_here().is_some() {
                         *value = Value::Null;
                         self.add(Content::Mask);
                     } else {
@@ -136,10 +142,21 @@ impl Collector<'_> {
         Ok(())
     }
 
-    fn held_here(&self) -> bool {
-        self.stored
-            .at(self.walked.pointer.as_str(), self.walked.scope())
-            .is_some()
+    fn held_here(&self) -> Option<usize> {
+        let pointer = self.walked.pointer.as_str();
+        self.stored.at(pointer, self.walked.scope())
+    }
+
+    /// Whether a value is secret because a secret of this document is recorded at its place, though the
+    /// spec does not find it any more. Not what came to stand in place of a lost node: put back as it was
+    /// read it says nothing, and is refused with the loss.
+    fn stays_secret(&self, value: &Value) -> bool {
+        let stays = |held| {
+            let stood = || self.stored.value(self.walked.pointer.as_str());
+            self.unmarked.has(held) && (self.stored.has_node(held) || stood() != Some(value))
+        };
+        let scope = self.walked.scope();
+        self.held_here().is_some_and(stays) || scope.is_some_and(|it| self.unmarked.has_scope(it))
     }
 
     /// A node is taken only where this document holds its coordinate: at this place, or elsewhere

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::ambiguity::{Ambiguity, Doubt};
 use super::collect::{Collected, Content, Found, external};
+use super::forms::Forms;
 use super::losses::refuse_unseen_losses;
 use super::previous::Stored;
 use super::strays::refuse_strays;
@@ -25,6 +26,7 @@ use crate::secret::{SecretValue, ValueKind};
 pub(super) struct Outcome {
     pub(super) fields: Vec<Field>,
     pub(super) unreferenced: Vec<usize>,
+    pub(super) unmarked: Vec<usize>,
     pub(super) slots: Vec<Slot>,
     /// The fields whose text has to be put back into the document.
     pub(super) restored: Vec<usize>,
@@ -40,7 +42,11 @@ pub(super) fn decide(
     scope: &str,
     options: &Options,
 ) -> Result<Outcome> {
-    let Collected { found, strays } = collected;
+    let Collected {
+        found,
+        strays,
+        unmarked,
+    } = collected;
     let mut decider = Decider {
         keeps: vec![None; found.len()],
         taken: vec![false; stored.held.len()],
@@ -60,7 +66,11 @@ pub(super) fn decide(
     let losses = decider.losses();
     refuse_unseen_losses(config, &losses, stored)?;
     refuse_strays(&strays, &losses, stored)?;
-    decider.into_outcome()
+    let outcome = decider.into_outcome()?;
+    Ok(Outcome {
+        unmarked,
+        ..outcome
+    })
 }
 
 /// What a mask stands for where no secret was held.
@@ -115,7 +125,12 @@ impl Decider<'_> {
             if let Content::Value(value, kind) = &self.found[field].content
                 && let Some(held) = self.held_at(field)
                 && !self.taken[held]
-                && is_value_of(&self.stored.held[held], value, *kind, self.keys)
+                && is_value_of(
+                    &self.stored.held[held],
+                    &Forms::of(value, *kind),
+                    *kind,
+                    self.keys,
+                )
             {
                 self.keep(field, held);
             }
@@ -209,11 +224,14 @@ impl Decider<'_> {
             let Some(scope) = place.scope.as_deref() else {
                 continue;
             };
+            let forms = Forms::of(value, *kind);
             let moved = keys.get(scope).into_iter().flatten().find_map(|id| {
                 let key = self.keys.find(id)?;
-                let digest = count(array_digest(key, self.scope, scope, *kind, value));
-                let held = free.get_mut(&digest)?.pop()?;
-                is_value_of(&stored.held[held], value, *kind, self.keys).then_some(held)
+                forms.iter().find_map(|form| {
+                    let digest = count(array_digest(key, self.scope, scope, *kind, form));
+                    let held = free.get_mut(&digest)?.pop()?;
+                    is_value_of(&stored.held[held], &forms, *kind, self.keys).then_some(held)
+                })
             });
             if let Some(held) = moved {
                 self.keep(field, held);
@@ -248,10 +266,13 @@ impl Decider<'_> {
             let Some(scope) = scope.filter(|it| going.contains(it)) else {
                 continue;
             };
+            let forms = Forms::of(value, *kind);
             for key in keys.iter().filter_map(|id| self.keys.find(id)) {
-                let digest = count(array_digest(key, self.scope, scope, *kind, value));
-                if let Some(mask) = masked.get(&digest) {
-                    return Err(refused(&self.found[*mask].pointer, AMBIGUOUS));
+                for form in forms.iter() {
+                    let digest = count(array_digest(key, self.scope, scope, *kind, form));
+                    if let Some(mask) = masked.get(&digest) {
+                        return Err(refused(&self.found[*mask].pointer, AMBIGUOUS));
+                    }
                 }
             }
         }
@@ -270,6 +291,7 @@ impl Decider<'_> {
             match ambiguity.doubt(found, self.keeps[field]) {
                 Some(Doubt::Moved) => return Err(refused(&found.pointer, AMBIGUOUS)),
                 Some(Doubt::Gone) => return Err(refused(&found.pointer, GONE)),
+                Some(Doubt::Lost) => return Err(refused(&found.pointer, LOST)),
                 None => {}
             }
         }
@@ -293,6 +315,7 @@ impl Decider<'_> {
         let mut outcome = Outcome {
             fields: Vec::with_capacity(self.found.len()),
             unreferenced: Vec::new(),
+            unmarked: Vec::new(),
             slots: Vec::with_capacity(self.found.len()),
             restored: Vec::new(),
         };
@@ -348,13 +371,16 @@ const AMBIGUOUS: &str = "a mask in an array that changed: which secret it stands
 
 const GONE: &str = "a mask for an element that is gone from the stored array: which secret it stands for is not known; send its value, or null to let it go";
 
+const LOST: &str = "a mask in an array for a secret whose node the stored document lost: whether it is this element's is not known; send its value, or null to let it go";
+
 /// Whether this is the value stored under a coordinate, as far as can be told: not if the key of
 /// its digest is gone, nor if what is stored was reported damaged.
-fn is_value_of(held: &Held, value: &SecretValue, kind: ValueKind, keys: &KeyRing) -> bool {
+fn is_value_of(held: &Held, forms: &Forms<'_>, kind: ValueKind, keys: &KeyRing) -> bool {
     let Some(key) = keys.find(held.digest.key()).filter(|_| !held.damaged) else {
         return false;
     };
-    held.digest == count(Digest::of(key, held.coordinate.base(), kind, value))
+    let mut forms = forms.iter();
+    forms.any(|form| held.digest == count(Digest::of(key, held.coordinate.base(), kind, form)))
 }
 
 #[cfg(not(test))]

@@ -27,8 +27,8 @@ pub(super) fn refuse_unseen_losses(
                  its value, or null to let it go"
             }
             None => {
-                "a secret is recorded here whose node the stored document lost, in an array that changed \
-                 there or is gone; send its value, or null to let it go"
+                "a secret is recorded here whose node the stored document lost, in an array, so that it may \
+                 be another element's; send its value, or null to let it go"
             }
             Some(said) if stored.value(pointer) == Some(said) && a_mask_keeps_it => {
                 "a secret is recorded here whose node the stored document lost, and this is what stands \

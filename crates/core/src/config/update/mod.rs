@@ -4,10 +4,12 @@ mod ambiguity;
 mod collect;
 mod content;
 mod decide;
+mod forms;
 mod losses;
 mod previous;
 mod strays;
 mod take;
+mod unmarked;
 
 use serde_json::{Map, Value};
 
@@ -44,6 +46,8 @@ pub struct Update {
     /// Indices into what was held: no field keeps these. The old versions of raised ones are among
     /// them.
     pub unreferenced: Vec<usize>,
+    /// Indices into what was held: the spec does not mark these. They are secrets all the same.
+    pub unmarked: Vec<usize>,
     blob: SecretJson,
     slots: Vec<Slot>,
 }
@@ -125,7 +129,8 @@ pub fn array_digest(
 
 /// Takes the secrets out of a configuration. With `previous`, what the document held before, a
 /// value that has not changed keeps its coordinate, and so does a field that arrives as a mask or
-/// as its own node. `scope` is the document's id.
+/// as its own node. What stands where a secret is recorded is one, also where the spec no longer marks
+/// it, until an update without the field. `scope` is the document's id.
 ///
 /// Refused, with an error that names the pointer: a mask with nothing behind it or with more than
 /// one thing it may stand for, one where nothing is secret while another secret is let go, any
@@ -186,12 +191,14 @@ pub fn update(
     let Outcome {
         fields,
         unreferenced,
+        unmarked,
         slots,
         restored,
     } = outcome?;
     let mut update = Update {
         fields,
         unreferenced,
+        unmarked,
         blob,
         slots,
     };

@@ -122,13 +122,9 @@ impl<'a> Stored<'a> {
         self.recorded.get(array).copied().unwrap_or(0)
     }
 
-    /// Whether elements of an array are gone from the stored document: which of them, nobody can tell.
-    fn is_cut(&self, array: &str) -> bool {
-        let left = self
-            .value(array)
-            .and_then(Value::as_array)
-            .map_or(0, Vec::len);
-        left < self.recorded(array)
+    /// Whether a node stands at the place of a secret, whatever it names.
+    pub(super) fn has_node(&self, held: usize) -> bool {
+        self.nodes[held].is_some()
     }
 
     /// Whether the node of a secret stands at its place and names it.
@@ -137,14 +133,11 @@ impl<'a> Stored<'a> {
         named == Some(self.held[held].coordinate.as_str())
     }
 
-    /// Whether a mask can stand for a secret whose node the stored document lost: the arrays around it have
-    /// to be there, and as they were.
+    /// Whether a mask can stand for a secret whose node the stored document lost. Not within an array: an
+    /// element is known by the node in it alone. Where the array is gone too, its index looks like a key.
     pub(super) fn a_mask_keeps(&self, held: usize) -> bool {
-        let (pointer, place) = (&self.held[held].pointer, &self.places[held]);
-        let indices = tokens(pointer).into_iter().flatten();
-        let indices = indices.filter(|token| index(token).is_some()).count();
-        let changed = |array: &str| self.is_misplaced(array) || self.is_cut(array);
-        indices == place.arrays.len() && !place.arrays_of(pointer).any(changed)
+        let mut tokens = tokens(&self.held[held].pointer).into_iter().flatten();
+        !tokens.any(|token| index(&token).is_some())
     }
 
     /// Whether anything was held at a pointer.

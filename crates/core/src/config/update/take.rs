@@ -18,7 +18,7 @@ pub(super) fn take(value: &mut Value) -> Result<(SecretValue, ValueKind)> {
 }
 
 /// Writes into a buffer of the right size: one that grows would leave copies of the secret behind.
-fn compact(value: &SecretJson) -> Result<SecretValue> {
+pub(super) fn compact(value: &SecretJson) -> Result<SecretValue> {
     let failed = |_| {
         Error::new(
             ErrorKind::Invalid,
