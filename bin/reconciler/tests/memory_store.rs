@@ -433,10 +433,12 @@ impl Pair {
         let _ = both!(self, when, |store| store.finished(new.job, &new.backend, 3));
         let _ = both!(self, when, |store| store
             .first_started(new.job, &new.backend));
-        let _ = both!(self, when, |store| store.last_whole(new.job, &new.backend));
+        let whole = both!(self, when, |store| store.last_whole(new.job, &new.backend)).unwrap();
+        let whole = whole.as_ref();
         let _ = both!(self, when, |store| store.broken_off(
             new.job,
             &new.backend,
+            whole,
             3
         ));
     }
@@ -501,6 +503,8 @@ impl Pair {
                     intent: adoption.intent,
                 }];
                 let _ = both!(self, when, |store| store.known_elsewhere(&backend, &mark));
+                let asked = [coordinate.clone(), self.bases[0].clone()];
+                let _ = both!(self, when, |store| store.referenced(&backend, &asked));
                 let adoptions = [adoption.clone(), adoption];
                 let _ = both!(self, when, |store| store.adopt(run, &backend, &adoptions));
                 self.known.push((backend, coordinate));

@@ -103,6 +103,7 @@ impl Pass<'_> {
     /// what the run takes on may not be more.
     pub(crate) async fn guarded(&mut self, survey: &Survey) -> Result<(Stops, Census)> {
         let census = self.census(survey).await?;
+        self.note_manager(survey).await?;
         let fence = self
             .look_at_epoch(survey.epochs.clone(), survey.failure.is_none())
             .await?;

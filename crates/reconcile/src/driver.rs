@@ -4,8 +4,8 @@
 //! The jobs of a store are one set of jobs, each of them over every backend. Whoever has another set,
 //! such as a clean-up of each platform, has a driver of its own for it.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{Job, RunOutcome};
-use cloakroom_core::{Error, ErrorKind, Randomness, Result, Timestamp};
+use cloakroom_core::{BackendId, Error, ErrorKind, Randomness, Result, Timestamp};
 use futures_util::FutureExt as _;
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -61,6 +61,13 @@ pub trait JobRunner<J: JobName = Job, R: RunReport = Report>: Send + Sync {
     /// Runs a job on every backend; one backend's failure is its own. A run that failed after it had
     /// begun may leave its report as well.
     async fn run_job(&self, job: J) -> Vec<Result<R>>;
+
+    /// Takes up a run that another one kept from these backends, on these alone where that can be told
+    /// apart.
+    async fn resume_job(&self, job: J, backends: &BTreeSet<BackendId>) -> Vec<Result<R>> {
+        let _ = backends;
+        self.run_job(job).await
+    }
 }
 
 /// Where one job stands.
@@ -72,6 +79,8 @@ pub struct JobState<J = Job, R = Report> {
     pub running: bool,
     /// Whether an activation waits.
     pub waiting: bool,
+    /// What keeps the activation that waits from beginning, where that is another run.
+    pub held_up: Option<HeldUp>,
     /// Runs so far.
     pub runs: u64,
     /// When the last run began, by the store's clock.
@@ -86,6 +95,36 @@ pub struct JobState<J = Job, R = Report> {
     #[serde(skip)]
     asked: Asked,
 }
+
+/// Another run, here or on another replica, is where a job is to run. That is no run of it: it is tried
+/// again until the other has ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldUp {
+    /// Where the other run is, as far as that is known.
+    pub backends: BTreeSet<BackendId>,
+    /// When it was first met, by the store's clock.
+    pub since: Option<Timestamp>,
+    #[serde(skip)]
+    met: Instant,
+    /// When it is tried again; at once where it was asked for meanwhile.
+    #[serde(skip)]
+    again: Option<Instant>,
+    #[serde(skip)]
+    tries: u32,
+    /// The run began on other backends and is to be taken up where it could not.
+    #[serde(skip)]
+    begun: bool,
+}
+
+/// Another run is first looked for again after half of this at the least. A lease that nobody renews
+/// lapses in a few of these.
+const FIRST_TRY: Duration = Duration::from_secs(30);
+
+/// It is looked for no more seldom than this: a look is one question to the database.
+const LONGEST_TRY: Duration = Duration::from_mins(2);
+
+/// Another run that has not ended by then is not waited for any longer.
+const LAST_TRY: Duration = Duration::from_hours(24);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Asked {
@@ -106,6 +145,7 @@ impl<J, R> JobState<J, R> {
             job,
             running: false,
             waiting: false,
+            held_up: None,
             runs: 0,
             last_started: None,
             last_success: None,
@@ -113,6 +153,25 @@ impl<J, R> JobState<J, R> {
             errors: Vec::new(),
             asked: Asked::default(),
         }
+    }
+
+    /// Whether it may begin now.
+    fn is_due(&self) -> bool {
+        self.waiting
+            && self
+                .tried_again()
+                .is_none_or(|again| again <= Instant::now())
+    }
+
+    /// When it is tried again, where another run kept it from beginning and nobody asked since.
+    fn tried_again(&self) -> Option<Instant> {
+        self.held_up.as_ref().and_then(|held_up| held_up.again)
+    }
+
+    /// What of the run under way was left where another one was.
+    fn left(&self) -> Option<&HeldUp> {
+        let held_up = self.held_up.as_ref();
+        held_up.filter(|held_up| held_up.begun && held_up.again.is_some())
     }
 }
 
@@ -138,8 +197,15 @@ impl<J: JobName, R> Shared<J, R> {
         let (before, behind) = self.order.split_at(behind);
         let mut turns = behind.iter().chain(before);
         turns
-            .find(|job| states.get(job).is_some_and(|state| state.waiting))
+            .find(|job| states.get(job).is_some_and(JobState::is_due))
             .cloned()
+    }
+
+    /// When the next job that another run keeps from beginning is tried again.
+    fn next_try(&self) -> Option<Instant> {
+        let states = self.states();
+        let waiting = states.values().filter(|state| state.waiting);
+        waiting.filter_map(JobState::tried_again).min()
     }
 
     /// From here on an activation asks for another run.
@@ -241,6 +307,11 @@ impl<J: JobName, R: RunReport> Activator<J, R> {
             let state = state.get_mut();
             state.waiting = true;
             state.asked.waiting.get_or_insert_with(Instant::now);
+            // What was asked for anew is all of it, and may be possible by now. A run under way has
+            // been told already what it is to do.
+            if let Some(held_up) = state.held_up.as_mut().filter(|_| !state.running) {
+                held_up.again = None;
+            }
         }
         self.shared.wake.notify_one();
     }
@@ -286,6 +357,7 @@ async fn work<J: JobName, R: RunReport>(
             biased;
             () = shared.stop.cancelled() => return,
             () = shared.wake.notified() => {}
+            () = until(shared.next_try()) => {}
         }
         let mut last = None;
         while let Some(job) = shared.next_waiting(last.as_ref()) {
@@ -297,7 +369,7 @@ async fn work<J: JobName, R: RunReport>(
                 () = tokio::time::sleep(pause) => {}
             }
             shared.begin(&job);
-            run_one(&shared, &*runner, job).await;
+            run_one(&shared, &*runner, &*randomness, job).await;
             if shared.stop.is_cancelled() {
                 return;
             }
@@ -305,14 +377,30 @@ async fn work<J: JobName, R: RunReport>(
     }
 }
 
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn run_one<J: JobName, R: RunReport>(
     shared: &Shared<J, R>,
     runner: &dyn JobRunner<J, R>,
+    randomness: &dyn Randomness,
     job: J,
 ) {
+    let left = shared.states().get(&job).and_then(JobState::left).cloned();
     // A bug in one job must not end the driver. What the run held is dropped with it, and a reconciler
     // keeps nothing from one run to the next.
-    let run = async { (runner.now().await.ok(), runner.run_job(job.clone()).await) };
+    let run = async {
+        let started = runner.now().await.ok();
+        let outcomes = match &left {
+            Some(left) => runner.resume_job(job.clone(), &left.backends).await,
+            None => runner.run_job(job.clone()).await,
+        };
+        (started, outcomes)
+    };
     let run = AssertUnwindSafe(run).catch_unwind();
     // A panic's text may hold anything, so it is not repeated.
     let (started, outcomes) = run.await.unwrap_or_else(|_| {
@@ -325,30 +413,89 @@ async fn run_one<J: JobName, R: RunReport>(
         return;
     };
     state.running = false;
-    state.asked.running = None;
+    let asked = state.asked.running.take();
     if mutant::on(Mutant::ActivationLost) {
         state.waiting = false;
     }
-    state.runs += 1;
-    state.last_started = started;
-    state.reports.clear();
-    state.errors.clear();
+    let (busy, outcomes): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(is_held_up);
+    // A run that was kept from every backend was none.
+    let began = !outcomes.is_empty() || busy.is_empty();
+    if began && left.is_none() {
+        state.runs += 1;
+        state.last_started = started;
+        state.reports.clear();
+        state.errors.clear();
+    }
     for outcome in outcomes {
         match outcome {
             Ok(report) => state.reports.push(report),
-            Err(error) if crate::is_busy(&error) => {
-                tracing::info!(job.name = %job, reason = %error, "skipped");
-            }
             Err(error) => {
                 tracing::error!(job.name = %job, error = %error, cause = causes(&error), "the run failed");
                 state.errors.push(error.to_string());
             }
         }
     }
-    let ends = state.reports.iter().map(RunReport::succeeded);
-    let last = ends.collect::<Option<Vec<_>>>();
-    if let Some(ends) = last.filter(|_| state.errors.is_empty()) {
-        state.last_success = ends.into_iter().max();
+    if busy.is_empty() {
+        state.held_up = None;
+        state.succeed();
+        return;
+    }
+    let begun = began || left.is_some();
+    state.hold_up(&busy, begun, started, asked, randomness.fraction());
+}
+
+fn is_held_up<R>(outcome: &Result<R>) -> bool {
+    outcome.as_ref().is_err_and(crate::is_busy)
+}
+
+impl<J: JobName, R: RunReport> JobState<J, R> {
+    /// Takes down when the run ended, where it did all it was to do.
+    fn succeed(&mut self) {
+        let ends = self.reports.iter().map(RunReport::succeeded);
+        let last = ends.collect::<Option<Vec<_>>>();
+        if let Some(ends) = last.filter(|_| self.errors.is_empty()) {
+            self.last_success = ends.into_iter().max();
+        }
+    }
+
+    /// What was asked for stays asked for, where another run was met, until that has ended.
+    fn hold_up(
+        &mut self,
+        busy: &[Result<R>],
+        begun: bool,
+        now: Option<Timestamp>,
+        asked: Option<Instant>,
+        fraction: f64,
+    ) {
+        let reasons = || busy.iter().filter_map(|outcome| outcome.as_ref().err());
+        for reason in reasons() {
+            tracing::info!(job.name = %self.job, reason = %reason, "skipped for now");
+        }
+        let before = self.held_up.take();
+        let met = before.as_ref().map_or_else(Instant::now, |it| it.met);
+        if met.elapsed() >= LAST_TRY {
+            tracing::error!(job.name = %self.job, "given up: another run has not ended for a day");
+            // What a run that began elsewhere failed with is told beside it.
+            if !begun {
+                self.errors.clear();
+            }
+            self.errors.extend(reasons().map(ToString::to_string));
+            return;
+        }
+        let tries = before.as_ref().map_or(0, |it| it.tries);
+        let pause = FIRST_TRY.saturating_mul(1 << tries.min(8)).min(LONGEST_TRY);
+        let again = Instant::now() + pause.mul_f64(f64::midpoint(1.0, fraction));
+        self.held_up = Some(HeldUp {
+            backends: reasons().filter_map(|it| it.backend().cloned()).collect(),
+            since: before.and_then(|it| it.since).or(now),
+            met,
+            // Asked for meanwhile: that is another run, of all there is.
+            again: (!self.waiting).then_some(again),
+            tries: tries + 1,
+            begun,
+        });
+        self.waiting = true;
+        self.asked.waiting = asked.or(self.asked.waiting);
     }
 }
 
@@ -359,10 +506,15 @@ impl JobRunner for Reconciler {
     }
 
     async fn run_job(&self, job: Job) -> Vec<Result<Report>> {
+        let backends = self.backends.iter().map(|backend| backend.id().clone());
+        self.resume_job(job, &backends.collect()).await
+    }
+
+    async fn resume_job(&self, job: Job, backends: &BTreeSet<BackendId>) -> Vec<Result<Report>> {
         let options = RunOptions::default();
         let mut outcomes = Vec::new();
-        for backend in self.backends.iter() {
-            outcomes.push(self.run(job, backend.id(), &options, &Silent).await);
+        for backend in backends {
+            outcomes.push(self.run(job, backend, &options, &Silent).await);
         }
         outcomes
     }

@@ -57,7 +57,7 @@ impl Pass<'_> {
         if claimed.is_empty() {
             return Ok(Flow::Continue);
         }
-        let outcomes = self.look_and_delete(&mut claimed, begun).await;
+        let outcomes = self.look_and_delete(&mut claimed, begun).await?;
         let mut settlements = Vec::with_capacity(claimed.len());
         let mut unreached = Vec::new();
         for (Claimed { item, .. }, outcome) in claimed.into_iter().zip(outcomes) {
@@ -145,24 +145,26 @@ impl Pass<'_> {
         &self,
         claimed: &mut [Claimed],
         begun: Instant,
-    ) -> Vec<Option<DeletionOutcome>> {
+    ) -> Result<Vec<Option<DeletionOutcome>>> {
         let coordinates: Vec<Coordinate> = claimed
             .iter()
             .map(|claimed| claimed.item.coordinate.clone())
             .collect();
         let mut seen = self.ask_while_claimed(&Describe, &coordinates, begun).await;
         let mut outcomes: Vec<Option<DeletionOutcome>> = Vec::with_capacity(claimed.len());
-        for (claimed, seen) in claimed.iter_mut().zip(&seen) {
-            let held = |seen: &Result<Description>| {
-                seen.as_ref()
-                    .is_ok_and(|described| !self.is_of(described, &claimed.row))
-            };
-            if seen.as_ref().is_some_and(held) {
+        let held = self.held_by_another(claimed, &seen).await?;
+        for ((claimed, seen), held) in claimed.iter_mut().zip(&seen).zip(held) {
+            if held {
                 claimed.item.evidence.push_str(HELD_BY_ANOTHER);
             }
-            let outcome = seen
-                .as_ref()
-                .and_then(|seen| self.without_deleting(claimed, seen));
+            let outcome = match seen {
+                Some(_) if held && !mutant::on(Mutant::StrangerDeleted) => {
+                    Some(DeletionOutcome::AlreadyGone)
+                }
+                seen => seen
+                    .as_ref()
+                    .and_then(|seen| self.without_deleting(claimed, seen)),
+            };
             outcomes.push(outcome);
         }
         for recoverable in [true, false] {
@@ -189,21 +191,43 @@ impl Pass<'_> {
                 outcomes[at] = answer.map(|answer| self.outcome(&claimed[at], waited, answer));
             }
         }
-        outcomes
+        Ok(outcomes)
     }
 
-    /// What is known without deleting: gone, waiting, somebody else's, or no answer.
+    /// Which names are held by something else than what their rows were written for. What is known by its
+    /// value or name alone may be what a document has under another backend's name.
+    async fn held_by_another(
+        &self,
+        claimed: &[Claimed],
+        seen: &[Option<Result<Description>>],
+    ) -> Result<Vec<bool>> {
+        let mut held = vec![false; claimed.len()];
+        let (mut doubtful, mut marks) = (Vec::new(), Vec::new());
+        for (at, (claimed, seen)) in claimed.iter().zip(seen).enumerate() {
+            let Some(Ok(described)) = seen else { continue };
+            held[at] = !self.is_of(described, &claimed.row);
+            if let Some(mark) = &described.mark
+                && !held[at]
+                && !self.is_surely_of(described, &claimed.row)
+            {
+                doubtful.push(at);
+                marks.push(mark.clone());
+            }
+        }
+        let known = self.known_elsewhere(&marks).await?;
+        for (at, known) in doubtful.into_iter().zip(known) {
+            held[at] = known.is_some();
+        }
+        Ok(held)
+    }
+
+    /// What is known without deleting: gone, waiting, or no answer.
     fn without_deleting(
         &self,
         claimed: &Claimed,
         seen: &Result<Description>,
     ) -> Option<DeletionOutcome> {
         match seen {
-            Ok(described)
-                if !self.is_of(described, &claimed.row) && !mutant::on(Mutant::StrangerDeleted) =>
-            {
-                Some(DeletionOutcome::AlreadyGone)
-            }
             Ok(Description {
                 state: SecretState::ScheduledForDeletion { due },
                 ..
@@ -354,7 +378,7 @@ impl Pass<'_> {
 fn due(seen: &Result<Description>) -> Option<Timestamp> {
     match seen.as_ref().ok()?.state {
         SecretState::ScheduledForDeletion { due } => due,
-        SecretState::Enabled | SecretState::Disabled => None,
+        SecretState::Enabled | SecretState::Disabled | SecretState::Destroyed => None,
     }
 }
 

@@ -26,8 +26,8 @@ pub enum Guard {
     ListingFailed,
     /// The backend's epoch is not the one the store knows.
     Epoch,
-    /// The database is a copy of the one that deleted here before, or another store raised the
-    /// backend's epoch under this deployment's name.
+    /// The database is a copy of the one that deleted here before, another store raised the backend's
+    /// epoch under this deployment's name, or the backend's name leads to another manager.
     Identity,
 }
 
@@ -104,6 +104,9 @@ pub(crate) fn trips(
             .guard()
             .map(|guard| (guard, epoch.saw.clone())),
     );
+    if !survey.exchanged.is_empty() {
+        trips.push((Guard::Identity, exchanged(survey, backend)));
+    }
     if let Some(error) = &survey.failure {
         trips.push((
             Guard::ListingFailed,
@@ -132,6 +135,19 @@ pub(crate) fn trips(
         trips.extend(share(census, settings).map(|saw| (Guard::Share, saw)));
     }
     trips
+}
+
+fn exchanged(survey: &Survey, backend: &BackendId) -> String {
+    let others = survey.exchanged.iter().map(|(other, number)| {
+        format!(
+            "{number} secrets here are what the ledger has as backend `{other}`'s, under coordinates that \
+             `{backend}` has as well"
+        )
+    });
+    format!(
+        "{}: the names of two backends were swapped, or lead to one manager; put the configuration right",
+        others.collect::<Vec<_>>().join("; ")
+    )
 }
 
 fn unknown_marked(survey: &Survey, backend: &BackendId) -> String {

@@ -37,7 +37,7 @@ use cloakroom_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use driver::{Activator, Driver, JobName, JobRunner, JobState, RunReport};
+pub use driver::{Activator, Driver, HeldUp, JobName, JobRunner, JobState, RunReport};
 pub use epoch::{EpochAdoption, EpochReport, EpochStanding, epoch_mark, is_epoch_mark};
 pub use guard::{Guard, GuardTrip};
 pub use let_go::{LetGoOptions, LetGoReport, Missed};

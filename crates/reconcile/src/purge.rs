@@ -23,6 +23,17 @@ impl Pass<'_> {
         let Some(purge) = backend.purges() else {
             return Ok(());
         };
+        let purged = self.purge_in_parts(purge, overdue).await;
+        if let Some(reason) = &self.report.unpurged_because {
+            tracing::warn!(backend.id = %self.backend_id(), secrets.unpurged = self.report.unpurged, reason, "secrets whose recovery window is over were not purged; the next run tries again");
+        }
+        if self.report.purged > 0 {
+            tracing::info!(backend.id = %self.backend_id(), secrets.purged = self.report.purged, "recovery windows were over");
+        }
+        purged
+    }
+
+    async fn purge_in_parts(&mut self, purge: &dyn Purge, overdue: &[Mark]) -> Result<()> {
         for marks in overdue.chunks(TOGETHER) {
             if self.told_to_stop() {
                 self.report.cut_short = true;
@@ -31,17 +42,15 @@ impl Pass<'_> {
             self.pass_the_fence().await?;
             let unused = self.unused(marks).await?;
             let failed = self.purge_together(purge, &unused).await?;
-            let is_away = failed.len() == unused.len() && failed.iter().all(Error::is_retryable);
+            let Some(error) = failed.first() else {
+                continue;
+            };
             self.report.unpurged += failed.len() as u64;
-            if let Some(error) = failed.first() {
-                tracing::warn!(backend.id = %self.backend_id(), secrets.unpurged = failed.len(), error = %error, "secrets whose recovery window is over were not purged; the next run tries again");
-            }
-            if is_away && !unused.is_empty() {
+            let because = &mut self.report.unpurged_because;
+            because.get_or_insert_with(|| error.to_string());
+            if failed.len() == unused.len() && failed.iter().all(Error::is_retryable) {
                 return Ok(());
             }
-        }
-        if self.report.purged > 0 {
-            tracing::info!(backend.id = %self.backend_id(), secrets.purged = self.report.purged, "recovery windows were over");
         }
         Ok(())
     }
@@ -54,18 +63,15 @@ impl Pass<'_> {
         let (store, backend) = (self.store(), self.backend_id());
         let rows = store.rows(backend, &coordinates).await?;
         let elsewhere = store.known_elsewhere(backend, marks).await?;
-        let mut unused = Vec::with_capacity(marks.len());
-        for ((mark, row), elsewhere) in marks.iter().zip(rows).zip(elsewhere) {
-            let deleted = row.is_some_and(|row| row.state == RowState::Deleted);
-            if !deleted || elsewhere.is_some() {
-                continue;
-            }
-            let referrers = store.referrers(backend, &mark.coordinate, 1).await?;
-            if referrers.is_empty() {
-                unused.push(mark);
-            }
-        }
-        Ok(unused)
+        let referenced = store.referenced(backend, &coordinates).await?;
+        let of_marks = marks.iter().zip(rows).zip(elsewhere);
+        let unused = of_marks.filter(|((mark, row), elsewhere)| {
+            let deleted = row
+                .as_ref()
+                .is_some_and(|row| row.state == RowState::Deleted);
+            deleted && elsewhere.is_none() && !referenced.contains(&mark.coordinate)
+        });
+        Ok(unused.map(|((mark, _), _)| mark).collect())
     }
 
     /// Counts what went, and gives back the failures.

@@ -88,6 +88,9 @@ pub struct Report {
     /// The same whose recovery window is over and that could not be removed; the next run tries again.
     #[serde(default)]
     pub unpurged: u64,
+    /// Why the first of them could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpurged_because: Option<String>,
     /// Secrets in use that waited for deletion or carried an expiry, restored by this run.
     pub rescued: u64,
     /// Secrets in use and in danger that could not be restored; the next run tries again.
@@ -134,6 +137,7 @@ impl Report {
             parked: 0,
             purged: 0,
             unpurged: 0,
+            unpurged_because: None,
             rescued: 0,
             unrestored: 0,
             namesakes: 0,

@@ -41,6 +41,9 @@ pub(crate) struct Survey {
     pub(crate) unknown: u64,
     /// How many of them the ledger has under another backend's name.
     pub(crate) elsewhere: BTreeMap<BackendId, u64>,
+    /// Secrets that are another backend's, under coordinates that the ledger has a row of this one's for:
+    /// this is that backend's manager.
+    pub(crate) exchanged: BTreeMap<BackendId, u64>,
     /// Secrets of another store that had this deployment's name.
     pub(crate) namesakes: u64,
     /// The epoch marks among what was listed.
@@ -49,6 +52,14 @@ pub(crate) struct Survey {
     pub(crate) stopped: bool,
     /// Why the listing is incomplete, if it is.
     pub(crate) failure: Option<String>,
+}
+
+impl Survey {
+    /// Whether the whole listing was seen, and nothing in it is another backend's.
+    pub(crate) fn is_plain(&self) -> bool {
+        let whole = self.failure.is_none() && !self.stopped;
+        whole && self.elsewhere.is_empty() && self.exchanged.is_empty()
+    }
 }
 
 impl Pass<'_> {
@@ -97,6 +108,7 @@ impl Pass<'_> {
     }
 
     async fn survey_page(&mut self, page: &[Description], survey: &mut Survey) -> Result<()> {
+        self.survey_unreadable(page).await?;
         let ours: Vec<&Description> = page
             .iter()
             .filter(|listed| !self.notes_epoch_mark(listed, &mut survey.epochs))
@@ -108,56 +120,112 @@ impl Pass<'_> {
             .map(|listed| listed.coordinate.clone())
             .collect();
         let rows = self.store().rows(self.backend_id(), &coordinates).await?;
-        let mut unknown = Vec::new();
+        let mut strangers = Vec::new();
         for (listed, row) in ours.into_iter().zip(rows) {
             match row {
-                None => {
-                    let detail = "it bears this store's mark and the ledger has no row for it";
-                    unknown.push((listed, detail));
+                Some(row) if self.is_surely_of(listed, &row) => {
+                    self.survey_known(listed, &row, survey).await?;
                 }
-                Some(row) if !self.is_of(listed, &row) => {
-                    let detail = "it bears this store's mark and was put for another intent than \
-                                  the ledger has a row for";
-                    unknown.push((listed, detail));
-                }
-                Some(row) if resurfaced(listed, &row) => {
-                    if survey.resurfaced.len() < MOST_RESURFACED {
-                        survey.resurfaced.push(Resurfaced {
-                            coordinate: listed.coordinate.clone(),
-                            once_referenced: row.once_referenced,
-                        });
-                    }
-                }
-                Some(row) if endangered(listed) && may_be_in_use(&row) => {
-                    self.rescue_if_referenced(listed).await?;
-                }
-                Some(row) if row.state == RowState::Deleted && self.is_overdue(listed, survey) => {
-                    survey.overdue.extend(listed.mark.clone());
-                }
-                Some(_) => {}
+                row => strangers.push((listed, row)),
             }
         }
-        self.tell_of_unknown(&unknown, survey).await
+        self.survey_strangers(strangers, survey).await
+    }
+
+    /// Whose mark cannot be read is touched by nothing, but where it waits for its deletion under a name that
+    /// is in use: restoring it harms nobody.
+    async fn survey_unreadable(&mut self, page: &[Description]) -> Result<()> {
+        let unreadable = page.iter().filter(|it| it.mark.is_none() && is_waiting(it));
+        let unreadable: Vec<&Description> = unreadable.collect();
+        if unreadable.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<Coordinate> = unreadable.iter().map(|it| it.coordinate.clone()).collect();
+        let rows = self.store().rows(self.backend_id(), &names).await?;
+        for (listed, row) in unreadable.into_iter().zip(rows) {
+            if row.is_some_and(|row| may_be_in_use(&row)) {
+                self.rescue_if_referenced(listed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a row of this backend's was written for.
+    async fn survey_known(
+        &mut self,
+        listed: &Description,
+        row: &LedgerRow,
+        survey: &mut Survey,
+    ) -> Result<()> {
+        if resurfaced(listed, row) {
+            if survey.resurfaced.len() < MOST_RESURFACED {
+                survey.resurfaced.push(Resurfaced {
+                    coordinate: listed.coordinate.clone(),
+                    once_referenced: row.once_referenced,
+                });
+            }
+        } else if endangered(listed) && may_be_in_use(row) {
+            self.rescue_if_referenced(listed).await?;
+        } else if row.state == RowState::Deleted && self.is_overdue(listed, survey) {
+            survey.overdue.extend(listed.mark.clone());
+        }
+        Ok(())
+    }
+
+    /// What is another backend's, what the ledger does not know, and what is known by its name or value
+    /// alone.
+    async fn survey_strangers(
+        &mut self,
+        strangers: Vec<(&Description, Option<LedgerRow>)>,
+        survey: &mut Survey,
+    ) -> Result<()> {
+        let marks = strangers
+            .iter()
+            .filter_map(|(listed, _)| listed.mark.clone());
+        let known = self.known_elsewhere(&marks.collect::<Vec<_>>()).await?;
+        for ((listed, row), known) in strangers.into_iter().zip(known) {
+            match (row, known) {
+                (Some(row), None) if self.is_of(listed, &row) || may_be_in_use(&row) => {
+                    self.survey_known(listed, &row, survey).await?;
+                }
+                (row, known) => {
+                    self.tell_of_unknown(listed, row.is_some(), known, survey)
+                        .await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn is_overdue(&self, listed: &Description, survey: &Survey) -> bool {
         let over = match listed.state {
             SecretState::ScheduledForDeletion { due } => due.is_none_or(|due| due <= survey.begun),
-            SecretState::Enabled | SecretState::Disabled => false,
+            SecretState::Enabled | SecretState::Disabled | SecretState::Destroyed => false,
         };
         over && self.backend.purges().is_some() && survey.overdue.len() < MOST_OVERDUE
     }
 
-    /// Whether a secret is what a ledger row was written for. Under a number that no document ever
-    /// came to refer to, what was put for another intent is not that row's, be the value the same: a
-    /// clone of the database and its original share the manager, or the ledger is older than the
-    /// manager's content. Marks of older versions name no intent; there the value has to do.
+    /// Whether a secret is what a ledger row was written for. What was put for another intent is not
+    /// that row's, be the value the same: a clone of the database and its original share the manager, the
+    /// ledger is older than the manager's content, or the backends' names are swapped and it is the copy
+    /// that a move made. Marks of older versions name no intent; there the value has to do, and the name
+    /// alone where a document once referred to it, since a person may have repaired the value.
     pub(crate) fn is_of(&self, described: &Description, row: &LedgerRow) -> bool {
         let same = described.mark.as_ref().is_some_and(|mark| {
-            let unnamed = mark.intent.is_none() || mutant::on(Mutant::IntentIgnored);
-            mark.digest == row.digest && (unnamed || mark.intent == row.intent)
+            let ignored = mutant::on(Mutant::IntentIgnored);
+            let unnamed = mark.intent.is_none() || ignored;
+            (unnamed || mark.intent == row.intent)
+                && (row.once_referenced || mark.digest == row.digest)
         });
-        self.is_ours(described) && (row.once_referenced || same)
+        self.is_ours(described) && same
+    }
+
+    /// The same, where mark and row name one intent, or neither names any. Otherwise it may be another
+    /// backend's.
+    pub(crate) fn is_surely_of(&self, described: &Description, row: &LedgerRow) -> bool {
+        let mark = described.mark.as_ref();
+        let one = mark.is_some_and(|mark| mark.intent == row.intent);
+        self.is_of(described, row) && (one || mutant::on(Mutant::IntentIgnored))
     }
 
     /// Whether a secret bears another store's mark that names this deployment.

@@ -229,14 +229,15 @@ impl Pass<'_> {
     }
 }
 
-/// Whether nobody is at a row that no document ever referred to: its writer cannot attach it any more,
-/// and no deletion of it is under way. What was begun and given up is over as well: the guard that a
-/// stranger under its name trips would let no run go on with it.
+/// Whether nobody is at a row: no document refers to it, its writer cannot attach it any more, and no
+/// deletion of it is under way. What was begun and given up is over as well: the guard that a stranger
+/// under its name trips would let no run go on with it.
 fn is_over(row: &LedgerRow, now: Timestamp) -> bool {
     match row.state {
         RowState::Deleted | RowState::Quarantined => true,
         RowState::Deleting => row.next_attempt.is_none_or(|lapses| lapses <= now),
         RowState::Intended => row.expires.is_some_and(|expires| expires <= now),
-        RowState::Stored | RowState::Held => false,
+        RowState::Stored => row.unreferenced_since.is_some(),
+        RowState::Held => row.unreferenced_since.is_some_and(|until| until <= now),
     }
 }

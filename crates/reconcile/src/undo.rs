@@ -326,6 +326,7 @@ impl Pass<'_> {
         let found = match &described.state {
             SecretState::Enabled => "it could be read".to_owned(),
             SecretState::Disabled => "it is switched off in the manager".to_owned(),
+            SecretState::Destroyed => "its value was destroyed in the manager".to_owned(),
             SecretState::ScheduledForDeletion { due: None } => "it waited".to_owned(),
             SecretState::ScheduledForDeletion { due: Some(due) } => {
                 format!("it waited for its deletion at {due}")

@@ -16,33 +16,49 @@ impl Pass<'_> {
         self.store().known_elsewhere(self.backend_id(), marks).await
     }
 
-    /// Counts and reports what a page of the listing showed of it, each with what it is instead.
+    /// Counts and reports one of them, by whether the ledger has a row of this backend's for its name, and
+    /// by whose it is instead.
     pub(crate) async fn tell_of_unknown(
         &mut self,
-        unknown: &[(&Description, &str)],
+        listed: &Description,
+        has_row: bool,
+        known: Option<BackendId>,
         survey: &mut Survey,
     ) -> Result<()> {
-        let marks = unknown.iter().filter_map(|(listed, _)| listed.mark.clone());
-        let known = self.known_elsewhere(&marks.collect::<Vec<_>>()).await?;
-        for ((listed, detail), known) in unknown.iter().zip(known) {
-            survey.unknown += 1;
-            let mut detail = (*detail).to_owned();
-            if let Some(other) = known {
-                detail = format!(
-                    "it bears this store's mark and the ledger has it as backend `{other}`'s: two names \
-                     lead to one manager, or the backend was renamed"
-                );
-                *survey.elsewhere.entry(other).or_default() += 1;
+        let detail = match (&known, has_row) {
+            (Some(other), true) => format!(
+                "it bears this store's mark and is what the ledger has as backend `{other}`'s under this \
+                 name, not what it has here: two backends' names were swapped, or lead to one manager"
+            ),
+            (Some(other), false) => format!(
+                "it bears this store's mark and the ledger has it as backend `{other}`'s: two names \
+                 lead to one manager, or the backend was renamed"
+            ),
+            (None, true) => {
+                "it bears this store's mark and was put for another intent than the ledger has \
+                             a row for"
+                    .to_owned()
             }
-            self.found(Finding {
-                kind: FindingKind::UnknownMarked,
-                document: None,
-                pointer: None,
-                coordinate: Some(listed.coordinate.clone()),
-                detail,
-            })
-            .await?;
+            (None, false) => {
+                "it bears this store's mark and the ledger has no row for it".to_owned()
+            }
+        };
+        match known {
+            Some(other) if has_row => *survey.exchanged.entry(other).or_default() += 1,
+            known => {
+                survey.unknown += 1;
+                if let Some(other) = known {
+                    *survey.elsewhere.entry(other).or_default() += 1;
+                }
+            }
         }
-        Ok(())
+        self.found(Finding {
+            kind: FindingKind::UnknownMarked,
+            document: None,
+            pointer: None,
+            coordinate: Some(listed.coordinate.clone()),
+            detail,
+        })
+        .await
     }
 }

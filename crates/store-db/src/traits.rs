@@ -1,5 +1,6 @@
 //! The traits of a store, each method handed to the store it is.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -185,6 +186,14 @@ impl Ledger for DbStore {
         of_either!(self, inner => inner.known_elsewhere(backend, marks).await)
     }
 
+    async fn referenced(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<BTreeSet<Coordinate>> {
+        of_either!(self, inner => inner.referenced(backend, coordinates).await)
+    }
+
     async fn claim(
         &self,
         lease: &Lease,
@@ -262,9 +271,10 @@ impl Journal for DbStore {
         &self,
         job: Job,
         backend: &BackendId,
+        whole: Option<&RunRecord>,
         limit: u32,
     ) -> Result<Vec<RunRecord>> {
-        of_either!(self, inner => inner.broken_off(job, backend, limit).await)
+        of_either!(self, inner => inner.broken_off(job, backend, whole, limit).await)
     }
 
     async fn last_whole(&self, job: Job, backend: &BackendId) -> Result<Option<RunRecord>> {

@@ -1,17 +1,20 @@
 //! The driver: activations before a run begins are one, one job runs at a time, a stop is heard while
 //! waiting, and a job that fails or panics is recorded and holds up no other. Under tokio's paused clock.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::Job;
-use cloakroom_core::{Error, ErrorKind, Result, Timestamp};
+use cloakroom_core::{BackendId, Error, ErrorKind, Result, Timestamp};
 use cloakroom_reconcile::{Driver, JobRunner, JobState, Report};
 use cloakroom_testkit::SeededRandomness;
 use libtest_mimic::{Failed, Trial};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+
+const JOB: Job = Job::ExpireOrphans;
 
 /// A runner whose runs take ten seconds and end as they are told.
 #[derive(Default)]
@@ -21,6 +24,10 @@ struct Runner {
     most: Mutex<usize>,
     fails: Mutex<Option<Job>>,
     panics: Mutex<Option<Job>>,
+    /// Backends where another run is, and all there are.
+    taken: Mutex<BTreeSet<BackendId>>,
+    backends: Mutex<Vec<BackendId>>,
+    looked: Mutex<Vec<BackendId>>,
 }
 
 impl Runner {
@@ -32,6 +39,34 @@ impl Runner {
             .map(|(job, _)| *job)
             .collect()
     }
+
+    async fn run_on(&self, job: Job, backends: &[BackendId]) -> Vec<Result<Report>> {
+        self.log.lock().unwrap().push((job, Instant::now()));
+        let mut outcomes = Vec::new();
+        for backend in backends {
+            self.looked.lock().unwrap().push(backend.clone());
+            if self.taken.lock().unwrap().contains(backend) {
+                let busy = Error::new(ErrorKind::Unavailable, "begin the run", "another run");
+                outcomes.push(Err(busy.with_backend(backend)));
+            } else {
+                sleep(Duration::from_secs(10)).await;
+                outcomes.push(Ok(done(job, backend)));
+            }
+        }
+        outcomes
+    }
+}
+
+fn done(job: Job, backend: &BackendId) -> Report {
+    serde_json::from_value(serde_json::json!({
+        "run": cloakroom_core::RunId(uuid::Uuid::nil()), "job": job, "backend": backend,
+        "dry_run": false, "started": "2026-03-01T11:58:00Z", "finished": "2026-03-01T11:58:01Z",
+        "outcome": "done", "deletions": {}, "failed": 0, "quarantined": 0, "rescued": 0,
+        "findings": {}, "examples": [],
+        "checked": {"references": 0, "values": 0, "documents": 0, "listed": 0},
+        "guards": [], "cut_short": false, "error": null,
+    }))
+    .unwrap()
 }
 
 #[async_trait]
@@ -40,7 +75,16 @@ impl JobRunner for Runner {
         Ok(Timestamp::UNIX_EPOCH)
     }
 
+    async fn resume_job(&self, job: Job, backends: &BTreeSet<BackendId>) -> Vec<Result<Report>> {
+        let backends: Vec<BackendId> = backends.iter().cloned().collect();
+        self.run_on(job, &backends).await
+    }
+
     async fn run_job(&self, job: Job) -> Vec<Result<Report>> {
+        let backends = self.backends.lock().unwrap().clone();
+        if !backends.is_empty() {
+            return self.run_on(job, &backends).await;
+        }
         self.log.lock().unwrap().push((job, Instant::now()));
         {
             let mut running = self.running.lock().unwrap();
@@ -285,6 +329,126 @@ async fn a_suspend_makes_one_run_of_each_job() {
     }
 }
 
+fn ids<const N: usize>(ids: [&str; N]) -> [BackendId; N] {
+    ids.map(|id| id.parse().unwrap())
+}
+
+/// Where another run is at the backend nothing was run, and what was asked for is done once it has gone.
+async fn a_run_kept_from_beginning_is_none_and_stays_asked_for() {
+    let stage = stage(Duration::ZERO);
+    let [main] = ids(["main"]);
+    stage.runner.backends.lock().unwrap().push(main.clone());
+    stage.driver.activate(JOB);
+    seconds(100).await;
+    let before = state(&stage.driver.states(), JOB);
+    assert_eq!((before.runs, before.reports.len()), (1, 1));
+    stage.runner.taken.lock().unwrap().insert(main.clone());
+    stage.runner.log.lock().unwrap().clear();
+    // However often it is asked for meanwhile.
+    for _ in 0..3 {
+        stage.driver.activate(JOB);
+        seconds(60).await;
+    }
+    let held_up = state(&stage.driver.states(), JOB);
+    assert!(held_up.waiting && !held_up.running, "{held_up:?}");
+    assert_eq!(
+        (
+            held_up.runs,
+            held_up.last_started,
+            held_up.last_success,
+            held_up.reports.len()
+        ),
+        (1, before.last_started, before.last_success, 1)
+    );
+    assert!(held_up.errors.is_empty());
+    assert!(held_up.held_up.unwrap().backends.contains(&main));
+    // It looks now and then, and not all the time.
+    let looked = stage.runner.begun().len();
+    assert!((3..20).contains(&looked), "{looked}");
+    stage.runner.taken.lock().unwrap().clear();
+    seconds(200).await;
+    let after = state(&stage.driver.states(), JOB);
+    assert_eq!((after.runs, after.waiting), (2, false), "{after:?}");
+    assert!(after.held_up.is_none());
+    // Once is enough.
+    let looked = stage.runner.begun().len();
+    seconds(3600).await;
+    assert_eq!(stage.runner.begun().len(), looked);
+}
+
+/// What was done on the other backends is not done again, and is told with what was missing.
+async fn a_run_that_missed_a_backend_is_taken_up_there_alone() {
+    let stage = stage(Duration::ZERO);
+    let backends = ids(["one", "other"]);
+    stage
+        .runner
+        .backends
+        .lock()
+        .unwrap()
+        .extend(backends.clone());
+    stage
+        .runner
+        .taken
+        .lock()
+        .unwrap()
+        .insert(backends[0].clone());
+    stage.driver.activate(JOB);
+    seconds(12).await;
+    let part = state(&stage.driver.states(), JOB);
+    assert_eq!((part.runs, part.reports.len(), part.waiting), (1, 1, true));
+    assert_eq!(part.last_success, None, "one backend was left out");
+    stage.runner.taken.lock().unwrap().clear();
+    seconds(200).await;
+    let whole = state(&stage.driver.states(), JOB);
+    assert_eq!(
+        (whole.runs, whole.reports.len(), whole.waiting),
+        (1, 2, false)
+    );
+    assert!(whole.last_success.is_some());
+    let looked = stage.runner.looked.lock().unwrap().clone();
+    assert_eq!(looked, [&backends[..], &backends[..1]].concat());
+}
+
+/// It is not tried for ever, and giving up is told.
+async fn waiting_for_another_run_ends() {
+    let stage = stage(Duration::ZERO);
+    let [main] = ids(["main"]);
+    stage.runner.backends.lock().unwrap().push(main.clone());
+    stage.runner.taken.lock().unwrap().insert(main);
+    stage.driver.activate(JOB);
+    seconds(25 * 3600).await;
+    let given_up = state(&stage.driver.states(), JOB);
+    assert_eq!((given_up.runs, given_up.waiting), (0, false));
+    assert_eq!(given_up.errors.len(), 1, "{given_up:?}");
+    let looked = stage.runner.begun().len();
+    assert!((24..2000).contains(&looked), "{looked}");
+    stage.runner.taken.lock().unwrap().clear();
+    stage.driver.activate(JOB);
+    seconds(100).await;
+    let healed = state(&stage.driver.states(), JOB);
+    assert_eq!((healed.runs, healed.errors.len()), (1, 0));
+}
+
+/// A stop is heard while another run is waited for, and other jobs have their turn meanwhile.
+async fn waiting_for_another_run_holds_up_nothing_else() {
+    let stage = stage(Duration::ZERO);
+    let [main] = ids(["main"]);
+    stage.runner.backends.lock().unwrap().push(main.clone());
+    stage.runner.taken.lock().unwrap().insert(main);
+    stage.driver.activate(JOB);
+    seconds(1).await;
+    stage.runner.taken.lock().unwrap().clear();
+    stage.driver.activate(Job::VerifyBlobs);
+    seconds(1).await;
+    assert!(state(&stage.driver.states(), Job::VerifyBlobs).running);
+    stage.runner.taken.lock().unwrap().extend(ids(["main"]));
+    seconds(100).await;
+    stage.stop.cancel();
+    let before = Instant::now();
+    stage.driver.join().await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
 macro_rules! trials {
     ($($law:ident),+ $(,)?) => {
         vec![$(Trial::test(concat!("driver::", stringify!($law)), || paused($law()))),+]
@@ -304,6 +468,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_panicking_job_is_recorded_and_the_next_one_runs,
         the_jitter_is_within_its_bound,
         a_suspend_makes_one_run_of_each_job,
+        a_run_kept_from_beginning_is_none_and_stays_asked_for,
+        a_run_that_missed_a_backend_is_taken_up_there_alone,
+        waiting_for_another_run_ends,
+        waiting_for_another_run_holds_up_nothing_else,
     ]
 }
 

@@ -2,7 +2,7 @@
 //! just updated.
 
 use cloakroom_core::ledger::Damage;
-use cloakroom_core::store::Job;
+use cloakroom_core::store::{FindingKind, Job};
 use cloakroom_core::{DeleteMode, ErrorKind, SecretBackend as _, SecretJson};
 use cloakroom_documents::{ChangeKind, Put, Settings};
 use cloakroom_testkit::canary::marked;
@@ -22,18 +22,83 @@ pub(crate) async fn never_a_coordinate_in_the_blob(kind: Kind, seed: u64) {
     // Its own nodes swapped, another document's node, and no coordinate at all.
     let (a, b) = (stored["a"].clone(), stored["b"].clone());
     let theirs = World::node(&world.coordinate(other, "/a").await);
-    for (in_a, in_b) in [
-        (b, a.clone()),
-        (theirs.clone(), theirs),
-        (json!({"_secret": ""}), a),
+    for (in_a, in_b, at) in [
+        (b.clone(), a.clone(), "/a"),
+        (theirs.clone(), theirs.clone(), "/a"),
+        (a.clone(), theirs, "/b"),
+        (json!({"_secret": ""}), b.clone(), "/a"),
+        (a.clone(), json!({"_secret": null}), "/b"),
     ] {
         let blob = json!({"a": in_a, "b": in_b}).to_string();
         world.replace_blob(id, &blob).await;
+        let refused = world.try_hydrated(id).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+        assert_eq!(refused.subject(), Some(at), "{blob}: {refused}");
+        let shown = format!("{refused} {refused:?}");
+        assert!(
+            !shown.contains("value-") && !shown.contains("else's"),
+            "{shown}"
+        );
+        // What is recorded stays with what is put again as it was read.
+        let masked = world.documents.masked(id).await.unwrap();
+        let changes = world.update(id, masked).await.changes;
+        assert!(
+            changes.iter().all(|it| it.change == ChangeKind::Kept),
+            "{changes:?}"
+        );
+        let mended = json!({"a": "value-a", "b": "value-b"});
+        assert_eq!(world.hydrated(id).await, mended, "{blob}");
+    }
+    world.close().await;
+}
+
+/// Whoever hydrates and verify-blobs agree on which documents somebody changed in the database.
+pub(crate) async fn what_verify_blobs_finds_amiss_in_its_nodes_is_refused(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let config = json!({"a": "value-a", "b": "value-b", "t": ["value-t"], "host": "h"});
+    let id = world.create(config.clone()).await.id;
+    let stored = world.documents.stored(id).await.unwrap();
+    let with = |place: &str, value: serde_json::Value| {
+        let mut blob = stored.clone();
+        blob[place] = value;
+        blob
+    };
+    let beside = |key: &str| {
+        let mut node = stored["a"].clone();
+        node[key] = json!("5675437d-ea6b-4f9a-9a0c-d76066004841");
+        node
+    };
+    for (blob, amiss) in [
+        (stored.clone(), false),
+        (with("a", beside("_secret_reference_id")), false),
+        (with("a", beside("_secret_storage_id")), false),
+        (with("host", json!({"b": 1})), false),
+        (with("a", stored["b"].clone()), true),
+        (with("t", json!([stored["a"]])), true),
+        (with("a", json!({"_secret": ""})), true),
+        (with("a", json!({"_secret_storage_id": "x"})), true),
+        (with("b", json!(null)), true),
+        (with("t", json!([])), true),
+        (with("t", json!([null, stored["t"][0]])), true),
+        (with("c", stored["a"].clone()), true),
+        (with("host", stored["a"].clone()), true),
+    ] {
+        world.replace_blob(id, &blob.to_string()).await;
+        let report = world.run(Job::VerifyBlobs).await;
+        let found = world.found(&report).await;
+        let about_nodes = [FindingKind::UnrecordedNode, FindingKind::LostNode];
         assert_eq!(
-            world.hydrated(id).await,
-            json!({"a": "value-a", "b": "value-b"}),
+            about_nodes.iter().any(|it| found.contains_key(it)),
+            amiss,
             "{blob}"
         );
+        match world.try_hydrated(id).await {
+            Ok(hydrated) => assert!(!amiss && hydrated["a"] == config["a"], "{blob}"),
+            Err(error) => assert!(
+                amiss && error.kind() == ErrorKind::Corrupt,
+                "{blob}: {error}"
+            ),
+        }
     }
     world.close().await;
 }

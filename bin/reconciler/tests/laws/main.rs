@@ -11,10 +11,12 @@ mod cut_writers;
 mod digests;
 mod driver;
 mod epochs;
+mod erased;
 mod failures;
 mod guards;
 mod harness;
 mod hydrate;
+mod kept;
 mod leases;
 mod letting_go;
 mod losses;
@@ -109,6 +111,7 @@ fn laws() -> Vec<(&'static str, Law)> {
         rescue:
             by_any_job,
             although_nothing_is_listed,
+            although_its_mark_cannot_be_read,
             each_has_a_receipt,
             nothing_that_is_unused,
             one_that_fails_is_reported_and_holds_up_nobody;
@@ -122,6 +125,9 @@ fn laws() -> Vec<(&'static str, Law)> {
             unreadable,
             not_ours,
             disabled,
+            disabled_is_written_anew,
+            disabled_is_taken_back,
+            destroyed,
             clear_text,
             broken_blob,
             unrecorded_node,
@@ -183,6 +189,15 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_window_that_was_over_begins_anew,
             one_that_fails_is_the_next_runs,
             what_was_never_in_use_does_not_wait;
+        kept:
+            until_a_run_removes_it,
+            whatever_the_clock_said_meanwhile,
+            what_is_in_use_comes_back_however_late,
+            behind_every_guard,
+            what_has_expired_goes_by_a_run;
+        erased:
+            once_the_log_is_written_back,
+            once_the_last_process_ends;
         leases:
             a_second_run_is_told_and_a_dead_one_is_taken_over,
             a_run_that_lost_its_lease_stops,
@@ -201,6 +216,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             no_value_anywhere;
         hydrate:
             never_a_coordinate_in_the_blob,
+            what_verify_blobs_finds_amiss_in_its_nodes_is_refused,
             a_place_without_a_node_is_no_place,
             what_was_just_updated_is_read_once_more,
             what_is_missing_for_good_says_so_and_asks_once,
@@ -239,11 +255,15 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_came_back_under_a_number_given_again_is_adopted,
             a_name_that_a_writer_is_about_to_use_is_not_adopted,
             a_name_that_a_deletion_left_is_adopted,
+            what_another_history_put_under_a_number_once_in_use_is_adopted,
             a_page_that_fails_says_so;
         managers:
             a_name_that_means_another_manager_deletes_nothing,
             the_first_run_writes_down_what_it_finds,
             names_that_were_swapped_after_a_move_delete_nothing,
+            names_that_were_swapped_before_an_upgrade_delete_nothing,
+            a_copy_of_another_name_is_never_deleted,
+            a_probe_writes_no_manager_down,
             a_database_that_was_moved_hides_no_other_manager,
             what_another_name_has_is_not_adopted,
             what_a_document_has_under_another_name_is_not_deleted,

@@ -1,18 +1,22 @@
 //! Which manager a backend's name means: it is written down when the name is first used, and a name that
 //! means another deletes nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cloakroom_core::store::{Epochs as _, Job, Store};
-use cloakroom_core::{BackendSet, ErrorKind, SecretBackend};
+use cloakroom_core::{BackendSet, Coordinate, DocumentId, ErrorKind, SecretBackend};
+use cloakroom_documents::MoveOrder;
 use cloakroom_reconcile::{
-    EpochStanding, Guard, Reconciler, RunOptions, Silent, SweepFate, SweepOptions,
+    EpochStanding, Guard, Reconciler, Report, RunOptions, Silent, SweepFate, SweepOptions,
 };
 use serde_json::json;
 
 use crate::epochs::{adopt, adopt_where, assert_stopped, orphans, standing, stopped_by};
-use crate::harness::house::House;
-use crate::harness::{Kind, World, hours};
+use crate::harness::backend::Decorated;
+use crate::harness::house::{House, Nobody};
+use crate::harness::{Kind, World, hours, workspace};
+use crate::sweeps::sweep;
 
 pub(crate) async fn a_name_that_means_another_manager_deletes_nothing(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
@@ -129,6 +133,172 @@ pub(crate) async fn names_that_were_swapped_after_a_move_delete_nothing(kind: Ki
     house.world.close().await;
 }
 
+/// What right names and swapped ones find after an upgrade: nobody has written a manager down, one document
+/// was moved, another came back from a move, and of a third one copies were made that it never came to.
+struct Upgraded {
+    house: House,
+    documents: [DocumentId; 3],
+    /// The two managers under each other's names.
+    swapped: [Arc<Decorated>; 2],
+}
+
+impl Upgraded {
+    /// `older` wrote marks and rows without intents.
+    async fn new(kind: Kind, seed: u64, older: bool) -> Self {
+        let house = House::new(kind, seed).await;
+        let world = &house.world;
+        world.backend.pretend_to_be(Some("the first manager"));
+        let mut documents = Vec::new();
+        for number in 1..=3 {
+            let config = json!({"a": format!("secret {number}"), "b": "another"});
+            let made = world.create_in(workspace(number), config).await;
+            documents.push(made.unwrap().id);
+        }
+        if older {
+            world
+                .behind_the_back(
+                    "UPDATE secrets SET intent = NULL; UPDATE embedded_secrets SET intent = NULL",
+                )
+                .await;
+        }
+        let order = |number| MoveOrder {
+            workspaces: vec![workspace(number)],
+            ..house.order()
+        };
+        for (number, finish) in [(1, true), (2, false)] {
+            let report = house.forth.copy(&order(number), false, &Nobody).await;
+            let id = report.unwrap().id.unwrap();
+            let ended = if finish {
+                house.finish(id).await
+            } else {
+                house.reverse(id).await
+            };
+            assert!(ended.unwrap().is_complete());
+        }
+        world.store.faults.refuse("switch", ErrorKind::Unavailable);
+        let report = house.forth.copy(&order(3), false, &Nobody).await;
+        assert!(!report.is_ok_and(|it| it.is_complete()));
+        world.store.faults.clear();
+        house.a_dead_process_is_forgotten();
+        world.clock.advance(hours(24 * 30));
+        world.behind_the_back("DELETE FROM backend_managers").await;
+        let swapped = [
+            house.other.under(&world.id()),
+            world.backend.under(house.other.id()),
+        ];
+        Self {
+            documents: documents.try_into().unwrap(),
+            swapped,
+            house,
+        }
+    }
+
+    fn replica(&self) -> Reconciler {
+        let world = &self.house.world;
+        let backends = self.swapped.clone().map(|it| it as Arc<dyn SecretBackend>);
+        Reconciler::new(
+            world.store.clone() as Arc<dyn Store>,
+            BackendSet::new(backends.into(), world.id()).unwrap(),
+            Arc::new(world.ring.clone()),
+            Arc::new(world.random.stream("a replica")),
+            world.settings.clone(),
+            world.stop.clone(),
+        )
+    }
+
+    /// Each job under both names, past every guard that can be passed.
+    async fn run(&self) -> Vec<Report> {
+        let replica = self.replica();
+        let options = RunOptions {
+            overrides: Guard::ALL.into(),
+            ..RunOptions::default()
+        };
+        let mut reports = Vec::new();
+        for job in [Job::ExpireOrphans, Job::DeleteSuperseded] {
+            for backend in &self.swapped {
+                let report = replica.run(job, backend.id(), &options, &Silent).await;
+                reports.push(report.unwrap());
+            }
+        }
+        reports
+    }
+
+    async fn assert_readable(&self, when: &str) {
+        for (number, id) in self.documents.iter().enumerate() {
+            let config = json!({"a": format!("secret {}", number + 1), "b": "another"});
+            self.house.assert_readable(*id, &config, when).await;
+        }
+    }
+
+    async fn living(&self) -> [BTreeSet<Coordinate>; 2] {
+        let house = &self.house;
+        [
+            house.living(&house.world.backend).await,
+            house.living(&house.other).await,
+        ]
+    }
+}
+
+pub(crate) async fn names_that_were_swapped_before_an_upgrade_delete_nothing(
+    kind: Kind,
+    seed: u64,
+) {
+    for older in [false, true] {
+        let upgraded = Upgraded::new(kind, seed, older).await;
+        let house = &upgraded.house;
+        let before = upgraded.living().await;
+        for report in upgraded.run().await {
+            assert!(stopped_by(&report, Guard::Identity), "{report:#?}");
+            let saw = &report.guards[0].saw;
+            assert!(saw.contains("swapped"), "{saw}");
+            assert_eq!(report.deleted(), 0, "{report:#?}");
+        }
+        assert_eq!(upgraded.living().await, before);
+        for backend in [&house.world.id(), house.other.id()] {
+            let known = house.world.db.homes(backend).await.unwrap().manager;
+            assert_eq!(known, None, "whoever is right is not refused");
+        }
+        // Whoever has them right goes on.
+        upgraded.assert_readable("swapped").await;
+        house.assert_nothing_unused("with the right names").await;
+        upgraded.assert_readable("with the right names").await;
+        upgraded.house.close().await;
+    }
+}
+
+/// No listing shows whose manager it is: what is about to go is looked at itself.
+pub(crate) async fn a_copy_of_another_name_is_never_deleted(kind: Kind, seed: u64) {
+    for older in [false, true] {
+        let upgraded = Upgraded::new(kind, seed, older).await;
+        for backend in &upgraded.swapped {
+            backend.hide(|_| true);
+        }
+        let before = upgraded.living().await;
+        let reports = upgraded.run().await;
+        let gone: u64 = reports
+            .iter()
+            .map(|it| it.total(|count| count.already_gone))
+            .sum();
+        assert!(gone > 0, "they were looked at: {reports:#?}");
+        assert_eq!(upgraded.living().await, before);
+        upgraded.assert_readable("swapped and unlisted").await;
+        upgraded.house.close().await;
+    }
+}
+
+/// Whoever tries a backend out says nothing of what its name means to those who use it.
+pub(crate) async fn a_probe_writes_no_manager_down(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let known = || async { world.db.homes(&world.id()).await.unwrap().manager };
+    let mut probe = world.documents.probe(&world.id()).await.unwrap();
+    probe.run(false, |_| {}).await;
+    probe.clean_up().await.unwrap();
+    assert_eq!(known().await, None);
+    world.create(json!({"a": "one"})).await;
+    assert_eq!(known().await.as_deref(), Some(world.backend.manager()));
+    world.close().await;
+}
+
 /// The ledger has everything under the name that the backend had before, or that another name for the same
 /// manager is.
 pub(crate) async fn known_as_main(world: &World) {
@@ -158,18 +328,7 @@ pub(crate) async fn what_another_name_has_is_not_adopted(kind: Kind, seed: u64) 
     assert!(saw.contains("backend `main`'s"), "{saw}");
     assert!(saw.contains("--backend embedded"), "{saw}");
     for adopt in [false, true] {
-        let options = SweepOptions {
-            adopt,
-            by: "a law".to_owned(),
-        };
-        let mut all = Vec::new();
-        let report = world
-            .reconciler()
-            .sweep(&world.id(), &options, &Silent, &mut |it| {
-                all.push(it.clone());
-            })
-            .await
-            .unwrap();
+        let (report, all) = sweep(&world, adopt).await.unwrap();
         assert_eq!(
             (report.unknown, report.adopted, report.other_backend),
             (0, 0, 2)

@@ -7,7 +7,7 @@ use cloakroom_core::{
     Clock as _, Coordinate, DocumentId, ErrorKind, SecretBackend as _, SecretState, StoreId,
     Timestamp,
 };
-use cloakroom_reconcile::{Guard, Report, RunOptions, Silent, SweepOptions, UndoOptions};
+use cloakroom_reconcile::{Guard, Report, RunOptions, Silent, UndoOptions};
 use cloakroom_testkit::MemoryBackend;
 use serde_json::json;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::epochs::stopped_by;
 use crate::harness::{Fate, Kind, World, a_millisecond_less, hours, loose};
 use crate::managers::known_as_main;
+use crate::sweeps::sweep;
 
 /// The backup horizon, and with it every window.
 fn window() -> std::time::Duration {
@@ -68,19 +69,6 @@ impl Stage {
     }
 }
 
-async fn sweep(world: &World, adopt: bool) {
-    let options = SweepOptions {
-        adopt,
-        by: "a law".to_owned(),
-    };
-    let id = world.id();
-    let reconciler = world.reconciler();
-    reconciler
-        .sweep(&id, &options, &Silent, &mut |_| {})
-        .await
-        .unwrap();
-}
-
 pub(crate) async fn once_the_window_is_over(kind: Kind, seed: u64) {
     let stage = Stage::new(kind, seed).await;
     stage.world.clock.advance(a_millisecond_less(window()));
@@ -110,7 +98,7 @@ pub(crate) async fn nothing_but_a_whole_run_purges(kind: Kind, seed: u64) {
         assert_eq!(world.run(job).await.purged, 0);
     }
     for adopt in [false, true] {
-        sweep(world, adopt).await;
+        sweep(world, adopt).await.unwrap();
     }
     let plan = world
         .reconciler()
@@ -170,7 +158,7 @@ pub(crate) async fn a_copy_brings_back_what_it_refers_to(kind: Kind, seed: u64) 
     for job in Job::ALL {
         copy.dry_run(job).await;
     }
-    sweep(&copy, false).await;
+    sweep(&copy, false).await.unwrap();
     assert!(waits());
     let report = copy.run(Job::ExpireOrphans).await;
     assert_eq!((report.rescued, report.purged), (1, 0), "{report:#?}");
@@ -339,6 +327,8 @@ pub(crate) async fn one_that_fails_is_the_next_runs(kind: Kind, seed: u64) {
         let report = stage.run().await;
         assert_eq!((report.purged, report.unpurged), (0, 1), "{report:#?}");
         assert_eq!(report.outcome, RunOutcome::Partial);
+        let because = report.unpurged_because.unwrap_or_default();
+        assert!(because.contains("purge"), "{because}");
         assert!(stage.waits());
         faults.clear();
     }

@@ -80,8 +80,8 @@ pub(crate) async fn one_for_each_deletion(kind: Kind, seed: u64) {
     assert_eq!(said[&bad], ["orphaned failed"]);
     assert_eq!(
         said[&check.coordinates[0]],
-        ["ephemeral already_gone"],
-        "it expired by itself"
+        ["ephemeral deleted"],
+        "what has expired is kept until a run takes it"
     );
     let abandoned: Vec<_> = said
         .values()

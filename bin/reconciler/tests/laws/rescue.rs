@@ -95,6 +95,37 @@ pub(crate) async fn by_any_job(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+/// Somebody took a field of its mark off and deleted it by hand: a listing tells that it is there and waits,
+/// and a direct question, such as verify-blobs asks, that its mark cannot be read.
+pub(crate) async fn although_its_mark_cannot_be_read(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "in use"})).await.id;
+    let coordinate = world.coordinate(id, "/a").await;
+    let unused = world.create(json!({"a": "given up"})).await.id;
+    let old = world.coordinate(unused, "/a").await;
+    world.documents.remove(unused, None).await.unwrap();
+    for job in [Job::ExpireOrphans, Job::DeleteSuperseded] {
+        for it in [&coordinate, &old] {
+            if is_safe(&world, it).await {
+                endanger(&world, it, Danger::Waiting).await;
+            }
+        }
+        let damaged = [coordinate.clone(), old.clone()];
+        world.backend.show(move |shown| {
+            if damaged.contains(&shown.coordinate) {
+                shown.mark = None;
+            }
+        });
+        let report = world.run(job).await;
+        assert_eq!(report.rescued, 1, "{job}: {report:#?}");
+        world.backend.straighten();
+        assert!(is_safe(&world, &coordinate).await, "{job}: {report:#?}");
+        assert!(!is_safe(&world, &old).await, "{job}: nothing refers to it");
+    }
+    assert_eq!(world.hydrated(id).await, json!({"a": "in use"}));
+    world.close().await;
+}
+
 /// A token without the right to list, or a manager that lists a page and no more.
 pub(crate) async fn although_nothing_is_listed(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;

@@ -3,16 +3,22 @@
 
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{DocumentStore as _, Intent, Job};
-use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, IntentId, SecretBackend as _, ValueKind};
+use cloakroom_core::{
+    Coordinate, DeleteMode, ErrorKind, IntentId, Mark, SecretBackend as _, ValueKind,
+};
 use cloakroom_reconcile::{
-    Guard, Silent, SweepFate, SweepOptions, SweepReport, Swept, is_epoch_mark,
+    Guard, RunOptions, Silent, SweepFate, SweepOptions, SweepReport, Swept, is_epoch_mark,
 };
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::epochs::stopped_by;
 use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours, loose};
 
-async fn sweep(world: &World, adopt: bool) -> cloakroom_core::Result<(SweepReport, Vec<Swept>)> {
+pub(crate) async fn sweep(
+    world: &World,
+    adopt: bool,
+) -> cloakroom_core::Result<(SweepReport, Vec<Swept>)> {
     let options = SweepOptions {
         adopt,
         by: "a law".to_owned(),
@@ -184,6 +190,49 @@ pub(crate) async fn a_name_that_a_writer_is_about_to_use_is_not_adopted(kind: Ki
     world.clock.advance(hours(2));
     let (report, _) = sweep(&world, true).await.unwrap();
     assert_eq!((report.adopted, report.other_value), (1, 0));
+    world.close().await;
+}
+
+/// What another history of the database put under the number of what this one used and deleted is that
+/// one's: it is not deleted for the tombstone's sake.
+pub(crate) async fn what_another_history_put_under_a_number_once_in_use_is_adopted(
+    kind: Kind,
+    seed: u64,
+) {
+    let world = World::with_capabilities(kind, seed, |it| it.recovery = None).await;
+    world.create(json!({"a": "stays"})).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    let theirs = world.coordinate(id, "/a").await;
+    world.documents.remove(id, None).await.unwrap();
+    world.clock.advance(hours(24 * 7));
+    assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 1);
+    let mark = Mark {
+        intent: Some(IntentId(Uuid::from_u128(1))),
+        ..world.mark(&theirs).await
+    };
+    world.plant(&theirs, mark, "of another history").await;
+    let report = world.run(Job::ExpireOrphans).await;
+    assert!(stopped_by(&report, Guard::UnknownMarked), "{report:#?}");
+    let past = RunOptions {
+        overrides: Guard::ALL.into(),
+        ..RunOptions::default()
+    };
+    let report = world.run_with(Job::ExpireOrphans, &past).await.unwrap();
+    assert_eq!(report.deleted(), 0, "{report:#?}");
+    assert!(world.is_living(&theirs).await);
+    let (report, _) = sweep(&world, true).await.unwrap();
+    assert_eq!((report.adopted, report.other_value), (1, 0));
+    world.clock.advance(a_millisecond_less(hours(24 * 7)));
+    let report = world.run(Job::ExpireOrphans).await;
+    assert_eq!(
+        (report.guards.len(), report.deleted()),
+        (0, 0),
+        "{report:#?}"
+    );
+    world.clock.advance(MILLISECOND);
+    assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 1);
+    assert!(!world.is_living(&theirs).await);
+    world.db.verify_receipts().await.unwrap();
     world.close().await;
 }
 

@@ -251,6 +251,10 @@ pub(crate) async fn a_failed_attempt_never_lends_its_number(kind: Kind, seed: u6
         world.run_with(job, &overridden).await.unwrap();
     }
     world.clock.advance(crate::harness::hours(24 * 40));
+    world
+        .run_with(cloakroom_core::store::Job::ExpireOrphans, &overridden)
+        .await
+        .unwrap();
     assert!(world.listed().await.is_empty());
     let rows = world.rows().await;
     assert!(

@@ -311,6 +311,53 @@ pub(crate) async fn disabled(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+fn show_as(world: &World, coordinate: &Coordinate, state: SecretState) {
+    let shown = coordinate.clone();
+    world.backend.show(move |described| {
+        if described.coordinate == shown {
+            described.state = state;
+        }
+    });
+}
+
+/// Until somebody enables it, only the value put again helps, and it does.
+pub(crate) async fn disabled_is_written_anew(kind: Kind, seed: u64) {
+    let (world, id, coordinate) = world_with_one(kind, seed).await;
+    show_as(&world, &coordinate, SecretState::Disabled);
+    assert_eq!(found(&world, false).await, [(Disabled, 1)].into());
+    let masked = json!({"a": "**********", "b": "value-b"});
+    world.update(id, masked).await;
+    assert_eq!(world.coordinate(id, "/a").await, coordinate);
+    world.update(id, config()).await;
+    assert_ne!(world.coordinate(id, "/a").await, coordinate);
+    assert_repaired(&world, id, &[]).await;
+    world.close().await;
+}
+
+pub(crate) async fn disabled_is_taken_back(kind: Kind, seed: u64) {
+    let (world, id, coordinate) = world_with_one(kind, seed).await;
+    show_as(&world, &coordinate, SecretState::Disabled);
+    assert_eq!(found(&world, false).await, [(Disabled, 1)].into());
+    assert!(world.row(&coordinate).await.unwrap().damage.is_some());
+    world.backend.straighten();
+    assert_eq!(found(&world, false).await, Found::new());
+    assert_eq!(world.row(&coordinate).await.unwrap().damage, None);
+    assert_repaired(&world, id, &[]).await;
+    assert_eq!(world.coordinate(id, "/a").await, coordinate);
+    world.close().await;
+}
+
+/// What is left of a secret without its value is no secret.
+pub(crate) async fn destroyed(kind: Kind, seed: u64) {
+    let (world, id, coordinate) = world_with_one(kind, seed).await;
+    show_as(&world, &coordinate, SecretState::Destroyed);
+    assert_finds(&world, id, &[(Dangling, 1)], &[(Dangling, 1)], Some("/a")).await;
+    world.update(id, config()).await;
+    assert_ne!(world.coordinate(id, "/a").await, coordinate);
+    assert_repaired(&world, id, &[]).await;
+    world.close().await;
+}
+
 pub(crate) async fn clear_text(kind: Kind, seed: u64) {
     let (world, id, _) = world_with_one(kind, seed).await;
     let mut blob = world.documents.stored(id).await.unwrap();

@@ -101,7 +101,7 @@ impl Pass<'_> {
         if standing.guard().is_none() {
             return Ok(self.told(&fence));
         }
-        if let Some(saw) = &fence.other_manager
+        if let Some(saw) = &fence.verdict.other_manager
             && !adoption.manager
         {
             let message = format!("{saw}; nothing was adopted");
@@ -176,7 +176,7 @@ fn evidence(fence: &Fence, adoption: &EpochAdoption) -> String {
     } else {
         "adopted"
     };
-    let manager = match &fence.other_manager {
+    let manager = match &fence.verdict.other_manager {
         Some(_) => ", with another manager than before",
         None => "",
     };

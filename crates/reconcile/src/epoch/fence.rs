@@ -4,16 +4,17 @@
 use std::time::Duration;
 
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::{Epoch, EpochAdopted, EpochRaise, Home, Homes};
+use cloakroom_core::store::{Epoch, EpochAdopted, EpochRaise, Home};
 use cloakroom_core::{Coordinate, DeleteMode, Description, Error, ErrorKind, Result, Timestamp};
 
 use tokio::time::Instant;
 
-use super::judge::{judge, other_manager};
+use super::judge::judge;
 use super::{EpochStanding, SeenMarks, Verdict, epoch_mark, request_of};
 use crate::Pass;
 use crate::ask::Describe;
 use crate::guard::GuardTrip;
+use crate::survey::Survey;
 
 /// A raise counts for this long, by the store's clock.
 const EVERY: Duration = Duration::from_mins(10);
@@ -26,8 +27,6 @@ pub(crate) struct Fence {
     pub(super) seen: SeenMarks,
     /// Where the database was when it was looked at.
     pub(super) home: Home,
-    /// What is to be said where the backend's name meant another manager, whatever else is wrong.
-    pub(super) other_manager: Option<String>,
     looked: Instant,
     /// Until when deletions may go on, by the store's clock; `None` until the epoch was raised, or
     /// found to have been recently.
@@ -49,16 +48,9 @@ impl Pass<'_> {
         if epoch.number > 1 && !seen.here.contains_key(&epoch.number) {
             self.ask_about(&[epoch.number - 1], &mut seen).await?;
         }
-        let homes = self.homes().await?;
+        let homes = self.store().homes(self.backend_id()).await?;
         let manager = self.backend.manager();
-        let mut verdict = judge(&self.identity, manager, &epoch, &homes, &seen, complete);
-        let other_manager = other_manager(&homes, manager);
-        // A database that was moved hides no names that were swapped.
-        if let Some(other) = &other_manager
-            && verdict.standing != EpochStanding::OtherManager
-        {
-            verdict.saw = format!("{}. Also, {other}", verdict.saw);
-        }
+        let verdict = judge(&self.identity, manager, &epoch, &homes, &seen, complete);
         if verdict.standing == EpochStanding::Current && !epoch.marked && self.lease().is_some() {
             self.confirm(&epoch).await?;
         }
@@ -66,7 +58,6 @@ impl Pass<'_> {
             verdict,
             epoch,
             seen,
-            other_manager,
             home: homes.here,
             looked: Instant::now(),
             passed_until: None,
@@ -74,15 +65,16 @@ impl Pass<'_> {
         })
     }
 
-    /// Where the database and the manager are, and were. A run that changes things writes down which
-    /// manager it met where nobody did before.
-    async fn homes(&self) -> Result<Homes> {
-        let (store, manager) = (self.store(), self.backend.manager());
-        let mut homes = store.homes(self.backend_id()).await?;
-        if homes.manager.is_none() && self.lease().is_some() {
-            homes.manager = Some(store.note_manager(self.backend_id(), manager).await?);
+    /// A run that changes things writes down which manager it met where nobody did before, unless what is
+    /// there is another backend's: then the names may be swapped here.
+    pub(crate) async fn note_manager(&self, survey: &Survey) -> Result<()> {
+        if self.lease().is_some() && survey.is_plain() {
+            let manager = self.backend.manager();
+            self.store()
+                .note_manager(self.backend_id(), manager)
+                .await?;
         }
-        Ok(homes)
+        Ok(())
     }
 
     /// Has the store remember that the mark stood.

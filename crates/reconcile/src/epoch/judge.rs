@@ -66,6 +66,8 @@ impl EpochStanding {
 pub(crate) struct Verdict {
     pub(crate) standing: EpochStanding,
     pub(crate) saw: String,
+    /// What is to be said where the backend's name meant another manager, whatever else is wrong.
+    pub(super) other_manager: Option<String>,
     /// Whether the mark that stands can be counted on for a while.
     pub(super) firm: bool,
 }
@@ -80,11 +82,30 @@ pub(super) fn judge(
     seen: &SeenMarks,
     complete: bool,
 ) -> Verdict {
-    let number = epoch.number;
+    let verdict = judge_place(identity, homes, seen);
+    match (verdict, other_manager(homes, manager)) {
+        // A database that was moved hides no names that were swapped.
+        (Some(verdict), Some(other)) => Verdict {
+            saw: format!("{}. Also, {other}", verdict.saw),
+            other_manager: Some(other),
+            ..verdict
+        },
+        (Some(verdict), None) => verdict,
+        (None, Some(other)) => Verdict {
+            other_manager: Some(other.clone()),
+            ..Verdict::of(EpochStanding::OtherManager, other)
+        },
+        (None, None) => judge_number(identity, epoch, seen, complete),
+    }
+}
+
+/// Whether another store is at the backend, or the database is not where it was.
+fn judge_place(identity: &StoreIdentity, homes: &Homes, seen: &SeenMarks) -> Option<Verdict> {
     if let Some((at, mark)) = seen.highest()
         && mark.store != Some(identity.store)
     {
-        return Verdict::of(EpochStanding::Foreign, foreign(identity, at, mark.store));
+        let saw = foreign(identity, at, mark.store);
+        return Some(Verdict::of(EpochStanding::Foreign, saw));
     }
     if !homes.here.is_still(&homes.known) && !mutant::on(Mutant::HomeIgnored) {
         let saw = format!(
@@ -94,11 +115,19 @@ pub(super) fn judge(
              `reconciler epoch adopt` if this is the database that goes on",
             homes.known, homes.here
         );
-        return Verdict::of(EpochStanding::Elsewhere, saw);
+        return Some(Verdict::of(EpochStanding::Elsewhere, saw));
     }
-    if let Some(saw) = other_manager(homes, manager) {
-        return Verdict::of(EpochStanding::OtherManager, saw);
-    }
+    None
+}
+
+/// How the store's number and the backend's stand to each other.
+fn judge_number(
+    identity: &StoreIdentity,
+    epoch: &Epoch,
+    seen: &SeenMarks,
+    complete: bool,
+) -> Verdict {
+    let number = epoch.number;
     if seen.ours > number {
         let saw = format!(
             "the backend bears epoch {} and this database knows {number}: it was restored from a \
@@ -141,6 +170,7 @@ fn standing_on(identity: &StoreIdentity, epoch: &Epoch, mark: &SeenMark) -> Verd
         return Verdict {
             standing: EpochStanding::Current,
             saw: String::new(),
+            other_manager: None,
             firm: mark.enabled,
         };
     }
@@ -164,7 +194,7 @@ fn may_be_unfinished(epoch: &Epoch, seen: &SeenMarks, complete: bool) -> bool {
 }
 
 /// What is to be said where the backend's name meant another manager.
-pub(super) fn other_manager(homes: &Homes, manager: &str) -> Option<String> {
+fn other_manager(homes: &Homes, manager: &str) -> Option<String> {
     if homes.is_same_manager(manager) {
         return None;
     }
@@ -197,6 +227,7 @@ impl Verdict {
         Self {
             standing,
             saw,
+            other_manager: None,
             firm: false,
         }
     }

@@ -171,6 +171,9 @@ pub(super) fn danger(secret: &NamedSecret) -> &'static str {
             "in use, and it waits for its deletion: restore it in the manager"
         }
         SecretState::Disabled => "in use, and switched off: enable it in the manager",
+        SecretState::Destroyed => {
+            "in use, and its value was destroyed in the manager: save it in the platform again"
+        }
         SecretState::Enabled => {
             "in use, and it carries an expiry: take that off in the manager; a clean-up does where it can"
         }

@@ -34,7 +34,7 @@ impl StandingCount {
     pub(super) fn add(&mut self, state: SecretState) {
         match state {
             SecretState::Enabled => self.enabled += 1,
-            SecretState::Disabled => self.disabled += 1,
+            SecretState::Disabled | SecretState::Destroyed => self.disabled += 1,
             SecretState::ScheduledForDeletion { .. } => self.waiting += 1,
         }
     }

@@ -108,7 +108,8 @@ impl Pass<'_> {
         coordinate: &Coordinate,
     ) -> Option<Description> {
         match listing.as_mut()?.find(coordinate).await {
-            Ok(listed) => listed,
+            // What makes a finding of a secret in use is asked for directly.
+            Ok(listed) => listed.filter(|it| it.state != SecretState::Destroyed),
             Err(error) => {
                 tracing::warn!(backend.id = %self.backend_id(), error = %error, "listing failed; every secret in use is asked about directly");
                 *listing = None;
@@ -142,10 +143,25 @@ impl Pass<'_> {
             let restored = self.rescue_if_referenced(&described).await?;
             readable = restored || !is_waiting(&described);
         }
-        if described.state == SecretState::Disabled {
-            let detail = "it is switched off in the manager; enable it there";
-            self.amiss(FindingKind::Disabled, group, detail).await?;
-            return Ok(false);
+        match described.state {
+            SecretState::Destroyed => {
+                let detail =
+                    "its value was destroyed in the manager; put the document again with the value";
+                self.dangles(group, detail).await?;
+                return Ok(false);
+            }
+            SecretState::Disabled => {
+                let detail = "it cannot be read: it is switched off in the manager; enable it there, or put \
+                              the document again with the value";
+                self.amiss(FindingKind::Disabled, group, detail).await?;
+                // So that an equal value is written again instead of being kept. A value that was found
+                // to be another stays so when it is enabled.
+                let known = group[0].ledger.as_ref().and_then(|row| row.damage);
+                let damage = known.unwrap_or(Damage::Missing);
+                self.damage(group, Some(damage)).await?;
+                return Ok(false);
+            }
+            SecretState::Enabled | SecretState::ScheduledForDeletion { .. } => {}
         }
         self.judge_mark(group, &described).await?;
         Ok(readable)
@@ -154,13 +170,8 @@ impl Pass<'_> {
     async fn judge_failure(&mut self, group: &[ReferenceRow], error: Error) -> Result<()> {
         match error.kind() {
             ErrorKind::Missing => {
-                if self.still_referenced(group).await? {
-                    let detail =
-                        "the manager does not have it; put the document again with the value";
-                    self.amiss(FindingKind::Dangling, group, detail).await?;
-                    self.damage(group, Some(Damage::Missing)).await?;
-                }
-                Ok(())
+                let detail = "the manager does not have it; put the document again with the value";
+                self.dangles(group, detail).await
             }
             ErrorKind::Corrupt => {
                 let detail = format!("the manager has it and cannot give it back: {error}");
@@ -180,6 +191,14 @@ impl Pass<'_> {
                 Ok(())
             }
         }
+    }
+
+    async fn dangles(&mut self, group: &[ReferenceRow], detail: &str) -> Result<()> {
+        if self.still_referenced(group).await? {
+            self.amiss(FindingKind::Dangling, group, detail).await?;
+            self.damage(group, Some(Damage::Missing)).await?;
+        }
+        Ok(())
     }
 
     /// The document may have been updated since its references were read.

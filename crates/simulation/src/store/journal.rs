@@ -118,8 +118,12 @@ impl State {
     }
 
     /// The runs since the last whole one that were no executions of plans, newest first.
-    pub(super) fn broken_off(&self, job: Job, backend: &BackendId) -> Vec<RunRecord> {
-        let whole = self.last_whole(job, backend);
+    pub(super) fn broken_off(
+        &self,
+        job: Job,
+        backend: &BackendId,
+        whole: Option<&RunRecord>,
+    ) -> Vec<RunRecord> {
         let whole = whole.map(|run| (run.started, run.id));
         let mut runs = self.finished(job, backend);
         runs.retain(|run| Some((run.started, run.id)) > whole && !self.applied_a_plan(run.id));
@@ -137,10 +141,11 @@ impl State {
         if old.is_empty() {
             return;
         }
-        let mut since = self.broken_off(job, backend);
+        let whole = self.last_whole(job, backend);
+        let mut since = self.broken_off(job, backend, whole.as_ref());
         since.retain(|run| self.has_findings(run.id));
         let telling = telling_most(&since);
-        let whole = self.last_whole(job, backend).map(|run| run.id);
+        let whole = whole.map(|run| run.id);
         old.retain(|run| Some(*run) != whole && !telling.contains(run));
         for run in old {
             if let Some(run) = self.runs.get_mut(&run) {
@@ -329,6 +334,7 @@ impl State {
         let mut adopted = Vec::with_capacity(adoptions.len());
         for adoption in adoptions {
             let key = (backend.clone(), adoption.coordinate.clone());
+            let referenced = self.is_referenced(&key);
             let new = self.rows.get(&key).is_none_or(|row| {
                 let row = &row.ledger;
                 let passed = |until: Timestamp| until <= moment(now);
@@ -336,12 +342,12 @@ impl State {
                     RowState::Deleted | RowState::Quarantined => true,
                     RowState::Deleting => row.next_attempt.is_none_or(passed),
                     RowState::Intended => row.expires.is_some_and(passed),
-                    RowState::Stored | RowState::Held => false,
+                    RowState::Stored => row.unreferenced_since.is_some(),
+                    RowState::Held => row.unreferenced_since.is_some_and(passed),
                 };
-                let named = adoption.intent.is_some();
-                let other =
-                    row.digest != adoption.digest || (named && row.intent != adoption.intent);
-                over && !row.once_referenced && other
+                let other_intent = adoption.intent.is_some() && row.intent != adoption.intent;
+                let other_value = row.digest != adoption.digest && !row.once_referenced;
+                over && !referenced && (other_value || other_intent)
             });
             let elsewhere = self.known_elsewhere(&key, &adoption.digest, adoption.intent);
             let new = new && elsewhere.is_none();

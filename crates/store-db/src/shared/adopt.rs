@@ -59,7 +59,8 @@ impl Store {
 
 /// How a value was written in its document no mark says; it matters only where a document refers to
 /// it, and none does. A row of that name for another intent gives way once nobody is at it, neither its
-/// writer nor a deletion: no document ever referred to it, and the number stays taken.
+/// writer, a document nor a deletion: what it was written for is not there, and the number stays taken.
+/// Where a document once referred to it, another value is none of another intent: somebody repaired it.
 async fn insert(
     conn: &mut Conn,
     backend: &BackendId,
@@ -77,12 +78,15 @@ async fn insert(
          unreferenced_since = excluded.unreferenced_since, superseded = FALSE, attempts = 0, \
          next_attempt_at = NULL, last_error = NULL, damage = NULL, deleted_at = NULL, \
          quarantined_at = NULL \
-         WHERE (secrets.digest <> excluded.digest \
+         WHERE ((secrets.digest <> excluded.digest AND NOT secrets.once_referenced) \
          OR (excluded.intent IS NOT NULL AND secrets.intent IS DISTINCT FROM excluded.intent)) \
-         AND NOT secrets.once_referenced \
+         AND NOT EXISTS (SELECT 1 FROM secret_references AS r \
+         WHERE r.backend_id = secrets.backend_id AND r.coordinate = secrets.coordinate) \
          AND (secrets.state IN ('deleted', 'quarantined') \
          OR (secrets.state = 'deleting' AND COALESCE(secrets.next_attempt_at, 0) <= excluded.created_at) \
-         OR (secrets.state = 'intended' AND secrets.expires_at <= excluded.created_at))",
+         OR (secrets.state = 'intended' AND secrets.expires_at <= excluded.created_at) \
+         OR (secrets.state = 'stored' AND secrets.unreferenced_since IS NOT NULL) \
+         OR (secrets.state = 'held' AND secrets.unreferenced_since <= excluded.created_at))",
     )
     .bind(backend.as_str())
     .bind(coordinate.as_str())

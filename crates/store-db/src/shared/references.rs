@@ -1,11 +1,14 @@
 //! References and documents as the jobs scan them, each in the order it is kept in.
 
+use std::collections::BTreeSet;
+
 use cloakroom_core::ledger::{Damage, RowState};
 use cloakroom_core::store::{
     DocumentRow, RecordedReference, ReferenceCursor, ReferenceRow, ReferencedRow, SpecId,
 };
 use cloakroom_core::{BackendId, Coordinate, Digest, DocumentId, Result};
 
+use super::locks::{Key, referenced};
 use super::rows::{Reader, parsed, value_kind};
 use super::transaction::told;
 use super::{Conn, Query, Row, Store, dialect};
@@ -47,6 +50,28 @@ impl Store {
         documents
             .await
             .map_err(|failure| told("read documents", failure))
+    }
+
+    pub(crate) async fn referenced(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<BTreeSet<Coordinate>> {
+        let keys: Vec<Key> = coordinates
+            .iter()
+            .map(|coordinate| (backend.clone(), coordinate.clone()))
+            .collect();
+        let found = async {
+            let mut conn = self.read.acquire().await?;
+            referenced(&mut conn, &keys).await
+        };
+        let found = found
+            .await
+            .map_err(|failure| told("read which secrets are referred to", failure))?;
+        Ok(found
+            .into_iter()
+            .map(|(_, coordinate)| coordinate)
+            .collect())
     }
 
     pub(crate) async fn referrers(

@@ -167,10 +167,10 @@ impl Store {
         &self,
         job: Job,
         backend: &BackendId,
+        whole: Option<&RunRecord>,
         limit: u32,
     ) -> Result<Vec<RunRecord>> {
-        let whole = self.last_whole(job, backend).await?;
-        let since = || broken_off_since(job, backend, whole.as_ref());
+        let since = || broken_off_since(job, backend, whole);
         let mut runs = self.newest(since(), limit).await?;
         let mut telling = since();
         telling.push(TELLING).push(NEWEST_FIRST);

@@ -327,7 +327,7 @@ async fn see_within(
 fn words_of(state: SecretState) -> (&'static str, Option<Timestamp>) {
     match state {
         SecretState::Enabled => ("enabled", None),
-        SecretState::Disabled => ("disabled", None),
+        SecretState::Disabled | SecretState::Destroyed => ("disabled", None),
         SecretState::ScheduledForDeletion { due } => ("scheduled", due),
     }
 }

@@ -60,7 +60,10 @@ pub(crate) async fn connect(
     let writing = connect
         .clone()
         .pragma("cache_size", WRITER_CACHE)
-        .pragma("wal_autocheckpoint", LOG_PAGES);
+        .pragma("wal_autocheckpoint", LOG_PAGES)
+        // What is deleted or replaced is overwritten in its page: the file is free of it once the log was
+        // moved to its place.
+        .pragma("secure_delete", "ON");
     let write = first_connection(operation, options, &writing)
         .await
         .map_err(|error| {

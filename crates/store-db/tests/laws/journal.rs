@@ -334,7 +334,7 @@ pub(crate) async fn what_is_not_settled_stays(bench: Bench) {
     let whole = store.last_whole(job, &here).await.unwrap().unwrap();
     assert_eq!((whole.id, whole.found(Dangling)), (run(2), 1));
     assert_eq!(kept(2).await, 1);
-    let told = store.broken_off(job, &here, 2).await.unwrap();
+    let told = store.broken_off(job, &here, Some(&whole), 2).await.unwrap();
     let ids: Vec<_> = told.iter().map(|run| run.id).collect();
     let among_ten = [38, 37, 35, 34, 32, 31].map(run);
     assert_eq!(ids, [&among_ten[..], &[run(4)]].concat());
@@ -344,18 +344,22 @@ pub(crate) async fn what_is_not_settled_stays(bench: Bench) {
     for n in 40..60 {
         Ended::new(n, Failed, Vec::new()).tell(&bench).await;
     }
-    let told = store.broken_off(job, &here, 3).await.unwrap();
+    let told = store.broken_off(job, &here, Some(&whole), 3).await;
+    let told = told.unwrap();
     let ids: Vec<_> = told.iter().map(|run| run.id).collect();
     assert_eq!(ids, [run(59), run(58), run(57), run(4)]);
     assert_eq!(kept(2).await, 1);
 
     // A whole run settles all of it.
     Ended::new(60, Done, Vec::new()).tell(&bench).await;
-    assert_eq!(store.broken_off(job, &here, 3).await.unwrap(), []);
+    let whole = store.last_whole(job, &here).await.unwrap();
+    let since = store.broken_off(job, &here, whole.as_ref(), 3).await;
+    assert_eq!(since.unwrap(), []);
     Ended::new(61, Failed, Vec::new()).tell(&bench).await;
     assert_eq!((kept(2).await, kept(4).await), (0, 0));
     let other = Job::ExpireOrphans;
-    assert_eq!(store.broken_off(other, &here, 3).await.unwrap(), []);
+    let since = store.broken_off(other, &here, None, 3).await;
+    assert_eq!(since.unwrap(), []);
 }
 
 /// One whose process died is the first all the same; one that only looked is not.

@@ -94,6 +94,7 @@ fn main() {
         operators:
             an_epoch_is_compared_and_swapped, of_two_raises_one_wins,
             an_operators_raise_is_in_the_chain, what_is_adopted_waits_its_whole_time,
+            what_was_let_go_gives_way_to_another_intent,
             what_is_held_has_a_receipt, receipts_name_the_plan,
             a_lease_that_was_taken_claims_nothing,
             backends_and_digests_are_counted_whether_configured_or_not;

@@ -5,7 +5,7 @@ use cloakroom_core::store::{
     Adoption, DocumentStore, Epoch, EpochAdopted, EpochRaise, Epochs, Expected, Home, Job, Journal,
     NewRun, Receipts,
 };
-use cloakroom_core::{BackendId, ErrorKind, IntentId};
+use cloakroom_core::{BackendId, Coordinate, ErrorKind, IntentId};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -229,6 +229,54 @@ pub(crate) async fn a_lease_that_was_taken_claims_nothing(bench: Bench) {
     let renewed = store.renew_lease(&anew, HOUR).await.unwrap().unwrap();
     let claims = claim(renewed).await.unwrap();
     assert!(matches!(claims[0], cloakroom_core::ledger::Claim::Ready(_)));
+}
+
+/// What another history put under a number that this one used and let go of takes its row over; what is in
+/// use or held keeps its own, and so does what somebody repaired: its intent is what it was.
+pub(crate) async fn what_was_let_go_gives_way_to_another_intent(bench: Bench) {
+    let store = &bench.store;
+    let used = bench
+        .put(document(1), Expected::Absent, &[("/a", base(1))])
+        .await;
+    let gone = bench.orphan(2).await;
+    let held = bench.orphan(3).await;
+    let left = bench.orphan(4).await;
+    let adopt = async |coordinate: &Coordinate, other_intent: bool| {
+        let row = bench.row(coordinate).await;
+        let other = Some(IntentId(Uuid::from_u128(77)));
+        let adoption = Adoption {
+            coordinate: coordinate.clone(),
+            digest: adoption(9).digest,
+            intent: if other_intent { other } else { row.intent },
+            evidence: "it was listed".into(),
+        };
+        let adopted = store.adopt(run(3), &backend(), &[adoption]).await.unwrap();
+        adopted[0]
+    };
+    bench.clock.advance(2 * HOUR);
+    for coordinate in [&gone, &held] {
+        bench.claim(coordinate, Reason::Orphaned).await;
+        assert!(!adopt(coordinate, true).await, "somebody is at deleting it");
+        bench.settle(coordinate, DeletionOutcome::Deleted).await;
+    }
+    let brought_back = [restored(&held)];
+    let hold = store.hold(run(5), &backend(), &brought_back, HOUR).await;
+    assert_eq!(hold.unwrap(), [true]);
+    for coordinate in [&used[0], &gone, &held, &left] {
+        assert!(!adopt(coordinate, false).await, "{coordinate} was repaired");
+    }
+    assert!(!adopt(&used[0], true).await, "it is in use");
+    assert!(!adopt(&held, true).await, "it is held");
+    assert!(adopt(&gone, true).await && adopt(&left, true).await);
+    bench.clock.advance(HOUR);
+    assert!(adopt(&held, true).await);
+    for coordinate in [&gone, &left, &held] {
+        let row = bench.row(coordinate).await;
+        assert_eq!((row.state, row.once_referenced), (RowState::Stored, true));
+        assert_eq!(row.intent, Some(IntentId(Uuid::from_u128(77))));
+    }
+    assert_eq!(bench.row(&used[0]).await.unreferenced_since, None);
+    store.verify_receipts().await.unwrap();
 }
 
 /// Who left the configuration is known to the ledger alone.

@@ -32,6 +32,7 @@ struct Bent {
 /// A backend whose answers a law decides about.
 pub(crate) struct Decorated {
     inner: Arc<dyn SecretBackend>,
+    id: BackendId,
     capabilities: Capabilities,
     pub(crate) faults: Faults,
     manager: Mutex<Option<&'static str>>,
@@ -43,6 +44,7 @@ pub(crate) struct Decorated {
 impl Decorated {
     pub(crate) fn new(inner: Arc<dyn SecretBackend>, capabilities: Capabilities) -> Self {
         Self {
+            id: inner.id().clone(),
             inner,
             capabilities,
             faults: Faults::default(),
@@ -50,6 +52,14 @@ impl Decorated {
             bent: Mutex::default(),
             moving: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same manager in a configuration that gives it another name.
+    pub(crate) fn under(self: &Arc<Self>, id: &BackendId) -> Arc<Self> {
+        let inner = self.clone() as Arc<dyn SecretBackend>;
+        let mut named = Self::new(inner, self.capabilities.clone());
+        named.id = id.clone();
+        Arc::new(named)
     }
 
     /// Every description, listed ones too, goes through `bend`.
@@ -211,7 +221,7 @@ impl Decorated {
 #[async_trait]
 impl SecretBackend for Decorated {
     fn id(&self) -> &BackendId {
-        self.inner.id()
+        &self.id
     }
 
     fn manager(&self) -> &str {

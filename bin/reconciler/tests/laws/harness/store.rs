@@ -1,6 +1,9 @@
 //! The store decorated: every call of the four traits can be lost on its way there or back, as when a
 //! process or a connection dies.
 
+mod history;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,16 +12,14 @@ use cloakroom_core::ledger::{
     QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
 use cloakroom_core::store::{
-    Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
-    EpochRaise, Epochs, Finding, Homes, Intent, Job, Journal, Lease, LetGo, NewRun, Receipt,
-    Receipts, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome,
-    RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Finding, Intent,
+    Job, Journal, Lease, NewRun, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome,
+    RunOutcome, RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Mark, Result, Revision, RunId, Timestamp, WorkspaceId,
 };
 use cloakroom_store_db::DbStore;
-use uuid::Uuid;
 
 use super::faults::{Faults, fated};
 
@@ -320,6 +321,19 @@ impl Ledger for Crashing {
         )
     }
 
+    async fn referenced(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<BTreeSet<Coordinate>> {
+        fated!(
+            self.faults,
+            "referenced",
+            None,
+            Ledger::referenced(&self.inner, backend, coordinates).await
+        )
+    }
+
     async fn claim(
         &self,
         lease: &Lease,
@@ -452,13 +466,14 @@ impl Journal for Crashing {
         &self,
         job: Job,
         backend: &BackendId,
+        whole: Option<&RunRecord>,
         limit: u32,
     ) -> Result<Vec<RunRecord>> {
         fated!(
             self.faults,
             "broken_off",
             None,
-            Journal::broken_off(&self.inner, job, backend, limit).await
+            Journal::broken_off(&self.inner, job, backend, whole, limit).await
         )
     }
 
@@ -545,118 +560,6 @@ impl Journal for Crashing {
             "release_lease",
             None,
             Journal::release_lease(&self.inner, lease).await
-        )
-    }
-}
-
-#[async_trait]
-impl Epochs for Crashing {
-    async fn epoch(&self, backend: &BackendId) -> Result<Epoch> {
-        fated!(
-            self.faults,
-            "epoch",
-            None,
-            Epochs::epoch(&self.inner, backend).await
-        )
-    }
-
-    async fn homes(&self, backend: &BackendId) -> Result<Homes> {
-        fated!(
-            self.faults,
-            "homes",
-            None,
-            Epochs::homes(&self.inner, backend).await
-        )
-    }
-
-    async fn raise_epoch(&self, backend: &BackendId, raise: &EpochRaise) -> Result<Epoch> {
-        fated!(
-            self.faults,
-            "raise_epoch",
-            None,
-            Epochs::raise_epoch(&self.inner, backend, raise).await
-        )
-    }
-
-    async fn confirm_epoch(&self, backend: &BackendId, raise: Uuid) -> Result<()> {
-        fated!(
-            self.faults,
-            "confirm_epoch",
-            None,
-            Epochs::confirm_epoch(&self.inner, backend, raise).await
-        )
-    }
-}
-
-#[async_trait]
-impl Receipts for Crashing {
-    async fn receipts_of(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<Receipt>> {
-        fated!(
-            self.faults,
-            "receipts_of",
-            None,
-            Receipts::receipts_of(&self.inner, run, after, limit).await
-        )
-    }
-
-    async fn latest_receipt_of(&self, run: RunId) -> Result<Option<Timestamp>> {
-        fated!(
-            self.faults,
-            "latest_receipt_of",
-            None,
-            Receipts::latest_receipt_of(&self.inner, run).await
-        )
-    }
-
-    async fn adopt(
-        &self,
-        run: RunId,
-        backend: &BackendId,
-        adoptions: &[Adoption],
-    ) -> Result<Vec<bool>> {
-        fated!(
-            self.faults,
-            "adopt",
-            None,
-            Receipts::adopt(&self.inner, run, backend, adoptions).await
-        )
-    }
-
-    async fn rescued(&self, run: RunId, backend: &BackendId, restored: &[Restored]) -> Result<()> {
-        fated!(
-            self.faults,
-            "rescued",
-            None,
-            Receipts::rescued(&self.inner, run, backend, restored).await
-        )
-    }
-
-    async fn hold(
-        &self,
-        run: RunId,
-        backend: &BackendId,
-        restored: &[Restored],
-        hold: Duration,
-    ) -> Result<Vec<bool>> {
-        fated!(
-            self.faults,
-            "hold",
-            None,
-            Receipts::hold(&self.inner, run, backend, restored, hold).await
-        )
-    }
-
-    async fn let_missed_go(
-        &self,
-        run: RunId,
-        backend: &BackendId,
-        items: &[LetGo],
-    ) -> Result<Vec<bool>> {
-        fated!(
-            self.faults,
-            "let_go",
-            None,
-            Receipts::let_missed_go(&self.inner, run, backend, items).await
         )
     }
 }

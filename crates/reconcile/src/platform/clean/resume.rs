@@ -44,7 +44,9 @@ impl Run<'_> {
         let outcome = match found.await {
             Ok(found) => match found.state {
                 SecretState::ScheduledForDeletion { due } => DeletionOutcome::Scheduled { due },
-                SecretState::Enabled | SecretState::Disabled => return Ok(None),
+                SecretState::Enabled | SecretState::Disabled | SecretState::Destroyed => {
+                    return Ok(None);
+                }
             },
             Err(error) if error.is_missing() => DeletionOutcome::AlreadyGone,
             // Not known: the row stays as it is.

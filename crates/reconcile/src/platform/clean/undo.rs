@@ -172,7 +172,7 @@ impl PlatformCleaner {
             }
             SecretState::ScheduledForDeletion { due: None } => "it waited".to_owned(),
             // Nothing is left to be brought back: the platform, or a person, wrote or restored it.
-            SecretState::Enabled | SecretState::Disabled => {
+            SecretState::Enabled | SecretState::Disabled | SecretState::Destroyed => {
                 let detail = "it is there: somebody wrote or restored it since".to_owned();
                 return Ok((UndoFate::InUse, detail));
             }

@@ -260,6 +260,11 @@ fn begin_one(
             let message = "in the old manager it is switched off: enable it there first";
             return refuse(ErrorKind::Unavailable, message);
         }
+        SecretState::Destroyed => {
+            let message =
+                "in the old manager its value was destroyed: save it in the platform again first";
+            return refuse(ErrorKind::Unavailable, message);
+        }
         SecretState::Enabled => {}
     }
     let value = value?;
@@ -273,6 +278,11 @@ fn begin_one(
             SecretState::ScheduledForDeletion { .. } => Found::Waiting,
             SecretState::Disabled => {
                 let message = "in the new manager it is switched off: enable or delete it there";
+                return refuse(ErrorKind::Conflict, message);
+            }
+            SecretState::Destroyed => {
+                let message =
+                    "in the new manager what a destroyed one left has the name: delete it there";
                 return refuse(ErrorKind::Conflict, message);
             }
         },

@@ -68,6 +68,9 @@ impl Removing<'_> {
             SecretState::Disabled => {
                 return Err(spared("it is switched off, so it cannot be compared"));
             }
+            SecretState::Destroyed => {
+                return Err(spared("its value was destroyed, so it cannot be compared"));
+            }
             SecretState::Enabled => {}
         }
         let changed = last_changed(&found).map(in_milliseconds);

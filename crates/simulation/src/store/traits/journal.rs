@@ -78,10 +78,14 @@ impl Journal for MemoryStore {
         &self,
         job: Job,
         backend: &BackendId,
+        whole: Option<&RunRecord>,
         limit: u32,
     ) -> Result<Vec<RunRecord>> {
         self.transact("broken off", |state, _| {
-            let runs = state.broken_off(job, backend).into_iter().enumerate();
+            let runs = state
+                .broken_off(job, backend, whole)
+                .into_iter()
+                .enumerate();
             let told = runs.filter(|(at, run)| *at < limit as usize || state.has_findings(run.id));
             Ok(told.map(|(_, run)| run).collect())
         })

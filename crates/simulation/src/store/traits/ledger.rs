@@ -1,5 +1,6 @@
 //! The ledger of secrets.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -120,6 +121,19 @@ impl Ledger for MemoryStore {
                 state.known_elsewhere(&key, &mark.digest, mark.intent)
             });
             Ok(known.collect())
+        })
+        .await
+    }
+
+    async fn referenced(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<BTreeSet<Coordinate>> {
+        self.transact("referenced", |state, _| {
+            let is_referenced =
+                |it: &&Coordinate| state.is_referenced(&(backend.clone(), (*it).clone()));
+            Ok(coordinates.iter().filter(is_referenced).cloned().collect())
         })
         .await
     }
