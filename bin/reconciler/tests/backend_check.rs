@@ -1,8 +1,10 @@
-//! `backend check` of the real program on a real OpenBao: what it says under a policy that lacks one
-//! right, and what is left of it whatever happens.
+//! `backend check` of the real program on a real OpenBao, and on AWS's stand-in: what it says under a policy
+//! that lacks one right, and what is left of it whatever happens.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "backend_check/aws.rs"]
+mod aws;
 mod common;
 
 use std::env;
@@ -18,6 +20,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use aws::Aws;
 use common::{Deployment, PATIENCE, connection, finish};
 
 const URL: &str = "CLOAKROOM_TEST_OPENBAO_URL";
@@ -27,7 +30,7 @@ const VERIFY_ONLY: &str = include_str!("../../../deploy/policies/vault/verify-on
 
 type Law = fn(&Bao);
 
-const LAWS: [(&str, Law); 6] = [
+const LAWS: [(&str, Law); 7] = [
     (
         "the_published_policy_is_enough",
         the_published_policy_is_enough,
@@ -35,6 +38,10 @@ const LAWS: [(&str, Law); 6] = [
     (
         "a_right_that_is_missing_is_named",
         a_right_that_is_missing_is_named,
+    ),
+    (
+        "a_credential_that_cannot_be_read_is_told_as_that",
+        a_credential_that_cannot_be_read_is_told_as_that,
     ),
     (
         "who_may_only_verify_is_told_what_else",
@@ -66,7 +73,18 @@ fn main() -> ExitCode {
         }
         None => skipped(name, &format!("{URL} is not set; cargo xtask test sets it")),
     };
-    run(LAWS.into_iter().map(trial).collect())
+    let mut trials: Vec<Trial> = LAWS.into_iter().map(trial).collect();
+    let name = "aws::an_action_that_is_missing_is_named";
+    trials.push(if let Some(aws) = Aws::from_environment() {
+        Trial::test(name, move || {
+            aws::an_action_that_is_missing_is_named(&aws);
+            Ok(())
+        })
+    } else {
+        let reason = format!("{} is not set; cargo xtask test sets it", aws::URL);
+        skipped(name, &reason)
+    });
+    run(trials)
 }
 
 /// The server as its operator has it.
@@ -247,6 +265,27 @@ fn a_right_that_is_missing_is_named(bao: &Bao) {
             let is_gone = |version: &Value| version["deletion_time"] != "";
             assert!(versions.values().all(is_gone), "{right}: {left}");
         }
+    }
+}
+
+/// Nothing is sent then, so no right is missing and nothing can be left.
+fn a_credential_that_cannot_be_read_is_told_as_that(bao: &Bao) {
+    let empty = Stage::at(&bao.url, "");
+    let absent = Stage::at(&bao.url, "");
+    std::fs::remove_file(absent.deployment.path("token")).unwrap();
+    for (stage, says) in [(empty, "empty"), (absent, "No such file")] {
+        let (code, steps) = stage.check();
+        assert_eq!((code, steps.len()), (Some(1), 1), "{steps:#?}");
+        assert_eq!(steps[0]["operation"], "read the credentials");
+        assert_eq!(steps[0]["outcome"], "failed");
+        assert_eq!(steps[0]["permissions"], Value::Null);
+        let message = steps[0]["message"].as_str().unwrap();
+        assert!(
+            message.contains("token") && message.contains(says),
+            "{message}"
+        );
+        let ended = stage.deployment.run(&["backend", "check", "bao"]);
+        assert!(!ended.stderr.contains("may be left"), "{ended:?}");
     }
 }
 

@@ -13,6 +13,8 @@ mod container;
 mod helm;
 #[path = "deployment/kubernetes.rs"]
 mod kubernetes;
+#[path = "deployment/policies.rs"]
+mod policies;
 #[path = "deployment/program.rs"]
 mod program;
 #[path = "deployment/systemd.rs"]
@@ -51,6 +53,14 @@ fn main() -> ExitCode {
         holds(
             "compose/prometheus_and_grafana_find_what_they_look_for",
             compose::they_find_each_other,
+        ),
+        holds(
+            "compose/what_a_broken_off_preparation_left_is_made_again",
+            compose::what_a_broken_off_preparation_left_is_made_again,
+        ),
+        holds(
+            "container/the_check_asks_where_it_listens",
+            container::the_check_asks_where_it_listens,
         ),
         holds(
             "container/the_image_is_pinned_and_not_root",
@@ -96,6 +106,10 @@ fn main() -> ExitCode {
         holds(
             "kubernetes/rights_are_those_of_the_policy",
             kubernetes::rights_are_those_of_the_policy,
+        ),
+        holds(
+            "policies/the_binding_gives_what_the_policy_names",
+            policies::the_binding_gives_what_the_policy_names,
         ),
         holds(
             "systemd/its_command_lines_run",

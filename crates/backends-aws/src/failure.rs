@@ -60,6 +60,11 @@ impl Failure {
         Self::new(ErrorKind::Missing, MISSING)
     }
 
+    /// Of a name that AWS neither answered for nor called missing.
+    pub(crate) fn left_out() -> Self {
+        Self::new(ErrorKind::Unavailable, "AWS left it out of its answer")
+    }
+
     pub(crate) fn waiting() -> Self {
         Self::new(
             ErrorKind::ScheduledForDeletion,
@@ -83,6 +88,12 @@ impl Failure {
     /// Whether AWS answered with this code.
     pub(crate) fn is(&self, code: &str) -> bool {
         self.code() == Some(code)
+    }
+
+    /// Whether the credentials were known and an action was refused. Under a policy that goes by tags that
+    /// is also the answer to a name that nothing has: what is not there bears no tag.
+    pub(crate) fn is_of_action(&self) -> bool {
+        self.code().and_then(of_code) == Some((ErrorKind::Denied, DENIED))
     }
 
     /// Whether the credentials themselves were refused, not something that they are for.

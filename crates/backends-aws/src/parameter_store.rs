@@ -1,6 +1,7 @@
 //! Parameter Store as a backend.
 
 mod named;
+mod refused;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Clock, Coordinate, DeleteMode, Deletion, Description, ErrorKind,
     ListPage, Mark, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
-    SecretState, SecretValue, StoredSecret, Timestamp,
+    SecretState, StoredSecret, Timestamp,
 };
 use futures_util::future::join_all;
 
@@ -22,7 +23,7 @@ use crate::failure::Failure;
 use crate::manager::{AT_ONCE, Place, check_size, compare};
 use crate::mark_text::{of_description, of_tags, to_description};
 use crate::policy;
-use crate::sdk::{Asked, NewParameter, Parameter, Parameters};
+use crate::sdk::{Asked, NewParameter, Parameter, Parameters, Values};
 use crate::settings::{AwsSettings, Service, is_reserved};
 
 /// The largest value of a standard parameter, in bytes.
@@ -162,14 +163,15 @@ impl ParameterStoreBackend {
     ) -> Result<Vec<Result<StoredSecret, Failure>>, Failure> {
         let names = self.names(coordinates);
         let (values, described) = tokio::join!(self.values(&names), self.described(&names));
-        let (values, described) = (values?, described?);
+        let described = described?;
+        let values = self.decide_refusals(values?, &described).await;
         let answers = coordinates.iter().map(|coordinate| {
             let name = self.place.name(coordinate);
             let (value, described) = (values.get(&name), described.get(&name));
             async move {
-                let value = value.ok_or_else(Failure::missing)?;
+                let value = value.cloned().unwrap_or_else(|| Err(Failure::left_out()))?;
                 Ok(StoredSecret {
-                    value: value.clone(),
+                    value,
                     mark: match described {
                         Some(it) => of_description(&it.description, coordinate)?,
                         None => of_tags(&self.parameters.tags(&name).await?, coordinate)?,
@@ -180,10 +182,17 @@ impl ParameterStoreBackend {
         Ok(join_all(answers).await)
     }
 
-    async fn values(&self, names: &[String]) -> Result<HashMap<String, SecretValue>, Failure> {
-        let mut values = HashMap::new();
+    /// What is answered for each name, ten a request; a refusal is the answer of all ten.
+    async fn values(&self, names: &[String]) -> Result<Values, Failure> {
+        let mut values = Values::new();
         for batch in names.chunks(BATCH) {
-            values.extend(self.parameters.values(batch).await?);
+            match self.parameters.values(batch).await {
+                Err(refusal) if refusal.is_of_action() => {
+                    let refused = batch.iter().map(|it| (it.clone(), Err(refusal.clone())));
+                    values.extend(refused);
+                }
+                answered => values.extend(answered?),
+            }
         }
         Ok(values)
     }
@@ -259,9 +268,12 @@ impl ParameterStoreBackend {
         let (found, next) = self.parameters.describe(&asked, token).await?;
         let secrets = found.iter().filter_map(|it| {
             let coordinate = self.place.coordinate(&it.name)?;
-            // A mark that is damaged is no mark here; a direct question says that it is.
-            let mark = of_description(&it.description, &coordinate).ok()??;
-            Some(description(coordinate, Some(mark), it))
+            let mark = match of_description(&it.description, &coordinate) {
+                Ok(mark) => Some(mark?),
+                // A direct question says what of it cannot be read.
+                Err(_) => None,
+            };
+            Some(description(coordinate, mark, it))
         });
         Ok(ListPage {
             secrets: secrets.collect(),
@@ -282,21 +294,27 @@ impl ParameterStoreBackend {
         match self.parameters.delete(name).await {
             Ok(()) => Ok(Deletion::Deleted),
             Err(failure) if failure.is_missing() => Ok(Deletion::AlreadyGone),
+            Err(refusal) if refusal.is_of_action() && self.is_missing(name).await => {
+                Ok(Deletion::AlreadyGone)
+            }
             Err(failure) => Err(failure),
         }
     }
 
-    /// At most ten, in one request.
+    /// At most ten, in one request; where AWS refuses that for one of them, one by one.
     async fn try_delete_many(
         &self,
         coordinates: &[Coordinate],
         mode: DeleteMode,
     ) -> Result<Vec<Result<Deletion, Failure>>, Failure> {
         check_mode(mode)?;
-        let mut deleted = self
-            .parameters
-            .delete_many(&self.names(coordinates))
-            .await?;
+        let names = self.names(coordinates);
+        let mut deleted = match self.parameters.delete_many(&names).await {
+            Err(refusal) if refusal.is_of_action() => {
+                return Ok(self.delete_one_by_one(coordinates, &refusal).await);
+            }
+            deleted => deleted?,
+        };
         let mut answers = Vec::with_capacity(coordinates.len());
         for coordinate in coordinates {
             let name = self.place.name(coordinate);
@@ -313,17 +331,6 @@ impl ParameterStoreBackend {
         Ok(answers)
     }
 
-    async fn why_not_deleted(&self, name: &str) -> Result<Deletion, Failure> {
-        match self.parameters.tags(name).await {
-            Err(failure) if failure.is_missing() => Ok(Deletion::AlreadyGone),
-            Err(failure) => Err(failure),
-            Ok(_) => Err(Failure::new(
-                ErrorKind::Unavailable,
-                "AWS left it out of the deletion and does not say why",
-            )),
-        }
-    }
-
     /// Parameter Store changes policies only by writing the value again: the same bytes, under the
     /// same key, with the same description.
     async fn try_lift_expiry(&self, coordinate: &Coordinate) -> Result<(), Failure> {
@@ -336,10 +343,15 @@ impl ParameterStoreBackend {
         if policy::expiry(&parameter.policies).is_none() {
             return Ok(());
         }
-        let values = self.values(names).await?;
+        let mut values = self
+            .decide_refusals(self.values(names).await?, &described)
+            .await;
+        let value = values
+            .remove(&name)
+            .unwrap_or_else(|| Err(Failure::left_out()))?;
         let new = NewParameter {
             name: &name,
-            value: values.get(&name).ok_or_else(Failure::missing)?,
+            value: &value,
             kms_key: parameter.kms_key.as_deref(),
             description: &parameter.description,
             tags: Vec::new(),

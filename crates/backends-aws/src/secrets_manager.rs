@@ -149,6 +149,7 @@ impl SecretsManagerBackend {
                 value: held.value,
                 mark: of_tags(&entry?.tags, coordinate)?,
             }),
+            Err(refusal) if refusal.is_of_action() => Err(decide(refusal, entry)),
             Err(failure) if failure.is(AMBIGUOUS) && entry?.waits => Err(Failure::waiting()),
             Err(failure) => Err(failure),
         }
@@ -193,11 +194,11 @@ impl SecretsManagerBackend {
                             failure.clone()
                         })
                     }
+                    Some(Err(refusal)) if refusal.is_of_action() => {
+                        Err(decide(refusal.clone(), self.secrets.describe(name).await))
+                    }
                     Some(Err(failure)) => Err(failure.clone()),
-                    None => Err(Failure::new(
-                        ErrorKind::Unavailable,
-                        "AWS left it out of its answer",
-                    )),
+                    None => Err(Failure::left_out()),
                 }
             }
         });
@@ -240,9 +241,12 @@ impl SecretsManagerBackend {
         let (entries, next) = self.secrets.list(&shown, token).await?;
         let secrets = entries.iter().filter_map(|entry| {
             let coordinate = self.place.coordinate(&entry.name)?;
-            // A mark that is damaged is no mark here; a direct question says that it is.
-            let mark = of_tags(&entry.tags, &coordinate).ok()??;
-            Some(description(coordinate, Some(mark), entry))
+            let mark = match of_tags(&entry.tags, &coordinate) {
+                Ok(mark) => Some(mark?),
+                // A direct question says what of it cannot be read.
+                Err(_) => None,
+            };
+            Some(description(coordinate, mark, entry))
         });
         Ok(ListPage {
             secrets: secrets.collect(),
@@ -272,6 +276,12 @@ impl SecretsManagerBackend {
                 Err(gone) if gone.is_missing() => Ok(Deletion::AlreadyGone),
                 Err(unknown) => Err(unknown),
             },
+            Err(refusal) if refusal.is_of_action() => {
+                match decide(refusal, self.secrets.describe(name).await) {
+                    missing if missing.is_missing() => Ok(Deletion::AlreadyGone),
+                    refusal => Err(refusal),
+                }
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -296,6 +306,9 @@ impl SecretsManagerBackend {
                 entry if entry.waits => Err(failure),
                 _ => Ok(()),
             },
+            Err(refusal) if refusal.is_of_action() => {
+                Err(decide(refusal, self.secrets.describe(name).await))
+            }
             done => done,
         }
     }
@@ -413,6 +426,14 @@ impl SecretBackend for SecretsManagerBackend {
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
         let failure = unsupported("Secrets Manager has no expiry to lift");
         Err(self.place.error("lift the expiry of", coordinate, &failure))
+    }
+}
+
+/// What a refusal means where the name was described: nothing has it, or it is refused indeed.
+fn decide(refusal: Failure, described: Result<Entry, Failure>) -> Failure {
+    match described {
+        Err(missing) if missing.is_missing() => missing,
+        _ => refusal,
     }
 }
 

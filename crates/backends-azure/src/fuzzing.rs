@@ -12,7 +12,7 @@ pub fn listing(body: &[u8], waits: bool) -> Result<Vec<Description>> {
     } else {
         Listing::Living
     };
-    let page = read_page(listing, body).and_then(|versions| listed("", listing, &versions));
+    let page = read_page(listing, body).map(|versions| listed("", listing, &versions));
     page.map_err(|failure| failure.to_error("list"))
 }
 
@@ -39,5 +39,21 @@ mod tests {
         let due = SecretState::ScheduledForDeletion { due: None };
         assert!(waiting[0].state != due && waiting[0].state != SecretState::Enabled);
         assert!(listing(b"{", false).is_err());
+    }
+
+    /// A run can then see that it waits for its deletion; a direct question says what of the mark is wrong.
+    #[test]
+    fn a_mark_that_cannot_be_read_is_listed_as_none() {
+        for (page, waits) in [(LIVING, false), (DELETED, true)] {
+            let text = std::str::from_utf8(&page[1..]).unwrap();
+            let damaged = text.replace("cloakroom-digest", "cloakroom-nothing");
+            assert_ne!(damaged, text);
+            let whole = listing(text.as_bytes(), waits).unwrap();
+            let listed = listing(damaged.as_bytes(), waits).unwrap();
+            assert_eq!(listed.len(), 1);
+            assert_eq!(listed[0].mark, None);
+            assert_eq!(listed[0].coordinate, whole[0].coordinate);
+            assert_eq!(listed[0].state, whole[0].state);
+        }
     }
 }

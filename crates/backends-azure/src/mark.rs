@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cloakroom_core::{Error, ErrorKind, Mark, Result};
+use cloakroom_core::{Coordinate, Error, ErrorKind, Mark, Result};
 
 use crate::settings::LONGEST_TAG;
 
@@ -57,6 +57,12 @@ pub(crate) fn tags_of(mark: &Mark, others: &Tags) -> Result<Tags> {
 /// The mark in a version's tags; `None` where there is none.
 pub(crate) fn mark_in(tags: &Tags) -> Result<Option<Mark>> {
     Mark::from_fields(|field| tags.get(&format!("{PREFIX}{field}")).map(String::as_str))
+}
+
+/// The coordinate alone, of a mark that cannot be read as a whole.
+pub(crate) fn coordinate_in(tags: &Tags) -> Option<Coordinate> {
+    let text = tags.get(&format!("{PREFIX}coordinate"))?;
+    Coordinate::from_stored(text).ok()
 }
 
 /// Whether tags bear a mark of any store's, be it damaged or of another name.

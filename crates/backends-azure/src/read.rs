@@ -6,7 +6,7 @@ use cloakroom_core::{
 
 use crate::backend::AzureBackend;
 use crate::failure::{Failure, Reason};
-use crate::mark::{Tags, is_beside, is_claim, mark_in};
+use crate::mark::{Tags, coordinate_in, is_beside, is_claim, mark_in};
 use crate::name::name_of;
 use crate::sdk::{Held, Listing, Version};
 use crate::standing::{standing, value_of};
@@ -64,7 +64,8 @@ impl AzureBackend {
         coordinate: &Coordinate,
     ) -> Result<Description, Failure> {
         let (version, waits) = self.look_up(&self.secret_name(coordinate)).await?;
-        description(coordinate, &version, waits)
+        let mark = mark_in(&version.tags)?;
+        Ok(description(coordinate.clone(), mark, &version, waits))
     }
 
     /// What stands under a name, as old as its oldest version, and whether it waits for its deletion.
@@ -109,7 +110,7 @@ impl AzureBackend {
 
     pub(crate) async fn try_list(&self, page: Option<&PageToken>) -> Result<ListPage, Failure> {
         let (listing, versions, next) = self.page(page).await?;
-        let secrets = listed(&self.settings.prefix, listing, &versions)?;
+        let secrets = listed(&self.settings.prefix, listing, &versions);
         Ok(ListPage { secrets, next })
     }
 
@@ -133,27 +134,31 @@ impl AzureBackend {
 }
 
 /// What of a page is ours.
-pub(crate) fn listed(
-    prefix: &str,
-    listing: Listing,
-    versions: &[Version],
-) -> Result<Vec<Description>, Failure> {
+pub(crate) fn listed(prefix: &str, listing: Listing, versions: &[Version]) -> Vec<Description> {
     let waits = listing == Listing::Deleted;
-    let ours = versions
-        .iter()
-        .filter_map(|version| Some((ours(prefix, version)?.coordinate, version)));
-    ours.map(|(coordinate, version)| description(&coordinate, version, waits))
-        .collect()
+    let described = versions.iter().filter_map(|version| {
+        let (coordinate, mark) = marked(prefix, version)?;
+        Some(description(coordinate, mark, version, waits))
+    });
+    described.collect()
 }
 
 /// The mark of what stands under the very name its coordinate has here. A secret of another prefix,
 /// or a copy under another name, is none of this namespace.
 pub(crate) fn ours(prefix: &str, version: &Version) -> Option<Mark> {
+    marked(prefix, version)?.1
+}
+
+/// The same with its coordinate, which may be readable where the mark as a whole is not.
+fn marked(prefix: &str, version: &Version) -> Option<(Coordinate, Option<Mark>)> {
     if !version.name.starts_with(prefix) {
         return None;
     }
-    let mark = mark_in(&version.tags).ok().flatten()?;
-    (name_of(prefix, &mark.coordinate) == version.name).then_some(mark)
+    let (coordinate, mark) = match mark_in(&version.tags) {
+        Ok(mark) => (mark.as_ref()?.coordinate.clone(), mark),
+        Err(_) => (coordinate_in(&version.tags)?, None),
+    };
+    (name_of(prefix, &coordinate) == version.name).then_some((coordinate, mark))
 }
 
 pub(crate) fn missing() -> Failure {
@@ -161,20 +166,21 @@ pub(crate) fn missing() -> Failure {
 }
 
 fn description(
-    coordinate: &Coordinate,
+    coordinate: Coordinate,
+    mark: Option<Mark>,
     version: &Version,
     waits: bool,
-) -> Result<Description, Failure> {
-    Ok(Description {
-        coordinate: coordinate.clone(),
-        mark: mark_in(&version.tags)?,
+) -> Description {
+    Description {
+        coordinate,
+        mark,
         state: state_of(version, waits),
         native_expiry: version.expires,
         created: version.created,
         changed: version.updated.max(version.created),
         accessed: None,
         precondition: None,
-    })
+    }
 }
 
 pub(crate) fn state_of(version: &Version, waits: bool) -> SecretState {

@@ -8,8 +8,8 @@ use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::{
     BackendId, Capabilities, Clock, Coordinate, DeleteMode, Deletion, Description, Error,
-    KeySource, ListPage, PageToken, Precondition, PutOutcome, PutRequest, Randomness, Result,
-    SecretBackend, StoredSecret,
+    KeySource, ListPage, Mark, PageToken, Precondition, Purge, PutOutcome, PutRequest, Randomness,
+    Result, SecretBackend, StoredSecret, Timestamp,
 };
 
 use crate::envelope::Place;
@@ -37,11 +37,10 @@ pub(crate) const RECOVERY: Recovery = Recovery {
 /// of its own. Cheap to clone.
 ///
 /// Values have 0 to 1,048,576 bytes of any kind. A deletion can be taken back for a minute to a
-/// year, as was asked for. Expired and deleted rows count as gone the moment their time is over; a
-/// listing's first page removes them all, a thousand in a statement, and a deletion more than it
-/// adds. Backends of different names share a
-/// table without seeing each other's secrets. No platform writes here, so that there are no names of
-/// a platform's to ask by.
+/// year, as was asked for, and is kept beyond that until it is purged. What has expired is no longer
+/// given out, and kept as well. Nothing but a purge and a deletion for good removes a row. Backends of
+/// different names share a table without seeing each other's secrets. No platform writes here, so that
+/// there are no names of a platform's to ask by.
 #[derive(Clone)]
 pub struct EmbeddedBackend {
     pub(crate) id: BackendId,
@@ -62,7 +61,7 @@ impl EmbeddedBackend {
         get_batch: BATCH,
         describe_batch: BATCH,
         delete_batch: BATCH,
-        native_expiry: NativeExpiry::Deletes,
+        native_expiry: NativeExpiry::Hides,
         recovery: Some(RECOVERY),
         final_deletion: true,
         listing_lag: Duration::ZERO,
@@ -171,6 +170,10 @@ impl SecretBackend for EmbeddedBackend {
         &Self::CAPABILITIES
     }
 
+    fn purges(&self) -> Option<&dyn Purge> {
+        Some(self)
+    }
+
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
         let coordinate = &request.mark.coordinate;
         self.try_put(request)
@@ -215,7 +218,7 @@ impl SecretBackend for EmbeddedBackend {
     async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
         let found = self.try_describe(std::slice::from_ref(coordinate)).await;
         found
-            .and_then(|mut rows| rows.remove(coordinate).ok_or_else(missing))
+            .and_then(|mut rows| rows.remove(coordinate).unwrap_or_else(|| Err(missing())))
             .map(Row::into_description)
             .map_err(|failure| self.error("describe", coordinate, &failure))
     }
@@ -226,7 +229,10 @@ impl SecretBackend for EmbeddedBackend {
             let found = self.try_describe(batch).await;
             answers.extend(batch.iter().map(|coordinate| {
                 match &found {
-                    Ok(rows) => rows.get(coordinate).cloned().ok_or_else(missing),
+                    Ok(rows) => rows
+                        .get(coordinate)
+                        .cloned()
+                        .unwrap_or_else(|| Err(missing())),
                     Err(failure) => Err(failure.clone()),
                 }
                 .map(Row::into_description)
@@ -289,5 +295,13 @@ impl SecretBackend for EmbeddedBackend {
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
         let lifted = self.try_lift_expiry(coordinate).await;
         lifted.map_err(|failure| self.error("lift the expiry of", coordinate, &failure))
+    }
+}
+
+#[async_trait]
+impl Purge for EmbeddedBackend {
+    async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
+        let purged = self.try_purge(mark, window, now).await;
+        purged.map_err(|failure| self.error("purge", &mark.coordinate, &failure))
     }
 }

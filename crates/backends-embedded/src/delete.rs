@@ -1,16 +1,15 @@
-//! Deleting, taking a deletion back, and removing what has passed.
+//! Deleting, taking a deletion back, and purging. What was deleted recoverably is kept until it is
+//! purged or deleted for good; nothing else removes a row.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use cloakroom_core::{Coordinate, DeleteMode, Deletion, ErrorKind, Precondition};
+use cloakroom_core::{Coordinate, DeleteMode, Deletion, ErrorKind, Mark, Precondition, Timestamp};
 
 use crate::backend::{EmbeddedBackend, RECOVERY};
 use crate::failure::Failure;
 use crate::opening::missing;
-use crate::row::{Passed, StateToken, Which};
-
-/// Rows purged by one statement, so that none holds the database's write lock for long.
-const PURGE: u32 = 1_000;
+use crate::row::{StateToken, Which};
 
 impl EmbeddedBackend {
     pub(crate) async fn try_delete(
@@ -18,32 +17,27 @@ impl EmbeddedBackend {
         which: &Which<'_>,
         mode: DeleteMode,
     ) -> Result<HashMap<Coordinate, Deletion>, Failure> {
-        let deleted: HashMap<_, _> = match mode {
+        match mode {
             DeleteMode::Final => {
                 let removed = self.table.remove(which).await?;
-                removed
+                Ok(removed
                     .into_iter()
                     .map(|coordinate| (coordinate, Deletion::Deleted))
-                    .collect()
+                    .collect())
             }
-            DeleteMode::Recoverable(window) if window > RECOVERY.longest => {
-                return Err(Failure::new(
-                    ErrorKind::Unsupported,
-                    "a deletion can be taken back for 365 days at most",
-                ));
-            }
+            DeleteMode::Recoverable(window) if window > RECOVERY.longest => Err(Failure::new(
+                ErrorKind::Unsupported,
+                "a deletion can be taken back for 365 days at most",
+            )),
             DeleteMode::Recoverable(window) => {
                 let window = window.max(RECOVERY.shortest);
                 let scheduled = self.table.schedule(which, window).await?;
-                scheduled
+                Ok(scheduled
                     .into_iter()
                     .map(|(coordinate, due)| (coordinate, Deletion::Scheduled { due: Some(due) }))
-                    .collect()
+                    .collect())
             }
-        };
-        // More than one deletion adds, or what is left to purge would grow for ever where nobody lists.
-        self.purge(2 * which.len() + 100).await;
-        Ok(deleted)
+        }
     }
 
     /// A deletion with a precondition, or why it did not hold.
@@ -65,40 +59,32 @@ impl EmbeddedBackend {
         if let Some(deletion) = done.get(coordinate) {
             return Ok(*deletion);
         }
-        let rows = self.table.rows(std::slice::from_ref(coordinate)).await?;
-        match (rows.first(), mode) {
-            (None, _) => Ok(Deletion::AlreadyGone),
+        let mut rows = self.table.rows(std::slice::from_ref(coordinate)).await?;
+        let Some((_, row)) = rows.pop() else {
+            return Ok(Deletion::AlreadyGone);
+        };
+        match (row?.purge, mode) {
             // Whoever repeats a deletion whose answer was lost finds it done.
-            (Some(row), DeleteMode::Recoverable(_)) if row.purge.is_some() => {
-                Ok(Deletion::AlreadyGone)
-            }
-            (Some(_), _) => Err(Failure::new(
+            (Some(_), DeleteMode::Recoverable(_)) => Ok(Deletion::AlreadyGone),
+            _ => Err(Failure::new(
                 ErrorKind::Conflict,
                 "the secret has changed since it was described; it was left as it is",
             )),
         }
     }
 
-    /// Removes at most `most` rows whose recovery window is over, and as many that have expired.
-    /// Nothing depends on it, so its failure is nobody's: a database that is down shows in the call
-    /// itself.
-    pub(crate) async fn purge(&self, most: usize) {
-        for passed in [Passed::Recovery, Passed::Expiry] {
-            let _ = self.try_purge(passed, most).await;
+    pub(crate) async fn try_purge(
+        &self,
+        mark: &Mark,
+        window: Duration,
+        now: Timestamp,
+    ) -> Result<bool, Failure> {
+        if self.table.purge(mark, window, now).await? {
+            return Ok(true);
         }
-    }
-
-    async fn try_purge(&self, passed: Passed, most: usize) -> Result<(), Failure> {
-        let mut left = most;
-        while left > 0 {
-            let limit = u32::try_from(left).map_or(PURGE, |left| left.min(PURGE));
-            let removed = self.table.purge(passed, limit).await?;
-            if removed < u64::from(limit) {
-                break;
-            }
-            left = left.saturating_sub(limit as usize);
-        }
-        Ok(())
+        let window = window.clamp(RECOVERY.shortest, RECOVERY.longest);
+        self.table.give_end(mark, window).await?;
+        Ok(false)
     }
 
     /// Fails unless such a row is there.

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cloakroom_core::{ErrorKind, KeyId, KeyRing, SecretValue, Timestamp};
+use cloakroom_core::{ErrorKind, KeyId, KeyRing, SecretState, SecretValue};
 
 use crate::backend::EmbeddedBackend;
 use crate::envelope;
 use crate::failure::Failure;
-use crate::row::FullRow;
+use crate::row::{FullRow, Row};
 
 impl EmbeddedBackend {
     pub(crate) fn ring(&self) -> Result<Arc<KeyRing>, Failure> {
@@ -75,9 +75,20 @@ pub(crate) fn missing() -> Failure {
     Failure::new(ErrorKind::Missing, "there is no such secret")
 }
 
-pub(crate) fn waiting(due: Timestamp) -> Failure {
-    Failure::new(
-        ErrorKind::ScheduledForDeletion,
-        format!("the secret is deleted and can be restored until {due}"),
-    )
+/// Why what is kept under a name is not given out; `None` for what can be read.
+pub(crate) fn waiting(row: &Row) -> Option<Failure> {
+    let SecretState::ScheduledForDeletion { due } = row.secret_state() else {
+        return None;
+    };
+    let message = match due {
+        Some(due) => format!(
+            "the secret is deleted and can be restored until a run of expire-orphans purges it, from \
+             {due} on"
+        ),
+        None => {
+            "the secret has expired and can be restored until a run of expire-orphans removes it"
+                .to_owned()
+        }
+    };
+    Some(Failure::new(ErrorKind::ScheduledForDeletion, message))
 }

@@ -24,7 +24,7 @@ impl EmbeddedBackend {
                 return Ok(PutOutcome::Created);
             }
             let taken = self.table.full_rows(std::slice::from_ref(name)).await?;
-            if let Some(taken) = taken.first() {
+            if let Some((_, taken)) = taken.first() {
                 return self.compare(request, taken);
             }
             // Whoever had the name is gone since.
@@ -97,9 +97,7 @@ impl EmbeddedBackend {
             if written.contains(name) {
                 return Some(Ok(PutOutcome::Created));
             }
-            let taken = found
-                .iter()
-                .find(|full| full.row.mark.coordinate == *name)?;
+            let (_, taken) = found.iter().find(|(taken, _)| taken == name)?;
             Some(self.compare(request, taken))
         };
         Ok(requests.iter().map(answer).collect())
@@ -131,9 +129,10 @@ impl EmbeddedBackend {
     }
 
     /// Whether what has the name is what was to be put there.
-    fn compare(&self, request: &PutRequest, taken: &FullRow) -> Answer {
-        if let Some(due) = taken.row.purge {
-            return Err(waiting(due));
+    fn compare(&self, request: &PutRequest, taken: &Result<FullRow, Failure>) -> Answer {
+        let taken = taken.as_ref().map_err(Failure::clone)?;
+        if let Some(failure) = waiting(&taken.row) {
+            return Err(failure);
         }
         if !taken.row.belongs_to(request.mark.store) {
             return Err(Failure::new(

@@ -16,18 +16,25 @@ impl EmbeddedBackend {
     pub(crate) async fn try_get(
         &self,
         coordinates: &[Coordinate],
-    ) -> Result<HashMap<Coordinate, FullRow>, Failure> {
-        let rows = self.table.full_rows(coordinates).await?;
-        Ok(rows
+    ) -> Result<HashMap<Coordinate, Result<FullRow, Failure>>, Failure> {
+        Ok(self
+            .table
+            .full_rows(coordinates)
+            .await?
             .into_iter()
-            .map(|full| (full.row.mark.coordinate.clone(), full))
             .collect())
     }
 
-    pub(crate) fn read(&self, found: Option<&FullRow>) -> Result<StoredSecret, Failure> {
-        let full = found.ok_or_else(missing)?;
-        if let Some(due) = full.row.purge {
-            return Err(waiting(due));
+    pub(crate) fn read(
+        &self,
+        found: Option<&Result<FullRow, Failure>>,
+    ) -> Result<StoredSecret, Failure> {
+        let full = found
+            .ok_or_else(missing)?
+            .as_ref()
+            .map_err(Failure::clone)?;
+        if let Some(failure) = waiting(&full.row) {
+            return Err(failure);
         }
         Ok(StoredSecret {
             value: self.open(full)?,
@@ -38,22 +45,13 @@ impl EmbeddedBackend {
     pub(crate) async fn try_describe(
         &self,
         coordinates: &[Coordinate],
-    ) -> Result<HashMap<Coordinate, Row>, Failure> {
-        let rows = self.table.rows(coordinates).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.mark.coordinate.clone(), row))
-            .collect())
+    ) -> Result<HashMap<Coordinate, Result<Row, Failure>>, Failure> {
+        Ok(self.table.rows(coordinates).await?.into_iter().collect())
     }
 
     pub(crate) async fn try_list(&self, page: Option<&PageToken>) -> Result<ListPage, Failure> {
         let after = match page {
-            None => {
-                // All of it: the jobs list each backend again and again, and what expired by itself
-                // never reaches a deletion. A listing takes as long as there are rows anyway.
-                self.purge(usize::MAX).await;
-                ""
-            }
+            None => "",
             Some(PageToken(token)) if Coordinate::from_stored(token).is_ok() => token,
             Some(_) => {
                 return Err(Failure::new(
@@ -67,9 +65,11 @@ impl EmbeddedBackend {
         let more = rows.len() > PAGE as usize;
         rows.truncate(PAGE as usize);
         let last = rows.last().filter(|_| more);
-        let next = last.map(|row| PageToken(row.mark.coordinate.as_str().into()));
+        let next = last.map(|(coordinate, _)| PageToken(coordinate.as_str().into()));
+        // A mark that cannot be read is none; who asks for the secret by its name is told why.
+        let readable = rows.into_iter().filter_map(|(_, row)| row.ok());
         Ok(ListPage {
-            secrets: rows.into_iter().map(Row::into_description).collect(),
+            secrets: readable.map(Row::into_description).collect(),
             next,
         })
     }

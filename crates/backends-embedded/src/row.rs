@@ -8,6 +8,10 @@ use cloakroom_core::{
 };
 
 use crate::envelope::{SealedValue, WrappedKey};
+use crate::failure::Failure;
+
+/// What is in the table under a name, or why that cannot be read: one damaged row holds up no other.
+pub(crate) type Found<T> = (Coordinate, Result<T, Failure>);
 
 /// A row to be written.
 pub(crate) struct NewRow<'a> {
@@ -24,7 +28,9 @@ pub(crate) struct Row {
     pub(crate) created: Timestamp,
     pub(crate) changed: Timestamp,
     pub(crate) expires: Option<Timestamp>,
-    /// Until when it can be restored; `None` for one that is not deleted.
+    /// Whether `expires` has passed.
+    pub(crate) expired: bool,
+    /// The end of its recovery window; `None` for one that is not deleted.
     pub(crate) purge: Option<Timestamp>,
 }
 
@@ -55,24 +61,7 @@ pub(crate) enum Which<'a> {
     Only(&'a Coordinate, &'a StateToken),
 }
 
-/// Why a row is to be purged.
-#[derive(Clone, Copy)]
-pub(crate) enum Passed {
-    /// It can no longer be restored.
-    Recovery,
-    /// It has expired.
-    Expiry,
-}
-
 impl Which<'_> {
-    /// How many are named.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Any(coordinates) => coordinates.len(),
-            Self::Only(..) => 1,
-        }
-    }
-
     /// Whether a statement about these comes again often enough to stay prepared; batches vary in
     /// length.
     pub(crate) fn is_for_one(&self) -> bool {
@@ -88,13 +77,18 @@ impl Row {
         self.mark.store == store
     }
 
+    /// What has expired waits as well, without an end.
+    pub(crate) fn secret_state(&self) -> SecretState {
+        if self.purge.is_none() && !self.expired {
+            return SecretState::Enabled;
+        }
+        SecretState::ScheduledForDeletion { due: self.purge }
+    }
+
     pub(crate) fn into_description(self) -> Description {
         Description {
             coordinate: self.mark.coordinate.clone(),
-            state: match self.purge {
-                None => SecretState::Enabled,
-                due => SecretState::ScheduledForDeletion { due },
-            },
+            state: self.secret_state(),
             native_expiry: self.expires,
             created: Some(self.created),
             changed: Some(self.changed),

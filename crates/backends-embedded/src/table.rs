@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::{Coordinate, KeyId, KeyRing, Timestamp};
+use cloakroom_core::{Coordinate, KeyId, KeyRing, Mark, Timestamp};
 
 use crate::envelope::WrappedKey;
 use crate::failure::Failure;
-use crate::row::{FullRow, KeyRow, NewRow, Passed, Row, Which};
+use crate::row::{Found, FullRow, KeyRow, NewRow, Row, Which};
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// One backend's rows. What has expired, or whose recovery window is over, is nowhere among them,
-/// whether it has been purged yet or not.
+/// One backend's rows, with all that is kept: what was deleted recoverably and what has expired stays
+/// until it is removed or purged.
 #[async_trait]
 pub(crate) trait Table: Rotation {
     /// Writes rows under free names, all in one statement; gives the names that were free. No two
@@ -22,15 +22,16 @@ pub(crate) trait Table: Rotation {
     async fn insert(&self, rows: &[NewRow<'_>], ring: &KeyRing) -> Result<HashSet<Coordinate>>;
 
     /// The rows of these names, as far as there are any, in no order.
-    async fn rows(&self, coordinates: &[Coordinate]) -> Result<Vec<Row>>;
+    async fn rows(&self, coordinates: &[Coordinate]) -> Result<Vec<Found<Row>>>;
 
     /// The same with their sealed values.
-    async fn full_rows(&self, coordinates: &[Coordinate]) -> Result<Vec<FullRow>>;
+    async fn full_rows(&self, coordinates: &[Coordinate]) -> Result<Vec<Found<FullRow>>>;
 
     /// Rows behind `after`, in the order of their coordinates.
-    async fn page(&self, after: &str, limit: u32) -> Result<Vec<Row>>;
+    async fn page(&self, after: &str, limit: u32) -> Result<Vec<Found<Row>>>;
 
-    /// Lets rows wait for their deletion; gives those that did not wait already, with the moment.
+    /// Lets rows wait for their deletion; gives those that did not wait already, or whose window was
+    /// over, with the moment.
     async fn schedule(
         &self,
         which: &Which<'_>,
@@ -40,17 +41,22 @@ pub(crate) trait Table: Rotation {
     /// Removes rows at once, those that wait too; gives the names that were there.
     async fn remove(&self, which: &Which<'_>) -> Result<Vec<Coordinate>>;
 
-    /// Ends a row's wait; `false` where none waits under that name.
+    /// Ends a row's wait, and takes an expiry off that has passed; `false` where none waits under that
+    /// name.
     async fn restore(&self, coordinate: &Coordinate) -> Result<bool>;
 
     /// Takes a row's expiry off; `false` where none has one under that name.
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<bool>;
 
-    /// Removes at most `limit` rows, in one statement; gives how many.
-    async fn purge(&self, passed: Passed, limit: u32) -> Result<u64>;
+    /// Removes the row that bears this mark, once the end of its window has passed, and `window` since
+    /// it was deleted, by the table's clock and by `now`; whether it went.
+    async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool>;
+
+    /// Gives what bears this mark and has expired the end of a window that begins now.
+    async fn give_end(&self, mark: &Mark, window: Duration) -> Result<()>;
 }
 
-/// What a rotation of the key-encryption keys needs. Here rows count until they are purged.
+/// What a rotation of the key-encryption keys needs.
 #[async_trait]
 pub(crate) trait Rotation: Send + Sync {
     /// How many rows each key is needed for, by key id.

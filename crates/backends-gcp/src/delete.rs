@@ -58,7 +58,7 @@ impl GcpBackend {
             DeleteMode::Recoverable(window) => {
                 let window = window.max(SHORTEST_DELAY);
                 for _ in 0..ROUNDS {
-                    let secret = match self.sdk.get(id).await {
+                    let secret = match self.secret(id).await {
                         Err(failure) if failure.answer == Answer::NotFound => {
                             return Ok(Deletion::AlreadyGone);
                         }
@@ -89,17 +89,20 @@ impl GcpBackend {
         } else {
             Err(changed())
         };
-        match deleted {
-            Ok(()) => Ok(Deletion::Deleted),
-            Err(failure) if failure.answer == Answer::NotFound => Ok(Deletion::AlreadyGone),
-            Err(failure) if failure.answer == Answer::Precondition || !unchanged => {
+        let failure = match deleted {
+            Ok(()) => return Ok(Deletion::Deleted),
+            Err(failure) => self.confirmed(failure, id).await,
+        };
+        match failure.answer {
+            Answer::NotFound => Ok(Deletion::AlreadyGone),
+            _ if failure.answer == Answer::Precondition || !unchanged => {
                 // Another state, or none any more.
-                match if_there(self.sdk.get(id).await)? {
+                match if_there(self.secret(id).await)? {
                     None => Ok(Deletion::AlreadyGone),
                     Some(_) => Err(changed()),
                 }
             }
-            Err(failure) => Err(failure),
+            _ => Err(failure),
         }
     }
 
@@ -178,7 +181,7 @@ impl GcpBackend {
 
     pub(crate) async fn restore_id(&self, id: &str, asked: Asked<'_>) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
-            let secret = self.sdk.get(id).await?;
+            let secret = self.secret(id).await?;
             self.enable_versions(asked, &secret).await?;
             if !secret.waits() {
                 return Ok(());
@@ -220,7 +223,7 @@ impl GcpBackend {
 
     pub(crate) async fn lift_expiry_of(&self, id: &str) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
-            let secret = self.sdk.get(id).await?;
+            let secret = self.secret(id).await?;
             if secret.waits() {
                 return Err(waiting());
             }

@@ -53,6 +53,20 @@ impl Failure {
         Self::of(Answer::NotFound, "there is no such secret")
     }
 
+    /// Whether this, said of a secret, is contradicted by what its version answers.
+    pub(crate) fn beside<T>(self, version: &Result<T, Self>) -> Self {
+        match version {
+            _ if self.answer != Answer::NotFound => self,
+            Err(theirs) if theirs.answer == Answer::NotFound => self,
+            Err(theirs) if theirs.answer != Answer::Precondition => theirs.clone(),
+            // Only a version that is asked for by its number shows at once what was written.
+            _ => Self::new(
+                ErrorKind::Unavailable,
+                "its version is there, but the secret is not seen everywhere yet",
+            ),
+        }
+    }
+
     /// The same about a page whose token the service no longer takes.
     pub(crate) fn into_old_page(self) -> Self {
         Self {

@@ -65,7 +65,8 @@ impl GcpBackend {
         let id = self.id_of_name(name)?;
         let (secret, version) =
             tokio::join!(self.sdk.get(&id), self.sdk.version(&id, Which::Latest));
-        let (secret, version) = (secret?, if_there(version)?);
+        let secret = secret.map_err(|failure| failure.beside(&version))?;
+        let version = if_there(version)?;
         if is_over(&secret, version.as_ref()) {
             return Err(Failure::missing());
         }

@@ -15,16 +15,7 @@ impl GcpBackend {
     pub(crate) async fn try_get(&self, coordinate: &Coordinate) -> Result<StoredSecret, Failure> {
         let id = self.id_to_read(coordinate)?;
         let (secret, value) = tokio::join!(self.sdk.get(&id), self.sdk.access(&id, ONLY));
-        let secret = match secret {
-            // Only reading a version by its number shows at once what was written.
-            Err(failure) if failure.answer == Answer::NotFound && value.is_ok() => {
-                return Err(Failure::new(
-                    ErrorKind::Unavailable,
-                    "the value is there, but its secret is not seen everywhere yet",
-                ));
-            }
-            secret => secret?,
-        };
+        let secret = secret.map_err(|failure| failure.beside(&value))?;
         let mark = mark_of(&secret, coordinate)?;
         let which = which_of(mark.as_ref());
         let value = match which {
@@ -65,7 +56,7 @@ impl GcpBackend {
     ) -> Result<Description, Failure> {
         let id = self.id_to_read(coordinate)?;
         let (secret, version) = tokio::join!(self.sdk.get(&id), self.sdk.version(&id, ONLY));
-        let secret = secret?;
+        let secret = secret.map_err(|failure| failure.beside(&version))?;
         let mark = mark_of(&secret, coordinate)?;
         let which = which_of(mark.as_ref());
         let version = match which {
@@ -84,6 +75,22 @@ impl GcpBackend {
             precondition: Some(precondition),
             ..described(&secret, coordinate.clone(), mark)
         })
+    }
+
+    /// The secret, to be acted on. That there is none its version has to confirm.
+    pub(crate) async fn secret(&self, id: &str) -> Result<Secret, Failure> {
+        match self.sdk.get(id).await {
+            Err(failure) => Err(self.confirmed(failure, id).await),
+            secret => secret,
+        }
+    }
+
+    /// The same failure, unless it says that there is no secret whose version is there.
+    pub(crate) async fn confirmed(&self, failure: Failure, id: &str) -> Failure {
+        if failure.answer != Answer::NotFound {
+            return failure;
+        }
+        failure.beside(&self.sdk.version(id, ONLY).await)
     }
 
     pub(crate) async fn try_list(&self, page: Option<&PageToken>) -> Result<ListPage, Failure> {
@@ -235,7 +242,8 @@ pub(crate) fn state_of(secret: &Secret, version: Option<&Version>) -> SecretStat
         Some(version) if version.due.is_some() => {
             SecretState::ScheduledForDeletion { due: version.due }
         }
-        // Also without a value, not yet or no longer: it is there and cannot be read.
+        Some(version) if version.state == VersionState::Destroyed => SecretState::Destroyed,
+        // Also without a value yet: it is there and cannot be read.
         _ => SecretState::Disabled,
     }
 }

@@ -104,20 +104,26 @@ impl Sdk {
         version_of(&answer.await?)
     }
 
-    /// The value of a version, checked against its checksum.
+    /// The value of a version, checked against its checksum, which the service sends with every one.
     pub(crate) async fn access(&self, id: &str, which: Which) -> Done<SecretValue> {
         let name = &self.version_name(id, which);
         let answer = self.call(false, |client| {
             client.access_secret_version().set_name(name).send()
         });
-        let payload = answer.await?.payload.unwrap_or_default();
+        let damaged = |what| Failure::new(ErrorKind::Unavailable, what);
+        let payload = answer.await?.payload;
+        let payload = payload.ok_or_else(|| damaged("the answer has no payload"))?;
         let value = SecretValue::new(payload.data.into());
         match payload.data_crc32c {
-            Some(theirs) if theirs != checksum(value.expose()) => Err(Failure::new(
-                ErrorKind::Unavailable,
+            Some(theirs) if theirs != checksum(value.expose()) => Err(damaged(
                 "the value was damaged on its way: its checksum is another",
             )),
-            _ => Ok(value),
+            // A version of ours or a platform's is never empty.
+            Some(_) if value.is_empty() => Err(damaged("the answer has an empty payload")),
+            Some(_) => Ok(value),
+            None => Err(damaged(
+                "the value came without its checksum, so it may be damaged; look what is between",
+            )),
         }
     }
 

@@ -1,11 +1,10 @@
-//! The only file that talks to the SDK: requests go out here, answers are taken apart here.
+//! The file that talks to the SDK: requests go out here, and `answers.rs` takes apart what comes back.
 //!
 //! The SDK's own request methods are not used, since they write answers they cannot read to the log
 //! and hide the header that says when to come back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cloakroom_core::{ErrorKind, SecretValue};
 use k8s_openapi::ByteString;
@@ -19,9 +18,10 @@ use kube::config::{
 use kube::core::params::{
     DeleteParams, GetParams, ListParams, PostParams, Preconditions, PropagationPolicy,
 };
-use kube::core::{ObjectList, PartialObjectMeta, Request, Status};
+use kube::core::{PartialObjectMeta, Request};
 use tokio::sync::Mutex;
 
+use crate::answers::{named, parse, read_deleted, read_page, refusal};
 use crate::failure::{Failure, Refusal, Verb};
 use crate::mark::STORE;
 use crate::precondition::State;
@@ -88,6 +88,7 @@ impl Client {
     }
 
     pub(crate) async fn create(&self, new: NewSecret<'_>) -> Result<Created, Failure> {
+        let name = new.name.clone();
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(new.name),
@@ -107,7 +108,10 @@ impl Client {
             Failure::new(ErrorKind::Invalid, "the secret cannot be written as JSON")
         })?;
         match self.ask(&Call::Create(body)).await? {
-            Answer::Done(_) => Ok(Created::New),
+            Answer::Done(body) => {
+                let made: PartialObjectMeta<Secret> = parse(&body)?;
+                named(made.metadata, &name).map(|_| Created::New)
+            }
             Answer::Refused(refusal) if refusal.is("AlreadyExists") => Ok(Created::Taken),
             Answer::Refused(refusal) => Err(self.failure(refusal, Verb::Create)),
         }
@@ -116,6 +120,7 @@ impl Client {
     pub(crate) async fn read(&self, name: &str) -> Result<(Metadata, SecretValue), Failure> {
         let body = self.get(&Call::Read(name)).await?;
         let secret: Secret = parse(&body)?;
+        let metadata = named(secret.metadata, name)?;
         let value = secret.data.and_then(|mut data| data.remove(KEY));
         let Some(ByteString(bytes)) = value else {
             return Err(Failure::new(
@@ -123,13 +128,13 @@ impl Client {
                 format!("it has no key {KEY:?}"),
             ));
         };
-        Ok((Metadata::from(secret.metadata), SecretValue::new(bytes)))
+        Ok((metadata, SecretValue::new(bytes)))
     }
 
     pub(crate) async fn describe(&self, name: &str) -> Result<Metadata, Failure> {
         let body = self.get(&Call::Describe(name)).await?;
         let secret: PartialObjectMeta<Secret> = parse(&body)?;
-        Ok(Metadata::from(secret.metadata))
+        named(secret.metadata, name)
     }
 
     /// One page. A listing whose snapshot has expired goes on from where it
@@ -155,7 +160,7 @@ impl Client {
         state: Option<State>,
     ) -> Result<Deleted, Failure> {
         match self.ask(&Call::Delete(name, state)).await? {
-            Answer::Done(body) => Ok(read_deleted(&body)),
+            Answer::Done(body) => read_deleted(&body, name),
             Answer::Refused(refusal) => match self.failure(refusal, Verb::Delete) {
                 failure if failure.is_missing() => Ok(Deleted::Missing),
                 failure => Err(failure),
@@ -287,28 +292,6 @@ impl Session {
             )
         })??;
         Ok(Self { client, token })
-    }
-}
-
-impl From<ObjectMeta> for Metadata {
-    fn from(it: ObjectMeta) -> Self {
-        let created = it.creation_timestamp.map(|time| time.0);
-        let writes = it.managed_fields.unwrap_or_default();
-        let written = writes.into_iter().filter_map(|write| Some(write.time?.0));
-        let state = it.uid.zip(it.resource_version);
-        Self {
-            name: it.name.unwrap_or_default(),
-            labels: it.labels.unwrap_or_default(),
-            annotations: it.annotations.unwrap_or_default(),
-            created,
-            // Whole seconds, taken one after the other: a write may seem to precede the creation.
-            changed: written.max().max(created),
-            deleting: it.deletion_timestamp.is_some(),
-            state: state.map(|(uid, resource_version)| State {
-                uid,
-                resource_version,
-            }),
-        }
     }
 }
 
@@ -501,68 +484,6 @@ fn deletion(state: Option<State>) -> DeleteParams {
             resource_version: Some(state.resource_version),
         }),
         ..DeleteParams::default()
-    }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(body: &SecretValue) -> Result<T, Failure> {
-    // What the parser says may quote what it read: only the place is told.
-    serde_json::from_slice(body.expose()).map_err(|error| {
-        Failure::new(
-            ErrorKind::Unavailable,
-            "the API server's answer could not be understood",
-        )
-        .because(format!(
-            "at line {}, column {}",
-            error.line(),
-            error.column()
-        ))
-    })
-}
-
-pub(crate) fn read_page(body: &SecretValue) -> Result<Page, Failure> {
-    let list: ObjectList<PartialObjectMeta<Secret>> = parse(body)?;
-    let secrets = list.items.into_iter().map(|it| Metadata::from(it.metadata));
-    Ok(Page {
-        secrets: secrets.collect(),
-        next: list.metadata.continue_.filter(|token| !token.is_empty()),
-    })
-}
-
-/// A deletion that is done answers with a `Status`, one that waits with the Secret as it now is.
-fn read_deleted(body: &SecretValue) -> Deleted {
-    match parse::<PartialObjectMeta<Secret>>(body) {
-        Ok(left) if left.metadata.deletion_timestamp.is_some() => {
-            Deleted::WaitsFor(left.metadata.finalizers.unwrap_or_default())
-        }
-        _ => Deleted::Gone,
-    }
-}
-
-fn refusal(code: u16, seconds: Option<u64>, body: &SecretValue) -> Refusal {
-    let status: Status = serde_json::from_slice(body.expose()).unwrap_or_default();
-    let details = status.details;
-    let named = details
-        .as_ref()
-        .map_or(0, |it| u64::from(it.retry_after_seconds));
-    let seconds = seconds.or((named > 0).then_some(named));
-    let (about, causes) = details.map_or_else(Default::default, |it| (it.kind, it.causes));
-    Refusal {
-        code,
-        reason: word(&status.reason),
-        about: word(&about),
-        causes: causes.iter().map(|cause| word(&cause.reason)).collect(),
-        retry_after: seconds.map(Duration::from_secs),
-        goes_on: status.metadata.and_then(|it| it.continue_),
-    }
-}
-
-/// A code is one word; anything longer is somebody's text and is not repeated.
-fn word(text: &str) -> String {
-    let is_word = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if is_word {
-        text.to_owned()
-    } else {
-        String::new()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use cloakroom_core::{ListPage, Result, SecretValue};
 
+use crate::answers::read_page;
 use crate::backend::listed;
-use crate::client::read_page;
 
 /// Reads the API server's answer to a listing.
 pub fn listing(body: &[u8]) -> Result<ListPage> {

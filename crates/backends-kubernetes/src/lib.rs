@@ -1,6 +1,7 @@
 //! Kubernetes Secrets as a backend.
 #![doc = include_str!("../README.md")]
 
+mod answers;
 mod backend;
 mod client;
 mod failure;

@@ -194,6 +194,27 @@ async fn refusals_keep_their_kind_and_are_asked_once() {
     }
 }
 
+/// A proxy, a login page: whatever it is, nothing is there, gone, made or listed for its sake.
+#[tokio::test]
+async fn a_success_that_is_not_the_servers_is_none() {
+    let other = r#"{"kind":"Secret","apiVersion":"v1","metadata":{"name":"other","uid":"u"}}"#;
+    for body in [
+        "<html><body>Please log in.</body></html>",
+        "",
+        "{}",
+        "[]",
+        "null",
+        r#"{"status":"ok"}"#,
+        r#"{"metadata":{}}"#,
+        other,
+    ] {
+        let server = Server::answering(answer("200 OK", "", body)).await;
+        for error in errors(&server.backend().await).await {
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{body}: {error}");
+        }
+    }
+}
+
 /// The same credentials are not tried twice.
 #[tokio::test]
 async fn refused_credentials_are_not_repeated() {

@@ -116,6 +116,13 @@ pub(crate) struct Envelope<T> {
     pub(crate) data: T,
 }
 
+/// What the server's own answers have in common.
+#[derive(Deserialize)]
+struct Acknowledged {
+    #[expect(dead_code, reason = "that it is there is what counts")]
+    request_id: String,
+}
+
 /// Whether a 404 is this engine's sure "there is nothing".
 #[derive(Deserialize)]
 struct Nothing {
@@ -161,9 +168,8 @@ impl Kv {
         let path = self.names.path("metadata", name);
         let answer = self.call(&Call::post(path, json(notes))).await?;
         match answer.status {
-            200 | 204 => Ok(Written::Done(())),
             400 => Ok(Written::Refused(answer.refusal())),
-            _ => Err(answer.refusal()),
+            _ => answer.done().map(Written::Done),
         }
     }
 
@@ -254,9 +260,8 @@ impl Kv {
         let path = self.names.path("metadata", name);
         let answer = self.call(&Call::delete(path)).await?;
         match answer.status {
-            200 | 204 => Ok(()),
             404 if answer.is_nothing() => Ok(()),
-            _ => Err(answer.refusal()),
+            _ => answer.done(),
         }
     }
 
@@ -295,11 +300,7 @@ impl Kv {
         }
         let path = self.names.path(part, name);
         let call = Call::post(path, json(&Body { versions }));
-        let answer = self.call(&call).await?;
-        match answer.status {
-            200 | 204 => Ok(()),
-            _ => Err(answer.refusal()),
-        }
+        self.call(&call).await?.done()
     }
 
     async fn call(&self, call: &Call) -> Result<Answer, Failure> {
@@ -346,6 +347,16 @@ impl Kv {
 impl Answer {
     fn seen<T>(&self, it: T) -> Seen<T> {
         Seen { it, now: self.now }
+    }
+
+    /// That the server has done what it was asked. It answers nothing, or in its own form; a 200 in any
+    /// other came from something in between.
+    fn done(&self) -> Result<(), Failure> {
+        match self.status {
+            204 => Ok(()),
+            200 => read::<Acknowledged>(&self.body).map(drop),
+            _ => Err(self.refusal()),
+        }
     }
 
     /// Whether the engine itself says that there is nothing. A mount or address that is wrong

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cloakroom_core::{Mark, Timestamp};
+use cloakroom_core::{ErrorKind, Mark, Timestamp};
 
 use crate::backend::VaultBackend;
 use crate::delete::note_due;
@@ -25,14 +25,26 @@ pub(crate) async fn purge(
         return Ok(false);
     }
     if let Standing::Waiting { due: None, .. } = record.standing {
-        note_due(backend, coordinate, &record, window).await?;
-        return Ok(false);
+        let noted = note_due(backend, coordinate, &record, window).await?;
+        return noted.map(|_| false).ok_or_else(without_time);
     }
     let ends = record.standing.ends(window);
     let is_over = |by: Timestamp| ends.is_some_and(|ends| after(ends, backend.purge_delay()) <= by);
-    if !is_over(now) || !record.now.is_some_and(is_over) {
+    if !is_over(now) {
+        return Ok(false);
+    }
+    if !is_over(record.now.ok_or_else(without_time)?) {
         return Ok(false);
     }
     backend.kv().remove(coordinate).await?;
     Ok(true)
+}
+
+/// Somebody has to look: no window would ever end.
+fn without_time() -> Failure {
+    Failure::new(
+        ErrorKind::Unsupported,
+        "the server's answers tell no time, and no window ends without its clock: something between takes \
+         the header Date out of them, or changes it",
+    )
 }

@@ -125,7 +125,8 @@ impl Standing {
         match self {
             Self::Live { expires } => (SecretState::Enabled, expires),
             Self::Waiting { due, .. } => (SecretState::ScheduledForDeletion { due }, None),
-            Self::Hollow { .. } => (SecretState::Disabled, None),
+            Self::Hollow { destroyed: true } => (SecretState::Destroyed, None),
+            Self::Hollow { destroyed: false } => (SecretState::Disabled, None),
         }
     }
 

@@ -12,12 +12,16 @@ use cloakroom_testkit::named::{self, NamedManager, NamedSubject, Spelling};
 use cloakroom_testkit::{ManualClock, MemoryBackend};
 
 fn main() -> ExitCode {
-    let mut trials = conformance::trials(Memory);
-    trials.extend(named::trials(Memory));
+    let mut trials = conformance::trials(Memory { keeps: false });
+    trials.extend(conformance::trials(Memory { keeps: true }));
+    trials.extend(named::trials(Memory { keeps: false }));
     conformance::run(trials)
 }
 
-struct Memory;
+struct Memory {
+    /// Whether a recovery window ends by a purge alone.
+    keeps: bool,
+}
 
 struct Namespace {
     backend: MemoryBackend,
@@ -27,7 +31,11 @@ struct Namespace {
 #[async_trait]
 impl Manager for Memory {
     fn name(&self) -> &'static str {
-        "memory"
+        if self.keeps {
+            "memory that keeps"
+        } else {
+            "memory"
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -44,21 +52,24 @@ impl Manager for Memory {
     }
 
     async fn subject(&self) -> Result<Box<dyn Subject>> {
-        Ok(Box::new(Namespace::new()?))
+        Ok(Box::new(Namespace::new(self.keeps)?))
     }
 }
 
 #[async_trait]
 impl NamedManager for Memory {
     async fn named_subject(&self) -> Result<Box<dyn NamedSubject>> {
-        Ok(Box::new(Namespace::new()?))
+        Ok(Box::new(Namespace::new(self.keeps)?))
     }
 }
 
 impl Namespace {
-    fn new() -> Result<Self> {
+    fn new(keeps: bool) -> Result<Self> {
         let clock = ManualClock::default();
-        let backend = MemoryBackend::new("memory".parse()?, Arc::new(clock.clone()));
+        let mut backend = MemoryBackend::new("memory".parse()?, Arc::new(clock.clone()));
+        if keeps {
+            backend = backend.keeping();
+        }
         Ok(Self { backend, clock })
     }
 }

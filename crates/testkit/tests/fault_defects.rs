@@ -97,7 +97,7 @@ const CAUGHT_BY: &[(Defect, &[&str])] = &[
     (ShowsTheValue, &["put_500"]),
     (
         FailedPutIsCreated,
-        &["put_503", "put_refuse", "all_storm_1"],
+        &["put_503", "put_refuse", "put_200_of_another", "all_storm_1"],
     ),
     (
         FailedPutIsTaken,
@@ -120,14 +120,22 @@ const CAUGHT_BY: &[(Defect, &[&str])] = &[
     (OldPageIsInvalid, &["list_expired_page"]),
     (
         FailedDeletionIsDone,
-        &["delete_500", "delete_recoverable_500", "all_storm_2"],
+        &[
+            "delete_500",
+            "delete_200_of_another",
+            "delete_recoverable_500",
+            "all_storm_2",
+        ],
     ),
     (
         FailedDeletionIsGone,
         &["delete_refuse", "delete_recoverable_lost_answer"],
     ),
     (RepeatedDeletionFails, &["delete_lost_answer"]),
-    (FailedRestoreIsDone, &["restore_503", "restore_403"]),
+    (
+        FailedRestoreIsDone,
+        &["restore_503", "restore_403", "restore_200_of_another"],
+    ),
     (FailedLiftIsDone, &["lift_expiry_503"]),
     (GoesPastTheProxy, &["get_503"]),
     (AsksTwice, &["get_requests"]),

@@ -251,6 +251,34 @@ pub(crate) fn they_find_each_other() {
 }
 
 /// What `prepare.sh` makes, made elsewhere.
+/// Whatever moment an earlier run was broken off at: an empty file is none, and a whole one stays.
+pub(crate) fn what_a_broken_off_preparation_left_is_made_again() {
+    let prepared = prepare();
+    let secrets = prepared.path().join("secrets");
+    let names = [
+        "keys",
+        "postgres-password",
+        "openbao-token",
+        "operator-token",
+    ];
+    let whole = names.map(|name| std::fs::read(secrets.join(name)).unwrap());
+    for (at, name) in names.iter().enumerate() {
+        std::fs::write(secrets.join(name), "").unwrap();
+        std::fs::write(secrets.join(format!("{name}.new")), "left").unwrap();
+        let script = prepared.path().join("prepare.sh");
+        let ran = Command::new("sh").arg(&script).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        let made = std::fs::read(secrets.join(name)).unwrap();
+        assert_eq!(made.len(), whole[at].len(), "{name}");
+        assert_ne!(made, whole[at], "{name}");
+        assert!(!secrets.join(format!("{name}.new")).exists(), "{name}");
+        for (other, before) in names.iter().zip(&whole).skip(at + 1) {
+            let after = std::fs::read(secrets.join(other)).unwrap();
+            assert!(&after == before, "{other} was replaced");
+        }
+    }
+}
+
 fn prepare() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("prepare.sh");

@@ -84,11 +84,44 @@ pub(crate) fn what_it_keeps_is_in_the_volume() {
     let mut runs = page.lines().filter(|line| line.starts_with("docker run "));
     assert!(runs.any(|line| line.contains(&mounted)), "{mounted}");
 
-    let serves = instructions("CMD").pop().unwrap();
     let port = instructions("EXPOSE").pop().unwrap();
-    assert!(serves.contains(&format!("\"0.0.0.0:{port}\"")), "{serves}");
+    let listens = format!("0.0.0.0:{port}");
+    assert!(printed.contains(&listens), "{printed}");
     let published = format!(":{port}:{port} ");
     assert!(page.contains(&published), "{published}");
+}
+
+/// Where the image lets it listen, its check asks, whatever a mounted file says and whether or not that holds:
+/// both go by the same variable and no option says otherwise.
+pub(crate) fn the_check_asks_where_it_listens() {
+    assert_eq!(instructions("CMD"), [r#"["serve"]"#]);
+    let set = instructions("ENV").into_iter().find_map(|line| {
+        let address = line.strip_prefix("CLOAKROOM_HTTP__LISTEN=")?;
+        Some(address.to_owned())
+    });
+    let address: std::net::SocketAddr = set
+        .expect("the image says where to listen")
+        .parse()
+        .unwrap();
+    assert!(address.ip().is_unspecified(), "{address}");
+    for file in [
+        "http: {listen: '127.0.0.1:1'}",
+        "http: {listen: '127.0.0.1:1'}\nnonsense: true",
+    ] {
+        let deployment = Deployment::without_database(file);
+        let mut asked = deployment.command(&["health"]);
+        asked.env(
+            "CLOAKROOM_HTTP__LISTEN",
+            format!("0.0.0.0:{}", address.port()),
+        );
+        let asked = asked.output().unwrap();
+        let told = String::from_utf8(asked.stderr).unwrap();
+        assert!(
+            asked.status.success() || told.contains(&format!(":{}", address.port())),
+            "{told}"
+        );
+        assert!(!told.contains("127.0.0.1:1 "), "{told}");
+    }
 }
 
 /// The check asks the program and nothing else: a configuration that has become unreadable since is the

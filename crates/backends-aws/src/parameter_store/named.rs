@@ -65,9 +65,9 @@ impl ParameterStoreBackend {
         let (full, once) = self.full_names(names);
         let values = self.values(&once).await;
         let answers = full.into_iter().map(|full| {
-            let values = values.as_ref().map_err(Clone::clone);
-            let value = values.and_then(|values| Ok(values.get(&full?)));
-            value?.cloned().ok_or_else(Failure::missing)
+            let (values, full) = (values.as_ref().map_err(Clone::clone)?, full?);
+            let answer = values.get(&full).cloned();
+            answer.unwrap_or_else(|| Err(Failure::left_out()))
         });
         answers.collect()
     }
@@ -98,12 +98,16 @@ impl ParameterStoreBackend {
         let names = [full.to_owned()];
         let (values, described) = tokio::join!(self.values(&names), self.described(&names));
         let (values, described) = (values?, described?);
-        let (Some(held), Some(found)) = (values.get(full), described.get(full)) else {
-            return Err(Failure::new(
-                ErrorKind::Unavailable,
-                "the name is taken, and what has it is not seen everywhere yet",
-            ));
+        let unseen = || {
+            let told = "the name is taken, and what has it is not seen everywhere yet";
+            Failure::new(ErrorKind::Unavailable, told)
         };
+        let held = match values.get(full) {
+            Some(Err(failure)) if !failure.is_missing() => return Err(failure.clone()),
+            Some(Ok(held)) => held,
+            _ => return Err(unseen()),
+        };
+        let found = described.get(full).ok_or_else(unseen)?;
         let told = if is_described_as_marked(&found.description) {
             "the name is taken by a secret of Cloakroom's"
         } else if held == value {

@@ -9,5 +9,5 @@ mod secrets;
 mod session;
 
 pub(crate) use login::account_of_caller;
-pub(crate) use parameters::{Asked, NewParameter, Parameter, Parameters};
+pub(crate) use parameters::{Asked, NewParameter, Parameter, Parameters, Values};
 pub(crate) use secrets::{Entry, NewSecret, Secrets, Shown};

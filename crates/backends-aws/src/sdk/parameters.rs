@@ -1,5 +1,7 @@
 //! The requests to Parameter Store.
 
+use std::collections::HashMap;
+
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{
     ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag,
@@ -45,6 +47,9 @@ pub(crate) struct Parameter {
     /// Policies as JSON, one each.
     pub(crate) policies: Vec<String>,
 }
+
+/// What was answered for each name.
+pub(crate) type Values = HashMap<String, Result<SecretValue, Failure>>;
 
 /// Which parameters a description is asked of.
 pub(crate) enum Asked<'a> {
@@ -108,20 +113,20 @@ impl Parameters {
             .await
     }
 
-    /// The values under at most ten names; those that are not in the answer are not there.
-    pub(crate) async fn values(
-        &self,
-        names: &[String],
-    ) -> Result<Vec<(String, SecretValue)>, Failure> {
+    /// The values under at most ten names. `Missing` are those that AWS names as such; a name that is not
+    /// in the answer was not answered for.
+    pub(crate) async fn values(&self, names: &[String]) -> Result<Values, Failure> {
         self.session
             .call(|client| async move {
                 let request = client.get_parameters().with_decryption(true);
                 let read = request.set_names(Some(names.to_vec())).send().await;
                 let read = read.map_err(|error| failure(&error))?;
+                let missing = read.invalid_parameters.unwrap_or_default().into_iter();
+                let mut answers: Values = missing.map(|it| (it, Err(Failure::missing()))).collect();
                 let read = read.parameters.unwrap_or_default().into_iter();
-                Ok(read
-                    .filter_map(|it| Some((it.name?, SecretValue::from(it.value?))))
-                    .collect())
+                let read = read.filter_map(|it| Some((it.name?, Ok(it.value?.into()))));
+                answers.extend(read);
+                Ok(answers)
             })
             .await
     }

@@ -10,7 +10,7 @@ use cloakroom_core::{
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::{AMBIGUOUS, BATCH, SecretsManagerBackend, days, state_of, unsupported};
+use super::{AMBIGUOUS, BATCH, SecretsManagerBackend, days, decide, state_of, unsupported};
 use crate::failure::Failure;
 use crate::manager::{AT_ONCE, check_size};
 use crate::mark_text::is_marked;
@@ -63,10 +63,7 @@ impl SecretsManagerBackend {
                 (Ok(name), Ok(values)) => match values.get(&name) {
                     Some(Ok(held)) => Ok(held.value.clone()),
                     Some(Err(failure)) => Err(self.why_unreadable(&name, failure.clone()).await),
-                    None => Err(Failure::new(
-                        ErrorKind::Unavailable,
-                        "AWS left it out of its answer",
-                    )),
+                    None => Err(Failure::left_out()),
                 },
             };
             answers.push(answer);
@@ -75,6 +72,9 @@ impl SecretsManagerBackend {
     }
 
     async fn why_unreadable(&self, full: &str, failure: Failure) -> Failure {
+        if failure.is_of_action() {
+            return decide(failure, self.secrets.describe(full).await);
+        }
         if !failure.is(AMBIGUOUS) {
             return failure;
         }

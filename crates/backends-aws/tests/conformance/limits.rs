@@ -86,7 +86,7 @@ async fn no_request_names_too_many(service: Aws) -> Outcome {
     Ok(())
 }
 
-fn settings(service: Aws, aws: &Service) -> AwsSettings {
+pub(crate) fn settings(service: Aws, aws: &Service) -> AwsSettings {
     let key = || -> Arc<SecretValue> { Arc::new(marked("key")) };
     AwsSettings {
         account: Some("123456789012".to_owned()),

@@ -13,6 +13,7 @@ mod parameters;
 mod rights;
 mod secrets;
 mod server;
+mod tagged;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let kinds = [Aws::SecretsManager, Aws::ParameterStore];
     let mut trials = faults::page_trials();
     trials.extend(limits::trials());
+    trials.extend(tagged::trials());
     if let Some(server) = Server::from_environment() {
         for kind in kinds {
             let manager = kind.on(&server);

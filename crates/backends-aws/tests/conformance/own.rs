@@ -48,7 +48,7 @@ const CHECKS: &[(&str, Check)] = checks![
     secrets::a_batch_takes_no_request_more_than_it_must,
     secrets::another_prefix_is_not_listed,
     secrets::every_page_is_listed_once,
-    secrets::a_damaged_mark_is_corrupt_and_not_listed,
+    secrets::a_damaged_mark_is_corrupt_and_listed_as_none,
     secrets::an_ambiguous_refusal_is_decided_by_a_description,
     secrets::a_name_that_is_being_freed_is_unavailable,
     secrets::a_batch_tells_each_item_apart,

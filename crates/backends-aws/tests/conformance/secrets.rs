@@ -209,7 +209,7 @@ pub(crate) async fn every_page_is_listed_once(server: &Server) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn a_damaged_mark_is_corrupt_and_not_listed(server: &Server) -> Outcome {
+pub(crate) async fn a_damaged_mark_is_corrupt_and_listed_as_none(server: &Server) -> Outcome {
     let here = namespace(server).await?;
     let put = request("a value");
     let coordinate = &put.mark.coordinate;
@@ -221,7 +221,21 @@ pub(crate) async fn a_damaged_mark_is_corrupt_and_not_listed(server: &Server) ->
     untag.send().await?;
     let error = here.backend.describe(coordinate).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
-    assert!(here.backend.list(None).await?.secrets.is_empty());
+    let week = DeleteMode::Recoverable(Duration::from_hours(7 * 24));
+    here.backend.delete(coordinate, week, None).await?;
+    let listed = here.backend.list(None).await?.secrets;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        (&listed[0].coordinate, &listed[0].mark),
+        (coordinate, &None)
+    );
+    let waits = SecretState::ScheduledForDeletion { due: None };
+    assert_eq!(listed[0].state, waits);
+    here.backend.restore(coordinate).await?;
+    assert_eq!(
+        here.backend.list(None).await?.secrets[0].state,
+        SecretState::Enabled
+    );
     Ok(())
 }
 

@@ -33,8 +33,6 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 pub(crate) const LOCK_FIRST: Option<&str> =
     Some("SELECT pg_advisory_xact_lock(hashtextextended('cloakroom embedded_secrets', 0))");
 
-pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
-
 /// The server's clock, which all its clients share.
 pub(crate) fn push_now(query: &mut QueryBuilder<Db>, given: Option<Timestamp>) {
     match given {

@@ -7,16 +7,22 @@ use super::Result;
 use super::dialect::{self, Db};
 use crate::envelope::{SealedValue, WrappedKey};
 use crate::failure::Failure;
-use crate::row::{FullRow, KeyRow, Row, StateToken};
+use crate::row::{Found, FullRow, KeyRow, Row, StateToken};
 
 type DbRow = <Db as sqlx::Database>::Row;
 
-/// The columns that [`row`] reads.
+/// The columns that [`row`] reads, besides whether it has `expired`.
 pub(super) const COLUMNS: &str = "coordinate, store_id, deployment, digest, intent, nonce, \
                                   revision, created_at, changed_at, expires_at, purge_at";
 
 /// The columns that [`full_row`] reads besides.
 pub(super) const SEALED_COLUMNS: &str = "key_id, key_nonce, wrapped_key, ciphertext";
+
+/// Each row by its name, read by `decode`.
+pub(super) fn found<T>(rows: &[DbRow], decode: fn(&DbRow) -> Result<T>) -> Result<Vec<Found<T>>> {
+    let named = |row| Ok((coordinate(row)?, decode(row)));
+    rows.iter().map(named).collect()
+}
 
 pub(super) fn row(row: &DbRow) -> Result<Row> {
     let moment = |column: &'static str| -> Result<Option<Timestamp>> {
@@ -43,6 +49,7 @@ pub(super) fn row(row: &DbRow) -> Result<Row> {
         created: known("created_at")?,
         changed: known("changed_at")?,
         expires: moment("expires_at")?,
+        expired: row.try_get("expired")?,
         purge: moment("purge_at")?,
     })
 }

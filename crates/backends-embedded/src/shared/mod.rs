@@ -39,15 +39,6 @@ impl Secrets {
     fn push_now(&self, query: &mut QueryBuilder<Db>) {
         dialect::push_now(query, self.clock.as_ref().map(|clock| clock.now()));
     }
-
-    /// Leaves out what has expired and what can no longer be restored.
-    fn push_living(&self, query: &mut QueryBuilder<Db>) {
-        query.push(" AND (purge_at IS NULL OR purge_at > ");
-        self.push_now(query);
-        query.push(") AND (expires_at IS NULL OR expires_at > ");
-        self.push_now(query);
-        query.push(")");
-    }
 }
 
 /// Begins a write, whether or not the caller waits for it. sqlx knows of a transaction only once the

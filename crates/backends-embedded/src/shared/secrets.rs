@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::{Coordinate, KeyRing, Timestamp};
+use cloakroom_core::{Coordinate, KeyRing, Mark, Timestamp};
 use sqlx::{QueryBuilder, Row as _};
 
 use super::decode::{self, COLUMNS, SEALED_COLUMNS};
 use super::dialect::{self, Db};
 use super::{Connection, Result, Secrets};
 use crate::failure::Failure;
-use crate::row::{FullRow, NewRow, Passed, Row, Which, millis};
+use crate::row::{Found, FullRow, NewRow, Row, Which, millis};
 use crate::table::Table;
 
 #[async_trait]
@@ -24,45 +24,38 @@ impl Table for Secrets {
         self.insert_within(&mut connection, rows).await
     }
 
-    async fn rows(&self, coordinates: &[Coordinate]) -> Result<Vec<Row>> {
-        let mut query = QueryBuilder::new("SELECT ");
-        query.push(COLUMNS);
-        self.push_named(&mut query, coordinates);
+    async fn rows(&self, coordinates: &[Coordinate]) -> Result<Vec<Found<Row>>> {
+        let mut query = self.select("");
+        push_named(&mut query, coordinates);
         let again = Which::Any(coordinates).is_for_one();
         let rows = query
             .build()
             .persistent(again)
             .fetch_all(&self.read)
             .await?;
-        rows.iter().map(decode::row).collect()
+        decode::found(&rows, decode::row)
     }
 
-    async fn full_rows(&self, coordinates: &[Coordinate]) -> Result<Vec<FullRow>> {
-        let mut query = QueryBuilder::new("SELECT ");
-        query.push(COLUMNS).push(", ").push(SEALED_COLUMNS);
-        self.push_named(&mut query, coordinates);
+    async fn full_rows(&self, coordinates: &[Coordinate]) -> Result<Vec<Found<FullRow>>> {
+        let mut query = self.select(SEALED_COLUMNS);
+        push_named(&mut query, coordinates);
         let again = Which::Any(coordinates).is_for_one();
         let rows = query
             .build()
             .persistent(again)
             .fetch_all(&self.read)
             .await?;
-        rows.iter().map(decode::full_row).collect()
+        decode::found(&rows, decode::full_row)
     }
 
-    async fn page(&self, after: &str, limit: u32) -> Result<Vec<Row>> {
-        let mut query = QueryBuilder::new("SELECT ");
-        query
-            .push(COLUMNS)
-            .push(" FROM embedded_secrets WHERE backend_id = ");
-        query.push_bind(self.backend.as_str().to_owned());
+    async fn page(&self, after: &str, limit: u32) -> Result<Vec<Found<Row>>> {
+        let mut query = self.select("");
         query.push(" AND coordinate > ").push_bind(after.to_owned());
-        self.push_living(&mut query);
         query
             .push(" ORDER BY coordinate LIMIT ")
             .push_bind(i64::from(limit));
         let rows = query.build().fetch_all(&self.read).await?;
-        rows.iter().map(decode::row).collect()
+        decode::found(&rows, decode::row)
     }
 
     async fn schedule(
@@ -70,16 +63,13 @@ impl Table for Secrets {
         which: &Which<'_>,
         window: Duration,
     ) -> Result<Vec<(Coordinate, Timestamp)>> {
-        let mut query = QueryBuilder::new("UPDATE embedded_secrets SET deleted_at = ");
-        self.push_now(&mut query);
-        query.push(", purge_at = ");
-        self.push_now(&mut query);
-        query.push(" + ").push_bind(millis(window));
+        let mut query = QueryBuilder::new("UPDATE embedded_secrets SET ");
+        self.push_end(&mut query, window);
         self.push_change(&mut query);
         push_which(&mut query, which);
-        query.push(" AND deleted_at IS NULL");
-        self.push_living(&mut query);
-        query.push(" RETURNING coordinate, purge_at");
+        query.push(" AND (deleted_at IS NULL OR purge_at <= ");
+        self.push_now(&mut query);
+        query.push(") RETURNING coordinate, purge_at");
         let rows = query
             .build()
             .persistent(which.is_for_one())
@@ -96,7 +86,6 @@ impl Table for Secrets {
     async fn remove(&self, which: &Which<'_>) -> Result<Vec<Coordinate>> {
         let mut query = self.query("DELETE FROM embedded_secrets WHERE backend_id = ");
         push_which(&mut query, which);
-        self.push_living(&mut query);
         query.push(" RETURNING coordinate");
         let rows = query
             .build()
@@ -107,54 +96,77 @@ impl Table for Secrets {
     }
 
     async fn restore(&self, coordinate: &Coordinate) -> Result<bool> {
-        let query =
-            QueryBuilder::new("UPDATE embedded_secrets SET deleted_at = NULL, purge_at = NULL");
-        self.change_one(query, coordinate, " AND deleted_at IS NOT NULL")
-            .await
+        let mut query = QueryBuilder::new(
+            "UPDATE embedded_secrets SET deleted_at = NULL, purge_at = NULL, \
+             expires_at = CASE WHEN expires_at <= ",
+        );
+        self.push_now(&mut query);
+        query.push(" THEN NULL ELSE expires_at END");
+        self.push_change(&mut query);
+        push_one(&mut query, coordinate);
+        query.push(" AND (deleted_at IS NOT NULL OR expires_at <= ");
+        self.push_now(&mut query);
+        query.push(")");
+        self.changes(&mut query).await
     }
 
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<bool> {
-        let query = QueryBuilder::new("UPDATE embedded_secrets SET expires_at = NULL");
-        self.change_one(query, coordinate, " AND expires_at IS NOT NULL")
-            .await
+        let mut query = QueryBuilder::new("UPDATE embedded_secrets SET expires_at = NULL");
+        self.push_change(&mut query);
+        push_one(&mut query, coordinate);
+        query.push(" AND expires_at IS NOT NULL");
+        self.changes(&mut query).await
     }
 
-    async fn purge(&self, passed: Passed, limit: u32) -> Result<u64> {
-        let column = match passed {
-            Passed::Recovery => "purge_at",
-            Passed::Expiry => "expires_at",
-        };
-        if !self.has_passed(column).await? {
-            return Ok(0);
-        }
-        // Chosen once, beforehand: PostgreSQL may ask a subquery anew for each row, and its limit
-        // with it. What was restored meanwhile is spared by asking again.
-        let mut query = self.query(
-            "WITH passed AS MATERIALIZED (SELECT coordinate FROM embedded_secrets \
-             WHERE backend_id = ",
-        );
-        query.push(" AND ").push(column).push(" <= ");
+    async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
+        let (window, now) = (millis(window), now.as_millisecond());
+        let mut query = self.query("DELETE FROM embedded_secrets WHERE backend_id = ");
+        push_mark(&mut query, mark);
+        query.push(" AND purge_at <= ").push_bind(now);
+        query
+            .push(" AND deleted_at <= ")
+            .push_bind(now.saturating_sub(window));
+        query.push(" AND purge_at <= ");
         self.push_now(&mut query);
-        query.push(" ORDER BY ").push(column);
-        query.push(" LIMIT ").push_bind(i64::from(limit));
-        query.push(dialect::FOR_UPDATE_SKIP_LOCKED);
-        query.push(") DELETE FROM embedded_secrets WHERE backend_id = ");
-        query.push_bind(self.backend.as_str().to_owned());
-        query.push(" AND coordinate IN (SELECT coordinate FROM passed) AND ");
-        query.push(column).push(" <= ");
+        query.push(" AND deleted_at <= ");
         self.push_now(&mut query);
-        let done = query.build().execute(&self.write).await?;
-        Ok(done.rows_affected())
+        query.push(" - ").push_bind(window);
+        self.changes(&mut query).await
+    }
+
+    async fn give_end(&self, mark: &Mark, window: Duration) -> Result<()> {
+        let mut query = QueryBuilder::new("UPDATE embedded_secrets SET ");
+        self.push_end(&mut query, window);
+        self.push_change(&mut query);
+        push_mark(&mut query, mark);
+        query.push(" AND deleted_at IS NULL AND expires_at <= ");
+        self.push_now(&mut query);
+        self.changes(&mut query).await.map(drop)
     }
 }
 
 impl Secrets {
-    fn push_named(&self, query: &mut QueryBuilder<Db>, coordinates: &[Coordinate]) {
+    /// A question for this backend's rows, with these columns besides; which of them, is to follow.
+    fn select(&self, more: &'static str) -> QueryBuilder<Db> {
+        let mut query = QueryBuilder::new("SELECT ");
+        query.push(COLUMNS).push(", COALESCE(expires_at <= ");
+        self.push_now(&mut query);
+        query.push(", FALSE) AS expired");
+        if !more.is_empty() {
+            query.push(", ").push(more);
+        }
         query.push(" FROM embedded_secrets WHERE backend_id = ");
         query.push_bind(self.backend.as_str().to_owned());
-        query.push(" AND coordinate");
-        dialect::push_among(query, coordinates);
-        self.push_living(query);
+        query
+    }
+
+    /// Sets a window that begins now.
+    fn push_end(&self, query: &mut QueryBuilder<Db>, window: Duration) {
+        query.push("deleted_at = ");
+        self.push_now(query);
+        query.push(", purge_at = ");
+        self.push_now(query);
+        query.push(" + ").push_bind(millis(window));
     }
 
     /// The columns that every change of state sets, and whose rows are meant.
@@ -165,28 +177,9 @@ impl Secrets {
         query.push_bind(self.backend.as_str().to_owned());
     }
 
-    async fn change_one(
-        &self,
-        mut query: QueryBuilder<Db>,
-        coordinate: &Coordinate,
-        condition: &'static str,
-    ) -> Result<bool> {
-        self.push_change(&mut query);
-        query
-            .push(" AND coordinate = ")
-            .push_bind(coordinate.as_str().to_owned());
-        query.push(condition);
-        self.push_living(&mut query);
+    /// Whether the statement about one row changed it.
+    async fn changes(&self, query: &mut QueryBuilder<Db>) -> Result<bool> {
         Ok(query.build().execute(&self.write).await?.rows_affected() == 1)
-    }
-
-    /// Asked first, so that nobody waits for the write lock when there is nothing to purge.
-    async fn has_passed(&self, column: &'static str) -> Result<bool> {
-        let mut query = self.query("SELECT revision FROM embedded_secrets WHERE backend_id = ");
-        query.push(" AND ").push(column).push(" <= ");
-        self.push_now(&mut query);
-        query.push(" LIMIT 1");
-        Ok(query.build().fetch_optional(&self.read).await?.is_some())
     }
 }
 
@@ -205,22 +198,7 @@ impl Secrets {
             query.push(if at == 0 { "" } else { ", " });
             self.push_row(&mut query, row);
         }
-        // A name is free also where what it held has passed and was not purged yet.
-        query.push(
-            " ON CONFLICT (backend_id, coordinate) DO UPDATE SET key_id = excluded.key_id, \
-             key_nonce = excluded.key_nonce, wrapped_key = excluded.wrapped_key, \
-             nonce = excluded.nonce, ciphertext = excluded.ciphertext, \
-             store_id = excluded.store_id, deployment = excluded.deployment, \
-             digest = excluded.digest, intent = excluded.intent, \
-             revision = excluded.revision, \
-             created_at = excluded.created_at, changed_at = excluded.changed_at, \
-             expires_at = excluded.expires_at, deleted_at = NULL, purge_at = NULL \
-             WHERE embedded_secrets.purge_at <= ",
-        );
-        self.push_now(&mut query);
-        query.push(" OR embedded_secrets.expires_at <= ");
-        self.push_now(&mut query);
-        query.push(" RETURNING coordinate");
+        query.push(" ON CONFLICT (backend_id, coordinate) DO NOTHING RETURNING coordinate");
         let again = rows.len() == 1;
         let written = query
             .build()
@@ -273,4 +251,35 @@ fn push_which(query: &mut QueryBuilder<Db>, which: &Which<'_>) {
             query.push(" AND revision = ").push_bind(state.revision);
         }
     }
+}
+
+fn push_named(query: &mut QueryBuilder<Db>, coordinates: &[Coordinate]) {
+    query.push(" AND coordinate");
+    dialect::push_among(query, coordinates);
+}
+
+fn push_one(query: &mut QueryBuilder<Db>, coordinate: &Coordinate) {
+    query
+        .push(" AND coordinate = ")
+        .push_bind(coordinate.as_str().to_owned());
+}
+
+/// What bears exactly this mark.
+fn push_mark(query: &mut QueryBuilder<Db>, mark: &Mark) {
+    push_one(query, &mark.coordinate);
+    query
+        .push(" AND store_id = ")
+        .push_bind(dialect::id(mark.store.0));
+    query
+        .push(" AND deployment = ")
+        .push_bind(mark.deployment.clone());
+    query
+        .push(" AND digest = ")
+        .push_bind(mark.digest.to_string());
+    match mark.intent {
+        Some(intent) => query
+            .push(" AND intent = ")
+            .push_bind(dialect::id(intent.0)),
+        None => query.push(" AND intent IS NULL"),
+    };
 }

@@ -31,9 +31,6 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 /// Beginning to write has taken the database's lock already.
 pub(crate) const LOCK_FIRST: Option<&str> = None;
 
-/// The write lock is on the whole database.
-pub(crate) const FOR_UPDATE_SKIP_LOCKED: &str = "";
-
 /// The database's clock is this machine's.
 pub(crate) fn push_now(query: &mut QueryBuilder<Db>, given: Option<Timestamp>) {
     query.push_bind(given.unwrap_or_else(|| SystemClock.now()).as_millisecond());

@@ -13,7 +13,7 @@ use cloakroom_testkit::canary::{Folder, marked};
 use cloakroom_testkit::{ManualClock, SeededRandomness};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr};
 
 /// Names the PostgreSQL server that tests may create schemas on.
 pub(crate) const POSTGRES_URL: &str = "CLOAKROOM_TEST_POSTGRES_URL";
@@ -196,7 +196,7 @@ fn told(error: &dyn std::error::Error) -> Error {
 }
 
 /// Runs a statement past the backend.
-pub(crate) async fn execute(pool: &Pool, statement: &'static str) -> Result<u64> {
+pub(crate) async fn execute(pool: &Pool, statement: impl SqlSafeStr) -> Result<u64> {
     let rows = match pool {
         Pool::Sqlite { write, .. } => sqlx::query(statement)
             .execute(write)
@@ -216,6 +216,29 @@ pub(crate) async fn rows(pool: &Pool) -> Result<i64> {
     let rows = match pool {
         Pool::Sqlite { write, .. } => sqlx::query_scalar(count).fetch_one(write).await,
         Pool::Postgres(pool) => sqlx::query_scalar(count).fetch_one(pool).await,
+    };
+    rows.map_err(|error| told(&error))
+}
+
+/// Every row, as text.
+pub(crate) async fn dump(pool: &Pool) -> Result<Vec<String>> {
+    let rows = match pool {
+        Pool::Sqlite { write, .. } => {
+            let columns = "SELECT group_concat('quote(' || name || ')', ' || '', '' || ') \
+                           FROM pragma_table_info('embedded_secrets')";
+            let columns: String = sqlx::query_scalar(columns)
+                .fetch_one(write)
+                .await
+                .map_err(|error| told(&error))?;
+            let rows = format!("SELECT {columns} FROM embedded_secrets ORDER BY 1");
+            sqlx::query_scalar(AssertSqlSafe(rows))
+                .fetch_all(write)
+                .await
+        }
+        Pool::Postgres(pool) => {
+            let rows = "SELECT row_to_json(t)::text FROM embedded_secrets AS t ORDER BY 1";
+            sqlx::query_scalar(rows).fetch_all(pool).await
+        }
     };
     rows.map_err(|error| told(&error))
 }

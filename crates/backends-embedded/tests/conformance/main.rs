@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod kept;
 mod own;
 mod rotation;
 mod seals;

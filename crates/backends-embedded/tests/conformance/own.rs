@@ -7,7 +7,7 @@ use cloakroom_testkit::conformance::{self, Manager as _};
 use libtest_mimic::Trial;
 
 use crate::common::Database;
-use crate::{Embedded, rotation, seals, table};
+use crate::{Embedded, kept, rotation, seals, table};
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 type Check = for<'a> fn(&'a Database) -> Outcome<'a>;
@@ -22,6 +22,13 @@ macro_rules! checks {
 }
 
 const CHECKS: &[(&str, Check)] = checks![
+    kept::asking_changes_nothing,
+    kept::changing_one_removes_no_other,
+    kept::what_was_kept_comes_back_however_late,
+    kept::a_window_ends_by_a_purge_alone_and_by_both_clocks,
+    kept::a_purge_takes_exactly_what_bears_the_mark,
+    kept::what_has_expired_is_given_an_end,
+    kept::a_window_that_was_over_begins_anew,
     rotation::everything_is_under_the_new_key_in_the_end,
     rotation::two_rotations_at_once_do_the_work_once,
     rotation::what_is_under_a_lost_key_is_reported_and_left,
@@ -35,9 +42,6 @@ const CHECKS: &[(&str, Check)] = checks![
     seals::nothing_in_clear_reaches_the_files,
     table::backends_do_not_see_each_other,
     table::ciphertexts_are_found_until_they_are_gone,
-    table::nothing_that_has_passed_outlasts_a_listing,
-    table::one_statement_purges_a_thousand_rows_at_most,
-    table::deletions_purge_more_than_they_leave,
     table::the_keys_of_every_backend_are_found,
     table::the_database_has_a_clock,
     table::preparing_again_changes_nothing,

@@ -7,10 +7,11 @@ use cloakroom_backends_embedded::{
     EmbeddedBackend, Pool, has_ciphertexts, needed_keys, sealed_by_key,
 };
 use cloakroom_core::{
-    Coordinate, DeleteMode, Deletion, ErrorKind, PageToken, Precondition, PutOutcome, Result,
+    DeleteMode, Deletion, ErrorKind, PageToken, Precondition, PutOutcome, Result,
     SecretBackend as _, SystemRandomness,
 };
 use cloakroom_testkit::ManualClock;
+use sqlx::AssertSqlSafe;
 
 use crate::common::{Database, backend, execute, key, named, ring, rows, text};
 
@@ -55,112 +56,6 @@ pub(crate) async fn ciphertexts_are_found_until_they_are_gone(database: &Databas
     assert!(has_ciphertexts(&database.pool).await?);
     backend.delete(coordinate, DeleteMode::Final, None).await?;
     assert!(!has_ciphertexts(&database.pool).await?);
-    Ok(())
-}
-
-/// Puts `lasting` secrets that last and `passing` that expire after an hour, the last one of all
-/// after two; gives the names in this order.
-async fn put_all(
-    backend: &EmbeddedBackend,
-    lasting: usize,
-    passing: usize,
-) -> Result<Vec<Coordinate>> {
-    let mut requests: Vec<_> = (0..lasting + passing)
-        .map(|number| text(&format!("value {number}")))
-        .collect();
-    for request in &mut requests[lasting..] {
-        request.native_expiry = Some(HOUR);
-    }
-    if passing > 0 {
-        requests[lasting + passing - 1].native_expiry = Some(2 * HOUR);
-    }
-    for answer in backend.put_many(&requests).await {
-        assert_eq!(answer?, PutOutcome::Created);
-    }
-    Ok(requests.into_iter().map(|it| it.mark.coordinate).collect())
-}
-
-pub(crate) async fn nothing_that_has_passed_outlasts_a_listing(database: &Database) -> Result<()> {
-    let clock = ManualClock::default();
-    let backend = backend(&database.pool, ring(&[1]), &clock);
-    let names = put_all(&backend, 1_201, 1_250).await?;
-    for answer in backend
-        .delete_many(&names[1..1_201], DeleteMode::Recoverable(HOUR))
-        .await
-    {
-        assert!(matches!(answer?, Deletion::Scheduled { .. }));
-    }
-    clock.advance(2 * HOUR);
-    // Gone at once, whoever asks.
-    for answer in backend.describe_many(&names[1..]).await {
-        assert!(answer.unwrap_err().is_missing());
-    }
-    assert_eq!(rows(&database.pool).await?, 2_451);
-    assert_eq!(backend.list(None).await?.secrets.len(), 1);
-    assert_eq!(rows(&database.pool).await?, 1);
-    backend.get(&names[0]).await?;
-    Ok(())
-}
-
-pub(crate) async fn one_statement_purges_a_thousand_rows_at_most(
-    database: &Database,
-) -> Result<()> {
-    let clock = ManualClock::default();
-    let backend = backend(&database.pool, ring(&[1]), &clock);
-    let names = put_all(&backend, 1, 2_300).await?;
-    clock.advance(2 * HOUR);
-    // What passed last cannot be removed, so the statement that would do so removes nothing: what
-    // stays is what one statement would have removed.
-    let (hold, release): (&[&'static str], &[&'static str]) = match &database.pool {
-        Pool::Sqlite { .. } => (
-            &["CREATE TRIGGER hold BEFORE DELETE ON embedded_secrets \
-               WHEN OLD.expires_at - OLD.created_at > 3600000 \
-               BEGIN SELECT RAISE(ABORT, 'held'); END"],
-            &["DROP TRIGGER hold"],
-        ),
-        Pool::Postgres(_) => (
-            &[
-                "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql \
-                 AS $$ BEGIN RAISE EXCEPTION 'held'; END $$",
-                "CREATE TRIGGER hold BEFORE DELETE ON embedded_secrets FOR EACH ROW \
-                 WHEN (OLD.expires_at - OLD.created_at > 3600000) EXECUTE FUNCTION hold()",
-            ],
-            &["DROP TRIGGER hold ON embedded_secrets"],
-        ),
-    };
-    for statement in hold {
-        execute(&database.pool, statement).await?;
-    }
-    // A purge that fails is nobody's failure.
-    assert_eq!(backend.list(None).await?.secrets.len(), 1);
-    assert_eq!(rows(&database.pool).await?, 1 + 300);
-    for statement in release {
-        execute(&database.pool, statement).await?;
-    }
-    assert_eq!(backend.list(None).await?.secrets.len(), 1);
-    assert_eq!(rows(&database.pool).await?, 1);
-    backend.get(&names[0]).await?;
-    Ok(())
-}
-
-pub(crate) async fn deletions_purge_more_than_they_leave(database: &Database) -> Result<()> {
-    let clock = ManualClock::default();
-    let backend = backend(&database.pool, ring(&[1]), &clock);
-    let names = put_all(&backend, 201, 701).await?;
-    clock.advance(2 * HOUR);
-    // Nobody ever lists.
-    for answer in backend
-        .delete_many(&names[..200], DeleteMode::Recoverable(HOUR))
-        .await
-    {
-        assert!(matches!(answer?, Deletion::Scheduled { .. }));
-    }
-    assert_eq!(rows(&database.pool).await?, 201 + 701 - 500);
-    clock.advance(HOUR);
-    let deletion = backend.delete(&names[200], DeleteMode::Final, None).await?;
-    assert_eq!(deletion, Deletion::Deleted);
-    // As many of either kind.
-    assert_eq!(rows(&database.pool).await?, (200 - 102) + (201 - 102));
     Ok(())
 }
 
@@ -332,25 +227,49 @@ pub(crate) async fn a_table_that_is_gone_is_no_missing_secret(database: &Databas
     Ok(())
 }
 
+/// It holds up no other: who asks for it is told, and a listing shows what bears a mark.
 pub(crate) async fn a_row_that_cannot_be_read_is_corrupt(database: &Database) -> Result<()> {
     let backend = backend(&database.pool, ring(&[1]), &ManualClock::default());
-    let request = text("value");
     for damage in [
-        "UPDATE embedded_secrets SET digest = 'no digest'",
-        "UPDATE embedded_secrets SET created_at = 9223372036854775807",
+        "digest = 'no digest'",
+        "created_at = 9223372036854775807",
+        "purge_at = -9223372036854775808, deleted_at = 0",
     ] {
-        backend.put(&request).await?;
-        execute(&database.pool, damage).await?;
-        let error = backend
-            .describe(&request.mark.coordinate)
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-        assert_eq!(
-            backend.list(None).await.unwrap_err().kind(),
-            ErrorKind::Corrupt
+        let (bad, good) = (text("bad"), text("good"));
+        let names = [bad.mark.coordinate.clone(), good.mark.coordinate.clone()];
+        for request in [&bad, &good] {
+            backend.put(request).await?;
+        }
+        let damage = format!(
+            "UPDATE embedded_secrets SET {damage} WHERE coordinate = '{}'",
+            names[0]
         );
-        execute(&database.pool, "DELETE FROM embedded_secrets").await?;
+        execute(&database.pool, AssertSqlSafe(damage)).await?;
+        let corrupt = |answer: Result<()>| {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        };
+        corrupt(backend.describe(&names[0]).await.map(drop));
+        corrupt(backend.get(&names[0]).await.map(drop));
+        corrupt(backend.put(&bad).await.map(drop));
+        for answers in [
+            kinds(backend.describe_many(&names).await),
+            kinds(backend.get_many(&names).await),
+            kinds(backend.put_many(&[bad.clone(), good.clone()]).await),
+        ] {
+            assert_eq!(answers, [Err(ErrorKind::Corrupt), Ok(())]);
+        }
+        let listed = backend.list(None).await?.secrets;
+        let listed: Vec<_> = listed.into_iter().map(|it| it.coordinate).collect();
+        assert_eq!(listed, names[1..]);
+        for answer in backend.delete_many(&names, DeleteMode::Final).await {
+            assert_eq!(answer?, Deletion::Deleted);
+        }
     }
     Ok(())
+}
+
+fn kinds<T>(answers: Vec<Result<T>>) -> Vec<Result<(), ErrorKind>> {
+    let kind = |answer: Result<T>| answer.map(drop).map_err(|error| error.kind());
+    answers.into_iter().map(kind).collect()
 }

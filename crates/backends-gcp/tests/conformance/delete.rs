@@ -86,7 +86,7 @@ async fn what_somebody_destroyed_at_once_is_gone(double: Double) -> Result<()> {
     );
     // What is left of it is still seen, so that it is cleared up.
     let described = backend.describe(coordinate).await?;
-    assert_eq!(described.state, SecretState::Disabled);
+    assert_eq!(described.state, SecretState::Destroyed);
     let state = described.precondition.as_ref();
     let deletion = backend.delete(coordinate, DeleteMode::Final, state).await?;
     assert_eq!(deletion, Deletion::Deleted);

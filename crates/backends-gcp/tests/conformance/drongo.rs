@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cloakroom_backends_gcp::{GcpCredentials, GcpSettings};
 use cloakroom_core::{
-    DeleteMode, Deletion, ErrorKind, PutOutcome, Randomness as _, Result, SecretBackend as _,
-    SecretState, SystemRandomness,
+    DeleteMode, Deletion, ErrorKind, Randomness as _, Result, SecretBackend as _, SecretState,
+    SystemRandomness,
 };
 use cloakroom_testkit::canary::marked_bytes;
 
@@ -25,6 +25,10 @@ pub(crate) async fn what_it_knows_of(url: &str) -> Result<()> {
     let mut request = request("value");
     request.value = marked_bytes(&(0..=255).collect::<Vec<u8>>());
     let coordinate = &request.mark.coordinate;
+    let unchecked = |error: cloakroom_core::Error| {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("checksum"), "{error}");
+    };
     let missing = |error: cloakroom_core::Error| assert_eq!(error.kind(), ErrorKind::Missing);
 
     missing(backend.get(coordinate).await.unwrap_err());
@@ -32,11 +36,14 @@ pub(crate) async fn what_it_knows_of(url: &str) -> Result<()> {
     let gone = backend.delete(coordinate, DeleteMode::Final, None).await?;
     assert_eq!(gone, Deletion::AlreadyGone);
 
-    // It does not check our checksum, so the bytes are read back.
-    assert_eq!(backend.put(&request).await?, PutOutcome::Created);
-    let stored = backend.get(coordinate).await?;
-    assert_eq!(stored.value, request.value);
-    assert_eq!(stored.mark, None);
+    // It neither checks our checksum nor sends one, so the bytes are read back and cannot be taken.
+    let version = format!("projects/{project}/secrets/{coordinate}/versions/1");
+    let others = client(url).await;
+    unchecked(backend.put(&request).await.unwrap_err());
+    unchecked(backend.get(coordinate).await.unwrap_err());
+    let read = others.access_secret_version().set_name(&version);
+    let payload = read.send().await.unwrap().payload.unwrap();
+    assert!(payload.data == request.value.expose(), "other bytes");
     assert_eq!(
         backend.describe(coordinate).await?.state,
         SecretState::Enabled
@@ -51,10 +58,8 @@ pub(crate) async fn what_it_knows_of(url: &str) -> Result<()> {
     let week = DeleteMode::Recoverable(Duration::from_hours(7 * 24));
     let error = backend.delete(coordinate, week, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert_eq!(backend.get(coordinate).await?.value, request.value);
+    unchecked(backend.get(coordinate).await.unwrap_err());
 
-    let version = format!("projects/{project}/secrets/{coordinate}/versions/1");
-    let others = client(url).await;
     others
         .disable_secret_version()
         .set_name(&version)
@@ -69,7 +74,7 @@ pub(crate) async fn what_it_knows_of(url: &str) -> Result<()> {
         .send()
         .await
         .unwrap();
-    assert_eq!(backend.get(coordinate).await?.value, request.value);
+    unchecked(backend.get(coordinate).await.unwrap_err());
 
     let deletion = backend.delete(coordinate, DeleteMode::Final, None).await?;
     assert_eq!(deletion, Deletion::Deleted);

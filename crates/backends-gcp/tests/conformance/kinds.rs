@@ -7,7 +7,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom_backends_gcp::{GcpBackend, GcpCredentials, GcpSettings};
-use cloakroom_core::{DeleteMode, Error, ErrorKind, Result, SecretBackend as _};
+use cloakroom_core::platform::NamedSecrets as _;
+use cloakroom_core::{DeleteMode, Deletion, Error, ErrorKind, Result, SecretBackend as _};
 use cloakroom_testkit::canary::{MARKER, marked};
 use libtest_mimic::Trial;
 
@@ -28,6 +29,14 @@ pub(crate) fn trials() -> Vec<Trial> {
         crate::trial(
             "canned::a_damaged_value_is_not_taken",
             a_damaged_value_is_not_taken,
+        ),
+        crate::trial(
+            "canned::a_value_that_cannot_be_checked_is_not_taken",
+            a_value_that_cannot_be_checked_is_not_taken,
+        ),
+        crate::trial(
+            "canned::a_secret_is_not_missing_whose_version_answers",
+            a_secret_is_not_missing_whose_version_answers,
         ),
         crate::trial(
             "canned::an_error_quotes_no_payload",
@@ -171,6 +180,104 @@ async fn a_damaged_value_is_not_taken() -> Result<()> {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    Ok(())
+}
+
+/// The service sends the checksum with every payload; something in between may drop either.
+async fn a_value_that_cannot_be_checked_is_not_taken() -> Result<()> {
+    let data = STANDARD.encode(marked("value").expose());
+    for body in [
+        "{}".to_owned(),
+        r#"{"name": "projects/p/secrets/s/versions/1"}"#.to_owned(),
+        r#"{"payload": {}}"#.to_owned(),
+        r#"{"payload": {"dataCrc32c": "0"}}"#.to_owned(),
+        format!(r#"{{"payload": {{"data": "{data}"}}}}"#),
+    ] {
+        let said = body.clone();
+        let url = serve(Arc::new(move |line| {
+            let secret = r#"{"name": "projects/p/secrets/s", "etag": "\"1\""}"#;
+            let access = line.contains(":access");
+            Some(Answer {
+                status: 200,
+                headers: "",
+                body: if access {
+                    said.clone()
+                } else {
+                    secret.to_owned()
+                },
+            })
+        }));
+        let backend = backend(url.await);
+        let error = backend.get(&request("value").mark.coordinate).await;
+        let error = error.err().map(|it| it.kind());
+        assert_eq!(error, Some(ErrorKind::Unavailable), "{body}");
+        let read = backend.read_named(&["name".to_owned()]).await.remove(0);
+        let error = read.err().map(|it| it.kind());
+        assert_eq!(error, Some(ErrorKind::Unavailable), "by name: {body}");
+    }
+    Ok(())
+}
+
+/// Only a version that is asked for by its number is seen everywhere at once; its secret may not be yet.
+async fn a_secret_is_not_missing_whose_version_answers() -> Result<()> {
+    let version = |state: &str| {
+        format!(r#"{{"name": "projects/p/secrets/s/versions/1", "state": "{state}"}}"#)
+    };
+    for (status, body, kind) in [
+        (200, version("ENABLED"), ErrorKind::Unavailable),
+        (200, version("DISABLED"), ErrorKind::Unavailable),
+        (
+            503,
+            in_googles_words(503, "UNAVAILABLE"),
+            ErrorKind::Unavailable,
+        ),
+        (404, in_googles_words(404, "NOT_FOUND"), ErrorKind::Missing),
+    ] {
+        let told = body.clone();
+        let url = serve(Arc::new(move |line| {
+            let (status, body) = if line.contains("/versions/1:access") && status == 200 {
+                (400, in_googles_words(400, "FAILED_PRECONDITION"))
+            } else if line.contains("/versions/") {
+                (status, told.clone())
+            } else {
+                (404, in_googles_words(404, "NOT_FOUND"))
+            };
+            Some(Answer {
+                status,
+                headers: "",
+                body,
+            })
+        }));
+        let backend = backend(url.await);
+        let (coordinate, name) = (&request("value").mark.coordinate, "name".to_owned());
+        let week = DeleteMode::Recoverable(Duration::from_hours(7 * 24));
+        let mut kinds = vec![
+            backend.get(coordinate).await.err(),
+            backend.describe(coordinate).await.err(),
+            backend.restore(coordinate).await.err(),
+            backend.lift_expiry(coordinate).await.err(),
+            backend.restore_named(&name).await.err(),
+            backend.lift_expiry_named(&name).await.err(),
+        ];
+        let described = backend.describe_named(std::slice::from_ref(&name)).await;
+        kinds.extend(described.into_iter().map(Result::err));
+        for error in kinds {
+            let error = error.unwrap();
+            assert_eq!(error.kind(), kind, "{body}: {error}");
+        }
+        for mode in [DeleteMode::Final, week] {
+            for deletion in [
+                backend.delete(coordinate, mode, None).await,
+                backend.delete_named(&name, mode, None).await,
+            ] {
+                match deletion {
+                    Ok(Deletion::AlreadyGone) => assert_eq!(kind, ErrorKind::Missing, "{body}"),
+                    Ok(other) => panic!("{body}: {other:?}"),
+                    Err(error) => assert_eq!(error.kind(), kind, "{body}: {error}"),
+                }
+            }
+        }
+    }
     Ok(())
 }
 

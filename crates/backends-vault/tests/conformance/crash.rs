@@ -120,10 +120,9 @@ pub(crate) async fn a_destroyed_secret_blocks_its_name_until_it_is_deleted(
 
     assert!(backend.get(coordinate).await.unwrap_err().is_missing());
     assert!(backend.restore(coordinate).await.unwrap_err().is_missing());
-    assert_eq!(
-        backend.describe(coordinate).await?.state,
-        SecretState::Disabled
-    );
+    let described = backend.describe(coordinate).await?;
+    assert_eq!(described.state, SecretState::Destroyed);
+    assert_eq!(backend.list(None).await?.secrets, [described]);
     let error = backend.put(&request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     backend.delete(coordinate, DeleteMode::Final, None).await?;

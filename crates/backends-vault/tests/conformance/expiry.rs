@@ -179,6 +179,39 @@ pub(crate) async fn a_wrong_time_ends_no_window(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Without the server's time nothing would ever go, and nobody would know: it is told.
+pub(crate) async fn without_a_time_a_purge_says_so(place: &Place) -> Result<()> {
+    let straight = hasty(place, true).await;
+    let relay = Relay::with_date(&place.server.url, "the proxy gives no time away!").await;
+    let address = relay.url();
+    let timeless = place.backend(|it| {
+        it.purge_delay = Duration::ZERO;
+        it.address = address;
+    });
+    let timeless = timeless.await;
+    for by_hand in [false, true] {
+        let request = text("value");
+        let name = &request.mark.coordinate;
+        straight.put(&request).await?;
+        if by_hand {
+            let versions = r#"{"versions":[1]}"#;
+            place.as_root("POST", "delete", name, versions).await;
+        } else {
+            straight.delete(name, WINDOW, None).await?;
+            let now = SystemClock.now();
+            assert!(!timeless.purge(&request.mark, HOUR, now).await?, "not yet");
+        }
+        let refused = timeless.purge(&request.mark, SECOND, Timestamp::MAX).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unsupported, "{refused}");
+        assert!(refused.to_string().contains("Date"), "{refused}");
+        straight.restore(name).await?;
+        assert!(straight.get(name).await?.value == request.value);
+        straight.delete(name, DeleteMode::Final, None).await?;
+    }
+    Ok(())
+}
+
 /// What somebody deleted by hand has no end: it is given one, and goes when that has passed.
 pub(crate) async fn what_waits_without_an_end_is_given_one(place: &Place) -> Result<()> {
     let backend = hasty(place, true).await;
@@ -234,8 +267,14 @@ struct Relay {
 
 impl Relay {
     async fn start(to: &str, time: Timestamp) -> Self {
+        let date = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        Self::with_date(to, &date).await
+    }
+
+    /// `date` takes as many bytes as any date does.
+    async fn with_date(to: &str, date: &str) -> Self {
         let to = to.strip_prefix("http://").unwrap().to_owned();
-        let date = format!("\r\nDate: {}", time.strftime("%a, %d %b %Y %H:%M:%S GMT"));
+        let date = format!("\r\nDate: {date}");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {

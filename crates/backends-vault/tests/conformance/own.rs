@@ -47,6 +47,7 @@ const CHECKS: &[(&str, Check)] = checks![
     expiry::asking_removes_nothing_whose_window_ended,
     expiry::a_window_is_ended_by_a_purge_and_by_both_clocks,
     expiry::a_wrong_time_ends_no_window,
+    expiry::without_a_time_a_purge_says_so,
     expiry::what_waits_without_an_end_is_given_one,
     expiry::a_mount_that_expires_everything_is_refused,
     kubernetes::a_service_account_logs_in,

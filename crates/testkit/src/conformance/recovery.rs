@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use cloakroom_core::capabilities::Recovery;
-use cloakroom_core::{DeleteMode, Deletion, ErrorKind, PutOutcome, SecretBackend, SecretState};
+use cloakroom_core::{
+    DeleteMode, Deletion, ErrorKind, PutOutcome, SecretBackend, SecretState, Timestamp,
+};
 
 use super::Subject;
 use super::hand::{Hand, list_all, listed, plainly, window};
@@ -107,7 +109,8 @@ pub async fn the_window_is_never_cut_short(subject: &dyn Subject) -> Verdict {
     hand.ensure_there(&*backend, &coordinate, &value).await
 }
 
-/// When the window is over the secret is gone for good and its name is free.
+/// When the window is over the secret is gone for good and its name is free; where the manager ends no
+/// window itself, once it is purged, and until then it waits.
 pub async fn a_window_ends(subject: &dyn Subject) -> Verdict {
     let (hand, backend) = (Hand::new(), subject.backend());
     let window = recovery(&*backend)?.shortest;
@@ -118,6 +121,17 @@ pub async fn a_window_ends(subject: &dyn Subject) -> Verdict {
     subject.advance(window / 2).await?;
     backend.restore(&other).await?;
     subject.advance(window).await?;
+    if let Some(purge) = backend.purges() {
+        subject.settle().await;
+        let listed = list_all(&*backend).await?.len();
+        ensure_eq(&listed, &2, "how many are listed before the purge")?;
+        ensure_waiting(&backend.describe(&coordinate).await?.state, "described")?;
+        for (name, bytes, goes) in [(&other, &other_value, false), (&coordinate, &value, true)] {
+            let mark = hand.mark(name, bytes);
+            let went = purge.purge(&mark, window, Timestamp::MAX).await?;
+            ensure_eq(&went, &goes, "whether a purge took it")?;
+        }
+    }
 
     ensure_kind(
         backend.get(&coordinate).await,

@@ -80,13 +80,15 @@ pub enum Trouble {
     Failed,
     /// HTTP 503, in the manager's shape.
     Unavailable,
+    /// HTTP 200 with a web page: something between answers in the manager's stead.
+    StrangePage,
     /// The token of the next page has expired, in the manager's shape.
     ExpiredPage,
 }
 
 impl Trouble {
     /// Every trouble, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Delay,
         Self::Refuse,
         Self::Reset,
@@ -97,6 +99,7 @@ impl Trouble {
         Self::ThrottledFor,
         Self::Failed,
         Self::Unavailable,
+        Self::StrangePage,
         Self::ExpiredPage,
     ];
 
@@ -113,6 +116,7 @@ impl Trouble {
             Self::ThrottledFor => "429_retry_after",
             Self::Failed => "500",
             Self::Unavailable => "503",
+            Self::StrangePage => "200_of_another",
             Self::ExpiredPage => "expired_page",
         }
     }
@@ -130,6 +134,7 @@ impl Trouble {
             Self::ThrottledFor => "429 with Retry-After",
             Self::Failed => "500",
             Self::Unavailable => "503",
+            Self::StrangePage => "200 with another server's page",
             Self::ExpiredPage => "page token expired midway",
         }
     }
@@ -170,6 +175,7 @@ impl Trouble {
             Self::Reset => return Fault::Reset,
             Self::Truncate => return Fault::Truncate,
             Self::LostAnswer => return Fault::LoseAnswer,
+            Self::StrangePage => return Fault::Answer(strange_page()),
             Self::Denied => Refusal::Denied,
             Self::Throttled => Refusal::Throttled { retry_after: None },
             Self::ThrottledFor => Refusal::Throttled {
@@ -180,5 +186,18 @@ impl Trouble {
             Self::ExpiredPage => Refusal::PageExpired,
         };
         Fault::Answer(subject.answer(refusal))
+    }
+}
+
+/// What a captive portal, a login page or a proxy's notice is to a client.
+fn strange_page() -> Answer {
+    let page = "<!doctype html><html><body>Please log in.</body></html>";
+    Answer {
+        status: 200,
+        headers: vec![(
+            "content-type".to_owned(),
+            "text/html; charset=utf-8".to_owned(),
+        )],
+        body: page.to_owned(),
     }
 }

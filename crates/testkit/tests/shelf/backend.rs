@@ -186,14 +186,17 @@ impl SecretBackend for ShelfBackend {
             .client
             .ask("delete", Method::DELETE, &path, NOTHING)
             .await?;
-        match (reply.status, mode) {
-            (StatusCode::OK, DeleteMode::Final) => Ok(Deletion::Deleted),
-            (StatusCode::OK, DeleteMode::Recoverable(_)) => {
+        match reply.status {
+            StatusCode::OK => {
+                // Read in any case: a 200 that is not the Shelf's own has deleted nothing.
                 let Deleted { due } = reply.read("delete")?;
-                Ok(Deletion::Scheduled { due })
+                Ok(match mode {
+                    DeleteMode::Final => Deletion::Deleted,
+                    DeleteMode::Recoverable(_) => Deletion::Scheduled { due },
+                })
             }
-            (StatusCode::NOT_FOUND, _) => Ok(Deletion::AlreadyGone),
-            (status, _) => Err(self.refusal("delete", coordinate, status)),
+            StatusCode::NOT_FOUND => Ok(Deletion::AlreadyGone),
+            status => Err(self.refusal("delete", coordinate, status)),
         }
     }
 
