@@ -7,13 +7,15 @@ mod common;
 #[allow(dead_code, reason = "the tests of what only reads use the rest of it")]
 #[path = "openmetadata/database.rs"]
 mod database;
+#[path = "openmetadata/killed.rs"]
+mod killed;
 #[allow(dead_code, reason = "the tests of what only reads use the rest of it")]
 #[path = "openmetadata/managers.rs"]
 mod managers;
 #[path = "openmetadata/moved.rs"]
 mod moved;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use cloakroom_core::SecretValue;
 use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
@@ -49,7 +51,7 @@ type Law = fn(&Stage);
 const ON_MYSQL: [&str; 2] = ["the_key_is_changed", "secrets_go_to_a_manager_and_back"];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 6] = [
+    let laws: [(&str, &[&'static str], Law); 7] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -66,6 +68,11 @@ fn main() -> ExitCode {
             "secrets_go_to_kubernetes_and_back",
             &[CLUSTER_URL, CLUSTER_CA],
             secrets_go_to_kubernetes_and_back,
+        ),
+        (
+            "who_was_killed_is_followed_at_once",
+            &[AWS_URL, AWS_USER],
+            killed::who_was_killed_is_followed_at_once,
         ),
         (
             "what_was_moved_is_read_by_the_platforms_own_client",
@@ -146,10 +153,15 @@ impl Stage {
         self.run(&arguments, keys, writer)
     }
 
-    fn run(&self, arguments: &[&str], keys: &str, writer: Option<&str>) -> Ended {
+    fn command(&self, arguments: &[&str], keys: &str, writer: Option<&str>) -> Command {
         let mut command = self.cloakroom.command(arguments);
         command.env("FERNET_KEY", keys);
         command.envs(writer.map(|it| ("WRITER", it)));
+        command
+    }
+
+    fn run(&self, arguments: &[&str], keys: &str, writer: Option<&str>) -> Ended {
+        let mut command = self.command(arguments, keys, writer);
         let done = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let ended = Ended {

@@ -1,5 +1,8 @@
 //! Scanning 10,000 connectors with 40,000 secrets, beside `COPY` of the same columns to nowhere, in
 //! turns on the same server. Prints one line of JSON for each figure.
+//!
+//! With a number in `CLOAKROOM_BENCH_JOBS` there are so many jobs besides, each with an attempt, as years of
+//! syncs leave them: a kilobyte and a half of catalog and of a failure's stack each.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -19,7 +22,10 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 const URL: &str = "CLOAKROOM_TEST_POSTGRES_URL";
 const CONNECTORS: &str = "CLOAKROOM_BENCH_CONNECTORS";
+const JOBS: &str = "CLOAKROOM_BENCH_JOBS";
 const DATABASE: &str = "airbyte_bench_scan";
+/// Jobs that are written in one statement.
+const CHUNK: u32 = 50_000;
 /// Turns of which the middle one counts.
 const TURNS: usize = 7;
 
@@ -34,18 +40,17 @@ fn main() {
         println!("skipped: {URL} is not set");
         return;
     };
-    let connectors = std::env::var(CONNECTORS)
-        .ok()
-        .and_then(|it| it.parse().ok())
-        .unwrap_or(10_000);
+    let number = |variable| std::env::var(variable).ok()?.parse().ok();
+    let connectors = number(CONNECTORS).unwrap_or(10_000);
+    let jobs = number(JOBS).unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(measure(&server, connectors));
+    runtime.block_on(measure(&server, connectors, jobs));
 }
 
-async fn measure(server: &str, connectors: u32) {
+async fn measure(server: &str, connectors: u32, jobs: u32) {
     let mut admin = PgConnection::connect(server).await.unwrap();
     let again = [
         format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"),
@@ -63,6 +68,7 @@ async fn measure(server: &str, connectors: u32) {
             .await
             .unwrap();
     }
+    history(&mut connection, jobs).await;
     let source = AirbyteSource::new(Options::new(SecretValue::from(url))).unwrap();
     let copies: Vec<String> = sqlx::query_scalar(COLUMNS)
         .fetch_all(&mut connection)
@@ -116,6 +122,47 @@ async fn measure(server: &str, connectors: u32) {
     connection.close().await.unwrap();
     let [gone, _] = again;
     admin.execute(AssertSqlSafe(gone)).await.unwrap();
+}
+
+/// Jobs and their attempts, no two of them alike.
+async fn history(connection: &mut PgConnection, jobs: u32) {
+    if jobs == 0 {
+        return;
+    }
+    let attempts = "CREATE TABLE attempts (id bigint PRIMARY KEY, job_id bigint, attempt_number integer, \
+                    output jsonb, failure_summary jsonb, status varchar(64))";
+    connection.execute(attempts).await.unwrap();
+    for first in (0..jobs).step_by(CHUNK as usize) {
+        let last = (first + CHUNK).min(jobs);
+        let statements = [
+            format!(
+                "INSERT INTO jobs (id, config_type, scope, status, config) \
+                 SELECT n, 'sync', gen_random_uuid(), 'succeeded', jsonb_build_object('configType', 'sync', \
+                 'sync', jsonb_build_object('workspaceId', gen_random_uuid(), \
+                 'sourceDockerImage', 'airbyte/source-postgres:3.6.' || n % 40, \
+                 'configuredAirbyteCatalog', (SELECT jsonb_agg(jsonb_build_object('syncMode', 'incremental', \
+                 'cursorField', jsonb_build_array('updated_at'), 'stream', jsonb_build_object('name', \
+                 md5(n || '-' || s), 'jsonSchema', jsonb_build_object('type', 'object', 'properties', \
+                 jsonb_build_object('id', jsonb_build_object('type', 'integer'), md5(s || '+' || n), \
+                 jsonb_build_object('type', 'string')))))) FROM generate_series(1, 5) s))) \
+                 FROM generate_series({first} + 1, {last}) n"
+            ),
+            format!(
+                "INSERT INTO attempts SELECT n, n, 0, jsonb_build_object('sync', \
+                 jsonb_build_object('standardSyncSummary', jsonb_build_object('bytesSynced', n::bigint * 7919, \
+                 'recordsSynced', n, 'status', 'failed'))), jsonb_build_object('failures', \
+                 jsonb_build_array(jsonb_build_object('failureType', 'system_error', 'timestamp', n, \
+                 'externalMessage', 'Something went wrong within the \"source\" connector ' || md5(n::text), \
+                 'stacktrace', (SELECT string_agg('at io.airbyte.workers.' || md5(n || ':' || s) || \
+                 '.run(Worker.java:' || s || ')', E'\\n\\t') FROM generate_series(1, 16) s)))), 'failed' \
+                 FROM generate_series({first} + 1, {last}) n"
+            ),
+        ];
+        for statement in statements {
+            connection.execute(AssertSqlSafe(statement)).await.unwrap();
+        }
+    }
+    connection.execute("VACUUM ANALYZE").await.unwrap();
 }
 
 async fn copy_to_nowhere(connection: &mut PgConnection, copies: &[String]) {

@@ -32,8 +32,8 @@ pub use deployment_names::DeploymentNames;
 pub use fernet_keys::{FernetKeys, TOKEN_PREFIX};
 pub use ids::{Base, BaseKind, Ids};
 pub use migrate::{
-    MigrationGround, MigrationIssue, MigrationObserver, MigrationReport, OutsideReferences,
-    SecretsMigration, Side,
+    MigrationGround, MigrationIssue, MigrationItem, MigrationObserver, MigrationReport,
+    OutsideReferences, OwnReference, SecretsMigration, Side,
 };
 pub use options::{Options, Provider};
 pub use rotate::{FernetRotation, RotationObserver, RotationReport, TableRotation, UnopenedValue};

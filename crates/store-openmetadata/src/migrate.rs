@@ -64,6 +64,9 @@ pub struct MigrationGround {
     pub keys: Arc<dyn KeySource>,
     /// For the time in what is sealed.
     pub clock: Arc<dyn Clock>,
+    /// Whether copies that an earlier run left may be taken away. Not where its process died a moment ago:
+    /// what it asked the manager to delete may go only now, and with it what was written since.
+    pub replaces_copies: bool,
 }
 
 /// A migration of one OpenMetadata's secrets between two places.
@@ -106,12 +109,16 @@ pub struct MigrationReport {
     /// Fields that were switched, or would be. Where both managers have one id for a secret, the field
     /// stays as it is.
     pub moved: u64,
+    /// The same one by one; at most ten thousand.
+    pub items: Vec<MigrationItem>,
     /// Values read behind the writing of them and found equal.
     pub verified: u64,
     /// Fields that held nothing in the manager, and hold nothing now.
     pub nothing: u64,
-    /// References to secrets that the user made: they stay.
+    /// References to secrets that the user made: they stay as they are, and are in nobody's way.
     pub own: u64,
+    /// Where they are; at most ten thousand. Into the database they have to be taken by hand.
+    pub own_references: Vec<OwnReference>,
     /// Fields in clear or in another place: they stay.
     pub elsewhere: u64,
     /// Fields of a migration that are gone, or back already.
@@ -145,6 +152,34 @@ pub struct OutsideReferences {
     pub example: String,
 }
 
+/// A field that was switched, or would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MigrationItem {
+    /// Its table.
+    pub table: String,
+    /// Its row.
+    pub row: String,
+    /// Where in the row's JSON.
+    pub pointer: String,
+    /// The id that it referred to; `None` where the database held the value.
+    pub from: Option<String>,
+    /// The id that it refers to; `None` where the database holds the value.
+    pub to: Option<String>,
+}
+
+/// A field that refers to a secret of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnReference {
+    /// Its table.
+    pub table: String,
+    /// Its row.
+    pub row: String,
+    /// Where in the row's JSON.
+    pub pointer: String,
+    /// What it refers to.
+    pub id: String,
+}
+
 /// A field that stands as before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MigrationIssue {
@@ -166,6 +201,26 @@ impl MigrationReport {
     /// Whether nothing is left to be done.
     pub fn is_complete(&self) -> bool {
         self.issue_count == 0 && self.obstacles.is_empty() && !self.cut_short
+    }
+
+    /// One more field that was switched, in this direction.
+    fn switched(&mut self, field: &MigratedField, from: Option<&String>, to: Option<&String>) {
+        self.moved += 1;
+        if self.items.len() < MOST_TOLD {
+            self.items.push(MigrationItem {
+                table: field.table.clone(),
+                row: RowKey::shown(&field.row),
+                pointer: field.pointer.clone(),
+                from: from.cloned(),
+                to: to.cloned(),
+            });
+        }
+    }
+
+    fn own_ones(&mut self, own: Vec<OwnReference>) {
+        self.own += own.len() as u64;
+        let room = MOST_TOLD.saturating_sub(self.own_references.len());
+        self.own_references.extend(own.into_iter().take(room));
     }
 
     fn issues_of(&mut self, issues: Vec<MigrationIssue>) {

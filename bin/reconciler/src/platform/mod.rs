@@ -2,6 +2,7 @@
 //! one reads.
 
 mod destination;
+mod holder;
 mod openmetadata;
 mod page;
 mod progress;
@@ -15,6 +16,7 @@ mod words;
 mod tests;
 
 pub(crate) use destination::{demand_readable, prefix_of};
+pub(crate) use holder::{Holder, refuse_if_held};
 pub(crate) use openmetadata::{lists_tags, manager, provider};
 pub use openmetadata::{openmetadata, openmetadata_options};
 pub use page::html;

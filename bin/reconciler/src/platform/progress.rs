@@ -1,11 +1,10 @@
 //! How far a pass over a platform has come: a bar on a terminal, nothing otherwise.
 
-use std::time::Duration;
-
 use cloakroom_reconcile::PlatformPhase;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::output::Console;
+use crate::progress;
 
 /// Shows what a pass is busy with, on standard error; gone when dropped.
 pub struct PlatformProgress {
@@ -15,15 +14,9 @@ pub struct PlatformProgress {
 impl PlatformProgress {
     /// A bar where a person sees standard error; silence otherwise.
     pub fn new(console: &Console) -> Self {
-        let bar = console.stderr_is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} {msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        Self { bar }
+        Self {
+            bar: progress::spinner(console, "{spinner} {human_pos} {msg}"),
+        }
     }
 
     /// Shows how many there are so far.

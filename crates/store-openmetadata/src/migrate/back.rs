@@ -232,8 +232,10 @@ impl SecretsMigration {
 /// What is back already counts, unless the migration had been taken back as a whole.
 fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>, was_over: bool) {
     match done {
-        Ok(How::Back) => report.moved += 1,
-        Ok(How::BackAlready) => report.moved += u64::from(!was_over),
+        Ok(How::BackAlready) if was_over => {}
+        Ok(How::Back | How::BackAlready) => {
+            report.switched(field, field.to.as_ref(), field.from.as_ref());
+        }
         Ok(How::Gone) => report.gone += 1,
         Err(error) => {
             let id = field.to.as_deref().or(field.from.as_deref());

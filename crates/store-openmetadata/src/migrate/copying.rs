@@ -54,7 +54,15 @@ impl SecretsMigration {
         match self.look_there(copy, value, is_first).await? {
             There::Same => return Ok(()),
             There::Nothing => {}
-            There::LeftBehind => self.remove_left_behind(copy).await?,
+            There::LeftBehind if self.ground.replaces_copies => {
+                self.remove_left_behind(copy).await?;
+            }
+            There::LeftBehind => {
+                let message = "an earlier run's copy of an older value is under this id, and that run died \
+                               so lately that it may be deleting it: run the command again in some minutes";
+                let error = Error::new(ErrorKind::Conflict, OPERATION, message);
+                return Err(error.with_coordinate(&copy.name));
+            }
         }
         let ring = self.ground.keys.ring()?;
         let digest = Digest::of(ring.current(), &copy.name, ValueKind::Text, value);

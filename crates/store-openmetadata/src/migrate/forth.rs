@@ -10,8 +10,8 @@ use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result, SecretValue};
 use super::literal::{exchange, literal_at};
 use super::reading::{Rows, Seen};
 use super::{
-    FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
-    entity_column,
+    FieldPlace, MigrationObserver, MigrationReport, OPERATION, OwnReference, SecretsMigration,
+    Side, entity_column,
 };
 use crate::collide::{self, Collisions, half_digest};
 use crate::entity::{About, EntityTable, each_text};
@@ -278,7 +278,7 @@ impl Forth<'_> {
         found.about = About::of(&entity);
         let migration = self.migration;
         let keys = &migration.ground.options.keys;
-        let (mut own, mut elsewhere) = (0, 0);
+        let (mut own, mut elsewhere) = (Vec::new(), 0);
         each_text(&entity, |leaf| {
             let is_sealed = leaf.text.starts_with(TOKEN_PREFIX);
             if !is_sealed && Reference::read(leaf.text).is_none() {
@@ -304,19 +304,18 @@ impl Forth<'_> {
                     return;
                 }
                 (Side::Manager { .. }, Stored::Reference(reference)) => {
-                    if !migration.from.made(reference.id()) {
-                        own += 1;
-                        if matches!(migration.to.side, Side::Database) {
-                            let message =
-                                "the user made this secret: take it into the field by hand";
-                            let id = Some(reference.id());
-                            tell(leaf.pointer, id, ErrorKind::Unsupported, message);
-                        }
-                        return;
-                    }
                     // OpenMetadata seals its references; in clear it is one only in a secret's own field.
                     if !is_sealed && !self.entities.is_watched(leaf.path) {
                         elsewhere += 1;
+                        return;
+                    }
+                    if !migration.from.made(reference.id()) {
+                        own.push(OwnReference {
+                            table: self.target.shown.clone(),
+                            row: RowKey::shown(row),
+                            pointer: leaf.pointer.to_owned(),
+                            id: reference.id().to_owned(),
+                        });
                         return;
                     }
                     found.left.push(reference.id().to_owned());
@@ -351,7 +350,7 @@ impl Forth<'_> {
                 holds,
             });
         });
-        told.own += own;
+        told.own_ones(own);
         told.elsewhere += elsewhere;
         told.issues_of(issues);
         found
@@ -470,11 +469,16 @@ impl Forth<'_> {
     }
 
     fn count(&mut self, ready: &[Ready], told: MigrationReport) {
-        let nothing = ready.iter().filter(|it| it.stored == Stored::Null).count() as u64;
-        self.report.nothing += nothing;
-        self.report.moved += ready.len() as u64 - nothing;
+        for Ready { field, stored, .. } in ready {
+            if *stored == Stored::Null {
+                self.report.nothing += 1;
+            } else {
+                let (from, to) = (field.from.as_ref(), field.to.as_ref());
+                self.report.switched(field, from, to);
+            }
+        }
         self.report.verified += told.verified;
-        self.report.own += told.own;
+        self.report.own_ones(told.own_references);
         self.report.elsewhere += told.elsewhere;
         self.report.issues_of(told.issues);
         self.observer

@@ -60,6 +60,27 @@ pub(crate) async fn a_copy_that_an_edit_left_behind_is_replaced(bench: Bench) {
     );
 }
 
+/// Whose process died a moment ago may be deleting its copy still: what is put in its place would go too.
+pub(crate) async fn a_copy_that_may_be_going_is_not_replaced(bench: Bench) {
+    let stage = cut_between(&bench, "before").await;
+    bench.sql(&edit_of(1, "one", "edited")).await;
+    stage.with_password(2, "two", "value 2").await;
+    let id = MoveId(Uuid::from_u128(98));
+    let follower = stage.migration_that(false, "db", "aws");
+    let done = follower.copy(id, &Unobserved).await.unwrap();
+    assert_eq!((done.moved, kinds(&done)), (1, vec!["conflict"]));
+    assert!(
+        done.issues[0].message.contains("run the command again"),
+        "{done:?}"
+    );
+    let name = on_aws("one");
+    assert_eq!(there(&stage.aws, &name).await.as_deref(), Some("before"));
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("edited"));
+    let later = stage.copy("db", "aws").await;
+    assert!(later.is_complete() && later.moved == 1, "{later:?}");
+    assert_eq!(there(&stage.aws, &name).await.as_deref(), Some("edited"));
+}
+
 pub(crate) async fn a_copy_in_use_or_of_others_is_never_replaced(bench: Bench) {
     // Somebody refers to the copy by now.
     let stage = cut_between(&bench, "before").await;

@@ -53,9 +53,12 @@ fn main() {
             migration:
                 from_the_database_to_managers_and_back, out_of_the_database_and_back_into_it,
                 a_name_that_is_taken_destroys_nothing, an_edit_meanwhile_is_kept,
-                what_cannot_be_taken_along_is_told, every_kind_of_entity;
+                what_cannot_be_taken_along_is_told,
+                references_of_the_users_own_are_in_nobodys_way, every_kind_of_entity,
+                every_kind_by_way_of_the_database;
             leftovers:
                 a_copy_that_an_edit_left_behind_is_replaced,
+                a_copy_that_may_be_going_is_not_replaced,
                 a_copy_in_use_or_of_others_is_never_replaced,
                 two_fields_of_one_id_keep_both_values, equal_values_of_one_id_are_told,
                 what_the_manager_does_not_take_is_told_before,

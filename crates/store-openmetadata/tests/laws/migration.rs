@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloakroom_core::coordinates::openmetadata::Naming;
 use cloakroom_core::{DeleteMode, SecretBackend as _};
-use cloakroom_store_openmetadata::{Manager, MigrationObserver, OpenMetadataSource, Provider};
+use cloakroom_store_openmetadata::{
+    Manager, MigrationObserver, MigrationReport, OpenMetadataSource, Provider,
+};
 use cloakroom_testkit::openmetadata::Deployment;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -14,6 +16,14 @@ use tokio::task::block_in_place;
 
 use crate::stage::{PASSWORD, Stage, edit, id, on_aws, on_google, put, there};
 use crate::support::{Bench, keys, scan, seal};
+
+/// Between which ids a report says that a service's password went.
+fn told_of(report: &MigrationReport, number: u32) -> Option<(Option<String>, Option<String>)> {
+    let row = id(number).to_string();
+    let item = report.items.iter().find(|it| it.row == row)?;
+    assert_eq!(item.pointer, PASSWORD);
+    Some((item.from.clone(), item.to.clone()))
+}
 
 pub(crate) async fn from_the_database_to_managers_and_back(bench: Bench) {
     let stage = Stage::new(&bench).await;
@@ -53,12 +63,17 @@ pub(crate) async fn from_the_database_to_managers_and_back(bench: Bench) {
     assert!(on.is_complete() && on.moved == 30, "{on:?}");
     let reference = Some(format!("secret:{}", on_google("s4")));
     assert_eq!(stage.field(4, PASSWORD).await, reference);
+    let item = (on.items.len(), told_of(&on, 4));
+    let ids = (Some(on_aws("s4")), Some(on_google("s4")));
+    assert_eq!(item, (30, Some(ids)), "{on:?}");
     assert_eq!(
         there(&stage.aws, &on_aws("s4")).await.as_deref(),
         Some("value 4")
     );
     let back = stage.reverse("aws", "google", &on).await;
     assert!(back.is_complete() && back.moved == 30, "{back:?}");
+    let ids = (Some(on_google("s4")), Some(on_aws("s4")));
+    assert_eq!(told_of(&back, 4), Some(ids), "{back:?}");
     assert_eq!(
         stage.field(4, PASSWORD).await,
         Some(format!("secret:{}", on_aws("s4")))
@@ -280,23 +295,61 @@ pub(crate) async fn what_cannot_be_taken_along_is_told(bench: Bench) {
         "{masked:?}"
     );
     let home = stage.look("aws", "db").await;
-    let own = home.issues.iter().filter(|it| it.pointer.ends_with("/own"));
-    assert_eq!(
-        (home.moved, home.nothing, own.count()),
-        (1, 1, 1),
-        "{home:?}"
-    );
+    assert_eq!((home.moved, home.nothing, home.own), (1, 1, 1), "{home:?}");
 }
 
-pub(crate) async fn every_kind_of_entity(bench: Bench) {
-    let deployment = Deployment::new(
+/// What is not the platform's keeps nothing from being done, and is told by its place.
+pub(crate) async fn references_of_the_users_own_are_in_nobodys_way(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let own = "secret:/teams/own";
+    let config = json!({
+        "authType": {"password": seal(&keys(), &format!("secret:{}", on_aws("one")))},
+        "own": seal(&keys(), own),
+        "inClear": own,
+    });
+    stage.service(1, "one", config).await;
+    let described = json!({"name": "two", "id": id(2), "description": "secret: none of ours"});
+    let insert =
+        format!("INSERT INTO dbservice_entity (json, nameHash) VALUES ('{described}', '2')");
+    bench.sql(&insert).await;
+    put(&stage.aws, &on_aws("one"), "value").await;
+    let before = stage.entity(1).await;
+    for to in ["google", "db"] {
+        let looked = stage.look("aws", to).await;
+        let done = stage.copy("aws", to).await;
+        for report in [&looked, &done] {
+            assert!(report.is_complete() && report.moved == 1, "{report:?}");
+            assert_eq!(report.own, 2, "prose in a description is none: {report:?}");
+            let told = report.own_references.iter();
+            let mut told: Vec<_> = told.map(|it| (&*it.pointer, &*it.id, &*it.row)).collect();
+            told.sort_unstable();
+            let row = id(1).to_string();
+            let expected = ["/connection/config/inClear", "/connection/config/own"];
+            assert_eq!(told, expected.map(|it| (it, "/teams/own", &*row)));
+        }
+        let now = stage.entity(1).await;
+        for field in ["own", "inClear"] {
+            let field = format!("/connection/config/{field}");
+            assert_eq!(now.pointer(&field), before.pointer(&field), "{field}");
+        }
+        let back = stage.reverse("aws", to, &done).await;
+        assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    }
+}
+
+fn of_every_kind() -> Deployment {
+    Deployment::new(
         20,
         Naming {
             prefix: String::new(),
             cluster: "openmetadata".to_owned(),
             manager: Manager::Aws,
         },
-    );
+    )
+}
+
+pub(crate) async fn every_kind_of_entity(bench: Bench) {
+    let deployment = of_every_kind();
     bench.fill(&deployment).await;
     let stage = Stage::on(&bench);
     let managed: BTreeSet<_> = deployment
@@ -326,4 +379,42 @@ pub(crate) async fn every_kind_of_entity(bench: Bench) {
     }
     let back = stage.reverse("aws", "google", &done).await;
     assert!(back.is_complete() && back.moved == fields, "{back:?}");
+}
+
+/// Whatever kind of entity a secret is of: its value comes into the database, goes on to another manager under
+/// the id that it has there, and all of it is taken back.
+pub(crate) async fn every_kind_by_way_of_the_database(bench: Bench) {
+    let deployment = of_every_kind();
+    bench.fill(&deployment).await;
+    let stage = Stage::on(&bench);
+    let managed: Vec<_> = deployment.planted().filter(|it| !it.own).collect();
+    let tables: BTreeSet<_> = managed.iter().map(|it| it.table.name()).collect();
+    assert_eq!(tables.len(), 11, "every table of entities: {tables:?}");
+    for name in managed.iter().map(|it| &it.id).collect::<BTreeSet<_>>() {
+        put(&stage.aws, name, &format!("value of {name}")).await;
+    }
+    let home = stage.copy("aws", "db").await;
+    assert!(home.is_complete(), "{home:?}");
+    assert_eq!(home.moved, managed.len() as u64);
+
+    let away = stage.copy("db", "google").await;
+    // Masks that were saved stay, and so does what shares its id with another field.
+    for field in &managed {
+        let table = |it: &str| it.rsplit('.').next() == Some(field.table.name());
+        let row = field.row.to_string();
+        let item = away.items.iter();
+        let mut item = item.filter(|it| table(&it.table) && it.row == row);
+        let item = item.find(|it| it.pointer == field.pointer);
+        let to = item.and_then(|it| it.to.clone());
+        let to = to.unwrap_or_else(|| panic!("{field:?} of {away:?}"));
+        let expected = Some(format!("value of {}", field.id));
+        assert_eq!(there(&stage.google, &to).await, expected, "{field:?}");
+    }
+    let back = stage.reverse("db", "google", &away).await;
+    assert!(back.is_complete() && back.moved == away.moved, "{back:?}");
+    let again = stage.reverse("aws", "db", &home).await;
+    assert!(
+        again.is_complete() && again.moved == home.moved,
+        "{again:?}"
+    );
 }

@@ -34,6 +34,12 @@ pub(crate) enum Between {
     Statements(Bench, String),
 }
 
+type FieldKey = (Uuid, String, String, String);
+
+fn key_of(id: MoveId, it: &MigratedField) -> FieldKey {
+    (id.0, it.table.clone(), it.row.clone(), it.pointer.clone())
+}
+
 /// A journal in memory.
 #[derive(Default)]
 pub(crate) struct Journal {
@@ -41,7 +47,8 @@ pub(crate) struct Journal {
     pub(crate) between: Mutex<Option<Between>>,
     records: Mutex<Vec<SecretMigration>>,
     copies: Mutex<BTreeMap<String, Digest>>,
-    fields: Mutex<BTreeMap<(String, String, String), MigratedField>>,
+    /// By migration, table, row and pointer.
+    fields: Mutex<BTreeMap<FieldKey, MigratedField>>,
 }
 
 #[async_trait]
@@ -60,7 +67,6 @@ impl SecretMigrations for Journal {
             state: MoveState::Open,
             started: Timestamp::UNIX_EPOCH,
         });
-        self.fields.lock().unwrap().clear();
         Ok(records[records.len() - 1].clone())
     }
 
@@ -79,7 +85,7 @@ impl SecretMigrations for Journal {
         Ok(())
     }
 
-    async fn write_fields(&self, _: MoveId, fields: &[MigratedField]) -> Result<()> {
+    async fn write_fields(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
         let between = self.between.lock().unwrap().take();
         match between {
             Some(Between::Death) => return Err(Error::new(ErrorKind::Unavailable, "test", "dead")),
@@ -88,21 +94,21 @@ impl SecretMigrations for Journal {
         }
         let mut all = self.fields.lock().unwrap();
         for it in fields {
-            let key = (it.table.clone(), it.row.clone(), it.pointer.clone());
-            all.insert(key, it.clone());
+            all.insert(key_of(id, it), it.clone());
         }
         Ok(())
     }
 
     async fn migrated_fields(
         &self,
-        _: MoveId,
+        id: MoveId,
         after: Option<&MigratedField>,
         limit: u32,
     ) -> Result<Vec<MigratedField>> {
-        let after = after.map(|it| (it.table.clone(), it.row.clone(), it.pointer.clone()));
+        let after = after.map(|it| key_of(id, it));
         let all = self.fields.lock().unwrap();
-        let behind = all.iter().filter(|(key, _)| Some(*key) > after.as_ref());
+        let behind = all.iter().filter(|(key, _)| key.0 == id.0);
+        let behind = behind.filter(|(key, _)| Some(*key) > after.as_ref());
         Ok(behind
             .map(|(_, it)| it.clone())
             .take(limit as usize)
@@ -159,7 +165,18 @@ impl Stage {
     }
 
     pub(crate) fn migration(&self, from: &str, to: &str) -> SecretsMigration {
+        self.migration_that(true, from, to)
+    }
+
+    /// One that may replace what an earlier one left, or may not.
+    pub(crate) fn migration_that(
+        &self,
+        replaces_copies: bool,
+        from: &str,
+        to: &str,
+    ) -> SecretsMigration {
         let ground = MigrationGround {
+            replaces_copies,
             options: self.bench.options(),
             platform: "om".to_owned(),
             journal: self.journal.clone(),
