@@ -19,9 +19,11 @@ USER 65532:65532
 WORKDIR /var/lib/cloakroom
 # With no configuration, database and keys are below this: in /var/lib/cloakroom.
 ENV XDG_DATA_HOME=/var/lib
+# In a container loopback is nobody's; what is published decides who reaches it. A variable counts before the
+# file, for the service and for its check alike.
+ENV CLOAKROOM_HTTP__LISTEN=0.0.0.0:9464
 EXPOSE 9464
 # The image has nothing else that could ask.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["/usr/local/bin/reconciler", "health"]
 ENTRYPOINT ["/usr/local/bin/reconciler"]
-# In a container loopback is nobody's; what is published decides who reaches it.
-CMD ["serve", "--listen", "0.0.0.0:9464"]
+CMD ["serve"]

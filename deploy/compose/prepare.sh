@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes what docker-compose.yml hands out: a key file, a password, a token, and the user that may read
-# them. What is there already stays.
+# them. What is there already stays, but for an empty file: what made it was broken off.
 set -eu
 umask 077
 cd "$(dirname "$0")"
@@ -10,10 +10,21 @@ cd secrets
 random() { head -c "$1" /dev/urandom | base64 | tr -d '\n'; }
 word() { random 24 | tr '+/' '-_'; }
 
-[ -e keys ] || { random 32 && echo; } >keys
-[ -e postgres-password ] || word >postgres-password
-[ -e openbao-token ] || word >openbao-token
-[ -e operator-token ] || word >operator-token
+# A file has its name once it is whole and not empty.
+make() {
+  [ ! -s "$1" ] || return 0
+  name=$1
+  shift
+  "$@" >"$name.new"
+  [ -s "$name.new" ] || { echo "$name came out empty" >&2; exit 1; }
+  mv "$name.new" "$name"
+}
+line() { random 32 && echo; }
+
+make keys line
+make postgres-password word
+make openbao-token word
+make operator-token word
 printf 'postgres://cloakroom:%s@postgres/cloakroom' "$(cat postgres-password)" >postgres-url
 
 # The containers run as whoever made these files, but never as root.

@@ -86,6 +86,9 @@ impl CleaningRunner {
             self.metrics.count_more_cleaned(report, &mut counted);
         };
         let cleaned = self.run(platform, &CleanOptions::default(), &count).await;
+        if asked_for && cleaned.as_ref().is_err_and(is_busy) {
+            self.ask_by_hand(platform);
+        }
         cleaned.map(Some)
     }
 

@@ -26,12 +26,14 @@ pub mod import;
 pub mod last_success;
 pub mod listing;
 pub mod lost_database;
+pub mod managers;
 pub mod metrics;
 pub mod output;
 pub mod platform;
 pub mod presence;
 pub mod progress;
 pub mod recent;
+mod repeatable;
 pub mod runner;
 pub mod schedule;
 pub mod service;
@@ -46,6 +48,7 @@ pub mod verified;
 pub mod wiring;
 mod yaml_bounds;
 mod yaml_keys;
+mod yaml_values;
 
 use std::io::{IsTerminal as _, Write as _};
 

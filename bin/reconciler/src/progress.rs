@@ -9,6 +9,34 @@ use cloakroom_reconcile::{Observer, Phase};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output::Console;
+use crate::standard_error;
+
+/// How often a spinner turns though nothing has happened.
+const TURN: Duration = Duration::from_millis(120);
+
+/// A bar over so many steps, of one line that looks like the template, where a person sees standard error.
+/// However little the terminal takes, who moves the bar never waits for it.
+pub(crate) fn bar(console: &Console, steps: u64, template: &str) -> Option<ProgressBar> {
+    made(console, Some(steps), template)
+}
+
+/// The same, where nobody knows how many steps there will be; `{spinner}` in its template turns by itself.
+pub(crate) fn spinner(console: &Console, template: &str) -> Option<ProgressBar> {
+    let spinner = made(console, None, template)?;
+    spinner.enable_steady_tick(TURN);
+    Some(spinner)
+}
+
+fn made(console: &Console, steps: Option<u64>, template: &str) -> Option<ProgressBar> {
+    if !console.stderr_is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::with_draw_target(steps, standard_error::bars());
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    Some(bar)
+}
 
 /// Shows what a run is busy with, on standard error.
 pub struct Progress {
@@ -19,18 +47,8 @@ pub struct Progress {
 impl Progress {
     /// A bar where a person sees standard error; silence otherwise.
     pub fn new(console: &Console) -> Self {
-        let bar = console.stderr_is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) =
-                ProgressStyle::with_template("{spinner} {msg}: {human_pos} ({elapsed})")
-            {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
         Self {
-            bar,
+            bar: spinner(console, "{spinner} {msg}: {human_pos} ({elapsed})"),
             shown: Mutex::new(None),
         }
     }

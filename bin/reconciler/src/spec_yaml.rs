@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Number, Value};
 use serde_yaml_ng::Value as Yaml;
 
-use crate::{yaml_bounds, yaml_keys};
+use crate::{yaml_bounds, yaml_keys, yaml_values};
 
 /// Nesting that no manifest comes near; anchors can nest further than any text does.
 const DEEPEST: usize = 128;
@@ -14,7 +14,7 @@ const DEEPEST: usize = 128;
 pub(crate) fn read(text: &str) -> Result<Value> {
     let text = yaml_bounds::without_mark(text);
     yaml_bounds::check(text)?;
-    let mut yaml: Yaml = serde_yaml_ng::from_str(text).context("it is not YAML")?;
+    let mut yaml = yaml_values::read(text)?;
     yaml_keys::check(text, &yaml)?;
     yaml.apply_merge()
         .context("its merge keys (<<) cannot be followed")?;
@@ -49,7 +49,10 @@ fn json(yaml: Yaml, depth: usize) -> Result<Value> {
             }
             Value::Object(object)
         }
-        Yaml::Tagged(tagged) => bail!("it has a tag ({}), which JSON has not", tagged.tag),
+        Yaml::Tagged(tagged) => match yaml_values::long_number(&tagged) {
+            Some(number) => Value::Number(number),
+            None => bail!("it has a tag ({}), which JSON has not", tagged.tag),
+        },
     })
 }
 
@@ -74,5 +77,58 @@ fn json_key(key: Yaml) -> Result<String> {
         Yaml::Bool(value) => Ok(value.to_string()),
         Yaml::Null => Ok("null".to_owned()),
         _ => bail!("it has a key that is not a text"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_keep_all_their_digits() {
+        for number in [
+            "18446744073709551615",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "100000000000000000000000000000",
+            "340282366920938463463374607431768211455",
+            "-170141183460469231731687303715884105728",
+        ] {
+            let read = read(&format!(
+                "a: {number}\nb: [&b {number}, *b]\n<<: {{c: {number}}}\n"
+            ));
+            let expected = format!("{{\"a\":{number},\"b\":[{number},{number}],\"c\":{number}}}");
+            assert_eq!(read.unwrap().to_string(), expected);
+        }
+    }
+
+    /// What the count of open brackets takes for a text in quotes, or for none, the parser may not.
+    #[test]
+    fn brackets_that_the_count_does_not_see_are_an_error_all_the_same() {
+        const LEVELS: usize = 2_000;
+        for before in ["a: [b \", ", "a: b [ \"\nc: "] {
+            let text = format!("{before}{}", "[".repeat(LEVELS));
+            assert_eq!(
+                yaml_bounds::check(&text),
+                Ok(()),
+                "it is not seen: {before}"
+            );
+            read(&text).unwrap_err();
+            let closed = format!("{text}{}", "]".repeat(LEVELS + 1));
+            read(&closed).unwrap_err();
+        }
+        // Without brackets nothing is counted.
+        for one in ["- ", "? ", "a:\n", "!t "] {
+            let nested = |(level, one): (usize, &str)| match one {
+                "a:\n" => format!("{}{one}", " ".repeat(level)),
+                _ => one.to_owned(),
+            };
+            let levels = if one == "a:\n" { 500 } else { LEVELS };
+            let text: String = std::iter::repeat_n(one, levels)
+                .enumerate()
+                .map(nested)
+                .collect();
+            read(&text).unwrap_err();
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! Standard error, written by a thread of its own: whoever reads it may stop reading, and nobody who
 //! works waits for that. Lines of the log are dropped where too much waits, and counted. What is said
 //! to a person waits for its turn, as long as anything is read and the process was not asked to stop.
+//! A progress bar stands below all that, and of those that nobody read the newest alone is drawn.
+
+mod bars;
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+pub(crate) use bars::target as bars;
 
 /// Bytes that wait before lines of the log are dropped.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
@@ -15,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long anybody waits, whatever is read, once the process was asked to stop.
 const HASTE: Duration = Duration::from_secs(1);
+
+/// To the beginning of the line that the bar stands on, and nothing left of it.
+const ERASE: &[u8] = b"\r\x1b[2K";
 
 /// Takes a line of the log, or drops it where too much waits.
 pub(crate) fn log(line: &[u8]) {
@@ -33,7 +41,31 @@ pub(crate) fn say(line: &str) {
     }
 }
 
-/// Waits until all is written, as long as anything is written. For whoever ends the process.
+/// Lets this stand on the terminal's last line in place of what stands there, once the terminal takes it
+/// and unless another has come by then. Nobody waits for that.
+fn draw(bar: &str) {
+    if let Some(writer) = writer() {
+        writer.draw(bar);
+    }
+}
+
+/// Lets no bar stand any more, and waits until that is so, as `say` waits.
+fn erase() {
+    if let Some(writer) = writer() {
+        writer.erase();
+    }
+}
+
+/// Lines of the log that this process dropped.
+pub(crate) fn dropped() -> u64 {
+    WRITER
+        .get()
+        .copied()
+        .flatten()
+        .map_or(0, |writer| writer.waiting().dropped)
+}
+
+/// Waits until all is written and no bar stands, as long as anything is written. For whoever ends the process.
 pub fn flush() {
     if let Some(Some(writer)) = WRITER.get() {
         writer.flush();
@@ -112,10 +144,22 @@ struct Waiting {
     dropped: u64,
     /// As many of those were told of.
     told: u64,
-    /// Since when the next line waits to be written.
+    /// Since when the next line, or a bar, waits to be written.
     since: Option<Instant>,
     /// Since when the process is to stop.
     in_haste: Option<Instant>,
+    /// The bar that is to stand below the lines; empty for none.
+    wanted: String,
+    /// The one that stands there, or is on its way.
+    drawn: String,
+}
+
+/// What is written at once.
+struct Turn {
+    bytes: Vec<u8>,
+    is_line: bool,
+    /// Whether a bar stands there then.
+    leaves_bar: bool,
 }
 
 impl Waiting {
@@ -125,6 +169,33 @@ impl Waiting {
         self.lines.push_back(line.to_vec());
         self.taken += 1;
         self.taken
+    }
+
+    /// What comes next: lines first, so that a bar stands below them.
+    fn next(&mut self) -> Option<Turn> {
+        let line = self.lines.pop_front();
+        let is_line = line.is_some();
+        if !is_line && self.wanted == self.drawn {
+            return None;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        let mut bytes = Vec::new();
+        if !self.drawn.is_empty() {
+            bytes.extend(ERASE);
+        }
+        let leaves_bar = !is_line && !self.wanted.is_empty();
+        if let Some(line) = line {
+            self.bytes -= line.len();
+            bytes.extend(line);
+        } else if leaves_bar {
+            self.drawn.clone_from(&self.wanted);
+            bytes.extend(self.drawn.as_bytes());
+        }
+        Some(Turn {
+            bytes,
+            is_line,
+            leaves_bar,
+        })
     }
 
     /// How many were dropped that nobody was told of, once there is room for telling it.
@@ -160,8 +231,25 @@ impl Writer {
         self.wait(waiting, |waiting| waiting.written >= mine);
     }
 
+    fn draw(&self, bar: &str) {
+        bar.clone_into(&mut self.waiting().wanted);
+        self.changed.notify_all();
+    }
+
+    fn erase(&self) {
+        let mut waiting = self.waiting();
+        waiting.wanted.clear();
+        self.changed.notify_all();
+        self.wait(waiting, |waiting| waiting.drawn.is_empty());
+    }
+
     fn flush(&self) {
-        self.wait(self.waiting(), |waiting| waiting.written == waiting.taken);
+        let mut waiting = self.waiting();
+        waiting.wanted.clear();
+        self.changed.notify_all();
+        self.wait(waiting, |waiting| {
+            waiting.written == waiting.taken && waiting.drawn.is_empty()
+        });
     }
 
     fn hurry(&self) {
@@ -197,9 +285,9 @@ impl Writer {
 
     fn write_to(&self, out: &mut impl Write) -> ! {
         loop {
-            let line = self.next();
-            // A line that cannot be written is lost, and no reason to stop.
-            let _ = out.write_all(&line);
+            let turn = self.next();
+            // What cannot be written is lost, and no reason to stop.
+            let _ = out.write_all(&turn.bytes);
             // Before the line counts as written: whoever waits for the last one waits for this too.
             let lost = self.waiting().untold();
             if let Some(lost) = lost {
@@ -208,25 +296,27 @@ impl Writer {
                     "lines of this log were dropped: standard error was not read"
                 );
             }
-            self.wrote();
+            self.wrote(&turn);
         }
     }
 
-    fn next(&self) -> Vec<u8> {
+    fn next(&self) -> Turn {
         let mut waiting = self.waiting();
         loop {
-            if let Some(line) = waiting.lines.pop_front() {
-                waiting.bytes -= line.len();
-                return line;
+            if let Some(turn) = waiting.next() {
+                return turn;
             }
             let woken = self.changed.wait(waiting);
             waiting = woken.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn wrote(&self) {
+    fn wrote(&self, turn: &Turn) {
         let mut waiting = self.waiting();
-        waiting.written += 1;
+        waiting.written += u64::from(turn.is_line);
+        if !turn.leaves_bar {
+            waiting.drawn.clear();
+        }
         waiting.since = (!waiting.lines.is_empty()).then(Instant::now);
         self.changed.notify_all();
     }

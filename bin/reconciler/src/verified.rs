@@ -22,9 +22,11 @@ impl Verified {
     /// Reads the journal.
     pub async fn read(journal: &(impl Journal + ?Sized), backend: &BackendId) -> Result<Self> {
         let job = Job::VerifyBlobs;
+        let whole = journal.last_whole(job, backend).await?;
+        let since = journal.broken_off(job, backend, whole.as_ref(), LOOKED_AT);
         Ok(Self {
-            whole: journal.last_whole(job, backend).await?,
-            broken_off: journal.broken_off(job, backend, LOOKED_AT).await?,
+            broken_off: since.await?,
+            whole,
         })
     }
 

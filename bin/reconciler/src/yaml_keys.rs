@@ -1,6 +1,6 @@
 //! Keys of YAML that are no texts. `0x10` is sixteen to one reader and a text to another, so a field of that
 //! name would be secret in one place and in clear in the other: such a key is refused unless it reads the same
-//! both ways, as `200` and `true` do.
+//! both ways, as `200` and `true` do. So is a whole number that no reader holds: each rounds it in its own way.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,9 +10,9 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess,
     VariantAccess, Visitor,
 };
-use serde_yaml_ng::Value as Yaml;
+use serde_yaml_ng::{Number, Value as Yaml};
 
-/// Refuses a key whose text is not what it stands for. `yaml` is what `text` was read as.
+/// Refuses a key whose text is not what it stands for, and a whole number that was rounded. `yaml` is what `text` was read as.
 pub(crate) fn check(text: &str, yaml: &Yaml) -> Result<()> {
     let other = RefCell::new(None);
     let walk = Walk {
@@ -20,32 +20,27 @@ pub(crate) fn check(text: &str, yaml: &Yaml) -> Result<()> {
         other: &other,
     };
     let walked = walk.deserialize(serde_yaml_ng::Deserializer::from_str(text));
-    if let Some(Other {
-        written,
-        meant,
-        mut way,
-    }) = other.into_inner()
-    {
+    if let Some(Other { what, mut way }) = other.into_inner() {
         way.reverse();
         let place = match way.join(".") {
             place if place.is_empty() => String::new(),
             place => format!("in {place}: "),
         };
-        bail!(
-            "{place}the key {written} is no text but {meant}: readers of YAML do not agree on its name; \
-             write it as \"{written}\", or as what it stands for"
-        );
+        bail!("{place}{what}");
     }
     walked.context("it is not YAML")
 }
 
-/// A key that is written otherwise than what it stands for.
+/// Something that is written otherwise than what it stands for.
 struct Other {
-    written: String,
-    meant: String,
-    /// From the mapping up to the root.
+    /// What is wrong with it, and what to do.
+    what: String,
+    /// From there up to the root.
     way: Vec<String>,
 }
+
+/// Whole numbers are read exactly up to somewhere above this, and as the nearest floating-point number beyond.
+const ROUNDED_FROM: f64 = 1e38;
 
 /// Walks over the text along what was read from it: there keys are what they stand for, here they are as
 /// they were written.
@@ -72,12 +67,27 @@ impl<'y> Walk<'y> {
         if meant == written {
             return Ok(());
         }
-        *self.other.borrow_mut() = Some(Other {
-            written: written.to_owned(),
-            meant,
-            way: Vec::new(),
-        });
-        Err(E::custom("a key that is no text"))
+        self.refuse(format!(
+            "the key {written} is no text but {meant}: readers of YAML do not agree on its name; write it as \
+             \"{written}\", or as what it stands for"
+        ))
+    }
+
+    fn look_for_digits<E: de::Error>(self, written: &str) -> Result<(), E> {
+        let digits = written.trim_start_matches(['+', '-']);
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(());
+        }
+        self.refuse(format!(
+            "a whole number of {} digits, which readers of YAML round; write it in quotes, or with an exponent",
+            digits.len()
+        ))
+    }
+
+    fn refuse<E: de::Error>(self, what: String) -> Result<(), E> {
+        let way = Vec::new();
+        *self.other.borrow_mut() = Some(Other { what, way });
+        Err(E::custom("written otherwise than what it stands for"))
     }
 
     /// Remembers the way to what was found.
@@ -98,6 +108,10 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
         match self.yaml {
             // A list or mapping as a key, and what has a tag, is refused by whoever makes JSON of it.
             Yaml::Sequence(_) | Yaml::Mapping(_) => deserializer.deserialize_any(self),
+            Yaml::Number(number) if may_be_rounded(number) => {
+                let written = deserializer.deserialize_str(AsWritten(self.yaml))?;
+                self.look_for_digits(&written)
+            }
             _ => deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ()),
         }
     }
@@ -137,6 +151,11 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let (_, content) = tagged.variant::<IgnoredAny>()?;
         content.newtype_variant::<IgnoredAny>().map(|_| ())
     }
+}
+
+fn may_be_rounded(number: &Number) -> bool {
+    let number = number.as_f64().filter(|_| number.is_f64());
+    number.is_some_and(|number| number.is_finite() && number.abs() >= ROUNDED_FROM)
 }
 
 fn name(key: &Yaml) -> String {
@@ -213,6 +232,28 @@ mod tests {
         assert!(said.starts_with("the key 0x10 is no text but 16"), "{said}");
         let aliased = checked("a: &a {0x10: 1}\nb: *a\n").unwrap_err().to_string();
         assert!(aliased.starts_with("in a: "), "{aliased}");
+    }
+
+    #[test]
+    fn a_whole_number_that_is_rounded_is_refused_with_its_place() {
+        let digits = "9".repeat(40);
+        for number in [digits.clone(), format!("-{digits}"), format!("+{digits}")] {
+            let said = checked(&format!("a: 1\nb: [1e40, {number}]\n")).expect_err(&number);
+            let said = said.to_string();
+            assert!(
+                said.starts_with("in b.1: a whole number of 40 digits"),
+                "{said}"
+            );
+        }
+        let root = checked(&digits).unwrap_err().to_string();
+        assert!(root.starts_with("a whole number"), "{root}");
+        for exact in [
+            format!("a: '{digits}'"),
+            format!("a: {digits}.0"),
+            "a: [1.7976931348623157e308, -1e300, .inf, 1e39]".to_owned(),
+        ] {
+            checked(&exact).unwrap();
+        }
     }
 
     #[test]

@@ -4,6 +4,10 @@
 mod common;
 #[path = "bad_input/databases.rs"]
 mod databases;
+#[path = "bad_input/misplaced.rs"]
+mod misplaced;
+#[path = "bad_input/results.rs"]
+mod results;
 #[path = "bad_input/settings.rs"]
 mod settings;
 #[path = "bad_input/usage.rs"]
@@ -111,6 +115,14 @@ fn a_spec_that_is_not_a_schema() {
         (
             r#"{"type": "object", "Properties": {"password": {"airbyte_secret": true}}}"#,
             "`properties`",
+        ),
+        (
+            r#"{"properties": {"password": {"type": "string", "format": ["password"]}}}"#,
+            "/properties/password/format: a format is one text",
+        ),
+        (
+            r#"{"properties": {"password": {"type": "string", "airbyte_secret": "true"}}}"#,
+            "/properties/password/airbyte_secret: a mark is true or false",
         ),
         (
             r#"{"properties": {"password": {"type": "string", "airbyteSecret": true}}}"#,

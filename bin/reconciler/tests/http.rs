@@ -41,7 +41,8 @@ fn main() {
     let mut trials = trials! {
         jobs_by_hand:
             nobody_starts_a_job_without_a_token, only_the_bearer_starts_a_job,
-            a_dry_run_tells_and_changes_nothing, a_signal_asks_for_every_job;
+            a_dry_run_tells_and_changes_nothing, a_signal_asks_for_every_job,
+            a_run_that_another_one_keeps_from_beginning_is_told_as_none;
         broken_off:
             what_was_found_stays_known, what_was_deleted_is_counted,
             what_a_whole_run_found_outlives_those_that_break_off,

@@ -2,6 +2,9 @@
 //! be read again as it stands, and no secret of the input may be in it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "import/fitting.rs"]
+mod fitting;
+
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};

@@ -392,3 +392,53 @@ async fn what_is_parked_is_shown_with_its_last_error() {
     let shown = deployment.run(&["status", "--output", "json"]).json();
     assert_eq!(shown["parked"][0]["attempts"], 5, "{shown:#}");
 }
+
+/// Whoever asks is told before a run is stopped.
+#[tokio::test]
+async fn a_backend_that_means_another_manager_is_told() {
+    let (deployment, _) = with_a_deletion();
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    assert_eq!(status["backends"][0]["changed"], Value::Null, "{status:#}");
+    execute(
+        &deployment,
+        "UPDATE backend_managers SET manager = 'vault at one'",
+    )
+    .await;
+    let told = ["vault at one", "epoch adopt --backend", "--manager"];
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    let changed = status["backends"][0]["changed"].as_str().unwrap();
+    let shown = deployment.run(&["status"]);
+    let checked = deployment.run(&["backend", "check"]);
+    for text in [changed, &shown.stderr, &checked.stderr] {
+        assert!(told.iter().all(|it| text.contains(it)), "{text}");
+    }
+    let checked = deployment
+        .run(&["backend", "check", "--output", "json"])
+        .json();
+    assert_eq!(checked[0]["changed_from"], "vault at one", "{checked:#}");
+    deployment.run(&["run", "expire-orphans"]).refused(4);
+    let adopt = ["epoch", "adopt", "--manager", "--yes", "--by", "a test"];
+    deployment.run(&adopt).done();
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    assert_eq!(status["backends"][0]["changed"], Value::Null, "{status:#}");
+    assert!(!deployment.run(&["status"]).stderr.contains("vault"));
+}
+
+#[tokio::test]
+async fn what_could_not_be_purged_is_told() {
+    let (deployment, _) = with_a_deletion();
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    assert_eq!(status["backends"][0]["unpurged"], Value::Null, "{status:#}");
+    execute(
+        &deployment,
+        r#"UPDATE runs SET report = replace(report, '"unpurged":0', '"unpurged":2,"unpurged_because":"no time"')"#,
+    )
+    .await;
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    assert_eq!(status["backends"][0]["unpurged"], 2, "{status:#}");
+    let shown = deployment.run(&["status"]).stderr;
+    assert!(
+        shown.contains("2 secrets on ") && shown.contains("no time"),
+        "{shown}"
+    );
+}

@@ -114,6 +114,25 @@ fn a_first_start_that_was_cut_short_is_made_up_for() {
 }
 
 #[test]
+fn with_no_configuration_a_platform_is_looked_for_nowhere_and_it_says_where() {
+    let newcomer = Newcomer::new();
+    let commands: [(&[&str], i32); 4] = [
+        (&["report"], 1),
+        (&["report", "production"], 2),
+        (&["clean", "production"], 2),
+        (&["fernet", "rotate", "--platform", "production"], 2),
+    ];
+    for (command, code) in commands {
+        let refused = newcomer.run(command);
+        assert_eq!(refused.status.code(), Some(code), "{refused:?}");
+        let told = String::from_utf8_lossy(&refused.stderr);
+        for way in ["platform", "--config", "CLOAKROOM_CONFIG"] {
+            assert!(told.contains(way), "{way}: {told}");
+        }
+    }
+}
+
+#[test]
 fn with_no_configuration_it_lives_in_the_data_folder() {
     let newcomer = Newcomer::new();
     let home = &newcomer.home;

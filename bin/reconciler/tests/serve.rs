@@ -5,19 +5,17 @@ mod common;
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, PipeReader, Write as _};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use common::{
-    CANARY, Deployment, PATIENCE, Served, behind_its_back, config, config_of_many, ended, finish,
-    signal,
+    CANARY, Deployment, O_NONBLOCK, PATIENCE, Served, behind_its_back, config, config_of_many,
+    ended, finish, get, other_end, signal,
 };
 use serde_json::{Value, json};
-
-/// Opening and writing that come back instead of waiting.
-const O_NONBLOCK: i32 = 0o4000;
 
 /// Every job far away, so that only what a test asks for runs.
 const NEVER: &str = "0 0 29 2 *";
@@ -98,12 +96,46 @@ fn full_pipe() -> (PipeReader, Stdio) {
 #[test]
 fn it_serves_and_stops_while_nobody_reads_its_log() {
     let deployment = Deployment::new();
+    let (_unread, full) = full_pipe();
+    let (mut child, _) = serving_unread(&deployment, "debug", full);
+    let began = Instant::now();
+    signal(&child, "-TERM");
+    assert_eq!(ended(&mut child), Some(0));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+/// By one who can still ask, since nobody reads it in the log.
+#[test]
+fn lines_of_the_log_that_nobody_read_are_counted() {
+    const DROPPED: &str = "\ncloakroom_log_lines_dropped_total ";
+    let deployment = Deployment::new();
+    let (_unread, full) = full_pipe();
+    let (mut child, address) = serving_unread(&deployment, "trace", full);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        get(address, "/status");
+        let metrics = get(address, "/metrics").1;
+        let (_, dropped) = metrics.split_once(DROPPED).unwrap();
+        if !dropped.starts_with("0\n") {
+            break;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("nothing is dropped");
+        }
+    }
+    signal(&child, "-TERM");
+    assert_eq!(ended(&mut child), Some(0));
+}
+
+/// A `serve` that answers, with such a log that goes nowhere.
+fn serving_unread(deployment: &Deployment, level: &str, full: Stdio) -> (Child, SocketAddr) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    let (_unread, full) = full_pipe();
     let listen = address.to_string();
-    let line = ["serve", "--listen", &listen, "--log-level", "debug"];
+    let line = ["serve", "--listen", &listen, "--log-level", level];
     let mut child = deployment.command(&line).stderr(full).spawn().unwrap();
     let deadline = Instant::now() + PATIENCE;
     while !deployment
@@ -117,11 +149,7 @@ fn it_serves_and_stops_while_nobody_reads_its_log() {
             panic!("it does not serve");
         }
     }
-    let began = Instant::now();
-    signal(&child, "-TERM");
-    assert_eq!(ended(&mut child), Some(0));
-    let took = began.elapsed();
-    assert!(took < Duration::from_secs(20), "{took:?}");
+    (child, address)
 }
 
 #[test]
@@ -363,20 +391,8 @@ fn held_up_by_its_token(deployment: &Deployment, stderr: Stdio) -> (Child, File)
     assert!(make.status().unwrap().success());
     let mut command = deployment.command(&["serve", "--listen", "127.0.0.1:0"]);
     let mut child = command.stderr(stderr).spawn().unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        // Refused for as long as nobody reads.
-        let opened = File::options()
-            .write(true)
-            .custom_flags(O_NONBLOCK)
-            .open(&token);
-        if let Ok(writer) = opened {
-            return (child, writer);
-        }
-        assert_eq!(child.try_wait().unwrap(), None, "it ended");
-        assert!(Instant::now() < deadline, "it does not read its token");
-        std::thread::yield_now();
-    }
+    let writer = other_end(&token, &mut child);
+    (child, writer)
 }
 
 /// What it is asked for before it can do anything it does afterwards.

@@ -14,9 +14,11 @@ mod report;
 mod secrets;
 mod words;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 pub use backends::{BackendCommand, CheckBackendArgs};
@@ -68,6 +70,8 @@ pub struct Global {
         long,
         value_name = "FILE",
         env = "CLOAKROOM_CONFIG",
+        value_parser = OsStringValueParser::new().try_map(config_file),
+        value_hint = ValueHint::FilePath,
         global = true,
         help_heading = "Global options"
     )]
@@ -85,6 +89,16 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub log_level: Option<String>,
+}
+
+/// Taken for none, a name that is empty by mistake would put the default database in the place of the one meant.
+fn config_file(name: OsString) -> Result<PathBuf, &'static str> {
+    if name.is_empty() {
+        return Err(
+            "it names no file; unset CLOAKROOM_CONFIG, or leave --config out, to do without one",
+        );
+    }
+    Ok(name.into())
 }
 
 fn log_level(directives: &str) -> anyhow::Result<String> {

@@ -1,9 +1,10 @@
 //! `secret` and `quarantine`.
 
-use std::str::FromStr;
+use std::ffi::OsStr;
 
-use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::builder::{TypedValueParser, ValueParserFactory};
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command, Subcommand};
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::{BackendId, Coordinate, WorkspaceId};
 
@@ -19,17 +20,45 @@ pub struct SecretPlace {
     pub coordinate: Coordinate,
 }
 
-impl FromStr for SecretPlace {
-    type Err = anyhow::Error;
+impl SecretPlace {
+    fn read(text: &str) -> Option<Self> {
+        let (backend, coordinate) = text.split_once('/')?;
+        Some(Self {
+            backend: backend.parse().ok()?,
+            coordinate: Coordinate::from_stored(coordinate).ok()?,
+        })
+    }
+}
 
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (backend, coordinate) = text
-            .split_once('/')
-            .context("it is written `backend/coordinate`")?;
-        Ok(Self {
-            backend: backend.parse()?,
-            coordinate: Coordinate::from_stored(coordinate)
-                .with_context(|| format!("`{coordinate}` is no coordinate"))?,
+impl ValueParserFactory for SecretPlace {
+    type Parser = SecretPlaces;
+
+    fn value_parser() -> SecretPlaces {
+        SecretPlaces
+    }
+}
+
+/// Reads a secret's place. What is none is not repeated: it may be the secret itself.
+#[derive(Clone, Debug)]
+pub struct SecretPlaces;
+
+impl TypedValueParser for SecretPlaces {
+    type Value = SecretPlace;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        text: &OsStr,
+    ) -> Result<SecretPlace, clap::Error> {
+        let place = text.to_str().and_then(SecretPlace::read);
+        place.ok_or_else(|| {
+            let argument = argument.map(ToString::to_string).unwrap_or_default();
+            let message = format!(
+                "what was given for '{argument}' is no secret's place; one is written `backend/coordinate`, as \
+                 the list's last line names it\n"
+            );
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }
 }

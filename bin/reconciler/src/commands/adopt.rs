@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::harmless::harmless;
 use crate::listing::{Listing, moment, or_nothing};
 use crate::output::{Console, count};
-use crate::platform::{self, PlatformProgress, title};
+use crate::platform::{self, PlatformProgress, refuse_if_held, title};
 use crate::wiring::Context;
 
 /// Secrets of a plan that a terminal shows.
@@ -39,6 +39,7 @@ pub(super) async fn adopt(
         }
         return Ok(Exit::Done);
     }
+    refuse_if_held(context, args.platform.as_deref()).await?;
     let progress = PlatformProgress::new(console);
     let plan = cleaner
         .plan(args.limit, &|phase, done| progress.show(phase, done))

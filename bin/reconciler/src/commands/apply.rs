@@ -23,7 +23,7 @@ pub(super) async fn apply(
     console: &Console,
 ) -> anyhow::Result<Exit> {
     let text = input::text(&args.plan, MOST_BYTES)
-        .with_context(|| format!("read the plan {}", args.plan.display()))?;
+        .with_context(|| input::describe("the plan", &args.plan))?;
     let plan = Plan::read(&text)?;
     let stop = CancellationToken::new();
     signals::cancel_on_signal(stop.clone())?;

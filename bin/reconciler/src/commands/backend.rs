@@ -10,7 +10,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{BackendCommand, CheckBackendArgs};
+use crate::configuration::SecretReference;
 use crate::exit::Exit;
+use crate::managers;
 use crate::output::{Console, new_table};
 use crate::signals;
 use crate::wiring::Context;
@@ -153,8 +155,13 @@ fn in_days(duration: Duration) -> String {
 #[derive(Serialize)]
 struct Checked {
     backend: BackendId,
-    coordinate: String,
+    /// The test secret's, where it came to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coordinate: Option<String>,
     steps: Vec<Told>,
+    /// Which manager its name meant, where it means another now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed_from: Option<String>,
     /// What may still be in the manager.
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<String>,
@@ -206,10 +213,36 @@ async fn check_one(
     console: &Console,
 ) -> anyhow::Result<Checked> {
     let manager = context.backends.get(backend)?;
-    let mut probe = context.documents.probe(backend).await?;
-    let coordinate = probe.coordinate().to_string();
     if !console.is_json() {
         console.line(format_args!("{backend}: {}", manager.manager()))?;
+    }
+    if let Some(message) = unreadable(backend, context) {
+        let step = Told {
+            operation: "read the credentials",
+            outcome: "failed",
+            kind: Some(ErrorKind::Denied),
+            message: Some(message),
+            permissions: &[],
+        };
+        if !console.is_json() {
+            console.line(in_words(&step))?;
+        }
+        return Ok(Checked {
+            backend: backend.clone(),
+            coordinate: None,
+            steps: vec![step],
+            changed_from: None,
+            left: None,
+        });
+    }
+    let mut probe = context.documents.probe(backend).await?;
+    let coordinate = probe.coordinate().to_string();
+    let changed_from = managers::changed_from(&context.store, &**manager).await?;
+    if let Some(known) = &changed_from {
+        console.note(format_args!(
+            "warning: {}",
+            managers::in_words(&**manager, known)
+        ));
     }
     let mut steps = Vec::new();
     let interrupted = tokio::select! {
@@ -240,10 +273,22 @@ async fn check_one(
     anyhow::ensure!(!interrupted, "interrupted");
     Ok(Checked {
         backend: backend.clone(),
-        coordinate,
+        coordinate: Some(coordinate),
         steps,
+        changed_from,
         left,
     })
+}
+
+/// Why a credential of the backend's cannot be read: then nothing is sent, and no right is missing.
+fn unreadable(backend: &BackendId, context: &Context) -> Option<String> {
+    let section = context.configuration.backends.get(backend.as_str())?;
+    let read = |it: &SecretReference| match it.read() {
+        Ok(value) if value.is_empty() => Some(format!("{it} is empty")),
+        Ok(_) => None,
+        Err(error) => Some(format!("{error:#}")),
+    };
+    section.references().iter().find_map(read)
 }
 
 fn tell(step: Step, manager: &dyn SecretBackend) -> Told {

@@ -1,10 +1,10 @@
 //! A bar on a terminal for work that counts what it has done, and the wish to stop.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 
 use crate::output::Console;
-use crate::signals;
+use crate::{progress, signals};
 
 /// Shows how far the work has come; nothing where standard error is no terminal.
 pub(super) struct Bar {
@@ -18,12 +18,7 @@ impl Bar {
         let stop = CancellationToken::new();
         signals::cancel_on_signal(stop.clone())?;
         let template = format!("{{bar:30}} {{human_pos}} of {{human_len}} {words}");
-        let bar = console.stderr_is_terminal().then(|| {
-            ProgressStyle::with_template(&template).map_or_else(
-                |_| ProgressBar::new(0),
-                |style| ProgressBar::new(0).with_style(style),
-            )
-        });
+        let bar = progress::bar(console, 0, &template);
         Ok(Self { bar, stop })
     }
 

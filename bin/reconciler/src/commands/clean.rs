@@ -1,5 +1,7 @@
 //! `clean`.
 
+use std::time::Duration;
+
 use cloakroom_core::store::RunOutcome;
 use cloakroom_reconcile::{CleanOptions, CleanReport};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +35,8 @@ pub(super) async fn clean(
     if console.is_json() {
         console.json(&report)?;
     } else {
-        print(&report, console)?;
+        let horizon = context.configuration.reconcile.backup_horizon.0;
+        print(&report, horizon, console)?;
     }
     Ok(exit(report.outcome))
 }
@@ -47,7 +50,7 @@ fn exit(outcome: RunOutcome) -> Exit {
     }
 }
 
-fn print(report: &CleanReport, console: &Console) -> anyhow::Result<()> {
+fn print(report: &CleanReport, horizon: Duration, console: &Console) -> anyhow::Result<()> {
     for obstacle in &report.obstacles {
         console.line(format_args!("! {}: {}", obstacle.subject, obstacle.detail))?;
     }
@@ -92,6 +95,9 @@ fn print(report: &CleanReport, console: &Console) -> anyhow::Result<()> {
             console.line(format_args!("{number} {what}"))?;
         }
     }
+    if let Some(put_off) = put_off(report.next.put_off, &report.platform, horizon) {
+        console.line(put_off)?;
+    }
     for name in &report.lost {
         console.line(format_args!(
             "! {name}: came to be mentioned while it was deleted for good; enter the secret anew"
@@ -107,4 +113,31 @@ fn print(report: &CleanReport, console: &Console) -> anyhow::Result<()> {
         count(number, "secret", "secrets"),
         report.run
     ))
+}
+
+/// What could not be brought back for long enough, so that it waits first.
+fn put_off(number: u64, platform: &str, horizon: Duration) -> Option<String> {
+    let horizon = humantime::format_duration(horizon);
+    (number > 0).then(|| {
+        format!(
+            "{} put off: what could not be brought back for the whole backup horizon ({horizon}) goes once it has \
+             been unused for what is missing of that; `reconciler adopt {platform} --dry-run --file PLAN` writes \
+             down when that is for each",
+            count(number, "secret is", "secrets are")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_off_is_told_with_how_many_and_for_how_long() {
+        assert_eq!(put_off(0, "production", Duration::ZERO), None);
+        let told = put_off(3, "production", Duration::from_hours(7 * 24)).unwrap();
+        for part in ["3 secrets are put off", "7days", "adopt production"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
 }

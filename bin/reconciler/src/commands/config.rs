@@ -55,7 +55,10 @@ pub(super) fn config(
 const MOST_IMPORTED: usize = 1024 * 1024;
 
 fn import(args: &ImportArgs) -> anyhow::Result<Imported> {
-    let read = |path: &Path| super::input::text(path, MOST_IMPORTED);
+    let read = |path: &Path| {
+        let text = super::input::text(path, MOST_IMPORTED);
+        text.with_context(|| super::input::describe("what is to be imported", path))
+    };
     if let (Some(path), Some(airflow)) = (&args.openmetadata, &args.airflow_cfg) {
         super::input::not_both_standard_input(path, airflow)?;
     }

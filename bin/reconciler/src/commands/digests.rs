@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use cloakroom_core::store::DocumentStore as _;
 use cloakroom_core::{BackendId, DocumentId, KeyId, Result};
 use cloakroom_documents::{ChangeKind, PutDone, Unprovable};
-use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::output::{Console, count};
+use crate::progress;
 use crate::wiring::Context;
 
 /// Documents listed together.
@@ -71,7 +71,7 @@ pub(super) async fn renew(
     unprovable: Unprovable,
     console: &Console,
 ) -> Result<Renewed> {
-    let bar = console.stderr_is_terminal().then(ProgressBar::new_spinner);
+    let bar = progress::spinner(console, "{spinner} {human_pos}");
     let mut renewed = Renewed::default();
     let mut after = None;
     loop {

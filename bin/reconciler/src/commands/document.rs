@@ -69,8 +69,13 @@ async fn put(args: PutArgs, context: &Context, console: &Console) -> anyhow::Res
     };
     let workspace = args
         .workspace
-        .or(before.map(|document| document.workspace))
+        .or(before.as_ref().map(|document| document.workspace))
         .context("a new document needs its workspace; give it with --workspace")?;
+    // The spec that was read belongs to that revision: a later one may have another that marks more.
+    let revision_of_spec = match args.spec {
+        Some(_) => None,
+        None => before.map(|document| document.revision),
+    };
     let config = input::configuration(&args.document, &spec)?;
     let doubt = input::doubt(config.expose(), spec.compiled());
     let done = context
@@ -80,10 +85,16 @@ async fn put(args: PutArgs, context: &Context, console: &Console) -> anyhow::Res
             workspace,
             spec: &spec,
             config,
-            if_revision: args.if_revision.map(Revision),
+            if_revision: args.if_revision.map(Revision).or(revision_of_spec),
         })
         .await?;
-    print_put(&done, doubt.as_deref(), console)
+    // Whoever takes it for failed puts a second one.
+    print_put(&done, doubt.as_deref(), console).with_context(|| {
+        format!(
+            "the document was written: {}, revision {}; do not put it again",
+            done.id, done.revision
+        )
+    })
 }
 
 fn missing(id: DocumentId) -> Error {

@@ -10,6 +10,7 @@ use cloakroom_documents::DocumentSpec;
 use serde_json::Value;
 
 use crate::exit::Misuse;
+use crate::repeatable::reads_like_a_path;
 use crate::{spec_manifest, spec_yaml, yaml_bounds};
 
 /// A configuration for a spec; it may hold secrets. One that is itself a spec, beside a spec that marks
@@ -29,22 +30,28 @@ pub(super) fn configuration(path: &Path, spec: &DocumentSpec) -> anyhow::Result<
 }
 
 /// Where the bodies of Airbyte's API calls hold a configuration.
-const INSIDE: [&str; 2] = ["connectionConfiguration", "configuration"];
+const INSIDE: [&str; 3] = [
+    "connectionConfiguration",
+    "connection_configuration",
+    "configuration",
+];
 
-/// Refuses what only has the configuration in it: the spec would find none of its secrets.
+/// Refuses what has the configuration in it, whatever else it has: the spec would find none of its secrets. Where
+/// the spec has a field of that name, that is meant.
 fn refuse_around(document: &Value, spec: &CompiledSpec) -> anyhow::Result<()> {
-    if !is_of_something_else(document, spec) {
+    if marks_nothing(spec) {
         return Ok(());
     }
     let holds_it = |inside: &&&str| {
         let within = document.get(**inside).and_then(Value::as_object);
-        within.is_some_and(|within| within.keys().any(|key| spec.knows(key)))
+        !spec.knows(inside) && within.is_some_and(|within| within.keys().any(|key| spec.knows(key)))
     };
     match INSIDE.iter().find(holds_it) {
         None => Ok(()),
         Some(inside) => bail!(
-            "it looks like the body of an API call: no field of the spec is at its top, and some are under \
-             `{inside}`; pass that object as the configuration"
+            "it looks like the body of an API call: fields of the spec are under `{inside}`, which is none \
+             itself; pass that object as the configuration, or give the spec a property `{inside}` if it is \
+             a field"
         ),
     }
 }
@@ -151,11 +158,17 @@ fn is_standard_input(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-fn describe(what: &str, path: &Path) -> String {
+/// What was to be read, and from where. What stands in the place of a path may be the thing itself.
+pub(super) fn describe(what: &str, path: &Path) -> String {
     if is_standard_input(path) {
         format!("read {what} from standard input")
-    } else {
+    } else if path.exists() || reads_like_a_path(path) {
         format!("read {what} {}", path.display())
+    } else {
+        format!(
+            "read {what}: its file's path belongs there, and what was given is no path (and not repeated, \
+             for it may be {what} itself); `-` reads from standard input"
+        )
     }
 }
 

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use cloakroom_backends_embedded::{EmbeddedBackend, KeyFile};
 use cloakroom_core::{BackendId, KeyId, KeyRing, KeySource, SecretBackend, SystemRandomness};
 use cloakroom_documents::Unprovable;
-use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::digests;
 use crate::cli::{GenerateArgs, Global, KeyCommand, RenewArgs, RotateArgs};
 use crate::exit::{Exit, Misuse};
 use crate::output::{Console, count, new_table};
+use crate::progress;
 use crate::unconfigured::Sealed;
 use crate::wiring::{Context, open_key_file};
 
@@ -150,9 +150,8 @@ async fn rotate_one(
     let in_use = backend.keys_in_use().await?;
     let all: u64 = in_use.iter().map(|(_, count)| count).sum();
     let already = count_of(&in_use, current);
-    let bar = console
-        .stderr_is_terminal()
-        .then(|| ProgressBar::new(all.saturating_sub(already)));
+    let steps = all.saturating_sub(already);
+    let bar = progress::bar(console, steps, "{wide_bar} {human_pos} of {human_len}");
     let mut rotated = Rotated {
         backend: backend.id().to_string(),
         already,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cloakroom_reconcile::{LetGoOptions, LetGoReport, Missed};
 use tokio_util::sync::CancellationToken;
 
+use super::one_by_one::{Kept, OneByOne};
 use super::secret::coordinate;
 use crate::cli::LetGoArgs;
 use crate::exit::Exit;
@@ -12,9 +13,6 @@ use crate::listing::{Listing, moment};
 use crate::output::{Console, count};
 use crate::signals;
 use crate::wiring::Context;
-
-/// Secrets printed one by one; what is more is counted.
-const MOST_PRINTED: usize = 1_000;
 
 /// Lists them, and lets them go if asked.
 pub(super) async fn let_go(
@@ -31,20 +29,12 @@ pub(super) async fn let_go(
         only: only.collect::<anyhow::Result<BTreeSet<_>>>()?,
         by: args.by.name(),
     };
-    let mut told = Ok(());
-    let mut found: Vec<Missed> = Vec::new();
+    let mut found = OneByOne::new(console);
     let reconciler = context.reconciler(stop);
     let report = reconciler
-        .let_go(&backend, &options, &mut |missed| {
-            // As JSON they are printed as they come, however many there are.
-            if console.is_json() && told.is_ok() {
-                told = console.json_line(missed);
-            } else if found.len() < MOST_PRINTED {
-                found.push(missed.clone());
-            }
-        })
+        .let_go(&backend, &options, &mut |missed| found.take(missed))
         .await;
-    told?;
+    let found = found.kept()?;
     let report = report?;
     if !console.is_json() {
         print(&found, &report, console)?;
@@ -70,10 +60,10 @@ fn exit(report: &LetGoReport) -> Exit {
     Exit::of_work(report.cut_short, all_gone)
 }
 
-fn print(found: &[Missed], report: &LetGoReport, console: &Console) -> anyhow::Result<()> {
+fn print(found: &Kept<Missed>, report: &LetGoReport, console: &Console) -> anyhow::Result<()> {
     if !found.is_empty() {
         let mut listing = Listing::new(&["COORDINATE", "CREATED", "NOW"]);
-        for missed in found {
+        for missed in found.iter() {
             let now = if missed.let_go { "let go" } else { "kept" };
             listing.add([
                 missed.coordinate.to_string(),
@@ -83,10 +73,7 @@ fn print(found: &[Missed], report: &LetGoReport, console: &Console) -> anyhow::R
         }
         console.list(&listing)?;
     }
-    let more = report.missed - found.len() as u64;
-    if more > 0 {
-        console.note(format_args!("{more} more; `--output json` tells them all"));
-    }
+    found.note_more(report.missed, console);
     console.line(format_args!(
         "no document refers to {} on {} that nobody let go; {} let go",
         count(report.missed, "secret", "secrets"),

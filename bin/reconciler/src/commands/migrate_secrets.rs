@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use cloakroom_core::platform::SecretMigrations as _;
 use cloakroom_core::store::Store;
-use cloakroom_core::{MoveId, RunId, SystemClock};
+use cloakroom_core::{MoveId, SystemClock};
 use cloakroom_reconcile::alone_at_platform;
 use cloakroom_store_openmetadata::{
     Manager, MigrationGround, MigrationObserver, MigrationReport, SecretsMigration, Side,
@@ -19,7 +19,7 @@ use crate::configuration::{Backend, OpenMetadata};
 use crate::exit::Exit;
 use crate::listing::Listing;
 use crate::output::{Console, count};
-use crate::platform;
+use crate::platform::{self, Holder};
 use crate::wiring::{Context, job_settings};
 
 /// What the platform's own database is called.
@@ -37,8 +37,20 @@ pub(super) async fn migrate_secrets(
     let asked = args.platform.as_deref();
     let (name, section) = platform::openmetadata(&context.configuration, asked)?;
     let order = order(&args, context).await?;
+    let mut ground = ground(name, section, context, args.dry_run)?;
+    let holder = if args.dry_run {
+        None
+    } else {
+        Some(Holder::new(context, name, order.words()).await?)
+    };
+    if let Some(holder) = &holder
+        && holder.follow(context).await?
+    {
+        ground.replaces_copies = false;
+        console.note("a process that was at this died a moment ago: going on where it was");
+    }
     let migration = SecretsMigration::new(
-        ground(name, section, context, args.dry_run)?,
+        ground,
         side(context, &order.from)?,
         side(context, &order.to)?,
     )?;
@@ -52,13 +64,13 @@ pub(super) async fn migrate_secrets(
             None => migration.copy(new_id, &watching).await,
         }
     };
-    let report = if args.dry_run {
-        work.await?
-    } else {
-        let store: Arc<dyn Store> = context.store.clone();
-        let holder = RunId(context.randomness().uuid());
-        let lasts = job_settings(&context.configuration.reconcile).lease;
-        Box::pin(alone_at_platform(&store, name, holder, lasts, work)).await?
+    let report = match &holder {
+        None => work.await?,
+        Some(holder) => {
+            let store: Arc<dyn Store> = context.store.clone();
+            let lasts = job_settings(&context.configuration.reconcile).lease;
+            Box::pin(alone_at_platform(&store, name, holder.id(), lasts, work)).await?
+        }
     };
     drop(bar);
     let told = Told {
@@ -83,6 +95,16 @@ struct Order {
     to: String,
     /// The migration that is to be taken back.
     reverse: Option<MoveId>,
+}
+
+impl Order {
+    /// As it is asked for.
+    fn words(&self) -> String {
+        match self.reverse {
+            Some(id) => format!("migrate-secrets --reverse {id}"),
+            None => format!("migrate-secrets --from {} --to {}", self.from, self.to),
+        }
+    }
 }
 
 async fn order(args: &MigrateSecretsArgs, context: &Context) -> anyhow::Result<Order> {
@@ -130,6 +152,7 @@ fn ground(
         journal: context.store.clone(),
         keys: context.keys.clone(),
         clock: Arc::new(SystemClock),
+        replaces_copies: true,
     })
 }
 
@@ -226,9 +249,10 @@ fn next_steps(
     let back = order.reverse.is_some();
     let there = if back { &order.from } else { &order.to };
     let provider = provider(context, there);
-    let mut next = vec![format!(
+    let mut next: Vec<_> = by_hand(report, there).into_iter().collect();
+    next.push(format!(
         "set OpenMetadata's `secretsManager` to {provider}, with the parameters that it takes, and start it"
-    )];
+    ));
     let backend = if there == DATABASE {
         String::new()
     } else {
@@ -244,6 +268,19 @@ fn next_steps(
         ));
     }
     next
+}
+
+/// What the user keeps in a manager himself, no run takes into the database.
+fn by_hand(report: &MigrationReport, there: &str) -> Option<String> {
+    let to_do = there == DATABASE && report.own > 0;
+    to_do.then(|| {
+        format!(
+            "take the values of {} that refer to secrets of your own into the fields by hand: with `db` \
+             OpenMetadata takes a reference for the password itself (`--output json` tells where, under \
+             own_references)",
+            count(report.own, "field", "fields")
+        )
+    })
 }
 
 /// What to do about a migration that is not through.
@@ -353,5 +390,17 @@ mod tests {
                 .unwrap()
                 .starts_with("run the same command again")
         );
+    }
+
+    #[test]
+    fn references_of_the_users_own_are_left_to_the_user() {
+        let report = MigrationReport {
+            own: 2,
+            ..MigrationReport::default()
+        };
+        assert_eq!(exit(&report), Exit::Done);
+        assert_eq!(by_hand(&report, "aws"), None);
+        assert!(by_hand(&report, DATABASE).unwrap().contains("2 fields"));
+        assert_eq!(by_hand(&MigrationReport::default(), DATABASE), None);
     }
 }

@@ -22,6 +22,7 @@ mod migrate_schema;
 mod migrate_secrets;
 mod moving;
 mod moving_platform;
+mod one_by_one;
 mod outcome;
 mod plan;
 mod quarantine;
@@ -62,7 +63,7 @@ pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
             Box::pin(serve::serve(args, loaded.configuration)).await
         }
         Command::Health(args) => {
-            let named = || configuration::listening(global.config.as_deref(), &variables());
+            let named = || configuration::listening(global.config.as_deref(), &variables().ok()?);
             health::health(args, || load(&global), named, console).await
         }
         Command::MigrateSchema => {
@@ -129,14 +130,27 @@ async fn with_context(
 
 /// Reads the configuration of the command line and the environment.
 fn load(global: &Global) -> anyhow::Result<Loaded> {
-    configuration::load(global.config.as_deref(), &variables())
+    configuration::load(global.config.as_deref(), &variables()?)
 }
 
-fn variables() -> Vec<(String, String)> {
-    // What is not Unicode cannot be one of ours.
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+/// The environment. One of our variables that is not Unicode is refused: left out, it would leave in force what
+/// it was to change.
+fn variables() -> anyhow::Result<Vec<(String, String)>> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => variables.push((name, value)),
+            (Ok(name), Err(_)) if configuration::is_override(&name) => {
+                anyhow::bail!("the value of the environment variable {name} is not Unicode");
+            }
+            (Err(name), _) if name.as_encoded_bytes().starts_with(b"CLOAKROOM_") => anyhow::bail!(
+                "the name of the environment variable {} is not Unicode",
+                name.display()
+            ),
+            _ => {}
+        }
+    }
+    Ok(variables)
 }
 
 /// Reads the configuration and starts logging.

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::harmless::harmless;
 use crate::listing::Listing;
 use crate::output::Console;
-use crate::platform::{self, PlatformProgress, demand_readable, prefix_of};
+use crate::platform::{self, PlatformProgress, demand_readable, prefix_of, refuse_if_held};
 use crate::signals;
 use crate::wiring::Context;
 
@@ -69,6 +69,7 @@ async fn step(
 ) -> anyhow::Result<PlatformMoveReport> {
     let section = section(context, platform)?;
     let configured: BackendId = section.backend().parse()?;
+    refuse_if_held(context, Some(platform)).await?;
     let observer = |phase, done| progress.show(phase, done);
     let dry_run = args.dry_run;
     if let (Some(from), Some(to)) = (&args.from, &args.to) {

@@ -49,7 +49,12 @@ pub(super) async fn plan(
     } else {
         console.note("`reconciler apply FILE` carries out exactly this, once");
     }
-    Ok(Exit::Done)
+    // Of deletions a plan only tells; findings stand, whether or not it is applied.
+    Ok(if plan.findings.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Findings
+    })
 }
 
 fn candidates(plan: &Plan) -> String {

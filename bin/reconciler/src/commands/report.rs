@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cli::ReportArgs;
 use crate::exit::Exit;
 use crate::output::Console;
-use crate::platform::{self, PlatformProgress};
+use crate::platform::{self, PlatformProgress, refuse_if_held};
 use crate::wiring::Context;
 
 /// A report with what follows from it.
@@ -40,6 +40,7 @@ pub(super) async fn report(
             identity.place
         ));
     }
+    refuse_if_held(context, args.platform.as_deref()).await?;
     let progress = PlatformProgress::new(console);
     let report = reader
         .pass(&|phase, done| progress.show(phase, done))

@@ -14,6 +14,7 @@ use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::listing::{Listing, moment, or_nothing};
 use crate::lost_database;
+use crate::managers;
 use crate::output::{Console, count};
 use crate::unconfigured::{Unconfigured, unconfigured};
 use crate::verified::Verified;
@@ -55,6 +56,8 @@ pub(super) async fn status(
     );
     let parked = parked(context).await?;
     let amiss = amiss(context).await?;
+    let changed = managers::changes(context).await?;
+    let unpurged = unpurged(context).await?;
     let doubt = lost_database::doubt(&context.store, context.key_file().as_deref()).await?;
     let schedules = Job::ALL.map(|job| (job, context.configuration.jobs.of(job)));
     if console.is_json() {
@@ -67,6 +70,7 @@ pub(super) async fn status(
                     .collect();
                 serde_json::json!({
                     "id": id, "manager": manager, "configured": manager.is_some(), "secrets": secrets,
+                    "changed": changed.get(id), "unpurged": unpurged.get(id).map(|it| it.number),
                 })
             })
             .collect();
@@ -120,6 +124,12 @@ pub(super) async fn status(
             count(forgotten, "secret may still be", "secrets may still be")
         ));
     }
+    for changed in changed.values() {
+        console.note(format_args!("warning: {changed}"));
+    }
+    for (backend, left) in &unpurged {
+        console.note(left.in_words(backend));
+    }
     let mut listing = Listing::new(&["JOB", "SCHEDULE (UTC)", "NEXT"]);
     for (job, schedule) in schedules {
         let next = schedule.cron.next_after(now).filter(|_| schedule.enabled);
@@ -151,6 +161,44 @@ pub(super) async fn status(
     show_amiss(&amiss, console)?;
     show_parked(&parked, console)?;
     Ok(Exit::Done)
+}
+
+/// Secrets whose recovery window was over when expire-orphans last ended, and that it could not remove.
+struct Unpurged {
+    number: u64,
+    because: Option<String>,
+}
+
+impl Unpurged {
+    /// Read without the rest: a report of an older version may lack what this one has.
+    fn of(run: &RunRecord) -> Self {
+        Self {
+            number: run.report["unpurged"].as_u64().unwrap_or_default(),
+            because: run.report["unpurged_because"]
+                .as_str()
+                .map(ToOwned::to_owned),
+        }
+    }
+
+    fn in_words(&self, backend: &BackendId) -> String {
+        let secrets = count(self.number, "secret", "secrets");
+        let because = self.because.as_ref().map(|it| format!(": {it}"));
+        format!(
+            "{secrets} on {backend} whose recovery window is over could not be removed for good{}",
+            because.unwrap_or_default()
+        )
+    }
+}
+
+async fn unpurged(context: &Context) -> anyhow::Result<BTreeMap<BackendId, Unpurged>> {
+    let mut unpurged = BTreeMap::new();
+    for backend in context.backends.ids() {
+        let last = context.store.last_finished(Job::ExpireOrphans, backend);
+        let left = last.await?.as_ref().map(Unpurged::of);
+        let left = left.filter(|left| left.number > 0);
+        unpurged.extend(left.map(|left| (backend.clone(), left)));
+    }
+    Ok(unpurged)
 }
 
 /// What verify-blobs knows to be amiss on each backend.

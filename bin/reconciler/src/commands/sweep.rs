@@ -3,6 +3,7 @@
 use cloakroom_reconcile::{SweepFate, SweepOptions, SweepReport, Swept};
 use tokio_util::sync::CancellationToken;
 
+use super::one_by_one::{Kept, OneByOne};
 use crate::cli::SweepArgs;
 use crate::exit::Exit;
 use crate::listing::{Listing, moment, or_nothing};
@@ -10,9 +11,6 @@ use crate::output::{Console, count};
 use crate::progress::Progress;
 use crate::signals;
 use crate::wiring::Context;
-
-/// Secrets printed one by one; what is more is counted.
-const MOST_PRINTED: usize = 1_000;
 
 /// Lists what the ledger does not know, and adopts it if asked.
 pub(super) async fn sweep(
@@ -28,21 +26,15 @@ pub(super) async fn sweep(
         by: args.by.name(),
     };
     let progress = Progress::new(console);
-    let mut told = Ok(());
-    let mut found: Vec<Swept> = Vec::new();
+    let mut found = OneByOne::new(console);
     let report = context
         .reconciler(stop)
         .sweep(&backend, &options, &progress, &mut |swept| {
-            // As JSON they are printed as they come, however many there are.
-            if console.is_json() && told.is_ok() {
-                told = console.json_line(swept);
-            } else if found.len() < MOST_PRINTED {
-                found.push(swept.clone());
-            }
+            found.take(swept);
         })
         .await;
     drop(progress);
-    told?;
+    let found = found.kept()?;
     let report = report?;
     if !console.is_json() {
         print(&found, &report, console)?;
@@ -57,10 +49,10 @@ fn exit(report: &SweepReport) -> Exit {
     Exit::of_work(report.cut_short, all_known)
 }
 
-fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Result<()> {
+fn print(found: &Kept<Swept>, report: &SweepReport, console: &Console) -> anyhow::Result<()> {
     if !found.is_empty() {
         let mut listing = Listing::new(&["COORDINATE", "CREATED", "IN THE MANAGER", "HERE"]);
-        for swept in found {
+        for swept in found.iter() {
             let here = words(swept);
             let there = if swept.waiting {
                 "waits for its deletion"
@@ -77,10 +69,7 @@ fn print(found: &[Swept], report: &SweepReport, console: &Console) -> anyhow::Re
         console.list(&listing)?;
     }
     let all = report.unknown + report.other_value + report.other_backend;
-    let more = all - found.len() as u64;
-    if more > 0 {
-        console.note(format_args!("{more} more; `--output json` tells them all"));
-    }
+    found.note_more(all, console);
     console.line(format_args!(
         "{} of {} listed on {} unknown to the ledger; {} adopted",
         count(report.unknown, "secret", "secrets"),

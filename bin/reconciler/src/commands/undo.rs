@@ -4,6 +4,7 @@ use cloakroom_core::platform::Removals as _;
 use cloakroom_reconcile::{UndoFate, UndoOptions, UndoReport, Undone};
 use tokio_util::sync::CancellationToken;
 
+use super::one_by_one::{Kept, OneByOne};
 use crate::cli::UndoArgs;
 use crate::exit::Exit;
 use crate::listing::Listing;
@@ -11,9 +12,6 @@ use crate::output::{Console, count};
 use crate::platform;
 use crate::signals;
 use crate::wiring::Context;
-
-/// Secrets printed one by one; what is more is counted.
-const MOST_PRINTED: usize = 1_000;
 
 /// Takes a run back.
 pub(super) async fn undo(
@@ -28,16 +26,8 @@ pub(super) async fn undo(
         hold: args.hold_for,
         by: args.by.name(),
     };
-    let mut told = Ok(());
-    let mut printed: Vec<Undone> = Vec::new();
-    let mut each = |undone: &Undone| {
-        // As JSON they are printed as they come, however many there are.
-        if console.is_json() && told.is_ok() {
-            told = console.json_line(undone);
-        } else if printed.len() < MOST_PRINTED {
-            printed.push(undone.clone());
-        }
-    };
+    let mut printed = OneByOne::new(console);
+    let mut each = |undone: &Undone| printed.take(undone);
     let report = if let Some(run) = context.store.removal_run(args.run).await? {
         let cleaner = platform::cleaner(context, Some(&run.platform), stop)?;
         cleaner.undo(&run, &options, &mut each).await
@@ -45,7 +35,7 @@ pub(super) async fn undo(
         let reconciler = context.reconciler(stop);
         reconciler.undo(args.run, &options, &mut each).await
     };
-    told?;
+    let printed = printed.kept()?;
     let report = report?;
     if !console.is_json() {
         print(&printed, &report, console)?;
@@ -67,9 +57,9 @@ fn exit(report: &UndoReport) -> Exit {
     }
 }
 
-fn print(printed: &[Undone], report: &UndoReport, console: &Console) -> anyhow::Result<()> {
+fn print(printed: &Kept<Undone>, report: &UndoReport, console: &Console) -> anyhow::Result<()> {
     let mut listing = Listing::new(&["COORDINATE", "NOW", "DETAIL"]);
-    for undone in printed {
+    for undone in printed.iter() {
         listing.add([
             undone.coordinate.to_string(),
             words(undone.fate).to_owned(),
@@ -78,10 +68,7 @@ fn print(printed: &[Undone], report: &UndoReport, console: &Console) -> anyhow::
     }
     console.list(&listing)?;
     let all: u64 = report.fates.values().sum();
-    let more = all - printed.len() as u64;
-    if more > 0 {
-        console.note(format_args!("{more} more; `--output json` tells them all"));
-    }
+    printed.note_more(all, console);
     let (back, what) = if report.dry_run {
         (report.of(UndoFate::Restorable), "can be restored")
     } else {

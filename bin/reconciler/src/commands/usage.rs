@@ -112,7 +112,10 @@ fn known<'c>(what: &str, name: &str, configured: impl Iterator<Item = &'c str>) 
         return Ok(());
     }
     if configured.is_empty() {
-        return wrong(&format!("there is no {what} {name}: none is configured"));
+        return wrong(&format!(
+            "there is no {what} {name}: none is configured; name it under `{what}s` of the file that \
+             --config or CLOAKROOM_CONFIG names"
+        ));
     }
     let near = nearest(name, configured.iter().copied());
     let hint = near

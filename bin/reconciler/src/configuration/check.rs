@@ -9,6 +9,7 @@ use cloakroom_store_openmetadata::Ids;
 use super::backends::{AzureLogin, Backend};
 use super::nearest;
 use super::platforms::{OpenMetadata, Platform};
+use super::secret_reference::SecretReference;
 use super::sections::{Configuration, Store};
 use crate::harmless::is_harmful;
 use crate::platform;
@@ -56,6 +57,13 @@ fn backends(configuration: &Configuration) -> Checked {
             &format!("backends.{name}.request_share"),
             "a share is above 0.0 and at most 1.0",
         )?;
+        if let Some(key) = backend.published_rates().wrong().next() {
+            require(
+                false,
+                &format!("backends.{name}.published_rates.{key}"),
+                "a rate is above 0.0 and at most 1000000 requests a second",
+            )?;
+        }
         let price = backend.dollars_per_secret_month();
         require(
             price.is_finite() && price >= 0.0,
@@ -65,7 +73,10 @@ fn backends(configuration: &Configuration) -> Checked {
         if let Backend::Azure(azure) = backend
             && azure.authentication == AzureLogin::DeveloperTools
         {
-            let inherited = configuration.secret_variables();
+            let inherited = configuration.secret_variables().into_iter();
+            let inherited: Vec<String> = inherited
+                .map(|name| SecretReference::Env(name).to_string())
+                .collect();
             require(
                 inherited.is_empty(),
                 &format!("backends.{name}.authentication"),

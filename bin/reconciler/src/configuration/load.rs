@@ -6,10 +6,9 @@ use anyhow::{Context, anyhow};
 
 use super::node::{Node, Origin};
 use super::reader::{self, ReadError};
-use super::secret_reference::SecretReference;
-use super::sections::{Configuration, Store};
+use super::sections::Configuration;
 use super::variables::nearest_variable;
-use super::{addresses, check, environment, yaml};
+use super::{addresses, check, environment, paths, yaml};
 
 /// A configuration, and where its values came from.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ pub fn load(file: Option<&Path>, variables: &[(String, String)]) -> anyhow::Resu
         reader::read(&tree).map_err(|error| place.of_reading(&tree, &error))?;
     addresses::check(&tree).map_err(|wrong| place.of(&tree, &wrong.path, &wrong.message))?;
     if let Some(folder) = file.and_then(Path::parent) {
-        resolve_paths(&mut configuration, folder);
+        paths::resolve(&mut configuration, &tree, folder);
     }
     check::check(&configuration).map_err(|wrong| place.of(&tree, &wrong.path, &wrong.message))?;
     Ok(Loaded {
@@ -54,29 +53,6 @@ pub(super) fn read_file(file: &Path) -> anyhow::Result<String> {
         return Err(anyhow!("it is larger than {MOST_BYTES} bytes").context(context()));
     }
     std::fs::read_to_string(file).with_context(context)
-}
-
-/// Relative paths are relative to the file that names them, not to whoever starts the program.
-fn resolve_paths(configuration: &mut Configuration, folder: &Path) {
-    let resolve = |path: &mut PathBuf| *path = folder.join(&path);
-    let resolve_reference = |reference: &mut SecretReference| {
-        if let SecretReference::File(path) = reference {
-            resolve(path);
-        }
-    };
-    configuration.keys.iter_mut().for_each(resolve_reference);
-    for backend in configuration.backends.values_mut() {
-        backend.paths().into_iter().for_each(resolve);
-    }
-    for platform in configuration.platforms.values_mut() {
-        let references = platform.references_mut();
-        references.into_iter().for_each(resolve_reference);
-    }
-    configuration.http.token_file.iter_mut().for_each(resolve);
-    match &mut configuration.store {
-        Store::Sqlite(sqlite) => sqlite.path.iter_mut().for_each(resolve),
-        Store::Postgres(postgres) => resolve_reference(&mut postgres.url),
-    }
 }
 
 /// Says where something wrong was written.
@@ -148,6 +124,8 @@ impl Loaded {
 mod tests {
     use super::super::backends::{Backend, VaultLogin};
     use super::super::platforms::Platform;
+    use super::super::secret_reference::SecretReference;
+    use super::super::sections::Store;
     use super::*;
 
     fn load_text(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Configuration> {

@@ -10,6 +10,7 @@ mod environment;
 mod listening;
 mod load;
 mod node;
+mod paths;
 mod platforms;
 mod print;
 mod reader;
@@ -22,7 +23,7 @@ mod yaml;
 
 pub use backends::{
     AppRole, Aws, AwsKeys, AwsLogin, Azure, AzureLogin, Backend, Embedded, Gcp, GcpLogin,
-    Kubernetes, KubernetesLogin, Vault, VaultLogin,
+    Kubernetes, KubernetesLogin, PublishedRates, Vault, VaultLogin,
 };
 pub use cron::CronLine;
 pub use duration::Span;
@@ -30,6 +31,7 @@ pub(crate) use duration::parse as parse_duration;
 pub(crate) use environment::is_override;
 pub use listening::listening;
 pub use load::{Loaded, load};
+pub use paths::key_of;
 pub use platforms::{Airbyte, OpenMetadata, Platform, ProviderName};
 pub use print::print;
 pub use schema::schema;

@@ -13,6 +13,10 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
 use super::node::present;
+use crate::repeatable::{
+    is_there, nearest_folder, not_there, reads_like_a_secrets_file, reads_like_a_token,
+    reads_like_a_variable,
+};
 
 /// Where a secret is: in an environment variable or in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,19 +34,14 @@ impl SecretReference {
         match self {
             Self::Env(name) => {
                 let text = std::env::var(name).map_err(|error| match error {
-                    std::env::VarError::NotPresent => {
-                        anyhow!("the environment variable {name} is not set")
-                    }
-                    std::env::VarError::NotUnicode(_) => {
-                        anyhow!("the environment variable {name} is not UTF-8")
-                    }
+                    std::env::VarError::NotPresent => anyhow!("{self} is not set"),
+                    std::env::VarError::NotUnicode(_) => anyhow!("{self} is not UTF-8"),
                 })?;
                 Ok(SecretValue::from(text))
             }
             Self::File(path) => {
                 let bytes = std::fs::read(path).map(Zeroizing::new);
-                let bytes =
-                    bytes.with_context(|| format!("read the secret in {}", path.display()))?;
+                let bytes = bytes.with_context(|| format!("read the secret in {self}"))?;
                 let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
                 let text = text.strip_suffix(b"\r").unwrap_or(text);
                 Ok(SecretValue::new(text.to_vec()))
@@ -51,11 +50,44 @@ impl SecretReference {
     }
 }
 
+impl SecretReference {
+    /// Whether the name may be repeated. Of what is there it may; of what is not, where it has a name's shape:
+    /// it may be the secret itself, given in its place.
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Env(name) => reads_like_a_variable(name) || std::env::var_os(name).is_some(),
+            Self::File(path) => reads_like_a_secrets_file(path) || is_there(path),
+        }
+    }
+
+    /// Whether what stands there is nothing's name and has the shape of a secret: nothing is to be made under it.
+    pub fn is_secret_itself(&self) -> bool {
+        match self {
+            Self::Env(_) => false,
+            Self::File(path) => {
+                !is_there(path) && reads_like_a_token(&not_there(path).to_string_lossy())
+            }
+        }
+    }
+}
+
 impl fmt::Display for SecretReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const KEPT: &str = "its name is not repeated, for it may be the secret itself";
         match self {
-            Self::Env(name) => write!(f, "the environment variable {name}"),
-            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Env(name) if self.is_repeatable() => write!(f, "the environment variable {name}"),
+            Self::Env(_) => write!(
+                f,
+                "the environment variable named there ({KEPT}; one is written like `DATABASE_URL`)"
+            ),
+            Self::File(path) if self.is_repeatable() => write!(f, "the file {}", path.display()),
+            Self::File(path) => {
+                write!(f, "the file named there ({KEPT}")?;
+                match nearest_folder(path) {
+                    Some(folder) => write!(f, "; looked for in {})", folder.display()),
+                    None => f.write_str(")"),
+                }
+            }
         }
     }
 }

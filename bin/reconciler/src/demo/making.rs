@@ -3,10 +3,11 @@
 
 use std::sync::Mutex;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::scenario::Watcher;
 use crate::output::Console;
+use crate::progress;
 
 /// Shows progress on standard error.
 pub(super) struct Making<'a> {
@@ -18,16 +19,12 @@ pub(super) struct Making<'a> {
 impl<'a> Making<'a> {
     /// Progress over `steps` steps.
     pub(super) fn new(console: &'a Console, steps: u64) -> Self {
-        let wanted = console.stderr_is_terminal() && !console.is_json();
-        let bar = wanted.then(|| {
-            let bar = ProgressBar::new(steps);
-            if let Ok(style) =
-                ProgressStyle::with_template("{wide_bar} {percent:>3} %  {msg} ({elapsed})")
-            {
-                bar.set_style(style);
-            }
-            bar
-        });
+        let bar = if console.is_json() {
+            None
+        } else {
+            let template = "{wide_bar} {percent:>3} %  {msg} ({elapsed})";
+            progress::bar(console, steps, template)
+        };
         Self {
             console,
             bar,

@@ -10,6 +10,7 @@ mod making;
 pub mod samples;
 mod scenario;
 pub mod seeded;
+mod shares;
 mod show;
 pub mod specs_folder;
 mod tally;
@@ -154,7 +155,8 @@ fn connectors(
     show::show_specs(&lines(&connectors), &skipped, console)?;
     if connectors.is_empty() {
         bail!(
-            "no spec.json, spec.yaml or manifest.yaml below {} can be used",
+            "no {} in or below {} can be used",
+            specs_folder::names(),
             folder.display()
         );
     }

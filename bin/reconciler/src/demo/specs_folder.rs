@@ -1,5 +1,6 @@
 //! `--specs DIR`: the specs of real connectors, as their packages carry them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,8 +11,21 @@ use serde_json::Value;
 use super::connector::Connector;
 use crate::{spec_manifest, spec_yaml};
 
-/// The file names that carry a spec, the preferred one first.
-const NAMES: [&str; 3] = ["spec.json", "spec.yaml", "manifest.yaml"];
+/// The file names that carry a spec, in whatever case, the preferred one first.
+const NAMES: [(&str, Kind); 3] = [
+    ("spec.json", Kind::Json),
+    ("spec.yaml", Kind::Yaml),
+    ("manifest.yaml", Kind::Manifest),
+];
+
+/// What a file is by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Json,
+    Yaml,
+    /// It may hold a spec.
+    Manifest,
+}
 
 /// Folders within folders beyond this are not looked into: links may form a circle.
 const DEEPEST: usize = 16;
@@ -29,11 +43,31 @@ pub struct Found {
 }
 
 /// Reads every spec below `folder`, in the order of their paths: one a folder, since files beside each
-/// other are of one connector. A file that cannot be used is among them with the reason.
+/// other are of one connector. A file that cannot be used is among them with the reason; that there is
+/// none is an error.
 pub fn read(folder: &Path) -> Result<Vec<Found>> {
     let mut files = Vec::new();
     collect(folder, 0, &mut files)?;
-    files.sort_by_cached_key(|file| (file.parent().map(Path::to_path_buf), preference(file)));
+    if files.is_empty() {
+        bail!(
+            "there is no {}, in whatever case, in or below {}",
+            names(),
+            folder.display()
+        );
+    }
+    files.sort_by_cached_key(|file| {
+        (
+            file.parent().map(Path::to_path_buf),
+            kind(file),
+            file.clone(),
+        )
+    });
+    let with_spec: BTreeSet<PathBuf> = files
+        .iter()
+        .filter(|file| kind(file).is_some_and(|kind| kind != Kind::Manifest))
+        .filter_map(|file| Some(file.parent()?.to_path_buf()))
+        .collect();
+    let has_spec_file = |file: &Path| file.parent().is_some_and(|it| with_spec.contains(it));
     let mut found: Vec<Found> = Vec::with_capacity(files.len());
     let mut used: Option<PathBuf> = None;
     for file in files {
@@ -70,22 +104,24 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> 
                 collect(&path, depth + 1, files)?;
             }
         // What is no file, such as a pipe, may never end.
-        } else if preference(&path).is_some() && path.is_file() {
+        } else if kind(&path).is_some() && path.is_file() {
             files.push(path);
         }
     }
     Ok(())
 }
 
-fn preference(file: &Path) -> Option<usize> {
+fn kind(file: &Path) -> Option<Kind> {
     let name = file.file_name()?;
-    NAMES.iter().position(|wanted| name == *wanted)
+    let mut names = NAMES.iter();
+    let found = names.find(|(wanted, _)| name.eq_ignore_ascii_case(wanted));
+    found.map(|(_, kind)| *kind)
 }
 
-fn has_spec_file(file: &Path) -> bool {
-    NAMES[..2]
-        .iter()
-        .any(|name| file.with_file_name(name).is_file())
+/// What a folder is looked through for.
+pub(super) fn names() -> String {
+    let [json, yaml, manifest] = NAMES.map(|(name, _)| name);
+    format!("{json}, {yaml} or {manifest}")
 }
 
 fn spec_of(file: &Path) -> Result<Option<Value>> {
@@ -94,9 +130,9 @@ fn spec_of(file: &Path) -> Result<Option<Value>> {
         bail!("it has {size} bytes, more than {MOST_BYTES}");
     }
     let text = fs::read_to_string(file)?;
-    match file.file_name().and_then(|name| name.to_str()) {
-        Some("spec.json") => Ok(Some(parse_json("read the spec", text.as_bytes())?)),
-        Some("spec.yaml") => Ok(Some(spec_yaml::read(&text)?)),
+    match kind(file) {
+        Some(Kind::Json) => Ok(Some(parse_json("read the spec", text.as_bytes())?)),
+        Some(Kind::Yaml) => Ok(Some(spec_yaml::read(&text)?)),
         _ => spec_manifest::spec(&spec_yaml::read(&text)?),
     }
 }

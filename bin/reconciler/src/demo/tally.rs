@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use cloakroom_core::ledger::{LedgerRow, Windows};
 use cloakroom_core::store::FindingKind;
-use cloakroom_core::{Capabilities, Coordinate, DocumentId, Timestamp};
+use cloakroom_core::{Capabilities, Coordinate, DocumentId, Timestamp, WorkspaceId};
 use cloakroom_documents::{Change, ChangeKind};
 use serde::Serialize;
+
+use super::shares::Shares;
 
 /// Numbers of what was made, and the few damaged things by name.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -40,6 +42,9 @@ pub(crate) struct Tally {
     pub(crate) late: u64,
     /// What was damaged.
     pub(crate) damage: Vec<Damaged>,
+    /// What is due of what was once referenced, by workspace.
+    #[serde(skip)]
+    pub(crate) shares: Shares,
 }
 
 /// One thing damaged on purpose, and how verify-blobs is to call it.
@@ -103,6 +108,13 @@ impl Deadline {
             .is_some_and(|since| self.passed(since, self.grace(row.superseded)))
     }
 
+    /// Whether what loses its last reference at `at` can be past its grace in the end.
+    pub(crate) fn may_be_due(&self, at: Timestamp) -> bool {
+        [true, false]
+            .iter()
+            .any(|superseded| self.passed(at, self.grace(*superseded)))
+    }
+
     fn grace(&self, superseded: bool) -> Duration {
         if superseded {
             self.windows.superseded_grace
@@ -117,8 +129,14 @@ impl Deadline {
 }
 
 impl Tally {
-    /// Counts what one put or removal at `at` did to the references.
-    pub(crate) fn changed(&mut self, changes: &[Change], at: Timestamp, deadline: &Deadline) {
+    /// Counts what one put at `at` did to the references of a workspace.
+    pub(crate) fn changed(
+        &mut self,
+        changes: &[Change],
+        workspace: WorkspaceId,
+        at: Timestamp,
+        deadline: &Deadline,
+    ) {
         let raised: BTreeSet<&str> = changes
             .iter()
             .filter(|change| change.change == ChangeKind::Raised)
@@ -126,12 +144,15 @@ impl Tally {
             .collect();
         for change in changes {
             match change.change {
-                ChangeKind::New | ChangeKind::Raised => self.references += 1,
+                ChangeKind::New | ChangeKind::Raised => {
+                    self.references += 1;
+                    self.shares.made(workspace);
+                }
                 ChangeKind::Unreferenced => {
                     self.references -= 1;
                     let superseded =
                         base(&change.coordinate).is_some_and(|base| raised.contains(base));
-                    self.lost(superseded, at, deadline);
+                    self.lost(superseded, workspace, at, deadline);
                 }
                 ChangeKind::Kept | ChangeKind::External => {}
             }
@@ -139,11 +160,17 @@ impl Tally {
     }
 
     /// Counts a document's last references lost at `at`.
-    pub(crate) fn removed(&mut self, unreferenced: usize, at: Timestamp, deadline: &Deadline) {
+    pub(crate) fn removed(
+        &mut self,
+        unreferenced: usize,
+        workspace: WorkspaceId,
+        at: Timestamp,
+        deadline: &Deadline,
+    ) {
         self.removed += 1;
         for _ in 0..unreferenced {
             self.references -= 1;
-            self.lost(false, at, deadline);
+            self.lost(false, workspace, at, deadline);
         }
     }
 
@@ -167,9 +194,16 @@ impl Tally {
         }) += secrets;
     }
 
-    fn lost(&mut self, superseded: bool, at: Timestamp, deadline: &Deadline) {
+    fn lost(
+        &mut self,
+        superseded: bool,
+        workspace: WorkspaceId,
+        at: Timestamp,
+        deadline: &Deadline,
+    ) {
         if deadline.passed(at, deadline.grace(superseded)) {
             self.unreferenced += 1;
+            self.shares.due(workspace, superseded);
         } else {
             self.unreferenced_lately += 1;
         }

@@ -1,5 +1,7 @@
 //! The check has teeth: what it is there to notice, it notices.
 
+mod any_spec;
+
 use std::sync::Arc;
 
 use cloakroom_core::store::Finding;
@@ -24,8 +26,12 @@ struct Cleaned {
 
 impl Cleaned {
     async fn new() -> Self {
+        Self::of(&samples::connectors().unwrap(), 3, 40).await
+    }
+
+    async fn of(connectors: &[Connector], seed: u64, documents: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let randomness: Arc<dyn Randomness> = Arc::new(Seeded::new(3));
+        let randomness: Arc<dyn Randomness> = Arc::new(Seeded::new(seed));
         let now = "2026-03-01T12:00:00Z".parse().unwrap();
         let stop = CancellationToken::new();
         let metrics = deployment::metrics().unwrap();
@@ -34,8 +40,7 @@ impl Cleaned {
             .await
             .unwrap();
         let console = Console::new(Format::Json);
-        let connectors = samples::connectors().unwrap();
-        let tally = make(&deployment, &connectors, &randomness, 40, &console)
+        let tally = make(&deployment, connectors, &randomness, documents, &console)
             .await
             .unwrap();
         let (reports, _) = reconcile(&deployment, metrics.clone(), &console)

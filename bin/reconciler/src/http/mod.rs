@@ -5,6 +5,7 @@ mod backend_status;
 mod counts;
 mod dry_runs;
 mod guards;
+mod held_up;
 mod overdue;
 mod page;
 mod page_platforms;

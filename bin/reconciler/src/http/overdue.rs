@@ -12,7 +12,7 @@ const ALLOWANCE: Duration = Duration::from_mins(1);
 
 /// And this much longer while a run is at work: a hundred thousand deletions take hours where the
 /// manager's quota is small, and one that hangs is noticed all the same.
-const LONG_RUN: Duration = Duration::from_hours(24);
+pub(super) const LONG_RUN: Duration = Duration::from_hours(24);
 
 /// How much later than at its second missed start each job is overdue: by the jitter, and by a long run
 /// where it is running itself, or is in the queue behind one that is.

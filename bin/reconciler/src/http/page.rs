@@ -159,7 +159,7 @@ impl Page {
                     unseen.join(", ")
                 )
             }
-            (false, 0) => "All is well.".to_owned(),
+            (false, 0) => format!("All is well.{}", switched_off(status)),
             (false, 1) => "One thing needs attention.".to_owned(),
             (false, several) => format!("{several} things need attention."),
         };
@@ -192,11 +192,31 @@ impl Page {
     }
 }
 
-/// The jobs that have never done all they were to do.
+/// The jobs that are to run and have never done all they were to do. Where none is scheduled, somebody
+/// runs all of them by hand.
 fn unseen(status: &Status) -> Vec<&'static str> {
     let jobs = status.jobs.iter();
     let unseen = jobs.filter(|job| job.last_success.is_none());
-    unseen.map(|job| job.job.as_str()).collect()
+    let awaited = unseen.filter(|job| job.enabled || is_unscheduled(status));
+    awaited.map(|job| job.job.as_str()).collect()
+}
+
+fn is_unscheduled(status: &Status) -> bool {
+    status.jobs.iter().all(|job| !job.enabled)
+}
+
+/// What nobody looks at.
+fn switched_off(status: &Status) -> String {
+    if is_unscheduled(status) {
+        return " No job is scheduled.".to_owned();
+    }
+    let jobs = status.jobs.iter().filter(|job| !job.enabled);
+    let jobs: Vec<&str> = jobs.map(|job| job.job.as_str()).collect();
+    if jobs.is_empty() {
+        String::new()
+    } else {
+        format!(" Switched off: {}.", jobs.join(", "))
+    }
 }
 
 /// What a job asks a person to look at.
@@ -233,6 +253,15 @@ fn of_job(job: &JobStatus) -> Vec<Attention> {
         if report.failed > 0 {
             let failed = count(report.failed, "deletion", "deletions");
             let text = format!("{failed} failed on {backend} in the last {job}.");
+            add(Level::Warn, text);
+        }
+        if report.unpurged > 0 {
+            let unpurged = count(report.unpurged, "secret", "secrets");
+            let because = report.unpurged_because.as_ref();
+            let because = because.map(|it| format!(": {it}")).unwrap_or_default();
+            let text = format!(
+                "{unpurged} on {backend} whose recovery window is over could not be removed for good{because}"
+            );
             add(Level::Warn, text);
         }
         if report.unrestored > 0 {
@@ -309,6 +338,7 @@ impl JobCard {
         let found = !amiss(job).is_empty();
         let (class, state) = Self::state(job.running, job.overdue, job.outcome, found);
         let next_run = match job.next_run {
+            _ if job.waits_for.is_some() => waits(job.waits_for.as_deref()),
             _ if job.waiting => "now".to_owned(),
             Some(next) => hence(next, now),
             None => "only by hand".to_owned(),
@@ -344,6 +374,11 @@ impl JobCard {
         };
         (level.map_or("", Level::class), state)
     }
+}
+
+/// What a job that is kept from beginning waits for, in the place of a time.
+pub(super) fn waits(waits_for: Option<&str>) -> String {
+    format!("it waits: {}", waits_for.unwrap_or_default())
 }
 
 pub(super) fn ago(at: Option<Timestamp>, now: Timestamp) -> String {

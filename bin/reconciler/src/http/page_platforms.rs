@@ -4,7 +4,7 @@ use cloakroom_core::Timestamp;
 use cloakroom_core::store::RunOutcome;
 use cloakroom_reconcile::{CleanReport, PlatformFindingKind};
 
-use super::page::{Attention, JobCard, Level, ago, hence};
+use super::page::{Attention, JobCard, Level, ago, hence, waits};
 use super::platforms::{CleaningStatus, PlatformStatus};
 use crate::metrics::cleaning_job_name;
 use crate::output::count;
@@ -96,6 +96,7 @@ impl JobCard {
             found.values().any(|number| *number > 0)
         });
         let next_run = match platform.next_run {
+            _ if platform.waits_for.is_some() => waits(platform.waits_for.as_deref()),
             _ if platform.waiting => "now".to_owned(),
             Some(_) if platform.confirmed.is_none() => "once a plan is confirmed".to_owned(),
             Some(next) => hence(next, now),

@@ -8,6 +8,7 @@ use cloakroom_core::{Result, Timestamp};
 use cloakroom_reconcile::{CleanReport, JobState};
 use serde::Serialize;
 
+use super::held_up;
 use super::overdue::{allowances, is_overdue};
 use super::routes::App;
 use super::token::Caller;
@@ -26,6 +27,8 @@ pub struct PlatformStatus {
     pub running: bool,
     /// Whether one has been asked for and not begun.
     pub waiting: bool,
+    /// What it waits for, where another one keeps it from beginning.
+    pub waits_for: Option<String>,
     /// Whether two have been missed.
     pub overdue: bool,
     /// Clean-ups of this process.
@@ -136,6 +139,7 @@ async fn status(
         confirmed: confirmation.map(|it| it.at),
         running: state.running,
         waiting: state.waiting,
+        waits_for: state.held_up.as_ref().map(held_up::elsewhere),
         overdue,
         runs: state.runs,
         last_run,

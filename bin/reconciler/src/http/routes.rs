@@ -123,7 +123,7 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
 }
 
 async fn status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let caller = match app.token.caller(&headers) {
+    let caller = match app.token.caller(&headers).await {
         Ok(caller) => caller,
         Err(refused) => return refused.into_response(),
     };

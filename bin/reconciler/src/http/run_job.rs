@@ -77,7 +77,7 @@ pub(super) async fn run_clean_up(
 }
 
 async fn run(app: &App, name: String, uri: &Uri, headers: &HeaderMap) -> Response {
-    if let Err(refused) = app.token.demand(headers) {
+    if let Err(refused) = app.token.demand(headers).await {
         return refused.into_response();
     }
     let Some(named) = Named::read(app, &name) else {
@@ -163,7 +163,8 @@ fn activated(app: &App, job: String, running: bool, but: &str) -> Response {
         format!("it runs again when the run under way has ended{but}")
     } else {
         format!(
-            "it begins within {}, behind any job under way; /status tells how it went{but}",
+            "it begins within {}, behind any job under way, here or on another replica at the same \
+             backend; /status tells what it waits for and how it went{but}",
             humantime::format_duration(jitter)
         )
     };

@@ -12,7 +12,8 @@ use cloakroom_reconcile::{JobState, Report};
 use serde::Serialize;
 
 use super::backend_status::{self, BackendStatus};
-use super::overdue::{allowances, is_overdue};
+use super::held_up;
+use super::overdue::{LONG_RUN, allowances, is_overdue};
 use super::platforms::{PlatformStatus, platforms};
 use super::routes::App;
 use super::token::Caller;
@@ -68,6 +69,8 @@ pub struct JobStatus {
     pub running: bool,
     /// Whether a run has been asked for and not begun.
     pub waiting: bool,
+    /// What it waits for, where another run keeps it from beginning.
+    pub waits_for: Option<String>,
     /// Whether it has missed two starts.
     pub overdue: bool,
     /// Runs of this process.
@@ -134,6 +137,7 @@ impl AnonymousReport {
             trip.saw = without_ids(&trip.saw);
         }
         report.error = report.error.as_deref().map(without_ids);
+        report.unpurged_because = report.unpurged_because.as_deref().map(without_ids);
         // A report is an object; one that cannot be told has nothing in it.
         let mut counts = match serde_json::to_value(&report) {
             Ok(serde_json::Value::Object(counts)) => counts,
@@ -223,6 +227,16 @@ async fn job_status(
     now: Timestamp,
 ) -> Result<JobStatus> {
     let ended = recall(app, &mut state).await?;
+    let held_up = match &state.held_up {
+        Some(held_up) => Some(held_up::tell(app, held_up).await?),
+        None => None,
+    };
+    let at_work = held_up.as_ref().is_some_and(|it| it.at_work);
+    let allowance = if at_work {
+        allowance + LONG_RUN
+    } else {
+        allowance
+    };
     let schedule = app.jobs.as_ref().map(|jobs| jobs.of(state.job));
     let enabled = schedule.is_some_and(|schedule| schedule.enabled);
     let overdue = enabled
@@ -244,6 +258,7 @@ async fn job_status(
         enabled,
         running: state.running,
         waiting: state.waiting,
+        waits_for: held_up.map(|it| it.text),
         overdue,
         runs: state.runs,
         last_run: state.last_started,
@@ -281,14 +296,12 @@ async fn amiss(
 }
 
 /// Adds what other processes, or this one before its restart, wrote down: what the journal has of later is
-/// the news. Gives back when a run last ended on the backend where that is longest ago; the beginning of
-/// this process where that is later.
+/// the news. Gives back when a run last ended, of whichever process, on the backend where that is longest
+/// ago; the beginning of this process where that is later.
 async fn recall(app: &App, state: &mut JobState) -> Result<Timestamp> {
     let mut oldest: Option<Timestamp> = None;
     let mut never = false;
     let own = state.last_started;
-    // A run that the store kept from beginning is in no journal, and did nothing.
-    let began = own.filter(|_| state.errors.is_empty());
     let mut is_settled = true;
     for backend in app.backends() {
         let Some(run) = app.store.last_finished(state.job, backend).await? else {
@@ -305,7 +318,12 @@ async fn recall(app: &App, state: &mut JobState) -> Result<Timestamp> {
     if is_settled {
         forget_errors(state);
     }
-    let ended = oldest.filter(|_| !never).max(began);
+    // Without backends there is nothing to be late with.
+    let ended = if app.backends().next().is_none() {
+        own
+    } else {
+        oldest.filter(|_| !never)
+    };
     Ok(ended.map_or(app.started, |ended| ended.max(app.started)))
 }
 

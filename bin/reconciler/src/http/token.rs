@@ -1,6 +1,8 @@
 //! Who asks: anybody, or the bearer of the operator's token.
 
 use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,18 +11,49 @@ use anyhow::{Context as _, ensure};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cloakroom_core::SecretValue;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::configuration::SecretReference;
 
 /// Somebody who guesses fills no log.
 const TOLD_EVERY: Duration = Duration::from_mins(1);
 
+/// No token is longer.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// A file on a disk that does not answer lets nobody pass, and holds up nothing else.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+
+/// So many read at once; a disk that does not answer holds no more threads than these.
+const READERS: usize = 4;
+
 /// Where the token is; with none nobody bears it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Token {
     file: Option<PathBuf>,
+    readers: Arc<Semaphore>,
     refusals: Arc<Mutex<Refusals>>,
+}
+
+impl Default for Token {
+    fn default() -> Self {
+        Self {
+            file: None,
+            readers: Arc::new(Semaphore::new(READERS)),
+            refusals: Arc::default(),
+        }
+    }
+}
+
+/// When a token is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// Before anything else, where whoever waits for a pipe keeps nobody waiting.
+    Start,
+    /// For a request.
+    Request,
 }
 
 /// Who did not get in.
@@ -47,15 +80,13 @@ pub(super) struct Refused;
 impl Token {
     /// A token in this file, which can be read, is one line, and can be changed by its owner alone.
     pub fn open(file: Option<&Path>) -> anyhow::Result<Self> {
-        let token = Self {
-            file: file.map(Path::to_owned),
-            refusals: Arc::default(),
-        };
         if let Some(file) = file {
-            check_mode(file).context("http.token_file")?;
-            token.read().context("http.token_file")?;
+            read(file, Moment::Start).context("http.token_file")?;
         }
-        Ok(token)
+        Ok(Self {
+            file: file.map(Path::to_owned),
+            ..Self::default()
+        })
     }
 
     /// How many requests were refused.
@@ -64,22 +95,23 @@ impl Token {
     }
 
     /// Who asks with these headers.
-    pub(super) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
-        self.look(headers).inspect_err(|_| self.count_refusal())
+    pub(super) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        let looked = self.look(headers).await;
+        looked.inspect_err(|_| self.count_refusal())
     }
 
-    fn look(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+    async fn look(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         let mut shown = headers.get_all(header::AUTHORIZATION).iter();
         match (shown.next(), shown.next()) {
             (None, _) => Ok(Caller::Anybody),
-            (Some(shown), None) if self.is(shown) => Ok(Caller::Operator),
+            (Some(shown), None) if self.is(shown).await => Ok(Caller::Operator),
             _ => Err(Refused),
         }
     }
 
     /// Lets only the bearer of the token pass.
-    pub(super) fn demand(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        match self.caller(headers)? {
+    pub(super) async fn demand(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        match self.caller(headers).await? {
             Caller::Operator => Ok(()),
             Caller::Anybody => {
                 self.count_refusal();
@@ -108,14 +140,11 @@ impl Token {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is(&self, shown: &HeaderValue) -> bool {
-        let Some(shown) = bearer(shown) else {
+    async fn is(&self, shown: &HeaderValue) -> bool {
+        let (Some(shown), Some(file)) = (bearer(shown), self.file.clone()) else {
             return false;
         };
-        if self.file.is_none() {
-            return false;
-        }
-        match self.read() {
+        match self.read(file).await {
             // Secrets are compared in constant time.
             Ok(token) => token == shown,
             Err(error) => {
@@ -125,47 +154,75 @@ impl Token {
         }
     }
 
-    fn read(&self) -> anyhow::Result<SecretValue> {
-        let file = self.file.clone().context("no file holds a token")?;
-        let shown = file.display().to_string();
-        let token = SecretReference::File(file).read()?;
-        ensure!(!token.is_empty(), "{shown} is empty");
-        let text = token.expose();
-        ensure!(
-            !text.starts_with("\u{feff}".as_bytes()),
-            "{shown} begins with a byte order mark; save it as plain text"
-        );
-        ensure!(
-            !text.iter().any(u8::is_ascii_control),
-            "{shown} holds more than one line, or is no text; it may hold one line, the token"
-        );
-        Ok(token)
+    /// Reads it as it is now, where a disk that does not answer holds up no other request.
+    async fn read(&self, file: PathBuf) -> anyhow::Result<SecretValue> {
+        let readers = self.readers.clone();
+        let read = async {
+            let turn = readers.acquire_owned().await?;
+            let read = tokio::task::spawn_blocking(move || {
+                let token = read(&file, Moment::Request);
+                drop(turn);
+                token
+            });
+            read.await?
+        };
+        let read = tokio::time::timeout(READ_WITHIN, read).await;
+        read.context("the file of http.token_file could not be read in time")?
     }
 }
 
-/// Whoever can write the file makes a token of their own. Who can read it can start jobs: that is said,
-/// as groups are made for it.
+fn read(path: &Path, moment: Moment) -> anyhow::Result<SecretValue> {
+    let shown = SecretReference::File(path.to_owned());
+    let unread = || format!("read the secret in {shown}");
+    if !path.metadata().with_context(unread)?.is_file() {
+        ensure!(
+            moment == Moment::Start,
+            "{shown} is no regular file: to read it may take for ever"
+        );
+        tracing::warn!("{shown} is no regular file: nobody will be let in by what it holds");
+    }
+    let file = File::open(path).with_context(unread)?;
+    // Of the open file, so that these are the permissions of what is read.
+    check_mode(&shown, &file.metadata().with_context(unread)?, moment)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    let bounded = file.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    let length = bounded.with_context(unread)?;
+    ensure!(
+        u64::try_from(length)? <= MOST_BYTES,
+        "{shown} is larger than 64 KiB; it may hold one line, the token"
+    );
+    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    ensure!(!text.is_empty(), "{shown} is empty");
+    ensure!(
+        !text.starts_with("\u{feff}".as_bytes()),
+        "{shown} begins with a byte order mark; save it as plain text"
+    );
+    ensure!(
+        !text.iter().any(u8::is_ascii_control),
+        "{shown} holds more than one line, or is no text; it may hold one line, the token"
+    );
+    Ok(SecretValue::new(text.to_vec()))
+}
+
+/// Whoever can write the file makes a token of their own. Who can read it can start jobs: that is said
+/// once, as groups are made for it.
 #[cfg(unix)]
-fn check_mode(file: &Path) -> anyhow::Result<()> {
+fn check_mode(shown: &SecretReference, metadata: &Metadata, moment: Moment) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let Ok(metadata) = file.metadata() else {
-        // Reading it says why.
-        return Ok(());
-    };
     let mode = metadata.permissions().mode() & 0o777;
-    let shown = file.display();
     ensure!(
         mode & 0o022 == 0,
-        "{shown} has mode {mode:03o}, so others could put a token of their own there: chmod 600 {shown}"
+        "{shown} has mode {mode:03o}, so others could put a token of their own there: chmod 600"
     );
-    if mode & 0o004 != 0 {
+    if mode & 0o004 != 0 && moment == Moment::Start {
         tracing::warn!("{shown} has mode {mode:03o}: everybody on this machine can read the token");
     }
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn check_mode(_: &Path) -> anyhow::Result<()> {
+fn check_mode(_: &SecretReference, _: &Metadata, _: Moment) -> anyhow::Result<()> {
     Ok(())
 }
 
@@ -197,16 +254,16 @@ impl IntoResponse for Refused {
 mod tests {
     use super::*;
 
-    fn asks(token: &Token, shown: &[&str]) -> Option<Caller> {
+    async fn asks(token: &Token, shown: &[&str]) -> Option<Caller> {
         let mut headers = HeaderMap::new();
         for shown in shown {
             headers.append(header::AUTHORIZATION, shown.parse().unwrap());
         }
-        token.caller(&headers).ok()
+        token.caller(&headers).await.ok()
     }
 
-    #[test]
-    fn only_the_very_token_makes_an_operator() {
+    #[tokio::test]
+    async fn only_the_very_token_makes_an_operator() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         std::fs::write(&file, "swordfish-42\n").unwrap();
@@ -217,9 +274,13 @@ mod tests {
             "bearer swordfish-42",
             "Bearer  swordfish-42 ",
         ] {
-            assert_eq!(asks(&token, &[shown]), Some(Caller::Operator), "{shown}");
+            assert_eq!(
+                asks(&token, &[shown]).await,
+                Some(Caller::Operator),
+                "{shown}"
+            );
         }
-        assert_eq!(asks(&token, &[]), Some(Caller::Anybody));
+        assert_eq!(asks(&token, &[]).await, Some(Caller::Anybody));
         for shown in [
             "",
             "Bearer",
@@ -231,20 +292,23 @@ mod tests {
             "Bearer Swordfish-42",
             "Bearer swordfish-42,",
         ] {
-            assert_eq!(asks(&token, &[shown]), None, "{shown}");
+            assert_eq!(asks(&token, &[shown]).await, None, "{shown}");
         }
         let twice = ["Bearer swordfish-42", "Bearer swordfish-42"];
-        assert_eq!(asks(&token, &twice), None);
+        assert_eq!(asks(&token, &twice).await, None);
 
         // A new token counts at once; a file that is gone or empty lets nobody pass.
         std::fs::write(&file, "another").unwrap();
-        assert_eq!(asks(&token, &["Bearer swordfish-42"]), None);
-        assert_eq!(asks(&token, &["Bearer another"]), Some(Caller::Operator));
+        assert_eq!(asks(&token, &["Bearer swordfish-42"]).await, None);
+        assert_eq!(
+            asks(&token, &["Bearer another"]).await,
+            Some(Caller::Operator)
+        );
         std::fs::write(&file, "\n").unwrap();
-        assert_eq!(asks(&token, &["Bearer "]), None);
+        assert_eq!(asks(&token, &["Bearer "]).await, None);
         assert!(Token::open(Some(&file)).is_err());
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(asks(&token, &["Bearer another"]), None);
+        assert_eq!(asks(&token, &["Bearer another"]).await, None);
         let error = format!("{:#}", Token::open(Some(&file)).unwrap_err());
         assert!(error.starts_with("http.token_file: "), "{error}");
     }
@@ -281,6 +345,47 @@ mod tests {
         }
     }
 
+    /// At each request: what others may write, what never ends and what is too large lets nobody pass,
+    /// and holds up nobody.
+    #[tokio::test]
+    async fn what_the_file_became_is_judged_at_each_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let fresh = || {
+            let _ = std::fs::remove_file(&file);
+            std::fs::write(&file, "swordfish-42\n").unwrap();
+            set_mode(&file, 0o600);
+        };
+        fresh();
+        let token = Token::open(Some(&file)).unwrap();
+        let passes = async || asks(&token, &["Bearer swordfish-42"]).await.is_some();
+        assert!(passes().await);
+        set_mode(&file, 0o622);
+        assert!(!passes().await, "others can write it");
+        fresh();
+        assert!(passes().await);
+        std::fs::remove_file(&file).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .args(["-m", "600"])
+            .arg(&file)
+            .status();
+        assert!(made.unwrap().success());
+        assert!(!passes().await, "nobody writes into the pipe");
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        assert!(!passes().await, "it has no end");
+        fresh();
+        assert!(passes().await);
+        let long = "x".repeat(64 * 1024 + 1);
+        std::fs::write(&file, &long).unwrap();
+        let error = format!("{:#}", Token::open(Some(&file)).unwrap_err());
+        assert!(
+            error.contains("larger than 64 KiB") && !error.contains("xxx"),
+            "{error}"
+        );
+        assert_eq!(asks(&token, &[&format!("Bearer {long}")]).await, None);
+    }
+
     fn set_mode(file: &Path, mode: u32) {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -295,21 +400,21 @@ mod tests {
         };
         assert_eq!((token.refused(), told(&token)), (0, 0));
         for _ in 0..5 {
-            assert_eq!(asks(&token, &["Bearer x"]), None);
+            assert_eq!(asks(&token, &["Bearer x"]).await, None);
         }
-        assert!(token.demand(&HeaderMap::new()).is_err());
-        assert_eq!(asks(&token, &[]), Some(Caller::Anybody));
+        assert!(token.demand(&HeaderMap::new()).await.is_err());
+        assert_eq!(asks(&token, &[]).await, Some(Caller::Anybody));
         assert_eq!((token.refused(), told(&token)), (6, 1));
         tokio::time::advance(TOLD_EVERY).await;
-        assert_eq!(asks(&token, &["Bearer x"]), None);
+        assert_eq!(asks(&token, &["Bearer x"]).await, None);
         assert_eq!((token.clone().refused(), told(&token)), (7, 7));
     }
 
-    #[test]
-    fn without_a_file_nobody_is() {
+    #[tokio::test]
+    async fn without_a_file_nobody_is() {
         let none = Token::open(None).unwrap();
-        assert_eq!(asks(&none, &["Bearer "]), None);
-        assert_eq!(asks(&none, &["Bearer x"]), None);
-        assert_eq!(asks(&none, &[]), Some(Caller::Anybody));
+        assert_eq!(asks(&none, &["Bearer "]).await, None);
+        assert_eq!(asks(&none, &["Bearer x"]).await, None);
+        assert_eq!(asks(&none, &[]).await, Some(Caller::Anybody));
     }
 }

@@ -37,7 +37,8 @@ fn aws(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Aws> {
         aws.tags.insert(key, "true".to_owned());
     }
     let kind = source.text("auth_type")?;
-    match kind.as_deref().unwrap_or("ACCESS_KEY") {
+    let kind = kind.unwrap_or_else(|| unsaid_kind(source, notes).to_owned());
+    match kind.as_str() {
         "ACCESS_KEY" => {
             for key in ["awsAccessKey", "awsSecretAccessKey"] {
                 source.has_secret(key);
@@ -51,6 +52,12 @@ fn aws(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Aws> {
                 ),
                 session_token: None,
             });
+            if source.has_secret("roleArn") | source.has_secret("externalId") {
+                notes.remark(
+                    "`roleArn` and `externalId` are not carried over: with an access key Airbyte assumes no \
+                     role; for Cloakroom to do so with that key set `role_arn` and `external_id`",
+                );
+            }
         }
         "IAM_ROLE" => {
             aws.role_arn = Some(source.required("roleArn")?);
@@ -65,6 +72,18 @@ fn aws(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Aws> {
         _ => bail!("`auth_type` is neither ACCESS_KEY nor IAM_ROLE"),
     }
     Ok(aws)
+}
+
+/// How Airbyte gets in where the object does not say it.
+fn unsaid_kind(source: &Source, notes: &mut Notes) -> &'static str {
+    let has_key = source.has("awsAccessKey") || source.has("awsSecretAccessKey");
+    if has_key || !source.has("roleArn") {
+        return "ACCESS_KEY";
+    }
+    notes.remark(
+        "there is no `auth_type`: it was read as IAM_ROLE, since there is a role and no access key",
+    );
+    "IAM_ROLE"
 }
 
 fn azure(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Azure> {

@@ -15,13 +15,16 @@ use crate::configuration::{
 pub fn airbyte_values(text: &str) -> anyhow::Result<Imported> {
     let mut file = Source::read(text)?;
     let mut global = file.section("global")?;
-    let place = if file.has("secretsManager") {
-        &mut file
-    } else {
-        &mut global
-    };
-    let mut source = place.section("secretsManager")?;
     let mut notes = Notes::default();
+    let at_the_top = file.has("secretsManager");
+    if at_the_top && global.has("secretsManager") {
+        notes.remark(
+            "`global.secretsManager` is not carried over: there is one at the top too, and that one was read; \
+             look which of the two your release of Airbyte reads",
+        );
+    }
+    let place = if at_the_top { &mut file } else { &mut global };
+    let mut source = place.section("secretsManager")?;
     let kind = source.text("type")?;
     let backend = match kind.as_deref() {
         Some("awsSecretManager" | "AWS_SECRET_MANAGER") => Backend::AwsSecretsManager(aws(
@@ -60,17 +63,12 @@ fn aws(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Re
     aws.authentication = match kind.as_deref().unwrap_or("credentials") {
         "instanceProfile" => AwsLogin::InstanceProfile,
         "credentials" => {
-            let named = [
-                source.text("accessKeyIdSecretKey")?,
-                source.text("secretAccessKeySecretKey")?,
-                kubernetes_secret(&mut source, around)?,
-            ];
-            kubernetes_remark(
-                named[2].as_deref(),
-                "airbyte-config-secrets",
-                &named[..2],
-                notes,
+            let keys = named_keys(
+                &mut source,
+                &["accessKeyIdSecretKey", "secretAccessKeySecretKey"],
             );
+            let of = kubernetes_secret(&mut source, around)?;
+            kubernetes_remark(of.as_deref(), "airbyte-config-secrets", &keys, notes);
             AwsLogin::Keys(AwsKeys {
                 access_key_id: notes.secret(None, "AWS_ACCESS_KEY_ID", "the access key's id"),
                 secret_access_key: notes.secret(
@@ -90,9 +88,9 @@ fn aws(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Re
 fn gcp(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Result<Gcp> {
     let mut gcp = gcp_in(&source.required("projectId")?)?;
     gcp.location = source.text("region")?;
-    let key = source.text("credentialsSecretKey")?;
+    let keys = named_keys(&mut source, &["credentialsSecretKey"]);
     let of = kubernetes_secret(&mut source, around)?;
-    kubernetes_remark(of.as_deref(), "gcp-cred-secrets", &[key], notes);
+    kubernetes_remark(of.as_deref(), "gcp-cred-secrets", &keys, notes);
     gcp.credentials = GcpLogin::Json(notes.secret(
         None,
         "GCP_CREDENTIALS_JSON",
@@ -107,10 +105,7 @@ fn azure(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::
     azure.tenant_id = source.text("tenantId")?;
     azure.tags = source.tags("tags")?.into_iter().collect();
     azure.authentication = AzureLogin::ClientSecret;
-    let keys = [
-        source.text("clientIdSecretKey")?,
-        source.text("clientSecretSecretKey")?,
-    ];
+    let keys = named_keys(&mut source, &["clientIdSecretKey", "clientSecretSecretKey"]);
     azure.client_id = source.text("clientId")?;
     if azure.client_id.is_none() {
         notes.remark("`client_id` has to be filled in: the values keep it in a Kubernetes Secret");
@@ -130,10 +125,10 @@ fn azure(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::
 fn vault(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Result<Vault> {
     let address = source.address("address")?;
     let prefix = source.text("prefix")?;
-    let key = source.text("authTokenSecretKey")?;
+    let keys = named_keys(&mut source, &["authTokenSecretKey"]);
     source.has_secret("authToken");
     let of = kubernetes_secret(&mut source, around)?;
-    kubernetes_remark(of.as_deref(), "airbyte-config-secrets", &[key], notes);
+    kubernetes_remark(of.as_deref(), "airbyte-config-secrets", &keys, notes);
     let token = notes.secret(None, "VAULT_TOKEN", "the token");
     let mut vault = vault_at(&address, VaultLogin::Token(token))?;
     vault.prefix = prefix.unwrap_or_default();
@@ -165,23 +160,35 @@ fn kubernetes_secret(source: &mut Source, around: &mut Source) -> anyhow::Result
     Ok(found)
 }
 
-fn kubernetes_remark(
-    secret: Option<&str>,
-    usual: &str,
-    keys: &[Option<String>],
-    notes: &mut Notes,
-) {
-    let secret = secret.unwrap_or(usual);
-    let keys: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
-    let under = if keys.is_empty() {
-        String::new()
-    } else {
-        format!(", under {}", keys.join(" and "))
+/// Which of these say under what key of the Kubernetes Secret a credential is. What they say is not taken
+/// out: it may be the credential, pasted in the wrong place.
+fn named_keys(source: &mut Source, keys: &[&'static str]) -> Vec<&'static str> {
+    let named = keys.iter().copied().filter(|it| source.has_secret(it));
+    named.collect()
+}
+
+fn kubernetes_remark(secret: Option<&str>, usual: &str, keys: &[&'static str], notes: &mut Notes) {
+    let of = match secret {
+        Some(name) if is_name(name) => format!("the Kubernetes Secret {name}"),
+        Some(_) => "the Kubernetes Secret that the values name".to_owned(),
+        None => format!("the Kubernetes Secret {usual}"),
+    };
+    let keys: Vec<_> = keys.iter().map(|it| format!("`{it}`")).collect();
+    let under = match keys.len() {
+        0 => String::new(),
+        1 => format!(", under what {} says", keys[0]),
+        _ => format!(", under what {} say", keys.join(" and ")),
     };
     notes.remark(format!(
-        "the credentials are in the Kubernetes Secret {secret}{under}: give them to the reconciler as \
-         environment variables"
+        "the credentials are in {of}{under}: give them to the reconciler as environment variables"
     ));
+}
+
+/// Whether it can be a Kubernetes Secret's name, and so is hardly a secret itself.
+fn is_name(text: &str) -> bool {
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    text.len() <= 253 && text.bytes().all(is_plain)
 }
 
 /// AWS Secrets Manager in a region, as Airbyte names secrets there.

@@ -3,6 +3,7 @@
 
 mod airbyte_storage;
 mod airbyte_values;
+mod fits;
 mod loader;
 mod openmetadata;
 mod openmetadata_database;
@@ -108,7 +109,8 @@ impl Notes {
         self.remarks.push(remark.into());
     }
 
-    fn with(self, backend: Backend) -> Imported {
+    fn with(mut self, mut backend: Backend) -> Imported {
+        fits::fit(&mut backend, &mut self);
         Imported {
             backend,
             platform: None,

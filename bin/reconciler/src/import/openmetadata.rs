@@ -15,6 +15,9 @@ use crate::configuration::{
     Aws, AwsKeys, AwsLogin, Azure, AzureLogin, Backend, Embedded, Kubernetes, ProviderName,
 };
 
+/// Where OpenMetadata and its clients take secrets from when nothing is said: the database.
+const UNSAID: &str = "db";
+
 /// Reads `secretsManagerConfiguration` of a server's file, or `secretsManagerProvider` of a
 /// workflow's. `${VARIABLE:-default}` is expanded with `lookup`; what is missing is looked for where the
 /// loader looks for it, `airflow` being the text of airflow.cfg.
@@ -27,10 +30,15 @@ pub fn openmetadata(
     let mut notes = Notes::default();
     let mut surroundings = Surroundings::new(airflow, &lookup)?;
     let mut workflow = file.section("workflowConfig")?;
-    let mut server = workflow.section("openMetadataServerConfig")?;
-    if let Some(provider) = server.text("secretsManagerProvider")? {
+    if !workflow.is_empty() {
+        let mut server = workflow.section("openMetadataServerConfig")?;
+        if server.is_empty() {
+            bail!("`workflowConfig.openMetadataServerConfig` is missing");
+        }
         surroundings.take_loader(&mut server, &mut notes)?;
-        let provider = surroundings.expand(&provider);
+        let provider = server.text("secretsManagerProvider")?;
+        let provider = provider.map(|it| surroundings.expand(&it));
+        let provider = provider.unwrap_or_else(|| UNSAID.to_owned());
         let parameters = Source::read("{}")?;
         let backend = backend(&provider, parameters, &surroundings, &mut notes)?;
         return Ok(notes.with(backend));
@@ -43,7 +51,7 @@ pub fn openmetadata(
     surroundings.take_loader(&mut pipelines, &mut notes)?;
     let expanded = |text: Option<String>| text.map(|it| surroundings.expand(&it));
     let cluster = expanded(file.text("clusterName")?);
-    let provider = expanded(source.text("secretsManager")?).unwrap_or_else(|| "db".to_owned());
+    let provider = expanded(source.text("secretsManager")?).unwrap_or_else(|| UNSAID.to_owned());
     let prefix = expanded(source.text("prefix")?);
     let written = source.words("tags");
     let written: Vec<String> = written.iter().map(|it| surroundings.expand(it)).collect();
@@ -236,4 +244,31 @@ fn tag_entries(written: &[String], notes: &mut Notes) -> String {
         }
     }
     entries.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> anyhow::Result<Imported> {
+        openmetadata(text, None, |_| None)
+    }
+
+    /// A workflow that names no provider has OpenMetadata's own default, as its client does.
+    #[test]
+    fn a_workflow_need_not_name_its_provider() {
+        let server = "workflowConfig: {openMetadataServerConfig: {hostPort: 'http://om:8585/api'}}";
+        let named = "workflowConfig: {openMetadataServerConfig: {secretsManagerProvider: db}}";
+        for text in [server, named] {
+            let backend = of(text).unwrap().backend;
+            assert!(matches!(backend, Backend::Embedded(_)), "{text}");
+        }
+        let Err(error) = of("workflowConfig: {loggerLevel: INFO}") else {
+            panic!("it names no server");
+        };
+        assert!(
+            error.to_string().contains("openMetadataServerConfig"),
+            "{error}"
+        );
+    }
 }

@@ -24,7 +24,8 @@ pub use platforms::{CountedCleaning, job_name as cleaning_job_name};
 pub use requests::{BudgetFigures, Request};
 pub use runs::Counted;
 
-use names::{BUILD_INFO, LEADER, REQUEST_DURATION, RUN_DURATION, UNAUTHORIZED};
+use crate::standard_error;
+use names::{BUILD_INFO, LEADER, LOG_LINES_DROPPED, REQUEST_DURATION, RUN_DURATION, UNAUTHORIZED};
 
 /// From a run with nothing to do to one over millions of secrets, in seconds.
 const RUN_BUCKETS: [f64; 12] = [
@@ -64,6 +65,7 @@ impl Metrics {
             gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
             runs::register();
             counter!(UNAUTHORIZED).increment(0);
+            counter!(LOG_LINES_DROPPED).increment(0);
         });
         metrics.figures.record(|| {
             names::describe_figures();
@@ -84,8 +86,10 @@ impl Metrics {
     /// The text that Prometheus reads.
     pub fn render(&self) -> String {
         let leads = self.leads();
-        self.own
-            .record(|| gauge!(LEADER).set(if leads { 1.0 } else { 0.0 }));
+        self.own.record(|| {
+            gauge!(LEADER).set(if leads { 1.0 } else { 0.0 });
+            counter!(LOG_LINES_DROPPED).absolute(standard_error::dropped());
+        });
         let mut text = self.own.handle.render();
         if leads {
             text.push_str(&self.figures.handle.render());

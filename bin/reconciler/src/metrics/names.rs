@@ -10,6 +10,7 @@ pub(super) const BUSY: &str = "cloakroom_job_busy_seconds";
 pub(super) const DELETIONS: &str = "cloakroom_deletions_total";
 pub(super) const RESCUES: &str = "cloakroom_rescues_total";
 pub(super) const UNRESTORED: &str = "cloakroom_unrestored_total";
+pub(super) const UNPURGED: &str = "cloakroom_unpurged_total";
 pub(super) const GUARD_TRIPS: &str = "cloakroom_guard_trips_total";
 pub(super) const REQUESTS: &str = "cloakroom_backend_requests_total";
 pub(super) const REQUEST_DURATION: &str = "cloakroom_backend_request_duration_seconds";
@@ -19,6 +20,7 @@ pub(super) const PUBLISHED: &str = "cloakroom_backend_budget_published_requests_
 pub(super) const BUDGET_WAIT: &str = "cloakroom_backend_budget_wait_seconds_total";
 pub(super) const BUDGET_EXHAUSTED: &str = "cloakroom_backend_budget_exhausted_total";
 pub(super) const UNAUTHORIZED: &str = "cloakroom_http_unauthorized_total";
+pub(super) const LOG_LINES_DROPPED: &str = "cloakroom_log_lines_dropped_total";
 pub(super) const LEADER: &str = "cloakroom_leader";
 pub(super) const BUILD_INFO: &str = "cloakroom_build_info";
 
@@ -62,6 +64,10 @@ pub(super) fn describe_own() {
         UNRESTORED,
         "Secrets in use that waited for deletion or carried an expiry and could not be restored, counted by every run that tried."
     );
+    describe_counter!(
+        UNPURGED,
+        "Secrets whose recovery window is over and that could not be removed for good, counted by every run that tried."
+    );
     describe_counter!(GUARD_TRIPS, "Guards that stepped in.");
     describe_counter!(
         REQUESTS,
@@ -95,6 +101,10 @@ pub(super) fn describe_own() {
     describe_counter!(
         UNAUTHORIZED,
         "Requests refused for want of the token: a wrong one, or none where one is needed."
+    );
+    describe_counter!(
+        LOG_LINES_DROPPED,
+        "Lines of the log that were dropped because standard error was not read."
     );
     describe_gauge!(
         LEADER,

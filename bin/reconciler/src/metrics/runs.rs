@@ -12,7 +12,8 @@ use cloakroom_reconcile::{DeletionCount, Guard, Report};
 use metrics::{counter, gauge, histogram};
 
 use super::names::{
-    BUSY, DELETIONS, GUARD_TRIPS, INTERVAL, NEXT_RUN, RESCUES, RUN_DURATION, RUNS, UNRESTORED,
+    BUSY, DELETIONS, GUARD_TRIPS, INTERVAL, NEXT_RUN, RESCUES, RUN_DURATION, RUNS, UNPURGED,
+    UNRESTORED,
 };
 use super::{Metrics, OUTCOMES};
 
@@ -22,6 +23,7 @@ pub struct Counted {
     deletions: BTreeMap<String, DeletionCount>,
     rescued: u64,
     unrestored: u64,
+    unpurged: u64,
     guards: usize,
 }
 
@@ -46,6 +48,8 @@ impl Metrics {
                 .increment(beyond(&mut counted.rescued, report.rescued));
             counter!(UNRESTORED, "backend" => backend.clone())
                 .increment(beyond(&mut counted.unrestored, report.unrestored));
+            counter!(UNPURGED, "backend" => backend.clone())
+                .increment(beyond(&mut counted.unpurged, report.unpurged));
             for trip in report.guards.iter().skip(counted.guards) {
                 counter!(GUARD_TRIPS, "backend" => backend.clone(), "guard" => trip.guard.as_str())
                     .increment(1);
@@ -102,6 +106,7 @@ pub(super) fn register_backend(backend: &BackendId) {
     let backend = backend.to_string();
     counter!(RESCUES, "backend" => backend.clone()).increment(0);
     counter!(UNRESTORED, "backend" => backend.clone()).increment(0);
+    counter!(UNPURGED, "backend" => backend.clone()).increment(0);
     for guard in Guard::ALL {
         counter!(GUARD_TRIPS, "backend" => backend.clone(), "guard" => guard.as_str()).increment(0);
     }
@@ -148,10 +153,14 @@ mod tests {
             let count = report.deletions.entry("orphaned".to_owned()).or_default();
             count.deleted = so_far;
             report.rescued = rescued;
+            report.unpurged = rescued;
             metrics.count_more(&report, &mut counted);
             has(&deleted(so_far));
             has(&format!(
                 "cloakroom_rescues_total{{backend=\"main\"}} {rescued}"
+            ));
+            has(&format!(
+                "cloakroom_unpurged_total{{backend=\"main\"}} {rescued}"
             ));
         }
         // Another run begins anew.

@@ -50,6 +50,8 @@ async fn everything_is_there_at_zero_from_the_start() {
         "cloakroom_backend_throttles_total{backend=\"main\",operation=\"list\"} 0",
         "cloakroom_backend_budget_wait_seconds_total{backend=\"main\",operation=\"get\"} 0",
         "cloakroom_backend_budget_exhausted_total{backend=\"main\",operation=\"get\"} 0",
+        "cloakroom_log_lines_dropped_total 0",
+        "cloakroom_unpurged_total{backend=\"main\"} 0",
         "cloakroom_replicas 0",
         "cloakroom_leader 1",
     ] {

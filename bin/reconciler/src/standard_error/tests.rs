@@ -208,3 +208,92 @@ fn in_haste_all_is_written_to_whoever_reads() {
     assert_eq!(writer.waiting().written, 5_000);
     assert_eq!(read.join().unwrap().unwrap().len(), 500_000);
 }
+
+/// What stands in each row in the end.
+fn rows(written: &[u8]) -> Vec<&str> {
+    let text = std::str::from_utf8(written).unwrap();
+    let erase = std::str::from_utf8(ERASE).unwrap();
+    text.split('\n')
+        .map(|row| row.rsplit(erase).next().unwrap())
+        .collect()
+}
+
+/// All that was written, once this line is at its end.
+fn up_to(last: &str, reader: &mut PipeReader) -> Vec<u8> {
+    let mut written = Vec::new();
+    while !written.ends_with(last.as_bytes()) {
+        let mut byte = [0];
+        reader.read_exact(&mut byte).unwrap();
+        written.extend(byte);
+    }
+    written
+}
+
+/// However they come, and whichever bars are drawn: lines stand whole, in order, and no bar among them.
+#[test]
+fn a_bar_tears_no_line_and_is_gone_when_it_is_erased() {
+    let (writer, mut reader) = unread();
+    let mut expected = Vec::new();
+    for number in 0..200 {
+        writer.draw(&format!("bar {number}"));
+        if number % 3 == 0 {
+            writer.log(format!("logged {number}\n").as_bytes());
+            expected.push(format!("logged {number}"));
+        }
+        if number % 5 == 0 {
+            writer.say(format!("said {number}\n").as_bytes());
+            expected.push(format!("said {number}"));
+        }
+        if number % 7 == 0 {
+            writer.erase();
+            assert!(writer.waiting().drawn.is_empty());
+        }
+    }
+    writer.flush();
+    writer.log(b"the end");
+    expected.push("the end".to_owned());
+    let written = up_to("the end", &mut reader);
+    assert_eq!(rows(&written), expected);
+}
+
+/// A drawn bar comes back below the line that took its place.
+#[test]
+fn a_bar_comes_back_below_a_line() {
+    let (writer, mut reader) = unread();
+    writer.draw("bar");
+    up_to("bar", &mut reader);
+    writer.log(b"a line\n");
+    let written = up_to("bar", &mut reader);
+    assert_eq!(written, [ERASE, b"a line\nbar"].concat());
+}
+
+/// Nobody waits, nothing piles up, and of bars that came meanwhile the newest alone is drawn.
+#[test]
+fn of_bars_that_nobody_read_the_newest_is_drawn() {
+    let (writer, mut reader) = unread();
+    // More than the pipe holds, and before any bar.
+    let line = vec![b'x'; 1 << 20];
+    writer.log(&line);
+    for number in 0..10_000 {
+        writer.draw(&format!("bar {number}"));
+    }
+    let mut read = vec![0; line.len()];
+    reader.read_exact(&mut read).unwrap();
+    assert_eq!(up_to("9999", &mut reader), b"bar 9999");
+}
+
+#[test]
+fn a_bar_that_cannot_be_erased_holds_nobody_up_for_long() {
+    let (writer, _reader) = into_a_pipe(Writer {
+        patience: Duration::from_millis(1),
+        ..Writer::default()
+    });
+    let wide = "x".repeat(1 << 20);
+    writer.draw(&wide);
+    while writer.waiting().drawn.is_empty() {
+        std::thread::yield_now();
+    }
+    writer.erase();
+    writer.flush();
+    assert!(!writer.waiting().drawn.is_empty());
+}

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cloakroom_core::budget::{Budget, RequestClass};
-use cloakroom_core::{BackendId, Capabilities, Error, ErrorKind, Result};
+use cloakroom_core::capabilities::Rates;
+use cloakroom_core::{BackendId, Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use crate::metrics::BudgetFigures;
@@ -41,17 +42,12 @@ struct Waits {
 }
 
 impl RequestBudget {
-    /// Full budgets for a backend: this share of what it publishes, 0.0 to 1.0. A request waits for
+    /// Full budgets for a backend: this share of the rates it is allowed, 0.0 to 1.0. A request waits for
     /// its turn as long as `patience`, which is to be shorter than the deadline of a retried request:
     /// who waits in vain then hears that it was the budget.
-    pub fn new(
-        backend: BackendId,
-        capabilities: &Capabilities,
-        share: f64,
-        patience: Duration,
-    ) -> Self {
+    pub fn new(backend: BackendId, rates: &Rates, share: f64, patience: Duration) -> Self {
         let lines = RequestClass::ALL.map(|class| {
-            let published = class.published(&capabilities.rates);
+            let published = class.published(rates);
             Line {
                 first: tokio::sync::Mutex::new(()),
                 budget: Mutex::new(Budget::new(published, share)),
@@ -185,9 +181,6 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use cloakroom_core::capabilities::Rates;
-    use cloakroom_testkit::MemoryBackend;
-
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -197,13 +190,9 @@ mod tests {
             delete: rate,
             ..Rates::default()
         };
-        let capabilities = Capabilities {
-            rates,
-            ..MemoryBackend::CAPABILITIES
-        };
         Arc::new(RequestBudget::new(
             "main".parse().unwrap(),
-            &capabilities,
+            &rates,
             0.5,
             PATIENCE,
         ))

@@ -28,6 +28,7 @@ pub(super) async fn open(
             Arc::new(ring)
         }
         SecretReference::File(path) => {
+            refuse_keys_themselves(configuration, &reference)?;
             if !path.exists() {
                 make(configuration, pool, path, randomness).await?;
             }
@@ -144,7 +145,9 @@ impl KeySource for Watched {
 
 /// Reads the keys without using them; a file that is yet to be made is no fault.
 pub(super) fn check(configuration: &Configuration) -> anyhow::Result<()> {
-    match place::keys(configuration)? {
+    let reference = place::keys(configuration)?;
+    refuse_keys_themselves(configuration, &reference)?;
+    match reference {
         SecretReference::File(path) => {
             let sqlite = matches!(configuration.store, Store::Sqlite(_));
             if !sqlite || path.exists() {
@@ -155,6 +158,23 @@ pub(super) fn check(configuration: &Configuration) -> anyhow::Result<()> {
             parse_keys(&reference.read().context("keys")?)
                 .with_context(|| format!("read the keys in {reference}"))?;
         }
+    }
+    Ok(())
+}
+
+/// What is no file's name is not made, nor repeated where a file has to be there.
+fn refuse_keys_themselves(
+    configuration: &Configuration,
+    reference: &SecretReference,
+) -> anyhow::Result<()> {
+    let is_made = matches!(configuration.store, Store::Sqlite(_));
+    let refused = if is_made {
+        reference.is_secret_itself()
+    } else {
+        !reference.is_repeatable()
+    };
+    if refused {
+        reference.read().context("keys")?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use cloakroom_reconcile::Reconciler;
 use cloakroom_store_db::{DbStore, Location, MigrationReport, Options, StoreClock};
 use tokio_util::sync::CancellationToken;
 
-use crate::configuration::{Configuration, SecretReference, Store};
+use crate::configuration::{Configuration, SecretReference, Store, key_of};
 use crate::http::Token;
 use crate::metrics::Metrics;
 use crate::presence;
@@ -165,7 +165,7 @@ impl Context {
                 Some(shared) => shared.beside(backend.id().clone()),
                 None => RequestBudget::new(
                     backend.id().clone(),
-                    backend.capabilities(),
+                    &together.rates().correct(backend.capabilities().rates),
                     together.share(),
                     settings::patience(&configuration),
                 ),
@@ -308,9 +308,10 @@ pub fn check_references(configuration: &Configuration) -> anyhow::Result<()> {
     }
     for (name, section) in &configuration.backends {
         for reference in section.references() {
-            reference
-                .read()
-                .with_context(|| format!("backends.{name}"))?;
+            reference.read().with_context(|| {
+                let key = key_of(section, &reference).map(|key| format!(".{key}"));
+                format!("backends.{name}{}", key.unwrap_or_default())
+            })?;
         }
     }
     for (name, platform) in &configuration.platforms {
@@ -385,7 +386,7 @@ pub(crate) fn governed(
     metrics: Arc<Metrics>,
 ) -> Arc<dyn SecretBackend> {
     let id = backend.id().clone();
-    let budget = RequestBudget::new(id, backend.capabilities(), 1.0, Duration::MAX);
+    let budget = RequestBudget::new(id, &backend.capabilities().rates, 1.0, Duration::MAX);
     Arc::new(Governed::new(backend, Arc::new(budget), Some(metrics)))
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::configuration::{Aws, Backend};
+use crate::configuration::{Aws, Backend, PublishedRates};
 
 /// The backends whose requests are counted with those of one of them, itself included, by name.
 pub(super) struct Together<'a>(Vec<(&'a str, &'a Backend)>);
@@ -25,6 +25,12 @@ impl<'a> Together<'a> {
     /// The same one for each of them.
     pub(super) fn first(&self) -> Option<&'a str> {
         self.0.first().map(|(name, _)| *name)
+    }
+
+    /// What the operator says they are allowed together: the least where several say something.
+    pub(super) fn rates(&self) -> PublishedRates {
+        let rates = self.0.iter().map(|(_, backend)| backend.published_rates());
+        rates.fold(PublishedRates::default(), PublishedRates::and)
     }
 
     /// The share of the published rate that they use together: the smallest that is configured.

@@ -2,8 +2,10 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -18,6 +20,9 @@ use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection};
 pub const CANARY: &str = MARKER;
 
 pub const WORKSPACE: &str = "6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11";
+
+/// Opening and writing that come back instead of waiting.
+pub const O_NONBLOCK: i32 = 0o4000;
 
 /// Longer than anything here takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -248,6 +253,24 @@ pub fn ended(child: &mut Child) -> Option<i32> {
     }
 }
 
+/// Where to write what a process reads from this named pipe, once it has opened it.
+pub fn other_end(pipe: &Path, child: &mut Child) -> File {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // Refused for as long as nobody reads.
+        let opened = File::options()
+            .write(true)
+            .custom_flags(O_NONBLOCK)
+            .open(pipe);
+        if let Ok(writer) = opened {
+            return writer;
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "it ended");
+        assert!(Instant::now() < deadline, "it does not read the pipe");
+        std::thread::yield_now();
+    }
+}
+
 /// Waits for the end of a process.
 pub fn finish(child: Child) -> Ended {
     let output = child.wait_with_output().unwrap();
@@ -256,6 +279,22 @@ pub fn finish(child: Child) -> Ended {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Body and status of a request.
+pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_clean(path, answer.as_bytes());
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (
+        head.split(' ').nth(1).unwrap().parse().unwrap(),
+        body.to_owned(),
+    )
 }
 
 /// A `serve` that listens. Killed when dropped.
@@ -288,19 +327,7 @@ impl Served {
 
     /// Body and status of a request.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert_clean(path, answer.as_bytes());
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (
-            head.split(' ').nth(1).unwrap().parse().unwrap(),
-            body.to_owned(),
-        )
+        get(self.address, path)
     }
 
     pub fn status(&self) -> Value {

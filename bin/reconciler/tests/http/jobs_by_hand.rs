@@ -3,7 +3,7 @@
 use cloakroom_core::store::Job;
 
 use crate::asking::{NEVER, TOKEN, ask, job, metric, with_token};
-use crate::common::{Deployment, config, signal};
+use crate::common::{Deployment, behind_its_back, config, signal};
 
 pub fn nobody_starts_a_job_without_a_token() {
     let deployment = Deployment::with(NEVER);
@@ -123,5 +123,55 @@ pub fn a_signal_asks_for_every_job() {
             .iter()
             .all(|name| job(status, name.as_str())["runs"] == 1)
     });
+    assert_eq!(served.terminate().0, Some(0));
+}
+
+const TAKEN: &str = "INSERT INTO leases (name, holder, token, acquired_at, expires_at) \
+    VALUES ('reconcile/embedded', 'somebody', 7, 0, 9000000000000000)";
+
+/// Another run's lease makes no run of this one, on the status, the page and in the metrics; it begins
+/// once that has ended, and was asked for all the while.
+pub fn a_run_that_another_one_keeps_from_beginning_is_told_as_none() {
+    let deployment = with_token(NEVER);
+    let served = deployment.serve(&[]);
+    behind_its_back(&deployment, TAKEN);
+    let run = || ask(&served, "POST", "/jobs/expire-orphans/run", Some(TOKEN));
+    assert_eq!(run().code, 202);
+    let status = served.wait_for("what it waits for", |status| {
+        job(status, "expire-orphans")["waits_for"].is_string()
+    });
+    let told = job(&status, "expire-orphans");
+    let text = told["waits_for"].as_str().unwrap();
+    assert!(
+        text.starts_with("another run is at this backend (embedded) since 2"),
+        "{text}"
+    );
+    assert_eq!(
+        (&told["waiting"], &told["runs"]),
+        (&true.into(), &0.into()),
+        "{told:#}"
+    );
+    for nothing in ["last_run", "outcome", "last_success"] {
+        assert!(told[nothing].is_null(), "{told:#}");
+    }
+    let page = ask(&served, "GET", "/", None).body;
+    assert!(
+        page.contains("it waits: another run is at this backend"),
+        "{page}"
+    );
+    let runs = "cloakroom_job_runs_total{job_name=\"expire-orphans\",outcome=\"done\"}";
+    assert!(metric(&served, runs).unwrap_or_default() < 1.0);
+
+    behind_its_back(&deployment, "DELETE FROM leases");
+    assert_eq!(run().code, 202);
+    let status = served.wait_for("the run", |status| {
+        job(status, "expire-orphans")["runs"] == 1
+    });
+    let told = job(&status, "expire-orphans");
+    assert!(told["waits_for"].is_null(), "{told:#}");
+    assert_eq!(
+        (&told["waiting"], &told["outcome"]),
+        (&false.into(), &"done".into())
+    );
     assert_eq!(served.terminate().0, Some(0));
 }

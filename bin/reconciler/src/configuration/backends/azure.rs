@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::{half, ten_seconds};
+use super::{PublishedRates, half, ten_seconds};
 
 /// Azure Key Vault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +67,9 @@ pub struct Azure {
     #[serde(default = "half")]
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub request_share: f64,
+    /// Requests a second that the manager allows you, where it is not what it publishes.
+    #[serde(default, skip_serializing_if = "PublishedRates::is_empty")]
+    pub published_rates: PublishedRates,
     /// What one secret costs a month, in dollars, where the list price is not yours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]

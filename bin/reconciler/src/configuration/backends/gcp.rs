@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::{half, sixteen, ten_seconds};
+use super::{PublishedRates, half, sixteen, ten_seconds};
 
 /// Google Secret Manager.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +61,9 @@ pub struct Gcp {
     #[serde(default = "half")]
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub request_share: f64,
+    /// Requests a second that the manager allows you, where it is not what it publishes.
+    #[serde(default, skip_serializing_if = "PublishedRates::is_empty")]
+    pub published_rates: PublishedRates,
     /// What one secret costs a month, in dollars, where the list price is not yours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]

@@ -5,6 +5,7 @@ mod azure;
 mod gcp;
 mod kubernetes;
 mod price;
+mod rates;
 mod vault;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub use aws::{Aws, AwsKeys, AwsLogin};
 pub use azure::{Azure, AzureLogin};
 pub use gcp::{Gcp, GcpLogin};
 pub use kubernetes::Kubernetes;
+pub use rates::PublishedRates;
 pub use vault::{AppRole, KubernetesLogin, Vault, VaultLogin};
 
 use super::duration::Span;
@@ -89,6 +91,18 @@ impl Backend {
             Self::Gcp(it) => it.request_share,
             Self::Kubernetes(it) => it.request_share,
             Self::Vault(it) => it.request_share,
+        }
+    }
+
+    /// What the operator says the manager allows, instead of what it publishes.
+    pub fn published_rates(&self) -> PublishedRates {
+        match self {
+            Self::AwsSecretsManager(it) | Self::AwsParameterStore(it) => it.published_rates,
+            Self::Azure(it) => it.published_rates,
+            Self::Embedded(_) => PublishedRates::default(),
+            Self::Gcp(it) => it.published_rates,
+            Self::Kubernetes(it) => it.published_rates,
+            Self::Vault(it) => it.published_rates,
         }
     }
 

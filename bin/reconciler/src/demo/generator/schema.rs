@@ -1,5 +1,6 @@
 //! Reading a JSON Schema: the facets that hold at one place, `$ref`, and where secrets are.
 
+use cloakroom_core::config::marks::is_marked;
 use cloakroom_core::config::push_escaped;
 use serde_json::{Map, Value};
 
@@ -58,8 +59,7 @@ impl<'s> Facet<'s> {
 
     /// Whether what is here is a secret.
     pub(super) fn secret(&self) -> bool {
-        self.schema.get("airbyte_secret").and_then(Value::as_bool) == Some(true)
-            || self.schema.get("format").and_then(Value::as_str) == Some("password")
+        is_marked(self.schema)
     }
 }
 

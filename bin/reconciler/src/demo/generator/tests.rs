@@ -119,6 +119,30 @@ fn a_whole_object_is_made_where_the_schema_names_no_member() {
     );
 }
 
+/// Whatever would be taken out of a configuration: a format in any case, and a mark that was left empty.
+#[test]
+fn a_secret_is_made_wherever_one_would_be_taken_out() {
+    let seeded = Seeded::new(1);
+    let serial = Serial::new();
+    for marks in [
+        json!({ "airbyte_secret": true }),
+        json!({ "airbyte_secret": null }),
+        json!({ "format": "password" }),
+        json!({ "format": " PassWord" }),
+    ] {
+        let mut field = marks.clone();
+        field["type"] = json!("string");
+        let schema = json!({ "required": ["p"], "properties": { "p": field } });
+        let source = Source {
+            dice: Dice::new(&seeded),
+            serial: &serial,
+        };
+        let config = Generator::new(&schema).any(source);
+        let made = config["p"].as_str().unwrap();
+        assert!(made.contains("canary-"), "{marks}: {made}");
+    }
+}
+
 #[test]
 fn a_seed_repeats() {
     let make = || {

@@ -41,7 +41,7 @@ impl Scenario<'_> {
             .with_context(|| format!("make a document of {}", connector.name))?;
         self.tally.documents += 1;
         self.tally
-            .changed(&done.changes, self.now(), &self.deadline);
+            .changed(&done.changes, workspace, self.now(), &self.deadline);
         Ok(())
     }
 
@@ -92,8 +92,12 @@ impl Scenario<'_> {
 
     pub(super) async fn remove(&mut self, document: &StoredDocument) -> Result<()> {
         let unreferenced = self.documents.remove(document.id, None).await?;
-        self.tally
-            .removed(unreferenced.len(), self.now(), &self.deadline);
+        self.tally.removed(
+            unreferenced.len(),
+            document.workspace,
+            self.now(),
+            &self.deadline,
+        );
         Ok(())
     }
 
@@ -116,8 +120,12 @@ impl Scenario<'_> {
             .await
             .with_context(|| format!("save document {}", document.id))?;
         self.tally.saved_again += 1;
-        self.tally
-            .changed(&done.changes, self.now(), &self.deadline);
+        self.tally.changed(
+            &done.changes,
+            document.workspace,
+            self.now(),
+            &self.deadline,
+        );
         Ok(())
     }
 
@@ -167,13 +175,14 @@ impl Scenario<'_> {
         } else {
             Death::AfterPut
         };
+        let workspace = put.workspace;
         match self.dying.kill(death, self.documents.put(put)).await {
             None => self.tally.died(rows, self.now(), &self.deadline),
             // It had no secret to put, so there was nowhere to die.
             Some(lived) => {
                 self.tally.saved_again += 1;
                 self.tally
-                    .changed(&lived?.changes, self.now(), &self.deadline);
+                    .changed(&lived?.changes, workspace, self.now(), &self.deadline);
             }
         }
         Ok(())

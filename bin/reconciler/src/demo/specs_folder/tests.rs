@@ -139,6 +139,53 @@ fn what_cannot_be_used_is_named_with_the_reason() {
     assert_eq!(reasons.len(), 6);
 }
 
+/// As other systems write them, whose file names have no case.
+#[test]
+fn a_name_counts_in_whatever_case() {
+    let spec = |field: &str| {
+        format!(
+            r#"{{"connectionSpecification": {{"properties": {{"{field}": {{"airbyte_secret": true}}}}}}}}"#
+        )
+    };
+    let folder = folder(&[
+        ("a/Spec.json", &spec("json")),
+        ("b/MANIFEST.YAML", "type: DeclarativeSource\n"),
+        ("b/SPEC.YAML", &spec("yaml")),
+        ("c/Manifest.Yaml", MANIFEST),
+        ("d/Manifest.yaml", "type: DeclarativeSource\n"),
+        ("d/Spec.Yaml", "a: [b\n"),
+        ("e/SPEC.json", &spec("upper")),
+        ("e/spec.json", &spec("lower")),
+    ]);
+    let found = read(folder.path()).unwrap();
+    let fields: Vec<Option<Vec<String>>> = found
+        .iter()
+        .map(|found| found.connector.as_ref().ok().map(Connector::secret_fields))
+        .collect();
+    let of = |fields: &[&str]| Some(fields.iter().map(|field| (*field).to_owned()).collect());
+    assert_eq!(
+        fields,
+        [
+            of(&["/json"]),
+            of(&["/yaml"]),
+            of(&["/auth/token", "/tree/key"]),
+            None,
+            of(&["/upper"]),
+        ]
+    );
+    assert!(reason(&found[3]).contains("not YAML"));
+}
+
+#[test]
+fn a_folder_without_a_spec_is_an_error_that_says_what_is_looked_for() {
+    let folder = folder(&[("a/readme.md", "no spec"), ("a/spec.txt", "{}")]);
+    let error = read(folder.path()).unwrap_err().to_string();
+    for told in ["spec.json", "spec.yaml", "manifest.yaml"] {
+        assert!(error.contains(told), "{error}");
+    }
+    assert!(error.contains(folder.path().to_str().unwrap()), "{error}");
+}
+
 #[test]
 fn a_folder_that_is_not_there_is_an_error() {
     let error = read(std::path::Path::new("/nonexistent/specs")).unwrap_err();

@@ -21,6 +21,7 @@ fn job(job: Job) -> JobStatus {
         enabled: true,
         running: false,
         waiting: false,
+        waits_for: None,
         overdue: false,
         runs: 1,
         last_run: Some(at("2026-03-01T11:58:00Z")),
@@ -112,6 +113,41 @@ fn nothing_is_well_before_every_job_got_through_once() {
     assert_eq!(Page::new(&status).level, Level::Warn);
 }
 
+/// Nobody waits for a job that is switched off; which ones are is said.
+#[test]
+fn a_job_that_is_switched_off_is_not_awaited() {
+    let mut status = status();
+    status.jobs[0].last_success = None;
+    status.jobs[0].enabled = false;
+    let page = Page::new(&status);
+    assert_eq!(page.level, Level::Good);
+    assert_eq!(page.verdict, "All is well. Switched off: verify-blobs.");
+    // Where none is scheduled, what is known is what somebody ran.
+    for job in &mut status.jobs {
+        job.enabled = false;
+    }
+    let page = Page::new(&status);
+    assert_eq!(page.level, Level::Unknown);
+    assert!(page.verdict.contains("verify-blobs"), "{}", page.verdict);
+    status.jobs[0].last_success = Some(at("2026-03-01T11:58:00Z"));
+    assert_eq!(
+        Page::new(&status).verdict,
+        "All is well. No job is scheduled."
+    );
+}
+
+#[test]
+fn what_a_job_waits_for_is_told() {
+    let mut status = status();
+    status.jobs[0].waiting = true;
+    status.jobs[0].waits_for = Some("another run is at this backend (main)".to_owned());
+    let text = Page::new(&status).render().unwrap();
+    assert!(
+        text.contains("it waits: another run is at this backend (main)"),
+        "{text}"
+    );
+}
+
 #[test]
 fn what_could_not_be_restored_is_the_worst_there_is() {
     let mut status = status();
@@ -129,6 +165,20 @@ fn what_could_not_be_restored_is_the_worst_there_is() {
         first.contains("2 secrets in use") && first.contains("main"),
         "{first}"
     );
+}
+
+#[test]
+fn what_could_not_be_purged_is_told_with_its_reason() {
+    let mut status = status();
+    let mut kept = report(Job::ExpireOrphans);
+    kept.unpurged = 2;
+    kept.unpurged_because = Some("the server tells no time".to_owned());
+    status.jobs[0].reports = vec![ReportStatus::Whole(Box::new(kept))];
+    let page = Page::new(&status);
+    assert_eq!(page.level, Level::Warn);
+    let told = &page.attention[0].text;
+    let words = ["2 secrets on main", "the server tells no time"];
+    assert!(words.iter().all(|it| told.contains(it)), "{told}");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn stage(rate: Option<f64>) -> Stage {
     };
     let budget = Arc::new(RequestBudget::new(
         id.clone(),
-        &capabilities,
+        &capabilities.rates,
         0.5,
         Duration::from_secs(10),
     ));

@@ -21,7 +21,7 @@ fn governed(inner: Arc<dyn SecretBackend>, rate: Option<f64>) -> (Governed, Arc<
         ..MemoryBackend::CAPABILITIES
     };
     let patience = Duration::from_secs(10);
-    let budget = RequestBudget::new(id.clone(), &capabilities, 0.5, patience);
+    let budget = RequestBudget::new(id.clone(), &capabilities.rates, 0.5, patience);
     let metrics = Arc::new(Metrics::new([&id].into_iter()).unwrap());
     let governed = Governed::new(inner, Arc::new(budget), Some(Arc::clone(&metrics)));
     (governed, metrics)

@@ -1,0 +1,115 @@
+//! What a manager does not take is left out of what is printed, and told.
+
+use std::collections::BTreeMap;
+
+use super::Notes;
+use crate::configuration::Backend;
+
+type Labels = BTreeMap<String, String>;
+
+/// Leaves out what the backend would refuse.
+pub(super) fn fit(backend: &mut Backend, notes: &mut Notes) {
+    match backend {
+        Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => {
+            let takes = "AWS takes letters, digits, spaces and _ . : / = + - @, and neither aws: nor \
+                         cloakroom: at the beginning";
+            keep(&mut it.tags, ("tag", takes), is_tag_of_aws, notes);
+        }
+        Backend::Azure(it) => {
+            let takes = "Azure takes 256 characters, and not cloakroom- at the beginning";
+            keep(&mut it.tags, ("tag", takes), is_tag_of_azure, notes);
+        }
+        Backend::Gcp(it) => {
+            let takes = "Google takes 63 of a-z, 0-9, _ and -, with a letter at the beginning";
+            keep(&mut it.labels, ("label", takes), is_label_of_google, notes);
+        }
+        Backend::Kubernetes(it) => {
+            let takes = "Kubernetes takes 63 of letters, digits, _ . and -, with a letter or digit at both ends";
+            keep(
+                &mut it.labels,
+                ("label", takes),
+                is_label_of_kubernetes,
+                notes,
+            );
+        }
+        Backend::Vault(it) => it.prefix = path_of_vault(&it.prefix, notes),
+        Backend::Embedded(_) => {}
+    }
+}
+
+fn keep(
+    labels: &mut Labels,
+    (what, takes): (&str, &str),
+    fits: fn(&str, &str) -> bool,
+    notes: &mut Notes,
+) {
+    labels.retain(|key, value| {
+        let kept = fits(key, value);
+        if !kept {
+            notes.remark(format!("the {what} `{key}` is left out: {takes}"));
+        }
+        kept
+    });
+}
+
+fn is_tag_of_aws(key: &str, value: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b" _.:/=+-@".contains(&byte);
+    let fits = |text: &str, most| (1..=most).contains(&text.len()) && text.bytes().all(is_plain);
+    let taken = ["aws:", "cloakroom:"];
+    let lower = key.to_ascii_lowercase();
+    fits(key, 128) && fits(value, 256) && !taken.iter().any(|it| lower.starts_with(it))
+}
+
+fn is_tag_of_azure(key: &str, value: &str) -> bool {
+    let length = |text: &str| text.chars().count();
+    let taken = key.to_ascii_lowercase().starts_with("cloakroom-");
+    (1..=256).contains(&length(key)) && length(value) <= 256 && !taken
+}
+
+fn is_label_of_google(key: &str, value: &str) -> bool {
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    let fits = |text: &str| text.len() <= 63 && text.bytes().all(is_plain);
+    let begins = key.starts_with(|it: char| it.is_ascii_lowercase());
+    begins && fits(key) && fits(value) && !key.starts_with("cloakroom")
+}
+
+/// A key may have a prefix that is a host's name, and a slash behind it.
+fn is_label_of_kubernetes(key: &str, value: &str) -> bool {
+    let fits = |text: &str| {
+        let at_ends = [text.chars().next(), text.chars().next_back()];
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        let ends = at_ends.iter().flatten().all(char::is_ascii_alphanumeric);
+        text.len() <= 63 && text.bytes().all(is_plain) && ends
+    };
+    let is_host =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let (host, name) = key.split_once('/').unwrap_or(("k8s.io", key));
+    let host_fits = (1..=253).contains(&host.len()) && host.bytes().all(is_host);
+    let taken = host == "cloakroom" || key == "app.kubernetes.io/managed-by";
+    host_fits && !name.is_empty() && fits(name) && fits(value) && !taken
+}
+
+/// A path in Vault has no slash at its beginning and no empty part.
+fn path_of_vault(prefix: &str, notes: &mut Notes) -> String {
+    let path = prefix.trim_start_matches('/');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    let (folder, stem) = path.rsplit_once('/').unwrap_or(("", path));
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(is_plain) && part.bytes().any(|it| it != b'.')
+    };
+    let fits = (folder.is_empty() && !path.contains('/')) || folder.split('/').all(is_part);
+    if !fits || !stem.bytes().all(is_plain) {
+        notes.remark(
+            "`prefix` is left out, since no path in Vault is so: names of A-Z a-z 0-9 _ - . with / between; \
+             look where the secrets are and fill it in",
+        );
+        return String::new();
+    }
+    if path != prefix {
+        notes.remark(
+            "`prefix` is written without the slash at its beginning, which no path in Vault has",
+        );
+    }
+    path.to_owned()
+}
