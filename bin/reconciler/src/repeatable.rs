@@ -1,6 +1,7 @@
 //! Whether what was given as a path or a name may be repeated in a message. Whoever mistakes its place gives
 //! the secret itself, or a whole configuration: what does not read like a path or a name is kept quiet.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path};
 
 use uuid::Uuid;
@@ -120,6 +121,12 @@ pub(crate) fn reads_like_a_token(name: &str) -> bool {
         || (name.len() >= LONGEST_WORD && has_all_kinds(name))
 }
 
+/// Whether it ends as files do that hold settings, secrets or lists, whatever stands before.
+pub(crate) fn has_a_files_ending(path: &Path) -> bool {
+    let ending = path.extension().and_then(OsStr::to_str);
+    ending.is_some_and(|it| ENDINGS.contains(&&*it.to_ascii_lowercase()))
+}
+
 /// Whether something of that name is there.
 pub(crate) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
@@ -158,9 +165,8 @@ fn names(path: &Path) -> Option<Vec<&str>> {
 
 fn is_of_a_file(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let last = |separators: &[char]| name.rsplit(separators).next().unwrap_or(&name).to_owned();
-    let has_an_ending = name.contains('.') && ENDINGS.contains(&&*last(&['.']));
-    has_an_ending || WORDS.contains(&&*last(&['-', '_', '.']))
+    let last = name.rsplit(['-', '_', '.']).next().unwrap_or(&name);
+    has_a_files_ending(Path::new(&name)) || WORDS.contains(&last)
 }
 
 /// Whether letters, digits and capitals come in no order that a word has.

@@ -35,7 +35,7 @@ fn a_place_to_go_on_from_that_is_none_is_a_wrong_call() {
     for command in [["secret", "list"], ["quarantine", "list"]] {
         for (after, hint) in [
             ("garbage", "`backend/coordinate`"),
-            ("default/garbage", "`garbage` is no coordinate"),
+            ("default/garbage", "is no secret's place"),
         ] {
             let arguments = [&command[..], &["--after", after]].concat();
             says(&deployment.run(&arguments).refused(2), hint);

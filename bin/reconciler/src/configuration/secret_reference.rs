@@ -8,14 +8,12 @@ use anyhow::{Context, anyhow};
 use cloakroom_core::SecretValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
-use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
-use super::node::present;
 use crate::repeatable::{
-    is_there, nearest_folder, not_there, reads_like_a_secrets_file, reads_like_a_token,
-    reads_like_a_variable,
+    has_a_files_ending, is_there, nearest_folder, not_there, reads_like_a_secrets_file,
+    reads_like_a_token, reads_like_a_variable,
 };
 
 /// Where a secret is: in an environment variable or in a file.
@@ -65,7 +63,9 @@ impl SecretReference {
         match self {
             Self::Env(_) => false,
             Self::File(path) => {
-                !is_there(path) && reads_like_a_token(&not_there(path).to_string_lossy())
+                !is_there(path)
+                    && !has_a_files_ending(path)
+                    && reads_like_a_token(&not_there(path).to_string_lossy())
             }
         }
     }
@@ -98,13 +98,34 @@ impl<'de> Deserialize<'de> for SecretReference {
     }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The keys of a reference; a longer one may be the secret itself, where braces were put around it.
+const KEYS: [&str; 2] = ["env", "file"];
+const LONGEST_KEY: usize = 5;
+
+#[derive(Default)]
 struct Members {
-    #[serde(default, deserialize_with = "present")]
     env: Option<String>,
-    #[serde(default, deserialize_with = "present")]
     file: Option<PathBuf>,
+}
+
+impl Members {
+    fn read<'de, A: MapAccess<'de>>(mut access: A) -> Result<Self, A::Error> {
+        let mut members = Self::default();
+        while let Some(key) = access.next_key::<String>()? {
+            match &*key {
+                "env" => members.env = Some(access.next_value()?),
+                "file" => members.file = Some(access.next_value()?),
+                _ if key.len() <= LONGEST_KEY => return Err(de::Error::unknown_field(&key, &KEYS)),
+                _ => {
+                    return Err(de::Error::custom(
+                        "a reference is `{env: NAME}` or `{file: PATH}`, and this has another key (not repeated, \
+                         for it may be the secret itself)",
+                    ));
+                }
+            }
+        }
+        Ok(members)
+    }
 }
 
 struct ReferenceVisitor;
@@ -125,7 +146,7 @@ impl<'de> Visitor<'de> for ReferenceVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<SecretReference, A::Error> {
-        let members = Members::deserialize(MapAccessDeserializer::new(members))?;
+        let members = Members::read(members)?;
         match (members.env, members.file) {
             (Some(name), None) if is_variable(&name) => Ok(SecretReference::Env(name)),
             (None, Some(path)) if !is_secret_itself(&path) => Ok(SecretReference::File(path)),

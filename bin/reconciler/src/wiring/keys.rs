@@ -174,7 +174,11 @@ fn refuse_keys_themselves(
         !reference.is_repeatable()
     };
     if refused {
-        reference.read().context("keys")?;
+        reference.read().context(if is_made {
+            "keys: no file is made under a name that reads like a secret; make it with `reconciler key generate FILE`"
+        } else {
+            "keys"
+        })?;
     }
     Ok(())
 }

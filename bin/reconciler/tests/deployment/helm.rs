@@ -108,7 +108,11 @@ impl Helm {
         const FILE: &str = "/run/secrets/cloakroom/keys";
         let rendered = self.template(&[&format!("configuration.keys.file={FILE}")]);
         let pod = &rendered["Deployment"]["spec"]["template"]["spec"];
-        assert_eq!(pod["containers"][0]["env"], Value::Null);
+        assert_eq!(
+            pod["containers"][0]["env"],
+            json!([{"name": "CLOAKROOM_HTTP__LISTEN", "value": "0.0.0.0:9464"}]),
+            "and none for the keys"
+        );
         assert_eq!(
             pod["volumes"][1]["secret"]["items"],
             json!([
@@ -121,7 +125,7 @@ impl Helm {
         let told: Value = serde_yaml_ng::from_str(configuration).unwrap();
         assert_eq!(told["keys"], json!({"file": FILE}));
 
-        // With the Secret as it is mounted the program takes it, and no variable.
+        // With the Secret as it is mounted the program takes it, and no variable for it.
         let secrets = Deployment::without_database("");
         secrets.run(&["key", "generate", "keys"]).done();
         secrets.write("postgres-url", "postgres://cloakroom@postgres/cloakroom");

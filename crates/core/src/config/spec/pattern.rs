@@ -19,9 +19,8 @@ const LINE_ENDS: &str = r"\x{A}\x{D}\x{2028}\x{2029}";
 /// A pattern for keys.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
-    regex: Regex,
-    /// Whether the pattern is one that only ECMA-262 can tell the meaning of.
-    unsure: bool,
+    /// `None` for one that only ECMA-262 can tell the meaning of.
+    regex: Option<Regex>,
     backs: bool,
 }
 
@@ -37,26 +36,29 @@ pub(super) enum Match {
 impl Pattern {
     pub(super) fn read(pattern: &str) -> Result<Self, fancy_regex::Error> {
         let translated = Translator::translate(pattern);
-        let unsure = translated.is_none();
         let written = translated.as_deref().unwrap_or(pattern);
         let regex = RegexBuilder::new(written)
             .backtrack_limit(BACKTRACK_LIMIT)
             .build()?;
         Ok(Self {
             backs: may_go_back(pattern),
-            regex,
-            unsure,
+            regex: translated.is_some().then_some(regex),
         })
     }
 
-    pub(super) fn matches(&self, key: &str) -> Match {
-        if self.unsure {
-            return Match::Perhaps;
+    /// One whose answer is never known.
+    pub(super) fn perhaps() -> Self {
+        Self {
+            regex: None,
+            backs: false,
         }
-        match self.regex.is_match(key) {
-            Ok(true) => Match::Yes,
-            Ok(false) => Match::No,
-            Err(_) => Match::Perhaps,
+    }
+
+    pub(super) fn matches(&self, key: &str) -> Match {
+        match self.regex.as_ref().map(|it| it.is_match(key)) {
+            Some(Ok(true)) => Match::Yes,
+            Some(Ok(false)) => Match::No,
+            Some(Err(_)) | None => Match::Perhaps,
         }
     }
 

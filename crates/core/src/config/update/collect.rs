@@ -156,7 +156,12 @@ impl Collector<'_> {
             self.unmarked.has(held) && (self.stored.has_node(held) || stood() != Some(value))
         };
         let scope = self.walked.scope();
-        self.held_here().is_some_and(stays) || scope.is_some_and(|it| self.unmarked.has_scope(it))
+        let pointer = self.walked.pointer.as_str();
+        self.held_here().is_some_and(stays)
+            || scope.is_some_and(|it| self.unmarked.has_scope(it))
+            || self
+                .unmarked
+                .has_below_another_shape(pointer, value, self.stored)
     }
 
     /// A node is taken only where this document holds its coordinate: at this place, or elsewhere

@@ -1,6 +1,7 @@
 //! Recorded secrets that the spec of an update does not find: another connector's spec, or one that was misspelt.
 
 use std::collections::HashSet;
+use std::mem::discriminant;
 
 use serde_json::{Value, json};
 
@@ -41,6 +42,26 @@ impl<'a> Unmarked<'a> {
 
     pub(super) fn has(&self, held: usize) -> bool {
         self.held.get(held).copied().unwrap_or(false)
+    }
+
+    /// Whether one was below a place that now holds something of another shape: a list made an object of, or the
+    /// elements of a list written in one text.
+    pub(super) fn has_below_another_shape(
+        &self,
+        pointer: &str,
+        value: &Value,
+        stored: &Stored<'_>,
+    ) -> bool {
+        // What the stored document lost is told as that.
+        let is_below = |held: &usize| {
+            let rest = stored.held[*held].pointer.strip_prefix(pointer);
+            stored.has_node(*held) && rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let mut unmarked = (0..self.held.len()).filter(|it| self.held[*it]);
+        unmarked.any(|held| is_below(&held))
+            && stored
+                .value(pointer)
+                .is_some_and(|stood| discriminant(stood) != discriminant(value))
     }
 
     /// By index, all whose place is in the stored document: of the others nothing can be told.
@@ -98,14 +119,14 @@ impl Finder<'_> {
         }
     }
 
-    /// Whether what stood there before its node would be a secret. (An object or a list is one as a whole only
-    /// where everything is.)
+    /// Whether what stood there before its node would be a secret, of whichever kind it was. (An object or a list
+    /// is one as a whole only where everything is, or the spec now marks parts of it and says itself which.)
     fn marks(&self, position: &Position, kind: ValueKind) -> bool {
         let alike = match kind {
             ValueKind::Text => vec![json!("")],
-            ValueKind::Json => vec![json!(0), json!(false)],
+            ValueKind::Json => vec![json!(0), json!(0.5), json!(false)],
         };
         let mut alike = alike.iter();
-        alike.any(|value| self.spec.meet(position, value).is_secret())
+        alike.all(|value| self.spec.meet(position, value).is_secret())
     }
 }
