@@ -123,8 +123,9 @@ pub(crate) fn reads_like_a_token(name: &str) -> bool {
 
 /// Whether it ends as files do that hold settings, secrets or lists, whatever stands before.
 pub(crate) fn has_a_files_ending(path: &Path) -> bool {
-    let ending = path.extension().and_then(OsStr::to_str);
-    ending.is_some_and(|it| ENDINGS.contains(&&*it.to_ascii_lowercase()))
+    let name = path.file_name().and_then(OsStr::to_str);
+    let ending = name.and_then(|it| it.rsplit_once('.'));
+    ending.is_some_and(|(_, it)| ENDINGS.contains(&&*it.to_ascii_lowercase()))
 }
 
 /// Whether something of that name is there.
