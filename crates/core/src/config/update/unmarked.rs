@@ -29,6 +29,7 @@ impl<'a> Unmarked<'a> {
             stored,
             walked: Walked::default(),
             unmarked: vec![true; stored.held.len()],
+            only_nodes: (0..stored.held.len()).all(|held| stored.has_node(held)),
         };
         finder.visit(blob, &spec.start());
         let held = finder.unmarked;
@@ -82,6 +83,8 @@ struct Finder<'a> {
     stored: &'a Stored<'a>,
     walked: Walked,
     unmarked: Vec<bool>,
+    /// Whether every secret has its node, so that nothing else has to be looked at.
+    only_nodes: bool,
 }
 
 impl Finder<'_> {
@@ -101,6 +104,9 @@ impl Finder<'_> {
             Value::Object(members) if node::is_node(members) => {}
             Value::Object(members) => {
                 for (key, member) in members {
+                    if self.says_nothing(member) {
+                        continue;
+                    }
                     let below = self.spec.member(position, key);
                     let mark = self.walked.push_key(key);
                     self.visit(member, &below);
@@ -109,6 +115,9 @@ impl Finder<'_> {
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
+                    if self.says_nothing(item) {
+                        continue;
+                    }
                     let below = self.spec.element(position, index);
                     let mark = self.walked.push_index(index);
                     self.visit(item, &below);
@@ -119,9 +128,16 @@ impl Finder<'_> {
         }
     }
 
+    fn says_nothing(&self, value: &Value) -> bool {
+        self.only_nodes && !value.is_object() && !value.is_array()
+    }
+
     /// Whether what stood there before its node would be a secret, of whichever kind it was. (An object or a list
     /// is one as a whole only where everything is, or the spec now marks parts of it and says itself which.)
     fn marks(&self, position: &Position, kind: ValueKind) -> bool {
+        if position.is_secret() {
+            return true;
+        }
         let alike = match kind {
             ValueKind::Text => vec![json!("")],
             ValueKind::Json => vec![json!(0), json!(0.5), json!(false)],
