@@ -44,6 +44,7 @@ pub mod standard_error;
 pub mod tables;
 pub mod telemetry;
 pub mod unconfigured;
+pub mod unpurged;
 pub mod verified;
 pub mod wiring;
 mod yaml_bounds;

@@ -172,13 +172,10 @@ fn unknown_marked(survey: &Survey, backend: &BackendId) -> String {
 }
 
 fn share(census: &Census, settings: &Settings) -> Option<String> {
-    let too_large = |due: u64, of: u64| {
-        due >= settings.share_from && due as f64 > settings.largest_share * of as f64
-    };
     let percent = settings.largest_share * 100.0;
     let whole = census
         .once_referenced
-        .filter(|&of| too_large(census.due_once_referenced, of))
+        .filter(|&of| settings.is_too_large_a_share(census.due_once_referenced, of))
         .map(|of| {
             format!(
                 "{} of {of} secrets that were in use would go, more than {percent:.0} %",
@@ -189,7 +186,7 @@ fn share(census: &Census, settings: &Settings) -> Option<String> {
         let owner = census
             .owners
             .iter()
-            .find(|owner| too_large(owner.due, owner.once_referenced))?;
+            .find(|owner| settings.is_too_large_a_share(owner.due, owner.once_referenced))?;
         Some(format!(
             "{} of {} secrets that were in use in workspace {} would go, more than {percent:.0} %",
             owner.due, owner.once_referenced, owner.owner

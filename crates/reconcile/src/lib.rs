@@ -49,7 +49,7 @@ pub use platform::{
     PlatformMoveIssue, PlatformMoveReport, PlatformMoveStep, PlatformMoveStore, PlatformMover,
     PlatformObserver, PlatformPhase, PlatformPlan, PlatformPlanHeader, PlatformPlanItem,
     PlatformReader, PlatformReport, PlatformSettings, StandingCount, UnusedSecret,
-    alone_at_platform,
+    alone_at_platform, platform_lease_name,
 };
 pub use report::{Checked, DeletionCount, Report};
 pub use settings::{RunOptions, Settings};

@@ -32,6 +32,7 @@ use cloakroom_core::{Error, ErrorKind, Randomness, Result, RunId, SecretBackend,
 use uuid::Uuid;
 
 use lease::PlatformLease;
+pub use lease::platform_lease_name;
 use ruling::Rules;
 use standing::standing_of;
 use unlisted::Unseen;

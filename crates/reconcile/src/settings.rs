@@ -47,6 +47,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether no run may delete so many at once of the secrets that were in use.
+    pub fn is_too_large_a_share(&self, due: u64, of: u64) -> bool {
+        due >= self.share_from && due as f64 > self.largest_share * of as f64
+    }
+
     /// What a deletion that failed for the `attempts`th time and once more comes to. `fraction` is a
     /// random part of one, so that what failed together is not tried together.
     pub(crate) fn failure(&self, error: &Error, attempts: u32, fraction: f64) -> DeletionOutcome {

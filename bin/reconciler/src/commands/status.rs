@@ -128,7 +128,8 @@ pub(super) async fn status(
         console.note(format_args!("warning: {changed}"));
     }
     for (backend, left) in &unpurged {
-        console.note(left.in_words(backend));
+        let because = left.because.as_deref();
+        console.note(crate::unpurged::in_words(left.number, backend, because));
     }
     let mut listing = Listing::new(&["JOB", "SCHEDULE (UTC)", "NEXT"]);
     for (job, schedule) in schedules {
@@ -178,15 +179,6 @@ impl Unpurged {
                 .as_str()
                 .map(ToOwned::to_owned),
         }
-    }
-
-    fn in_words(&self, backend: &BackendId) -> String {
-        let secrets = count(self.number, "secret", "secrets");
-        let because = self.because.as_ref().map(|it| format!(": {it}"));
-        format!(
-            "{secrets} on {backend} whose recovery window is over could not be removed for good{}",
-            because.unwrap_or_default()
-        )
     }
 }
 

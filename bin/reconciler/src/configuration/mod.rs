@@ -35,7 +35,7 @@ pub use paths::key_of;
 pub use platforms::{Airbyte, OpenMetadata, Platform, ProviderName};
 pub use print::print;
 pub use schema::schema;
-pub use secret_reference::SecretReference;
+pub use secret_reference::{SecretReference, without_line_end};
 pub use sections::{
     Configuration, CoordinateScope, Deployment, Documents, Failures, Guards, Http, Jobs, Log,
     LogFormat, Postgres, Reconcile, Request, Schedule, Shutdown, Sqlite, Store, Windows,

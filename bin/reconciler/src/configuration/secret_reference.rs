@@ -40,12 +40,16 @@ impl SecretReference {
             Self::File(path) => {
                 let bytes = std::fs::read(path).map(Zeroizing::new);
                 let bytes = bytes.with_context(|| format!("read the secret in {self}"))?;
-                let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-                let text = text.strip_suffix(b"\r").unwrap_or(text);
-                Ok(SecretValue::new(text.to_vec()))
+                Ok(SecretValue::new(without_line_end(&bytes).to_vec()))
             }
         }
     }
+}
+
+/// One newline at the end of a file is not part of the secret in it.
+pub fn without_line_end(bytes: &[u8]) -> &[u8] {
+    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    text.strip_suffix(b"\r").unwrap_or(text)
 }
 
 impl SecretReference {

@@ -54,11 +54,10 @@ impl Shares {
 
 impl Share {
     fn allows(&self, more: u64, settings: &Settings) -> bool {
-        let small = |due: u64, of: u64| {
-            due < settings.share_from || due as f64 <= settings.largest_share * of as f64
-        };
         let (orphaned, superseded) = (self.orphaned + more, self.superseded + more);
         // What was orphaned is gone when the superseded ones are counted.
-        small(orphaned, self.all) && small(superseded, self.all.saturating_sub(orphaned))
+        let left = self.all.saturating_sub(orphaned);
+        !settings.is_too_large_a_share(orphaned, self.all)
+            && !settings.is_too_large_a_share(superseded, left)
     }
 }

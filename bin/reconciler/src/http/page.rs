@@ -21,6 +21,7 @@ use super::routes::App;
 use super::status::{self, JobStatus, Status};
 use super::token::Caller;
 use crate::output::count;
+use crate::unpurged;
 
 /// How long before the page is read anew.
 const REFRESH_SECONDS: u32 = 5;
@@ -256,12 +257,8 @@ fn of_job(job: &JobStatus) -> Vec<Attention> {
             add(Level::Warn, text);
         }
         if report.unpurged > 0 {
-            let unpurged = count(report.unpurged, "secret", "secrets");
-            let because = report.unpurged_because.as_ref();
-            let because = because.map(|it| format!(": {it}")).unwrap_or_default();
-            let text = format!(
-                "{unpurged} on {backend} whose recovery window is over could not be removed for good{because}"
-            );
+            let because = report.unpurged_because.as_deref();
+            let text = unpurged::in_words(report.unpurged, backend, because);
             add(Level::Warn, text);
         }
         if report.unrestored > 0 {

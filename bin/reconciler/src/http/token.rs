@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::configuration::SecretReference;
+use crate::configuration::{SecretReference, without_line_end};
 
 /// Somebody who guesses fills no log.
 const TOLD_EVERY: Duration = Duration::from_mins(1);
@@ -191,8 +191,7 @@ fn read(path: &Path, moment: Moment) -> anyhow::Result<SecretValue> {
         u64::try_from(length)? <= MOST_BYTES,
         "{shown} is larger than 64 KiB; it may hold one line, the token"
     );
-    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let text = without_line_end(&bytes);
     ensure!(!text.is_empty(), "{shown} is empty");
     ensure!(
         !text.starts_with("\u{feff}".as_bytes()),

@@ -15,6 +15,7 @@ use anyhow::{Context as _, bail};
 use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::store::Journal as _;
 use cloakroom_core::{Clock as _, Randomness, RunId, SystemClock, Timestamp};
+use cloakroom_reconcile::platform_lease_name;
 use cloakroom_store_db::DbStore;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
@@ -135,7 +136,11 @@ struct Held {
 
 impl Held {
     async fn look(context: &Context, platform: &str) -> anyhow::Result<Option<Self>> {
-        let Some(holder) = context.store.lease_holder(&lease(platform)).await? else {
+        let Some(holder) = context
+            .store
+            .lease_holder(&platform_lease_name(platform))
+            .await?
+        else {
             return Ok(None);
         };
         Ok(Some(Self {
@@ -150,7 +155,7 @@ impl Held {
     /// In the name of its holder, who has died: nobody else can have it meanwhile, since the lock of the
     /// note is ours until then.
     async fn give_back(&self, store: &DbStore) -> anyhow::Result<()> {
-        let name = lease(&self.platform);
+        let name = platform_lease_name(&self.platform);
         let taken = store.acquire_lease(&name, &self.holder, self.lasts).await?;
         let Some(lease) = taken else {
             bail!("platform {}: somebody else came first", self.platform);
@@ -239,11 +244,6 @@ impl Locked {
             tracing::debug!(error = %error, "a note stays in the folder for temporary files");
         }
     }
-}
-
-/// What the right to be at a platform is called in the store.
-fn lease(platform: &str) -> String {
-    format!("platform/{platform}")
 }
 
 fn folder() -> PathBuf {

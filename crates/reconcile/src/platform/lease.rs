@@ -8,7 +8,7 @@ use cloakroom_core::store::{Lease, Store};
 use cloakroom_core::{Error, ErrorKind, Result, RunId};
 
 /// What the lease of a platform is called.
-pub(super) fn name_of(platform: &str) -> String {
+pub fn platform_lease_name(platform: &str) -> String {
     format!("platform/{platform}")
 }
 
@@ -29,7 +29,7 @@ impl PlatformLease {
         holder: RunId,
         lasts: Duration,
     ) -> Result<Self> {
-        let (name, holder) = (name_of(platform), holder.to_string());
+        let (name, holder) = (platform_lease_name(platform), holder.to_string());
         let taken = store.acquire_lease(&name, &holder, lasts);
         let held = taken.await?.ok_or_else(|| {
             let message = format!(

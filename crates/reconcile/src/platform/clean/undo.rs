@@ -10,7 +10,7 @@ use cloakroom_core::platform::{
 use cloakroom_core::store::{Receipt, words};
 use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretState, Timestamp};
 
-use super::super::lease::{PlatformLease, name_of};
+use super::super::lease::{PlatformLease, platform_lease_name};
 use super::PlatformCleaner;
 use super::batch::describe;
 use crate::undo::{UndoFate, UndoOptions, UndoReport, Undone, gone, has_ended, last_words};
@@ -35,7 +35,7 @@ impl PlatformCleaner {
             return Err(refused(ErrorKind::Invalid, message, run.id));
         }
         let undo = RunId(self.reader.randomness.uuid());
-        let lease = name_of(self.platform());
+        let lease = platform_lease_name(self.platform());
         has_ended(&*self.reader.store, &self.settings, &lease, run.id).await?;
         let lease = self.reader.take_lease(undo).await?;
         let undone = self.undo_within(run, undo, &lease, options, each).await;
