@@ -65,6 +65,41 @@ fn another_schema_for_the_kind_says_what_is_in_it() {
 }
 
 #[test]
+fn a_mark_behind_a_reference_or_an_alternative_is_of_members_or_elements_too() {
+    let members = || json!({"properties": {"password": secret(), "host": {}}});
+    for inner in [
+        json!({"oneOf": [members(), {"properties": {"file": {"type": "string"}}}]}),
+        json!({"anyOf": [members()]}),
+        json!({"allOf": [{"allOf": [members()]}]}),
+        json!({"if": {"properties": {"mode": {"const": "x"}}}, "then": members()}),
+        json!({"$ref": "#/$defs/login"}),
+    ] {
+        let mut schema = inner;
+        schema["type"] = json!(["object", "array"]);
+        let spec = json!({"properties": {"a": schema}, "$defs": {"login": members()}});
+        let array = json!({"a": [{"password": "X"}, 1, null]});
+        assert_eq!(found(&spec, &array), ["/a/0/password", "/a/1"], "{spec}");
+        let object = json!({"a": {"password": "X", "host": "h"}});
+        assert_eq!(found(&spec, &object), ["/a/password"], "{spec}");
+    }
+    let elements =
+        json!({"properties": {"a": {"type": ["object", "array"], "oneOf": [{"items": secret()}]}}});
+    assert_eq!(found(&elements, &json!({"a": {"b": "X"}})), ["/a/b"]);
+}
+
+#[test]
+fn an_alternative_for_the_kind_says_what_is_in_it_behind_a_reference_too() {
+    let spec = json!({
+        "properties": {"a": {"type": ["object", "array"], "oneOf": [{"$ref": "#/$defs/login"}, {"$ref": "#/$defs/hosts"}]}},
+        "$defs": {
+            "login": {"properties": {"password": secret()}},
+            "hosts": {"type": "array", "items": {"type": "string"}}
+        }
+    });
+    assert_eq!(found(&spec, &json!({"a": ["x"]})), [""; 0]);
+}
+
+#[test]
 fn a_text_with_a_secret_in_it_is_one() {
     for content in [
         json!({"properties": {"password": secret()}}),

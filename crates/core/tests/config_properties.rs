@@ -274,7 +274,7 @@ fn visit<'v>(
         }
         return;
     }
-    if !has_in_mind(&schemas, value) && can_hold_a_secret(root, schemas.clone()) {
+    if !has_in_mind(root, &schemas, value) && can_hold_a_secret(root, schemas.clone()) {
         return leaves(value, &pointer, found);
     }
     match value {
@@ -310,23 +310,40 @@ fn visit<'v>(
     }
 }
 
-fn has_in_mind(schemas: &[&Value], value: &Value) -> bool {
-    let (name, described): (_, &[&str]) = match value {
+const OF_MEMBERS: &[&str] = &["properties", "patternProperties", "additionalProperties"];
+const OF_ELEMENTS: &[&str] = &["items", "prefixItems"];
+
+fn has_in_mind(root: &Value, schemas: &[&Value], value: &Value) -> bool {
+    let (name, described, others): (_, &[&str], &[&str]) = match value {
         Value::Null => return true,
-        Value::Bool(_) => ("boolean", &[]),
-        Value::Number(_) => ("number", &[]),
-        Value::String(_) => ("string", &[]),
-        Value::Array(_) => ("array", &["items", "prefixItems"]),
-        Value::Object(_) => (
-            "object",
-            &["properties", "patternProperties", "additionalProperties"],
-        ),
+        Value::Bool(_) => ("boolean", &[], &[]),
+        Value::Number(_) => ("number", &[], &[]),
+        Value::String(_) => ("string", &[], &[]),
+        Value::Array(_) => ("array", OF_ELEMENTS, OF_MEMBERS),
+        Value::Object(_) => ("object", OF_MEMBERS, OF_ELEMENTS),
+    };
+    // What a composite says of a kind goes for its parts, and none of these may reach a mark in it.
+    let unreached = leads(root, schemas, others) && !leads(root, schemas, described);
+    let is_composite = |schema: &Value| {
+        let keywords = ["oneOf", "allOf", "$ref"];
+        keywords.iter().any(|it| schema.get(it).is_some())
     };
     schemas.iter().any(|schema| match schema.get("type") {
+        _ if unreached && is_composite(schema) => false,
         Some(Value::Array(names)) => names.contains(&json!(name)),
         Some(one) => one == name,
         None => described.iter().any(|it| schema.get(it).is_some()),
     })
+}
+
+/// Whether what the schemas say under these keywords marks anything.
+fn leads(root: &Value, schemas: &[&Value], keywords: &[&str]) -> bool {
+    let below = |schema: &&Value| {
+        let said = keywords.iter().filter_map(|it| schema.get(it));
+        said.into_iter()
+            .any(|said| can_hold_a_secret(root, vec![said]))
+    };
+    schemas.iter().any(below)
 }
 
 fn can_hold_a_secret<'v>(root: &'v Value, mut schemas: Vec<&'v Value>) -> bool {

@@ -45,6 +45,8 @@ pub(crate) struct Stage {
     slept: Arc<AtomicI64>,
     /// How far the store's clock is ahead of the truth, in milliseconds.
     store_ahead: AtomicI64,
+    /// The latest time that the store's clock may have shown, in milliseconds since 1970.
+    store_latest: AtomicI64,
     current: AtomicUsize,
     inner: Mutex<Inner>,
     /// The stage of another deployment, whose tasks take turns with these.
@@ -111,6 +113,7 @@ impl Stage {
             began,
             slept: Arc::default(),
             store_ahead: AtomicI64::new(0),
+            store_latest: AtomicI64::new(BEGIN),
             current: AtomicUsize::new(0),
             inner: Mutex::default(),
             aside: OnceLock::new(),
@@ -155,8 +158,16 @@ impl Stage {
 
     /// Sets how far the store's clock is ahead of the truth.
     pub(crate) fn set_store_ahead(&self, ahead: Duration) {
+        let shown = self.store_time();
+        self.store_latest.fetch_max(shown, Ordering::Relaxed);
         let ahead = i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX);
         self.store_ahead.store(ahead, Ordering::Relaxed);
+    }
+
+    /// How long until the store's clock shows again what it has shown already.
+    pub(crate) fn until_store_time_is_new(&self) -> Duration {
+        let behind = self.store_latest.load(Ordering::Relaxed) - self.store_time();
+        Duration::from_millis(u64::try_from(behind).unwrap_or_default())
     }
 
     /// An await point: whoever else can go on may go on first, and this task may be cut here.

@@ -78,7 +78,7 @@ impl CompiledSpec {
         bounds::check(OPERATION, spec, MAX_DEPTH)?;
         let (schema, pointer) = reader::connection_specification(spec, strictness)?;
         let mut arena = reader::read(schema, pointer, strictness)?;
-        reach::note_unreached(&mut arena);
+        reach::note_leading(&mut arena);
         if strictness == Strictness::New {
             loops::refuse(&arena)?;
         }

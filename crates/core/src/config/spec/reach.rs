@@ -4,26 +4,31 @@
 use super::kinds::Kinds;
 use super::reader::{Arena, Schema, SchemaId};
 
-/// Notes for each schema the kinds that it has not in mind although its `type` names them: an array where only
-/// members lead to a mark, an object where only elements do.
-pub(super) fn note_unreached(arena: &mut Arena) {
+/// Notes for each schema in what kinds of values it leads to a mark below.
+pub(super) fn note_leading(arena: &mut Arena) {
     let leads = leading(arena);
     let leads = |id: SchemaId| leads[id as usize];
-    let unreached: Vec<Kinds> = arena
+    let kinds: Vec<Kinds> = arena
         .schemas
         .iter()
         .map(|schema| {
-            let members = schema.of_members().any(leads);
-            let elements = schema.of_elements().any(leads);
-            match (members, elements) {
-                (true, false) => Kinds::ARRAY,
-                (false, true) => Kinds::OBJECT,
-                _ => Kinds::NONE,
-            }
+            let of = |leads, kind| if leads { kind } else { Kinds::NONE };
+            of(schema.of_members().any(leads), Kinds::OBJECT)
+                | of(schema.of_elements().any(leads), Kinds::ARRAY)
         })
         .collect();
-    for (schema, unreached) in arena.schemas.iter_mut().zip(unreached) {
-        schema.unreached = unreached;
+    for (schema, kinds) in arena.schemas.iter_mut().zip(kinds) {
+        schema.leads_in = kinds;
+    }
+}
+
+/// The kinds that schemas which lead to marks in `kinds` do not have in mind although a `type` names them: an
+/// array where only members lead to a mark, an object where only elements do.
+pub(super) fn unreached(kinds: Kinds) -> Kinds {
+    match kinds {
+        Kinds::OBJECT => Kinds::ARRAY,
+        Kinds::ARRAY => Kinds::OBJECT,
+        _ => Kinds::NONE,
     }
 }
 

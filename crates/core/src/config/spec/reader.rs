@@ -11,6 +11,7 @@ use super::keywords::{
 };
 use super::kinds::Kinds;
 use super::pattern::Pattern;
+use super::reach::unreached;
 use super::references::{Names, resource_of};
 use crate::config::marks::{COMPOSITES, CONNECTION, is_marked};
 use crate::config::pointer::push_escaped;
@@ -48,8 +49,8 @@ pub(super) struct Schema {
     pub(super) types: Option<Kinds>,
     /// What the values are that it lists.
     pub(super) listed: Kinds,
-    /// Kinds that its `type` may name and of which it says nothing, while it marks something in others.
-    pub(super) unreached: Kinds,
+    /// The kinds of values in which it leads to a mark below, [`Schema::in_place`] left out.
+    pub(super) leads_in: Kinds,
     /// Schemas that may apply to the same place.
     pub(super) beside: Vec<SchemaId>,
     /// References to further ones.
@@ -102,7 +103,7 @@ impl Schema {
                 | of(self.describes_elements(), Kinds::ARRAY)
                 | self.listed
         });
-        named.without(self.unreached)
+        named.without(unreached(self.leads_in))
     }
 
     /// Every schema for a member.

@@ -7,6 +7,7 @@ use super::OPERATION;
 use super::kinds::Kinds;
 use super::pattern::Match;
 use super::plan::{NOWHERE, Patterned, Plan, SCATTERED, SECRET, State, StateId, Tried};
+use super::reach::unreached;
 use super::reader::{Arena, Schema, SchemaId};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -82,6 +83,9 @@ impl Subsets<'_> {
         let mut left = schemas.to_vec();
         let mut set = Vec::new();
         let mut kinds = Kinds::NONE;
+        // By schemas that leave it to others what such a value holds.
+        let mut left_to_others = Kinds::NONE;
+        let mut leads_in = Kinds::NONE;
         while let Some(id) = left.pop() {
             self.spend(1)?;
             if std::mem::replace(&mut self.seen[id as usize], self.round) == self.round {
@@ -92,7 +96,12 @@ impl Subsets<'_> {
                 // The whole value is the secret: what is below does not matter.
                 return Ok(SECRET);
             }
-            kinds = kinds | schema.kinds();
+            if schema.in_place().next().is_some() {
+                left_to_others = left_to_others | schema.kinds();
+            } else {
+                kinds = kinds | schema.kinds();
+            }
+            leads_in = leads_in | schema.leads_in;
             if !schema.is_inert() {
                 set.push(id);
             }
@@ -104,6 +113,7 @@ impl Subsets<'_> {
             return Ok(NOWHERE);
         }
         set.sort_unstable();
+        let kinds = kinds | left_to_others.without(unreached(leads_in));
         let set = (set, kinds);
         if let Some(known) = self.ids.get(&set) {
             return Ok(*known);
