@@ -151,6 +151,9 @@ impl Collector<'_> {
     /// spec does not find it any more. Not what came to stand in place of a lost node: put back as it was
     /// read it says nothing, and is refused with the loss.
     fn stays_secret(&self, value: &Value) -> bool {
+        if self.unmarked.is_empty() {
+            return false;
+        }
         let stays = |held| {
             let stood = || self.stored.value(self.walked.pointer.as_str());
             self.unmarked.has(held) && (self.stored.has_node(held) || stood() != Some(value))

@@ -33,12 +33,19 @@ impl<'a> Unmarked<'a> {
         };
         finder.visit(blob, &spec.start());
         let held = finder.unmarked;
+        if !held.contains(&true) {
+            return Self::default();
+        }
         let places = held.iter().zip(&stored.places);
         let scopes = places
             .filter(|(unmarked, _)| **unmarked)
             .filter_map(|(_, place)| place.scope.as_deref())
             .collect();
         Self { held, scopes }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
     }
 
     pub(super) fn has(&self, held: usize) -> bool {
