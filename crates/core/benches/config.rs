@@ -126,6 +126,7 @@ fn bench(criterion: &mut Criterion) {
     let previous = Previous {
         blob: &blob,
         held: &held,
+        spec: None,
     };
 
     // What is dropped is dropped outside of the measured time only where the caller would keep it.

@@ -45,6 +45,7 @@ fn deep_documents_are_errors() {
     let previous = Previous {
         blob: document.expose(),
         held: &[],
+        spec: None,
     };
     update(
         &spec,

@@ -98,6 +98,151 @@ fn elements_that_moved_make_masks_ambiguous() {
     assert_eq!(document.hydrated()["hosts"][0]["password"], "password-a");
 }
 
+/// A list that lost an element, was added to and edited, all in one save.
+#[test]
+fn an_edited_element_keeps_no_mask_where_others_moved_or_its_own_members_stood_elsewhere() {
+    let host = |id: &str, name: &str, password: Value| json!({"id": id, "name": name, "password": password});
+    let spec = json!({"properties": {"hosts": {"items": {"properties": {
+        "id": {}, "name": {}, "password": {"airbyte_secret": true}
+    }}}}});
+    let (a, b) = (
+        || host("a", "alpha", json!("PW-A")),
+        || host("b", "bravo", json!("PW-B")),
+    );
+    let c = || json!({"id": "c", "name": "charlie"});
+    let d = || json!({"id": "d", "name": "delta"});
+    for (first, second) in [
+        (
+            json!([a(), b(), c()]),
+            json!([host("b", "new", json!(MASK)), c(), d()]),
+        ),
+        (
+            json!([a(), b(), c()]),
+            json!([
+                host("b", "new", json!(MASK)),
+                host("c", "charlie", json!("NEW")),
+                d()
+            ]),
+        ),
+        (
+            json!([a(), b()]),
+            json!([
+                host("b", "new", json!(MASK)),
+                host("c", "charlie", json!("NEW"))
+            ]),
+        ),
+        (
+            json!([a(), b()]),
+            json!([host("b", "new", json!(MASK)), {"id": "a", "name": "renamed"}]),
+        ),
+        (
+            json!([a(), b()]),
+            json!([
+                host("b", "new", json!(MASK)),
+                host("a", "renamed", json!(MASK))
+            ]),
+        ),
+        // Nothing tells which host it was, and another's secret goes.
+        (
+            json!([{"name": "alpha", "password": "PW-A"}, {"name": "bravo", "password": "PW-B"}]),
+            json!([{"name": "new", "password": MASK}, {"name": "charlie", "password": "NEW"}]),
+        ),
+        (
+            json!([{"at": {"id": "a", "name": "alpha"}, "password": "PW-A"}, {"at": {"id": "b", "name": "bravo"}, "password": "PW-B"}]),
+            json!([{"at": {"id": "b", "name": "new"}, "password": MASK}, {"at": {"id": "a", "name": "renamed"}, "password": MASK}]),
+        ),
+    ] {
+        refused(
+            &spec,
+            &json!({ "hosts": first }),
+            &json!({ "hosts": second }),
+            "/hosts/0/password",
+        );
+    }
+    // Edits in place of one, of both, of a host and another's password.
+    for second in [
+        json!([host("a", "renamed", json!(MASK)), b()]),
+        json!([
+            host("a", "renamed", json!(MASK)),
+            host("b", "renamed too", json!(MASK))
+        ]),
+        json!([
+            host("a", "renamed", json!(MASK)),
+            host("b", "bravo", json!("NEW"))
+        ]),
+        json!([
+            host("a", "renamed", json!(MASK)),
+            host("b", "bravo", Value::Null)
+        ]),
+        json!([
+            host("renamed", "alpha", json!(MASK)),
+            b(),
+            host("e", "echo", json!("PW-E"))
+        ]),
+    ] {
+        let first = json!({"hosts": [a(), b()]});
+        let (document, said) = self::second(&spec, first, json!({ "hosts": second }));
+        assert_eq!(said["/hosts/0/password"], "kept");
+        assert_eq!(document.hydrated()["hosts"][0]["password"], "PW-A");
+    }
+}
+
+/// Every way to leave out, add, move, rename and fill three hosts at once: an element that says who it is keeps its own
+/// secret or none.
+#[test]
+fn no_mask_gives_an_element_that_is_known_the_secret_of_another() {
+    let spec = compile(&json!({"properties": {"hosts": {"items": {"properties": {
+        "id": {}, "name": {}, "kind": {}, "password": {"airbyte_secret": true}
+    }}}}}));
+    let own = |id: &str| json!(format!("password-of-{id}"));
+    let host = |id: &str, renamed: bool, password: Value| {
+        let name = if renamed { "renamed" } else { id };
+        json!({"id": format!("id-{id}"), "name": name, "kind": "host", "password": password})
+    };
+    let before = ["a", "b", "c"].map(|id| host(id, false, own(id)));
+    let mut orders: Vec<Vec<&str>> = vec![Vec::new()];
+    for _ in 0..3 {
+        let longer = orders.iter().flat_map(|order| {
+            let others = ["a", "b", "c", "d"]
+                .into_iter()
+                .filter(|id| !order.contains(id));
+            others
+                .map(|id| [order.as_slice(), &[id]].concat())
+                .collect::<Vec<_>>()
+        });
+        let longer: Vec<_> = longer.collect();
+        orders.extend(longer);
+        orders.sort_unstable();
+        orders.dedup();
+    }
+    let (mut kept, mut refused) = (0, 0);
+    for order in orders.iter().filter(|order| !order.is_empty()) {
+        for choice in 0..6_usize.pow(u32::try_from(order.len()).unwrap()) {
+            let chosen = |at: usize| choice / 6_usize.pow(u32::try_from(at).unwrap()) % 6;
+            let after = order.iter().enumerate().map(|(at, id)| {
+                let password = [json!(MASK), json!(format!("new-for-{id}")), Value::Null];
+                host(id, chosen(at) % 2 == 1, password[chosen(at) / 2].clone())
+            });
+            let after: Vec<_> = after.collect();
+            let mut document = Document::default();
+            document.put(&spec, json!({ "hosts": before })).unwrap();
+            if document.put(&spec, json!({ "hosts": after })).is_err() {
+                refused += 1;
+                continue;
+            }
+            kept += 1;
+            let hydrated = document.hydrated();
+            // Of who is new nothing tells that it is not one of the others, with all of it edited.
+            let masked = |(at, id): &(usize, &&str)| chosen(*at) / 2 == 0 && **id != "d";
+            for (at, id) in order.iter().enumerate().filter(masked) {
+                let password = &hydrated["hosts"][at]["password"];
+                assert!(*password == own(id), "{at}: {after:?}");
+            }
+        }
+    }
+    assert!(kept > 500 && refused > 500, "{kept} {refused}");
+}
+
 #[test]
 fn a_secret_that_moved_makes_masks_beside_it_ambiguous() {
     let first = json!({"hosts": [
@@ -377,14 +522,41 @@ fn a_secret_that_grew_around_secrets_takes_no_mask_for_a_value() {
         let error = document.put(&whole, sent).unwrap_err();
         assert_eq!(error.subject(), Some("/o/p"));
     }
-    let said = document
+    let error = document
         .put(&whole, json!({"o": {"p": "value-of-p", "q": MASK}}))
-        .unwrap();
+        .unwrap_err();
+    assert_eq!(error.subject(), Some("/o/q"));
+    let sent = json!({"o": {"p": "value-of-p", "q": 1}});
+    let said = document.put(&whole, sent.clone()).unwrap();
     assert_eq!(said, report(&[("/o", "new"), ("/o/p", "unreferenced")]));
-    assert_eq!(
-        document.hydrated(),
-        json!({"o": {"p": "value-of-p", "q": MASK}})
+    assert_eq!(document.hydrated(), sent);
+}
+
+/// Nothing within a secret is interpreted, and what stands for a secret is none.
+#[test]
+fn a_mask_or_a_coordinate_of_ours_within_a_secret_is_refused() {
+    let spec = compile(
+        &json!({"properties": {"keys": {"airbyte_secret": true}, "p": {"airbyte_secret": true}}}),
     );
+    let mut other = Document::default();
+    other.put(&spec, json!({"p": "value-of-another"})).unwrap();
+    let mut document = Document::default();
+    let config = json!({"keys": ["REAL-1", {"k": "REAL-2"}], "p": "value-of-p"});
+    document.put(&spec, config.clone()).unwrap();
+    let (own, keys) = (document.blob["p"].clone(), document.blob["keys"].clone());
+    for (sent, pointer) in [
+        (json!([MASK, {"k": "REAL-3"}]), "/keys/0"),
+        (json!(["REAL-1", {"k": MASK}]), "/keys/1/k"),
+        (json!({"x": other.blob["p"]}), "/keys/x"),
+        (json!({"x": own}), "/keys/x"),
+        (json!([keys]), "/keys/0"),
+    ] {
+        let first = Document::default().put(&spec, json!({ "keys": sent }));
+        assert_eq!(first.unwrap_err().subject(), Some(pointer), "{sent}");
+        let again = document.put(&spec, json!({"keys": sent, "p": MASK}));
+        assert_eq!(again.unwrap_err().subject(), Some(pointer), "{sent}");
+    }
+    assert_eq!(document.hydrated(), config);
 }
 
 #[test]

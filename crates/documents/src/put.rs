@@ -127,7 +127,9 @@ impl Documents {
         let held = before
             .as_ref()
             .map_or(&[][..], |document| &document.references);
-        let update = self.split(&put.spec.compiled, put.config, before.as_ref(), ring, id)?;
+        let other = self.other_spec(before.as_ref(), put.spec).await?;
+        let before_it = before.as_ref().map(|document| (document, other.as_ref()));
+        let update = self.split(&put.spec.compiled, put.config, before_it, ring, id)?;
         refuse_places_that_no_store_can_hold(&update)?;
         check(&update, held)?;
 
@@ -200,22 +202,41 @@ impl Documents {
         }
     }
 
+    /// The spec that a document was put under, where it is another than that of the put and can be read.
+    async fn other_spec(
+        &self,
+        before: Option<&StoredDocument>,
+        spec: &DocumentSpec,
+    ) -> Result<Option<DocumentSpec>> {
+        let Some(document) = before.filter(|document| document.spec != spec.spec.id) else {
+            return Ok(None);
+        };
+        match self.store.spec(&document.spec).await {
+            Ok(text) => Ok(DocumentSpec::read_stored(&text).ok()),
+            Err(error) if error.kind() == ErrorKind::Missing => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn split(
         &self,
         spec: &CompiledSpec,
         config: SecretJson,
-        before: Option<&StoredDocument>,
+        before: Option<(&StoredDocument, Option<&DocumentSpec>)>,
         ring: &KeyRing,
         id: DocumentId,
     ) -> Result<Update> {
         // A blob that is damaged must not stand in the way of repairing it: without it, masks in
         // arrays are refused as ambiguous, everything else is found by its pointer, and no secret may
         // be left out.
-        let blob = before
-            .map(|document| parse_json(OPERATION, document.blob.as_bytes()).unwrap_or(Value::Null));
-        let previous = before.zip(blob.as_ref()).map(|(document, blob)| Previous {
+        let blob = before.map(|(document, _)| {
+            parse_json(OPERATION, document.blob.as_bytes()).unwrap_or(Value::Null)
+        });
+        let previous = before.zip(blob.as_ref());
+        let previous = previous.map(|((document, other), blob)| Previous {
             blob,
             held: &document.references,
+            spec: other.map(DocumentSpec::compiled),
         });
         let options = self.options();
         update(spec, config, previous, ring, &id.to_string(), &options)

@@ -4,6 +4,37 @@ use serde_json::{Value, json};
 
 use crate::common::{Deployment, WORKSPACE, behind_its_back, config};
 
+/// The spec that a document was put under tells that a field was a secret as a whole.
+#[test]
+fn a_field_that_was_a_secret_as_a_whole_is_not_put_in_parts_before_it_was_left_out() {
+    let deployment = Deployment::new();
+    let whole =
+        json!({"properties": {"account": {"type": "object", "airbyte_secret": true}, "host": {}}});
+    let parts = json!({"properties": {"host": {}, "account": {"type": "object", "properties": {
+        "private_key": {"type": "string"}, "passphrase": {"airbyte_secret": true}
+    }}}});
+    deployment.write("whole.json", &whole.to_string());
+    deployment.write("parts.json", &parts.to_string());
+    let put = |spec: &str, id: Option<&str>, config: &str| {
+        let id = id.map_or(vec![], |id| vec!["--id", id]);
+        let put = ["document", "put", "--spec", spec, "--workspace", WORKSPACE];
+        let put = [&put[..], &id, &["--output", "json", "-"]].concat();
+        deployment.run_with_input(&put, config)
+    };
+    let account = r#"{"account": {"private_key": "a-private-key"}, "host": "h"}"#;
+    let id = put("whole.json", None, account).json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let refused = put("parts.json", Some(&id), account).refused(1);
+    assert!(
+        refused.contains("/account") && refused.contains("without it"),
+        "{refused}"
+    );
+    put("parts.json", Some(&id), r#"{"host": "h"}"#).done();
+    put("parts.json", Some(&id), account).done();
+}
+
 /// An earlier version took specs that are refused by now: their documents stay as they were, and are written
 /// with a spec that says what is secret.
 #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Document {
     pub(crate) stored: HashMap<Coordinate, (ValueKind, SecretValue)>,
     next: u128,
     exists: bool,
+    /// That of the last put.
+    spec: Option<CompiledSpec>,
 }
 
 /// What a put reported, as the vectors write it: `kept`, `kept from <pointer>`, `raised`, `new`,
@@ -42,6 +44,7 @@ impl Default for Document {
             stored: HashMap::new(),
             next: 1,
             exists: false,
+            spec: None,
         }
     }
 }
@@ -59,6 +62,7 @@ impl Document {
         let previous = self.exists.then_some(Previous {
             blob: &self.blob,
             held: &self.held,
+            spec: self.spec.as_ref(),
         });
         let config = SecretJson::new(config);
         let update = update(spec, config, previous, &self.keys, DOCUMENT, &self.options)?;
@@ -134,6 +138,7 @@ impl Document {
         self.blob = update.into_blob(&coordinates)?;
         self.held = held;
         self.exists = true;
+        self.spec = Some(spec.clone());
         Ok(report)
     }
 

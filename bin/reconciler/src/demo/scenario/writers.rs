@@ -202,6 +202,7 @@ impl Scenario<'_> {
         let previous = before.zip(blob.as_ref()).map(|(document, blob)| Previous {
             blob,
             held: &document.references,
+            spec: None,
         });
         let scope = before.map_or_else(String::new, |document| document.id.to_string());
         let options = Options {

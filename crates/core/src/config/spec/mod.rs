@@ -22,6 +22,7 @@ use self::plan::{Plan, Tried};
 use self::reader::Strictness;
 use self::root::Known;
 use super::bounds::{self, Keys, MAX_DEPTH};
+use super::pointer::{index, step, tokens};
 use crate::error::{Error, ErrorKind, Result};
 
 const OPERATION: &str = "read the spec";
@@ -111,6 +112,23 @@ impl CompiledSpec {
     /// Whether it describes anything but an object.
     pub(super) fn is_never_of_objects(&self) -> bool {
         self.never_of_objects
+    }
+
+    /// Whether a value is secret as a whole at this place of a document, whatever its kind.
+    pub(super) fn marks_as_a_whole(&self, document: Option<&Value>, pointer: &str) -> bool {
+        let mut position = self.start();
+        let mut at = document;
+        for token in tokens(pointer).into_iter().flatten() {
+            if let Some(value) = at {
+                position = self.meet(&position, value).into_owned();
+            }
+            position = match (at, index(&token)) {
+                (Some(Value::Array(_)), Some(index)) => self.element(&position, index),
+                _ => self.member(&position, &token),
+            };
+            at = at.and_then(|value| step(value, &token));
+        }
+        position.is_secret()
     }
 
     /// How many different patterns a walk may try on a key.

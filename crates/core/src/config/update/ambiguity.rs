@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::collect::Found;
 use super::content::{Contents, contents};
 use super::previous::{Place, Stored, element};
+use super::resemblance::Resemblance;
 use crate::config::pointer::lookup;
 use crate::config::spec::CompiledSpec;
 
@@ -20,9 +21,14 @@ pub(super) struct Ambiguity<'a> {
     moved: HashSet<&'a str>,
     /// For each array and scope how many secrets it held less how many stayed in place.
     lost: HashMap<(&'a str, &'a str), usize>,
+    /// For each array the elements that let a secret go, by index.
+    going: HashMap<&'a str, Vec<usize>>,
     before: Contents,
     after: Contents,
     lengths: HashMap<&'a str, Lengths>,
+    /// Whether an element of an array is found at another index than before.
+    shuffled: HashMap<&'a str, bool>,
+    resemblances: HashMap<&'a str, Resemblance>,
 }
 
 #[derive(Clone, Copy)]
@@ -55,9 +61,15 @@ impl<'a> Ambiguity<'a> {
         let hasher = RandomState::new();
         let mut moved = HashSet::new();
         let mut lost = HashMap::new();
-        for (held, place) in stored.held.iter().zip(&stored.places) {
-            for array in arrays(&held.pointer, place) {
-                *lost.entry(array).or_insert(0) += 1;
+        let mut going: HashMap<_, Vec<usize>> = HashMap::new();
+        let kept: HashSet<usize> = keeps.iter().flatten().copied().collect();
+        for (index, (held, place)) in stored.held.iter().zip(&stored.places).enumerate() {
+            for (array, scope) in arrays(&held.pointer, place) {
+                *lost.entry((array, scope)).or_insert(0) += 1;
+                if !kept.contains(&index) {
+                    let element = element(array, &held.pointer);
+                    going.entry(array).or_default().extend(element);
+                }
             }
         }
         for (found, kept) in found.iter().zip(keeps) {
@@ -79,12 +91,15 @@ impl<'a> Ambiguity<'a> {
             stored,
             moved,
             lost,
+            going,
             before: stored
                 .blob
                 .map(|blob| contents(spec, blob, &hasher))
                 .unwrap_or_default(),
             after: contents(spec, config, &hasher),
             lengths: HashMap::new(),
+            shuffled: HashMap::new(),
+            resemblances: HashMap::new(),
         }
     }
 
@@ -117,6 +132,9 @@ impl<'a> Ambiguity<'a> {
         else {
             return false;
         };
+        if self.seems_moved(array, &found.pointer) {
+            return false;
+        }
         let is_cut = before < recorded;
         let appended = || {
             // Only held secrets are counted, so nothing is known of the others.
@@ -132,7 +150,6 @@ impl<'a> Ambiguity<'a> {
         !self.moved.contains(array)
             && !self.stored.is_misplaced(array)
             && (before == after || said_again() || appended())
-            && !self.seems_moved(array, &found.pointer)
             && (!is_cut || is_left())
     }
 
@@ -157,10 +174,9 @@ impl<'a> Ambiguity<'a> {
         })
     }
 
-    /// Whether the element around the mask is another than before, and one of the two is found at
-    /// another index: then it moved and its index says nothing. (An element that is only edited is
-    /// found nowhere else.)
-    fn seems_moved(&self, array: &str, pointer: &str) -> bool {
+    /// Whether the element around the mask is another than before, and anything says that it is not the same one
+    /// edited: its index says nothing then.
+    fn seems_moved(&mut self, array: &'a str, pointer: &str) -> bool {
         let Some(index) = element(array, pointer) else {
             return true;
         };
@@ -170,7 +186,53 @@ impl<'a> Ambiguity<'a> {
         let (Some(was), Some(is)) = (before.elements.get(index), after.elements.get(index)) else {
             return true;
         };
-        was != is && (before.set.contains(is) || after.set.contains(was))
+        was != is
+            && (before.set.contains(is)
+                || after.set.contains(was)
+                || self.is_shuffled(array)
+                || self.another_goes(array, index)
+                || self.is_of_another(array, index))
+    }
+
+    fn is_shuffled(&mut self, array: &'a str) -> bool {
+        let (before, after) = (&self.before, &self.after);
+        *self.shuffled.entry(array).or_insert_with(|| {
+            let (Some(before), Some(after)) = (before.get(array), after.get(array)) else {
+                return true;
+            };
+            let both = before.elements.iter().zip(&after.elements);
+            let stands_elsewhere = |(was, is): (&u64, &u64)| {
+                was != is && (before.set.contains(is) || after.set.contains(was))
+            };
+            both.into_iter().any(stands_elsewhere)
+        })
+    }
+
+    /// Whether another element that changed lets a secret go: the mask may be meant for that one.
+    fn another_goes(&self, array: &str, index: usize) -> bool {
+        let (Some(before), Some(after)) = (self.before.get(array), self.after.get(array)) else {
+            return true;
+        };
+        let stayed = |at: usize| {
+            let was = before.elements.get(at);
+            was.is_some() && was == after.elements.get(at)
+        };
+        let going = self.going.get(array).into_iter().flatten();
+        going.copied().any(|at| at != index && !stayed(at))
+    }
+
+    fn is_of_another(&mut self, array: &'a str, index: usize) -> bool {
+        let elements = |value: Option<&'a Value>| value.and_then(Value::as_array);
+        let Some(element) = elements(lookup(self.config, array)).and_then(|it| it.get(index))
+        else {
+            return true;
+        };
+        let stored = self.stored;
+        let resemblance = self.resemblances.entry(array).or_insert_with(|| {
+            elements(stored.value(array))
+                .map_or_else(Resemblance::default, |it| Resemblance::of(it))
+        });
+        resemblance.is_of_another(index, element)
     }
 
     /// Whether the element around the mask holds what it held.

@@ -76,6 +76,9 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn visit(&mut self, value: &mut Value, position: &Position) -> Result<()> {
         let position = &*self.spec.meet(position, value);
+        if !value.is_null() && self.unmarked.is_in_parts(&self.walked) {
+            return Err(refused(self.walked.pointer.as_str(), IN_PARTS));
+        }
         let secret = position.is_secret() || self.stays_secret(value);
         match value {
             Value::Null => Ok(()),
@@ -97,8 +100,12 @@ impl Collector<'_> {
                         let stray = Stray::new(&self.walked, text);
                         self.collected.strays.push(stray);
                     }
-                } else if secret && !text.is_empty() {
-                    self.take(value)?;
+                } else if !text.is_empty() {
+                    if secret {
+                        self.take(value)?;
+                    }
+                } else if !position.is_secret() && self.is_unmarked_here() {
+                    return Err(refused(self.walked.pointer.as_str(), EMPTIED));
                 }
                 Ok(())
             }
@@ -147,6 +154,10 @@ impl Collector<'_> {
         self.stored.at(pointer, self.walked.scope())
     }
 
+    fn is_unmarked_here(&self) -> bool {
+        !self.unmarked.is_empty() && self.held_here().is_some_and(|held| self.unmarked.has(held))
+    }
+
     /// Whether a value is secret because a secret of this document is recorded at its place, though the
     /// spec does not find it any more. Not what came to stand in place of a lost node: put back as it was
     /// read it says nothing, and is refused with the loss.
@@ -159,12 +170,11 @@ impl Collector<'_> {
             self.unmarked.has(held) && (self.stored.has_node(held) || stood() != Some(value))
         };
         let scope = self.walked.scope();
-        let pointer = self.walked.pointer.as_str();
         self.held_here().is_some_and(stays)
             || scope.is_some_and(|it| self.unmarked.has_scope(it))
             || self
                 .unmarked
-                .has_below_another_shape(pointer, value, self.stored)
+                .has_below_another_shape(&self.walked, value, self.stored)
     }
 
     /// A node is taken only where this document holds its coordinate: at this place, or elsewhere
@@ -213,27 +223,36 @@ impl Collector<'_> {
         ))
     }
 
+    fn is_ours(&self, name: &str) -> bool {
+        is_ours(name, self.options)
+    }
+
     fn external<'t>(&self, name: &'t str) -> Result<&'t str> {
         let pointer = self.walked.pointer.as_str();
         external(name, pointer, self.options).map(|()| name)
     }
 
-    /// Nothing within a secret is interpreted. But where the document holds secrets there, because
-    /// the spec used to mark those, a mask or node among them means the secret and not itself.
+    /// Nothing within a secret is interpreted, and what stands for a secret is none: taken for a value it would
+    /// replace the secret, or lead a reader to another.
     fn refuse_references_within(&mut self, value: &Value) -> Result<()> {
-        if self.stored.held.is_empty() {
-            return Ok(());
-        }
-        let refers = match value {
-            Value::String(text) => is_mask(text),
-            Value::Object(members) => node::is_node(members),
-            _ => false,
-        };
-        if refers && self.stored.holds(self.walked.pointer.as_str()) {
-            return Err(refused(
-                self.walked.pointer.as_str(),
-                "the spec makes a secret of everything around it now; send the value",
-            ));
+        let pointer = self.walked.pointer.as_str();
+        match value {
+            Value::String(text) if is_mask(text) => {
+                return Err(refused(
+                    pointer,
+                    "a mask within a secret, which is one as a whole; send the whole value",
+                ));
+            }
+            Value::String(text) if node::external_name(text).is_some_and(|it| self.is_ours(it)) => {
+                return Err(refused(pointer, OURS_WITHIN));
+            }
+            Value::Object(members) if node::is_node(members) => {
+                let ours = node::coordinate(members).is_some_and(|it| self.is_ours(it));
+                if ours || self.stored.holds(pointer) {
+                    return Err(refused(pointer, OURS_WITHIN));
+                }
+            }
+            _ => {}
         }
         match value {
             Value::Object(members) => {
@@ -256,11 +275,26 @@ impl Collector<'_> {
     }
 }
 
+/// Kept, it would be forgotten with the next put that this was a secret as a whole.
+const IN_PARTS: &str = "a secret as a whole until now, of which this spec marks parts; put the document without it \
+                        once, and then with it, or give a spec that marks all of it";
+
+/// Filled in again later it would not be known any more.
+const EMPTIED: &str = "emptied, and this spec does not mark it as the secret that it was; leave the field out to let \
+                       the secret go, or give the spec that marks it";
+
+const OURS_WITHIN: &str =
+    "the coordinate of a secret within a secret, which is one as a whole; send the whole value";
+
+fn is_ours(name: &str, options: &Options) -> bool {
+    let managed = || Coordinate::from_stored(name).is_ok_and(|it| it.is_managed());
+    options.grammar.read(name).is_ours() || managed()
+}
+
 /// Whether an external secret of that name may be referred to. A name of ours never is: whoever
 /// names it would read somebody's secret.
 pub(super) fn external(name: &str, pointer: &str, options: &Options) -> Result<()> {
-    let managed = || Coordinate::from_stored(name).is_ok_and(|it| it.is_managed());
-    if options.grammar.read(name).is_ours() || managed() {
+    if is_ours(name, options) {
         return Err(refused(
             pointer,
             "names a secret that is not an external one; send the value",

@@ -7,6 +7,7 @@ mod decide;
 mod forms;
 mod losses;
 mod previous;
+mod resemblance;
 mod strays;
 mod take;
 mod unmarked;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use crate::config::pointer::{Pointer, index, lookup, step, tokens};
-use crate::config::{Held, node};
+use crate::config::{CompiledSpec, Held, node};
 
 /// The stored document an update replaces.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,8 @@ pub struct Previous<'a> {
     pub blob: &'a Value,
     /// The references recorded for it.
     pub held: &'a [Held],
+    /// The spec that it was put under, where that is another.
+    pub spec: Option<&'a CompiledSpec>,
 }
 
 /// The previous document, made quick to ask.
@@ -22,6 +24,7 @@ pub struct Previous<'a> {
 pub(super) struct Stored<'a> {
     pub(super) blob: Option<&'a Value>,
     pub(super) held: &'a [Held],
+    spec: Option<&'a CompiledSpec>,
     /// For each of `held`, the arrays around it.
     pub(super) places: Vec<Place>,
     /// For each of `held`, the node that stands at its place.
@@ -56,7 +59,7 @@ impl Place {
 
 impl<'a> Stored<'a> {
     pub(super) fn new(previous: Option<Previous<'a>>) -> Self {
-        let Some(Previous { blob, held }) = previous else {
+        let Some(Previous { blob, held, spec }) = previous else {
             return Self::default();
         };
         let numbered = || held.iter().enumerate();
@@ -91,6 +94,7 @@ impl<'a> Stored<'a> {
         Self {
             blob: Some(blob),
             held,
+            spec,
             places,
             nodes,
             by_reference,
@@ -125,6 +129,13 @@ impl<'a> Stored<'a> {
     /// Whether a node stands at the place of a secret, whatever it names.
     pub(super) fn has_node(&self, held: usize) -> bool {
         self.nodes[held].is_some()
+    }
+
+    /// Whether another spec marked the place of a secret as a whole, whatever stood there.
+    pub(super) fn was_a_whole(&self, held: usize) -> bool {
+        let marks =
+            |spec: &CompiledSpec| spec.marks_as_a_whole(self.blob, &self.held[held].pointer);
+        self.spec.is_some_and(marks)
     }
 
     /// Whether the node of a secret stands at its place and names it.

@@ -1,7 +1,8 @@
 //! Recorded secrets that the spec of an update does not find: another connector's spec, or one that was misspelt.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::mem::discriminant;
+use std::ops::Bound;
 
 use serde_json::{Value, json};
 
@@ -16,7 +17,12 @@ pub(super) struct Unmarked<'a> {
     /// By index into what was held; empty where all are found.
     held: Vec<bool>,
     /// Where in arrays: elements move, so that places alone do not tell where those secrets are.
-    scopes: HashSet<&'a str>,
+    scopes: BTreeSet<&'a str>,
+    /// The places and scopes of what was a secret as a whole while the spec marks parts of it.
+    in_parts: HashSet<&'a str>,
+    /// The places and scopes of those whose nodes are there: what the stored document lost is told as that.
+    nodes: BTreeSet<&'a str>,
+    scopes_of_nodes: BTreeSet<&'a str>,
 }
 
 impl<'a> Unmarked<'a> {
@@ -29,6 +35,7 @@ impl<'a> Unmarked<'a> {
             stored,
             walked: Walked::default(),
             unmarked: vec![true; stored.held.len()],
+            in_parts: Vec::new(),
             only_nodes: (0..stored.held.len()).all(|held| stored.has_node(held)),
         };
         finder.visit(blob, &spec.start());
@@ -36,12 +43,21 @@ impl<'a> Unmarked<'a> {
         if !held.contains(&true) {
             return Self::default();
         }
-        let places = held.iter().zip(&stored.places);
-        let scopes = places
-            .filter(|(unmarked, _)| **unmarked)
-            .filter_map(|(_, place)| place.scope.as_deref())
-            .collect();
-        Self { held, scopes }
+        let mut unmarked = Self::default();
+        for index in finder.in_parts {
+            unmarked.in_parts.insert(&stored.held[index].pointer);
+            let scope = stored.places[index].scope.as_deref();
+            unmarked.in_parts.extend(scope);
+        }
+        for index in (0..held.len()).filter(|index| held[*index]) {
+            let scope = stored.places[index].scope.as_deref();
+            unmarked.scopes.extend(scope);
+            if stored.has_node(index) {
+                unmarked.nodes.insert(&stored.held[index].pointer);
+                unmarked.scopes_of_nodes.extend(scope);
+            }
+        }
+        Self { held, ..unmarked }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -52,24 +68,38 @@ impl<'a> Unmarked<'a> {
         self.held.get(held).copied().unwrap_or(false)
     }
 
+    /// Whether this was a secret as a whole and the spec marks parts of it, which may be others than it has.
+    pub(super) fn is_in_parts(&self, walked: &Walked) -> bool {
+        let is_one = |place: &str| self.in_parts.contains(place);
+        !self.in_parts.is_empty()
+            && (is_one(walked.pointer.as_str()) || walked.scope().is_some_and(is_one))
+    }
+
     /// Whether one was below a place that now holds something of another shape: a list made an object of, or the
     /// elements of a list written in one text.
     pub(super) fn has_below_another_shape(
         &self,
-        pointer: &str,
+        walked: &Walked,
         value: &Value,
         stored: &Stored<'_>,
     ) -> bool {
-        // What the stored document lost is told as that.
-        let is_below = |held: &usize| {
-            let rest = stored.held[*held].pointer.strip_prefix(pointer);
-            stored.has_node(*held) && rest.is_some_and(|rest| rest.starts_with('/'))
-        };
-        let mut unmarked = (0..self.held.len()).filter(|it| self.held[*it]);
-        unmarked.any(|held| is_below(&held))
-            && stored
-                .value(pointer)
-                .is_some_and(|stood| discriminant(stood) != discriminant(value))
+        let pointer = walked.pointer.as_str();
+        let stood = || stored.value(pointer).map(discriminant);
+        if below(&self.nodes, pointer).is_some()
+            && stood().is_some_and(|it| it != discriminant(value))
+        {
+            return true;
+        }
+        // Of an element that is new the others of its array tell.
+        let expected = walked
+            .scope()
+            .and_then(|it| below(&self.scopes_of_nodes, it));
+        expected.is_some_and(|rest| match value {
+            Value::Null => false,
+            Value::Array(_) => !is_any_index(rest),
+            Value::Object(_) => is_any_index(rest),
+            _ => true,
+        })
     }
 
     /// By index, all whose place is in the stored document: of the others nothing can be told.
@@ -84,12 +114,25 @@ impl<'a> Unmarked<'a> {
     }
 }
 
+/// The rest of a place that lies below another one, the first of them.
+fn below<'p>(places: &BTreeSet<&'p str>, place: &str) -> Option<&'p str> {
+    let within = format!("{place}/");
+    let from = (Bound::Included(within.as_str()), Bound::Unbounded);
+    let first = places.range::<str, _>(from).next()?;
+    first.strip_prefix(within.as_str())
+}
+
+fn is_any_index(rest: &str) -> bool {
+    rest == "*" || rest.starts_with("*/")
+}
+
 /// Walks over the stored document by the spec.
 struct Finder<'a> {
     spec: &'a CompiledSpec,
     stored: &'a Stored<'a>,
     walked: Walked,
     unmarked: Vec<bool>,
+    in_parts: Vec<usize>,
     /// Whether every secret has its node, so that nothing else has to be looked at.
     only_nodes: bool,
 }
@@ -101,7 +144,10 @@ impl Finder<'_> {
         }
         let pointer = self.walked.pointer.as_str();
         if let Some(held) = self.stored.at(pointer, self.walked.scope()) {
-            self.unmarked[held] = !self.marks(position, self.stored.held[held].kind);
+            let marks = self.marks(position, self.stored.held[held].kind);
+            let in_parts = marks && !position.is_secret() && self.stored.was_a_whole(held);
+            self.in_parts.extend(in_parts.then_some(held));
+            self.unmarked[held] = !marks || in_parts;
         }
         let position = &*self.spec.meet(position, value);
         if position.is_secret() {
@@ -139,8 +185,7 @@ impl Finder<'_> {
         self.only_nodes && !value.is_object() && !value.is_array()
     }
 
-    /// Whether what stood there before its node would be a secret, of whichever kind it was. (An object or a list
-    /// is one as a whole only where everything is, or the spec now marks parts of it and says itself which.)
+    /// Whether what stood there before its node would be a secret, of whichever kind it was.
     fn marks(&self, position: &Position, kind: ValueKind) -> bool {
         if position.is_secret() {
             return true;

@@ -76,6 +76,7 @@ impl Stored {
         let previous = Previous {
             blob: &self.blob,
             held: &self.held,
+            spec: None,
         };
         let config = SecretJson::new(config);
         let put = update(
