@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::backend::Operation;
-use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates};
+use cloakroom_core::budget::RequestClass::{Delete, Describe, List, Read, Write};
+use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Sent};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
@@ -36,6 +37,17 @@ const BATCH: usize = 10;
 const NAMES: usize = 50;
 /// What tells a parameter of Cloakroom's to a filter, which needs a value to compare with.
 const MANAGED: (&str, &str) = ("cloakroom:managed", "true");
+/// Values and descriptions are asked for apart.
+const CALLS: Calls = Calls {
+    get: &[Sent::one(Read), Sent::one(Describe)],
+    get_many: &[Sent::batched(Read, 10), Sent::batched(Describe, 50)],
+    read_named: &[Sent::batched(Read, 10)],
+    describe: &[Sent::batched(Describe, 50)],
+    delete: &[Sent::batched(Delete, 10)],
+    delete_finally: &[Sent::batched(Delete, 10)],
+    lift_expiry: &[Sent::one(Read), Sent::one(Write), Sent::one(Describe)],
+    ..Calls::ONE
+};
 
 /// Parameters (SecureString) of one account's Parameter Store in one region whose names begin with
 /// the settings' prefix.
@@ -79,8 +91,11 @@ impl ParameterStoreBackend {
             delete_precondition: false,
             rates: Rates {
                 read: Some(40.0),
-                ..Rates::default()
+                // Both are searches for descriptions.
+                together: &[&[Describe, List]],
+                ..Rates::NONE
             },
+            calls: CALLS,
         }
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::backend::Operation;
-use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+use cloakroom_core::budget::RequestClass::{Delete, Describe, List, Read, Write};
+use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Recovery, Sent};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
@@ -31,6 +32,12 @@ const RECOVERY: Recovery = Recovery {
 };
 /// Values that one BatchGetSecretValue reads.
 const BATCH: usize = 20;
+/// A batch of values: 100 a second where single ones are 10,000.
+const BATCHED: Sent = Sent {
+    class: Read,
+    requests: 100,
+    secrets: BATCH,
+};
 /// Names that one filter of a listing takes.
 const NAMES: usize = 10;
 /// What AWS answers to a request that does not fit the secret's state, whichever that is.
@@ -72,6 +79,16 @@ impl SecretsManagerBackend {
             describe: Some(40_000.0),
             list: Some(50.0),
             delete: Some(50.0),
+            together: &[],
+        },
+        // Marks are listed beside a batch of values, ten at a time.
+        calls: Calls {
+            put_named: &[Sent::one(Write), Sent::one(Read)],
+            get: &[Sent::one(Read), Sent::one(Describe)],
+            get_many: &[Sent::batched(List, 10), BATCHED],
+            read_named: &[BATCHED],
+            delete_finally: &[Sent::one(Delete), Sent::one(Describe)],
+            ..Calls::ONE
         },
     };
 

@@ -1,11 +1,12 @@
 //! One connection and one transaction for each question, to whichever server the address names.
 
+use std::collections::HashMap;
 use std::str::FromStr as _;
 
 use cloakroom_core::Result;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::catalog::Catalog;
 use crate::failure::{self, invalid, unavailable};
@@ -147,6 +148,28 @@ impl Connection {
             Self::MySql(it) => mysql::look(it, options).await,
         };
         looked.map_err(failure::error)
+    }
+
+    /// What each table is made of, where the server does not refuse by itself to read one that was made anew
+    /// since the snapshot was taken.
+    pub(crate) async fn shapes(&mut self) -> Result<HashMap<String, String>> {
+        match self {
+            Self::Postgres(it) => postgres::shapes(it).await.map_err(failure::error),
+            Self::MySql(_) => Ok(HashMap::new()),
+        }
+    }
+
+    /// Likewise, as they are by now; the snapshot is given up for it.
+    pub(crate) async fn later_shapes(
+        &mut self,
+        options: &Options,
+    ) -> Result<HashMap<String, String>> {
+        if let Self::Postgres(it) = self {
+            it.execute("ROLLBACK").await.map_err(failure::error)?;
+            let begun = postgres::begin(it, options).await;
+            begun.map_err(failure::error)?;
+        }
+        self.shapes().await
     }
 
     /// Reads a table.

@@ -102,9 +102,16 @@ impl PlatformNaming for DeploymentNames {
         })
     }
 
-    /// A manager that does not tell tags says nothing.
+    /// Where its id may be another deployment's it is taken for that one's. A manager that does not tell tags says
+    /// nothing.
     fn is_foreign(&self, secret: &NamedSecret) -> bool {
-        let (Some(written), Some(tags)) = (&self.written, &secret.tags) else {
+        let Some(written) = &self.written else {
+            return false;
+        };
+        if written.ids.may_be_nested(&secret.name) {
+            return true;
+        }
+        let Some(tags) = &secret.tags else {
             return false;
         };
         let mut expected = written.tags.iter();
@@ -171,6 +178,40 @@ mod tests {
         ] {
             assert_eq!(names.read(other), Named::unknown(other));
         }
+    }
+
+    /// Deployments whose prefixes and cluster names begin alike share a manager.
+    #[test]
+    fn an_id_that_a_deployment_within_this_one_could_have_made_is_that_ones() {
+        let named = |name: &str| NamedSecret {
+            name: name.to_owned(),
+            ..tagged(None)
+        };
+        let aws = names("managed-aws", "");
+        for theirs in [
+            "/openmetadata/search/database/x/password",
+            "/openmetadata/search/bot/ingestion-bot/config/jwttoken",
+            "/openmetadata/metadata/pipeline/p/sourceconfig",
+        ] {
+            assert!(aws.read(theirs).owner.is_some());
+            assert!(aws.is_foreign(&named(theirs)), "{theirs}");
+        }
+        for ours in [
+            OURS,
+            "/openmetadata/search/elastic-database/password",
+            "/openmetadata/database/x/database",
+            "/openmetadata/database/x/connection/database/password",
+        ] {
+            assert!(!aws.is_foreign(&named(ours)), "{ours}");
+        }
+        let azure = names("managed-azure-kv", "");
+        for theirs in [
+            "openmetadata-search-database-x-password",
+            "openmetadata-search-team-bot-ingestion-bot-config-jwttoken",
+        ] {
+            assert!(azure.is_foreign(&named(theirs)), "{theirs}");
+        }
+        assert!(!azure.is_foreign(&named("openmetadata-database-x-authtype-password")));
     }
 
     #[test]

@@ -83,6 +83,8 @@ const SERVICES: &[&str] = &[
     "dashboard",
     "database",
     "drive",
+    "llm",
+    "mcp",
     "messaging",
     "metadata",
     "mlmodel",
@@ -144,6 +146,28 @@ impl Ids {
     /// base on. Two fields can have one id.
     pub fn build(&self, base: Base<'_>, field_path: &[&str]) -> String {
         self.naming.id(&base.parts(), field_path)
+    }
+
+    /// Whether another deployment on the same manager could make ids that this one could make too, or the other way
+    /// round.
+    pub fn overlap(&self, other: &Self) -> bool {
+        let same = self.naming.manager == other.naming.manager;
+        same && (self.head.starts_with(&other.head) || other.head.starts_with(&self.head))
+    }
+
+    /// Whether an id may as well be another deployment's whose prefix and cluster name together begin as this one's
+    /// do: that of prefix `prod` and cluster `search` beside that of cluster `prod`. Where names are joined by what
+    /// they may have in them too, that is every id with a further word that a base begins with.
+    pub fn may_be_nested(&self, id: &str) -> bool {
+        let separator = self.naming.manager.separator();
+        let Some(behind) = id.strip_prefix(&self.head) else {
+            return false;
+        };
+        // A prefix and a cluster name are a level each.
+        let levels = if separator == '/' { 1 } else { usize::MAX };
+        let (parts, last) = behind.rsplit_once(separator).unwrap_or_default();
+        let mut further = parts.split(separator).skip(1).take(levels);
+        !last.is_empty() && further.any(|part| SERVICES.contains(&part) || OTHERS.contains(&part))
     }
 
     /// What an id is of, if this deployment could have made it: under its prefix and cluster, of the

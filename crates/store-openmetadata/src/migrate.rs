@@ -65,7 +65,8 @@ pub struct MigrationGround {
     /// For the time in what is sealed.
     pub clock: Arc<dyn Clock>,
     /// Whether copies that an earlier run left may be taken away. Not where its process died a moment ago:
-    /// what it asked the manager to delete may go only now, and with it what was written since.
+    /// what it asked the manager to delete may go only now, and with it what was written since. Nothing is
+    /// let refer to that either, then.
     pub replaces_copies: bool,
 }
 

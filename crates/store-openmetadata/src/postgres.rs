@@ -1,5 +1,7 @@
 //! PostgreSQL: its catalogue, its snapshot, its identity.
 
+use std::collections::HashMap;
+
 use cloakroom_core::Result;
 use cloakroom_core::platform::Obstacle;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -158,6 +160,23 @@ fn column(row: &PgRow, most: u32) -> sqlx::Result<Column> {
         value,
         fits,
     })
+}
+
+/// What each table is made of, by its name: its number, the file that has its rows, and the numbers of its
+/// columns. One that was rewritten, replaced or emptied since a snapshot was taken is another then, and its
+/// rows of before are out of sight.
+const SHAPES: &str = "SELECT n.nspname || '.' || c.relname, concat_ws(' ', c.oid, c.relfilenode, \
+     (SELECT string_agg(format('%s %I', a.attnum, a.attname), ', ' ORDER BY a.attnum) \
+     FROM pg_catalog.pg_attribute a \
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)) \
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')";
+
+/// As the running transaction sees them.
+pub(crate) async fn shapes(connection: &mut PgConnection) -> sqlx::Result<HashMap<String, String>> {
+    let rows = all(connection, SHAPES).await?;
+    let shape = |row: &PgRow| Ok((row.word(0)?.to_owned(), row.word(1)?.to_owned()));
+    rows.iter().map(shape).collect()
 }
 
 /// Reads a table inside the running transaction, which goes on whatever happens.

@@ -19,6 +19,7 @@ pub(crate) async fn scan(
     sink: &mut dyn ScanSink,
 ) -> Result<ScanReport> {
     let (moment, mut catalog) = connection.look(options).await?;
+    let shapes = connection.shapes().await?;
     let choice = catalog.choose(&options.leave_out)?;
     let mut report = ScanReport {
         snapshot: Timestamp::from_millisecond(moment).ok(),
@@ -27,17 +28,33 @@ pub(crate) async fn scan(
         ..ScanReport::default()
     };
     report.obstacles.extend(choice.obstacles);
-    for index in choice.read {
-        let table = &catalog.tables[index];
+    for index in &choice.read {
+        let table = &catalog.tables[*index];
         let mut reader =
             TableReader::new(knowledge, collisions, sink, catalog.entities(table), table);
         let read = connection.read(&table.select(), &mut reader).await?;
         reader.settle().await?;
         note(&mut report, table, reader.count, &read, options);
     }
+    let later = connection.later_shapes(options).await?;
+    for table in choice.read.iter().map(|it| catalog.tables[*it].shown()) {
+        let is_told = report.obstacles.iter().any(|it| it.subject == table);
+        if shapes.get(&table) != later.get(&table) && !is_told {
+            report.obstacles.push(changed(table));
+        }
+    }
     drop(catalog);
     connection.close().await;
     Ok(report)
+}
+
+fn changed(table: String) -> Obstacle {
+    Obstacle {
+        subject: table,
+        detail: "it was rewritten, replaced or emptied while the scan ran, which hides rows that were there \
+                 when it began: run it again"
+            .to_owned(),
+    }
 }
 
 fn note(report: &mut ScanReport, table: &Table, count: Count, read: &Read, options: &Options) {

@@ -20,6 +20,14 @@ const ENDINGS: &[&str] = &[
     "secrettoken",
     "sessiontoken",
     "jaasconfig",
+    "passwd",
+    "pwd",
+    "consumersecret",
+    "sharedsecret",
+    "privatekeyvalue",
+    "authstring",
+    "accountkey",
+    "jwt",
 ];
 
 /// Names that are secret as they stand and not as an ending.
@@ -29,6 +37,7 @@ const WHOLE: &[&str] = &[
     "sslkey",
     "basicauthuserinfo",
     "credential",
+    "credentials",
 ];
 
 /// Whether a property of this name holds a secret. Keys of maps count by all their words:
@@ -56,6 +65,12 @@ mod tests {
             "snowflakePrivatekeyPassphrase",
             "dbtCloudAuthToken",
             "token",
+            "jwt",
+            "authString",
+            "consumerSecret",
+            "privateKeyValue",
+            "credentials",
+            "passwd",
         ] {
             assert!(is_secret(name), "{name}");
         }

@@ -68,7 +68,7 @@ impl<'a> StandingIds<'a> {
             separator: separator as u8,
             leading: ids.head().len() - head.len(),
             word,
-            otherwise: Beginnings::new(&[], &beginnings, LONGEST)?,
+            otherwise: Beginnings::new(&[], &beginnings)?,
         })
     }
 

@@ -110,6 +110,10 @@ impl ParameterStoreBackend {
         let found = described.get(full).ok_or_else(unseen)?;
         let told = if is_described_as_marked(&found.description) {
             "the name is taken by a secret of Cloakroom's"
+        } else if !found.secure {
+            "the name is taken by a parameter in clear text: it has to be a SecureString"
+        } else if policy::expiry(&found.policies).is_some() {
+            "the name is taken by a parameter that is going to expire"
         } else if held == value {
             return Ok(());
         } else {

@@ -41,6 +41,8 @@ pub(crate) struct NewParameter<'a> {
 pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) description: String,
+    /// Whether its value is encrypted.
+    pub(crate) secure: bool,
     pub(crate) kms_key: Option<String>,
     pub(crate) version: i64,
     pub(crate) changed: Option<Timestamp>,
@@ -165,6 +167,7 @@ impl Parameters {
             Some(Parameter {
                 name: it.name?,
                 description: it.description.unwrap_or_default(),
+                secure: it.r#type == Some(ParameterType::SecureString),
                 kms_key: it.key_id,
                 version: it.version,
                 changed: time(it.last_modified_date.as_ref()),

@@ -34,6 +34,8 @@ pub(crate) struct NewSecret<'a> {
 /// after another are told apart by it.
 pub(crate) struct Held {
     pub(crate) arn: String,
+    /// Whether it was written as bytes, which platforms do not read.
+    pub(crate) binary: bool,
     pub(crate) value: SecretValue,
 }
 
@@ -226,9 +228,9 @@ impl Secrets {
 }
 
 fn held(arn: Option<String>, text: Option<String>, binary: Option<Blob>) -> Result<Held, Failure> {
-    let value = match (text, binary) {
-        (Some(text), _) => SecretValue::from(text),
-        (None, Some(bytes)) => SecretValue::new(bytes.into_inner()),
+    let (binary, value) = match (text, binary) {
+        (Some(text), _) => (false, SecretValue::from(text)),
+        (None, Some(bytes)) => (true, SecretValue::new(bytes.into_inner())),
         (None, None) => {
             return Err(Failure::new(
                 ErrorKind::Unavailable,
@@ -238,6 +240,7 @@ fn held(arn: Option<String>, text: Option<String>, binary: Option<Blob>) -> Resu
     };
     Ok(Held {
         arn: arn.unwrap_or_default(),
+        binary,
         value,
     })
 }

@@ -17,6 +17,10 @@ use crate::mark_text::is_marked;
 use crate::request_token::request_token_for_name;
 use crate::sdk::{Entry, NewSecret, Shown};
 
+/// Their readers would take the reference for the value.
+const BINARY: &str =
+    "it was written as SecretBinary, which platforms do not read: write it as SecretString";
+
 impl SecretsManagerBackend {
     async fn try_list_named(&self, page: Option<&PageToken>) -> Result<NamedPage, Failure> {
         let prefix = &self.place.settings.name_prefix;
@@ -61,6 +65,7 @@ impl SecretsManagerBackend {
                 (Err(invalid), _) => Err(invalid),
                 (Ok(_), Err(failure)) => Err(failure.clone()),
                 (Ok(name), Ok(values)) => match values.get(&name) {
+                    Some(Ok(held)) if held.binary => Err(unsupported(BINARY)),
                     Some(Ok(held)) => Ok(held.value.clone()),
                     Some(Err(failure)) => Err(self.why_unreadable(&name, failure.clone()).await),
                     None => Err(Failure::left_out()),
@@ -138,7 +143,9 @@ impl SecretsManagerBackend {
             ));
         }
         let held = self.secrets.value(full).await.map_err(gone)?;
-        (held.value == *value).then_some(()).ok_or_else(taken)
+        (held.value == *value && !held.binary)
+            .then_some(())
+            .ok_or_else(taken)
     }
 }
 

@@ -43,6 +43,7 @@ const CHECKS: &[(&str, Check)] = checks![
     logins::a_service_account_has_the_role_it_is_bound_to,
     rights::an_action_that_is_missing_is_named,
     secrets::text_and_bytes_are_kept_as_such,
+    secrets::what_platforms_do_not_read_is_no_value_of_theirs,
     secrets::a_repeated_put_has_its_token_and_another_stores_another,
     secrets::a_secret_has_mark_tags_and_key,
     secrets::a_batch_takes_no_request_more_than_it_must,
@@ -62,6 +63,7 @@ const CHECKS: &[(&str, Check)] = checks![
     parameters::lifting_an_expiry_keeps_everything_else,
     parameters::without_advanced_parameters_there_is_no_expiry,
     parameters::reserved_names_are_refused,
+    parameters::a_parameter_in_clear_text_is_no_copy,
 ];
 
 pub(crate) fn trials(server: &Server) -> Vec<Trial> {

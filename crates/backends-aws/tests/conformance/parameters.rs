@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_ssm::types::{
-    ParameterMetadata, ParameterStringFilter, ParameterTier, ResourceTypeForTagging,
+    ParameterMetadata, ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging,
 };
 use cloakroom_core::{DeleteMode, Deletion, ErrorKind, SecretBackend};
 use cloakroom_testkit::canary::{marked, marked_to};
@@ -236,6 +236,31 @@ pub(crate) async fn reserved_names_are_refused(server: &Server) -> Outcome {
         let coordinate = cloakroom_core::Coordinate::from_stored(name)?;
         let error = backend.put(&request_for(&coordinate, marked("x"))).await;
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid, "{name}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_parameter_in_clear_text_is_no_copy(server: &Server) -> Outcome {
+    let here = namespace(server).await?;
+    let named = here.backend.named().unwrap();
+    for (name, kind) in [
+        ("clear", ParameterType::String),
+        ("secure", ParameterType::SecureString),
+    ] {
+        let value = marked(name);
+        let made = server.parameters().put_parameter();
+        let made = made.name(format!("{}{name}", here.prefix)).r#type(kind);
+        made.value(value.expose_text().unwrap()).send().await?;
+        let put = named
+            .put_named(name, &value)
+            .await
+            .map_err(|error| error.kind());
+        let expected = if name == "clear" {
+            Err(ErrorKind::Conflict)
+        } else {
+            Ok(())
+        };
+        assert_eq!(put, expected, "{name}");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_secretsmanager::primitives::Blob;
 use cloakroom_core::{DeleteMode, Deletion, ErrorKind, SecretBackend, SecretState, StoreId};
 use cloakroom_testkit::canary::{marked, marked_bytes};
 use cloakroom_testkit::proxy::{Answer, Fault, Proxy, Rule, Seen};
@@ -59,6 +60,24 @@ pub(crate) async fn text_and_bytes_are_kept_as_such(server: &Server) -> Outcome 
     let kept = read(here.name(&bytes.mark.coordinate)).await?;
     assert_eq!(kept.secret_string(), None);
     assert!(kept.secret_binary().unwrap().as_ref() == bytes.value.expose());
+    Ok(())
+}
+
+/// Their readers take a reference to bytes for the value itself.
+pub(crate) async fn what_platforms_do_not_read_is_no_value_of_theirs(server: &Server) -> Outcome {
+    let here = namespace(server).await?;
+    let value = marked("value");
+    let bytes = Blob::new(value.expose().to_vec());
+    let made = server
+        .secrets()
+        .create_secret()
+        .name(format!("{}bin", here.prefix));
+    made.secret_binary(bytes).send().await?;
+    let named = here.backend.named().unwrap();
+    let read = named.read_named(&["bin".to_owned()]).await.remove(0);
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::Unsupported);
+    let put = named.put_named("bin", &value).await;
+    assert_eq!(put.unwrap_err().kind(), ErrorKind::Conflict);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The way back: a field that still is as the migration left it gets what it had, once its old secret
 //! was found to be what it was.
 
-use cloakroom_core::platform::MigratedField;
+use cloakroom_core::platform::{CopyName, MigratedField};
 use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::literal::{exchange, literal_at};
@@ -150,8 +150,19 @@ impl SecretsMigration {
                 "the old secret is not what it was when it was migrated; the field stays as it is";
             return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         }
-        if field.from == field.to {
+        // Of one id on both sides the reference never changed, but where it led to nothing.
+        if field.from == field.to && field.digest.is_some() {
             return Ok(Standing::Settled(How::BackAlready));
+        }
+        if let (false, Some(name), Some(value)) = (self.ground.replaces_copies, &field.from, &value)
+        {
+            let there = CopyName {
+                platform: self.ground.platform.clone(),
+                database: self.database().await?,
+                to: self.from.side.word(),
+                name: name.clone(),
+            };
+            self.refuse_what_may_be_going(&there, value).await?;
         }
         Ok(Standing::Returning(match (&field.from, value) {
             (Some(name), _) => Stored::Reference(Reference::to(name)),

@@ -1,10 +1,10 @@
 //! One secret's copy in the manager it is taken to: what stands under its name, and how a copy that an
 //! earlier run left there is told from everybody else's.
 
-use cloakroom_core::platform::{CopyName, PlatformSource as _};
+use cloakroom_core::platform::{CopyName, NamedSecret, PlatformSource as _};
 use cloakroom_core::{
     Capabilities, DeleteMode, Deletion, Digest, Error, ErrorKind, KeyRing, MoveId, Precondition,
-    Result, SecretBackend, SecretValue, ValueKind,
+    Result, SecretBackend, SecretState, SecretValue, ValueKind,
 };
 
 use super::{OPERATION, SecretsMigration, Side};
@@ -16,8 +16,9 @@ pub(super) enum There {
     Nothing,
     /// The value already.
     Same,
-    /// A copy that an earlier run left, of a value that was edited since: nothing refers to it.
-    LeftBehind,
+    /// A copy that an earlier run left, of a value that was edited since: nothing refers to it. The digest
+    /// is the copy's.
+    LeftBehind(Digest),
 }
 
 impl SecretsMigration {
@@ -36,7 +37,10 @@ impl SecretsMigration {
         refuse_what_does_not_fit(backend.capabilities(), value)
             .map_err(|error| error.with_coordinate(&copy.name))?;
         match self.read_there(&copy.name).await {
-            Ok(there) if there == *value => Ok(There::Same),
+            Ok(there) if there == *value => {
+                self.refuse_what_does_not_last(&copy.name).await?;
+                Ok(There::Same)
+            }
             Ok(there) => self.judge_another(copy, &there, is_first).await,
             Err(error) if error.is_missing() => Ok(There::Nothing),
             Err(error) => Err(error),
@@ -52,17 +56,18 @@ impl SecretsMigration {
         is_first: bool,
     ) -> Result<()> {
         match self.look_there(copy, value, is_first).await? {
-            There::Same => return Ok(()),
+            There::Same => {
+                self.refuse_what_may_be_going(copy, value).await?;
+                // The manager itself looks at how what is there is kept.
+                return self.to.side.secrets()?.put_named(&copy.name, value).await;
+            }
             There::Nothing => {}
-            There::LeftBehind if self.ground.replaces_copies => {
+            There::LeftBehind(digest) if self.ground.replaces_copies => {
+                let journal = &self.ground.journal;
+                journal.note_copy(id, &going(copy), &digest).await?;
                 self.remove_left_behind(copy).await?;
             }
-            There::LeftBehind => {
-                let message = "an earlier run's copy of an older value is under this id, and that run died \
-                               so lately that it may be deleting it: run the command again in some minutes";
-                let error = Error::new(ErrorKind::Conflict, OPERATION, message);
-                return Err(error.with_coordinate(&copy.name));
-            }
+            There::LeftBehind(_) => return Err(may_be_going(copy)),
         }
         let ring = self.ground.keys.ring()?;
         let digest = Digest::of(ring.current(), &copy.name, ValueKind::Text, value);
@@ -76,6 +81,27 @@ impl SecretsMigration {
         Err(Error::new(ErrorKind::Corrupt, OPERATION, message).with_coordinate(name))
     }
 
+    /// A value that is there already is a copy only where it stays there.
+    async fn refuse_what_does_not_last(&self, name: &str) -> Result<()> {
+        let described = self.describe_there(name).await?;
+        let told = if described.marked {
+            "the value is under this id already, in a secret of Cloakroom's own"
+        } else if described.state != SecretState::Enabled {
+            "the value is under this id already, and cannot be used there: restore or enable it first"
+        } else if described.native_expiry.is_some() {
+            "the value is under this id already, and the manager is going to delete it: take its expiry off first"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Conflict, OPERATION, told).with_coordinate(name))
+    }
+
+    async fn describe_there(&self, name: &str) -> Result<NamedSecret> {
+        let secrets = self.to.side.secrets()?;
+        let described = secrets.describe_named(&[name.to_owned()]).await.pop();
+        described.unwrap_or_else(|| Err(no_answer(name)))
+    }
+
     async fn read_there(&self, name: &str) -> Result<SecretValue> {
         let read = self
             .to
@@ -84,10 +110,7 @@ impl SecretsMigration {
             .read_named(&[name.to_owned()])
             .await
             .pop();
-        read.unwrap_or_else(|| {
-            let message = "the manager gave no answer";
-            Err(Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(name))
-        })
+        read.unwrap_or_else(|| Err(no_answer(name)))
     }
 
     async fn judge_another(
@@ -101,17 +124,35 @@ impl SecretsMigration {
         };
         let noted = self.ground.journal.noted_copy(copy).await?;
         let ring = self.ground.keys.ring()?;
-        let is_own = noted.is_some_and(|noted| is_of(&ring, &noted, &copy.name, there));
-        if !is_own || !is_first {
+        let own = noted.filter(|noted| is_of(&ring, noted, &copy.name, there));
+        let Some(own) = own.filter(|_| is_first) else {
             return taken("there is another value under this id");
-        }
+        };
         if self.is_mentioned(&copy.name).await? {
             return taken(
                 "another field's value is under this id, or this one's of before: the database refers \
                  to it",
             );
         }
-        Ok(There::LeftBehind)
+        Ok(There::LeftBehind(own))
+    }
+
+    /// Refuses to rely on a value that a run asked the manager to delete, where that may be under way still:
+    /// somebody may have entered it again since.
+    pub(super) async fn refuse_what_may_be_going(
+        &self,
+        copy: &CopyName,
+        value: &SecretValue,
+    ) -> Result<()> {
+        if self.ground.replaces_copies {
+            return Ok(());
+        }
+        let noted = self.ground.journal.noted_copy(&going(copy)).await?;
+        let ring = self.ground.keys.ring()?;
+        if noted.is_some_and(|noted| is_of(&ring, &noted, &copy.name, value)) {
+            return Err(may_be_going(copy));
+        }
+        Ok(())
     }
 
     /// Whether anything in the database mentions a name of the manager that is written to.
@@ -165,15 +206,28 @@ impl SecretsMigration {
         if !backend.capabilities().delete_precondition {
             return Ok(None);
         }
-        let described = self
-            .to
-            .side
-            .secrets()?
-            .describe_named(&[name.to_owned()])
-            .await
-            .pop();
-        Ok(described.transpose()?.and_then(|it| it.precondition))
+        Ok(self.describe_there(name).await?.precondition)
     }
+}
+
+/// What stands in the journal beside a name, which has no end of line, for the copy whose deletion was
+/// asked for last.
+fn going(copy: &CopyName) -> CopyName {
+    CopyName {
+        name: format!("{}\ngoing", copy.name),
+        ..copy.clone()
+    }
+}
+
+fn may_be_going(copy: &CopyName) -> Error {
+    let message = "a run died so lately that it may be deleting the copy that is under this id: run the \
+                   command again in some minutes";
+    Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(&copy.name)
+}
+
+fn no_answer(name: &str) -> Error {
+    let message = "the manager gave no answer";
+    Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(name)
 }
 
 /// Whether a digest is this value's under this name.

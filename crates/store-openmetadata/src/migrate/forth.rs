@@ -1,6 +1,6 @@
 //! The way forth: each secret copied, read back, written down, and only then referred to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cloakroom_core::config::{is_mask, parse_document};
@@ -45,8 +45,6 @@ struct Gathered {
     taken: HashMap<[u8; 16], [u8; 16]>,
     /// Which fields share an id where they are taken to.
     collisions: Collisions,
-    /// The ids that fields are taken from.
-    left: HashSet<String>,
 }
 
 /// What a row has.
@@ -56,8 +54,6 @@ struct Found {
     fields: Vec<Field>,
     /// Pointers and ids of fields that were switched before.
     there: Vec<(String, String)>,
-    /// Ids of the old side.
-    left: Vec<String>,
 }
 
 /// A field to be taken along.
@@ -93,7 +89,6 @@ impl SecretsMigration {
             names: HashMap::new(),
             taken: HashMap::new(),
             collisions: Collisions::new(self.ground.options.max_fields),
-            left: HashSet::new(),
         };
         for index in rows.tables() {
             let Some(entities) = rows.catalog().entities(rows.table(index)) else {
@@ -126,7 +121,7 @@ impl SecretsMigration {
         report.shared = gathered.collisions.told;
         report.shared_count = gathered.collisions.count;
         if !report.cut_short {
-            report.outside = self.outside(&gathered.left).await?;
+            report.outside = self.outside().await?;
         }
         Ok(report)
     }
@@ -203,7 +198,9 @@ impl Forth<'_> {
             let id = field.from.clone().or_else(|| field.id.clone());
             match self.take(place, field).await {
                 Ok(taken) => {
-                    told.verified += u64::from(matches!(taken.stored, Stored::Reference(_)));
+                    let is_copied =
+                        matches!(taken.stored, Stored::Reference(_)) && self.id.is_some();
+                    told.verified += u64::from(is_copied);
                     ready.push(taken);
                 }
                 Err(error) => told.issue(place.issue(id.as_deref(), &error)),
@@ -254,7 +251,6 @@ impl Forth<'_> {
             };
             self.gathered.collisions.add(id.clone(), field);
         }
-        self.gathered.left.extend(found.left.iter().cloned());
     }
 
     /// The fields of a row that are to be taken along.
@@ -318,7 +314,6 @@ impl Forth<'_> {
                         });
                         return;
                     }
-                    found.left.push(reference.id().to_owned());
                     Some(reference.id().to_owned())
                 }
                 _ => return,
@@ -329,19 +324,19 @@ impl Forth<'_> {
                 (Some(ids), Some(name)) => self.entities.id(ids, name, leaf.path),
                 (None, _) | (Some(_), None) => None,
             };
-            if ids.is_some() && id.is_none() {
-                elsewhere += 1;
-                if from.is_some() {
-                    let message =
-                        "OpenMetadata has no id for what stands there; save the field anew";
-                    tell(
-                        leaf.pointer,
-                        from.as_deref(),
-                        ErrorKind::Unsupported,
-                        message,
-                    );
+            if let Some(ids) = ids {
+                let message = match &id {
+                    None => "OpenMetadata has no id for what stands there; save the field anew",
+                    Some(id) if ids.check(id).is_none() => {
+                        "a service of a type that is not known here: nothing would bring its secret back"
+                    }
+                    Some(_) => "",
+                };
+                if !message.is_empty() {
+                    elsewhere += 1;
+                    let kind = ErrorKind::Unsupported;
+                    return tell(leaf.pointer, from.as_deref(), kind, message);
                 }
-                return;
             }
             found.fields.push(Field {
                 pointer: leaf.pointer.to_owned(),

@@ -81,6 +81,75 @@ pub(crate) async fn a_copy_that_may_be_going_is_not_replaced(bench: Bench) {
     assert_eq!(there(&stage.aws, &name).await.as_deref(), Some("edited"));
 }
 
+/// A run asked for the removal of a copy and ended there; the manager has not done it yet, and meanwhile
+/// somebody enters the copied value again.
+async fn about_to_go(stage: &Stage, bench: &Bench) {
+    let name = on_aws("one");
+    bench.sql(&edit_of(1, "one", "edited")).await;
+    *stage.journal.ends_at.lock().unwrap() = Some(name.clone());
+    let migration = stage.migration("db", "aws");
+    let cut = migration.copy(MoveId(Uuid::from_u128(98)), &Unobserved);
+    assert_eq!(cut.await.unwrap().moved, 0);
+    assert_eq!(there(&stage.aws, &name).await, None, "it asked for that");
+    put(&stage.aws, &name, "before").await;
+    bench.sql(&edit_of(1, "one", "before")).await;
+}
+
+/// The manager does what it was asked for.
+async fn goes(stage: &Stage) {
+    let named = stage.aws.named().unwrap();
+    named
+        .delete_named(&on_aws("one"), DeleteMode::Final, None)
+        .await
+        .unwrap();
+}
+
+pub(crate) async fn a_copy_that_may_be_going_is_not_taken_for_the_value(bench: Bench) {
+    let stage = cut_between(&bench, "before").await;
+    about_to_go(&stage, &bench).await;
+    let follower = stage.migration_that(false, "db", "aws");
+    let done = follower
+        .copy(MoveId(Uuid::from_u128(97)), &Unobserved)
+        .await;
+    goes(&stage).await;
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("before"));
+    let done = done.unwrap();
+    assert_eq!((done.moved, kinds(&done)), (0, vec!["conflict"]));
+    let later = stage.copy("db", "aws").await;
+    assert!(later.is_complete() && later.moved == 1, "{later:?}");
+    let kept = there(&stage.aws, &on_aws("one")).await;
+    assert_eq!(kept.as_deref(), Some("before"));
+}
+
+/// The same where the field is to refer again to what it was taken from.
+pub(crate) async fn an_old_secret_that_may_be_going_is_not_gone_back_to(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "before").await;
+    assert_eq!(stage.copy("db", "aws").await.moved, 1);
+    let home = stage.copy("aws", "db").await;
+    assert_eq!(home.moved, 1, "{home:?}");
+    about_to_go(&stage, &bench).await;
+    let follower = stage.migration_that(false, "aws", "db");
+    let back = follower.reverse(home.id.unwrap(), false, &Unobserved).await;
+    goes(&stage).await;
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("before"));
+    let back = back.unwrap();
+    assert_eq!((back.moved, kinds(&back)), (0, vec!["conflict"]));
+}
+
+/// A copy that the dead run wrote and did not come to refer to is as good as any.
+pub(crate) async fn a_copy_that_is_not_going_is_taken_over_at_once(bench: Bench) {
+    let stage = cut_between(&bench, "before").await;
+    let follower = stage.migration_that(false, "db", "aws");
+    let done = follower
+        .copy(MoveId(Uuid::from_u128(98)), &Unobserved)
+        .await;
+    let done = done.unwrap();
+    assert!(done.is_complete() && done.moved == 1, "{done:?}");
+    let reference = format!("secret:{}", on_aws("one"));
+    assert_eq!(stage.field(1, PASSWORD).await, Some(reference));
+}
+
 pub(crate) async fn a_copy_in_use_or_of_others_is_never_replaced(bench: Bench) {
     // Somebody refers to the copy by now.
     let stage = cut_between(&bench, "before").await;
@@ -221,6 +290,108 @@ pub(crate) async fn references_elsewhere_are_told_and_keep_the_old_side(bench: B
     assert_eq!(kept, [true, true, false]);
     let back = stage.reverse("aws", "db", &done).await;
     assert!(back.is_complete() && back.outside.is_empty(), "{back:?}");
+}
+
+/// Tables that are not known to hold secrets refer to secrets that no field has.
+pub(crate) async fn references_to_what_no_field_has_are_told_too(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage
+        .with_password(1, "one", &format!("secret:{}", on_aws("one")))
+        .await;
+    put(&stage.aws, &on_aws("one"), "value").await;
+    let bot = "/openmetadata/bot/an-app/config/jwttoken";
+    put(&stage.aws, bot, "token").await;
+    let made = format!(
+        "CREATE TABLE installed_apps (json text); INSERT INTO installed_apps VALUES ('{{\"v\": \"secret:{bot}\"}}')"
+    );
+    bench.sql(&made).await;
+    for to in ["ssm", "google", "db"] {
+        let looked = stage.look("aws", to).await;
+        let done = stage.copy("aws", to).await;
+        for report in [&looked, &done] {
+            let told: Vec<_> = report
+                .outside
+                .iter()
+                .map(|it| (&*it.column, &*it.example))
+                .collect();
+            let column = format!("{}.installed_apps.json", bench.schema());
+            assert_eq!(told, [(&*column, bot)], "{report:?}");
+        }
+        let back = stage.reverse("aws", to, &done).await;
+        assert!(back.is_complete(), "{back:?}");
+    }
+}
+
+/// What is there already is a copy only where it stays.
+pub(crate) async fn a_value_that_is_going_to_expire_is_no_copy(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "value").await;
+    put(&stage.aws, &on_aws("one"), "value").await;
+    let tomorrow = cloakroom_core::Timestamp::from_second(4_102_444_800).unwrap();
+    stage.aws.expire_past(&on_aws("one"), tomorrow).unwrap();
+    let looked = stage.look("db", "aws").await;
+    let done = stage.copy("db", "aws").await;
+    for report in [&looked, &done] {
+        assert_eq!(
+            (report.moved, kinds(report)),
+            (0, vec!["conflict"]),
+            "{report:?}"
+        );
+    }
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("value"));
+}
+
+/// Between managers that have one id for a secret, too.
+pub(crate) async fn nothing_is_taken_back_as_the_reference_it_was(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let reference = format!("secret:{}", on_aws("one"));
+    stage.with_password(1, "one", &reference).await;
+    put(&stage.aws, &on_aws("one"), "null").await;
+    let done = stage.copy("aws", "ssm").await;
+    assert_eq!((done.moved, done.nothing), (0, 1), "{done:?}");
+    assert_eq!(stage.field(1, PASSWORD).await, None);
+    let back = stage.reverse("aws", "ssm", &done).await;
+    assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    assert_eq!(stage.field(1, PASSWORD).await, Some(reference));
+}
+
+/// In lists, and of services that a later release has, nothing would bring a secret back.
+pub(crate) async fn what_has_no_id_stays_in_the_database_and_is_told(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let sealed = seal(&keys(), "value");
+    stage
+        .service(1, "one", json!({"items": [{"password": sealed}]}))
+        .await;
+    let like = match bench.server {
+        Server::Postgres => {
+            "CREATE TABLE unheard_service_entity (LIKE dbservice_entity INCLUDING ALL)"
+        }
+        Server::MariaDb | Server::MySql => {
+            "CREATE TABLE unheard_service_entity LIKE dbservice_entity"
+        }
+    };
+    bench.sql(like).await;
+    let config = json!({"authType": {"password": sealed}});
+    stage
+        .service_in("unheard_service_entity", 2, "two", config.clone())
+        .await;
+    bench.sql(&like.replace("unheard", "llm")).await;
+    stage
+        .service_in("llm_service_entity", 3, "three", config)
+        .await;
+    let looked = stage.look("db", "aws").await;
+    let done = stage.copy("db", "aws").await;
+    for report in [&looked, &done] {
+        assert_eq!(
+            (report.moved, kinds(report)),
+            (1, vec!["unsupported"; 2]),
+            "{report:?}"
+        );
+    }
+    let three = "/openmetadata/llm/three/authtype/password";
+    assert_eq!(there(&stage.aws, three).await.as_deref(), Some("value"));
+    let back = stage.copy("aws", "db").await;
+    assert!(back.is_complete() && back.moved == 1, "{back:?}");
 }
 
 pub(crate) async fn taking_back_loses_no_edit(bench: Bench) {

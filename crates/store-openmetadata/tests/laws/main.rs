@@ -7,6 +7,7 @@
 mod conventions;
 mod deployment;
 mod leftovers;
+mod meanwhile;
 mod migration;
 mod obstacles;
 mod places;
@@ -46,6 +47,7 @@ fn main() {
             places:
                 ids_wherever_they_stand, names_of_every_form_keep_a_secret,
                 tokens_wherever_they_stand, all_from_one_snapshot;
+            meanwhile: what_is_rewritten_or_replaced, what_hides_nothing;
             obstacles:
                 reading_is_enough, a_table_that_may_not_be_read, a_key_that_is_missing,
                 a_value_too_large, a_table_that_is_locked, what_is_left_out, another_database,
@@ -57,8 +59,15 @@ fn main() {
                 references_of_the_users_own_are_in_nobodys_way, every_kind_of_entity,
                 every_kind_by_way_of_the_database;
             leftovers:
+                references_to_what_no_field_has_are_told_too,
+                a_value_that_is_going_to_expire_is_no_copy,
+                nothing_is_taken_back_as_the_reference_it_was,
+                what_has_no_id_stays_in_the_database_and_is_told,
                 a_copy_that_an_edit_left_behind_is_replaced,
                 a_copy_that_may_be_going_is_not_replaced,
+                a_copy_that_may_be_going_is_not_taken_for_the_value,
+                an_old_secret_that_may_be_going_is_not_gone_back_to,
+                a_copy_that_is_not_going_is_taken_over_at_once,
                 a_copy_in_use_or_of_others_is_never_replaced,
                 two_fields_of_one_id_keep_both_values, equal_values_of_one_id_are_told,
                 what_the_manager_does_not_take_is_told_before,

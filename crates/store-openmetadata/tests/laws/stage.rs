@@ -45,6 +45,8 @@ fn key_of(id: MoveId, it: &MigratedField) -> FieldKey {
 pub(crate) struct Journal {
     /// What happens between the copies of a row and its switch, once.
     pub(crate) between: Mutex<Option<Between>>,
+    /// A run comes no further, once, than to a copy of this name, and has removed what was there.
+    pub(crate) ends_at: Mutex<Option<String>>,
     records: Mutex<Vec<SecretMigration>>,
     copies: Mutex<BTreeMap<String, Digest>>,
     /// By migration, table, row and pointer.
@@ -116,6 +118,15 @@ impl SecretMigrations for Journal {
     }
 
     async fn note_copy(&self, _: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
+        if self
+            .ends_at
+            .lock()
+            .unwrap()
+            .take_if(|it| *it == copy.name)
+            .is_some()
+        {
+            return Err(Error::new(ErrorKind::Unavailable, "test", "dead"));
+        }
         let key = format!("{} {} {}", copy.database, copy.to, copy.name);
         self.copies.lock().unwrap().insert(key, digest.clone());
         Ok(())
@@ -156,6 +167,8 @@ impl Stage {
         let (manager, backend) = match place {
             "aws" => (Manager::Aws, &self.aws),
             "google" => (Manager::Google, &self.google),
+            // Of the same ids as the first.
+            "ssm" => (Manager::AwsSsm, &self.google),
             _ => return Side::Database,
         };
         Side::Manager {
@@ -217,13 +230,17 @@ impl Stage {
 
     /// Adds a service whose fields hold these texts.
     pub(crate) async fn service(&self, number: u32, name: &str, config: Value) {
+        self.service_in("dbservice_entity", number, name, config)
+            .await;
+    }
+
+    pub(crate) async fn service_in(&self, table: &str, number: u32, name: &str, config: Value) {
         let entity = json!({
             "id": id(number), "name": name, "deleted": number == 4, "n": 1.0,
             "connection": {"config": config}
         });
         let text = self.bench.literal(&entity.to_string());
-        let insert =
-            format!("INSERT INTO dbservice_entity (json, nameHash) VALUES ('{text}', '{number}')");
+        let insert = format!("INSERT INTO {table} (json, nameHash) VALUES ('{text}', '{number}')");
         self.bench.sql(&insert).await;
     }
 
