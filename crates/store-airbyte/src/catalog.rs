@@ -63,6 +63,8 @@ pub(crate) struct Catalog {
 pub(crate) struct Choice {
     /// By index.
     pub(crate) read: Vec<usize>,
+    /// These, and the partitions that are read through the table at the top.
+    pub(crate) held: Vec<usize>,
     pub(crate) left_out: Vec<String>,
     pub(crate) obstacles: Vec<Obstacle>,
 }
@@ -211,9 +213,10 @@ impl Catalog {
     }
 
     /// What is read, given the names of what is left out (`schema.table`).
-    pub(crate) fn choose(&self, role: &str, leave_out: &[String]) -> Choice {
+    pub(crate) fn choose(&self, role: &str, schema: &str, leave_out: &[String]) -> Choice {
         let mut choice = Choice {
             read: Vec::new(),
+            held: Vec::new(),
             left_out: Vec::new(),
             obstacles: Vec::new(),
         };
@@ -241,8 +244,9 @@ impl Catalog {
                     kept.push(index);
                 }
             }
+            choice.held.extend(&kept);
             let whole_group = kept.len() == members.len();
-            self.choose_of_group(role, &kept, whole_group, &mut choice);
+            self.choose_of_group(role, schema, &kept, whole_group, &mut choice);
         }
         let names: HashSet<String> = self.tables.iter().map(Table::shown).collect();
         for name in leave_out {
@@ -268,6 +272,7 @@ impl Catalog {
     fn choose_of_group(
         &self,
         role: &str,
+        schema: &str,
         members: &[usize],
         whole_group: bool,
         choice: &mut Choice,
@@ -293,7 +298,7 @@ impl Catalog {
         }
         for index in holding {
             let table = of(&index);
-            choice.obstacles.extend(hindrance(table, role));
+            choice.obstacles.extend(hindrance(table, role, schema));
             if table.kind != Kind::Foreign && table.usable && !table.filtered {
                 choice.read.push(index);
             }
@@ -345,7 +350,7 @@ pub(crate) fn obstacle(subject: impl Into<String>, detail: impl Into<String>) ->
 }
 
 /// Why a table cannot be read whole, and what to do.
-fn hindrance(table: &Table, role: &str) -> Option<Obstacle> {
+fn hindrance(table: &Table, role: &str, schema: &str) -> Option<Obstacle> {
     let subject = table.shown();
     let quoted = &table.quoted;
     if table.kind == Kind::Foreign {
@@ -363,8 +368,8 @@ fn hindrance(table: &Table, role: &str) -> Option<Obstacle> {
     }
     if table.filtered {
         let detail = format!(
-            "row security may hide rows from the role: ALTER ROLE {role} BYPASSRLS, or leave the \
-             table out if nothing in it names a secret"
+            "row security may hide rows from the role: ALTER ROLE {role} BYPASSRLS{}",
+            known::or_leave_out(schema, table)
         );
         return Some(obstacle(subject, detail));
     }

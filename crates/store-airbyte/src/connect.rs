@@ -119,6 +119,14 @@ pub(crate) async fn connect(options: &Options, address: &PgConnectOptions) -> Re
     connected.map_err(|error| error.with_coordinate(format_args!("at {}", place(address))))
 }
 
+/// Ends the transaction and begins another, which sees what is there by now.
+pub(crate) async fn begin_anew(connection: &mut PgConnection, options: &Options) -> Result<()> {
+    let ended = connection.execute("ROLLBACK").await;
+    ended.map_err(failure::error)?;
+    let begun = begin(connection, options).await;
+    begun.map_err(failure::error)
+}
+
 /// Ends the transaction and closes. Nothing was written, and an answer is complete without it; but a pooler
 /// hands the server's connection on only where no transaction is open.
 pub(crate) async fn part(mut connection: PgConnection) {

@@ -69,13 +69,26 @@ pub(crate) fn kind_of_scope(scope: &str) -> MentionKind {
     }
 }
 
+fn is_essential(schema: &str, of: &str, table: &str) -> bool {
+    of == schema && ESSENTIAL.contains(&table)
+}
+
+/// What else helps with a table that may be left out.
+pub(crate) fn or_leave_out(schema: &str, table: &Table) -> &'static str {
+    if is_essential(schema, &table.schema, &table.name) {
+        ""
+    } else {
+        ", or leave the table out if nothing in it names a secret"
+    }
+}
+
 /// Names of tables as the configuration writes them, with their schema.
 pub(crate) fn left_out(schema: &str, names: &[String]) -> cloakroom_core::Result<Vec<String>> {
     names
         .iter()
         .map(|name| {
             let (of, table) = name.split_once('.').unwrap_or((schema, name));
-            if of == schema && ESSENTIAL.contains(&table) {
+            if is_essential(schema, of, table) {
                 return Err(invalid(format!(
                     "{name} cannot be left out: it says which secrets are in use"
                 )));

@@ -9,15 +9,17 @@ mod copy;
 mod documents;
 mod failure;
 mod find;
+mod journal;
 mod known;
 mod options;
 mod references;
 mod scan;
 mod select;
+mod shapes;
 mod source;
 mod specs;
 mod table;
 mod types;
 
-pub use options::Options;
+pub use options::{Journal, Options};
 pub use source::AirbyteSource;

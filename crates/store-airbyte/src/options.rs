@@ -30,6 +30,8 @@ pub struct Options {
     /// history that would keep secrets for ever. With a partitioned table its partitions are left
     /// out. Tables that say what is in use cannot be left out.
     pub leave_out: Vec<String>,
+    /// Whoever reads may keep a journal in the database itself; it is left out.
+    pub journal: Option<Journal>,
     /// The platform's id of the storage that is meant, as `secret_storage` has it; nil is its default
     /// one, which needs no row. One that the database does not know makes the scan incomplete.
     pub storage: Uuid,
@@ -45,6 +47,20 @@ pub struct Options {
     pub lock_timeout: Duration,
 }
 
+/// Tables in the database that list names and use none, as a journal of what was seen does. They are known by
+/// the number of a table that stands with them in their schema, which no copy and no namesake of it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// The server's own identifier; where it does not tell that, they are read like all others.
+    pub cluster: String,
+    /// The number of the database.
+    pub database: String,
+    /// The number of the table.
+    pub table: String,
+    /// Their names, without the schema.
+    pub tables: Vec<String>,
+}
+
 impl Options {
     /// Options that suit most: Airbyte's own prefix and schema, everything read.
     pub fn new(url: SecretValue) -> Self {
@@ -53,6 +69,7 @@ impl Options {
             schema: "public".to_owned(),
             grammar: Grammar::default(),
             leave_out: Vec::new(),
+            journal: None,
             storage: Uuid::nil(),
             max_value: 32 * 1024 * 1024,
             connect_timeout: Duration::from_secs(10),
@@ -68,6 +85,7 @@ impl fmt::Debug for Options {
             .field("schema", &self.schema)
             .field("grammar", &self.grammar)
             .field("leave_out", &self.leave_out)
+            .field("journal", &self.journal)
             .field("storage", &self.storage)
             .field("max_value", &self.max_value)
             .field("connect_timeout", &self.connect_timeout)

@@ -9,14 +9,16 @@ use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::catalog::{Catalog, Table, obstacle};
-use crate::connect::part;
+use crate::connect::{begin_anew, part};
 use crate::copy::{self, Read, Reader, Row};
 use crate::failure;
 use crate::find::{Finder, Names};
+use crate::journal;
 use crate::known;
 use crate::options::Options;
 use crate::references;
 use crate::select::Select;
+use crate::shapes::Shapes;
 use crate::specs::{self, Specs};
 use crate::table::{Count, Knowledge, TableReader};
 
@@ -56,8 +58,15 @@ pub(crate) async fn scan(
     };
     let role = pass.server().await?;
     let catalog = Catalog::load(&mut pass.connection).await?;
-    let choice = catalog.choose(&role, leave_out);
+    let shapes = Shapes::load(&mut pass.connection).await?;
+    let journal = match &options.journal {
+        Some(journal) => journal::tables(&mut pass.connection, &catalog, journal).await?,
+        None => Vec::new(),
+    };
+    let leave_out = &[leave_out, &journal].concat();
+    let choice = catalog.choose(&role, &options.schema, leave_out);
     pass.report.left_out = choice.left_out;
+    pass.report.left_out.retain(|it| !journal.contains(it));
     pass.report.obstacles.extend(choice.obstacles);
     let schema = &options.schema;
     pass.report.obstacles.extend(catalog.another_schema(schema));
@@ -71,6 +80,8 @@ pub(crate) async fn scan(
             .await?;
     }
     pass.batch.hand_over().await?;
+    let held = choice.held.iter().map(|it| &catalog.tables[*it]);
+    pass.changes(held, &shapes).await?;
     part(pass.connection).await;
     Ok(pass.report)
 }
@@ -203,9 +214,11 @@ impl Pass<'_, '_> {
         self.note(table.shown(), Some(read));
         if count.too_large > 0 {
             let detail = format!(
-                "{} of its rows have a value of more than {} bytes, which was not read; leave the \
-                 table out if nothing in it names a secret",
-                count.too_large, self.options.max_value
+                "{} of its rows have a value of more than {} bytes, which was not read: make it \
+                 smaller{}",
+                count.too_large,
+                self.options.max_value,
+                known::or_leave_out(&self.options.schema, table)
             );
             self.report.obstacles.push(obstacle(table.shown(), detail));
         }
@@ -215,6 +228,25 @@ impl Pass<'_, '_> {
                 count.too_deep
             );
             self.report.obstacles.push(obstacle(table.shown(), detail));
+        }
+        Ok(())
+    }
+
+    /// Tables that were not what the snapshot was taken of any more, when they were read or soon after.
+    async fn changes(
+        &mut self,
+        tables: impl Iterator<Item = &Table>,
+        shapes: &Shapes,
+    ) -> Result<()> {
+        begin_anew(&mut self.connection, self.options).await?;
+        let later = Shapes::load(&mut self.connection).await?;
+        for table in tables.filter(|it| !shapes.is_unchanged(&later, it.id)) {
+            let shown = table.shown();
+            if !self.report.obstacles.iter().any(|it| it.subject == shown) {
+                let detail = "it was rewritten, replaced or emptied while the scan ran, which hides rows \
+                              that were there when it began: run it again";
+                self.report.obstacles.push(obstacle(shown, detail));
+            }
         }
         Ok(())
     }

@@ -1,170 +1,128 @@
-//! Names written otherwise: in hex (as PostgreSQL writes bytea), in base64, in UTF-16, and in two of
-//! these at once. They are found by what the prefix becomes there.
+//! Text written as other bytes: in hex (as PostgreSQL writes bytea), in base64, in UTF-16. Whatever could
+//! be such a text is decoded, wherever it begins, so that whatever hides a name in it is found there.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
 
-/// How a name is written.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Encoding {
-    Hex,
-    /// So many characters of its group of four stand before what was found.
-    Base64(usize),
-    /// Every character is followed, or preceded, by a byte of zeros.
-    Utf16,
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// As many bytes of a text make it worth a look. Chance makes as much of fewer too often.
+const SHORTEST: usize = 11;
+
+/// The groups of four letters of base64 that are whole in so many bytes, wherever these begin.
+const GROUPS: usize = (SHORTEST - 2) / 3;
+
+/// What a byte may be in a group of four letters of base64 that is three characters of ASCII. The first three
+/// have these characters' highest bits.
+const FIRST: u8 = 1;
+const SECOND: u8 = 2;
+const THIRD: u8 = 4;
+const LETTER: u8 = 8;
+/// And in a pair of digits of hex that is one.
+const HIGH: u8 = 16;
+const LOW: u8 = 32;
+
+const CLASSES: [u8; 256] = classes();
+
+/// Hands over whatever a part of `text` is when it is decoded.
+pub(super) fn each(text: &[u8], found: &mut dyn FnMut(&[u8])) {
+    base64(text, found);
+    hex(text, found);
+    utf16(text, found);
 }
 
-/// Something that the prefix becomes.
-pub(super) struct Start {
-    pub(super) bytes: Vec<u8>,
-    pub(super) encoding: Encoding,
-    /// Whether what it is decoded to is itself written otherwise.
-    pub(super) nested: bool,
-}
-
-const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
-    .with_encode_padding(false)
-    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-    .with_decode_allow_trailing_bits(true);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
-
-/// The fewest characters of base64 that tell a prefix from chance.
-const FEWEST: usize = 6;
-
-/// Groups that are decoded in front of what is nested: one of whatever it is written in begins among
-/// them.
-const BEFORE: usize = 8;
-
-/// How the prefix begins in each encoding, and in each encoding of these.
-pub(super) fn starts(prefix: &[u8]) -> Vec<Start> {
-    let mut starts = encodings_of(prefix, false);
-    let once: Vec<Vec<u8>> = starts.iter().map(|it| it.bytes.clone()).collect();
-    for bytes in once {
-        for start in encodings_of(&bytes, true) {
-            if !starts.iter().any(|known| known.bytes == start.bytes) {
-                starts.push(start);
-            }
-        }
-    }
-    starts
-}
-
-/// In base64 it depends on what stands before, but for the first and last characters.
-fn encodings_of(text: &[u8], nested: bool) -> Vec<Start> {
-    let start = |bytes: Vec<u8>, encoding| Start {
-        bytes,
-        encoding,
-        nested,
-    };
-    let mut starts = vec![start(hex::encode(text).into_bytes(), Encoding::Hex)];
-    // Around something else PostgreSQL alone writes hex, in small letters.
-    if !nested {
-        starts.push(start(hex::encode_upper(text).into_bytes(), Encoding::Hex));
-    }
-    // Either order of the bytes has this in it, from its first character on.
-    if !text.contains(&0) {
-        let wide: Vec<u8> = text.iter().flat_map(|byte| [*byte, 0]).collect();
-        starts.push(start(wide[..wide.len() - 1].to_vec(), Encoding::Utf16));
-    }
-    for before in 0..3 {
-        let open = [0, 2, 3][before];
-        let mut padded = vec![0; before];
-        padded.extend_from_slice(text);
-        let fixed = padded.len() * 8 / 6;
-        for engine in [STANDARD, URL_SAFE] {
-            let written = engine.encode(&padded);
-            let bytes = written.as_bytes()[open..fixed].to_vec();
-            let known = starts.iter().any(|other| other.bytes == bytes);
-            if bytes.len() >= FEWEST && !known {
-                starts.push(start(bytes, Encoding::Base64(open)));
-            }
-        }
-    }
-    starts
-}
-
-impl Encoding {
-    /// The bytes around something nested: a little of what stands before it, and as far as a name may
-    /// go that is written otherwise.
-    pub(super) fn decode_nested(self, text: &[u8], at: usize, longest: usize) -> Vec<Vec<u8>> {
-        let from = match self {
-            Self::Hex => back(text, at, 2, |pair| pair.iter().all(u8::is_ascii_hexdigit)),
-            Self::Utf16 => back(text, at, 2, |pair| pair[1] == 0),
-            Self::Base64(open) => {
-                let Some(group) = at.checked_sub(open) else {
-                    return Vec::new();
-                };
-                back(text, group, 4, |letters| {
-                    letters.iter().copied().all(is_of_base64)
-                })
-            }
+/// Whatever is ASCII in groups of four letters, from each of the four bytes where these can begin. The
+/// characters at both ends may be in a group with others.
+fn base64(text: &[u8], found: &mut dyn FnMut(&[u8])) {
+    let is_letter = |it: &&u8| class_of(**it) & LETTER != 0;
+    for phase in 0..4.min(text.len()) {
+        let (groups, _) = text[phase..].as_chunks::<4>();
+        let is_text = |[first, second, third, fourth]: [u8; 4]| {
+            let first = class_of(first) & class_of(second) >> 1 & class_of(third) >> 2;
+            first & class_of(fourth) >> 3 & 1 != 0
         };
-        match self {
-            // From the beginning of a group.
-            Self::Base64(_) => Self::Base64(0).decode(text, from, longest * 4),
-            other => other.decode(text, from, longest * 4),
+        stretches(groups, GROUPS, is_text, &mut |from, to| {
+            let (from, to) = (phase + 4 * from, phase + 4 * to);
+            let before = text[..from].iter().rev().take(4).take_while(is_letter);
+            let before = if before.count() == 4 { 4 } else { 0 };
+            let behind = text[to..].iter().take(4).take_while(is_letter).count();
+            found(&decoded(&text[from - before..to + behind]));
+        });
+    }
+}
+
+/// Whatever is ASCII in pairs of digits, from either byte where these can begin.
+fn hex(text: &[u8], found: &mut dyn FnMut(&[u8])) {
+    for phase in 0..2.min(text.len()) {
+        let (pairs, _) = text[phase..].as_chunks::<2>();
+        let is_text = |[high, low]: [u8; 2]| class_of(high) & class_of(low) >> 1 & HIGH != 0;
+        stretches(pairs, SHORTEST, is_text, &mut |from, to| {
+            let bytes = hex::decode(pairs[from..to].as_flattened()).map(Zeroizing::new);
+            found(&bytes.unwrap_or_default());
+        });
+    }
+}
+
+/// Every other byte, as long as the ones between are zeros. In one order of the bytes the one behind the
+/// last zero is no part of it, so both readings count.
+fn utf16(text: &[u8], found: &mut dyn FnMut(&[u8])) {
+    let mut at = 0;
+    while let Some(next) = memchr::memchr(0, &text[at..]) {
+        let zeros = text[at + next..].iter().take_while(|it| **it == 0).count();
+        let first = at + next + zeros - 1;
+        let between = text[first..].chunks_exact(2);
+        let more = between
+            .zip(text[first + 1..].chunks_exact(2))
+            .take_while(|(pair, next)| pair[1] != 0 && next[1] == 0)
+            .count();
+        let last = first + 2 * more;
+        if more + 1 >= SHORTEST {
+            let from = first.checked_sub(1).unwrap_or(1);
+            let characters = |end: usize| -> Zeroizing<Vec<u8>> {
+                let all = text[from..end.min(text.len())].iter();
+                Zeroizing::new(all.copied().step_by(2).collect())
+            };
+            found(&characters(last));
+            found(&characters(last + 2));
         }
+        at = last + 1;
     }
+}
 
-    /// The bytes from where the prefix begins, as far as a name of so many may go. Where it is not plain
-    /// whether the last one belongs to it, with and without that.
-    pub(super) fn decode(self, text: &[u8], at: usize, longest: usize) -> Vec<Vec<u8>> {
-        match self {
-            Self::Hex => {
-                let digits = leading(&text[at..], longest * 2, u8::is_ascii_hexdigit);
-                let decoded = hex::decode(&digits[..digits.len() / 2 * 2]);
-                decoded.into_iter().collect()
-            }
-            Self::Utf16 => wide(&text[at..], longest),
-            Self::Base64(open) => {
-                let decoded = at
-                    .checked_sub(open)
-                    .and_then(|from| base64(&text[from..], longest));
-                let open = open.saturating_sub(1);
-                let decoded = decoded.and_then(|it| it.get(open..).map(<[u8]>::to_vec));
-                decoded.into_iter().collect()
-            }
+/// Hands over where every stretch of at least so many that each `fits` begins and ends. Where one does not, none
+/// before it is looked at.
+fn stretches<T: Copy>(
+    all: &[T],
+    least: usize,
+    fits: impl Fn(T) -> bool,
+    found: &mut dyn FnMut(usize, usize),
+) {
+    let mut at = 0;
+    while let Some(window) = all.get(at..at + least) {
+        if let Some(other) = window.iter().rposition(|it| !fits(*it)) {
+            at += other + 1;
+            continue;
         }
+        let length = all[at..].iter().take_while(|it| fits(**it)).count();
+        found(at, at + length);
+        at += length;
     }
 }
 
-/// Where the groups begin that stand right before `at`, a few of them.
-fn back(text: &[u8], at: usize, group: usize, belongs: impl Fn(&[u8]) -> bool) -> usize {
-    let groups = text[..at].rchunks_exact(group).take(BEFORE);
-    at - groups.take_while(|it| belongs(it)).count() * group
-}
-
-/// Every other byte, as long as the ones between are zeros. In one order of the bytes the one behind
-/// the last character is no part of it.
-fn wide(text: &[u8], longest: usize) -> Vec<Vec<u8>> {
-    let is_wide = |pair: &&[u8]| pair.get(1) == Some(&0);
-    let pairs = text.chunks(2).take(longest);
-    let mut narrow: Vec<u8> = pairs.clone().take_while(is_wide).map(|it| it[0]).collect();
-    let mut readings = vec![narrow.clone()];
-    if let Some(last) = pairs.clone().nth(narrow.len()) {
-        narrow.push(last[0]);
-        readings.push(narrow);
-    }
-    readings
-}
-
-fn base64(text: &[u8], longest: usize) -> Option<Vec<u8>> {
-    let letters = leading(text, longest / 3 * 4, |byte| is_of_base64(*byte));
-    // A single character more than whole groups says nothing.
+fn decoded(letters: &[u8]) -> Zeroizing<Vec<u8>> {
+    // A single letter more than whole groups says nothing.
     let letters = &letters[..letters.len() - usize::from(letters.len() % 4 == 1)];
-    let plain: Vec<u8> = letters.iter().copied().map(standard).collect();
-    STANDARD.decode(plain).ok()
-}
-
-fn leading(text: &[u8], most: usize, belongs: impl Fn(&u8) -> bool) -> &[u8] {
-    let length = text.iter().take(most).take_while(|it| belongs(it)).count();
-    &text[..length]
-}
-
-fn is_of_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+    let plain: Zeroizing<Vec<u8>> = Zeroizing::new(letters.iter().copied().map(standard).collect());
+    let bytes = BASE64.decode(&*plain).map(Zeroizing::new);
+    bytes.unwrap_or_default()
 }
 
 fn standard(letter: u8) -> u8 {
@@ -173,4 +131,46 @@ fn standard(letter: u8) -> u8 {
         b'_' => b'/',
         other => other,
     }
+}
+
+fn class_of(byte: u8) -> u8 {
+    CLASSES[usize::from(byte)]
+}
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        classes[byte as usize] = class(byte);
+        byte += 1;
+    }
+    classes
+}
+
+const fn class(byte: u8) -> u8 {
+    let value = match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => return 0,
+    };
+    let mut class = LETTER;
+    if value & 32 == 0 {
+        class |= FIRST;
+    }
+    if value & 8 == 0 {
+        class |= SECOND;
+    }
+    if value & 2 == 0 {
+        class |= THIRD;
+    }
+    if matches!(byte, b'0'..=b'7') {
+        class |= HIGH;
+    }
+    if byte.is_ascii_hexdigit() {
+        class |= LOW;
+    }
+    class
 }

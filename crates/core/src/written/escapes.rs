@@ -1,7 +1,7 @@
 //! Undoing escapes, wherever they come from: JSON in JSON in YAML, XML, URLs, PostgreSQL's own.
 
-/// The text with every escape undone that stands for a character of names, or for one that begins
-/// another escape; `None` where there is none. It is shorter than what it came from.
+/// The text with every escape undone that stands for a character of names or of what they are written in, for
+/// one that begins another escape, or for one that a line ends with; `None` where there is none. It is shorter than what it came from.
 pub(super) fn undo(text: &[u8]) -> Option<Vec<u8>> {
     let mut undone = Vec::new();
     let mut taken = 0;
@@ -36,7 +36,20 @@ fn is_telling(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'_' | b'-' | b':' | b'\\' | b'%' | b'&' | b'#' | b';' | b'/'
+            b'_' | b'-'
+                | b':'
+                | b'\\'
+                | b'%'
+                | b'&'
+                | b'#'
+                | b';'
+                | b'/'
+                | b'+'
+                | b'\n'
+                | b'\r'
+                | b'\t'
+                | b' '
+                | 0
         )
 }
 
@@ -63,7 +76,25 @@ fn backslashes(text: &[u8]) -> Escape {
     }
 }
 
-/// `&#95;`, `&#x5f;`, `&amp;`, and the one named reference of a character of names.
+/// What XML and HTML call characters that tell something.
+const NAMED: [(&[u8], u8); 14] = [
+    (b"&amp;", b'&'),
+    (b"&AMP;", b'&'),
+    (b"&lowbar;", b'_'),
+    (b"&UnderBar;", b'_'),
+    (b"&hyphen;", b'-'),
+    (b"&colon;", b':'),
+    (b"&sol;", b'/'),
+    (b"&plus;", b'+'),
+    (b"&bsol;", b'\\'),
+    (b"&percnt;", b'%'),
+    (b"&num;", b'#'),
+    (b"&semi;", b';'),
+    (b"&NewLine;", b'\n'),
+    (b"&Tab;", b'\t'),
+];
+
+/// `&#95;`, `&#x5f;`, `&amp;`.
 fn entity(text: &[u8]) -> Escape {
     if text.starts_with(b"&#x") || text.starts_with(b"&#X") {
         return braced(text, 3, b';', 16);
@@ -71,16 +102,10 @@ fn entity(text: &[u8]) -> Escape {
     if text.starts_with(b"&#") {
         return braced(text, 2, b';', 10);
     }
-    for (named, byte) in [
-        (&b"&amp;"[..], b'&'),
-        (b"&lowbar;", b'_'),
-        (b"&hyphen;", b'-'),
-    ] {
-        if text.starts_with(named) {
-            return Escape::Stands(byte, named.len());
-        }
-    }
-    Escape::Nothing(1)
+    let named = NAMED.iter().find(|(named, _)| text.starts_with(named));
+    named.map_or(Escape::Nothing(1), |(named, byte)| {
+        Escape::Stands(*byte, named.len())
+    })
 }
 
 /// A number of exactly so many digits.

@@ -1,5 +1,5 @@
 //! Names of secrets wherever they stand in bytes of any kind: as they are, behind escapes of any depth, in
-//! hex, in base64 (in lines too), in UTF-16, and in two of these at once.
+//! hex, in base64, in UTF-16, in two of these at once, and in lines, whichever of these was broken into them.
 //!
 //! What is found too much keeps a secret that nobody needs; what is missed deletes one in use. So a name
 //! needs no border in front of it, and whatever could be read in two ways counts both ways.
@@ -7,17 +7,21 @@
 mod encoded;
 mod escapes;
 mod starts;
+#[cfg(test)]
+mod tests;
 mod wrapped;
 
 use aho_corasick::Match;
 use zeroize::Zeroizing;
 
 use crate::Result;
-use encoded::Encoding;
 use starts::Starts;
 
 /// How often escapes are undone in what came of undoing escapes.
 const MOST_ROUNDS: usize = 16;
+
+/// How often what is written otherwise is looked for in what came of that.
+const DEEPEST: u32 = 2;
 
 /// What is told of a text as it is looked through.
 pub trait Looker {
@@ -34,95 +38,64 @@ pub trait Looker {
 /// Finds what begins as names do.
 #[derive(Debug)]
 pub struct Beginnings {
-    starts: Starts,
-    meanings: Vec<Meaning>,
-    longest: usize,
-}
-
-/// What the start of a match says.
-#[derive(Clone, Copy, Debug)]
-enum Meaning {
-    /// A plain beginning, by index.
-    Plain(usize),
-    /// A name begins here, written otherwise.
-    Encoded(Encoding),
-    /// A name that is written otherwise begins here, written otherwise.
-    Nested(Encoding),
+    plain: Starts,
+    encoded: Starts,
 }
 
 impl Beginnings {
-    /// Looks for `plain` as they are and for `encoded` written otherwise; a name has at most `longest`
-    /// bytes. A beginning of fewer than five bytes is not found in base64, where chance makes as much.
+    /// Looks for `plain` as they are and for `encoded` written otherwise. Text of fewer than eleven
+    /// bytes is not looked for there.
     ///
     /// # Errors
     /// `Invalid` where there are too many.
-    pub fn new(plain: &[&[u8]], encoded: &[&[u8]], longest: usize) -> Result<Self> {
-        let mut patterns: Vec<Vec<u8>> = plain.iter().map(|it| it.to_vec()).collect();
-        let mut meanings: Vec<Meaning> = (0..plain.len()).map(Meaning::Plain).collect();
-        for start in encoded.iter().flat_map(|it| encoded::starts(it)) {
-            patterns.push(start.bytes);
-            meanings.push(if start.nested {
-                Meaning::Nested(start.encoding)
-            } else {
-                Meaning::Encoded(start.encoding)
-            });
-        }
+    pub fn new(plain: &[&[u8]], encoded: &[&[u8]]) -> Result<Self> {
         Ok(Self {
-            starts: Starts::of(&patterns)?,
-            meanings,
-            longest,
+            plain: Starts::of(plain)?,
+            encoded: Starts::of(encoded)?,
         })
     }
 
     /// Tells what is in `value`; whether that was looked into to its end, which more than sixteen depths
     /// of escapes are not.
     pub fn look(&self, value: &[u8], looker: &mut impl Looker) -> bool {
-        self.look_at_lines(value, looker);
-        let mut undone = escapes::undo(value).map(Zeroizing::new);
+        self.look_behind_escapes(value, 0, looker)
+    }
+
+    /// `depth` says how often it was decoded.
+    fn look_behind_escapes(&self, text: &[u8], depth: u32, looker: &mut impl Looker) -> bool {
+        let mut is_whole = self.look_at_lines(text, depth, looker);
+        let mut undone = escapes::undo(text).map(Zeroizing::new);
         for _ in 0..MOST_ROUNDS {
             let Some(text) = undone else {
-                return true;
+                return is_whole;
             };
-            self.look_at_lines(&text, looker);
+            is_whole &= self.look_at_lines(&text, depth, looker);
             undone = escapes::undo(&text).map(Zeroizing::new);
         }
-        undone.is_none()
+        is_whole && undone.is_none()
     }
 
-    fn look_at_lines(&self, text: &[u8], looker: &mut impl Looker) {
-        looker.text(text);
-        self.look_at(text, looker);
-        if let Some(joined) = wrapped::join(text).map(Zeroizing::new) {
-            looker.text(&joined);
-            self.look_at(&joined, looker);
+    fn look_at_lines(&self, text: &[u8], depth: u32, looker: &mut impl Looker) -> bool {
+        let is_whole = self.look_at(text, depth, looker);
+        let joined = wrapped::join(text).map(Zeroizing::new);
+        is_whole & joined.is_none_or(|joined| self.look_at(&joined, depth, looker))
+    }
+
+    fn look_at(&self, text: &[u8], depth: u32, looker: &mut impl Looker) -> bool {
+        if depth == 0 {
+            looker.text(text);
+            let each = |at: Match| looker.beginning(at.pattern().as_usize(), text, at);
+            self.plain.each(text, each);
+        } else {
+            let each = |at: Match| looker.decoded(&text[at.start()..]);
+            self.encoded.each(text, each);
         }
-    }
-
-    fn look_at(&self, text: &[u8], looker: &mut impl Looker) {
-        self.starts
-            .each(text, |at| match self.meanings[at.pattern().as_usize()] {
-                Meaning::Plain(which) => looker.beginning(which, text, at),
-                Meaning::Encoded(encoding) => {
-                    for bytes in encoding.decode(text, at.start(), self.longest) {
-                        looker.decoded(&Zeroizing::new(bytes));
-                    }
-                }
-                Meaning::Nested(encoding) => {
-                    for bytes in encoding.decode_nested(text, at.start(), self.longest) {
-                        self.look_once(&Zeroizing::new(bytes), looker);
-                    }
-                }
+        let mut is_whole = true;
+        if depth < DEEPEST {
+            encoded::each(text, &mut |decoded| {
+                is_whole &= self.look_behind_escapes(decoded, depth + 1, looker);
             });
-    }
-
-    /// Names that are written otherwise in this, and not once more.
-    fn look_once(&self, text: &[u8], looker: &mut impl Looker) {
-        self.starts.each(text, |at| {
-            if let Meaning::Encoded(encoding) = self.meanings[at.pattern().as_usize()] {
-                for bytes in encoding.decode(text, at.start(), self.longest) {
-                    looker.decoded(&Zeroizing::new(bytes));
-                }
-            }
-        });
+        }
+        is_whole
     }
 }

@@ -1,14 +1,16 @@
-//! Base64 in lines, as MIME and PEM write it, whether the breaks stand as they are or as escapes.
+//! Text in lines, as MIME and PEM write base64, whether the breaks stand as they are or as escapes.
 
-/// The text without the line breaks between letters of base64; `None` where there is none.
+/// The text without the line breaks between letters of base64, which those of names are; `None` where there
+/// is none.
 pub(super) fn join(text: &[u8]) -> Option<Vec<u8>> {
     let mut joined = Vec::new();
     let mut taken = 0;
     let mut at = 0;
     while let Some(next) = memchr::memchr3(b'\n', b'\r', b'\\', &text[at..]) {
-        let start = at + next;
-        let length = breaks(&text[start..]);
-        let end = start + length;
+        let found = at + next;
+        let length = breaks(&text[found..]);
+        let end = found + length;
+        let start = found - trailing_spaces(&text[at..found]);
         let within = start > 0
             && is_of_base64(text[start - 1])
             && text.get(end).copied().is_some_and(is_of_base64);
@@ -19,7 +21,7 @@ pub(super) fn join(text: &[u8]) -> Option<Vec<u8>> {
         at = if length > 0 {
             end
         } else {
-            start + slashes(&text[start..]).max(1)
+            found + slashes(&text[found..]).max(1)
         };
     }
     if taken == 0 {
@@ -38,11 +40,20 @@ fn breaks(text: &[u8]) -> usize {
         let run = slashes(rest);
         match rest.get(run) {
             Some(b'n' | b'r' | b't') if run > 0 => at += run + 1,
-            Some(b'\n' | b'\r') if run == 0 => at += 1,
+            // A backslash at the end of a line says that it goes on.
+            Some(b'\n' | b'\r') => at += run + 1,
             Some(b' ' | b'\t') if run == 0 && at > 0 => at += 1,
             _ => return at,
         }
     }
+}
+
+fn trailing_spaces(text: &[u8]) -> usize {
+    let spaces = text
+        .iter()
+        .rev()
+        .take_while(|it| matches!(it, b' ' | b'\t'));
+    spaces.count()
 }
 
 fn slashes(text: &[u8]) -> usize {

@@ -73,7 +73,7 @@ impl Finder {
     pub(crate) fn new(grammar: Grammar, given: Vec<String>) -> Result<Self> {
         let prefix = grammar.prefix().as_bytes();
         let plain = [prefix, EXTERNAL_PREFIX.as_bytes()];
-        let beginnings = Beginnings::new(&plain, &[prefix], LONGEST)?;
+        let beginnings = Beginnings::new(&plain, &[prefix])?;
         let given = if given.is_empty() {
             None
         } else {

@@ -6,6 +6,7 @@
 
 mod deployment;
 mod meaning;
+mod meanwhile;
 mod obstacles;
 mod places;
 mod standby;
@@ -48,10 +49,13 @@ fn main() {
             the_built_in_store_keeps_nothing, a_connectors_own_version_counts,
             what_cannot_be_judged_is_said, names_are_asked_for_in_one_scan,
             a_name_without_a_version_is_kept_by_any_version;
+        meanwhile:
+            what_is_rewritten_or_replaced, what_is_replaced_beneath_a_partitioned_table,
+            what_is_asked_again_meanwhile, what_hides_nothing;
         obstacles:
-            reading_is_enough, a_table_without_select, row_security_in_force,
+            reading_is_enough, a_table_without_select, row_security_in_force, a_remedy_can_be_followed,
             a_foreign_table, a_value_too_large, a_table_that_is_locked, large_objects,
-            what_is_left_out, what_is_left_out_has_to_be_there, a_schema_that_is_not_airbytes, a_storage_that_nobody_knows,
+            a_journal_is_left_out_where_it_is, a_journal_need_not_be_readable, what_is_left_out, what_is_left_out_has_to_be_there, a_schema_that_is_not_airbytes, a_storage_that_nobody_knows,
             a_stranger_that_refers_to_the_index, nothing_is_ever_written, a_partition_is_read_through_the_top;
         standby:
             what_follows_another_server_lets_nothing_go;

@@ -2,7 +2,7 @@
 
 use cloakroom_core::ErrorKind;
 use cloakroom_core::platform::{PlatformSource as _, ScanReport};
-use cloakroom_store_airbyte::AirbyteSource;
+use cloakroom_store_airbyte::{AirbyteSource, Journal};
 use cloakroom_testkit::airbyte::Deployment;
 
 use crate::support::{Bench, coordinate, execute, scan};
@@ -95,6 +95,44 @@ pub(crate) async fn row_security_in_force(bench: Bench) {
     let (found, report) = scan(&source).await;
     assert_eq!(report.obstacles, []);
     assert!(found.keeps(&coordinate(1)));
+    bench.dismiss().await;
+}
+
+/// What the configuration refuses to leave out is not said to be left out.
+pub(crate) async fn a_remedy_can_be_followed(bench: Bench) {
+    for table in ["actor", "history"] {
+        bench
+            .sql(&format!(
+                "CREATE TABLE {table} (v text); INSERT INTO {table} VALUES (repeat('x', 3000))"
+            ))
+            .await;
+        let mut options = bench.options();
+        options.leave_out = vec![table.to_owned()];
+        let may_be_left_out = AirbyteSource::new(options.clone()).is_ok();
+        options.leave_out.clear();
+        options.max_value = 2000;
+        let (_, report) = scan(&AirbyteSource::new(options).unwrap()).await;
+        let (subject, detail) = only(&report);
+        assert_eq!(subject, format!("public.{table}"));
+        assert_eq!(
+            detail.contains("leave the table out"),
+            may_be_left_out,
+            "{detail}"
+        );
+
+        bench
+            .sql(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
+            .await;
+        let (_, report) = scan(&bench.reader().await).await;
+        let (_, detail) = only(&report);
+        assert!(detail.contains("BYPASSRLS"), "{detail}");
+        assert_eq!(
+            detail.contains("leave the table out"),
+            may_be_left_out,
+            "{detail}"
+        );
+        bench.sql(&format!("DROP TABLE {table}")).await;
+    }
     bench.dismiss().await;
 }
 
@@ -204,6 +242,103 @@ pub(crate) async fn what_is_left_out(bench: Bench) {
         let error = AirbyteSource::new(options.clone()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Invalid);
     }
+}
+
+/// What only looks like the journal is read: another table's schema, another database, another server.
+pub(crate) async fn a_journal_is_left_out_where_it_is(bench: Bench) {
+    bench
+        .sql(&format!(
+            "CREATE SCHEMA own; CREATE TABLE own.here (n int); CREATE TABLE own.seen (v text); \
+             CREATE TABLE own.other (v text); CREATE TABLE seen (v text); \
+             INSERT INTO own.seen VALUES ('{}'); INSERT INTO seen VALUES ('{}'); \
+             INSERT INTO own.other VALUES ('{}')",
+            coordinate(1),
+            coordinate(2),
+            coordinate(3)
+        ))
+        .await;
+    let told: (String, String, String, String) = sqlx::query_as(
+        "SELECT s.system_identifier::text, d.oid::text, 'own.here'::regclass::oid::text, \
+         'seen'::regclass::oid::text FROM pg_control_system() s, pg_database d \
+         WHERE d.datname = current_database()",
+    )
+    .fetch_one(&mut bench.connect().await)
+    .await
+    .unwrap();
+    let (cluster, database, table, elsewhere) = told;
+    let journal = Journal {
+        cluster,
+        database,
+        table,
+        tables: vec!["seen".to_owned()],
+    };
+    let other = || "1".to_owned();
+    for (journal, is_here) in [
+        (journal.clone(), true),
+        (
+            Journal {
+                cluster: other(),
+                ..journal.clone()
+            },
+            false,
+        ),
+        (
+            Journal {
+                database: other(),
+                ..journal.clone()
+            },
+            false,
+        ),
+        (
+            Journal {
+                table: other(),
+                ..journal.clone()
+            },
+            false,
+        ),
+    ] {
+        let mut options = bench.options();
+        options.journal = Some(journal.clone());
+        let (found, report) = scan(&AirbyteSource::new(options).unwrap()).await;
+        assert_eq!(report.obstacles, []);
+        assert_eq!(found.keeps(&coordinate(1)), !is_here, "{journal:?}");
+        assert_eq!(report.left_out, [""; 0], "the configuration names none");
+        assert!(found.keeps(&coordinate(2)) && found.keeps(&coordinate(3)));
+    }
+    let mut options = bench.options();
+    options.journal = Some(Journal {
+        table: elsewhere,
+        ..journal
+    });
+    let (found, report) = scan(&AirbyteSource::new(options).unwrap()).await;
+    assert_eq!(report.obstacles, []);
+    assert!(found.keeps(&coordinate(1)) && !found.keeps(&coordinate(2)));
+}
+
+/// Nobody is asked to let the reader see it.
+pub(crate) async fn a_journal_need_not_be_readable(bench: Bench) {
+    bench
+        .sql("CREATE SCHEMA own; CREATE TABLE own.seen (v text)")
+        .await;
+    let source = bench.reader().await;
+    assert_eq!(only(&scan(&source).await.1).0, "own.seen");
+    let (cluster, database, table): (String, String, String) = sqlx::query_as(
+        "SELECT s.system_identifier::text, d.oid::text, 'own.seen'::regclass::oid::text \
+         FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()",
+    )
+    .fetch_one(&mut bench.connect().await)
+    .await
+    .unwrap();
+    let mut options = crate::support::options(bench.url_as(&bench.role().await));
+    options.journal = Some(Journal {
+        cluster,
+        database,
+        table,
+        tables: vec!["seen".to_owned()],
+    });
+    let (_, report) = scan(&AirbyteSource::new(options).unwrap()).await;
+    assert_eq!(report.obstacles, []);
+    bench.dismiss().await;
 }
 
 pub(crate) async fn what_is_left_out_has_to_be_there(bench: Bench) {

@@ -109,6 +109,20 @@ impl Bench {
         execute(&mut self.connect().await, statements).await;
     }
 
+    /// Comes back once somebody waits for a lock in the law's database.
+    pub(crate) async fn waits_for_a_lock(&self) {
+        let waiting = "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
+                       WHERE NOT l.granted AND d.datname = current_database())";
+        let mut connection = self.connect().await;
+        while !sqlx::query_scalar::<_, bool>(waiting)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+        {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Makes a role that can log in and nothing else, named after the database.
     pub(crate) async fn role(&self) -> String {
         // Roles are the server's, and a law that failed left its own behind.
