@@ -15,6 +15,8 @@ mod cleaning;
 mod common;
 #[path = "airbyte/database.rs"]
 mod database;
+#[path = "airbyte/killed.rs"]
+mod killed;
 #[path = "airbyte/managers.rs"]
 mod managers;
 #[path = "airbyte/moving.rs"]
@@ -40,7 +42,7 @@ use managers::Kind;
 type Law = fn(Kind);
 
 fn main() -> ExitCode {
-    let laws: [(&str, Kind, Law); 14] = [
+    let laws: [(&str, Kind, Law); 15] = [
         (
             "aws::planted_leaks_are_counted",
             Kind::Aws,
@@ -80,6 +82,11 @@ fn main() -> ExitCode {
             "openbao::whoever_bears_the_token_cleans_a_platform",
             Kind::OpenBao,
             by_hand::whoever_bears_the_token_cleans_a_platform,
+        ),
+        (
+            "aws::who_was_killed_is_followed_at_once",
+            Kind::Aws,
+            killed::who_was_killed_is_followed_at_once,
         ),
         (
             "aws::the_published_policy_is_enough_and_no_more",

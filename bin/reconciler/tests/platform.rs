@@ -7,6 +7,8 @@
 mod adversary;
 #[path = "platform/cleaning.rs"]
 mod cleaning;
+#[path = "platform/failing.rs"]
+mod failing;
 #[path = "platform/leasing.rs"]
 mod leasing;
 #[path = "platform/litter.rs"]
@@ -15,6 +17,10 @@ mod litter;
 mod moving;
 #[path = "platform/moving_for_good.rs"]
 mod moving_for_good;
+#[path = "platform/ours.rs"]
+mod ours;
+#[path = "platform/ownership.rs"]
+mod ownership;
 #[path = "platform/rescuing.rs"]
 mod rescuing;
 #[path = "platform/reused.rs"]
@@ -29,6 +35,8 @@ mod stopping;
 mod undoing;
 #[path = "platform/unversioned.rs"]
 mod unversioned;
+#[path = "platform/watching.rs"]
+mod watching;
 
 use cloakroom_core::platform::{
     Defect, DefectKind, MentionKind, Obstacle, PlatformSource as _, Standing,

@@ -12,6 +12,7 @@ mod lease;
 mod listed;
 mod moving;
 mod naming;
+mod ours;
 mod report;
 mod ruling;
 mod stage;
@@ -40,8 +41,8 @@ use unlisted::Unseen;
 pub use naming::AirbyteNaming;
 
 pub use clean::{
-    CleanCount, CleanCounted, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport, PlannedFate,
-    PlatformCleaner, PlatformPlan, PlatformPlanHeader, PlatformPlanItem,
+    CleanCount, CleanCounted, CleanFailure, CleanGuard, CleanGuardTrip, CleanOptions, CleanReport,
+    PlannedFate, PlatformCleaner, PlatformPlan, PlatformPlanHeader, PlatformPlanItem,
 };
 pub use moving::{
     PlatformMoveIssue, PlatformMoveReport, PlatformMoveStep, PlatformMoveStore, PlatformMover,
@@ -124,6 +125,7 @@ pub struct PlatformReader {
     sightings: Arc<dyn Sightings>,
     randomness: Arc<dyn Randomness>,
     settings: PlatformSettings,
+    run: Option<RunId>,
 }
 
 impl PlatformReader {
@@ -152,7 +154,17 @@ impl PlatformReader {
             sightings,
             randomness,
             settings,
+            run: None,
         })
+    }
+
+    /// One whose only pass goes by this id, under which it also holds the platform's lease.
+    #[must_use]
+    pub fn as_run(self, run: RunId) -> Self {
+        Self {
+            run: Some(run),
+            ..self
+        }
     }
 
     /// Says that the database that is there now is the platform from now on. What was seen beside
@@ -177,7 +189,7 @@ impl PlatformReader {
 
     /// A pass that holds the platform's lease.
     async fn begin<'a>(&'a self, observer: PlatformObserver<'a>) -> Result<Pass<'a>> {
-        let run = RunId(self.randomness.uuid());
+        let run = self.run.unwrap_or_else(|| RunId(self.randomness.uuid()));
         Ok(Pass {
             reader: self,
             run,
@@ -399,10 +411,15 @@ impl Pass<'_> {
     /// Listed secrets behind a name, each with how it stands. `started` is when the pass began.
     async fn page(&self, after: Option<&str>, started: Timestamp) -> Result<Vec<Judged>> {
         let settings = &self.reader.settings;
-        let page = self
+        let mut page = self
             .sightings()
             .evidence(self.target(), self.run, after, settings.page)
             .await?;
+        let names: Vec<&str> = page.iter().map(|it| &*it.secret.name).collect();
+        let ours = self.are_ours(&names).await?;
+        for (evidence, ours) in page.iter_mut().zip(ours) {
+            evidence.secret.marked |= ours;
+        }
         let judged = page.into_iter().map(|evidence| Judged {
             standing: standing_of(self.naming(), &evidence, settings.ephemeral, started),
             evidence,

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::harmless::harmless;
 use crate::listing::{Listing, moment, or_nothing};
 use crate::output::{Console, count};
-use crate::platform::{self, PlatformProgress, refuse_if_held, title};
+use crate::platform::{self, Holder, PlatformProgress, Work, title};
 use crate::wiring::Context;
 
 /// Secrets of a plan that a terminal shows.
@@ -39,12 +39,15 @@ pub(super) async fn adopt(
         }
         return Ok(Exit::Done);
     }
-    refuse_if_held(context, args.platform.as_deref()).await?;
+    let asked = args.platform.as_deref();
+    let holder = Holder::of_chosen(context, asked, Work::reading("adopt")).await?;
+    holder.follow(context).await?;
+    let cleaner = cleaner.as_run(holder.id());
     let progress = PlatformProgress::new(console);
     let plan = cleaner
         .plan(args.limit, &|phase, done| progress.show(phase, done))
         .await?;
-    drop(progress);
+    drop((progress, holder));
     let can_be_confirmed = plan.is_complete() && !args.dry_run;
     if can_be_confirmed {
         cleaner.show(&plan).await?;
@@ -102,6 +105,13 @@ fn print(plan: &PlatformPlan, console: &Console) -> anyhow::Result<()> {
         console.line("")?;
         console.list(&sample(plan))?;
     }
+    if header.next.put_off > 0 {
+        console.line(format_args!(
+            "{} put off: {}",
+            count(header.next.put_off, "secret is", "secrets are"),
+            platform::put_off(&header.next)
+        ))?;
+    }
     if plan.items.len() > SAMPLE || header.more {
         console.note("these are the first of them; `--file FILE` writes the whole plan");
     }
@@ -116,6 +126,10 @@ fn print(plan: &PlatformPlan, console: &Console) -> anyhow::Result<()> {
              encoded more than twice over, is not found: docs/airbyte.md"
         }
     });
+    console.line(format_args!(
+        "whoever confirms this says: {}",
+        header.confirms
+    ))?;
     console.line(format_args!("plan {}", plan.id))
 }
 

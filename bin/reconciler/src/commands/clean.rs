@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use cloakroom_core::store::RunOutcome;
-use cloakroom_reconcile::{CleanOptions, CleanReport};
+use cloakroom_reconcile::{CleanFailure, CleanOptions, CleanReport, NextRun};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::CleanArgs;
 use crate::exit::Exit;
+use crate::harmless::harmless;
 use crate::listing::Listing;
 use crate::output::{Console, count};
-use crate::platform::{self, PlatformProgress, title};
+use crate::platform::{self, Holder, PlatformProgress, Work, title};
 use crate::signals;
-use crate::wiring::Context;
+use crate::wiring::{Context, job_settings};
 
 /// Deletes what a platform left behind in its secrets manager.
 pub(super) async fn clean(
@@ -22,7 +23,18 @@ pub(super) async fn clean(
 ) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     signals::cancel_on_signal(stop.clone())?;
-    let cleaner = platform::cleaner(context, args.platform.as_deref(), stop)?;
+    let asked = args.platform.as_deref();
+    let cleaner = platform::cleaner(context, asked, stop)?;
+    let holder = Holder::of_chosen(context, asked, work(args.dry_run)).await?;
+    if holder.follow(context).await? {
+        let rests = job_settings(&context.configuration.reconcile).claim_deadline;
+        console.note(format_args!(
+            "a clean-up died at this a moment ago: what it had taken on rests for {} and is left to a \
+             run after that",
+            humantime::format_duration(rests)
+        ));
+    }
+    let cleaner = cleaner.as_run(holder.id());
     let options = CleanOptions {
         dry_run: args.dry_run,
         overrides: args.overrides.into_iter().collect(),
@@ -31,7 +43,7 @@ pub(super) async fn clean(
     let report = cleaner
         .clean(&options, &|phase, done| progress.show(phase, done))
         .await?;
-    drop(progress);
+    drop((progress, holder));
     if console.is_json() {
         console.json(&report)?;
     } else {
@@ -39,6 +51,14 @@ pub(super) async fn clean(
         print(&report, horizon, console)?;
     }
     Ok(exit(report.outcome))
+}
+
+fn work(dry_run: bool) -> Work {
+    if dry_run {
+        Work::reading("clean --dry-run")
+    } else {
+        Work::writing("clean")
+    }
 }
 
 fn exit(outcome: RunOutcome) -> Exit {
@@ -76,6 +96,9 @@ fn print(report: &CleanReport, horizon: Duration, console: &Console) -> anyhow::
     if !listing.is_empty() {
         console.list(&listing)?;
     }
+    for failure in &report.failures {
+        console.line(failed(failure))?;
+    }
     for (number, what) in [
         (
             report.rescued,
@@ -95,7 +118,7 @@ fn print(report: &CleanReport, horizon: Duration, console: &Console) -> anyhow::
             console.line(format_args!("{number} {what}"))?;
         }
     }
-    if let Some(put_off) = put_off(report.next.put_off, &report.platform, horizon) {
+    if let Some(put_off) = put_off(&report.next, &report.platform, horizon) {
         console.line(put_off)?;
     }
     for name in &report.lost {
@@ -115,15 +138,26 @@ fn print(report: &CleanReport, horizon: Duration, console: &Console) -> anyhow::
     ))
 }
 
+/// Why something that could go is still there.
+fn failed(failure: &CleanFailure) -> String {
+    format!(
+        "! {} still there, {} for one: {}; a later run tries again",
+        count(failure.secrets, "secret is", "secrets are"),
+        harmless(&failure.example),
+        harmless(&failure.cause)
+    )
+}
+
 /// What could not be brought back for long enough, so that it waits first.
-fn put_off(number: u64, platform: &str, horizon: Duration) -> Option<String> {
+fn put_off(next: &NextRun, platform: &str, horizon: Duration) -> Option<String> {
     let horizon = humantime::format_duration(horizon);
-    (number > 0).then(|| {
+    (next.put_off > 0).then(|| {
         format!(
             "{} put off: what could not be brought back for the whole backup horizon ({horizon}) goes once it has \
-             been unused for what is missing of that; `reconciler adopt {platform} --dry-run --file PLAN` writes \
-             down when that is for each",
-            count(number, "secret is", "secrets are")
+             been unused for what is missing of that, {}; `reconciler adopt {platform} --dry-run --file PLAN` \
+             writes down when that is for each",
+            count(next.put_off, "secret is", "secrets are"),
+            platform::put_off(next)
         )
     })
 }
@@ -134,9 +168,18 @@ mod tests {
 
     #[test]
     fn what_is_put_off_is_told_with_how_many_and_for_how_long() {
-        assert_eq!(put_off(0, "production", Duration::ZERO), None);
-        let told = put_off(3, "production", Duration::from_hours(7 * 24)).unwrap();
-        for part in ["3 secrets are put off", "7days", "adopt production"] {
+        let mut next = NextRun::default();
+        assert_eq!(put_off(&next, "production", Duration::ZERO), None);
+        next.put_off = 3;
+        next.put_off_until = Some("2026-05-04T03:02:01Z".parse().unwrap());
+        next.put_off_from = next.put_off_until;
+        let told = put_off(&next, "production", Duration::from_hours(7 * 24)).unwrap();
+        for part in [
+            "3 secrets are put off",
+            "7days",
+            "from 2026-05-04T03:02:01Z on",
+            "adopt production",
+        ] {
             assert!(told.contains(part), "{told}");
         }
     }

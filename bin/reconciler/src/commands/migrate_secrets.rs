@@ -19,7 +19,7 @@ use crate::configuration::{Backend, OpenMetadata};
 use crate::exit::Exit;
 use crate::listing::Listing;
 use crate::output::{Console, count};
-use crate::platform::{self, Holder};
+use crate::platform::{self, Holder, Work};
 use crate::wiring::{Context, job_settings};
 
 /// What the platform's own database is called.
@@ -41,7 +41,7 @@ pub(super) async fn migrate_secrets(
     let holder = if args.dry_run {
         None
     } else {
-        Some(Holder::new(context, name, order.words()).await?)
+        Some(Holder::new(context, name, Work::writing(order.words())).await?)
     };
     if let Some(holder) = &holder
         && holder.follow(context).await?

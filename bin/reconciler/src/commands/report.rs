@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cli::ReportArgs;
 use crate::exit::Exit;
 use crate::output::Console;
-use crate::platform::{self, PlatformProgress, refuse_if_held};
+use crate::platform::{self, Holder, PlatformProgress, Work};
 use crate::wiring::Context;
 
 /// A report with what follows from it.
@@ -40,12 +40,15 @@ pub(super) async fn report(
             identity.place
         ));
     }
-    refuse_if_held(context, args.platform.as_deref()).await?;
+    let asked = args.platform.as_deref();
+    let holder = Holder::of_chosen(context, asked, Work::reading("report")).await?;
+    holder.follow(context).await?;
+    let reader = reader.as_run(holder.id());
     let progress = PlatformProgress::new(console);
     let report = reader
         .pass(&|phase, done| progress.show(phase, done))
         .await?;
-    drop(progress);
+    drop((progress, holder));
     let told = Told {
         complete: report.is_complete(),
         leaked: report.leaked(),

@@ -1,5 +1,5 @@
 //! Who is alone at a platform: told to whoever is refused, and followed at once where the process has
-//! provably died.
+//! provably died and nothing that it asked for can harm what comes next.
 //!
 //! The proof is a locked file of the machine's folder for temporary files, named after the holder. The
 //! kernel lets go of the lock with the process, however that ends. A file of another boot, which another
@@ -36,8 +36,52 @@ struct Note {
     boot: String,
     process: u32,
     platform: String,
+    #[serde(flatten)]
+    work: Work,
+}
+
+/// What somebody is at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Work {
     /// The command, as far as it says what is to be done.
-    work: String,
+    #[serde(rename = "work")]
+    words: String,
+    /// Neither the platform nor its manager is changed.
+    #[serde(default)]
+    only_reads: bool,
+}
+
+impl Work {
+    pub(crate) fn reading(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            only_reads: true,
+        }
+    }
+
+    pub(crate) fn writing(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            only_reads: false,
+        }
+    }
+
+    /// Whether it may begin while what a process at `dead` asked for last may be under way still.
+    fn goes_with(&self, dead: &Self) -> bool {
+        dead.only_reads || self == dead
+    }
+
+    /// The same command, whatever it is to do.
+    fn is_of_one_kind_with(&self, other: &Self) -> bool {
+        let kind = |work: &Self| work.words.split(' ').next().map(str::to_owned);
+        kind(self) == kind(other)
+    }
+}
+
+impl std::fmt::Display for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words)
+    }
 }
 
 /// A note whose lock this process has.
@@ -61,24 +105,30 @@ enum Standing {
 pub(crate) struct Holder {
     id: RunId,
     platform: String,
-    work: String,
+    work: Work,
     /// `None` where none could be written: who comes next waits until the right lapses.
     note: Option<Locked>,
 }
 
 impl Holder {
     /// Before the right to be at a platform is asked for.
-    pub(crate) async fn new(
-        context: &Context,
-        platform: &str,
-        work: String,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn new(context: &Context, platform: &str, work: Work) -> anyhow::Result<Self> {
         let now = context.store.now().await?;
         let id = dated(now, &*context.randomness());
         Ok(Self::in_folder(&folder(), id, platform, work))
     }
 
-    fn in_folder(folder: &Path, id: Uuid, platform: &str, work: String) -> Self {
+    /// The same for the platform that was asked for, or the only one there is.
+    pub(crate) async fn of_chosen(
+        context: &Context,
+        asked: Option<&str>,
+        work: Work,
+    ) -> anyhow::Result<Self> {
+        let (platform, _) = chosen(&context.configuration, asked)?;
+        Self::new(context, platform, work).await
+    }
+
+    fn in_folder(folder: &Path, id: Uuid, platform: &str, work: Work) -> Self {
         let note = Locked::write(folder, id, platform, &work);
         if let Err(error) = &note {
             tracing::debug!(error = %error, "a death of this process will not be provable");
@@ -95,22 +145,48 @@ impl Holder {
         self.id
     }
 
-    /// Refuses, with what is known of it, whoever is at the platform; but one that was at the same work
-    /// and died is followed, and its right given back. `true` where one was followed, now or so lately
-    /// that what it asked for last may be under way still.
+    /// Refuses, with what is known of it, whoever is at the platform; but one that was at the same work,
+    /// or only read, and died is followed, and its right given back. `true` where one that was at work
+    /// like this died, or was followed, so lately that what it asked for last may be under way still.
     pub(crate) async fn follow(&self, context: &Context) -> anyhow::Result<bool> {
         let now = SystemClock.now();
-        let Some(held) = Held::look(context, &self.platform).await? else {
-            let lasts = job_settings(&context.configuration.reconcile).lease;
-            return Ok(followed_lately(&folder(), &self.platform, now, lasts));
-        };
+        if let Some(held) = Held::look(context, &self.platform).await? {
+            self.take_over(&held, context, now).await?;
+        }
+        let lasts = job_settings(&context.configuration.reconcile).lease;
+        self.heed_the_dead(&folder(), now, lasts)
+    }
+
+    async fn take_over(
+        &self,
+        held: &Held,
+        context: &Context,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
         match &held.standing {
-            Standing::Dead(dead) if dead.note.work == self.work && self.note.is_some() => {
+            Standing::Dead(dead) if self.note.is_some() && self.work.goes_with(&dead.note.work) => {
                 dead.keep(now)?;
-                held.give_back(&context.store).await?;
-                Ok(true)
+                held.give_back(&context.store).await
             }
             _ => Err(held.refusal()),
+        }
+    }
+
+    /// What only reads need not heed anybody.
+    fn heed_the_dead(
+        &self,
+        folder: &Path,
+        now: Timestamp,
+        lasts: Duration,
+    ) -> anyhow::Result<bool> {
+        let dead = died_lately(folder, &self.platform, now, lasts);
+        if self.work.only_reads {
+            return Ok(false);
+        }
+        let other = |it: &&Dead| !self.work.is_of_one_kind_with(&it.note.work);
+        match dead.iter().find(other) {
+            Some(other) => Err(other.refusal()),
+            None => Ok(!dead.is_empty()),
         }
     }
 }
@@ -167,24 +243,14 @@ impl Held {
         let Self {
             platform, holder, ..
         } = self;
-        let began = Uuid::try_parse(holder).ok().and_then(|it| began(&it));
-        let since = began.map(|it| format!(" since {}", moment(it)));
-        let since = since.unwrap_or_default();
-        let until = self.now.checked_add(self.lasts).map(moment);
-        let until = until.unwrap_or_else(|_| format!("{} s from now", self.lasts.as_secs()));
+        let since = since(holder);
+        let until = ends(self.now, self.lasts);
         match &self.standing {
             Standing::Alive(Note { process, work, .. }) => anyhow::anyhow!(
                 "process {process} of this machine has been at platform {platform}{since}, with `{work}`, and \
                  still runs: wait for its end, or end it"
             ),
-            Standing::Dead(Locked {
-                note: Note { process, work, .. },
-                ..
-            }) => anyhow::anyhow!(
-                "process {process} of this machine was at platform {platform}{since}, with `{work}`, and \
-                 died: the same command goes on at once; for any other the platform is free from {until} \
-                 at the latest, when nothing that it asked for can be under way any more"
-            ),
+            Standing::Dead(dead) => died(&dead.note, &since, &until),
             Standing::Unknown => anyhow::anyhow!(
                 "run {holder} has been at platform {platform}{since}, from another machine, user or \
                  container, or with another command: wait for its end. If its process has died, the \
@@ -194,14 +260,40 @@ impl Held {
     }
 }
 
+fn died(note: &Note, since: &str, until: &str) -> anyhow::Error {
+    let Note {
+        process,
+        platform,
+        work,
+        ..
+    } = note;
+    anyhow::anyhow!(
+        "process {process} of this machine was at platform {platform}{since}, with `{work}`, and died: \
+         the same command goes on at once; for any other the platform is free from {until} at the \
+         latest, when nothing that it asked for can be under way any more"
+    )
+}
+
+/// When a holder began, as the middle of a sentence.
+fn since(holder: &str) -> String {
+    let began = Uuid::try_parse(holder).ok().and_then(|it| began(&it));
+    let since = began.map(|it| format!(" since {}", moment(it)));
+    since.unwrap_or_default()
+}
+
+fn ends(from: Timestamp, lasts: Duration) -> String {
+    let until = from.checked_add(lasts).map(moment);
+    until.unwrap_or_else(|_| format!("{} s from now", lasts.as_secs()))
+}
+
 impl Locked {
-    fn write(folder: &Path, id: Uuid, platform: &str, work: &str) -> anyhow::Result<Self> {
+    fn write(folder: &Path, id: Uuid, platform: &str, work: &Work) -> anyhow::Result<Self> {
         let path = path(folder, id);
         let note = Note {
             boot: boot()?,
             process: std::process::id(),
             platform: platform.to_owned(),
-            work: work.to_owned(),
+            work: work.clone(),
         };
         let mut options = OpenOptions::new();
         let mut file = options
@@ -257,28 +349,47 @@ fn path(folder: &Path, id: Uuid) -> PathBuf {
     folder.join(format!("{PREFIX}{id}"))
 }
 
-/// Whether a process that died at the platform was followed less than `lasts` ago. The notes of those that
-/// died before are of no use any more, and removed; its right, if it has one, must have been looked at.
-fn followed_lately(folder: &Path, platform: &str, now: Timestamp, lasts: Duration) -> bool {
+/// Somebody who wrote, and died at the platform, or was followed, a moment ago.
+struct Dead {
+    note: Note,
+    since: String,
+    until: String,
+}
+
+impl Dead {
+    fn refusal(&self) -> anyhow::Error {
+        died(&self.note, &self.since, &self.until)
+    }
+}
+
+/// Who wrote and died at the platform, or was followed, less than `lasts` ago. The notes of all others that
+/// died are of no use any more, and removed; its right, if it has one, must have been looked at.
+fn died_lately(folder: &Path, platform: &str, now: Timestamp, lasts: Duration) -> Vec<Dead> {
     let Ok(files) = std::fs::read_dir(folder) else {
-        return false;
+        return Vec::new();
     };
-    let mut lately = false;
+    let mut lately = Vec::new();
     for file in files.flatten() {
-        if !file.file_name().to_string_lossy().starts_with(PREFIX) {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let Some(holder) = name.strip_prefix(PREFIX) else {
             continue;
-        }
+        };
         let Ok(Standing::Dead(dead)) = read_note(&file.path()) else {
             continue;
         };
         if dead.note.platform != platform {
             continue;
         }
-        let ends = dead.written().map(|it| it.checked_add(lasts));
-        if matches!(ends, Ok(Ok(ends)) if ends <= now) {
+        let written = dead.written().unwrap_or(now);
+        let is_over = matches!(written.checked_add(lasts), Ok(ends) if ends <= now);
+        if is_over || dead.note.work.only_reads {
             dead.remove();
         } else {
-            lately = true;
+            lately.push(Dead {
+                since: since(holder),
+                until: ends(written, lasts),
+                note: dead.note,
+            });
         }
     }
     lately
@@ -344,6 +455,22 @@ mod tests {
         standing(folder, &HOLDER.to_string())
     }
 
+    fn work(words: &str) -> Work {
+        Work::writing(words)
+    }
+
+    /// What is left of a holder that is killed.
+    fn dies(holder: Holder, folder: &Path, at: Timestamp) {
+        let path = path(folder, holder.id().0);
+        let text = std::fs::read(&path).unwrap();
+        drop(holder);
+        std::fs::write(&path, text).unwrap();
+        let Ok(Standing::Dead(dead)) = read_note(&path) else {
+            panic!("nobody holds its lock");
+        };
+        dead.keep(at).unwrap();
+    }
+
     #[test]
     fn only_a_lock_that_is_free_proves_a_death() {
         let folder = tempfile::tempdir().unwrap();
@@ -351,10 +478,13 @@ mod tests {
         assert!(matches!(stands(folder), Standing::Unknown));
         assert!(matches!(standing(folder, "no id"), Standing::Unknown));
 
-        let holder = Holder::in_folder(folder, HOLDER, "om", "work".to_owned());
+        let holder = Holder::in_folder(folder, HOLDER, "om", work("work"));
         match stands(folder) {
             Standing::Alive(note) => {
-                assert_eq!((note.process, &*note.work), (std::process::id(), "work"));
+                assert_eq!(
+                    (note.process, note.work),
+                    (std::process::id(), work("work"))
+                );
             }
             Standing::Dead(_) | Standing::Unknown => panic!("it lives"),
         }
@@ -364,7 +494,7 @@ mod tests {
 
         std::fs::write(path(folder, HOLDER), &text).unwrap();
         let dead = stands(folder);
-        assert!(matches!(&dead, Standing::Dead(it) if it.note.work == "work"));
+        assert!(matches!(&dead, Standing::Dead(it) if it.note.work == work("work")));
         // One follows it: whoever comes now has to wait for that one.
         assert!(matches!(stands(folder), Standing::Alive(_)));
         drop(dead);
@@ -383,7 +513,7 @@ mod tests {
             boot: "00000000-0000-4000-8000-000000000001".to_owned(),
             process: 1,
             platform: "om".to_owned(),
-            work: "work".to_owned(),
+            work: work("work"),
         };
         for text in [
             serde_json::to_vec(&note).unwrap(),
@@ -402,22 +532,65 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let now: Timestamp = "2026-05-04T03:02:01Z".parse().unwrap();
-        let lately = |platform, now| followed_lately(folder, platform, now, LASTS);
-        let holder = Holder::in_folder(folder, HOLDER, "om", "work".to_owned());
+        let lately = |platform, now| !died_lately(folder, platform, now, LASTS).is_empty();
+        let holder = Holder::in_folder(folder, HOLDER, "om", work("work"));
         assert!(!lately("om", now), "it lives, and is nobody's past");
-        let text = std::fs::read_to_string(path(folder, HOLDER)).unwrap();
-        drop(holder);
-        std::fs::write(path(folder, HOLDER), text).unwrap();
-        let Standing::Dead(dead) = stands(folder) else {
-            panic!("nobody holds its lock");
-        };
-        dead.keep(now).unwrap();
-        drop(dead);
+        dies(holder, folder, now);
         assert!(lately("om", now) && lately("om", now + LASTS / 2));
         assert!(!lately("another", now + LASTS));
         assert!(path(folder, HOLDER).exists());
         assert!(!lately("om", now + LASTS));
         assert!(!path(folder, HOLDER).exists(), "it is of no use any more");
+    }
+
+    #[test]
+    fn only_the_same_work_goes_on_behind_one_that_wrote() {
+        const LASTS: Duration = Duration::from_mins(3);
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let now: Timestamp = "2026-05-04T03:02:01Z".parse().unwrap();
+        let next = |work: &Work| {
+            let next = Holder::in_folder(folder, Uuid::from_u128(8), "om", work.clone());
+            next.heed_the_dead(folder, now, LASTS).ok()
+        };
+        let report = Work::reading("report");
+        let (clean, forth, home) = (
+            work("clean"),
+            work("migrate --to aws"),
+            work("migrate --to db"),
+        );
+        let all = [&report, &clean, &forth, &home];
+        let begin = |it: &Work| Holder::in_folder(folder, HOLDER, "om", it.clone());
+
+        for dead in all {
+            assert!(dead.goes_with(dead));
+            for other in all.into_iter().filter(|it| *it != dead) {
+                assert_eq!(
+                    other.goes_with(dead),
+                    dead == &report,
+                    "{other} behind {dead}"
+                );
+            }
+        }
+        dies(begin(&report), folder, now);
+        assert!(
+            all.iter().all(|it| next(it) == Some(false)),
+            "it asked for nothing"
+        );
+        assert!(!path(folder, HOLDER).exists(), "it is of no use any more");
+        dies(begin(&clean), folder, now);
+        assert_eq!(all.map(next), [Some(false), Some(true), None, None]);
+        std::fs::remove_file(path(folder, HOLDER)).unwrap();
+        dies(begin(&forth), folder, now);
+        assert_eq!(all.map(next), [Some(false), None, Some(true), Some(true)]);
+        assert!(path(folder, HOLDER).exists());
+    }
+
+    #[test]
+    fn a_note_of_an_older_release_tells_of_work_that_writes() {
+        let text = r#"{"boot":"b","process":1,"platform":"om","work":"report"}"#;
+        let note: Note = serde_json::from_str(text).unwrap();
+        assert_eq!(note.work, work("report"));
     }
 
     #[test]

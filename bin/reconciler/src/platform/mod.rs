@@ -4,6 +4,7 @@
 mod destination;
 mod holder;
 mod openmetadata;
+mod own_tables;
 mod page;
 mod progress;
 mod shown;
@@ -16,11 +17,11 @@ mod words;
 mod tests;
 
 pub(crate) use destination::{demand_readable, prefix_of};
-pub(crate) use holder::{Holder, refuse_if_held};
+pub(crate) use holder::{Holder, Work, refuse_if_held};
 pub(crate) use openmetadata::{lists_tags, manager, provider};
 pub use openmetadata::{openmetadata, openmetadata_options};
 pub use page::html;
 pub use progress::PlatformProgress;
 pub use source::{cleaner, reader, reader_of};
 pub use table::print;
-pub use words::title;
+pub use words::{put_off, title};

@@ -7,13 +7,13 @@ use anyhow::{Context as _, bail};
 use cloakroom_core::platform::{PlatformNaming, PlatformSource, PlatformTarget};
 use cloakroom_core::{BackendId, Grammar};
 use cloakroom_reconcile::{AirbyteNaming, PlatformCleaner, PlatformReader, PlatformSettings};
-use cloakroom_store_airbyte::AirbyteSource;
 use cloakroom_store_openmetadata::{DeploymentNames, OpenMetadataSource};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::destination::prefix_of;
 use super::openmetadata::openmetadata_options;
+use super::own_tables::BesideStore;
 use crate::configuration::{Airbyte, Backend, Configuration, OpenMetadata, Platform};
 use crate::wiring::{Context, job_settings};
 
@@ -70,7 +70,8 @@ fn reader_at(
     let manager = context.configuration.backends.get(backend.id().as_str());
     let price = manager.map(Backend::dollars_per_secret_month);
     let jobs = job_settings(&context.configuration.reconcile);
-    let live = live(name, section).with_context(|| format!("platforms.{name}"))?;
+    let live =
+        live(context, name, section, backend.id()).with_context(|| format!("platforms.{name}"))?;
     let settings = PlatformSettings {
         target: PlatformTarget {
             platform: name.to_owned(),
@@ -147,14 +148,19 @@ struct Live {
     storage: Uuid,
 }
 
-fn live(name: &str, section: &Platform) -> anyhow::Result<Live> {
+fn live(
+    context: &Context,
+    name: &str,
+    section: &Platform,
+    backend: &BackendId,
+) -> anyhow::Result<Live> {
     match section {
-        Platform::Airbyte(section) => airbyte(section),
+        Platform::Airbyte(section) => airbyte(context, section, backend),
         Platform::OpenMetadata(section) => openmetadata(name, section),
     }
 }
 
-fn airbyte(section: &Airbyte) -> anyhow::Result<Live> {
+fn airbyte(context: &Context, section: &Airbyte, backend: &BackendId) -> anyhow::Result<Live> {
     let mut options = cloakroom_store_airbyte::Options::new(section.database.read()?);
     options.schema.clone_from(&section.schema);
     options.grammar = Grammar::new(&section.prefix)?;
@@ -162,7 +168,11 @@ fn airbyte(section: &Airbyte) -> anyhow::Result<Live> {
     options.leave_out.clone_from(&section.leave_out);
     Ok(Live {
         naming: Arc::new(AirbyteNaming::new(options.grammar.clone())),
-        source: Arc::new(AirbyteSource::new(options)?),
+        source: Arc::new(BesideStore::new(
+            options,
+            context.store.clone(),
+            backend.clone(),
+        )?),
         storage: section.storage,
     })
 }

@@ -65,6 +65,8 @@ fn report() -> PlatformReport {
             second_sighting: 50,
             within_grace: 50,
             put_off: 0,
+            put_off_from: None,
+            put_off_until: None,
             left: 0,
             waiting: 100,
         },
@@ -132,6 +134,34 @@ fn the_page_says_what_the_report_does() {
     // One file: nothing is fetched, nothing is run.
     for word in ["<script", "<link", "src=", "href=", "@import", "url("] {
         assert!(!page.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn whatever_is_put_off_is_told_with_when_it_may_go() {
+    let mut report = report();
+    report.next.put_off = 3;
+    let told = |report: &PlatformReport| {
+        let line = view::next(report)
+            .into_iter()
+            .find(|it| it.starts_with("3 "));
+        let line = line.unwrap();
+        assert!(html(report).unwrap().contains(&line), "{line}");
+        line
+    };
+    assert!(
+        told(&report).ends_with("only after the backup horizon"),
+        "of an older release"
+    );
+    report.next.put_off_from = Some(report.started);
+    report.next.put_off_until = Some(report.started);
+    let first = crate::listing::moment(report.started);
+    assert!(told(&report).contains(&format!(": from {first} on")));
+    let last = report.started + std::time::Duration::from_hours(1);
+    report.next.put_off_until = Some(last);
+    let both = told(&report);
+    for at in [first, crate::listing::moment(last)] {
+        assert!(both.contains(&at), "{both}");
     }
 }
 

@@ -200,7 +200,7 @@ pub(super) fn next(report: &PlatformReport) -> Vec<String> {
     );
     say(
         next.put_off,
-        "could not be brought back: only after the backup horizon",
+        &format!("could not be brought back: {}", words::put_off(next)),
     );
     say(
         next.left,

@@ -1,7 +1,10 @@
 //! What a report's words mean, for somebody who has not read the documentation.
 
+use cloakroom_core::Timestamp;
 use cloakroom_core::platform::Standing;
-use cloakroom_reconcile::{Age, PlatformFindingKind};
+use cloakroom_reconcile::{Age, NextRun, PlatformFindingKind};
+
+use crate::listing::moment;
 
 /// A word as a heading, and what it means.
 #[derive(Clone, Copy)]
@@ -79,6 +82,18 @@ pub(super) fn of_finding(kind: PlatformFindingKind) -> Word {
             "not judged",
             "a configuration that could not be looked through",
         ),
+    }
+}
+
+/// When what is put off may go, as the middle of a sentence.
+pub fn put_off(next: &NextRun) -> String {
+    let told = |at: Option<Timestamp>| at.map(moment);
+    match (told(next.put_off_from), told(next.put_off_until)) {
+        (Some(first), Some(last)) if first != last => {
+            format!("the first from {first} on, the last from {last} on, at the earliest")
+        }
+        (_, Some(last)) => format!("from {last} on, at the earliest"),
+        _ => "only after the backup horizon".to_owned(),
     }
 }
 

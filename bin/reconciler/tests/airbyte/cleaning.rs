@@ -28,7 +28,7 @@ pub struct Stage {
     pub planted: Planted,
     pub cloakroom: Deployment,
     /// What the program asks the manager through.
-    _proxy: Proxy,
+    pub proxy: Proxy,
 }
 
 impl Stage {
@@ -45,7 +45,7 @@ impl Stage {
             manager,
             planted,
             cloakroom,
-            _proxy: proxy,
+            proxy,
         }
     }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::platform::{Obstacle, Removals as _, SecretName, Standing};
 use cloakroom_core::store::RunOutcome;
-use cloakroom_core::{Capabilities, ErrorKind};
-use cloakroom_reconcile::{CleanGuard, CleanOptions, CleanReport};
+use cloakroom_core::{Capabilities, Clock as _, ErrorKind, Timestamp};
+use cloakroom_reconcile::{CleanGuard, CleanOptions, CleanReport, PlannedFate};
 use cloakroom_testkit::memory::MemoryBackend;
+use jiff::SignedDuration;
 
 use crate::adversary::Event;
 use crate::litter::{Littered, littered, littered_over};
-use crate::stage::{HOUR, mention};
+use crate::stage::{HOUR, here, mention};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -107,7 +108,7 @@ async fn what_cannot_be_brought_back_waits_out_the_horizon_and_goes_for_good() {
     let littered = Littered::adopted().await;
     let stage = &littered.stage;
     stage.clean().await;
-    stage.clock.advance(DAY * 6 + HOUR * 22);
+    stage.watch(DAY * 6 + HOUR * 22).await;
     stage.clean().await;
     assert!(stage.is_there(&littered.ahead).await, "too early");
     // The platform writes it again: it waits anew.
@@ -118,12 +119,52 @@ async fn what_cannot_be_brought_back_waits_out_the_horizon_and_goes_for_good() {
         stage.is_there(&littered.ahead).await,
         "seen unused but once"
     );
-    stage.clock.advance(DAY * 7);
+    stage.watch(DAY * 7).await;
     let report = stage.clean().await;
     assert_eq!(report.deletions[&Standing::Ahead].deleted, 1, "{report:#?}");
     assert!(!stage.is_there(&littered.ahead).await);
     assert_eq!(littered.receipts(report.run).await[0].reason, "ahead");
     littered.assert_kept_but_checks().await;
+}
+
+#[tokio::test]
+async fn what_is_put_off_goes_when_it_was_said_to() {
+    let littered = littered_over(Capabilities {
+        recovery: None,
+        ..MemoryBackend::CAPABILITIES
+    })
+    .await;
+    let stage = &littered.stage;
+    stage.adopt().await;
+    stage.write([here(30, 1)]);
+    stage.clock.advance(HOUR);
+    let plan = stage.cleaner().plan(100, &|_, _| {}).await.unwrap();
+    let waits = plan
+        .items
+        .iter()
+        .filter(|it| it.fate == PlannedFate::PutOff);
+    let until: Vec<Timestamp> = waits.map(|it| it.until.unwrap()).collect();
+    let (from, last) = (*until.iter().min().unwrap(), *until.iter().max().unwrap());
+    let next = plan.header.next;
+    assert_eq!(next.put_off, until.len() as u64);
+    assert_eq!(
+        (next.put_off_from, next.put_off_until),
+        (Some(from), Some(last))
+    );
+    assert!(from < last, "{until:?}");
+
+    let mut gone = 0;
+    for moment in [from, last] {
+        let left = moment.duration_since(stage.clock.now()) - SignedDuration::from_millis(1);
+        stage.watch(left.unsigned_abs()).await;
+        assert_eq!(stage.clean().await.deleted(), 0, "too early: {moment}");
+        stage.clock.advance(Duration::from_millis(1));
+        let went = stage.clean().await.deleted();
+        assert!(went > 0, "too late: {moment}");
+        gone += went;
+    }
+    assert_eq!(gone, next.put_off);
+    littered.assert_clean_but_checks().await;
 }
 
 #[tokio::test]
@@ -138,7 +179,7 @@ async fn a_manager_without_recovery_makes_everything_wait() {
     let report = stage.clean().await;
     assert_eq!((report.deleted(), report.next.put_off), (0, 7));
     littered.assert_untouched().await;
-    stage.clock.advance(DAY * 7);
+    stage.watch(DAY * 7).await;
     let report = stage.clean().await;
     // What a check left meanwhile was seen unused only now.
     assert_eq!(

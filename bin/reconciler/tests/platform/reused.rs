@@ -77,7 +77,7 @@ async fn assert_kept(stage: &Stage) {
 
 async fn after_the_horizon(stage: &Stage) -> CleanReport {
     stage.clean().await;
-    stage.clock.advance(DAY * 7);
+    stage.watch(DAY * 7).await;
     stage.clean().await
 }
 
@@ -115,9 +115,9 @@ async fn what_may_be_written_again_waits_out_the_horizon_and_goes_for_good() {
         assert_eq!((early.deleted(), early.next.put_off), (0, 1));
         // It is written again, and nothing mentions it yet: it waits anew.
         stage.write([ORPHAN.to_owned()]);
-        stage.clock.advance(DAY * 7);
+        stage.watch(DAY * 7).await;
         assert_eq!(stage.clean().await.deleted(), 0);
-        stage.clock.advance(DAY * 7);
+        stage.watch(DAY * 7).await;
         let report = stage.clean().await;
         assert_eq!(report.outcome, RunOutcome::Done, "{report:#?}");
         let count = report.deletions[&Standing::Orphaned];
@@ -149,7 +149,7 @@ async fn what_is_written_again_at_the_last_moment_is_left_alone() {
     let stage = managed().await;
     stage.adopt().await;
     stage.clean().await;
-    stage.clock.advance(DAY * 7);
+    stage.watch(DAY * 7).await;
     let (inner, clock) = (stage.manager.inner.clone(), stage.clock.clone());
     stage.manager.adversary.play(move |event| {
         if *event == Event::Describing(ORPHAN.to_owned()) {
@@ -195,7 +195,7 @@ async fn a_foreign_tag_keeps_a_secret() {
     let stage = deployed(MemoryBackend::CAPABILITIES, "managed-aws", tags).await;
     stage.adopt().await;
     stage.clean().await;
-    stage.clock.advance(DAY * 7);
+    stage.watch(DAY * 7).await;
     let manager = stage.manager.clone();
     stage.manager.adversary.play(move |event| {
         if *event == Event::Describing(ORPHAN.to_owned()) {

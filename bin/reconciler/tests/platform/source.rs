@@ -8,6 +8,7 @@ use cloakroom_core::platform::{
     Defect, Mention, Obstacle, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
 };
 use cloakroom_core::{Error, ErrorKind, Result};
+use uuid::Uuid;
 
 use crate::adversary::{Adversary, Event};
 use crate::stage::HERE;
@@ -47,6 +48,11 @@ impl Source {
 
     pub fn clear_obstacles(&self) {
         self.state.lock().unwrap().obstacles.clear();
+    }
+
+    pub fn forget(&self, name: &str) {
+        let mentions = &mut self.state.lock().unwrap().mentions;
+        mentions.retain(|it| it.name != name);
     }
 
     pub fn forget_mentions(&self) {
@@ -106,7 +112,13 @@ impl PlatformSource for Source {
             title: Some("Analytics".into()),
             tombstone: false,
         };
-        sink.owners(vec![owner]).await?;
+        // Every installation begins with it.
+        let organization = Owner {
+            id: Uuid::nil(),
+            title: Some("Default Organization".into()),
+            tombstone: false,
+        };
+        sink.owners(vec![owner, organization]).await?;
         for mentions in mentions.chunks(2) {
             sink.mentions(mentions.to_vec()).await?;
         }
@@ -126,6 +138,7 @@ impl PlatformSource for Source {
         let kept: BTreeSet<&str> = state
             .mentions
             .iter()
+            .filter(|it| it.keeps)
             .flat_map(|it| [it.name.as_str(), base_of(&it.name)])
             .collect();
         let is_kept = |name: &String| kept.contains(name.as_str());

@@ -36,10 +36,14 @@ pub const HOUR: Duration = Duration::from_hours(1);
 pub const HERE: Uuid = Uuid::from_u128(0xA11CE);
 
 pub fn named(owner: Uuid, secret: u128, version: i64) -> String {
+    scoped(Scope::Workspace, owner, secret, version)
+}
+
+pub fn scoped(scope: Scope, owner: Uuid, secret: u128, version: i64) -> String {
     let version = Version::new(version).unwrap();
     let secret = Uuid::from_u128(secret);
     let grammar = Grammar::default();
-    let coordinate = grammar.managed(Scope::Workspace, owner, secret, version);
+    let coordinate = grammar.managed(scope, owner, secret, version);
     coordinate.as_str().to_owned()
 }
 
@@ -199,6 +203,14 @@ impl Stage {
         self.store = Arc::new(DbStore::open(&options).await.unwrap());
     }
 
+    /// How another process opens our own database.
+    pub fn store_options(&self) -> Options {
+        let path = self.folder.path().join("store.db");
+        let mut options = Options::new(Location::Sqlite(path), "tests");
+        options.clock = StoreClock::Given(Arc::new(self.clock.clone()));
+        options
+    }
+
     /// What cleans the platform, as it is configured now.
     pub fn cleaner(&self) -> PlatformCleaner {
         let (store, stop) = (self.store.clone(), CancellationToken::new());
@@ -233,6 +245,17 @@ impl Stage {
 
     pub async fn clean(&self) -> CleanReport {
         self.clean_with(CleanOptions::default()).await.unwrap()
+    }
+
+    /// Lets that time go by with a pass every day.
+    pub async fn watch(&self, time: Duration) {
+        let mut left = time;
+        while left > HOUR * 24 {
+            self.clock.advance(HOUR * 24);
+            self.fresh_reader().pass(&|_, _| {}).await.unwrap();
+            left -= HOUR * 24;
+        }
+        self.clock.advance(left);
     }
 
     /// Whether the manager has it, and it does not wait for its deletion.
@@ -323,6 +346,7 @@ struct Trouble {
     /// Deletions of these fail, and so does taking an expiry off.
     stuck: BTreeMap<String, ErrorKind>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
+    destroyed: BTreeSet<String>,
 }
 
 impl Manager {
@@ -351,9 +375,18 @@ impl Manager {
         tags.insert(key.to_owned(), value.to_owned());
     }
 
+    /// Says from now on that its value was destroyed.
+    pub fn destroy(&self, name: &str) {
+        let mut trouble = self.trouble.lock().unwrap();
+        trouble.destroyed.insert(name.to_owned());
+    }
+
     fn tagged(&self, mut secret: NamedSecret) -> NamedSecret {
         let trouble = self.trouble.lock().unwrap();
         secret.tags = trouble.tags.get(&secret.name).cloned();
+        if trouble.destroyed.contains(&secret.name) {
+            secret.state = cloakroom_core::SecretState::Destroyed;
+        }
         secret
     }
 

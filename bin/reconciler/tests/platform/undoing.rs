@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use cloakroom_core::ErrorKind;
-use cloakroom_core::platform::Removals as _;
+use cloakroom_core::platform::{NamedSecrets as _, Removals as _};
 use cloakroom_core::store::RunOutcome;
-use cloakroom_core::{Result, RunId};
-use cloakroom_reconcile::{UndoFate, UndoOptions, UndoReport};
+use cloakroom_core::{DeleteMode, ErrorKind, Result, RunId};
+use cloakroom_reconcile::{CleanGuard, CleanOptions, UndoFate, UndoOptions, UndoReport};
 
+use crate::adversary::Event;
 use crate::litter::Littered;
-use crate::stage::{HOUR, Stage, mention};
+use crate::stage::{HOUR, Stage, here, mention};
 
 async fn undo(stage: &Stage, run: RunId, dry_run: bool) -> Result<UndoReport> {
     let options = UndoOptions {
@@ -81,4 +81,87 @@ async fn it_says_what_cannot_come_back() {
     assert_eq!(report.of(UndoFate::Gone), 5, "{report:?}");
     assert_eq!(report.of(UndoFate::InUse), 1);
     assert!(stage.is_there(&littered.leaked[2]).await);
+}
+
+/// Whoever deleted it since, and whatever an undo said before: the manager is asked.
+#[tokio::test]
+async fn what_is_held_is_looked_at_in_the_manager() {
+    let littered = Littered::adopted().await;
+    let stage = &littered.stage;
+    let run = stage.clean().await.run;
+    stage.clock.advance(HOUR);
+    undo(stage, run, false).await.unwrap();
+    let [late, gone, destroyed, ..] = &littered.leaked[..] else {
+        panic!("three of them");
+    };
+    for (name, mode) in [
+        (late, DeleteMode::Recoverable(Duration::from_hours(7 * 24))),
+        (gone, DeleteMode::Final),
+    ] {
+        let deleted = stage.manager.inner.delete_named(name, mode, None);
+        deleted.await.unwrap();
+    }
+    stage.manager.destroy(destroyed);
+    for (dry_run, fate) in [(true, UndoFate::Restorable), (false, UndoFate::Restored)] {
+        assert!(!stage.is_there(late).await);
+        let report = undo(stage, run, dry_run).await.unwrap();
+        let told = [fate, UndoFate::Gone, UndoFate::Held].map(|fate| report.of(fate));
+        assert_eq!(told, [1, 2, 3], "{report:?}");
+    }
+    assert!(stage.is_there(late).await);
+}
+
+/// One that slept between restoring and writing down restored nothing; the next one does.
+#[tokio::test]
+async fn what_lost_its_lease_holds_nothing() {
+    let littered = Littered::adopted().await;
+    let stage = &littered.stage;
+    let run = stage.clean().await.run;
+    stage.clock.advance(HOUR);
+    let (clock, lease) = (stage.clock.clone(), stage.jobs.lease);
+    let mut sleeps = true;
+    stage.manager.adversary.play(move |event| {
+        if matches!(event, Event::Restoring(_)) && std::mem::take(&mut sleeps) {
+            clock.advance(lease);
+        }
+    });
+    let lost = undo(stage, run, false).await.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::Unavailable, "{lost}");
+    stage.manager.adversary.rest();
+    let report = undo(stage, run, false).await.unwrap();
+    assert_eq!(report.of(UndoFate::Restored), 6, "{report:?}");
+    assert_eq!(undo(stage, run, false).await.unwrap().of(UndoFate::Held), 6);
+    for name in &littered.leaked {
+        assert!(stage.is_there(name).await, "{name}");
+    }
+}
+
+/// However many a page has, no run comes between.
+#[tokio::test]
+async fn it_keeps_its_lease_within_a_page() {
+    let mut littered = Littered::adopted().await;
+    littered.stage.jobs.page = 1_000;
+    let stage = &littered.stage;
+    stage.write((10..40).map(|number| here(number, 1)));
+    for _ in 0..2 {
+        stage.clock.advance(HOUR * 30);
+        stage.pass().await.unwrap();
+    }
+    stage.adopt().await;
+    let everything = CleanOptions {
+        overrides: [CleanGuard::Share].into(),
+        ..CleanOptions::default()
+    };
+    let run = stage.clean_with(everything).await.unwrap();
+    stage.clock.advance(HOUR);
+    let (clock, step) = (stage.clock.clone(), stage.jobs.lease / 10);
+    stage.manager.adversary.play(move |event| {
+        if matches!(event, Event::Restoring(_)) {
+            clock.advance(step);
+        }
+    });
+    let report = undo(stage, run.run, false).await.unwrap();
+    let restored = report.of(UndoFate::Restored);
+    assert!(restored >= 36, "{report:?}");
+    assert_eq!(report.fates.values().sum::<u64>(), restored, "{report:?}");
 }

@@ -57,8 +57,8 @@ pub trait Adoptions: Send + Sync {
     /// stays as it is.
     async fn show_plan(&self, platform: &str, plan: &ShownPlan) -> Result<()>;
 
-    /// Confirms the plan that was shown last. `Conflict` where that is another one, or was made for
-    /// another scope.
+    /// Confirms the plan that was shown last; the first eight digits of its id or more say which one is
+    /// meant. `Conflict` where that is another one, or was made for another scope.
     async fn confirm(&self, platform: &str, plan: &ShownPlan, by: &str) -> Result<Confirmation>;
 
     /// What was confirmed for a platform; `None` where nothing was.

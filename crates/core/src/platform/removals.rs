@@ -181,11 +181,13 @@ pub trait Removals: Send + Sync {
         settlements: &[RemovalSettlement],
     ) -> Result<()>;
 
-    /// Holds secrets that an undo brought back: no run touches them until `hold` has passed. Each has
-    /// a receipt. One that was never taken on is left alone; the answers, in the order of `restored`,
-    /// say which are held.
+    /// Holds secrets that an undo brought back: no run touches them until `hold` has passed; what is held
+    /// for longer stays so. Each has a receipt. One that was never taken on is left alone; the answers,
+    /// in the order of `restored`, say which are held. All of it only while `lease` is still its holder's,
+    /// looked at in the same transaction: `Unavailable` otherwise.
     async fn hold_removals(
         &self,
+        lease: &Lease,
         undo: RunId,
         target: &PlatformTarget,
         restored: &[BroughtBack],

@@ -49,6 +49,8 @@ pub struct MentionedName {
     pub kept: u64,
     /// Places that keep it and are removed as far as the platform's users see.
     pub kept_by_removed: u64,
+    /// Whether a place of a known meaning says that it is a secret which the platform made.
+    pub known: bool,
     /// Whether the platform says somewhere that its user made the secret.
     pub external: bool,
 }
@@ -64,6 +66,9 @@ pub struct Evidence {
     /// Since when every pass has found that nothing keeps it, by the store's clock; `None` before the
     /// first such pass, and again after a pass that found it in use or changed.
     pub unused_since: Option<Timestamp>,
+    /// When a pass that saw everything last judged it, by the store's clock; when it was first listed,
+    /// before the first such pass.
+    pub last_judged: Timestamp,
     /// Whether the owner in its name is in the platform's database.
     pub owner_known: bool,
     /// Every mentioned name of its base, in no order.
@@ -77,9 +82,11 @@ pub struct Judgement {
     pub name: String,
     /// How it stands.
     pub standing: Standing,
-    /// Whether nothing keeps it; `None` where the pass may have missed something, which neither
+    /// Whether nothing keeps it; `None` where the pass may have missed what does, which neither
     /// begins nor ends the time that a secret is seen unused.
     pub unused: Option<bool>,
+    /// Whether that time begins with this pass, whatever an earlier one saw.
+    pub anew: bool,
 }
 
 /// Where a scan over names that were not listed goes on.
@@ -98,6 +105,8 @@ pub struct Unlisted {
     pub cursor: UnlistedCursor,
     /// Places of a known meaning that keep it and are not removed. None where only an index lists it.
     pub kept: u64,
+    /// Whether the platform says somewhere that its user made the secret.
+    pub external: bool,
 }
 
 impl Unlisted {
@@ -185,7 +194,7 @@ pub trait Sightings: Send + Sync {
     ) -> Result<Vec<Evidence>>;
 
     /// Writes down how listed secrets stand. `at` is the moment the pass began: unused since then is
-    /// what was not unused before.
+    /// what was not unused before, or is so [anew](Judgement::anew).
     async fn judge(
         &self,
         target: &PlatformTarget,

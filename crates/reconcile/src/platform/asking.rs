@@ -1,7 +1,7 @@
 //! Asking a platform's database once more, right before or behind a deletion.
 
 use cloakroom_core::Result;
-use cloakroom_core::platform::{PlatformIdentity, SecretName};
+use cloakroom_core::platform::{Judgement, PlatformIdentity, SecretName, Standing};
 
 use super::Pass;
 
@@ -36,6 +36,25 @@ impl Pass<'_> {
             );
         }
         Ok(answer)
+    }
+
+    /// Writes down which of these listed secrets turned out to be in use: they have not been seen unused.
+    pub(super) async fn note_in_use(&self, names: &[SecretName], mentioned: &[bool]) -> Result<()> {
+        let in_use = names
+            .iter()
+            .zip(mentioned)
+            .filter(|(_, mentioned)| **mentioned);
+        let judgements = in_use.map(|(name, _)| Judgement {
+            name: name.to_string(),
+            standing: Standing::InUse,
+            unused: Some(false),
+            anew: false,
+        });
+        let judgements: Vec<Judgement> = judgements.collect();
+        let now = self.reader.store.now().await?;
+        self.sightings()
+            .judge(self.target(), now, &judgements)
+            .await
     }
 
     /// Whether these are the database that the pass read.

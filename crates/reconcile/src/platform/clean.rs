@@ -16,14 +16,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cloakroom_core::platform::{Confirmation, PlatformStore, ShownPlan};
-use cloakroom_core::{Result, SecretBackend};
+use cloakroom_core::{Result, RunId, SecretBackend};
 use tokio_util::sync::CancellationToken;
 
 use super::{PlatformObserver, PlatformReader};
 use crate::settings::Settings;
 
 pub use plan::{PlannedFate, PlatformPlan, PlatformPlanHeader, PlatformPlanItem};
-pub use report::{CleanCount, CleanGuard, CleanGuardTrip, CleanReport};
+pub use report::{CleanCount, CleanFailure, CleanGuard, CleanGuardTrip, CleanReport};
 pub use run::CleanCounted;
 
 /// What is asked of one run.
@@ -58,6 +58,15 @@ impl PlatformCleaner {
             store,
             settings,
             stop,
+        }
+    }
+
+    /// One whose only pass goes by this id, under which it also holds the platform's lease.
+    #[must_use]
+    pub fn as_run(self, run: RunId) -> Self {
+        Self {
+            reader: self.reader.as_run(run),
+            ..self
         }
     }
 

@@ -26,7 +26,8 @@ impl Pass<'_> {
                 judgements.push(Judgement {
                     name: evidence.secret.name.clone(),
                     standing: *standing,
-                    unused: report.is_complete().then(|| standing.is_unused()),
+                    unused: unused(*standing, report),
+                    anew: !self.rules.goes_on(*standing, evidence, report.started),
                 });
                 self.count(*standing, evidence, report).await?;
             }
@@ -90,9 +91,9 @@ impl Pass<'_> {
         let ruling = self.rules.ruling(standing, evidence, report.started);
         let next = &mut report.next;
         let count = match ruling {
+            Ruling::PutOff(until) => return next.put_off(until),
             Ruling::Waiting => &mut next.waiting,
             Ruling::Never(_) => &mut next.left,
-            Ruling::PutOff(_) => &mut next.put_off,
             Ruling::SecondSighting => &mut next.second_sighting,
             Ruling::WithinGrace => &mut next.within_grace,
             Ruling::Due(_) => &mut next.due,
@@ -142,6 +143,16 @@ impl Pass<'_> {
             detail: detail.to_owned(),
         });
         Ok(())
+    }
+}
+
+/// Whether nothing keeps a secret of that standing. What a pass saw keep one does so whatever else it may
+/// have missed.
+fn unused(standing: Standing, report: &PlatformReport) -> Option<bool> {
+    if standing.is_unused() {
+        report.is_complete().then_some(true)
+    } else {
+        Some(false)
     }
 }
 

@@ -43,9 +43,8 @@ impl Listed {
                 return None;
             }
             mention.name.clone_from(&base);
+            mention.kind = MentionKind::Other;
         }
-        // What has no known meaning is not asked for.
-        mention.kind = MentionKind::Other;
         Some(SeenMention { base, mention })
     }
 }
@@ -201,7 +200,7 @@ mod tests {
     fn what_only_looks_like_a_name_is_told_once_the_manager_lists_it() {
         for value in ["airbyte_s3cret_v2024", "airbyte_hunter2", "CLEAR-hunter2-G"] {
             assert_eq!(told(&[], value), None, "{value}");
-            let expected = Some((value.to_owned(), MentionKind::Other));
+            let expected = Some((value.to_owned(), MentionKind::Connector));
             assert_eq!(told(&[value], value), expected);
         }
         // Nothing but the part that the manager lists.

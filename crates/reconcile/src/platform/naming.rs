@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use cloakroom_core::Coordinate;
-use cloakroom_core::coordinates::{Grammar, Reading};
+use cloakroom_core::coordinates::{Grammar, Managed, Reading, Scope};
 use cloakroom_core::platform::{Named, PlatformNaming, SecretName, Shape};
+use uuid::Uuid;
 
 /// Whether it is made as the platform makes names today, with a version or without.
 pub(super) fn is_canonical(naming: &dyn PlatformNaming, name: &str) -> bool {
@@ -33,15 +34,9 @@ impl AirbyteNaming {
 
     fn without_version<'a>(&self, name: &'a str) -> Named<'a> {
         let ours = name.starts_with(self.grammar.prefix());
-        let owner = || match self.grammar.read(&format!("{name}_v1")) {
-            Reading::Managed(it) => Some(it.owner()),
-            Reading::Legacy(_) | Reading::External(_) => None,
-        };
-        let owner = ours.then(owner).flatten();
-        let shape = if owner.is_some() {
-            Shape::Bare
-        } else {
-            Shape::Other
+        let (shape, owner) = match self.grammar.read(&format!("{name}_v1")) {
+            Reading::Managed(it) if ours => (Shape::Bare, owner(&it)),
+            _ => (Shape::Other, None),
         };
         // The platform takes any number for a version, a negative one or one with zeros in front too.
         let head = name.rsplit_once("_v").filter(|(head, tail)| {
@@ -63,7 +58,7 @@ impl PlatformNaming for AirbyteNaming {
                 shape: Shape::Managed,
                 base: it.base(),
                 version: Some(it.version()),
-                owner: Some(it.owner()),
+                owner: owner(&it),
             },
             Reading::Legacy(it) => Named {
                 shape: Shape::Legacy,
@@ -78,6 +73,13 @@ impl PlatformNaming for AirbyteNaming {
     fn scope(&self) -> BTreeMap<String, String> {
         BTreeMap::from([("prefix".to_owned(), self.grammar.prefix().to_owned())])
     }
+}
+
+/// Who a secret is of, where that tells one deployment from another: the organisation that every
+/// installation begins with has the nil id. A workspace of that id is no workspace but a check.
+fn owner(name: &Managed<'_>) -> Option<Uuid> {
+    let tells = !name.owner().is_nil() || name.scope() == Scope::Workspace;
+    tells.then(|| name.owner())
 }
 
 fn is_a_number(text: &str) -> bool {
@@ -119,6 +121,20 @@ mod tests {
             let named = naming.read(name);
             assert_eq!((named.shape, named.base), (Shape::Other, name));
             assert_eq!((named.version, named.owner), (None, None));
+        }
+    }
+
+    #[test]
+    fn the_nil_id_tells_an_owner_of_checks_alone() {
+        let naming = AirbyteNaming::new(Grammar::default());
+        for scope in Scope::ALL {
+            let version = Version::new(1).unwrap();
+            let name = Grammar::default().managed(scope, Uuid::nil(), Uuid::from_u128(9), version);
+            let owner = (scope == Scope::Workspace).then(Uuid::nil);
+            for (name, shape) in [(name.as_str(), Shape::Managed), (name.base(), Shape::Bare)] {
+                let named = naming.read(name);
+                assert_eq!((named.shape, named.owner), (shape, owner), "{name}");
+            }
         }
     }
 

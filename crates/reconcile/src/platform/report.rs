@@ -95,11 +95,25 @@ pub struct NextRun {
     /// Their deletion could not be taken back for the backup horizon (above a version in use the
     /// platform may write again; some managers recover nothing): only once that has passed.
     pub put_off: u64,
+    /// The earliest time at which the first of them may go.
+    #[serde(default)]
+    pub put_off_from: Option<Timestamp>,
+    /// The same for the last of them.
+    #[serde(default)]
+    pub put_off_until: Option<Timestamp>,
     /// What no clean-up deletes: names that the manager would not set free.
     #[serde(default)]
     pub left: u64,
     /// Waiting for their deletion already.
     pub waiting: u64,
+}
+
+impl NextRun {
+    pub(super) fn put_off(&mut self, until: Timestamp) {
+        self.put_off += 1;
+        self.put_off_from = Some(self.put_off_from.map_or(until, |it| it.min(until)));
+        self.put_off_until = self.put_off_until.max(Some(until));
+    }
 }
 
 /// What the platform's secrets cost a month, in dollars.

@@ -37,6 +37,9 @@ pub(super) struct Rules {
     naming: Arc<dyn PlatformNaming>,
 }
 
+/// However short the horizon, a pass a day is often enough.
+const A_DAY: Duration = Duration::from_hours(24);
+
 const UNTOUCHED: &str = "its name is none that the platform makes: delete it by hand";
 const NEVER_FREE: &str = "this manager keeps what it deletes, and the platform could not write the name \
                           again meanwhile";
@@ -79,6 +82,7 @@ impl Rules {
         };
         // This pass alone is one sighting.
         let before = evidence.unused_since.filter(|since| *since < now);
+        let before = before.filter(|_| self.goes_on(standing, evidence, now));
         let first = before.unwrap_or(now);
         let until = first.checked_add(wait).unwrap_or(Timestamp::MAX);
         if until > now {
@@ -90,6 +94,15 @@ impl Rules {
         } else {
             Ruling::Due(mode)
         }
+    }
+
+    /// Whether the time that an unused secret was seen so goes on with this pass. What waits must not be in
+    /// use meanwhile, so passes have to come often enough to notice.
+    pub(super) fn goes_on(&self, standing: Standing, evidence: &Evidence, now: Timestamp) -> bool {
+        let waits = self.way(standing).is_some_and(|(_, wait)| !wait.is_zero());
+        let longest = (self.horizon / 2).max(A_DAY);
+        let unwatched = now.duration_since(evidence.last_judged).unsigned_abs();
+        !waits || unwatched <= longest
     }
 
     /// How it is deleted, and how long after the first sighting: what is deleted for good, or can be
@@ -116,7 +129,7 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use cloakroom_core::Grammar;
-    use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+    use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Recovery};
     use cloakroom_core::platform::NamedSecret;
 
     use super::super::naming::AirbyteNaming;
@@ -154,7 +167,8 @@ mod tests {
                 create_only: true,
                 describe_without_reading: true,
                 delete_precondition: false,
-                rates: Rates::default(),
+                rates: Rates::NONE,
+                calls: Calls::ONE,
             },
             naming: Arc::new(AirbyteNaming::new(Grammar::default())),
         }
@@ -175,6 +189,7 @@ mod tests {
                 precondition: None,
             },
             first_seen: now() - DAY * 30,
+            last_judged: now() - DAY,
             unused_since: Some(now() - DAY * 30),
             owner_known: true,
             mentions: Vec::new(),
@@ -235,6 +250,34 @@ mod tests {
         );
         let three_days = Ruling::Due(DeleteMode::Recoverable(DAY * 3));
         assert_eq!(ruled(&short, Standing::Superseded, |_| {}), three_days);
+    }
+
+    #[test]
+    fn what_waits_begins_anew_where_nobody_looked_for_too_long() {
+        let looked = |ago: Duration| move |it: &mut Evidence| it.last_judged = now() - ago;
+        let second = Duration::from_secs(1);
+        let good = Ruling::Due(DeleteMode::Final);
+        let anew = Ruling::PutOff(now() + DAY * 7);
+        let due = Ruling::Due(DeleteMode::Recoverable(DAY * 7));
+        let lasting = rules(Some(DAY * 30));
+        for (rules, standing) in [
+            (&rules(None), Standing::Orphaned),
+            (&lasting, Standing::Ahead),
+        ] {
+            assert_eq!(ruled(rules, standing, looked(DAY * 7 / 2)), good);
+            assert_eq!(ruled(rules, standing, looked(DAY * 7 / 2 + second)), anew);
+        }
+        // What can be brought back for as long as the horizon waits for nothing.
+        assert_eq!(ruled(&lasting, Standing::Orphaned, looked(DAY * 30)), due);
+        // Once a day is often enough, however short the horizon.
+        let mut short = rules(None);
+        short.horizon = HOUR;
+        assert_eq!(ruled(&short, Standing::Orphaned, looked(DAY)), good);
+        let anew = Ruling::PutOff(now() + HOUR);
+        assert_eq!(
+            ruled(&short, Standing::Orphaned, looked(DAY + second)),
+            anew
+        );
     }
 
     #[test]

@@ -52,12 +52,24 @@ pub(super) fn standing_of(
     if kept(|it| it.kept_by_removed) {
         return Standing::Tombstoned;
     }
+    // Whoever made one version of a secret may have made them all.
+    if evidence.mentions.iter().any(|it| it.external) {
+        return Standing::External;
+    }
     match (lowest_kept(naming, evidence), named.version) {
+        (Some(_), Some(_)) if !is_this_databases(named, evidence) => Standing::Stranger,
         (Some(lowest), Some(version)) if version < lowest => Standing::Superseded,
         // Whoever holds the lowest version raises it by one, whatever others hold.
         (Some(_), Some(_)) => Standing::Ahead,
         _ => unmentioned(named, evidence, ephemeral, now),
     }
+}
+
+/// Whether what the database says of a base shows that its secrets are this database's. Any text may
+/// mention a secret of somebody else's.
+fn is_this_databases(named: Named<'_>, evidence: &Evidence) -> bool {
+    let of_an_owner = named.owner.is_some_and(|owner| !owner.is_nil()) && evidence.owner_known;
+    of_an_owner || evidence.mentions.iter().any(|it| it.known)
 }
 
 /// The lowest version of its base that anything keeps.
@@ -85,9 +97,7 @@ fn unmentioned(
                 Standing::Young
             }
         }
-        (_, Some(_)) if evidence.owner_known => Standing::Orphaned,
-        // An index of this database lists it, so it is this database's.
-        (_, None) if !evidence.mentions.is_empty() => Standing::Orphaned,
+        _ if is_this_databases(named, evidence) => Standing::Orphaned,
         _ => Standing::Stranger,
     }
 }
@@ -129,6 +139,7 @@ mod tests {
             name,
             kept: 1,
             kept_by_removed: 0,
+            known: true,
             external: false,
         }
     }
@@ -163,6 +174,7 @@ mod tests {
             },
             first_seen: now(),
             unused_since: None,
+            last_judged: now(),
             owner_known: true,
             mentions,
         }
@@ -254,6 +266,51 @@ mod tests {
         evidence.mentions = vec![indexed(legacy())];
         assert_eq!(judged(&evidence), Standing::Orphaned);
         evidence.mentions = vec![kept(legacy().replace("_v2", "_v3"))];
+        assert_eq!(judged(&evidence), Standing::Superseded);
+    }
+
+    fn in_prose(name: String) -> MentionedName {
+        MentionedName {
+            known: false,
+            ..kept(name)
+        }
+    }
+
+    fn by_a_user(name: String) -> MentionedName {
+        MentionedName {
+            known: false,
+            external: true,
+            ..kept(name)
+        }
+    }
+
+    /// What anybody may write about tells nothing of who made the other versions.
+    #[test]
+    fn a_mention_proves_no_more_than_it_knows() {
+        let legacy = |version| format!("airbyte_team_db_v{version}");
+        let check = |version| name(Uuid::nil(), version);
+        let stranger = |version| name(Uuid::from_u128(0xBAD), version);
+        let names: [&dyn Fn(i64) -> String; 3] = [&legacy, &check, &stranger];
+        for of in names {
+            for version in [1, 3] {
+                let mut evidence = listed(of(version), vec![in_prose(of(2))]);
+                // Every installation has an organisation of the nil id.
+                evidence.owner_known = of(1).contains(&Uuid::nil().to_string());
+                assert_eq!(judged(&evidence), Standing::Stranger, "{}", of(version));
+                evidence.mentions.push(by_a_user(of(2)));
+                assert_eq!(judged(&evidence), Standing::External, "{}", of(version));
+                evidence.mentions = vec![by_a_user(of(2)), kept(of(2))];
+                assert_eq!(judged(&evidence), Standing::External, "{}", of(version));
+                evidence.mentions = vec![in_prose(of(2)), kept(of(4))];
+                let expected = match version {
+                    1 => Standing::Superseded,
+                    _ => Standing::Ahead,
+                };
+                assert_eq!(judged(&evidence), expected, "{}", of(version));
+            }
+        }
+        // The owner alone tells it.
+        let evidence = listed(of(1), vec![in_prose(of(2))]);
         assert_eq!(judged(&evidence), Standing::Superseded);
     }
 

@@ -6,6 +6,7 @@ use cloakroom_core::platform::{NamedSecret, NamedSecrets, Unlisted, UnlistedCurs
 use cloakroom_core::{Error, ErrorKind, Result};
 
 use super::judge::{danger, is_endangered};
+use super::naming::is_canonical;
 use super::{Pass, PlatformFindingKind, PlatformPhase, PlatformReport};
 
 /// Names asked for together.
@@ -98,8 +99,10 @@ impl Pass<'_> {
         let unlisted = self
             .sightings()
             .unlisted(target, self.run, storage, after.as_ref(), limit);
-        let page = unlisted.await?;
+        let mut page = unlisted.await?;
         *after = page.last().map(|it| it.cursor.clone());
+        // What is not made as the platform makes names may be the value of a secret.
+        page.retain(|it| it.external || is_canonical(self.naming(), it.name()));
         Ok(after.is_some().then_some(page))
     }
 

@@ -100,17 +100,20 @@ impl Run<'_> {
         Ok(flow)
     }
 
-    /// Those that the database still does not mention; `None` where it cannot be asked, or is another
-    /// one now.
+    /// Those that the database still does not mention, and that are not our own; `None` where it cannot
+    /// be asked, or is another one now.
     async fn still_unused(&mut self, batch: Vec<Candidate>) -> Result<Option<Vec<Candidate>>> {
         let names: Vec<SecretName> = batch.iter().map(|it| it.name.clone()).collect();
         let Some(mentioned) = self.pass.mentioned(&names).await? else {
             self.report.cut_short = true;
             return Ok(None);
         };
+        let texts: Vec<&str> = names.iter().map(SecretName::as_str).collect();
+        let ours = self.pass.are_ours(&texts).await?;
+        self.pass.note_in_use(&names, &mentioned).await?;
         let mut unused = Vec::with_capacity(batch.len());
-        for (candidate, mentioned) in batch.into_iter().zip(mentioned) {
-            if mentioned {
+        for ((candidate, mentioned), ours) in batch.into_iter().zip(mentioned).zip(ours) {
+            if mentioned || ours {
                 self.report.of(candidate.standing).spared += 1;
             } else {
                 unused.push(candidate);
@@ -216,6 +219,11 @@ impl Run<'_> {
         let mut settlements = Vec::with_capacity(claimed.len());
         let (mut answered, mut asked) = (false, false);
         for (candidate, end) in claimed.iter().zip(ends) {
+            if let End::Asked(DeletionOutcome::Failed { kind, message, .. }) = end {
+                // As the store keeps it for the runs after this one.
+                let told = format!("{kind}: {message}");
+                self.report.add_failure(candidate.name.as_str(), &told);
+            }
             let count = self.report.of(candidate.standing);
             let end = match end {
                 End::Gone => {
@@ -266,6 +274,7 @@ impl Run<'_> {
             self.report.cut_short = true;
             return Ok(Flow::Stop);
         };
+        self.pass.note_in_use(&names, &mentioned).await?;
         for (candidate, mentioned) in asked.iter().zip(mentioned) {
             if mentioned {
                 self.rescue(&candidate.name, candidate.standing).await?;

@@ -17,6 +17,11 @@ use super::share::Census;
 /// The format written here.
 const FORMAT: u32 = 1;
 
+const CONFIRMS: &str = "no copy of this database is used with this manager, and this is none itself: no \
+                        clone for staging or tests, no restored backup beside the original. What the \
+                        other side made since the copy looks unused here and is deleted, though it is in \
+                        use there";
+
 /// What a plan rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlatformPlanHeader {
@@ -46,6 +51,9 @@ pub struct PlatformPlanHeader {
     pub guards: Vec<CleanGuardTrip>,
     /// Whether there is more than the plan holds.
     pub more: bool,
+    /// What whoever confirms it says, since no program can see it.
+    #[serde(default)]
+    pub confirms: String,
 }
 
 /// What is planned for a secret.
@@ -164,6 +172,7 @@ impl PlatformCleaner {
             obstacles: seen.obstacles,
             guards: census.trip(&self.settings, false).into_iter().collect(),
             more,
+            confirms: CONFIRMS.to_owned(),
         };
         PlatformPlan::new(header, items)
     }

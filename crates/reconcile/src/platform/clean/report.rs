@@ -89,6 +89,20 @@ impl CleanCount {
     }
 }
 
+/// How many causes are told apart.
+const CAUSES: usize = 20;
+
+/// Why deletions failed: in this run, or in earlier ones so that they rest now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanFailure {
+    /// What the manager answered, with `…` for the name of the secret.
+    pub cause: String,
+    /// How many secrets failed so last.
+    pub secrets: u64,
+    /// One of them.
+    pub example: String,
+}
+
 /// The report of one run. Names only, never a value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CleanReport {
@@ -128,6 +142,9 @@ pub struct CleanReport {
     pub cost: Cost,
     /// What could go, and what became of it.
     pub deletions: BTreeMap<Standing, CleanCount>,
+    /// Why what could go is still there, where its deletion failed; the first causes that were met.
+    #[serde(default)]
+    pub failures: Vec<CleanFailure>,
     /// Deletions of earlier runs that were cut off, and whose end is written down now.
     pub resumed: u64,
     /// Mentioned secrets that waited for their deletion and were brought back, or carried an expiry that
@@ -164,6 +181,7 @@ impl CleanReport {
             findings: seen.findings,
             cost: seen.cost,
             deletions: BTreeMap::new(),
+            failures: Vec::new(),
             resumed: 0,
             rescued: 0,
             endangered: 0,
@@ -175,6 +193,19 @@ impl CleanReport {
 
     pub(super) fn of(&mut self, standing: Standing) -> &mut CleanCount {
         self.deletions.entry(standing).or_default()
+    }
+
+    pub(super) fn add_failure(&mut self, name: &str, message: &str) {
+        let cause = message.replace(name, "…");
+        if let Some(known) = self.failures.iter_mut().find(|it| it.cause == cause) {
+            known.secrets += 1;
+        } else if self.failures.len() < CAUSES {
+            self.failures.push(CleanFailure {
+                cause,
+                secrets: 1,
+                example: name.to_owned(),
+            });
+        }
     }
 
     /// The sum of one count over all standings.
@@ -200,6 +231,7 @@ impl CleanReport {
         let left = self.cut_short
             || !self.obstacles.is_empty()
             || !self.lost.is_empty()
+            || !self.failures.is_empty()
             || self.endangered + self.unchecked + self.total(|it| it.failed) > 0;
         if self.is_refused() {
             RunOutcome::Refused

@@ -239,8 +239,8 @@ impl Run<'_> {
                 let Some(Ruling::Due(mode)) = self.pass.ruling(&judged, self.report.started) else {
                     continue;
                 };
-                if row.as_ref().is_some_and(|row| row.rests(now)) {
-                    self.report.of(judged.standing).resting += 1;
+                if let Some(row) = row.as_ref().filter(|row| row.rests(now)) {
+                    self.rest(&judged, row);
                     continue;
                 }
                 let attempts = row.filter(is_begun).map_or(0, |row| row.attempts);
@@ -254,6 +254,13 @@ impl Run<'_> {
             }
         }
         self.execute(batch).await.map(|_| ())
+    }
+
+    fn rest(&mut self, judged: &Judged, row: &Removal) {
+        self.report.of(judged.standing).resting += 1;
+        if let Some(error) = &row.last_error {
+            self.report.add_failure(judged.name(), error);
+        }
     }
 
     /// Whether something keeps a secret that is going. What only removed rows hold is brought back where

@@ -1,5 +1,6 @@
 //! Undo: what a run deleted of a platform's secrets is restored where its manager can still give it
-//! back, and held. The manager first, then row and receipt in one transaction.
+//! back, and held. The manager first, then row and receipt in one transaction; a few at a time, so that the
+//! lease outlasts them.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +8,16 @@ use cloakroom_core::ledger::RowState;
 use cloakroom_core::platform::{
     BroughtBack, NamedSecret, PlatformRun, PlatformTarget, Removal, SecretName,
 };
-use cloakroom_core::store::{Receipt, words};
+use cloakroom_core::store::words;
 use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretState, Timestamp};
+use futures_util::future::join_all;
 
 use super::super::lease::{PlatformLease, platform_lease_name};
 use super::PlatformCleaner;
 use super::batch::describe;
-use crate::undo::{UndoFate, UndoOptions, UndoReport, Undone, gone, has_ended, last_words};
+use crate::undo::{
+    TOGETHER, UndoFate, UndoOptions, UndoReport, Undone, destroyed, gone, has_ended, last_words,
+};
 
 const OPERATION: &str = "undo the run";
 
@@ -61,22 +65,26 @@ impl PlatformCleaner {
             cut_short: false,
             error: None,
         };
-        let (store, target) = (&self.reader.store, run.target());
+        let target = run.target();
         let page = self.settings.page.max(1);
         let mut after = 0;
         loop {
-            let receipts = store.receipts_of(run.id, after, page).await?;
+            let receipts = self.reader.store.receipts_of(run.id, after, page);
+            let receipts = receipts.await?;
             let Some(last) = receipts.last() else { break };
             after = last.seq;
-            if self.stop.is_cancelled() {
-                report.cut_short = true;
-                break;
-            }
-            lease.keep().await?;
-            let undone = self.undo_page(&target, undo, &receipts, options).await?;
-            for undone in undone {
-                *report.fates.entry(undone.fate.as_str()).or_default() += 1;
-                each(&undone);
+            let outcomes: Vec<_> = last_words(&receipts).into_iter().collect();
+            for some in outcomes.chunks(TOGETHER) {
+                if self.stop.is_cancelled() {
+                    report.cut_short = true;
+                    return Ok(report);
+                }
+                lease.keep().await?;
+                let undone = self.undo_together(&target, undo, lease, some, options);
+                for undone in undone.await? {
+                    *report.fates.entry(undone.fate.as_str()).or_default() += 1;
+                    each(&undone);
+                }
             }
         }
         if after == 0 {
@@ -86,39 +94,48 @@ impl PlatformCleaner {
         Ok(report)
     }
 
-    async fn undo_page(
+    async fn undo_together(
         &self,
         target: &PlatformTarget,
         undo: RunId,
-        receipts: &[Receipt],
+        lease: &PlatformLease,
+        outcomes: &[(&SecretName, &str)],
         options: &UndoOptions,
     ) -> Result<Vec<Undone>> {
-        let outcomes = last_words(receipts);
-        let names: Vec<SecretName> = outcomes.keys().copied().cloned().collect();
+        let names: Vec<SecretName> = outcomes.iter().map(|(name, _)| (*name).clone()).collect();
         let rows = self.store.removals(target, &names).await?;
         let now = self.reader.store.now().await?;
+        let asked = outcomes.iter().zip(rows);
+        let fates =
+            asked.map(|((name, outcome), row)| self.undo_one(name, row, outcome, now, options));
         let mut undone = Vec::with_capacity(names.len());
-        let mut restored = Vec::new();
-        for (name, row) in names.iter().zip(rows) {
-            let (fate, detail) = self
-                .undo_one(name, row, outcomes[name], now, options)
-                .await?;
-            if fate == UndoFate::Restored {
-                let evidence = format!("taken back by {}; {detail}", options.by);
-                restored.push(BroughtBack {
-                    name: name.clone(),
-                    evidence,
-                });
-            }
+        for (name, fate) in names.into_iter().zip(join_all(fates).await) {
+            let (fate, detail) = fate?;
             undone.push(Undone {
-                coordinate: name.clone(),
+                coordinate: name,
                 fate,
                 detail,
             });
         }
-        self.store
-            .hold_removals(undo, target, &restored, options.hold)
+        let is_restored = |undone: &Undone| undone.fate == UndoFate::Restored;
+        let restored = undone.iter().filter(|it| is_restored(it));
+        let restored: Vec<BroughtBack> = restored
+            .map(|undone| BroughtBack {
+                name: undone.coordinate.clone(),
+                evidence: format!("taken back by {}; {}", options.by, undone.detail),
+            })
+            .collect();
+        let lease = lease.held();
+        let held = self
+            .store
+            .hold_removals(&lease, undo, target, &restored, options.hold)
             .await?;
+        let brought_back = undone.iter_mut().filter(|it| is_restored(it));
+        for (undone, held) in brought_back.zip(held) {
+            if !held {
+                undone.has_moved_on();
+            }
+        }
         Ok(undone)
     }
 
@@ -138,16 +155,12 @@ impl PlatformCleaner {
         let Some(row) = row else {
             return told(UndoFate::InUse, "it has come to be in use since");
         };
-        match (row.state, row.until) {
-            (RowState::Held, Some(until)) if until > now => {
-                return Ok((UndoFate::Held, format!("held until {until}")));
-            }
-            (RowState::Deleted | RowState::Held, _) => {}
-            (state, _) => {
-                let detail = format!("it is {}, nothing was deleted", state.as_str());
-                return Ok((UndoFate::NotDeleted, detail));
-            }
+        if !matches!(row.state, RowState::Deleted | RowState::Held) {
+            let detail = format!("it is {}, nothing was deleted", row.state.as_str());
+            return Ok((UndoFate::NotDeleted, detail));
         }
+        let is_held = |until: &Timestamp| row.state == RowState::Held && *until > now;
+        let held = row.until.filter(is_held);
         let (named, request) = (self.reader.named()?, self.settings.request);
         let text = name.to_string();
         let found = request.run("describe the secret", || describe(named, &text));
@@ -155,7 +168,7 @@ impl PlatformCleaner {
             Ok(found) if found.marked => {
                 told(UndoFate::NotOurs, "its name is held by another secret")
             }
-            Ok(found) => self.bring_back(&found, options).await,
+            Ok(found) => self.bring_back(&found, held, options).await,
             Err(error) if error.is_missing() => Ok(gone(outcome)),
             Err(error) => Ok((UndoFate::Failed, error.to_string())),
         }
@@ -164,21 +177,27 @@ impl PlatformCleaner {
     async fn bring_back(
         &self,
         found: &NamedSecret,
+        held: Option<Timestamp>,
         options: &UndoOptions,
     ) -> Result<(UndoFate, String)> {
-        let detail = match found.state {
-            SecretState::ScheduledForDeletion { due: Some(due) } => {
-                format!("it waited for its deletion at {due}")
+        let waits = matches!(found.state, SecretState::ScheduledForDeletion { .. });
+        let detail = match (&found.state, held) {
+            (SecretState::Destroyed, _) => return Ok(destroyed()),
+            (SecretState::Enabled | SecretState::Disabled, Some(until)) => {
+                return Ok((UndoFate::Held, format!("held until {until}")));
             }
-            SecretState::ScheduledForDeletion { due: None } => "it waited".to_owned(),
-            // Nothing is left to be brought back: the platform, or a person, wrote or restored it.
-            SecretState::Enabled | SecretState::Disabled | SecretState::Destroyed => {
-                let detail = "it is there: somebody wrote or restored it since".to_owned();
-                return Ok((UndoFate::InUse, detail));
+            // The platform, a person, or an undo that was cut off wrote or restored it.
+            (SecretState::Enabled | SecretState::Disabled, None) => "it is there".to_owned(),
+            (SecretState::ScheduledForDeletion { due: None }, _) => "it waited".to_owned(),
+            (SecretState::ScheduledForDeletion { due: Some(due) }, _) => {
+                format!("it waited for its deletion at {due}")
             }
         };
         if options.dry_run {
             return Ok((UndoFate::Restorable, detail));
+        }
+        if !waits {
+            return Ok((UndoFate::Restored, detail));
         }
         let (named, request) = (self.reader.named()?, self.settings.request);
         let restored = request.run("restore the secret", || named.restore_named(&found.name));
