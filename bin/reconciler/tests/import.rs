@@ -430,6 +430,71 @@ fn every_loader_of_openmetadata() {
     assert_eq!(done.status.code(), Some(2));
 }
 
+/// As Airflow reads its file; and no secret of it is repeated, however it is written there.
+#[test]
+fn what_airflow_reads_is_carried_over() {
+    let text = "workflowConfig: {openMetadataServerConfig: {secretsManagerProvider: managed-aws, \
+                secretsManagerLoader: airflow}}";
+    let folder = tempfile::tempdir().unwrap();
+    let cfg = folder.path().join("airflow.cfg");
+    let import = |lines: &str, variables: &[(&str, &str)]| {
+        let text_of_file =
+            format!("[core]\nx =\n  [no heading]\n[openmetadata_secrets_manager]\n{lines}");
+        std::fs::write(&cfg, text_of_file).unwrap();
+        let more = ["--airflow-cfg", cfg.to_str().unwrap()];
+        run_with("--openmetadata", text, "json", variables, &more)
+    };
+    let told = |done: &Output| serde_json::from_slice::<Value>(&done.stdout).unwrap();
+
+    let lines = format!(
+        "area = eu\naws_region = %(area)s-$SIDE-1\naws_access_key_id = $KEY_ID\n\
+         aws_secret_access_key = {CANARY}\n  aws_region = {CANARY}\n"
+    );
+    let variables = [("SIDE", "${NORTH}"), ("NORTH", "north"), ("KEY_ID", CANARY)];
+    let done = told(&import(&lines, &variables));
+    let backend = &done["configuration"]["backends"]["imported"];
+    ensure(
+        backend,
+        &json!({"region": "eu-north-1", "authentication": {"keys": {
+            "access_key_id": {"env": "KEY_ID"},
+            "secret_access_key": {"env": "AWS_SECRET_ACCESS_KEY"}}}}),
+    );
+
+    // What only looks like a variable is the secret.
+    let lines = format!(
+        "aws_region = r\naws_access_key_id = ${CANARY}\naws_secret_access_key = a${{{CANARY}}}\n"
+    );
+    let done = told(&import(&lines, &[]));
+    let backend = &done["configuration"]["backends"]["imported"];
+    let expected = json!({"authentication": {"keys": {
+        "access_key_id": {"env": "AWS_ACCESS_KEY_ID"},
+        "secret_access_key": {"env": "AWS_SECRET_ACCESS_KEY"}}}});
+    ensure(backend, &expected);
+
+    let lines = format!("aws_region = r\naws_access_key_id_cmd = cat {CANARY}\n");
+    let prefix = "AIRFLOW__OPENMETADATA_SECRETS_MANAGER__";
+    let variable = format!("{prefix}AWS_SECRET_ACCESS_KEY_SECRET");
+    let done = told(&import(&lines, &[(&variable, CANARY)]));
+    for key in ["`aws_access_key_id_cmd`", "`aws_secret_access_key_secret`"] {
+        assert!(done["remarks"].to_string().contains(key), "{done:#}");
+    }
+
+    for (lines, part) in [
+        ("aws_region = $NOWHERE\n", "`NOWHERE`"),
+        ("aws_region = 100%\n", "double it"),
+        (
+            "aws_region = r\naws_secret_access_key = a%b\n",
+            "`aws_secret_access_key`",
+        ),
+    ] {
+        let done = import(lines, &[]);
+        assert_eq!(done.status.code(), Some(1), "{lines}");
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        let said = said + &String::from_utf8_lossy(&done.stderr);
+        assert!(said.contains(part), "{said}");
+    }
+}
+
 #[test]
 fn variables_of_openmetadata_are_looked_up() {
     let text = "secretsManagerConfiguration: {secretsManager: '${MANAGER:-db}', parameters: {projectId: '${P:-x}'}}";

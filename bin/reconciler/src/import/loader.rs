@@ -1,17 +1,15 @@
 //! Where OpenMetadata's clients find what a file does not say: the environment, or Airflow's settings.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, bail};
 use zeroize::Zeroizing;
 
+use super::airflow::{self, Airflow, SECTION};
 use super::source::Source;
 use super::template::{expand, only_variable};
 use super::{Notes, Written};
 
-/// The section of airflow.cfg, and what its variables begin with.
-const SECTION: &str = "openmetadata_secrets_manager";
-const VARIABLES: &str = "AIRFLOW__OPENMETADATA_SECRETS_MANAGER__";
+/// Where Airflow looks for some settings of its own instead: a command's output, or another store.
+const ELSEWHERE: [&str; 2] = ["_cmd", "_secret"];
 
 /// One setting by its three names.
 #[derive(Clone, Copy)]
@@ -53,8 +51,7 @@ enum Loader {
 pub(super) struct Surroundings<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     loader: Loader,
-    /// What airflow.cfg says in the section; may be secret.
-    airflow: BTreeMap<String, Zeroizing<String>>,
+    airflow: Airflow,
 }
 
 impl<'a> Surroundings<'a> {
@@ -66,7 +63,7 @@ impl<'a> Surroundings<'a> {
         Ok(Self {
             lookup,
             loader: Loader::Noop,
-            airflow: airflow.map(section).transpose()?.unwrap_or_default(),
+            airflow: airflow.map(Airflow::read).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -100,25 +97,72 @@ impl<'a> Surroundings<'a> {
     }
 
     /// A setting that is no secret: the file's, or what the loader finds.
-    pub(super) fn told(&self, source: &mut Source, it: Setting) -> anyhow::Result<Option<String>> {
+    pub(super) fn told(
+        &self,
+        source: &mut Source,
+        it: Setting,
+        notes: &mut Notes,
+    ) -> anyhow::Result<Option<String>> {
         let text = source.text(it.parameter)?.map(|it| self.expand(&it));
         let set = |text: &String| !text.trim().is_empty();
-        Ok(text.filter(set).or_else(|| self.loaded(it)))
+        match text.filter(set) {
+            Some(text) => Ok(Some(text)),
+            None => self.loaded(it, notes),
+        }
     }
 
-    fn loaded(&self, it: Setting) -> Option<String> {
-        let of_airflow = || {
-            let variable = (self.lookup)(&variable(it.airflow));
-            variable.or_else(|| self.airflow.get(it.airflow).map(|it| it.to_string()))
-        };
+    fn loaded(&self, it: Setting, notes: &mut Notes) -> anyhow::Result<Option<String>> {
         let found = match self.loader {
-            Loader::Airflow => of_airflow(),
+            Loader::Airflow => self.of_airflow(it, notes)?,
             Loader::Noop | Loader::Env => None,
         };
+        let found = found.map(|found| found.in_full(self.lookup)).transpose()?;
+        if let Some(variable) = found.as_deref().and_then(|it| airflow::first_variable(it)) {
+            bail!(
+                "`{}` of Airflow refers to the variable `{variable}`, which is not set here: set it as Airflow \
+                 has it, and import again",
+                it.airflow
+            );
+        }
         let in_environment = || it.variables.iter().find_map(|name| (self.lookup)(name));
-        found
+        Ok(found
+            .map(|it| it.to_string())
             .or_else(in_environment)
-            .filter(|text| !text.trim().is_empty())
+            .filter(|text| !text.trim().is_empty()))
+    }
+
+    /// What Airflow has for a setting, as it is written: its variables come before its file.
+    fn of_airflow(&self, it: Setting, notes: &mut Notes) -> anyhow::Result<Option<OfAirflow>> {
+        let key = it.airflow;
+        let variable = airflow::variable_of(key);
+        let found = match (self.lookup)(&variable) {
+            Some(text) => Some(OfAirflow {
+                key,
+                text: Zeroizing::new(text),
+                variable: Some(variable),
+            }),
+            None => self.airflow.get(key)?.map(|text| OfAirflow {
+                key,
+                text,
+                variable: None,
+            }),
+        };
+        if found.is_none() {
+            self.tell_of_elsewhere(key, notes);
+        }
+        Ok(found)
+    }
+
+    fn tell_of_elsewhere(&self, key: &str, notes: &mut Notes) {
+        for other in ELSEWHERE.map(|suffix| format!("{key}{suffix}")) {
+            let is_set = (self.lookup)(&airflow::variable_of(&other)).map(Zeroizing::new);
+            if is_set.is_some() || self.airflow.has(&other) {
+                notes.remark(format!(
+                    "`{other}` in [{SECTION}] is not carried over: Airflow runs commands, and asks other \
+                     stores, for settings of its own alone, and finds no `{key}` there"
+                ));
+            }
+        }
     }
 
     /// Secrets that belong together, as far as they may be told: which variable each is in. Where all of
@@ -140,7 +184,7 @@ impl<'a> Surroundings<'a> {
             *place = if is_set {
                 Some(Written(variable()))
             } else {
-                self.secret_of_airflow(it)
+                self.secret_of_airflow(it, notes)?
             };
             is_any_set |= place.is_some();
             if place.is_none() && text.is_some() {
@@ -159,64 +203,45 @@ impl<'a> Surroundings<'a> {
     }
 
     /// The same where Airflow's settings are read.
-    fn secret_of_airflow(&self, it: Setting) -> Option<Written> {
+    fn secret_of_airflow(&self, it: Setting, notes: &mut Notes) -> anyhow::Result<Option<Written>> {
         if self.loader != Loader::Airflow {
-            return None;
+            return Ok(None);
         }
-        let variable = variable(it.airflow);
-        let set = |text: &str| !text.trim().is_empty();
-        if (self.lookup)(&variable)
-            .map(Zeroizing::new)
-            .is_some_and(|it| set(&it))
-        {
-            return Some(Written(Some(variable)));
+        let Some(found) = self.of_airflow(it, notes)? else {
+            return Ok(None);
+        };
+        let full = found.in_full(self.lookup)?;
+        if full.trim().is_empty() {
+            return Ok(None);
         }
-        let in_file = self.airflow.get(it.airflow);
-        in_file.filter(|it| set(it)).map(|_| Written(None))
+        // A variable that is not set is none: what looks like one is the secret.
+        let says_it_all = |name: &String| {
+            let value = (self.lookup)(name).map(Zeroizing::new);
+            value.is_some_and(|value| value == full)
+        };
+        let variable = if full == found.text {
+            found.variable
+        } else {
+            airflow::lone_variable(&found.text).filter(says_it_all)
+        };
+        Ok(Some(Written(variable)))
     }
 }
 
-fn variable(key: &str) -> String {
-    format!("{VARIABLES}{}", key.to_ascii_uppercase())
+/// What Airflow has for a setting, before the variables in it are put in.
+struct OfAirflow {
+    key: &'static str,
+    text: Zeroizing<String>,
+    /// The variable that it is the text of.
+    variable: Option<String>,
 }
 
-/// What stands in our section of an airflow.cfg. Nothing of a line is ever repeated.
-fn section(text: &str) -> anyhow::Result<BTreeMap<String, Zeroizing<String>>> {
-    let mut found = BTreeMap::new();
-    let mut inside = false;
-    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with(['#', ';']) {
-            continue;
-        }
-        if let Some(name) = line.strip_prefix('[') {
-            inside = name.trim_end().strip_suffix(']') == Some(SECTION);
-        } else if inside {
-            let (key, value) = line
-                .split_once(['=', ':'])
-                .with_context(|| format!("line {} of airflow.cfg is no setting", number + 1))?;
-            let value = Zeroizing::new(value.trim().to_owned());
-            found.insert(key.trim().to_ascii_lowercase(), value);
-        }
-    }
-    Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_section_is_read() {
-        let text = "\u{feff}[core]\nkey = 1\n[openmetadata_secrets_manager]\n# a\n; b\nAWS_Region = x = y\n\
-                    empty =\n[other]\naws_region = z\n";
-        let found = section(text).unwrap();
-        let found: Vec<_> = found
-            .iter()
-            .map(|(key, it)| (key.as_str(), it.as_str()))
-            .collect();
-        assert_eq!(found, [("aws_region", "x = y"), ("empty", "")]);
-        assert!(section("[openmetadata_secrets_manager]\nno setting").is_err());
-        assert!(section("garbled").unwrap().is_empty());
+impl OfAirflow {
+    fn in_full(
+        &self,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Zeroizing<String>> {
+        let full = airflow::expanded(&self.text, lookup);
+        full.with_context(|| format!("`{}` of Airflow", self.key))
     }
 }

@@ -3,6 +3,7 @@
 
 mod airbyte_storage;
 mod airbyte_values;
+mod airflow;
 mod fits;
 mod loader;
 mod openmetadata;

@@ -139,10 +139,10 @@ fn backend(
         }
         "managed-azure-kv" | "azure-kv" => Backend::Azure(azure(source, surroundings, notes)?),
         "gcp" | "managed-gcp" => {
-            let project = fill_in(surroundings.told(source, PROJECT)?, "project", notes);
+            let project = fill_in(surroundings.told(source, PROJECT, notes)?, "project", notes);
             Backend::Gcp(typed(json!({"project": project}))?)
         }
-        "kubernetes" => Backend::Kubernetes(kubernetes(source, surroundings)?),
+        "kubernetes" => Backend::Kubernetes(kubernetes(source, surroundings, notes)?),
         "db" | "noop" => {
             notes.remark(
                 "OpenMetadata keeps its secrets in its own database; the embedded backend is what is \
@@ -164,7 +164,7 @@ fn aws(
     surroundings: &Surroundings<'_>,
     notes: &mut Notes,
 ) -> anyhow::Result<Aws> {
-    let region = fill_in(surroundings.told(source, REGION)?, "region", notes);
+    let region = fill_in(surroundings.told(source, REGION, notes)?, "region", notes);
     let mut aws: Aws = typed(json!({"region": region}))?;
     let [key, secret_key] = surroundings.secrets(source, [ACCESS_KEY, SECRET_KEY], notes)?;
     if key.is_some() != secret_key.is_some() {
@@ -193,10 +193,14 @@ fn azure(
     surroundings: &Surroundings<'_>,
     notes: &mut Notes,
 ) -> anyhow::Result<Azure> {
-    let name = fill_in(surroundings.told(source, VAULT_NAME)?, "vault_url", notes);
+    let name = fill_in(
+        surroundings.told(source, VAULT_NAME, notes)?,
+        "vault_url",
+        notes,
+    );
     let mut azure: Azure = typed(json!({"vault_url": format!("https://{name}.vault.azure.net")}))?;
-    azure.tenant_id = surroundings.told(source, TENANT)?;
-    azure.client_id = surroundings.told(source, CLIENT)?;
+    azure.tenant_id = surroundings.told(source, TENANT, notes)?;
+    azure.client_id = surroundings.told(source, CLIENT, notes)?;
     let [client_secret] = surroundings.secrets(source, [CLIENT_SECRET], notes)?;
     if let Some(client_secret) = client_secret {
         azure.authentication = AzureLogin::ClientSecret;
@@ -209,10 +213,14 @@ fn azure(
     Ok(azure)
 }
 
-fn kubernetes(source: &mut Source, surroundings: &Surroundings<'_>) -> anyhow::Result<Kubernetes> {
-    let namespace = surroundings.told(source, NAMESPACE)?;
-    let kubeconfig = surroundings.told(source, KUBECONFIG)?;
-    let in_cluster = surroundings.told(source, IN_CLUSTER)?;
+fn kubernetes(
+    source: &mut Source,
+    surroundings: &Surroundings<'_>,
+    notes: &mut Notes,
+) -> anyhow::Result<Kubernetes> {
+    let namespace = surroundings.told(source, NAMESPACE, notes)?;
+    let kubeconfig = surroundings.told(source, KUBECONFIG, notes)?;
+    let in_cluster = surroundings.told(source, IN_CLUSTER, notes)?;
     let in_cluster = in_cluster.is_some_and(|it| it.eq_ignore_ascii_case("true"));
     let mut section = json!({"namespace": namespace.unwrap_or_else(|| "default".into())});
     if let Some(kubeconfig) = kubeconfig.filter(|_| !in_cluster) {
