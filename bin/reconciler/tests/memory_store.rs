@@ -505,6 +505,7 @@ impl Pair {
                 let _ = both!(self, when, |store| store.known_elsewhere(&backend, &mark));
                 let asked = [coordinate.clone(), self.bases[0].clone()];
                 let _ = both!(self, when, |store| store.referenced(&backend, &asked));
+                let _ = both!(self, when, |store| store.known(&asked));
                 let adoptions = [adoption.clone(), adoption];
                 let _ = both!(self, when, |store| store.adopt(run, &backend, &adoptions));
                 self.known.push((backend, coordinate));
@@ -519,9 +520,10 @@ impl Pair {
                         evidence: "seen".to_owned(),
                     })
                     .collect();
-                let hold = Duration::from_hours(10);
+                let hold = Duration::from_hours([2, 10][self.pick(2)]);
+                let lease = self.hold_lease(when).await;
                 let _ = both!(self, when, |store| store
-                    .hold(run, &backend, &restored, hold));
+                    .hold(&lease, run, &backend, &restored, hold));
             }
         }
     }

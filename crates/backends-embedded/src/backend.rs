@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+use cloakroom_core::budget::RequestClass::{Delete, Describe, Read, Write};
+use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Recovery, Sent};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::{
     BackendId, Capabilities, Clock, Coordinate, DeleteMode, Deletion, Description, Error,
@@ -26,6 +27,17 @@ pub(crate) const MOST_BYTES: usize = 1024 * 1024;
 const BATCH: usize = 500;
 /// Values written by one statement: at most 100 MiB of them.
 const PUT_BATCH: usize = 100;
+
+/// As many together as a batch takes.
+const CALLS: Calls = Calls {
+    put: &[Sent::batched(Write, PUT_BATCH)],
+    get_many: &[Sent::batched(Read, BATCH)],
+    read_named: &[Sent::batched(Read, BATCH)],
+    describe: &[Sent::batched(Describe, BATCH)],
+    delete: &[Sent::batched(Delete, BATCH)],
+    delete_finally: &[Sent::batched(Delete, BATCH)],
+    ..Calls::ONE
+};
 
 /// How long a deletion can be taken back.
 pub(crate) const RECOVERY: Recovery = Recovery {
@@ -69,13 +81,8 @@ impl EmbeddedBackend {
         create_only: true,
         describe_without_reading: true,
         delete_precondition: true,
-        rates: Rates {
-            write: None,
-            read: None,
-            describe: None,
-            list: None,
-            delete: None,
-        },
+        rates: Rates::NONE,
+        calls: CALLS,
     };
 
     /// The backend called `id` in the database behind `pool`, whose table is there: from the
@@ -303,5 +310,10 @@ impl Purge for EmbeddedBackend {
     async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
         let purged = self.try_purge(mark, window, now).await;
         purged.map_err(|failure| self.error("purge", &mark.coordinate, &failure))
+    }
+
+    /// A put writes mark and value in one statement.
+    async fn outlast_put(&self, _: &Mark, _: Duration) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates};
+use cloakroom_core::budget::RequestClass;
+use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Sent};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
@@ -61,12 +62,12 @@ impl KubernetesBackend {
         create_only: true,
         describe_without_reading: false,
         delete_precondition: true,
-        rates: Rates {
-            write: None,
-            read: None,
-            describe: None,
-            list: None,
-            delete: None,
+        rates: Rates::NONE,
+        // Whether it stands is all that can be brought about.
+        calls: Calls {
+            restore: &[Sent::one(RequestClass::Describe)],
+            lift_expiry: &[Sent::one(RequestClass::Describe)],
+            ..Calls::ONE
         },
     };
 
@@ -216,6 +217,11 @@ impl KubernetesBackend {
 }
 
 impl Metadata {
+    /// Its coordinate, where its mark is damaged and still names that.
+    fn coordinate(&self) -> Option<Coordinate> {
+        mark::coordinate(&self.name, &self.labels, &self.annotations)
+    }
+
     /// Our mark, where it bears one.
     pub(crate) fn mark(&self) -> Result<Option<Mark>, Failure> {
         Ok(mark::read(&self.name, &self.labels, &self.annotations)?)
@@ -247,12 +253,17 @@ impl Metadata {
 pub(crate) fn listed(page: Page) -> Result<ListPage, Failure> {
     let mut secrets = Vec::with_capacity(page.secrets.len());
     for found in page.secrets {
-        // A damaged mark fails the page: a listing that leaves it out would pass for whole.
-        let mark = found.mark().map_err(|failure| failure.about(&found.name))?;
-        if let Some(mark) = mark {
-            let coordinate = mark.coordinate.clone();
-            secrets.push(found.into_description(coordinate, Some(mark)));
-        }
+        // One damaged mark must not hide all the others: shown, and nobody's to touch. Where it names no
+        // secret any more, the page fails: a listing that leaves it out would pass for whole.
+        let (coordinate, mark) = match found.mark() {
+            Ok(None) => continue,
+            Ok(Some(mark)) => (mark.coordinate.clone(), Some(mark)),
+            Err(failure) => match found.coordinate() {
+                Some(coordinate) => (coordinate, None),
+                None => return Err(failure.about(&found.name)),
+            },
+        };
+        secrets.push(found.into_description(coordinate, mark));
     }
     let next = page.next.map(|token| PageToken(token.into()));
     Ok(ListPage { secrets, next })

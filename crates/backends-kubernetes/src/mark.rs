@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cloakroom_core::{Coordinate, Mark, Result};
 
-use crate::names::name_of;
+use crate::names::{name_of, respelled};
 
 /// Labels or annotations.
 pub(crate) type Pairs = BTreeMap<String, String>;
@@ -14,6 +14,8 @@ pub(crate) const PREFIX: &str = "cloakroom/";
 /// The label of what is listed: its value is the store's id. It is the only place the id has, so
 /// that a listing and a description cannot disagree about whose a secret is.
 pub(crate) const STORE: &str = "cloakroom/store";
+/// The annotation that tells which secret it is.
+const COORDINATE: &str = "cloakroom/coordinate";
 /// The label by which people and tools see who looks after a Secret.
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const MANAGER: &str = "cloakroom";
@@ -44,6 +46,16 @@ pub(crate) fn read(name: &str, labels: &Pairs, annotations: &Pairs) -> Result<Op
         pairs.get(&key).map(String::as_str)
     })?;
     Ok(mark.filter(|mark| name_of(&mark.coordinate) == name))
+}
+
+/// The coordinate of the Secret called `name`, where it bears a mark, be that damaged, and mark or name
+/// still tell.
+pub(crate) fn coordinate(name: &str, labels: &Pairs, annotations: &Pairs) -> Option<Coordinate> {
+    labels.get(STORE)?;
+    let texts = [annotations.get(COORDINATE).cloned(), Some(respelled(name))];
+    let coordinates = texts.into_iter().flatten();
+    let mut coordinates = coordinates.filter_map(|text| Coordinate::from_stored(&text).ok());
+    coordinates.find(|coordinate| name_of(coordinate) == name)
 }
 
 /// The mark where it is this coordinate's.

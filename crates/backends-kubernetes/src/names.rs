@@ -37,6 +37,11 @@ pub fn name_of(coordinate: &Coordinate) -> String {
     }
 }
 
+/// The text of the coordinate that has this name, unless the name is a hash.
+pub(crate) fn respelled(name: &str) -> String {
+    name.replace('.', "_")
+}
+
 /// Whether a Secret can have this name.
 pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= LONGEST && text.split('.').all(is_label)

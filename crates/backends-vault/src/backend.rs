@@ -5,7 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+use cloakroom_core::budget::RequestClass::{Delete, Describe, Write};
+use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Recovery, Sent};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
@@ -60,12 +61,17 @@ impl VaultBackend {
         create_only: true,
         describe_without_reading: true,
         delete_precondition: false,
-        rates: Rates {
-            write: None,
-            read: None,
-            describe: None,
-            list: None,
-            delete: None,
+        rates: Rates::NONE,
+        // Whether the name is free, or what has it, is read from the metadata first. OpenBao tells the
+        // metadata with a page; Vault is asked for each, and no rate of either is known.
+        calls: Calls {
+            put: &[Sent::several(Write, 2), Sent::one(Describe)],
+            put_named: &[Sent::one(Write), Sent::one(Describe)],
+            delete: &[Sent::one(Delete), Sent::one(Write), Sent::one(Describe)],
+            delete_finally: &[Sent::one(Delete), Sent::one(Describe)],
+            restore: &[Sent::one(Delete), Sent::one(Write), Sent::one(Describe)],
+            lift_expiry: &[Sent::several(Write, 2), Sent::several(Describe, 2)],
+            ..Calls::ONE
         },
     };
 
@@ -330,6 +336,11 @@ impl Purge for VaultBackend {
     async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
         let purged = purge::purge(self, mark, window, now).await;
         purged.map_err(self.error("purge", &mark.coordinate))
+    }
+
+    async fn outlast_put(&self, mark: &Mark, window: Duration) -> Result<Option<Timestamp>> {
+        let left = purge::outlast_put(self, mark, window).await;
+        left.map_err(self.error("leave the mark of", &mark.coordinate))
     }
 }
 

@@ -50,14 +50,17 @@ pub(crate) async fn restore(
     backend: &VaultBackend,
     coordinate: &Coordinate,
 ) -> Result<(), Failure> {
-    let record = ours(backend, coordinate).await?.ok_or_else(missing)?;
+    let record = marked(backend, coordinate).await?.ok_or_else(missing)?;
     match record.standing {
         Standing::Live { .. } => Ok(()),
         Standing::Waiting { due, .. } => {
+            let versions = record.waiting_versions();
+            if versions.is_empty() {
+                return Err(missing());
+            }
             if record.has_due() {
                 write_due(backend, coordinate, &record, None).await?;
             }
-            let versions = record.waiting_versions();
             backend.kv().undelete(coordinate, &versions).await?;
             if due.is_some_and(|due| record.now.is_none_or(|now| due <= now)) {
                 return is_back(backend, coordinate).await;
@@ -70,7 +73,7 @@ pub(crate) async fn restore(
 
 /// Where its window is over somebody may be purging a secret while it is brought back.
 async fn is_back(backend: &VaultBackend, coordinate: &Coordinate) -> Result<(), Failure> {
-    match ours(backend, coordinate).await?.map(|it| it.standing) {
+    match marked(backend, coordinate).await?.map(|it| it.standing) {
         Some(Standing::Live { .. }) => Ok(()),
         _ => Err(missing()),
     }
@@ -137,10 +140,26 @@ async fn ours(backend: &VaultBackend, coordinate: &Coordinate) -> Result<Option<
     if record.mark.is_some() {
         return Ok(Some(record));
     }
-    Err(Failure::new(
+    Err(not_ours())
+}
+
+/// The same where the mark may be damaged: bringing a secret back harms nobody.
+async fn marked(
+    backend: &VaultBackend,
+    coordinate: &Coordinate,
+) -> Result<Option<Record>, Failure> {
+    let Some(seen) = backend.kv().metadata(coordinate).await? else {
+        return Ok(None);
+    };
+    let record = Record::marked(coordinate, seen);
+    record.map(Some).ok_or_else(not_ours)
+}
+
+fn not_ours() -> Failure {
+    Failure::new(
         ErrorKind::Conflict,
         "the secret of that name bears no mark of Cloakroom's and is left alone",
-    ))
+    )
 }
 
 /// Notes when the window ends, by the server's clock: the engine itself keeps what it deleted for

@@ -27,10 +27,8 @@ fn descriptions(
         let Some(seen) = page.told(&key)? else {
             continue;
         };
-        let record = Record::read(&coordinate, seen)?;
-        if record.mark.is_some() {
-            descriptions.push(record.describe(&coordinate));
-        }
+        let record = Record::marked(&coordinate, seen);
+        descriptions.extend(record.map(|record| record.describe(&coordinate)));
     }
     Ok(descriptions)
 }

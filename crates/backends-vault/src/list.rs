@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cloakroom_core::{Coordinate, Description, ErrorKind, ListPage, PageToken, Timestamp};
+use cloakroom_core::{ErrorKind, ListPage, PageToken, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -68,7 +68,9 @@ pub(crate) async fn list(
             Some(seen) => Some(seen),
             None => backend.kv().metadata(&coordinate).await?,
         };
-        describe(&coordinate, seen)
+        // What is not ours, or went meanwhile, is nothing.
+        let record = seen.and_then(|seen| Record::marked(&coordinate, seen));
+        Ok::<_, Failure>(record.map(|record| record.describe(&coordinate)))
     });
     let mut secrets = Vec::new();
     for description in together(backend.in_flight(), described).await {
@@ -86,18 +88,6 @@ impl Keys {
         });
         told.transpose()
     }
-}
-
-/// A secret as it is listed: `None` for what is not ours or went meanwhile.
-fn describe(
-    coordinate: &Coordinate,
-    seen: Option<Seen<Metadata>>,
-) -> Result<Option<Description>, Failure> {
-    let Some(seen) = seen else {
-        return Ok(None);
-    };
-    let record = Record::read(coordinate, seen)?;
-    Ok(record.mark.is_some().then(|| record.describe(coordinate)))
 }
 
 /// The keys of a folder after one of them.

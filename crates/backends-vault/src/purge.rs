@@ -40,6 +40,26 @@ pub(crate) async fn purge(
     Ok(true)
 }
 
+/// Lets a mark without a value wait as what was deleted does: the request with the value takes any free
+/// name, so without the mark it would make a secret that nobody knows.
+pub(crate) async fn outlast_put(
+    backend: &VaultBackend,
+    mark: &Mark,
+    window: Duration,
+) -> Result<Option<Timestamp>, Failure> {
+    let coordinate = &mark.coordinate;
+    let Some(seen) = backend.kv().metadata(coordinate).await? else {
+        return Ok(None);
+    };
+    let record = Record::read(coordinate, seen)?;
+    let is_begun = matches!(record.standing, Standing::Hollow { destroyed: false });
+    if !is_begun || record.mark.as_ref() != Some(mark) {
+        return Ok(None);
+    }
+    let due = note_due(backend, coordinate, &record, window).await?;
+    due.map(Some).ok_or_else(without_time)
+}
+
 /// Somebody has to look: no window would ever end.
 fn without_time() -> Failure {
     Failure::new(

@@ -49,15 +49,29 @@ impl Record {
     /// Reads a secret's metadata. A mark that names another coordinate came here by a copy, and
     /// makes nothing ours.
     pub(crate) fn read(coordinate: &Coordinate, seen: Seen<Metadata>) -> Result<Self, Failure> {
+        let mark = mark(coordinate, seen.it.custom_metadata.as_ref())?;
+        Ok(Self::of(mark, seen))
+    }
+
+    /// The same as it is listed and brought back, where it bears a mark: one that is damaged is shown as
+    /// none, so that it hides no other secret.
+    pub(crate) fn marked(coordinate: &Coordinate, seen: Seen<Metadata>) -> Option<Self> {
+        match mark(coordinate, seen.it.custom_metadata.as_ref()) {
+            Ok(None) => None,
+            Ok(mark) => Some(Self::of(mark, seen)),
+            Err(_) => Some(Self::of(None, seen)),
+        }
+    }
+
+    fn of(mark: Option<Mark>, seen: Seen<Metadata>) -> Self {
         let Seen { it: metadata, now } = seen;
-        let mark = mark(coordinate, metadata.custom_metadata.as_ref())?;
         let standing = Standing::of(&metadata, now);
-        Ok(Self {
+        Self {
             mark,
             standing,
             metadata,
             now,
-        })
+        }
     }
 
     /// The versions that can be read, now or until they expire.
@@ -114,10 +128,16 @@ impl Record {
 impl Standing {
     /// How the latest version stands at `now`.
     pub(crate) fn of(metadata: &Metadata, now: Option<Timestamp>) -> Self {
-        let latest = metadata.versions.get(&metadata.current_version);
-        latest.map_or(Self::Hollow { destroyed: false }, |version| {
-            standing(version, metadata.custom_metadata.as_ref(), now)
-        })
+        let custom = metadata.custom_metadata.as_ref();
+        match metadata.versions.get(&metadata.current_version) {
+            Some(version) => standing(version, custom, now),
+            // The mark of a put whose value never came, left so that it knows the value if it does.
+            None if custom.is_some_and(|custom| custom.contains_key(DUE)) => Self::Waiting {
+                due: due_in(custom),
+                since: metadata.updated_time,
+            },
+            None => Self::Hollow { destroyed: false },
+        }
     }
 
     /// The state and the manager's own expiry, as a description tells them.
@@ -159,11 +179,13 @@ pub(crate) fn standing(
         },
         Some(since) => Standing::Waiting {
             since,
-            due: custom
-                .and_then(|custom| custom.get(DUE))
-                .and_then(|text| text.parse().ok()),
+            due: due_in(custom),
         },
     }
+}
+
+fn due_in(custom: Option<&Custom>) -> Option<Timestamp> {
+    custom?.get(DUE)?.parse().ok()
 }
 
 /// The mark in custom metadata, where it is this secret's.

@@ -171,6 +171,11 @@ pub trait Purge: Send + Sync {
     /// after it was deleted, whatever end it bears; what waits without an end is given that one. Gives
     /// back whether it went.
     async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool>;
+
+    /// Where a put wrote exactly this mark and never its value: leaves the mark to wait for `window`, since
+    /// the value may still be under way and would be nobody's without it. Gives back until when; `None`
+    /// where there is no such mark, or a value with it, and nothing was changed.
+    async fn outlast_put(&self, mark: &Mark, window: Duration) -> Result<Option<Timestamp>>;
 }
 
 /// A secrets manager.

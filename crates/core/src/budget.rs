@@ -4,10 +4,13 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::capabilities::Rates;
 
 /// What managers publish a rate for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RequestClass {
     /// Puts, and taking an expiry off.
     Write,
@@ -165,21 +168,35 @@ impl Budget {
     /// Takes the right to send so many requests together, or says after how long to ask again.
     /// More than a burst are taken as one, and whoever comes next waits the longer.
     pub fn take(&mut self, now: Duration, requests: u32) -> Result<(), Duration> {
+        self.ready(now, requests)?;
+        self.count(now, requests);
+        Ok(())
+    }
+
+    /// Whether [`take`](Self::take) would give the right, or after how long to ask again.
+    pub fn ready(&mut self, now: Duration, requests: u32) -> Result<(), Duration> {
         self.fill(now);
         let pause = self.paused_until.saturating_sub(now);
         if !pause.is_zero() {
             return Err(pause);
         }
-        let asked = f64::from(requests);
         if let Some(allowance) = self.allowance(now) {
-            let missing = asked.min(burst(allowance)) - self.tokens;
+            let missing = f64::from(requests).min(burst(allowance)) - self.tokens;
             if missing > ROUNDING {
                 return Err(Duration::from_secs_f64(missing / allowance));
             }
-            self.tokens -= asked;
         }
-        self.pace.count(now, asked);
         Ok(())
+    }
+
+    /// Counts requests that are sent in any case: whoever comes next waits for them.
+    pub fn count(&mut self, now: Duration, requests: u32) {
+        self.fill(now);
+        let sent = f64::from(requests);
+        if self.allowance(now).is_some() {
+            self.tokens -= sent;
+        }
+        self.pace.count(now, sent);
     }
 
     /// Says that the manager throttled a request, and for how long it asked to be left alone.

@@ -102,8 +102,7 @@ impl FromStr for BackendId {
                 ErrorKind::Invalid,
                 "name a backend",
                 "a backend's name is 1 to 63 of a-z, 0-9 and -",
-            )
-            .with_coordinate(format_args!("{text:?}")));
+            ));
         }
         Ok(Self(text.into()))
     }

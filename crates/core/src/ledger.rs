@@ -409,6 +409,17 @@ pub trait Ledger: Send + Sync {
         coordinates: &[Coordinate],
     ) -> Result<Vec<Option<LedgerRow>>>;
 
+    /// The same, each with an answer of its own: `Corrupt` where there is a row and it cannot be read. Such
+    /// a row is never due and never claimed, and counts as what it was for the guards.
+    async fn each_row(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<Vec<Result<Option<LedgerRow>>>> {
+        let rows = self.rows(backend, coordinates).await?;
+        Ok(rows.into_iter().map(Ok).collect())
+    }
+
     /// The other backend under whose name the ledger has the very secret that bears each of these marks, in
     /// their order; `None` where no other has it. It is the same where the intent is, or where neither
     /// names one and the digest is. Tombstones that no document refers to do not count.
@@ -417,6 +428,10 @@ pub trait Ledger: Send + Sync {
         backend: &BackendId,
         marks: &[Mark],
     ) -> Result<Vec<Option<BackendId>>>;
+
+    /// Which of these the ledger has a row for, under whatever backend's name and in whatever state, be it
+    /// unreadable: they are ours, whatever became of their marks.
+    async fn known(&self, coordinates: &[Coordinate]) -> Result<BTreeSet<Coordinate>>;
 
     /// Which of these a document refers to under this backend's name.
     async fn referenced(

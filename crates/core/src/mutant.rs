@@ -110,6 +110,8 @@ mutants! {
     MissedUnchecked: "references not looked at when letting go",
     /// The same value under one coordinate counts as the same secret, whoever meant it.
     IntentIgnored: "intent in the mark not looked at",
+    /// Whatever has the name of what a document once referred to is that, whoever meant it.
+    IntentOfUsedIgnored: "intent in the mark of what was in use not looked at",
 }
 
 #[cfg(feature = "mutants")]

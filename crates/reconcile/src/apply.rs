@@ -228,9 +228,16 @@ impl Pass<'_> {
     async fn as_planned(&mut self, items: &[Item]) -> Result<Vec<Item>> {
         let coordinates: Vec<Coordinate> =
             items.iter().map(|item| item.coordinate.clone()).collect();
-        let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        let rows = self
+            .store()
+            .each_row(self.backend_id(), &coordinates)
+            .await?;
         let mut planned = Vec::with_capacity(items.len());
         for (item, row) in items.iter().zip(rows) {
+            let Ok(row) = row else {
+                self.spare(item.reason);
+                continue;
+            };
             let Some(row) = row else {
                 let message = "the ledger has no row of what the plan names: the database was \
                                restored from a backup since; make a new plan";
@@ -241,12 +248,16 @@ impl Pass<'_> {
             if is_as_planned(&row, item) || mutant::on(Mutant::RecheckLeftOut) {
                 planned.push(item.clone());
             } else {
-                let count = self.report.of(item.reason);
-                count.found += 1;
-                count.spared += 1;
+                self.spare(item.reason);
             }
         }
         Ok(planned)
+    }
+
+    fn spare(&mut self, reason: Reason) {
+        let count = self.report.of(reason);
+        count.found += 1;
+        count.spared += 1;
     }
 
     /// What the job would delete, at most `limit`, and whether there is more.

@@ -45,7 +45,7 @@ impl Item {
 const HELD_BY_ANOTHER: &str = "; the name is held by somebody else's secret, which was left alone";
 
 /// An item whose claim is ours.
-struct Claimed {
+pub(crate) struct Claimed {
     item: Item,
     row: LedgerRow,
 }
@@ -167,6 +167,8 @@ impl Pass<'_> {
             };
             outcomes.push(outcome);
         }
+        self.outlast_puts(claimed, &seen, &mut outcomes, begun)
+            .await;
         for recoverable in [true, false] {
             let group: Vec<usize> = (0..claimed.len())
                 .filter(|&at| {
@@ -368,7 +370,7 @@ impl Pass<'_> {
         }
     }
 
-    fn failed(&self, claimed: &Claimed, error: &Error) -> DeletionOutcome {
+    pub(crate) fn failed(&self, claimed: &Claimed, error: &Error) -> DeletionOutcome {
         let fraction = self.reconciler.randomness.fraction();
         self.settings()
             .failure(error, claimed.row.attempts, fraction)

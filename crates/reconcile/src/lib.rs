@@ -23,6 +23,7 @@ mod settings;
 mod survey;
 mod sweep;
 mod undo;
+mod unfinished;
 mod unknown;
 mod verify;
 
@@ -44,12 +45,12 @@ pub use let_go::{LetGoOptions, LetGoReport, Missed};
 pub use observe::{Observer, Phase, Silent};
 pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
 pub use platform::{
-    Age, AirbyteNaming, CleanCount, CleanCounted, CleanGuard, CleanGuardTrip, CleanOptions,
-    CleanReport, Cost, NextRun, PlannedFate, PlatformCleaner, PlatformFinding, PlatformFindingKind,
-    PlatformMoveIssue, PlatformMoveReport, PlatformMoveStep, PlatformMoveStore, PlatformMover,
-    PlatformObserver, PlatformPhase, PlatformPlan, PlatformPlanHeader, PlatformPlanItem,
-    PlatformReader, PlatformReport, PlatformSettings, StandingCount, UnusedSecret,
-    alone_at_platform, platform_lease_name,
+    Age, AirbyteNaming, CleanCount, CleanCounted, CleanFailure, CleanGuard, CleanGuardTrip,
+    CleanOptions, CleanReport, Cost, NextRun, PlannedFate, PlatformCleaner, PlatformFinding,
+    PlatformFindingKind, PlatformMoveIssue, PlatformMoveReport, PlatformMoveStep,
+    PlatformMoveStore, PlatformMover, PlatformObserver, PlatformPhase, PlatformPlan,
+    PlatformPlanHeader, PlatformPlanItem, PlatformReader, PlatformReport, PlatformSettings,
+    StandingCount, UnusedSecret, alone_at_platform, platform_lease_name,
 };
 pub use report::{Checked, DeletionCount, Report};
 pub use settings::{RunOptions, Settings};

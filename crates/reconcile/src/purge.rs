@@ -2,7 +2,7 @@
 //! expire-orphans, behind the rescue, the guards and the fence.
 
 use cloakroom_core::ledger::RowState;
-use cloakroom_core::{Coordinate, Error, Mark, Purge, Result};
+use cloakroom_core::{BackendId, Coordinate, Error, Mark, Purge, Result, SecretState};
 use futures_util::future::join_all;
 
 use crate::Pass;
@@ -45,9 +45,7 @@ impl Pass<'_> {
             let Some(error) = failed.first() else {
                 continue;
             };
-            self.report.unpurged += failed.len() as u64;
-            let because = &mut self.report.unpurged_because;
-            because.get_or_insert_with(|| error.to_string());
+            self.not_purged(failed.len(), || error.to_string());
             if failed.len() == unused.len() && failed.iter().all(Error::is_retryable) {
                 return Ok(());
             }
@@ -57,21 +55,63 @@ impl Pass<'_> {
 
     /// What this ledger still has as deleted, and no document refers to, be it under another backend's
     /// name. A copy that a move made has the same coordinate, and is another secret.
-    async fn unused<'a>(&self, marks: &'a [Mark]) -> Result<Vec<&'a Mark>> {
+    async fn unused<'a>(&mut self, marks: &'a [Mark]) -> Result<Vec<&'a Mark>> {
         let coordinates: Vec<Coordinate> =
             marks.iter().map(|mark| mark.coordinate.clone()).collect();
         let (store, backend) = (self.store(), self.backend_id());
-        let rows = store.rows(backend, &coordinates).await?;
+        let rows = store.each_row(backend, &coordinates).await?;
         let elsewhere = store.known_elsewhere(backend, marks).await?;
         let referenced = store.referenced(backend, &coordinates).await?;
-        let of_marks = marks.iter().zip(rows).zip(elsewhere);
-        let unused = of_marks.filter(|((mark, row), elsewhere)| {
-            let deleted = row
-                .as_ref()
-                .is_some_and(|row| row.state == RowState::Deleted);
-            deleted && elsewhere.is_none() && !referenced.contains(&mark.coordinate)
-        });
-        Ok(unused.map(|((mark, _), _)| mark).collect())
+        let mut unused = Vec::with_capacity(marks.len());
+        for ((mark, row), elsewhere) in marks.iter().zip(rows).zip(elsewhere) {
+            let deleted = matches!(row, Ok(Some(row)) if row.state == RowState::Deleted);
+            if !deleted || referenced.contains(&mark.coordinate) {
+                continue;
+            }
+            let doubt = match elsewhere {
+                None => None,
+                // It is the very secret that the other name leads to.
+                Some(_) if mark.intent.is_some() => continue,
+                Some(other) => self.may_be_of(mark, &other).await,
+            };
+            match doubt {
+                None => unused.push(mark),
+                Some(doubt) => self.not_purged(1, || doubt),
+            }
+        }
+        Ok(unused)
+    }
+
+    /// Why a secret whose mark names no intent may be what the ledger has under another backend's name.
+    /// One that waits here and can be read there is in two places, and what was made of it by a move is
+    /// the other. `None` where that is so.
+    async fn may_be_of(&self, mark: &Mark, other: &BackendId) -> Option<String> {
+        let why = |what: String| {
+            let coordinate = &mark.coordinate;
+            Some(format!(
+                "{coordinate} is of a version whose marks name no intent and may be the one that the \
+                 ledger has under backend `{other}`'s name: {what}"
+            ))
+        };
+        let Ok(backend) = self.reconciler.backends.get(other) else {
+            return why("configure that backend again, and the next run asks there".to_owned());
+        };
+        let policy = self.settings().request;
+        let there = policy.run("describe the secret", || backend.describe(&mark.coordinate));
+        match there.await {
+            Ok(there)
+                if there.state == SecretState::Enabled && there.mark.as_ref() == Some(mark) =>
+            {
+                None
+            }
+            Ok(_) => why("what is there is not the same and in use".to_owned()),
+            Err(error) => why(error.to_string()),
+        }
+    }
+
+    fn not_purged(&mut self, number: usize, because: impl FnOnce() -> String) {
+        self.report.unpurged += number as u64;
+        self.report.unpurged_because.get_or_insert_with(because);
     }
 
     /// Counts what went, and gives back the failures.

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use cloakroom_core::ledger::{LedgerRow, RowState};
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::{BackendId, Coordinate, Description, Mark, Result, SecretState, Timestamp};
+use cloakroom_core::store::{Finding, FindingKind};
+use cloakroom_core::{
+    BackendId, Coordinate, Description, Error, Mark, Result, SecretState, Timestamp,
+};
 
 use crate::Pass;
 use crate::epoch::SeenMarks;
@@ -37,6 +40,8 @@ pub(crate) struct Survey {
     /// The marks of what waits although its row says deleted, and whose window is over or has no end,
     /// where the manager itself ends none.
     pub(crate) overdue: Vec<Mark>,
+    /// What of a page is in danger and of no use by its row.
+    doubtful: Vec<Description>,
     /// Secrets of ours without a row.
     pub(crate) unknown: u64,
     /// How many of them the ledger has under another backend's name.
@@ -119,9 +124,19 @@ impl Pass<'_> {
             .iter()
             .map(|listed| listed.coordinate.clone())
             .collect();
-        let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        let rows = self
+            .store()
+            .each_row(self.backend_id(), &coordinates)
+            .await?;
         let mut strangers = Vec::new();
         for (listed, row) in ours.into_iter().zip(rows) {
+            let row = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    self.survey_unreadable_row(listed, &error).await?;
+                    continue;
+                }
+            };
             match row {
                 Some(row) if self.is_surely_of(listed, &row) => {
                     self.survey_known(listed, &row, survey).await?;
@@ -129,7 +144,25 @@ impl Pass<'_> {
                 row => strangers.push((listed, row)),
             }
         }
-        self.survey_strangers(strangers, survey).await
+        self.survey_strangers(strangers, survey).await?;
+        self.survey_doubtful(std::mem::take(&mut survey.doubtful))
+            .await
+    }
+
+    /// What its row says is of no use, and a document may refer to all the same: its documents came from a
+    /// backup, and the ledger did not.
+    async fn survey_doubtful(&mut self, doubtful: Vec<Description>) -> Result<()> {
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<Coordinate> = doubtful.iter().map(|it| it.coordinate.clone()).collect();
+        let referenced = self.store().referenced(self.backend_id(), &names).await?;
+        for listed in &doubtful {
+            if referenced.contains(&listed.coordinate) {
+                self.rescue_if_referenced(listed).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Whose mark cannot be read is touched by nothing, but where it waits for its deletion under a name that
@@ -141,13 +174,29 @@ impl Pass<'_> {
             return Ok(());
         }
         let names: Vec<Coordinate> = unreadable.iter().map(|it| it.coordinate.clone()).collect();
-        let rows = self.store().rows(self.backend_id(), &names).await?;
+        let rows = self.store().each_row(self.backend_id(), &names).await?;
         for (listed, row) in unreadable.into_iter().zip(rows) {
-            if row.is_some_and(|row| may_be_in_use(&row)) {
+            if row.map_or(true, |row| row.is_some_and(|row| may_be_in_use(&row))) {
                 self.rescue_if_referenced(listed).await?;
             }
         }
         Ok(())
+    }
+
+    /// What the ledger has a row for that cannot be read is known, counts as in use, and is deleted by
+    /// nothing; it holds up nothing else.
+    async fn survey_unreadable_row(&mut self, listed: &Description, error: &Error) -> Result<()> {
+        if endangered(listed) {
+            self.rescue_if_referenced(listed).await?;
+        }
+        self.found(Finding {
+            kind: FindingKind::LedgerMismatch,
+            document: None,
+            pointer: None,
+            coordinate: Some(listed.coordinate.clone()),
+            detail: unreadable_row(error.message()),
+        })
+        .await
     }
 
     /// What a row of this backend's was written for.
@@ -166,8 +215,13 @@ impl Pass<'_> {
             }
         } else if endangered(listed) && may_be_in_use(row) {
             self.rescue_if_referenced(listed).await?;
-        } else if row.state == RowState::Deleted && self.is_overdue(listed, survey) {
-            survey.overdue.extend(listed.mark.clone());
+        } else {
+            if endangered(listed) {
+                survey.doubtful.push(listed.clone());
+            }
+            if row.state == RowState::Deleted && self.is_overdue(listed, survey) {
+                survey.overdue.extend(listed.mark.clone());
+            }
         }
         Ok(())
     }
@@ -212,8 +266,7 @@ impl Pass<'_> {
     /// alone where a document once referred to it, since a person may have repaired the value.
     pub(crate) fn is_of(&self, described: &Description, row: &LedgerRow) -> bool {
         let same = described.mark.as_ref().is_some_and(|mark| {
-            let ignored = mutant::on(Mutant::IntentIgnored);
-            let unnamed = mark.intent.is_none() || ignored;
+            let unnamed = mark.intent.is_none() || ignores_intent(row);
             (unnamed || mark.intent == row.intent)
                 && (row.once_referenced || mark.digest == row.digest)
         });
@@ -225,7 +278,7 @@ impl Pass<'_> {
     pub(crate) fn is_surely_of(&self, described: &Description, row: &LedgerRow) -> bool {
         let mark = described.mark.as_ref();
         let one = mark.is_some_and(|mark| mark.intent == row.intent);
-        self.is_of(described, row) && (one || mutant::on(Mutant::IntentIgnored))
+        self.is_of(described, row) && (one || ignores_intent(row))
     }
 
     /// Whether a secret bears another store's mark that names this deployment.
@@ -242,6 +295,16 @@ impl Pass<'_> {
                 && mark.coordinate == described.coordinate
         })
     }
+}
+
+fn ignores_intent(row: &LedgerRow) -> bool {
+    let of_used = row.once_referenced && mutant::on(Mutant::IntentOfUsedIgnored);
+    of_used || mutant::on(Mutant::IntentIgnored)
+}
+
+/// What is to be said of a row of the ledger that cannot be read.
+pub(crate) fn unreadable_row(message: &str) -> String {
+    format!("its ledger row cannot be read, and until it can no run deletes it: {message}")
 }
 
 fn resurfaced(listed: &Description, row: &LedgerRow) -> bool {

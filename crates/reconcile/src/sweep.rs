@@ -156,10 +156,15 @@ impl Pass<'_> {
             .iter()
             .map(|listed| listed.coordinate.clone())
             .collect();
-        let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        let rows = self
+            .store()
+            .each_row(self.backend_id(), &coordinates)
+            .await?;
         let now = self.store().now().await?;
         let mut strangers = Vec::new();
         for (listed, row) in ours.into_iter().zip(rows) {
+            // What has a row is known, whether or not that can be read.
+            let Ok(row) = row else { continue };
             let fate = match row {
                 None => SweepFate::Unknown,
                 Some(row) if self.is_of(listed, &row) => continue,

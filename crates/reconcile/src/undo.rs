@@ -1,7 +1,8 @@
 //! Undo: what a run deleted is restored where its manager can still give it back, and held.
 //!
 //! The manager first, then row and receipt in one transaction: what the ledger calls restored can be
-//! read. An undo that was cut off is taken up again by the next one.
+//! read. A few at a time, so that the lease outlasts them; where it did not, nothing is written down. An
+//! undo that was cut off is taken up again by the next one, and what was deleted again since.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use cloakroom_core::store::{Job, Receipt, Restored, Store, words};
 use cloakroom_core::{
     BackendId, Coordinate, Description, Error, ErrorKind, Result, RunId, SecretState, Timestamp,
 };
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::ask::Describe;
@@ -19,10 +21,14 @@ use crate::epoch::Fence;
 use crate::guard::GuardTrip;
 use crate::observe::Silent;
 use crate::settings::{RunOptions, Settings};
-use crate::survey::is_waiting;
+use crate::survey::{endangered, is_waiting};
 use crate::{Pass, Reconciler, lease_name};
 
 const OPERATION: &str = "undo the run";
+
+/// Restored side by side and held together, between two renewals of the lease: three requests of each, for
+/// which a claim has time and so has a lease.
+pub(crate) const TOGETHER: usize = 8;
 
 /// What is asked of an undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +49,7 @@ pub enum UndoFate {
     Restored,
     /// It can be restored; this undo only looked.
     Restorable,
-    /// It was brought back before, and its row is still held.
+    /// It was brought back before, its row is still held, and the manager still has it.
     Held,
     /// Its row says that it is stored: it is in use, or on its way to be.
     InUse,
@@ -149,6 +155,14 @@ impl Reconciler {
     }
 }
 
+/// What an undo looks at every secret with.
+struct Terms<'a> {
+    run: RunId,
+    options: &'a UndoOptions,
+    /// Until when another run's purge may be under way.
+    purges_until: Option<Timestamp>,
+}
+
 impl Pass<'_> {
     async fn undo(
         &self,
@@ -213,12 +227,28 @@ impl Pass<'_> {
             dry_run: options.dry_run || refused,
             ..options.clone()
         };
-        for mut undone in self.undo_page(report.run, receipts, &looks).await? {
-            if refused && undone.fate == UndoFate::Restorable {
-                undone.fate = UndoFate::Refused;
+        let terms = Terms {
+            run: report.run,
+            options: &looks,
+            purges_until: self.purges_until().await?,
+        };
+        // What the run rescued is in use: there is nothing to take back.
+        let deletions = receipts.iter().filter(|it| it.reason != words::RESCUED);
+        let deletions: Vec<Receipt> = deletions.cloned().collect();
+        let outcomes: Vec<(&SecretName, &str)> = last_words(&deletions).into_iter().collect();
+        for some in outcomes.chunks(TOGETHER) {
+            if self.told_to_stop() {
+                report.cut_short = true;
+                return Ok(fence);
             }
-            *report.fates.entry(undone.fate.as_str()).or_default() += 1;
-            each(&undone);
+            self.keep_lease().await?;
+            for mut undone in self.undo_together(some, &terms).await? {
+                if refused && undone.fate == UndoFate::Restorable {
+                    undone.fate = UndoFate::Refused;
+                }
+                *report.fates.entry(undone.fate.as_str()).or_default() += 1;
+                each(&undone);
+            }
         }
         let after = receipts.last().map_or(0, |last| last.seq);
         let page = self.settings().page.max(1);
@@ -226,77 +256,98 @@ impl Pass<'_> {
         Ok(fence)
     }
 
-    async fn undo_page(
+    /// A purge has no claim and no receipt: until then a request of one that ended may be under way. One
+    /// that was killed is waited for with its lease.
+    async fn purges_until(&self) -> Result<Option<Timestamp>> {
+        if self.backend.purges().is_none() {
+            return Ok(None);
+        }
+        let (store, backend) = (self.store(), self.backend_id());
+        let last = store.last_finished(Job::ExpireOrphans, backend).await?;
+        let ended = last.and_then(|last| last.finished);
+        let request = self.settings().request.deadline;
+        Ok(ended.and_then(|ended| ended.checked_add(request).ok()))
+    }
+
+    async fn undo_together(
         &self,
-        run: RunId,
-        receipts: &[Receipt],
-        options: &UndoOptions,
+        outcomes: &[(&SecretName, &str)],
+        terms: &Terms<'_>,
     ) -> Result<Vec<Undone>> {
-        // What the run rescued is in use: there is nothing to take back.
-        let deletions = receipts.iter().filter(|it| it.reason != words::RESCUED);
-        let receipts: Vec<Receipt> = deletions.cloned().collect();
-        let outcomes = last_words(&receipts);
         let coordinates = outcomes
-            .keys()
-            .map(|name| name.coordinate().ok_or_else(|| of_a_platform(name)))
+            .iter()
+            .map(|(name, _)| name.coordinate().ok_or_else(|| of_a_platform(name)))
             .collect::<Result<Vec<Coordinate>>>()?;
-        let rows = self.store().rows(self.backend_id(), &coordinates).await?;
+        let rows = self
+            .store()
+            .each_row(self.backend_id(), &coordinates)
+            .await?;
         let described = self.ask(&Describe, &coordinates).await?;
         let now = self.store().now().await?;
-        let mut undone = Vec::with_capacity(coordinates.len());
-        let mut restored = Vec::new();
-        for ((coordinate, row), described) in coordinates.iter().zip(rows).zip(described) {
-            let name = SecretName::from(coordinate);
-            let outcome = outcomes[&name];
-            let (fate, detail) = self.undo_one(row, described, outcome, now, options).await;
-            if fate == UndoFate::Restored {
-                let evidence = format!("run {run} taken back by {}; {detail}", options.by);
-                restored.push(Restored {
-                    coordinate: coordinate.clone(),
-                    evidence,
-                });
-            }
-            undone.push(Undone {
-                coordinate: name,
+        let found = rows.into_iter().zip(described).zip(outcomes);
+        let fates = found.map(|((row, described), (_, outcome))| {
+            self.undo_one(row, described, outcome, now, terms)
+        });
+        let fates = join_all(fates).await;
+        let told = outcomes.iter().zip(fates);
+        let mut undone: Vec<Undone> = told
+            .map(|((name, _), (fate, detail))| Undone {
+                coordinate: (*name).clone(),
                 fate,
                 detail,
-            });
-        }
-        let held = self
-            .store()
-            .hold(self.run(), self.backend_id(), &restored, options.hold)
-            .await?;
-        let brought_back = undone.iter_mut().filter(|it| it.fate == UndoFate::Restored);
+            })
+            .collect();
+        self.hold_restored(&coordinates, &mut undone, terms).await?;
+        Ok(undone)
+    }
+
+    async fn hold_restored(
+        &self,
+        coordinates: &[Coordinate],
+        undone: &mut [Undone],
+        terms: &Terms<'_>,
+    ) -> Result<()> {
+        // Without a lease nothing was restored.
+        let Some(lease) = self.lease() else {
+            return Ok(());
+        };
+        let (run, by, hold) = (terms.run, &terms.options.by, terms.options.hold);
+        let is_restored = |undone: &Undone| undone.fate == UndoFate::Restored;
+        let both = coordinates.iter().zip(&*undone);
+        let restored: Vec<Restored> = both
+            .filter(|(_, undone)| is_restored(undone))
+            .map(|(coordinate, undone)| Restored {
+                coordinate: coordinate.clone(),
+                evidence: format!("run {run} taken back by {by}; {}", undone.detail),
+            })
+            .collect();
+        let (store, backend) = (self.store(), self.backend_id());
+        let held = store.hold(&lease, self.run(), backend, &restored, hold);
+        let held = held.await?;
+        let brought_back = undone.iter_mut().filter(|it| is_restored(it));
         for (undone, held) in brought_back.zip(held) {
             if !held {
-                undone.fate = UndoFate::InUse;
-                "its row has changed meanwhile".clone_into(&mut undone.detail);
+                undone.has_moved_on();
             }
         }
-        Ok(undone)
+        Ok(())
     }
 
     async fn undo_one(
         &self,
-        row: Option<LedgerRow>,
+        row: Result<Option<LedgerRow>>,
         described: Result<Description>,
         outcome: &str,
         now: Timestamp,
-        options: &UndoOptions,
+        terms: &Terms<'_>,
     ) -> (UndoFate, String) {
-        let Some(row) = row else {
-            return (UndoFate::NotOurs, "the ledger has no row for it".to_owned());
+        let row = match row {
+            Ok(Some(row)) => row,
+            Ok(None) => return (UndoFate::NotOurs, "the ledger has no row for it".to_owned()),
+            Err(error) => return (UndoFate::Failed, error.to_string()),
         };
         match row.state {
-            RowState::Deleted => {}
-            RowState::Held => match row.unreferenced_since {
-                // What is held no longer is as good as deleted: the next run may take it.
-                Some(until) if until <= now => {}
-                until => {
-                    let until = until.map_or("an unknown date".to_owned(), |it| it.to_string());
-                    return (UndoFate::Held, format!("held until {until}"));
-                }
-            },
+            RowState::Deleted | RowState::Held => {}
             RowState::Stored | RowState::Intended => {
                 let detail = format!("its row is {}", row.state.as_str());
                 return (UndoFate::InUse, detail);
@@ -306,12 +357,18 @@ impl Pass<'_> {
                 return (UndoFate::NotDeleted, detail);
             }
         }
+        if let Some(until) = row.next_attempt.filter(|until| *until > now) {
+            return under_way("asked for its deletion", until);
+        }
         match described {
             Ok(described) if !self.is_of(&described, &row) => {
                 let detail = "its name is held by another secret".to_owned();
                 (UndoFate::NotOurs, detail)
             }
-            Ok(described) => self.bring_back(&described, options).await,
+            Ok(described) => match held_until(&described, &row, now) {
+                Some(until) => (UndoFate::Held, format!("held until {until}")),
+                None => self.bring_back(&described, now, terms).await,
+            },
             Err(error) if error.is_missing() => gone(outcome),
             Err(error) => (UndoFate::Failed, error.to_string()),
         }
@@ -320,19 +377,28 @@ impl Pass<'_> {
     async fn bring_back(
         &self,
         described: &Description,
-        options: &UndoOptions,
+        now: Timestamp,
+        terms: &Terms<'_>,
     ) -> (UndoFate, String) {
         let waits = is_waiting(described);
         let found = match &described.state {
             SecretState::Enabled => "it could be read".to_owned(),
             SecretState::Disabled => "it is switched off in the manager".to_owned(),
-            SecretState::Destroyed => "its value was destroyed in the manager".to_owned(),
-            SecretState::ScheduledForDeletion { due: None } => "it waited".to_owned(),
-            SecretState::ScheduledForDeletion { due: Some(due) } => {
-                format!("it waited for its deletion at {due}")
+            SecretState::Destroyed => return destroyed(),
+            SecretState::ScheduledForDeletion { due } => {
+                let purges = terms.purges_until.filter(|until| *until > now);
+                if let Some(until) = purges
+                    && due.is_none_or(|due| due <= now)
+                {
+                    return under_way("ended its recovery window", until);
+                }
+                due.map_or_else(
+                    || "it waited".to_owned(),
+                    |due| format!("it waited for its deletion at {due}"),
+                )
             }
         };
-        if options.dry_run {
+        if terms.options.dry_run {
             return (UndoFate::Restorable, found);
         }
         match self.restore(described, waits).await {
@@ -343,6 +409,36 @@ impl Pass<'_> {
             Err(error) => (UndoFate::Failed, error.to_string()),
         }
     }
+}
+
+impl Undone {
+    /// Somebody changed its row before it could be held.
+    pub(crate) fn has_moved_on(&mut self) {
+        self.fate = UndoFate::InUse;
+        "its row has changed meanwhile".clone_into(&mut self.detail);
+    }
+}
+
+/// Until when a row is held, where the manager has the secret as it was brought back. What is held no
+/// longer is as good as deleted: the next run may take it.
+fn held_until(described: &Description, row: &LedgerRow, now: Timestamp) -> Option<Timestamp> {
+    let stays = !endangered(described) && described.state != SecretState::Destroyed;
+    let held = row.state == RowState::Held && stays;
+    row.unreferenced_since.filter(|until| held && *until > now)
+}
+
+/// A request that may arrive yet would delete what comes back now.
+fn under_way(what: &str, until: Timestamp) -> (UndoFate, String) {
+    let detail = format!(
+        "another run {what}, and its request may still be under way; try again from {until} on"
+    );
+    (UndoFate::Failed, detail)
+}
+
+/// What became of a secret whose value nobody can give back.
+pub(crate) fn destroyed() -> (UndoFate, String) {
+    let detail = "its value was destroyed in the manager".to_owned();
+    (UndoFate::Gone, detail)
 }
 
 /// A request that was sent under a claim may arrive until claim and request have lapsed: what was

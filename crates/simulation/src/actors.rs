@@ -7,7 +7,7 @@ use cloakroom_core::store::{DocumentStore as _, Job, RunOutcome};
 use cloakroom_core::{BackendId, DocumentId, Error, ErrorKind, Result, SecretJson};
 use cloakroom_documents::Put;
 use cloakroom_reconcile::{
-    EpochAdoption, Guard, GuardTrip, LetGoOptions, Missed, Report, RunOptions, Silent,
+    EpochAdoption, Guard, GuardTrip, LetGoOptions, Missed, Reconciler, Report, RunOptions, Silent,
     SweepOptions, Swept, UndoOptions, Undone,
 };
 use cloakroom_testkit::SeededRandomness;
@@ -290,6 +290,53 @@ impl Actor {
         }
     }
 
+    /// Every job on every backend, where two managers have each other's names; or on the one that the
+    /// operator is sure of. What such a run looked through saves nothing.
+    pub(crate) async fn run_all_mistyped(self, sure_of: Option<BackendId>) {
+        let mut overrides: &[Guard] = &[];
+        let mut backends = self.backends();
+        if let Some(sure_of) = sure_of {
+            let adopted = async {
+                let reconciler = self.mistyped_reconciler()?;
+                reconciler.adopt_epoch(&sure_of, &self.adoption()).await
+            };
+            let adopted = adopted.await;
+            self.listen(adopted);
+            overrides = UNKNOWN;
+            backends = vec![sure_of];
+        }
+        for backend in backends {
+            for job in Job::ALL {
+                self.begins();
+                let options = RunOptions {
+                    overrides: overrides.iter().copied().collect(),
+                    ..RunOptions::default()
+                };
+                let ran = async {
+                    let reconciler = self.mistyped_reconciler()?;
+                    reconciler.run(job, &backend, &options, &Silent).await
+                };
+                let ran = ran.await;
+                if let Some(report) = self.listen(ran) {
+                    self.said(format!("{report:?}"));
+                }
+            }
+        }
+    }
+
+    fn mistyped_reconciler(&self) -> Result<Reconciler> {
+        let random = self.dice.stream(&self.next_run());
+        self.world.mistyped_reconciler(&random)
+    }
+
+    fn adoption(&self) -> EpochAdoption {
+        EpochAdoption {
+            take_over: false,
+            manager: self.world.setting.trouble.moves,
+            by: "the operator".to_owned(),
+        }
+    }
+
     /// A plan is made, waits for its reader, and is applied.
     pub(crate) async fn plan_and_apply(self, job: Job, ahead: Option<std::time::Duration>) {
         let ids = self.backends();
@@ -323,14 +370,9 @@ impl Actor {
     /// The operator says that this database goes on.
     pub(crate) async fn adopt_epochs(self) {
         for backend in self.backends() {
-            let adoption = EpochAdoption {
-                take_over: false,
-                manager: false,
-                by: "the operator".to_owned(),
-            };
             let adopted = async {
                 let reconciler = self.world.reconciler(&self.dice.stream(&self.next_run()))?;
-                reconciler.adopt_epoch(&backend, &adoption).await
+                reconciler.adopt_epoch(&backend, &self.adoption()).await
             };
             let adopted = adopted.await;
             if let Some(adopted) = self.listen(adopted) {

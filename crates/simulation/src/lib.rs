@@ -5,6 +5,7 @@ mod actors;
 mod happening;
 mod laws;
 mod manager;
+mod moving;
 mod run;
 mod scheduler;
 mod script;

@@ -409,64 +409,72 @@ fn at_once<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// A shared manager, as the code under test holds it.
-pub(crate) struct Reached(pub(crate) Arc<Manager>);
+pub(crate) struct Reached {
+    pub(crate) manager: Arc<Manager>,
+    /// The name that the configuration gives it: another's where two were swapped.
+    pub(crate) id: BackendId,
+}
 
 #[async_trait]
 impl SecretBackend for Reached {
     fn id(&self) -> &BackendId {
-        self.0.inner.id()
+        &self.id
     }
 
     fn manager(&self) -> &str {
-        self.0.inner.manager()
+        self.manager.inner.manager()
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &self.0.capabilities
+        &self.manager.capabilities
     }
 
     fn purges(&self) -> Option<&dyn Purge> {
-        self.0.inner.purges().map(|_| self as &dyn Purge)
+        self.manager.inner.purges().map(|_| self as &dyn Purge)
     }
 
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
         let change = Some(Change::Put(request.clone()));
-        self.0.one("put", change, |it| it.put_now(request)).await
+        self.manager
+            .one("put", change, |it| it.put_now(request))
+            .await
     }
 
     async fn put_many(&self, requests: &[PutRequest]) -> Vec<Result<PutOutcome>> {
         let change = |request: &PutRequest| Some(Change::Put(request.clone()));
-        self.0
+        self.manager
             .many("put many", requests, change, Manager::put_now)
             .await
     }
 
     async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
         let act = |it: &Manager| at_once(it.inner.get(coordinate));
-        self.0.one("get", None, act).await
+        self.manager.one("get", None, act).await
     }
 
     async fn get_many(&self, coordinates: &[Coordinate]) -> Vec<Result<StoredSecret>> {
         let act = |it: &Manager, coordinate: &Coordinate| at_once(it.inner.get(coordinate));
-        self.0.many("get many", coordinates, |_| None, act).await
+        self.manager
+            .many("get many", coordinates, |_| None, act)
+            .await
     }
 
     async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
         let act = |it: &Manager| at_once(it.inner.describe(coordinate));
-        self.0.one("describe", None, act).await
+        self.manager.one("describe", None, act).await
     }
 
     async fn describe_many(&self, coordinates: &[Coordinate]) -> Vec<Result<Description>> {
         let act = |it: &Manager, coordinate: &Coordinate| at_once(it.inner.describe(coordinate));
-        self.0
+        self.manager
             .many("describe many", coordinates, |_| None, act)
             .await
     }
 
     async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
-        let listed = self.0.one("list", None, |it| Ok(it.page(page))).await;
-        self.0.stage.happened(Happening::Listed {
-            task: self.0.stage.current(),
+        let listed = self.manager.one("list", None, |it| Ok(it.page(page))).await;
+        self.manager.stage.happened(Happening::Listed {
+            task: self.manager.stage.current(),
             whole: listed.is_ok(),
         });
         listed
@@ -480,7 +488,7 @@ impl SecretBackend for Reached {
     ) -> Result<Deletion> {
         let change = Change::Delete(coordinate.clone(), mode, precondition.cloned());
         let act = |it: &Manager| it.delete_now(coordinate, mode, precondition);
-        self.0.one("delete", Some(change), act).await
+        self.manager.one("delete", Some(change), act).await
     }
 
     async fn delete_many(
@@ -490,19 +498,21 @@ impl SecretBackend for Reached {
     ) -> Vec<Result<Deletion>> {
         let change = |it: &Coordinate| Some(Change::Delete(it.clone(), mode, None));
         let act = |it: &Manager, coordinate: &Coordinate| it.delete_now(coordinate, mode, None);
-        self.0.many("delete many", coordinates, change, act).await
+        self.manager
+            .many("delete many", coordinates, change, act)
+            .await
     }
 
     async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
         let change = Change::Restore(coordinate.clone());
         let act = |it: &Manager| it.change(&Change::Restore(coordinate.clone()));
-        self.0.one("restore", Some(change), act).await
+        self.manager.one("restore", Some(change), act).await
     }
 
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
         let change = Change::LiftExpiry(coordinate.clone());
         let act = |it: &Manager| it.change(&Change::LiftExpiry(coordinate.clone()));
-        self.0.one("lift expiry", Some(change), act).await
+        self.manager.one("lift expiry", Some(change), act).await
     }
 }
 
@@ -511,6 +521,11 @@ impl Purge for Reached {
     async fn purge(&self, mark: &Mark, window: Duration, now: Timestamp) -> Result<bool> {
         let change = Change::Purge(mark.clone(), window, now);
         let act = |it: &Manager| it.purge_now(mark, window, now);
-        self.0.one("purge", Some(change), act).await
+        self.manager.one("purge", Some(change), act).await
+    }
+
+    /// A put writes mark and value at once here.
+    async fn outlast_put(&self, _: &Mark, _: Duration) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }

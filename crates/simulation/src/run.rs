@@ -1,6 +1,6 @@
 //! One run of one seed: the script is played turn by turn, judged after each, and then it is quiet.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const BACKUPS: usize = 4;
 const QUIET: Duration = Duration::from_hours(16 * 24);
 
 /// Longer than what nothing refers to is left alone.
-const LONGEST_WAIT: Duration = Duration::from_hours(8 * 24);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(8 * 24);
 
 /// Longer than any listing lags and any lease lasts.
 const LONGEST_LAG: Duration = Duration::from_mins(5);
@@ -39,6 +39,7 @@ const LAST_PASS: usize = 50_003;
 const BESIDE_FIRST_PASS: usize = 50_004;
 const BESIDE_LAST_PASS: usize = 50_005;
 const LETS_GO: usize = 50_006;
+const RIGHT_NAMES: usize = 50_007;
 const IN_THE_ORIGINAL: usize = 60_000;
 const IN_THE_COPY: usize = 70_000;
 
@@ -68,7 +69,7 @@ pub struct Playing {
     /// Whether the story is kept.
     pub with_story: bool,
     /// Events that are left out.
-    pub left_out: std::collections::BTreeSet<usize>,
+    pub left_out: BTreeSet<usize>,
 }
 
 /// Runs one seed on this thread.
@@ -137,18 +138,20 @@ struct Neighbour {
     laws: Laws,
 }
 
-struct Run {
-    world: Arc<World>,
+pub(crate) struct Run {
+    pub(crate) world: Arc<World>,
     neighbour: Option<Neighbour>,
     script: Vec<Scheduled>,
     scheduler: Scheduler,
-    laws: Laws,
-    dice: SeededRandomness,
+    pub(crate) laws: Laws,
+    pub(crate) dice: SeededRandomness,
     backups: VecDeque<Backup>,
     /// The database before somebody emptied it.
     emptied: Option<Backup>,
     /// Whether an operator has said that it stays so.
     given_up: bool,
+    /// The copies that moves made.
+    pub(crate) moved: BTreeSet<Key>,
 }
 
 impl Run {
@@ -173,6 +176,7 @@ impl Run {
             backups: VecDeque::new(),
             emptied: None,
             given_up: false,
+            moved: BTreeSet::new(),
             world,
         })
     }
@@ -323,6 +327,11 @@ impl Run {
                 Box::pin(actor.let_go())
             }
             Event::ReleaseQuarantine => Box::pin(actor.release_quarantine()),
+            Event::Mistype { sure } => {
+                let sure_of = self.mistype(sure);
+                self.laws.passes_guards(number, UNKNOWN);
+                Box::pin(actor.run_all_mistyped(sure_of))
+            }
             other => return self.happen(other).await,
         };
         self.scheduler.begin(number, name, work);
@@ -350,6 +359,7 @@ impl Run {
             Event::Accident => self.accident(),
             Event::Stranger => self.stranger(),
             Event::Lock => self.lock(),
+            Event::Move => self.move_documents(),
             _ => {}
         }
     }
@@ -492,6 +502,9 @@ impl Run {
                 .begin(LETS_GO, "the operator".to_owned(), lets_go);
             self.finish().await?;
         }
+        if self.world.setting.trouble.moves {
+            self.adopt(RIGHT_NAMES).await?;
+        }
         self.pass(FIRST_PASS, &[]).await?;
         self.laws.judge_rescues()?;
         self.pass_beside(BESIDE_FIRST_PASS).await?;
@@ -544,13 +557,18 @@ impl Run {
         self.finish().await
     }
 
+    /// An operator says that this database goes on, and that its managers' names are right.
+    async fn adopt(&mut self, number: usize) -> Verdict {
+        let adopts = Box::pin(self.actor(number).adopt_epochs());
+        self.scheduler
+            .begin(number, "the operator".to_owned(), adopts);
+        self.finish().await
+    }
+
     /// What an operator does once the database was restored, or its copy has ended: this one goes on, and
     /// what it does not know any more is its own to clear away.
     async fn take_the_restored_over(&mut self) -> Verdict {
-        let adopts = Box::pin(self.actor(OPERATOR).adopt_epochs());
-        self.scheduler
-            .begin(OPERATOR, "the operator".to_owned(), adopts);
-        self.finish().await?;
+        self.adopt(OPERATOR).await?;
         let sweeps = Box::pin(self.actor(OPERATOR + 1).sweep());
         self.scheduler
             .begin(OPERATOR + 1, "the operator".to_owned(), sweeps);

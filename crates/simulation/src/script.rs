@@ -74,6 +74,13 @@ pub(crate) enum Event {
     Stranger,
     /// A person locks a secret in the manager: it cannot be deleted from then on.
     Lock,
+    /// Documents are moved from one manager to the other.
+    Move,
+    /// Every job runs under a configuration that gives two managers each other's names.
+    Mistype {
+        /// Whether its operator says that it is right, and passes what guards can be passed.
+        sure: bool,
+    },
 }
 
 /// What another deployment does.
@@ -179,6 +186,10 @@ fn event(dice: &SeededRandomness, setting: &Setting) -> Event {
             94..98 if trouble.locks => Event::Lock,
             94 | 95 if trouble.emptied => Event::Empty,
             96 if trouble.emptied => Event::LetGo,
+            94..96 if trouble.moves => Event::Move,
+            96 | 97 if trouble.moves => Event::Mistype {
+                sure: dice.happens(0.5),
+            },
             94 if trouble.restores => Event::Snapshot,
             95 if trouble.restores => Event::Restore,
             96 if trouble.restores => match dice.below(3) {

@@ -30,6 +30,8 @@ pub(crate) struct Trouble {
     pub(crate) emptied: bool,
     /// Secrets are locked in the manager, so that they cannot be deleted.
     pub(crate) locks: bool,
+    /// Documents are moved from one manager to the other, and somebody confuses the two's names.
+    pub(crate) moves: bool,
 }
 
 /// One manager.
@@ -67,6 +69,7 @@ impl Setting {
             copies: false,
             emptied: false,
             locks: false,
+            moves: false,
         };
         // What else befalls would hide whose doing it was.
         let copies = random.stream("copies").happens(0.15);
@@ -89,10 +92,16 @@ impl Setting {
                 emptied: true,
                 ..Trouble::default()
             }
+        } else if !trouble.restores && random.stream("moves").happens(0.15) {
+            Trouble {
+                faults: trouble.faults,
+                moves: true,
+                ..Trouble::default()
+            }
         } else {
             trouble
         };
-        let managers = 1 + u8::from(dice.happens(0.3));
+        let managers = 1 + u8::from(dice.happens(0.3) || trouble.moves);
         let policy = RetryPolicy {
             retries: [0, 2, 4][below(&dice, 3)],
             ..RetryPolicy::default()

@@ -158,7 +158,7 @@ impl World {
     pub(crate) fn documents(&self, random: &SeededRandomness) -> Result<Documents> {
         Ok(Documents::new(
             Arc::new(self.store.clone()),
-            self.backends()?,
+            self.backends(&self.named())?,
             self.keys.clone(),
             Arc::new(random.stream("documents")),
             self.setting.documents.clone(),
@@ -167,26 +167,47 @@ impl World {
 
     /// Jobs as one process holds them.
     pub(crate) fn reconciler(&self, random: &SeededRandomness) -> Result<Reconciler> {
-        Ok(Reconciler::new(
+        Ok(self.reconciler_with(self.backends(&self.named())?, random))
+    }
+
+    /// The same, of an operator who gave two managers each other's names.
+    pub(crate) fn mistyped_reconciler(&self, random: &SeededRandomness) -> Result<Reconciler> {
+        let mut named = self.named();
+        if let [(one, _), (other, _), ..] = named.as_mut_slice() {
+            std::mem::swap(one, other);
+        }
+        Ok(self.reconciler_with(self.backends(&named)?, random))
+    }
+
+    fn reconciler_with(&self, backends: BackendSet, random: &SeededRandomness) -> Reconciler {
+        Reconciler::new(
             Arc::new(self.store.clone()),
-            self.backends()?,
+            backends,
             self.keys.clone(),
             Arc::new(random.stream("jobs")),
             self.setting.jobs.clone(),
             CancellationToken::new(),
-        ))
+        )
     }
 
-    fn backends(&self) -> Result<BackendSet> {
-        let reached =
-            |manager: &Arc<Manager>| Arc::new(Reached(manager.clone())) as Arc<dyn SecretBackend>;
-        let backends: Vec<Arc<dyn SecretBackend>> = self.managers.iter().map(reached).collect();
-        let ids: Vec<BackendId> = backends.iter().map(|it| it.id().clone()).collect();
+    /// Every manager under its own name.
+    fn named(&self) -> Vec<(BackendId, Arc<Manager>)> {
+        let managers = self.managers.iter();
+        managers.map(|it| (it.id().clone(), it.clone())).collect()
+    }
+
+    fn backends(&self, named: &[(BackendId, Arc<Manager>)]) -> Result<BackendSet> {
+        let reached = |(id, manager): &(BackendId, Arc<Manager>)| {
+            let (id, manager) = (id.clone(), manager.clone());
+            Arc::new(Reached { manager, id }) as Arc<dyn SecretBackend>
+        };
+        let backends: Vec<Arc<dyn SecretBackend>> = named.iter().map(reached).collect();
+        let ids: Vec<&BackendId> = self.managers.iter().map(|it| it.id()).collect();
         let nobody = || Error::new(ErrorKind::Invalid, "make the world", "it has no manager");
-        let first = ids.first().cloned().ok_or_else(nobody)?;
+        let first = ids.first().copied().cloned().ok_or_else(nobody)?;
         let set = BackendSet::new(backends, first)?;
         match ids.get(1) {
-            Some(second) => set.bind(workspace(2), second.clone()),
+            Some(&second) => set.bind(workspace(2), second.clone()),
             None => Ok(set),
         }
     }

@@ -116,13 +116,26 @@ fn from_driver(operation: &'static str, error: sqlx::Error) -> Error {
     }
 }
 
+impl Failure {
+    /// What is wrong with one row, where that is all that is wrong.
+    pub(crate) fn of_one_row(self) -> Result<Error, Self> {
+        match self {
+            Self::Told(error) if error.kind() == ErrorKind::Corrupt => Ok(error),
+            other => Err(other),
+        }
+    }
+}
+
 /// An error about what a row holds.
 pub(crate) fn corrupt(table: &str, column: &str, row: &str) -> Failure {
     Failure::Told(
         Error::new(
             ErrorKind::Corrupt,
             "read the store",
-            format!("column {column} of table {table} does not hold what it should"),
+            format!(
+                "column {column} of table {table} does not hold what it should; write into it what a \
+                 backup of the database has there"
+            ),
         )
         .with_coordinate(row),
     )

@@ -96,12 +96,13 @@ impl Removals for DbStore {
 
     async fn hold_removals(
         &self,
+        lease: &Lease,
         undo: RunId,
         target: &PlatformTarget,
         restored: &[BroughtBack],
         hold: Duration,
     ) -> Result<Vec<bool>> {
-        of_either!(self, inner => inner.hold_removals(undo, target, restored, hold).await)
+        of_either!(self, inner => inner.hold_removals(lease, undo, target, restored, hold).await)
     }
 
     async fn release_removals(&self, target: &PlatformTarget, age: Duration) -> Result<u64> {

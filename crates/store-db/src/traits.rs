@@ -178,12 +178,24 @@ impl Ledger for DbStore {
         of_either!(self, inner => inner.rows(backend, coordinates).await)
     }
 
+    async fn each_row(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<Vec<Result<Option<LedgerRow>>>> {
+        of_either!(self, inner => inner.each_row(backend, coordinates).await)
+    }
+
     async fn known_elsewhere(
         &self,
         backend: &BackendId,
         marks: &[Mark],
     ) -> Result<Vec<Option<BackendId>>> {
         of_either!(self, inner => inner.known_elsewhere(backend, marks).await)
+    }
+
+    async fn known(&self, coordinates: &[Coordinate]) -> Result<BTreeSet<Coordinate>> {
+        of_either!(self, inner => inner.known(coordinates).await)
     }
 
     async fn referenced(
@@ -363,12 +375,13 @@ impl Receipts for DbStore {
 
     async fn hold(
         &self,
+        lease: &Lease,
         run: RunId,
         backend: &BackendId,
         restored: &[Restored],
         hold: Duration,
     ) -> Result<Vec<bool>> {
-        of_either!(self, inner => inner.hold(run, backend, restored, hold).await)
+        of_either!(self, inner => inner.hold(lease, run, backend, restored, hold).await)
     }
 
     async fn let_missed_go(

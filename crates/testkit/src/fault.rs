@@ -409,4 +409,15 @@ impl Purge for FaultyBackend {
             None => Ok(false),
         }
     }
+
+    async fn outlast_put(&self, mark: &Mark, window: Duration) -> Result<Option<Timestamp>> {
+        match self.inner.purges() {
+            Some(inner) => {
+                let call = inner.outlast_put(mark, window);
+                self.one("outlast_put", mark.coordinate.as_str(), call)
+                    .await
+            }
+            None => Ok(None),
+        }
+    }
 }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+use cloakroom_core::budget::RequestClass::{Delete, Describe, Read, Write};
+use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Recovery, Sent};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
@@ -24,6 +25,17 @@ const PAGE: usize = 50;
 const RECOVERY: Recovery = Recovery {
     shortest: Duration::from_hours(1),
     longest: Duration::from_hours(30 * 24),
+};
+
+/// As many together as a batch takes.
+const CALLS: Calls = Calls {
+    put: &[Sent::batched(Write, 20)],
+    get_many: &[Sent::batched(Read, 20)],
+    read_named: &[Sent::batched(Read, 20)],
+    describe: &[Sent::batched(Describe, 20)],
+    delete: &[Sent::batched(Delete, 20)],
+    delete_finally: &[Sent::batched(Delete, 20)],
+    ..Calls::ONE
 };
 
 /// A manager in memory, for simulations and as the laws' own yardstick: 64 KiB a value, pages of
@@ -72,6 +84,8 @@ struct Secret {
     expires: Option<Timestamp>,
     due: Option<Timestamp>,
     disabled: bool,
+    /// A mark without a value: a put that has not got further.
+    begun: bool,
 }
 
 impl MemoryBackend {
@@ -93,13 +107,8 @@ impl MemoryBackend {
         create_only: true,
         describe_without_reading: true,
         delete_precondition: true,
-        rates: Rates {
-            write: None,
-            read: None,
-            describe: None,
-            list: None,
-            delete: None,
-        },
+        rates: Rates::NONE,
+        calls: CALLS,
     };
 
     /// An empty namespace whose time is `clock`'s.
@@ -274,6 +283,7 @@ impl State {
             expires: None,
             due: None,
             disabled: false,
+            begun: false,
         }
     }
 }
@@ -288,7 +298,7 @@ impl Secret {
             Some(_) => SecretState::ScheduledForDeletion {
                 due: self.due.filter(|due| *due != keeping::ENDLESS),
             },
-            None if self.disabled => SecretState::Disabled,
+            None if self.disabled || self.begun => SecretState::Disabled,
             None => SecretState::Enabled,
         }
     }
@@ -354,7 +364,9 @@ impl SecretBackend for MemoryBackend {
                 .is_some_and(|theirs| theirs.store == mark.store && theirs.is_of_intent(mark));
             return match taken.due {
                 Some(_) => refuse(ErrorKind::ScheduledForDeletion, "the name waits"),
-                None if ours && taken.value == *value => Ok(PutOutcome::AlreadyThere),
+                None if ours && !taken.begun && taken.value == *value => {
+                    Ok(PutOutcome::AlreadyThere)
+                }
                 None => refuse(ErrorKind::Conflict, "the name is taken"),
             };
         }
@@ -372,6 +384,7 @@ impl SecretBackend for MemoryBackend {
             Some(secret) if secret.due.is_some() => {
                 refuse(ErrorKind::ScheduledForDeletion, "it waits for its deletion")
             }
+            Some(secret) if secret.begun => refuse(ErrorKind::Missing, "its value never came"),
             Some(secret) if secret.disabled => refuse(ErrorKind::Denied, "switched off"),
             Some(secret) => Ok(StoredSecret {
                 value: secret.value.clone(),

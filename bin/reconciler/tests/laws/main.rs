@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a law that cannot go on has failed")]
 
+mod brought_back;
 mod copies;
 mod cut_jobs;
 mod cut_writers;
@@ -30,6 +31,7 @@ mod rescue;
 mod simulation;
 mod sweeps;
 mod undos;
+mod unreadable_rows;
 mod vectors;
 mod verify;
 mod windows;
@@ -108,10 +110,16 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_dry_run_and_a_plan_name_the_guards,
             what_falls_due_during_a_run_waits_for_the_next,
             what_was_in_use_and_landed_late_is_guarded_too;
+        unreadable_rows:
+            one_holds_up_no_other,
+            no_sweep_adopts_one,
+            one_in_use_is_verified_and_rescued;
         rescue:
             by_any_job,
             although_nothing_is_listed,
             although_its_mark_cannot_be_read,
+            although_its_row_says_deleted,
+            its_value_can_be_put_again_although_its_row_says_deleted,
             each_has_a_receipt,
             nothing_that_is_unused,
             one_that_fails_is_reported_and_holds_up_nobody;
@@ -188,7 +196,12 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_somebody_deleted_is_given_an_end,
             a_window_that_was_over_begins_anew,
             one_that_fails_is_the_next_runs,
-            what_was_never_in_use_does_not_wait;
+            what_was_never_in_use_does_not_wait,
+            a_value_that_lands_after_its_writers_time_is_deleted,
+            a_mark_that_landed_late_waits_for_its_value,
+            a_mark_whose_value_never_comes_goes_after_the_window,
+            a_run_cut_off_behind_a_mark_is_finished,
+            what_an_old_move_left_goes;
         kept:
             until_a_run_removes_it,
             whatever_the_clock_said_meanwhile,
@@ -278,6 +291,15 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_was_done_before_an_error_is_told,
             a_secret_that_cannot_be_restored_now_holds_up_no_other,
             what_it_brought_back_is_deleted_again_in_the_end;
+        brought_back:
+            it_keeps_its_lease_however_long_it_takes,
+            it_says_nothing_of_what_another_run_deleted_again,
+            what_is_held_is_looked_at_in_the_manager,
+            what_was_destroyed_is_gone,
+            what_another_run_is_not_done_with_waits,
+            what_may_be_purged_this_moment_waits,
+            what_cannot_be_purged_does_not_wait,
+            told_to_stop_it_ends_within_a_page;
         moves:
             values_are_the_same_and_old_copies_are_held,
             finished_old_copies_go_and_nothing_in_use_does,

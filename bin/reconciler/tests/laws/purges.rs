@@ -13,6 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::epochs::stopped_by;
+use crate::harness::house::House;
 use crate::harness::{Fate, Kind, World, a_millisecond_less, hours, loose};
 use crate::managers::known_as_main;
 use crate::sweeps::sweep;
@@ -354,4 +355,154 @@ pub(crate) async fn what_was_never_in_use_does_not_wait(kind: Kind, seed: u64) {
     assert_eq!(report.total(|it| it.deleted), 1, "{report:#?}");
     assert!(manager.look(&after[0]).is_none());
     world.close().await;
+}
+
+/// A writer that died between its mark and its value, where these are two requests. Its time is over.
+struct Begun {
+    world: World,
+    manager: MemoryBackend,
+    coordinate: Coordinate,
+}
+
+impl Begun {
+    async fn new(kind: Kind, seed: u64) -> Self {
+        let (world, manager) = World::keeping(kind, seed).await;
+        world.create(json!({"a": "stays"})).await;
+        let before = manager.names();
+        world.store.faults.refuse("commit", ErrorKind::Unavailable);
+        let put = world.try_create(json!({"a": "abandoned"})).await;
+        put.unwrap_err();
+        world.store.faults.clear();
+        let mut after = manager.names();
+        after.retain(|name| !before.contains(name));
+        let coordinate = after.pop().unwrap();
+        let mark = manager.look(&coordinate).unwrap().0.mark.unwrap();
+        manager.begin_past(mark);
+        world.clock.advance(hours(3));
+        Self {
+            world,
+            manager,
+            coordinate,
+        }
+    }
+
+    async fn run(&self) -> Report {
+        self.world.run(Job::ExpireOrphans).await
+    }
+
+    fn arrives(&self) {
+        let value = cloakroom_testkit::canary::marked("abandoned");
+        self.manager.finish_past(&self.coordinate, value);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.manager.look(&self.coordinate).is_none()
+    }
+}
+
+pub(crate) async fn a_value_that_lands_after_its_writers_time_is_deleted(kind: Kind, seed: u64) {
+    let stage = Begun::new(kind, seed).await;
+    let report = stage.run().await;
+    assert_eq!(report.total(|it| it.scheduled), 1, "{report:#?}");
+    let row = stage.world.row(&stage.coordinate).await.unwrap();
+    assert_eq!(row.state, RowState::Deleted);
+    stage.world.clock.advance(a_millisecond_less(window()));
+    stage.run().await;
+    stage.arrives();
+    let report = stage.run().await;
+    assert!(stage.is_gone(), "{report:#?}");
+    stage.world.close().await;
+}
+
+/// A mark that landed late is one as well: its writer may be about to send the value.
+pub(crate) async fn a_mark_that_landed_late_waits_for_its_value(kind: Kind, seed: u64) {
+    let stage = Begun::new(kind, seed).await;
+    let mark = stage.manager.look(&stage.coordinate).unwrap().0.mark;
+    stage.manager.remove_past(&stage.coordinate);
+    stage.run().await;
+    stage.manager.begin_past(mark.unwrap());
+    let report = stage.run().await;
+    assert_eq!(report.total(|it| it.scheduled), 1, "{report:#?}");
+    stage.arrives();
+    let report = stage.run().await;
+    assert!(stage.is_gone(), "{report:#?}");
+    stage.world.close().await;
+}
+
+pub(crate) async fn a_mark_whose_value_never_comes_goes_after_the_window(kind: Kind, seed: u64) {
+    let stage = Begun::new(kind, seed).await;
+    stage.run().await;
+    stage.world.clock.advance(a_millisecond_less(window()));
+    assert_eq!(stage.run().await.purged, 0);
+    stage.world.clock.advance(crate::harness::MILLISECOND);
+    assert_eq!(stage.run().await.purged, 1);
+    assert!(stage.is_gone());
+    stage.world.close().await;
+}
+
+/// A run that was cut off between the mark and its row goes on with it.
+pub(crate) async fn a_run_cut_off_behind_a_mark_is_finished(kind: Kind, seed: u64) {
+    let stage = Begun::new(kind, seed).await;
+    let (world, faults) = (&stage.world, &stage.world.store.faults);
+    faults.refuse("settle", ErrorKind::Unavailable);
+    world.try_run(Job::ExpireOrphans).await.unwrap_err();
+    faults.clear();
+    world.clock.advance(hours(1));
+    let report = stage.run().await;
+    assert_eq!(report.total(|it| it.scheduled), 1, "{report:#?}");
+    stage.arrives();
+    stage.run().await;
+    assert!(stage.is_gone());
+    stage.world.close().await;
+}
+
+/// Marks and rows of before there were intents name none: what a move left is told from what it made by
+/// where it is.
+pub(crate) async fn what_an_old_move_left_goes(kind: Kind, seed: u64) {
+    for (asked, there) in [
+        (Fate::Pass, true),
+        (Fate::Before(ErrorKind::Denied), true),
+        (Fate::Pass, false),
+    ] {
+        let house = House::new(kind, seed).await;
+        let world = &house.world;
+        let id = world.create(json!({"a": "one"})).await.id;
+        let old = world.coordinate(id, "/a").await;
+        let moved = house.copy_all("moved").await;
+        world
+            .behind_the_back(
+                "UPDATE secrets SET intent = NULL; UPDATE embedded_secrets SET intent = NULL",
+            )
+            .await;
+        house.finish(moved).await.unwrap();
+        world.clock.advance(hours(3));
+        house.run(Job::ExpireOrphans, &world.id()).await;
+        assert!(world.listed().await.contains_key(&old));
+        if !there {
+            // As one manager under both names would look.
+            let mode = cloakroom_core::DeleteMode::Recoverable(window());
+            house.other.delete(&old, mode, None).await.unwrap();
+        }
+        world.clock.advance(window());
+        house.other.faults.set(move |call| {
+            if call.operation == "describe" {
+                asked
+            } else {
+                Fate::Pass
+            }
+        });
+        let report = house.run(Job::ExpireOrphans, &world.id()).await;
+        house.other.faults.clear();
+        let differ = there && asked == Fate::Pass;
+        let expected = if differ { (1, 0) } else { (0, 1) };
+        assert_eq!((report.purged, report.unpurged), expected, "{report:#?}");
+        assert_eq!(world.listed().await.contains_key(&old), !differ);
+        assert_eq!(report.unpurged_because.is_some(), !differ);
+        if there {
+            house
+                .assert_readable(id, &json!({"a": "one"}), "purged")
+                .await;
+        }
+        house.close().await;
+    }
 }

@@ -2,11 +2,14 @@
 
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{FindingKind, Job, Receipts as _, words};
-use cloakroom_core::{Clock as _, Coordinate, DeleteMode, ErrorKind, SecretBackend as _};
+use cloakroom_core::{
+    Clock as _, Coordinate, DeleteMode, DocumentId, ErrorKind, SecretBackend as _,
+};
+use cloakroom_documents::{Change, ChangeKind};
 use cloakroom_reconcile::{Guard, RescueReason, RunOptions, UndoOptions, Undone};
 use serde_json::json;
 
-use crate::harness::{Fate, Kind, World, hours};
+use crate::harness::{Fate, Kind, MASK, World, hours};
 
 /// What can happen to a secret in use.
 #[derive(Clone, Copy, Debug)]
@@ -269,5 +272,64 @@ pub(crate) async fn one_that_fails_is_reported_and_holds_up_nobody(kind: Kind, s
             assert!(is_safe(&world, &one).await, "{job}");
         }
     }
+    world.close().await;
+}
+
+/// Documents and references came from a backup, and the ledger says that the secret was deleted.
+async fn brought_back_without_the_ledger(world: &World) -> (DocumentId, Coordinate) {
+    let id = world.create(json!({"a": "in use", "b": "too"})).await.id;
+    let coordinate = world.coordinate(id, "/a").await;
+    endanger(world, &coordinate, Danger::Waiting).await;
+    world
+        .behind_the_back(&format!(
+            "UPDATE secrets SET state = 'deleted', deleted_at = created_at, \
+             unreferenced_since = created_at WHERE coordinate = '{coordinate}'"
+        ))
+        .await;
+    (id, coordinate)
+}
+
+pub(crate) async fn although_its_row_says_deleted(kind: Kind, seed: u64) {
+    for job in Job::ALL {
+        let world = World::new(kind, seed).await;
+        let (id, coordinate) = brought_back_without_the_ledger(&world).await;
+        // What no document refers to waits on.
+        let unused = world.create(json!({"a": "given up"})).await.id;
+        let old = world.coordinate(unused, "/a").await;
+        world.documents.remove(unused, None).await.unwrap();
+        endanger(&world, &old, Danger::Waiting).await;
+        let dry = world.dry_run(job).await;
+        assert_eq!(dry.rescued, 0, "{job}: {dry:#?}");
+        let report = world.run(job).await;
+        assert_eq!(report.rescued, 1, "{job}: {report:#?}");
+        assert!(is_safe(&world, &coordinate).await, "{job}: {report:#?}");
+        assert!(!is_safe(&world, &old).await, "{job}: nothing refers to it");
+        for job in Job::ALL {
+            world.run(job).await;
+        }
+        let hydrated = world.hydrated(id).await;
+        assert_eq!(hydrated, json!({"a": "in use", "b": "too"}));
+        world.close().await;
+    }
+}
+
+pub(crate) async fn its_value_can_be_put_again_although_its_row_says_deleted(
+    kind: Kind,
+    seed: u64,
+) {
+    let world = World::new(kind, seed).await;
+    let (id, coordinate) = brought_back_without_the_ledger(&world).await;
+    // What the value is the manager alone knows, and the row is not one to be kept.
+    let masked = json!({"a": MASK, "b": MASK, "host": "new"});
+    let refused = world.try_update(id, masked).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    let config = json!({"a": "in use", "b": "too", "host": "new"});
+    let done = world.update(id, config.clone()).await;
+    let raised = |it: &&Change| it.change == ChangeKind::Raised;
+    assert_eq!(done.changes.iter().filter(raised).count(), 1, "{done:?}");
+    assert_ne!(world.coordinate(id, "/a").await, coordinate);
+    assert_eq!(world.hydrated(id).await, config);
+    world.quiet_time_and_passes().await;
+    assert_eq!(world.hydrated(id).await, config);
     world.close().await;
 }

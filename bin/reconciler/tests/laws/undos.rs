@@ -12,9 +12,9 @@ use serde_json::json;
 
 use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours, until};
 
-const WEEK: u64 = 24 * 7;
+pub(crate) const WEEK: u64 = 24 * 7;
 
-fn options(dry_run: bool) -> UndoOptions {
+pub(crate) fn options(dry_run: bool) -> UndoOptions {
     UndoOptions {
         dry_run,
         hold: hours(WEEK),
@@ -22,7 +22,7 @@ fn options(dry_run: bool) -> UndoOptions {
     }
 }
 
-async fn undo_with(
+pub(crate) async fn undo_with(
     world: &World,
     run: RunId,
     options: &UndoOptions,
@@ -38,12 +38,15 @@ async fn undo_with(
     Ok((report, fates.collect()))
 }
 
-async fn undo(world: &World, run: RunId) -> (UndoReport, BTreeMap<Coordinate, UndoFate>) {
+pub(crate) async fn undo(
+    world: &World,
+    run: RunId,
+) -> (UndoReport, BTreeMap<Coordinate, UndoFate>) {
     undo_with(world, run, &options(false)).await.unwrap()
 }
 
 /// Orphans of documents with one secret each, and something in use.
-async fn orphans(world: &World, count: usize) -> Vec<Coordinate> {
+pub(crate) async fn orphans(world: &World, count: usize) -> Vec<Coordinate> {
     world.create(json!({"a": "stays"})).await;
     let mut orphans = Vec::new();
     for number in 0..count {
@@ -57,7 +60,7 @@ async fn orphans(world: &World, count: usize) -> Vec<Coordinate> {
 }
 
 /// A run that deleted them, and the wait until it can be taken back.
-async fn deleted(world: &World) -> Report {
+pub(crate) async fn deleted(world: &World) -> Report {
     let overridden = RunOptions {
         overrides: Guard::ALL.into(),
         ..RunOptions::default()
@@ -70,7 +73,7 @@ async fn deleted(world: &World) -> Report {
     report
 }
 
-async fn state(world: &World, coordinate: &Coordinate) -> RowState {
+pub(crate) async fn state(world: &World, coordinate: &Coordinate) -> RowState {
     world.row(coordinate).await.unwrap().state
 }
 

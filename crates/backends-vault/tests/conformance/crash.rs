@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cloakroom_core::{
-    DeleteMode, Deletion, ErrorKind, PutOutcome, Result, SecretBackend, SecretState,
+    DeleteMode, Deletion, Description, ErrorKind, PutOutcome, Result, SecretBackend, SecretState,
+    Timestamp,
 };
 
 use crate::server::{Place, again, text};
@@ -161,10 +162,11 @@ pub(crate) async fn a_mark_that_somebody_took_off_makes_it_theirs(place: &Place)
     Ok(())
 }
 
-pub(crate) async fn a_damaged_mark_is_corrupt(place: &Place) -> Result<()> {
+pub(crate) async fn a_damaged_mark_is_corrupt_and_listed_as_none(place: &Place) -> Result<()> {
     let backend = place.backend(|_| ()).await;
-    let request = text("value");
+    let (whole, request) = (text("value"), text("value"));
     let coordinate = &request.mark.coordinate;
+    backend.put(&whole).await?;
     backend.put(&request).await?;
     let body = format!(
         "{{\"custom_metadata\":{{\"cloakroom_store\":\"{}\"}}}}",
@@ -174,14 +176,31 @@ pub(crate) async fn a_damaged_mark_is_corrupt(place: &Place) -> Result<()> {
     let kinds = [
         backend.describe(coordinate).await.unwrap_err().kind(),
         backend.get(coordinate).await.unwrap_err().kind(),
-        backend.list(None).await.unwrap_err().kind(),
         backend
             .delete(coordinate, DeleteMode::Final, None)
             .await
             .unwrap_err()
             .kind(),
     ];
-    assert_eq!(kinds, [ErrorKind::Corrupt; 4]);
+    assert_eq!(kinds, [ErrorKind::Corrupt; 3]);
+
+    place.as_root("DELETE", "data", coordinate, "").await;
+    let listed = backend.list(None).await?.secrets;
+    let mut marks: Vec<_> = listed.iter().map(|it| (&it.coordinate, &it.mark)).collect();
+    marks.sort_by_key(|(_, mark)| mark.is_none());
+    let mark = Some(whole.mark.clone());
+    assert_eq!(
+        marks,
+        [(&whole.mark.coordinate, &mark), (coordinate, &None)]
+    );
+    let is_waiting =
+        |it: &&Description| it.state == SecretState::ScheduledForDeletion { due: None };
+    let waiting: Vec<_> = listed.iter().filter(is_waiting).collect();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(&waiting[0].coordinate, coordinate);
+    backend.restore(coordinate).await?;
+    let listed = backend.list(None).await?.secrets;
+    assert!(listed.iter().all(|it| it.state == SecretState::Enabled));
     Ok(())
 }
 
@@ -209,5 +228,58 @@ pub(crate) async fn a_copy_under_another_name_is_not_ours(place: &Place) -> Resu
     request.mark.coordinate = name.clone();
     let error = backend.put(&request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    Ok(())
+}
+
+/// Whoever takes the mark away while the value is under way leaves a secret that is nobody's.
+pub(crate) async fn a_value_that_lands_late_finds_the_mark_of_its_put(place: &Place) -> Result<()> {
+    for extensions in [true, false] {
+        let backend = place
+            .backend(|it| {
+                it.openbao_extensions = extensions;
+                it.purge_delay = Duration::ZERO;
+            })
+            .await;
+        let purge = backend.purges().unwrap();
+        let request = text("value");
+        let (mark, coordinate) = (&request.mark, &request.mark.coordinate);
+        let second = Duration::from_secs(1);
+        assert_eq!(purge.outlast_put(mark, second).await?, None);
+        dying(place).await.put(&request).await.unwrap_err();
+
+        let mut others = mark.clone();
+        "another".clone_into(&mut others.deployment);
+        assert_eq!(purge.outlast_put(&others, second).await?, None);
+        let hour = Duration::from_hours(1);
+        let due = purge.outlast_put(mark, hour).await?;
+        let waits = SecretState::ScheduledForDeletion { due };
+        let described = backend.describe(coordinate).await?;
+        assert!(due.is_some() && described.state == waits, "{described:?}");
+        assert_eq!(described.mark.as_ref(), Some(mark));
+        assert_eq!(backend.list(None).await?.secrets, [described]);
+        assert!(backend.get(coordinate).await.unwrap_err().is_missing());
+        assert!(backend.restore(coordinate).await.unwrap_err().is_missing());
+        assert_eq!(purge.outlast_put(mark, second).await?, None);
+        assert!(!purge.purge(mark, hour, Timestamp::MAX).await?);
+        assert_eq!(
+            backend.delete(coordinate, HOUR, None).await?,
+            Deletion::AlreadyGone
+        );
+
+        // The second half of the put, as it was sent.
+        let late = format!(
+            r#"{{"options":{{"cas":0}},"data":{{"value":"{}"}}}}"#,
+            request.value.expose_text().unwrap()
+        );
+        place.as_root("POST", "data", coordinate, &late).await;
+        let described = backend.describe(coordinate).await?;
+        assert_eq!(described.state, SecretState::Enabled);
+        assert_eq!(described.mark.as_ref(), Some(mark));
+        assert_eq!(backend.list(None).await?.secrets, [described]);
+        assert_eq!(purge.outlast_put(mark, second).await?, None);
+        let deletion = backend.delete(coordinate, DeleteMode::Final, None).await?;
+        assert_eq!(deletion, Deletion::Deleted);
+        assert!(backend.list(None).await?.secrets.is_empty());
+    }
     Ok(())
 }

@@ -20,6 +20,7 @@ pub struct Held {
     pub digest: Digest,
     /// Finds the value again where it moved within its array; `None` outside arrays.
     pub array_digest: Option<Digest>,
-    /// Whether the stored value was reported missing or different: an equal value is written again.
+    /// Whether the stored value was reported missing or different, or the ledger does not have it as
+    /// stored: an equal value is written again.
     pub damaged: bool,
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::journal::Lease;
 use crate::coordinates::Coordinate;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -164,10 +165,13 @@ pub trait Receipts: Send + Sync {
     async fn rescued(&self, run: RunId, backend: &BackendId, restored: &[Restored]) -> Result<()>;
 
     /// Puts rows that an undo brought back into state `Held`: no job touches them until `hold` has
-    /// passed, and then their time-to-live begins. Rows that are in use or on their way to be are
-    /// left alone and get no receipt. The answers, in the order of `restored`, say which are held.
+    /// passed, and then their time-to-live begins; what is held for longer stays so. Rows that are in
+    /// use or on their way to be are left alone and get no receipt. The answers, in the order of
+    /// `restored`, say which are held. All of it only while `lease` is still its holder's, looked at in
+    /// the same transaction: `Unavailable` otherwise, since another run may have deleted it all again.
     async fn hold(
         &self,
+        lease: &Lease,
         run: RunId,
         backend: &BackendId,
         restored: &[Restored],

@@ -19,8 +19,10 @@ pub struct ReferenceRow {
     pub pointer: String,
     /// To which secret.
     pub coordinate: Coordinate,
-    /// The ledger's row, where there is one.
+    /// The ledger's row, where there is one that can be read.
     pub ledger: Option<ReferencedRow>,
+    /// Why the ledger's row cannot be read, where it cannot.
+    pub unreadable: Option<String>,
 }
 
 /// What verify-blobs needs of a referenced secret's ledger row.

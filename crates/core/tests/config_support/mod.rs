@@ -9,8 +9,8 @@ use cloakroom_core::config::{
 };
 use cloakroom_core::keys::Key;
 use cloakroom_core::{
-    BackendId, Coordinate, Digest, Grammar, KeyRing, Result, Scope, SecretJson, SecretValue,
-    ValueKind, Version,
+    BackendId, Coordinate, Digest, ErrorKind, Grammar, KeyRing, Result, Scope, SecretJson,
+    SecretValue, ValueKind, Version,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -226,4 +226,29 @@ pub(crate) fn assert_silent(error: &cloakroom_core::Error, value: &Value) {
     for text in texts(value).iter().filter(|text| text.len() >= 5) {
         assert!(!shown.contains(text.as_str()), "{text:?} is in {shown}");
     }
+}
+
+pub(crate) fn report(entries: &[(&str, &str)]) -> Report {
+    entries
+        .iter()
+        .map(|(pointer, what)| ((*pointer).to_owned(), (*what).to_owned()))
+        .collect()
+}
+
+/// Puts two documents and returns the second report.
+pub(crate) fn second(spec: &Value, first: Value, second: Value) -> (Document, Report) {
+    let mut document = Document::default();
+    document.put(&compile(spec), first).unwrap();
+    let report = document.put(&compile(spec), second).unwrap();
+    (document, report)
+}
+
+/// Puts two documents, the second of which is refused at `pointer`.
+pub(crate) fn refused(spec: &Value, first: &Value, second: &Value, pointer: &str) {
+    let mut document = Document::default();
+    document.put(&compile(spec), first.clone()).unwrap();
+    let error = document.put(&compile(spec), second.clone()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert_eq!(error.subject(), Some(pointer), "{error}");
+    assert_silent(&error, first);
 }

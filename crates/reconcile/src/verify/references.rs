@@ -12,7 +12,7 @@ use crate::Pass;
 use crate::ask::{Describe, Get};
 use crate::listing::Listing;
 use crate::observe::Phase;
-use crate::survey::{endangered, is_waiting};
+use crate::survey::{endangered, is_waiting, unreadable_row};
 
 /// Values read together; bounds the memory of `--read-values`.
 const VALUES_TOGETHER: usize = 100;
@@ -132,7 +132,12 @@ impl Pass<'_> {
             }
         };
         if !self.is_ours(&described) {
-            let detail = "it does not bear this store's mark: somebody else wrote it";
+            let detail = if is_waiting(&described) {
+                "it does not bear this store's mark and waits for its deletion, so no run restores it: \
+                 restore it in the manager, or put the document again with the value"
+            } else {
+                "it does not bear this store's mark: somebody else wrote it"
+            };
             self.amiss(FindingKind::NotOurs, group, detail).await?;
             return Ok(false);
         }
@@ -211,10 +216,14 @@ impl Pass<'_> {
     }
 
     async fn judge_ledger(&mut self, group: &[ReferenceRow]) -> Result<()> {
-        let detail = match group[0].ledger.as_ref().map(|row| row.state) {
-            Some(RowState::Stored) => return Ok(()),
-            Some(state) => format!("it is referenced and its ledger row is {}", state.as_str()),
-            None => "it is referenced and the ledger has no row for it".to_owned(),
+        let state = group[0].ledger.as_ref().map(|row| row.state);
+        let detail = match (&group[0].unreadable, state) {
+            (Some(message), _) => unreadable_row(message),
+            (None, Some(RowState::Stored)) => return Ok(()),
+            (None, Some(state)) => {
+                format!("it is referenced and its ledger row is {}", state.as_str())
+            }
+            (None, None) => "it is referenced and the ledger has no row for it".to_owned(),
         };
         self.amiss(FindingKind::LedgerMismatch, group, &detail)
             .await

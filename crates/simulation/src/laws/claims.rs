@@ -23,8 +23,9 @@ impl Laws {
             let saw = format!("{coordinate} is among the versions to be kept and was claimed");
             return broken(Law::Grace, saw);
         }
-        // What was adopted or held is an orphan until the next edit says otherwise.
-        let known = !self.restored && !self.is_copied() && !self.held.contains_key(&key);
+        // What was adopted, held or overtaken by a move is an orphan until the next edit says otherwise.
+        let moves = self.world.setting.trouble.moves;
+        let known = !self.restored && !self.is_copied() && !self.held.contains_key(&key) && !moves;
         if settled && known && reason == Reason::Orphaned && self.has_successor(&key) {
             let saw = format!("{coordinate} has a successor in use and was claimed as an orphan");
             return broken(Law::Grace, saw);

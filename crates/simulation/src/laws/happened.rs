@@ -339,8 +339,11 @@ impl Laws {
 
     fn judge_finding(&self, backend: &BackendId, finding: &Finding) -> Verdict {
         let expected = match finding.kind {
-            FindingKind::Endangered => self.restored || self.accident || self.is_copied(),
-            FindingKind::UnknownMarked => self.restored || self.is_copied(),
+            FindingKind::Endangered => {
+                self.restored || self.accident || self.is_copied() || self.mistyped
+            }
+            FindingKind::UnknownMarked => self.restored || self.is_copied() || self.mistyped,
+            FindingKind::Dangling if self.mistyped => true,
             FindingKind::Dangling => {
                 let named = finding.coordinate.clone();
                 let named = named.map(|coordinate| (backend.clone(), coordinate));

@@ -112,6 +112,8 @@ pub(crate) struct Laws {
     pub(crate) restored: bool,
     /// Whether a person ever endangered something.
     accident: bool,
+    /// Whether anybody ever confused two managers' names.
+    mistyped: bool,
     /// What runs were told to pass.
     overriding: BTreeMap<usize, &'static [Guard]>,
     /// What each process saw in its present run.
@@ -161,6 +163,7 @@ impl Laws {
             all_pardoned: BTreeMap::new(),
             restored: false,
             accident: false,
+            mistyped: false,
             overriding: BTreeMap::new(),
             seen: BTreeMap::new(),
             faulty: BTreeSet::new(),
@@ -186,6 +189,11 @@ impl Laws {
     pub(crate) fn accident(&mut self, key: Key) {
         self.accident = true;
         self.pardoned.insert(key, self.world.stage.truth());
+    }
+
+    /// Somebody confuses two managers' names.
+    pub(crate) fn mistyped(&mut self) {
+        self.mistyped = true;
     }
 
     /// Somebody took every document away behind the store's back: nobody let go of anything.

@@ -144,6 +144,16 @@ impl Model {
         }
     }
 
+    /// A document's secrets are elsewhere from now on.
+    pub(crate) fn moved(&mut self, world: &World, id: DocumentId, references: BTreeSet<Key>) {
+        let Some(written) = self.documents.get_mut(&id) else {
+            return;
+        };
+        let left = written.clone();
+        written.references = references;
+        self.noticed(world, Some(left));
+    }
+
     /// The documents are gone, and nothing was let go of.
     pub(super) fn emptied(&mut self) {
         self.documents.clear();

@@ -250,6 +250,18 @@ impl State {
         })
     }
 
+    /// `Unavailable` where a lease does not stand as it was lent.
+    pub(super) fn fence(&self, operation: &'static str, lease: &Lease, now: i64) -> Result<()> {
+        let leased = self.is_held_by(lease);
+        let unnoticed = mutant::on(Mutant::RestoreUnnoticed);
+        let stands = leased && (unnoticed || self.stands_as_lent(lease, now));
+        if stands || mutant::on(Mutant::FencingLeftOut) {
+            return Ok(());
+        }
+        let message = "the lease does not stand as it was lent";
+        Err(refusal(ErrorKind::Unavailable, operation, message))
+    }
+
     fn stands_as_lent(&self, lease: &Lease, now: i64) -> bool {
         let standing = self.leases.get(&lease.name);
         self.is_as_lent(lease) && standing.is_some_and(|it| it.stands(now))
@@ -272,16 +284,8 @@ impl State {
         if items.is_empty() {
             return Ok(Vec::new());
         }
+        self.fence("claim secrets for deletion", lease, now)?;
         let leased = self.is_held_by(lease);
-        let unnoticed = mutant::on(Mutant::RestoreUnnoticed);
-        let stands = leased && (unnoticed || self.stands_as_lent(lease, now));
-        if !stands && !mutant::on(Mutant::FencingLeftOut) {
-            return Err(refusal(
-                ErrorKind::Unavailable,
-                "claim secrets for deletion",
-                "the lease does not stand as it was lent",
-            ));
-        }
         let mut taken = std::collections::BTreeSet::new();
         // What stays whatever its age is counted before anything is claimed.
         let kept: Vec<bool> = items

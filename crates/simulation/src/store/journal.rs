@@ -380,12 +380,17 @@ impl State {
 
     pub(super) fn hold(
         &mut self,
+        lease: &Lease,
         run: RunId,
         backend: &BackendId,
         restored: &[Restored],
         hold: Duration,
         now: i64,
-    ) -> Vec<(bool, i64)> {
+    ) -> Result<Vec<(bool, i64)>> {
+        if restored.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.fence("hold secrets", lease, now)?;
         let until = self.lasting(now).saturating_add(length(hold));
         let mut held = Vec::with_capacity(restored.len());
         let mut named = BTreeSet::new();
@@ -397,6 +402,9 @@ impl State {
                 gone.contains(&row.ledger.state) || parked.contains(&row.ledger.state)
             });
             let row = row.filter(|_| named.insert(key.clone()));
+            let before = row.as_ref().filter(|it| it.ledger.state == RowState::Held);
+            let before = before.and_then(|it| it.ledger.unreferenced_since);
+            let until = before.map_or(until, |it| until.max(it.as_millisecond()));
             held.push((row.is_some(), until));
             if let Some(row) = row {
                 row.ledger.state = RowState::Held;
@@ -410,7 +418,7 @@ impl State {
                 self.write_receipt(run, &key, words::UNDONE, words::RESTORED, now);
             }
         }
-        held
+        Ok(held)
     }
 
     fn write_receipt(&mut self, run: RunId, key: &Key, reason: &str, outcome: &str, now: i64) {

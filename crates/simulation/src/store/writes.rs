@@ -10,7 +10,7 @@ use cloakroom_core::store::{
     CommitOutcome, DocumentCommit, Expected, Intent, NewReference, RemoveOutcome, StoredDocument,
 };
 use cloakroom_core::{
-    BackendId, Coordinate, DocumentId, ErrorKind, Result, Revision, Timestamp, Version,
+    BackendId, Coordinate, DocumentId, ErrorKind, IntentId, Result, Revision, Timestamp, Version,
 };
 
 use super::state::{Document, Row, State, length, refusal};
@@ -30,7 +30,7 @@ impl State {
                 kind: row.kind,
                 digest: row.digest.clone(),
                 array_digest: reference.array_digest.clone(),
-                damaged: row.damage.is_some(),
+                damaged: row.damage.is_some() || row.state != RowState::Stored,
             })
         };
         Some(StoredDocument {
@@ -223,6 +223,42 @@ impl State {
             revision,
             unreferenced,
         })
+    }
+
+    /// Takes a document's references to copies under the same coordinates in another backend, as a move
+    /// that is over has done it.
+    pub(crate) fn switch(
+        &mut self,
+        id: DocumentId,
+        copies: &BTreeMap<Key, (Key, IntentId)>,
+        now: i64,
+    ) {
+        let now = self.lasting(now);
+        let living = self.living(copies.keys());
+        let Some(document) = self.documents.get_mut(&id) else {
+            return;
+        };
+        document.revision = Revision(document.revision.0 + 1);
+        for reference in document.references.values_mut() {
+            if let Some((to, _)) = copies.get(&key_of(reference)) {
+                reference.backend = to.0.clone();
+            }
+        }
+        for (from, (to, intent)) in copies {
+            let Some(row) = self.rows.get(from) else {
+                continue;
+            };
+            let mut row = Row {
+                claimed: BTreeMap::new(),
+                ..row.clone()
+            };
+            row.ledger.backend = to.0.clone();
+            row.ledger.intent = Some(*intent);
+            row.ledger.created = moment(now);
+            self.rows.insert(to.clone(), row);
+        }
+        let dropped = copies.keys().cloned().collect();
+        self.settle_references(&living, &dropped, now);
     }
 
     pub(super) fn remove(

@@ -47,7 +47,7 @@ impl Store {
         query.push_bind(platform).push(dialect::FOR_UPDATE);
         let row = query.build().fetch_optional(&mut *conn).await?;
         let shown = row.as_ref().map(shown).transpose()?.flatten();
-        check(platform, shown.as_ref(), plan)?;
+        let plan = &check(platform, shown, plan)?;
         let now = self.moment(conn).await?;
         let by = printable(by);
         let mut query = Query::new("UPDATE platform_adoptions SET confirmed_plan = ");
@@ -97,22 +97,31 @@ pub(super) async fn confirmation_within(
     row.as_ref().map(confirmed).transpose()
 }
 
-fn check(platform: &str, shown: Option<&ShownPlan>, plan: &ShownPlan) -> Result<(), Failure> {
+/// Digits of a plan's id that are enough for an operator to say which one they read.
+const ENOUGH: usize = 8;
+
+/// The plan that was shown, if it is the one that is meant.
+fn check(platform: &str, shown: Option<ShownPlan>, plan: &ShownPlan) -> Result<ShownPlan, Failure> {
+    let is_meant = |shown: &ShownPlan| {
+        let is_enough = plan.id.len() >= ENOUGH.min(shown.id.len());
+        is_enough && shown.id.starts_with(&plan.id)
+    };
     let refuse = |message: String| {
         let error = Error::new(ErrorKind::Conflict, CONFIRM, message);
         Err(error.with_coordinate(platform).into())
     };
     match shown {
         None => refuse("no plan was shown for this platform; `reconciler adopt` shows one".into()),
-        Some(shown) if shown.id != plan.id => refuse(format!(
-            "it is not the plan that was shown last ({}); look at that one first",
+        Some(shown) if !is_meant(&shown) => refuse(format!(
+            "it is not the plan that was shown last ({}), or fewer than {ENOUGH} digits of its id; \
+             look at that one first",
             shown.id
         )),
         Some(shown) if shown.scope != plan.scope => refuse(format!(
             "it was made for another {}; have a new one shown",
             shown.scope.differences(&plan.scope).join(", another ")
         )),
-        Some(_) => Ok(()),
+        Some(shown) => Ok(shown),
     }
 }
 

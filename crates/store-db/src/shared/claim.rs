@@ -10,7 +10,7 @@ use cloakroom_core::{BackendId, Coordinate, Result, Timestamp};
 use super::due::{NEWER_SUPERSEDED, reason_of};
 use super::elsewhere::referenced_elsewhere;
 use super::locks::{Key, by_backend, execute_exactly, referenced};
-use super::rows::{LEDGER_COLUMNS, Reader, ledger_row};
+use super::rows::{LEDGER_COLUMNS, Reader, ledger_row, or_unreadable};
 use super::transaction::Ending;
 use super::{CHUNK, Conn, Query, Store, dialect, push_list};
 use crate::failure::Failure;
@@ -205,8 +205,10 @@ async fn lock_free_rows(
             .fetch_all(&mut *conn)
             .await?
         {
-            let row = ledger_row(row)?;
-            locked.insert(row.coordinate.clone(), row);
+            // What cannot be read goes no further, and holds up no other.
+            if let Ok(row) = or_unreadable(ledger_row(row))? {
+                locked.insert(row.coordinate.clone(), row);
+            }
         }
     }
     Ok(locked)

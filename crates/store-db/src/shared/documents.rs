@@ -1,7 +1,7 @@
 //! Reading documents and specs.
 
 use cloakroom_core::config::Held;
-use cloakroom_core::ledger::Damage;
+use cloakroom_core::ledger::{Damage, RowState};
 use cloakroom_core::store::{DocumentSummary, SpecId, StoredDocument};
 use cloakroom_core::{Digest, DocumentId, Error, ErrorKind, Result, Revision, WorkspaceId};
 
@@ -109,7 +109,7 @@ async fn document_within(
 async fn held_by(conn: &mut Conn, id: DocumentId) -> Result<Vec<Held>, Failure> {
     let rows = sqlx::query(
         "SELECT r.document_id, r.pointer, r.backend_id, r.coordinate, r.array_digest, s.kind, \
-         s.digest, s.damage FROM secret_references AS r \
+         s.digest, s.damage, s.state FROM secret_references AS r \
          JOIN secrets AS s ON s.backend_id = r.backend_id AND s.coordinate = r.coordinate \
          WHERE r.document_id = $1 ORDER BY r.pointer",
     )
@@ -118,6 +118,9 @@ async fn held_by(conn: &mut Conn, id: DocumentId) -> Result<Vec<Held>, Failure> 
     .await?;
     let held = rows.iter().map(|row| {
         let reader = Reader::new("secret_references", row);
+        // No commit keeps what is not stored: its documents came from a backup without the ledger.
+        let is_stored = reader.word("state", RowState::from_word)? == RowState::Stored;
+        let damage = reader.optional_word("damage", Damage::from_word)?;
         Ok(Held {
             pointer: reader.get("pointer")?,
             backend: reader.backend()?,
@@ -125,7 +128,7 @@ async fn held_by(conn: &mut Conn, id: DocumentId) -> Result<Vec<Held>, Failure> 
             kind: reader.word("kind", value_kind)?,
             digest: reader.word("digest", parsed::<Digest>)?,
             array_digest: reader.optional_word("array_digest", parsed::<Digest>)?,
-            damaged: reader.optional_word("damage", Damage::from_word)?.is_some(),
+            damaged: damage.is_some() || !is_stored,
         })
     });
     held.collect()

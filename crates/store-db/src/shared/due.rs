@@ -4,9 +4,9 @@ use cloakroom_core::ledger::{Candidate, DueClass, DueCursor, LedgerRow, Reason, 
 use cloakroom_core::{BackendId, Result, Timestamp};
 
 use super::locks::{Key, highest_referenced};
-use super::rows::{LEDGER_COLUMNS, Reader, ledger_row};
+use super::rows::{LEDGER_COLUMNS, Reader, ledger_row, or_unreadable};
 use super::transaction::told;
-use super::{Query, Row, Store};
+use super::{Conn, Query, Row, Store};
 use crate::failure::Failure;
 use crate::times::{before, millis};
 
@@ -103,20 +103,20 @@ pub(crate) fn due_query(
     backend: &BackendId,
     class: DueClass,
     cutoffs: Cutoffs,
-    after: Option<&DueCursor>,
+    after: Option<(i64, &str)>,
     limit: u32,
 ) -> Query {
     let time = time_of(class);
     let mut query = Query::new("SELECT ");
     query.push(LEDGER_COLUMNS).push(" FROM secrets AS s WHERE ");
     push_due(&mut query, class, backend, cutoffs);
-    if let Some(after) = after {
+    if let Some((at, coordinate)) = after {
         query
             .push(" AND (s.")
             .push(time)
             .push(", s.coordinate) > (");
-        query.push_bind(millis(after.at)).push(", ");
-        query.push_bind(after.coordinate.as_str()).push(")");
+        query.push_bind(at).push(", ");
+        query.push_bind(coordinate.to_owned()).push(")");
     }
     query
         .push(" ORDER BY s.")
@@ -138,13 +138,12 @@ impl Store {
         let due = async {
             let mut tx = self.begin_read().await?;
             let now = self.moment(&mut tx).await?;
-            let mut query = due_query(backend, class, Cutoffs::new(now, windows), after, limit);
-            let rows = query.build().fetch_all(&mut *tx).await?;
-            let mut candidates = rows
-                .iter()
-                .map(|row| candidate(row, class))
-                .collect::<Result<Vec<_>, _>>()?;
-
+            let scan = Scan {
+                backend,
+                class,
+                cutoffs: Cutoffs::new(now, windows),
+            };
+            let mut candidates = scan.readable(&mut tx, after, limit).await?;
             let keys: Vec<Key> = candidates
                 .iter()
                 .map(|candidate| (backend.clone(), candidate.row.coordinate.clone()))
@@ -162,6 +161,40 @@ impl Store {
         };
         due.await
             .map_err(|failure| told("scan what is due", failure))
+    }
+}
+
+/// A scan of one class.
+struct Scan<'a> {
+    backend: &'a BackendId,
+    class: DueClass,
+    cutoffs: Cutoffs,
+}
+
+impl Scan<'_> {
+    /// The next rows that can be read: one that cannot holds up none behind it, and goes nowhere itself.
+    async fn readable(
+        &self,
+        conn: &mut Conn,
+        after: Option<&DueCursor>,
+        limit: u32,
+    ) -> Result<Vec<Candidate>, Failure> {
+        let mut after = after.map(|it| (millis(it.at), it.coordinate.to_string()));
+        let mut candidates = Vec::new();
+        loop {
+            let behind = after.as_ref().map(|(at, name)| (*at, name.as_str()));
+            let mut query = due_query(self.backend, self.class, self.cutoffs, behind, limit);
+            let rows = query.build().fetch_all(&mut *conn).await?;
+            for row in &rows {
+                candidates.extend(or_unreadable(candidate(row, self.class))?.ok());
+            }
+            // Only a page of nothing but what cannot be read would look like the end.
+            let Some(last) = rows.last().filter(|_| candidates.is_empty()) else {
+                return Ok(candidates);
+            };
+            let reader = Reader::new("secrets", last);
+            after = Some((reader.get(time_of(self.class))?, reader.get("coordinate")?));
+        }
     }
 }
 

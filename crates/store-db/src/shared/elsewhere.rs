@@ -1,7 +1,7 @@
 //! One manager behind two backends' names: what the ledger has under the one is not to be adopted, nor
-//! deleted, under the other.
+//! deleted, under the other, nor by the clean-up of a platform.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cloakroom_core::store::Adoption;
 use cloakroom_core::{BackendId, Coordinate, Digest, IntentId, Mark, Result};
@@ -69,6 +69,44 @@ impl Store {
             .await
             .map_err(|failure| told("look for secrets under other backends", failure))
     }
+}
+
+impl Store {
+    pub(crate) async fn known(&self, coordinates: &[Coordinate]) -> Result<BTreeSet<Coordinate>> {
+        let known = async {
+            let mut conn = self.read.acquire().await?;
+            known_within(&mut conn, coordinates).await
+        };
+        known
+            .await
+            .map_err(|failure| told("look for secrets under all backends", failure))
+    }
+}
+
+async fn known_within(
+    conn: &mut Conn,
+    coordinates: &[Coordinate],
+) -> Result<BTreeSet<Coordinate>, Failure> {
+    let backends = backends_of(conn).await?;
+    let mut known = BTreeSet::new();
+    if backends.is_empty() {
+        return Ok(known);
+    }
+    for chunk in coordinates.chunks(CHUNK) {
+        let mut query = Query::new("SELECT s.coordinate FROM secrets AS s WHERE s.backend_id IN ");
+        push_list(&mut query, backends.iter().map(BackendId::as_str));
+        query.push(" AND s.coordinate IN ");
+        push_list(&mut query, chunk.iter().map(Coordinate::as_str));
+        for row in &query
+            .build()
+            .persistent(false)
+            .fetch_all(&mut *conn)
+            .await?
+        {
+            known.insert(Reader::new("secrets", row).coordinate()?);
+        }
+    }
+    Ok(known)
 }
 
 pub(super) async fn known_elsewhere_within(

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use cloakroom_core::store::Restored;
+use cloakroom_core::store::{Lease, Restored};
 use cloakroom_core::{BackendId, Coordinate, Result, RunId};
 
 use super::locks::execute_exactly;
@@ -14,9 +14,12 @@ use super::{CHUNK, Conn, Query, Store, dialect, push_list};
 use crate::failure::Failure;
 use crate::times::after;
 
+const OPERATION: &str = "hold secrets";
+
 impl Store {
     pub(crate) async fn hold(
         &self,
+        lease: &Lease,
         run: RunId,
         backend: &BackendId,
         restored: &[Restored],
@@ -25,7 +28,8 @@ impl Store {
         if restored.is_empty() {
             return Ok(Vec::new());
         }
-        in_transaction!(self, "hold secrets", |tx| {
+        in_transaction!(self, OPERATION, |tx| {
+            self.fence(&mut tx, OPERATION, lease).await?;
             self.hold_within(&mut tx, run, backend, restored, hold)
                 .await
                 .map(Ending::Keep)
@@ -95,14 +99,28 @@ async fn write_held(
     coordinate: &Coordinate,
     until: i64,
 ) -> Result<(), Failure> {
-    // Its time-to-live begins when the hold ends: until then no scan comes upon it.
-    let mut query = Query::new("UPDATE secrets SET state = 'held', held_until = ");
-    query
-        .push_bind(until)
-        .push(", unreferenced_since = ")
-        .push_bind(until);
+    // Its time-to-live begins when the hold ends: until then no scan comes upon it. What is held for longer,
+    // be it by a move, stays so.
+    let mut query = Query::new("UPDATE secrets SET ");
+    for (first, column) in [
+        ("held_until = ", "held_until"),
+        (", unreferenced_since = ", "unreferenced_since"),
+    ] {
+        query
+            .push(first)
+            .push("CASE WHEN state = 'held' AND ")
+            .push(column)
+            .push(" > ")
+            .push_bind(until);
+        query
+            .push(" THEN ")
+            .push(column)
+            .push(" ELSE ")
+            .push_bind(until)
+            .push(" END");
+    }
     query.push(
-        ", superseded = FALSE, expires_at = NULL, attempts = 0, next_attempt_at = NULL, \
+        ", state = 'held', superseded = FALSE, expires_at = NULL, attempts = 0, next_attempt_at = NULL, \
          last_error = NULL, quarantined_at = NULL WHERE backend_id = ",
     );
     query

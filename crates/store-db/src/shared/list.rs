@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use cloakroom_core::ledger::{LedgerRow, RowState};
 use cloakroom_core::store::SecretFilter;
-use cloakroom_core::{BackendId, Coordinate, Result};
+use cloakroom_core::{BackendId, Coordinate, Error, Result};
 
-use super::rows::{LEDGER_COLUMNS, Reader, ledger_row};
+use super::rows::{LEDGER_COLUMNS, Reader, ledger_row, or_unreadable};
 use super::transaction::told;
 use super::{CHUNK, Conn, Query, Store, dialect, push_list};
 use crate::failure::Failure;
@@ -56,6 +56,17 @@ impl Store {
         backend: &BackendId,
         coordinates: &[Coordinate],
     ) -> Result<Vec<Option<LedgerRow>>> {
+        self.each_row(backend, coordinates)
+            .await?
+            .into_iter()
+            .collect()
+    }
+
+    pub(crate) async fn each_row(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<Vec<Result<Option<LedgerRow>>>> {
         let rows = async {
             let mut found = HashMap::new();
             for chunk in coordinates.chunks(CHUNK) {
@@ -73,14 +84,19 @@ impl Store {
                     .fetch_all(&self.read)
                     .await?
                 {
-                    let row = ledger_row(row)?;
-                    found.insert(row.coordinate.clone(), row);
+                    let coordinate = Reader::new("secrets", row).coordinate()?;
+                    found.insert(coordinate, or_unreadable(ledger_row(row))?);
                 }
             }
-            Ok(coordinates
-                .iter()
-                .map(|coordinate| found.get(coordinate).cloned())
-                .collect())
+            let mut rows = Vec::with_capacity(coordinates.len());
+            for coordinate in coordinates {
+                rows.push(match found.get(coordinate) {
+                    Some(Ok(row)) => Ok(Some(LedgerRow::clone(row))),
+                    Some(Err(error)) => Err(told_again(error)),
+                    None => Ok(None),
+                });
+            }
+            Ok(rows)
         };
         rows.await
             .map_err(|failure| told("read ledger rows", failure))
@@ -121,6 +137,12 @@ impl Store {
             .await
             .map_err(|failure| told("count ledger rows", failure))
     }
+}
+
+/// The same of a row that was asked for twice.
+fn told_again(error: &Error) -> Error {
+    let again = Error::new(error.kind(), error.operation(), error.message().to_owned());
+    again.with_coordinate(error.subject().unwrap_or_default())
 }
 
 /// Looks one backend up after the other: there are few of them and many rows.

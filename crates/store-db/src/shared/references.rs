@@ -9,7 +9,7 @@ use cloakroom_core::store::{
 use cloakroom_core::{BackendId, Coordinate, Digest, DocumentId, Result};
 
 use super::locks::{Key, referenced};
-use super::rows::{Reader, parsed, value_kind};
+use super::rows::{Reader, or_unreadable, parsed, value_kind};
 use super::transaction::told;
 use super::{Conn, Query, Row, Store, dialect};
 use crate::failure::Failure;
@@ -191,19 +191,29 @@ fn document(row: &Row) -> Result<DocumentRow, Failure> {
 
 fn reference(row: &Row) -> Result<ReferenceRow, Failure> {
     let reader = Reader::new("secret_references", row);
-    let ledger = match reader.optional_word("state", RowState::from_word)? {
-        None => None,
-        Some(state) => Some(ReferencedRow {
-            state,
-            kind: reader.word("kind", value_kind)?,
-            digest: reader.word("digest", parsed::<Digest>)?,
-            damage: reader.optional_word("damage", Damage::from_word)?,
-        }),
+    // One row that cannot be read hides none of the others.
+    let (ledger, unreadable) = match or_unreadable(referenced_row(row))? {
+        Ok(ledger) => (ledger, None),
+        Err(error) => (None, Some(error.message().to_owned())),
     };
     Ok(ReferenceRow {
         document: DocumentId(reader.id("document_id")?),
         pointer: reader.get("pointer")?,
         coordinate: reader.coordinate()?,
         ledger,
+        unreadable,
     })
+}
+
+fn referenced_row(row: &Row) -> Result<Option<ReferencedRow>, Failure> {
+    let reader = Reader::new("secrets", row);
+    let Some(state) = reader.optional_word("state", RowState::from_word)? else {
+        return Ok(None);
+    };
+    Ok(Some(ReferencedRow {
+        state,
+        kind: reader.word("kind", value_kind)?,
+        digest: reader.word("digest", parsed::<Digest>)?,
+        damage: reader.optional_word("damage", Damage::from_word)?,
+    }))
 }

@@ -19,10 +19,11 @@ use super::rows::Reader;
 use super::transaction::{Ending, told};
 use super::{CHUNK, Conn, Query, Row, Store, dialect, push_list};
 use crate::failure::{Failure, printable};
-use crate::times::{after, before};
+use crate::times::{after, before, millis};
 
 const TABLE: &str = "platform_removals";
 const CLAIM: &str = "take secrets on";
+const HOLD: &str = "hold secrets";
 
 const COLUMNS: &str = "SELECT r.coordinate, r.run_id, r.standing, r.state, r.until_at, r.attempts, \
      r.last_error FROM platform_removals AS r";
@@ -142,6 +143,7 @@ impl Store {
 
     pub(crate) async fn hold_removals(
         &self,
+        lease: &Lease,
         undo: RunId,
         target: &PlatformTarget,
         restored: &[BroughtBack],
@@ -150,7 +152,8 @@ impl Store {
         if restored.is_empty() {
             return Ok(Vec::new());
         }
-        in_transaction!(self, "hold secrets", |tx| {
+        in_transaction!(self, HOLD, |tx| {
+            self.fence(&mut tx, HOLD, lease).await?;
             self.hold_removals_within(&mut tx, undo, target, restored, hold)
                 .await
                 .map(Ending::Keep)
@@ -172,13 +175,14 @@ impl Store {
         let mut entries = Vec::new();
         for item in restored {
             // Taken out, so that a name that comes twice is held once.
-            let this = known.remove(&item.name).is_some();
-            if this {
-                let change = Change::to(RowState::Held).until(after(now, hold));
+            let this = known.remove(&item.name);
+            held.push(this.is_some());
+            if let Some(removal) = this {
+                let until = after(now, hold).max(held_until(&removal));
+                let change = Change::to(RowState::Held).until(until);
                 write(conn, target, &item.name, change).await?;
                 entries.push(Entry::from(item));
             }
-            held.push(this);
         }
         append(conn, undo, &target.backend, &entries, now).await?;
         Ok(held)
@@ -196,6 +200,12 @@ impl Store {
                 .map(Ending::Keep)
         })
     }
+}
+
+/// Until when an undo holds it already; no later one makes that shorter.
+fn held_until(removal: &Removal) -> i64 {
+    let until = removal.until.filter(|_| removal.state == RowState::Held);
+    until.map_or(i64::MIN, millis)
 }
 
 fn is_resting(removal: &Removal, now: i64) -> bool {

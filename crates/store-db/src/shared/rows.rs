@@ -135,6 +135,16 @@ pub(super) fn value_kind(word: &str) -> Option<ValueKind> {
         .find(|kind| kind.as_str() == word)
 }
 
+/// What was read of a row; within it the error, where all that is wrong is that the row cannot be read.
+pub(super) fn or_unreadable<T>(
+    read: Result<T, Failure>,
+) -> Result<cloakroom_core::Result<T>, Failure> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(failure) => failure.of_one_row().map(Err),
+    }
+}
+
 pub(super) fn ledger_row(row: &Row) -> Result<LedgerRow, Failure> {
     let reader = Reader::new("secrets", row);
     Ok(LedgerRow {

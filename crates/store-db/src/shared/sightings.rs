@@ -189,7 +189,7 @@ pub(crate) fn listed_query(
 ) -> Query {
     let mut query = of_pass(
         "SELECT s.name, s.base, s.marked, s.state, s.due_at, s.expires_at, s.created_at, \
-         s.changed_at, s.accessed_at, s.first_seen_at, s.unused_since, \
+         s.changed_at, s.accessed_at, s.first_seen_at, s.last_seen_at, s.unused_since, \
          o.owner_id IS NOT NULL AS owner_known \
          FROM platform_sightings AS s \
          LEFT JOIN platform_owners AS o ON o.platform = s.platform AND o.owner_id = s.owner_id",
@@ -311,7 +311,7 @@ async fn see_within(
         query.push(
             " ON CONFLICT (platform, backend_id, name) DO UPDATE SET base = excluded.base, \
              owner_id = excluded.owner_id, pass_id = excluded.pass_id, \
-             last_seen_at = excluded.last_seen_at, marked = excluded.marked, \
+             marked = excluded.marked, \
              state = excluded.state, due_at = excluded.due_at, \
              expires_at = excluded.expires_at, created_at = excluded.created_at, \
              changed_at = excluded.changed_at, accessed_at = excluded.accessed_at, \
@@ -356,6 +356,7 @@ fn evidence(row: &Row, mentions: &mut super::staged::MentionsByBase) -> Result<E
             precondition: None,
         },
         first_seen: reader.time("first_seen_at")?,
+        last_judged: reader.time("last_seen_at")?,
         unused_since: reader.optional_time("unused_since")?,
         owner_known: reader.get("owner_known")?,
     })
@@ -367,16 +368,19 @@ async fn judge_within(
     at: Timestamp,
     judgements: &[Judgement],
 ) -> Result<Ending<()>, Failure> {
-    let mut alike: BTreeMap<(Standing, Option<bool>), Vec<&str>> = BTreeMap::new();
+    let mut alike: BTreeMap<(Standing, Option<bool>, bool), Vec<&str>> = BTreeMap::new();
     for it in judgements {
-        let names = alike.entry((it.standing, it.unused)).or_default();
+        let names = alike.entry((it.standing, it.unused, it.anew)).or_default();
         names.push(&it.name);
     }
-    for ((standing, unused), names) in alike {
+    for ((standing, unused, anew), names) in alike {
         for names in names.chunks(CHUNK) {
             let mut query = Query::new("UPDATE platform_sightings AS s SET standing = ");
             query.push_bind(standing.as_str());
             match unused {
+                Some(true) if anew => {
+                    query.push(", unused_since = ").push_bind(millis(at));
+                }
                 Some(true) => {
                     query.push(", unused_since = COALESCE(s.unused_since, ");
                     query.push_bind(millis(at)).push(")");
@@ -385,6 +389,9 @@ async fn judge_within(
                     query.push(", unused_since = NULL");
                 }
                 None => {}
+            }
+            if unused.is_some() {
+                query.push(", last_seen_at = ").push_bind(millis(at));
             }
             push_target(&mut query, target);
             query.push(" AND s.name IN ");

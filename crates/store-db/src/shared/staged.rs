@@ -73,6 +73,7 @@ impl Store {
                     name: reader.get("name")?,
                     kept: reader.count("kept")?,
                     kept_by_removed: reader.count("kept_by_removed")?,
+                    known: reader.count("known")? > 0,
                     external: reader.count("external")? > 0,
                 };
                 mentions.entry(reader.get("base")?).or_default().push(named);
@@ -102,6 +103,7 @@ impl Store {
                         name: reader.get("name")?,
                     },
                     kept: reader.count("kept")?,
+                    external: reader.count("external")? > 0,
                 })
             });
             unlisted.collect::<Result<_, Failure>>()
@@ -210,6 +212,7 @@ pub(crate) fn mentioned_query(target: &PlatformTarget, bases: &[&str]) -> Query 
         "SELECT m.base, m.name, \
          COUNT(*) FILTER (WHERE m.keeps AND NOT m.removed) AS kept, \
          COUNT(*) FILTER (WHERE m.keeps AND m.removed) AS kept_by_removed, \
+         COUNT(*) FILTER (WHERE m.kind <> 'other' AND NOT m.external) AS known, \
          COUNT(*) FILTER (WHERE m.external) AS external \
          FROM platform_mentions AS m WHERE m.platform = ",
     );
@@ -229,7 +232,8 @@ pub(crate) fn unlisted_query(
 ) -> Query {
     let mut query = Query::new(
         "SELECT m.base, m.name, \
-         COUNT(*) FILTER (WHERE m.keeps AND m.kind <> 'index') AS kept \
+         COUNT(*) FILTER (WHERE m.keeps AND m.kind <> 'index') AS kept, \
+         COUNT(*) FILTER (WHERE m.external) AS external \
          FROM platform_mentions AS m WHERE m.platform = ",
     );
     query.push_bind(target.platform.clone());

@@ -1,10 +1,10 @@
 //! How SQLite goes about the scans: due rows by their partial index, references and what is recorded
 //! for documents in the order the rows are kept in. A row that is elsewhere is a page to fetch.
 
-use cloakroom_core::ledger::{DueClass, DueCursor, RowState, Windows};
+use cloakroom_core::ledger::{DueClass, RowState, Windows};
 use cloakroom_core::platform::{PlatformTarget, UnlistedCursor};
 use cloakroom_core::store::ReferenceCursor;
-use cloakroom_core::{BackendId, Coordinate, DocumentId, RunId, Timestamp};
+use cloakroom_core::{BackendId, Coordinate, DocumentId, RunId};
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 use uuid::Uuid;
 
@@ -93,10 +93,7 @@ async fn due_rows_are_ranges_of_their_index() {
     let folder = tempfile::tempdir().unwrap();
     let (store, read) = fresh(&folder).await;
     let backend: BackendId = "main".parse().unwrap();
-    let cursor = DueCursor {
-        at: Timestamp::UNIX_EPOCH,
-        coordinate: Coordinate::from_stored("airbyte_x_v1").unwrap(),
-    };
+    let cursor = (0, "airbyte_x_v1");
     for (class, index, time) in [
         (DueClass::Resumable, "secrets_resumable", "next_attempt_at"),
         (DueClass::Expired, "secrets_expiring", "expires_at"),
@@ -107,7 +104,7 @@ async fn due_rows_are_ranges_of_their_index() {
             "unreferenced_since",
         ),
     ] {
-        for after in [None, Some(&cursor)] {
+        for after in [None, Some(cursor)] {
             for keep_superseded in [0, 3] {
                 let windows = Windows {
                     keep_superseded,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloakroom_core::ledger::{DeletionOutcome, DueClass, Ledger, Reason, Unused};
-use cloakroom_core::store::{Expected, Receipts as _};
+use cloakroom_core::store::Expected;
 use uuid::Uuid;
 
 use crate::support::*;
@@ -96,8 +96,7 @@ pub(crate) async fn what_is_begun_or_parked_is_unused_still(bench: Bench) {
         .settle(&second, DeletionOutcome::Scheduled { due: None })
         .await;
     let back = [restored(&first), restored(&second)];
-    let held = bench.store.hold(run(2), &backend(), &back, week).await;
-    assert_eq!(held.unwrap(), [true, true]);
+    assert_eq!(bench.hold(2, &back, week).await, [true, true]);
     let left = Unused {
         orphaned: 1,
         oldest_orphan: expires,

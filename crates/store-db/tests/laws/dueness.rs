@@ -6,7 +6,7 @@ use cloakroom_core::coordinates::Coordinate;
 use cloakroom_core::ledger::{
     Candidate, Claim, DeletionOutcome, DueClass, Reason, RowState, Windows,
 };
-use cloakroom_core::store::{Expected, Receipts};
+use cloakroom_core::store::Expected;
 use uuid::Uuid;
 
 use crate::support::*;
@@ -224,8 +224,7 @@ pub(crate) async fn held_rows_wait(bench: Bench) {
         .await;
     let week = 7 * 24 * HOUR;
     let both = [restored(&orphan), restored(&base(50)), restored(&orphan)];
-    let held = bench.store.hold(run(2), &backend(), &both, week).await;
-    assert_eq!(held.unwrap(), [true, false, false]);
+    assert_eq!(bench.hold(2, &both, week).await, [true, false, false]);
     assert_eq!(bench.row(&orphan).await.state, RowState::Held);
     due_exactly_after(
         &bench,
@@ -240,8 +239,7 @@ pub(crate) async fn held_rows_wait(bench: Bench) {
         .put(document(9), Expected::Absent, &[("/a", base(9))])
         .await;
     let used = [restored(&used[0])];
-    let held = bench.store.hold(run(2), &backend(), &used, week).await;
-    assert_eq!(held.unwrap(), [false]);
+    assert_eq!(bench.hold(2, &used, week).await, [false]);
 }
 
 pub(crate) async fn nothing_referenced_is_ever_due(bench: Bench) {

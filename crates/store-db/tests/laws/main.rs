@@ -97,6 +97,7 @@ fn main() {
             what_was_let_go_gives_way_to_another_intent,
             what_is_held_has_a_receipt, receipts_name_the_plan,
             a_lease_that_was_taken_claims_nothing,
+            a_lease_that_was_taken_holds_nothing, no_hold_is_made_shorter,
             backends_and_digests_are_counted_whether_configured_or_not;
         homes:
             the_same_wherever_it_is_opened, each_backend_has_its_own,
@@ -105,7 +106,8 @@ fn main() {
         scans:
             references_are_paged, documents_are_paged, secrets_are_paged_and_filtered,
             due_rows_are_paged, census_counts_what_is_due,
-            references_that_nobody_dropped_are_missed, damaged_rows_are_named;
+            references_that_nobody_dropped_are_missed, damaged_rows_are_named,
+            an_unreadable_row_holds_up_no_other;
         schema: migrated_twice, two_at_once, a_newer_schema_is_refused, a_changed_migration_is_refused,
             pending_migrations_are_refused, somebody_elses_tables_are_refused,
             somebody_elses_migrations_are_refused;
@@ -115,6 +117,7 @@ fn main() {
         sightings:
             a_platform_is_remembered, sightings_come_back_as_they_went_in,
             unused_is_counted_from_the_first_pass_that_says_so,
+            unused_begins_anew_where_a_pass_says_so,
             what_is_not_listed_any_more_begins_anew, mentions_are_added_up_by_base,
             what_is_mentioned_and_not_listed, owners_with_most_leaked_secrets_come_first,
             defects_are_counted_and_told, thousands_at_once;
@@ -129,10 +132,11 @@ fn main() {
             a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept,
             a_copy_is_noted_by_its_name;
         removals:
-            only_the_plan_that_was_shown_is_confirmed, runs_of_a_platform_are_recorded,
+            only_the_plan_that_was_shown_is_confirmed, a_plan_is_known_by_its_first_digits, runs_of_a_platform_are_recorded,
             what_is_taken_on_is_one_runs_until_its_claim_lapses,
             nobody_takes_on_without_lease_and_confirmation, ends_are_written_down_with_receipts,
             failures_add_up_and_what_is_parked_rests, what_is_held_is_nobodys_until_its_date,
+            a_lease_that_was_taken_holds_nothing, no_hold_is_made_shorter,
             names_and_bases_that_are_listed_are_found;
         times: no_wait_leaves_what_cannot_be_read;
         model: histories;

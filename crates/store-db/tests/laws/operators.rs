@@ -152,10 +152,8 @@ pub(crate) async fn what_is_held_has_a_receipt(bench: Bench) {
     bench.settle(&orphan, scheduled).await;
     let store = &bench.store;
     let restored = [restored(&orphan)];
-    let held = store.hold(run(5), &backend(), &restored, HOUR).await;
-    assert_eq!(held.unwrap(), [true]);
-    let none = store.hold(run(5), &backend(), &[], HOUR).await.unwrap();
-    assert!(none.is_empty());
+    assert_eq!(bench.hold(5, &restored, HOUR).await, [true]);
+    assert!(bench.hold(5, &[], HOUR).await.is_empty());
     let receipts = store.receipts_of(run(5), 0, 10).await.unwrap();
     assert_eq!(receipts.len(), 1);
     assert_eq!(
@@ -231,6 +229,50 @@ pub(crate) async fn a_lease_that_was_taken_claims_nothing(bench: Bench) {
     assert!(matches!(claims[0], cloakroom_core::ledger::Claim::Ready(_)));
 }
 
+/// What was restored under a lease that is another's by now may have been deleted again.
+pub(crate) async fn a_lease_that_was_taken_holds_nothing(bench: Bench) {
+    let orphan = bench.orphan(1).await;
+    bench.clock.advance(2 * HOUR);
+    bench.claim(&orphan, Reason::Orphaned).await;
+    bench.settle(&orphan, DeletionOutcome::Deleted).await;
+    let store = &bench.store;
+    let restored = [restored(&orphan)];
+    let lapsed = lease(store).await;
+    let hold = async |lease| {
+        store
+            .hold(&lease, run(5), &backend(), &restored, HOUR)
+            .await
+    };
+    bench.clock.advance(2 * HOUR);
+    let refused = hold(lapsed.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    let taken = store.acquire_lease("laws", "another", HOUR).await.unwrap();
+    let refused = hold(lapsed).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!(bench.row(&orphan).await.state, RowState::Deleted);
+    assert_eq!(store.receipts_of(run(5), 0, 10).await.unwrap(), []);
+    assert_eq!(hold(taken.unwrap()).await.unwrap(), [true]);
+    store.verify_receipts().await.unwrap();
+}
+
+/// What is held for longer, by an earlier undo or by a move, stays so.
+pub(crate) async fn no_hold_is_made_shorter(bench: Bench) {
+    let orphan = bench.orphan(1).await;
+    bench.clock.advance(2 * HOUR);
+    bench.claim(&orphan, Reason::Orphaned).await;
+    bench.settle(&orphan, DeletionOutcome::Deleted).await;
+    let mut until = None;
+    for (hours, later) in [(9, true), (2, false), (9, false), (10, true)] {
+        let restored = [restored(&orphan)];
+        assert_eq!(bench.hold(5, &restored, hours * HOUR).await, [true]);
+        let row = bench.row(&orphan).await;
+        assert_eq!(row.state, RowState::Held);
+        assert_eq!(row.unreferenced_since > until, later, "{hours} h");
+        until = until.max(row.unreferenced_since);
+        assert_eq!(row.unreferenced_since, until, "{hours} h");
+    }
+}
+
 /// What another history put under a number that this one used and let go of takes its row over; what is in
 /// use or held keeps its own, and so does what somebody repaired: its intent is what it was.
 pub(crate) async fn what_was_let_go_gives_way_to_another_intent(bench: Bench) {
@@ -260,8 +302,7 @@ pub(crate) async fn what_was_let_go_gives_way_to_another_intent(bench: Bench) {
         bench.settle(coordinate, DeletionOutcome::Deleted).await;
     }
     let brought_back = [restored(&held)];
-    let hold = store.hold(run(5), &backend(), &brought_back, HOUR).await;
-    assert_eq!(hold.unwrap(), [true]);
+    assert_eq!(bench.hold(5, &brought_back, HOUR).await, [true]);
     for coordinate in [&used[0], &gone, &held, &left] {
         assert!(!adopt(coordinate, false).await, "{coordinate} was repaired");
     }

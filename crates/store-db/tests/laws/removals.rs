@@ -141,6 +141,33 @@ pub(crate) async fn only_the_plan_that_was_shown_is_confirmed(bench: Bench) {
     );
 }
 
+pub(crate) async fn a_plan_is_known_by_its_first_digits(bench: Bench) {
+    let store = &bench.store;
+    let whole = format!("9f8e1c07{}", "ab".repeat(28));
+    let shown = plan(&whole, "one");
+    store.show_plan("production", &shown).await.unwrap();
+    for other in [
+        "",
+        "9f8e1c0",
+        "9f8e1c08",
+        &format!("{whole}9"),
+        &whole[8..63],
+    ] {
+        let confirmed = store
+            .confirm("production", &plan(other, "one"), "ada")
+            .await;
+        let kind = confirmed.unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::Conflict, "{other}");
+    }
+    for digits in [8, 40, 64] {
+        let meant = plan(&whole[..digits], "one");
+        let confirmed = store.confirm("production", &meant, "ada").await.unwrap();
+        assert_eq!(confirmed.plan, whole, "{digits}");
+        let stands = store.confirmation("production").await.unwrap();
+        assert_eq!(stands, Some(confirmed));
+    }
+}
+
 pub(crate) async fn runs_of_a_platform_are_recorded(bench: Bench) {
     adopted(&bench).await;
     let store = &bench.store;
@@ -339,9 +366,10 @@ pub(crate) async fn what_is_held_is_nobodys_until_its_date(bench: Bench) {
         restored(&names[1]),
         restored(&names[0]),
     ];
+    let lease = lease(&bench.store).await;
     let held = bench
         .store
-        .hold_removals(run(7), &target(), &back, 2 * HOUR)
+        .hold_removals(&lease, run(7), &target(), &back, 2 * HOUR)
         .await
         .unwrap();
     assert_eq!(held, [true, false, false]);
@@ -358,6 +386,48 @@ pub(crate) async fn what_is_held_is_nobodys_until_its_date(bench: Bench) {
         (&*receipts[0].reason, &*receipts[0].outcome),
         ("undone", "restored")
     );
+}
+
+/// What is held for longer stays so.
+pub(crate) async fn no_hold_is_made_shorter(bench: Bench) {
+    adopted(&bench).await;
+    let names = [base(1)];
+    claim(&bench, &names).await;
+    settle(&bench, &[deleted(&names[0])]).await;
+    let (store, lease) = (&bench.store, lease(&bench.store).await);
+    let back = [restored(&names[0])];
+    for hours in [3, 1] {
+        let held = store
+            .hold_removals(&lease, run(7), &target(), &back, hours * HOUR)
+            .await;
+        assert_eq!(held.unwrap(), [true]);
+    }
+    bench.clock.advance(2 * HOUR);
+    assert_eq!(claim(&bench, &names).await, [false]);
+    bench.clock.advance(HOUR);
+    assert_eq!(claim(&bench, &names).await, [true]);
+}
+
+/// What was restored under a lease that is another's by now may have been deleted again.
+pub(crate) async fn a_lease_that_was_taken_holds_nothing(bench: Bench) {
+    adopted(&bench).await;
+    let names = [base(1)];
+    claim(&bench, &names).await;
+    settle(&bench, &[deleted(&names[0])]).await;
+    let store = &bench.store;
+    let lapsed = lease(store).await;
+    bench.clock.advance(2 * HOUR);
+    let back = [restored(&names[0])];
+    let hold = async |lease| {
+        store
+            .hold_removals(&lease, run(7), &target(), &back, HOUR)
+            .await
+    };
+    let refused = hold(lapsed).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!(state(&bench, &names[0]).await, Some(RowState::Deleted));
+    assert_eq!(store.receipts_of(run(7), 0, 10).await.unwrap(), []);
+    assert_eq!(hold(lease(store).await).await.unwrap(), [true]);
 }
 
 pub(crate) async fn names_and_bases_that_are_listed_are_found(bench: Bench) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom_core::coordinates::Coordinate;
-use cloakroom_core::ledger::{DueClass, Ledger, OwnerCensus, Reason, RowState};
+use cloakroom_core::ledger::{Claim, DueClass, Ledger, OwnerCensus, Reason, RowState};
 use cloakroom_core::store::{
     DocumentStore, Expected, RecordedReference, ReferenceCursor, ReferenceSource, SecretFilter,
 };
@@ -386,4 +386,82 @@ pub(crate) async fn damaged_rows_are_named(bench: Bench) {
         .raw("UPDATE secrets SET state = 'canary'")
         .await
         .unwrap_err();
+}
+
+/// One that cannot be read is told alone: it is never due and never claimed, and hides nothing behind it.
+pub(crate) async fn an_unreadable_row_holds_up_no_other(bench: Bench) {
+    let mut orphans = Vec::new();
+    for number in 1..=4 {
+        orphans.push(bench.orphan(number).await);
+    }
+    bench.clock.advance(Duration::from_hours(48));
+    bench
+        .put(document(9), Expected::Absent, &[("/a", base(9))])
+        .await;
+    // The first, the last two, and one in use.
+    for number in [1, 3, 4, 9] {
+        let statement = format!(
+            "UPDATE secrets SET digest = 'canary' WHERE coordinate = '{}'",
+            base(number)
+        );
+        bench.raw(statement).await.unwrap();
+    }
+    let rows = bench.store.each_row(&backend(), &orphans).await.unwrap();
+    for (number, row) in (1..).zip(&rows) {
+        match row {
+            Ok(row) => assert!(number == 2 && row.is_some(), "{number}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt);
+                let told = format!("{error}");
+                for word in ["digest", "secrets", "backup", orphans[number - 1].as_str()] {
+                    assert!(told.contains(word), "{told}");
+                }
+                assert!(!format!("{error:?}{told}").contains("canary"));
+            }
+        }
+    }
+    let readable: Vec<Coordinate> = vec![orphans[1].clone()];
+    for limit in [1, 2, 1000] {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let due = bench
+                .store
+                .due(
+                    &backend(),
+                    DueClass::Orphaned,
+                    &windows(),
+                    after.as_ref(),
+                    limit,
+                )
+                .await
+                .unwrap();
+            let Some(last) = due.last() else { break };
+            after = Some(last.cursor.clone());
+            found.extend(due.iter().map(|it| it.row.coordinate.clone()));
+        }
+        assert_eq!(found, readable, "by {limit}");
+    }
+    let census = bench
+        .store
+        .census(&backend(), &[DueClass::Orphaned], &windows(), 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        (census.due_once_referenced, census.once_referenced),
+        (4, Some(5))
+    );
+    for (at, orphan) in orphans.iter().enumerate() {
+        let claim = bench.claim(orphan, Reason::Orphaned).await;
+        assert_eq!(matches!(claim, Claim::Ready(_)), at == 1, "{claim:?}");
+    }
+    let references = bench.store.references(&backend(), None, 10).await.unwrap();
+    let [reference] = &*references else {
+        panic!("{references:?}");
+    };
+    let told = reference.unreadable.as_deref().unwrap_or_default();
+    assert!(
+        reference.ledger.is_none() && told.contains("digest"),
+        "{told}"
+    );
 }

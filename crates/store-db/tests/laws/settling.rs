@@ -5,7 +5,7 @@ use cloakroom_core::coordinates::Coordinate;
 use cloakroom_core::ledger::{
     Claim, DeletionOutcome, DueClass, Ledger, QuarantineRelease, Reason, RowState,
 };
-use cloakroom_core::store::{Expected, Receipts};
+use cloakroom_core::store::Expected;
 
 use crate::support::*;
 
@@ -159,14 +159,8 @@ pub(crate) async fn late_settlements_take_nothing_back(bench: Bench) {
     bench.settle(&orphans[0], failed(HOUR, true)).await;
     assert_eq!(bench.row(&orphans[0]).await.state, RowState::Deleted);
     // An undo was faster.
-    assert_eq!(
-        bench
-            .store
-            .hold(run(2), &backend(), &[restored(&orphans[1])], 24 * HOUR)
-            .await
-            .unwrap(),
-        [true]
-    );
+    let back = [restored(&orphans[1])];
+    assert_eq!(bench.hold(2, &back, 24 * HOUR).await, [true]);
     bench.settle(&orphans[1], DeletionOutcome::Deleted).await;
     assert_eq!(bench.row(&orphans[1]).await.state, RowState::Held);
     assert_eq!(bench.store.verify_receipts().await.unwrap(), 4);

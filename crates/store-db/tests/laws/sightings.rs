@@ -68,6 +68,7 @@ fn judgement(name: &str, standing: Standing, unused: Option<bool>) -> Judgement 
         name: name.into(),
         standing,
         unused,
+        anew: false,
     }
 }
 
@@ -194,6 +195,36 @@ pub(crate) async fn unused_is_counted_from_the_first_pass_that_says_so(bench: Be
     assert_eq!(since(&evidence(&bench, run(6)).await), None);
 }
 
+pub(crate) async fn unused_begins_anew_where_a_pass_says_so(bench: Bench) {
+    let secrets = [seen("a", "a_v1")];
+    let told = async |n| {
+        let told = evidence(&bench, run(n)).await.remove(0);
+        let millis = Timestamp::as_millisecond;
+        (told.unused_since.map(millis), millis(told.last_judged))
+    };
+    let first = bench.clock.millis();
+    bench.store.see(&target(), run(1), &secrets).await.unwrap();
+    assert_eq!(told(1).await, (None, first));
+    bench.clock.advance(HOUR);
+    let second = bench.clock.millis();
+    pass(&bench, 2, &secrets, Some(true)).await;
+    assert_eq!(told(2).await, (Some(second), second));
+    bench.clock.advance(HOUR);
+    // Neither a listing nor a pass that may have missed something looked at everything.
+    pass(&bench, 3, &secrets, None).await;
+    assert_eq!(told(3).await, (Some(second), second));
+    let fourth = bench.clock.millis();
+    let mut anew = judgement("a_v1", Standing::Orphaned, Some(true));
+    anew.anew = true;
+    for standing in [Standing::Orphaned, Standing::Ahead] {
+        anew.standing = standing;
+        let (begun, judgements) = (at(fourth), [anew.clone()]);
+        let judged = bench.store.judge(&target(), begun, &judgements).await;
+        judged.unwrap();
+        assert_eq!(told(3).await, (Some(fourth), fourth));
+    }
+}
+
 pub(crate) async fn what_is_not_listed_any_more_begins_anew(bench: Bench) {
     let both = [seen("a", "a_v1"), seen("b", "b_v1")];
     pass(&bench, 1, &both, Some(true)).await;
@@ -222,6 +253,7 @@ pub(crate) async fn mentions_are_added_up_by_base(bench: Bench) {
         seen("a", "a_v2"),
         seen("b", "b_v1"),
         seen("c", "c"),
+        seen("d", "d_v1"),
     ];
     store.begin_pass(&target()).await.unwrap();
     store.see(&target(), run(1), &listed).await.unwrap();
@@ -232,12 +264,15 @@ pub(crate) async fn mentions_are_added_up_by_base(bench: Bench) {
     index.mention.keeps = false;
     let mut external = mention("c", "c");
     external.mention.external = true;
+    let mut prose = mention("d", "d_v1");
+    prose.mention.kind = MentionKind::Other;
     let mentions = [
         mention("a", "a_v2"),
         mention("a", "a_v2"),
         removed,
         index,
         external,
+        prose,
         mention("z", "z_v1"),
     ];
     // In batches, as a scan hands them over.
@@ -267,9 +302,13 @@ pub(crate) async fn mentions_are_added_up_by_base(bench: Bench) {
         };
         assert_eq!((named.name.as_str(), named.external), ("a_v2", false));
         assert_eq!((named.kept, named.kept_by_removed), (2, 1));
+        assert!(named.known);
     }
     assert_eq!((told[2].mentions[0].kept, told[2].mentions.len()), (0, 1));
+    assert!(told[2].mentions[0].known, "an index knows what it lists");
     assert!(told[3].mentions[0].external);
+    assert!(!told[3].mentions[0].known, "its user made it");
+    assert!(!told[4].mentions[0].known, "anybody may write so");
 
     let places = store.mentions_of(&target(), "a", "a_v2", 2).await.unwrap();
     assert_eq!(
@@ -319,6 +358,7 @@ pub(crate) async fn what_is_mentioned_and_not_listed(bench: Bench) {
         with("g_v1", |it| it.kind = MentionKind::Other),
         with("h_v1", |it| it.kind = MentionKind::Workspace),
         with("h_v2", |it| it.kind = MentionKind::Workspace),
+        with("i", |it| it.external = true),
     ];
     store.stage_mentions(&target(), &mentions).await.unwrap();
     let mut told = Vec::new();
@@ -330,9 +370,10 @@ pub(crate) async fn what_is_mentioned_and_not_listed(bench: Bench) {
             .unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.cursor.clone());
+        assert!(page.iter().all(|it| it.external == (it.name() == "i")));
         told.extend(page.iter().map(|it| (it.name().to_owned(), it.kept)));
     }
-    let expected = [("c_v1", 1), ("d_v1", 0), ("h_v1", 1), ("h_v2", 1)];
+    let expected = [("c_v1", 1), ("d_v1", 0), ("h_v1", 1), ("h_v2", 1), ("i", 1)];
     let expected = expected.map(|(name, kept)| (name.to_owned(), kept));
     assert_eq!(told, expected);
     let elsewhere = store

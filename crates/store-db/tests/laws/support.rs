@@ -11,7 +11,7 @@ use cloakroom_core::ledger::{
 };
 use cloakroom_core::store::{
     CommitOutcome, DocumentCommit, DocumentStore, Expected, Intent, Journal, Lease, NewReference,
-    RemoveOutcome, Restored, Spec, SpecId,
+    Receipts as _, RemoveOutcome, Restored, Spec, SpecId,
 };
 use cloakroom_core::{
     BackendId, Clock, Digest, DocumentId, IntentId, Revision, RunId, Timestamp, ValueKind,
@@ -243,6 +243,21 @@ impl Bench {
         claim_with(&self.store, coordinate, reason, &windows()).await
     }
 
+    /// Holds what an undo brought back.
+    pub(crate) async fn hold(
+        &self,
+        number: u128,
+        restored: &[Restored],
+        hold: Duration,
+    ) -> Vec<bool> {
+        let lease = lease(&self.store).await;
+        let held = self
+            .store
+            .hold(&lease, run(number), &backend(), restored, hold)
+            .await;
+        held.unwrap()
+    }
+
     pub(crate) async fn settle(&self, coordinate: &Coordinate, outcome: DeletionOutcome) {
         let settlement = settlement(coordinate, Reason::Orphaned, outcome);
         self.store
@@ -252,7 +267,8 @@ impl Bench {
     }
 
     /// Executes a statement behind the store's back.
-    pub(crate) async fn raw(&self, sql: &'static str) -> Result<u64, sqlx::Error> {
+    pub(crate) async fn raw(&self, sql: impl Into<String>) -> Result<u64, sqlx::Error> {
+        let sql = sqlx::AssertSqlSafe(sql.into());
         match self.store.pool() {
             Pool::Sqlite { write, .. } => {
                 Ok(sqlx::query(sql).execute(&write).await?.rows_affected())

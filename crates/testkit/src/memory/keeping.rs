@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::{Coordinate, Mark, Purge, Result, Timestamp};
+use cloakroom_core::{Coordinate, Mark, Purge, Result, SecretValue, Timestamp};
 
 use super::{MemoryBackend, RECOVERY, after};
 
@@ -25,6 +25,24 @@ impl MemoryBackend {
             secret.due = Some(ENDLESS);
             secret.changed = now;
         });
+    }
+
+    /// A put that has written its mark and not yet its value, as where these are two requests.
+    pub fn begin_past(&self, mark: Mark) {
+        let coordinate = mark.coordinate.clone();
+        self.write_past(&coordinate, SecretValue::new(Vec::new()), Some(mark));
+        let _ = self.change("begin", coordinate.as_str(), |secret| secret.begun = true);
+    }
+
+    /// The value of such a put arrives: under its mark where that is still there, and under none otherwise.
+    pub fn finish_past(&self, coordinate: &Coordinate, value: SecretValue) {
+        let bytes = value.clone();
+        let finished = self.change("finish", coordinate.as_str(), |secret| {
+            (secret.value, secret.begun, secret.due) = (bytes, false, None);
+        });
+        if finished.is_err() {
+            self.write_past(coordinate, value, None);
+        }
     }
 }
 
@@ -49,6 +67,20 @@ impl Purge for MemoryBackend {
             state.secrets.remove(name);
         }
         Ok(is_over)
+    }
+
+    async fn outlast_put(&self, mark: &Mark, window: Duration) -> Result<Option<Timestamp>> {
+        let now = self.clock.now();
+        let mut state = self.living();
+        let secret = state.secrets.get_mut(mark.coordinate.as_str());
+        let begun =
+            secret.filter(|it| it.begun && it.due.is_none() && it.mark.as_ref() == Some(mark));
+        let Some(secret) = begun else {
+            return Ok(None);
+        };
+        secret.due = Some(after(now, window.max(RECOVERY.shortest)));
+        secret.changed = now;
+        Ok(secret.due)
     }
 }
 

@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cloakroom_core::budget::RequestClass;
+use cloakroom_core::capabilities::{Calls, Sent};
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
     ListPage, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend, SecretState,
@@ -20,6 +22,10 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     get_batch: 5,
     describe_batch: 1,
     delete_batch: 1,
+    calls: Calls {
+        get_many: &[Sent::batched(RequestClass::Read, 5)],
+        ..Calls::ONE
+    },
     ..MemoryBackend::CAPABILITIES
 };
 

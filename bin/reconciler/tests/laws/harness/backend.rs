@@ -374,6 +374,16 @@ impl Purge for Decorated {
             inner.purge(mark, window, now).await
         )
     }
+
+    async fn outlast_put(&self, mark: &Mark, window: Duration) -> Result<Option<Timestamp>> {
+        let inner = self.inner.purges().unwrap();
+        fated!(
+            self.faults,
+            "outlast_put",
+            Some(&mark.coordinate),
+            inner.outlast_put(mark, window).await
+        )
+    }
 }
 
 fn fated_answer<T>(operation: &'static str, fate: Fate, answer: Result<T>) -> Result<T> {

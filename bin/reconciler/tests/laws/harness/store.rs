@@ -308,6 +308,19 @@ impl Ledger for Crashing {
         )
     }
 
+    async fn each_row(
+        &self,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<Vec<Result<Option<LedgerRow>>>> {
+        fated!(
+            self.faults,
+            "rows",
+            None,
+            self.inner.each_row(backend, coordinates).await
+        )
+    }
+
     async fn known_elsewhere(
         &self,
         backend: &BackendId,
@@ -318,6 +331,15 @@ impl Ledger for Crashing {
             "known_elsewhere",
             None,
             Ledger::known_elsewhere(&self.inner, backend, marks).await
+        )
+    }
+
+    async fn known(&self, coordinates: &[Coordinate]) -> Result<BTreeSet<Coordinate>> {
+        fated!(
+            self.faults,
+            "known",
+            None,
+            Ledger::known(&self.inner, coordinates).await
         )
     }
 

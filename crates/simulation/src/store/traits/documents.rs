@@ -203,6 +203,7 @@ impl ReferenceSource for MemoryStore {
                     pointer: it.pointer.clone(),
                     coordinate: it.coordinate.clone(),
                     ledger,
+                    unreadable: None,
                 }
             };
             let mut rows: Vec<ReferenceRow> = all

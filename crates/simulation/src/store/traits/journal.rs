@@ -254,13 +254,14 @@ impl Receipts for MemoryStore {
 
     async fn hold(
         &self,
+        lease: &Lease,
         run: RunId,
         backend: &BackendId,
         restored: &[Restored],
         hold: Duration,
     ) -> Result<Vec<bool>> {
         self.transact("hold", |state, now| {
-            let held = state.hold(run, backend, restored, hold, now);
+            let held = state.hold(lease, run, backend, restored, hold, now)?;
             for (restored, (_, until)) in restored.iter().zip(&held).filter(|(_, it)| it.0) {
                 let key = (backend.clone(), restored.coordinate.clone());
                 let until = *until;

@@ -125,6 +125,14 @@ impl Ledger for MemoryStore {
         .await
     }
 
+    async fn known(&self, coordinates: &[Coordinate]) -> Result<BTreeSet<Coordinate>> {
+        self.transact("known", |state, _| {
+            let is_known = |it: &&Coordinate| state.rows.keys().any(|key| key.1 == **it);
+            Ok(coordinates.iter().filter(is_known).cloned().collect())
+        })
+        .await
+    }
+
     async fn referenced(
         &self,
         backend: &BackendId,

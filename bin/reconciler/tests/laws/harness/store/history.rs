@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::store::{
-    Adoption, Epoch, EpochRaise, Epochs, Homes, LetGo, Receipt, Receipts, Restored,
+    Adoption, Epoch, EpochRaise, Epochs, Homes, Lease, LetGo, Receipt, Receipts, Restored,
 };
 use cloakroom_core::{BackendId, Result, RunId, Timestamp};
 use uuid::Uuid;
@@ -96,6 +96,7 @@ impl Receipts for Crashing {
 
     async fn hold(
         &self,
+        lease: &Lease,
         run: RunId,
         backend: &BackendId,
         restored: &[Restored],
@@ -105,7 +106,7 @@ impl Receipts for Crashing {
             self.faults,
             "hold",
             None,
-            Receipts::hold(&self.inner, run, backend, restored, hold).await
+            Receipts::hold(&self.inner, lease, run, backend, restored, hold).await
         )
     }
 
