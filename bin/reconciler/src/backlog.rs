@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::budget::RequestClass;
+use cloakroom_core::capabilities::Sent;
 use cloakroom_core::ledger::{Ledger as _, Reason, Unused};
 use cloakroom_core::{BackendId, Result};
 use cloakroom_reconcile::Reconciler;
@@ -128,14 +128,14 @@ impl Backlogs {
             price: backend.dollars_per_secret_month,
             drain: Duration::ZERO,
         };
-        if let Some(allowance) = backend.budget.allowance(RequestClass::Delete) {
-            let together = allowance * f64::from(replicas);
-            let capabilities = self.reconciler.backends().get(id)?.capabilities();
-            let batch = capabilities.delete_batch.max(1) as u64;
-            let requests = backlog.total().div_ceil(batch);
-            backlog.drain =
-                Duration::try_from_secs_f64(requests as f64 / together).unwrap_or(Duration::MAX);
-        }
+        let calls = self.reconciler.backends().get(id)?.capabilities().calls;
+        let due = usize::try_from(backlog.total()).unwrap_or(usize::MAX);
+        let drain = |deletion: &[Sent]| {
+            let each = [calls.describe, deletion].concat();
+            backend.budget.time_for(&each, due)
+        };
+        let drain = drain(calls.delete).max(drain(calls.delete_finally));
+        backlog.drain = drain.unwrap_or_default() / replicas.max(1);
         Ok(backlog)
     }
 }

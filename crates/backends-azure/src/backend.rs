@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+use cloakroom_core::budget::RequestClass::{Delete, Describe, List, Read, Write};
+use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Recovery, Sent};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
@@ -22,6 +23,26 @@ use crate::settings::AzureSettings;
 pub(crate) const MOST_BYTES: usize = 25_600;
 
 const DAY: Duration = Duration::from_hours(24);
+
+/// Only a new version counts as a write. A vault deletes, purges and restores in some seconds, in which it
+/// is asked how far it is with pauses that double: four times a step is what that comes to.
+const CALLS: Calls = Calls {
+    put: &[
+        Sent::one(Write),
+        Sent::one(Read),
+        Sent::several(Describe, 3),
+    ],
+    put_named: &[Sent::one(Write), Sent::one(Read), Sent::one(Describe)],
+    delete: &[Sent::several(Delete, 5)],
+    delete_finally: &[Sent::several(Delete, 9)],
+    restore: &[Sent::several(Delete, 5)],
+    lift_expiry: &[
+        Sent::one(Write),
+        Sent::one(Read),
+        Sent::several(Describe, 2),
+    ],
+    ..Calls::ONE
+};
 
 /// Secrets in one Azure Key Vault, under names that begin with one prefix.
 ///
@@ -129,14 +150,16 @@ fn capabilities(settings: &AzureSettings) -> Capabilities {
         create_only: false,
         describe_without_reading: true,
         delete_precondition: false,
-        // 4,000 transactions and 300 new versions in 10 seconds, for the whole vault.
+        // 300 new versions in 10 seconds, and 4,000 other transactions, whatever they do.
         rates: Rates {
             write: Some(30.0),
             read: Some(400.0),
             describe: Some(400.0),
             list: Some(400.0),
             delete: Some(400.0),
+            together: &[&[Read, Describe, List, Delete]],
         },
+        calls: CALLS,
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::capabilities::{ListOrder, NativeExpiry, Rates, Recovery};
+use cloakroom_core::budget::RequestClass::{Delete, Describe, List, Read, Write};
+use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Recovery, Sent};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
@@ -27,9 +28,26 @@ use crate::settings::{GcpSettings, LONGEST_DELAY, SHORTEST_DELAY};
 pub(crate) const MOST_BYTES: usize = 65_536;
 /// What the documentation allows a change to take until the listing shows it: "a few hours".
 const LISTING_LAG: Duration = Duration::from_hours(3);
-/// Requests a second: 600 a minute and project, for writing and for reading metadata. A get reads
-/// metadata too.
+/// Requests a second: 600 a minute and project for all that changes something, and as many for all that
+/// reads metadata.
 const RATE: Option<f64> = Some(10.0);
+/// The same of values, 90,000 a minute.
+const VALUES: Option<f64> = Some(1_500.0);
+
+/// A secret and its version are asked for, and changed, apart. Deletions are under a precondition, for which
+/// the version is looked at once more.
+const CALLS: Calls = Calls {
+    put: &[Sent::several(Write, 2)],
+    put_named: &[Sent::several(Write, 2)],
+    get: &[Sent::one(Describe), Sent::one(Read)],
+    get_many: &[Sent::one(Describe), Sent::one(Read)],
+    describe: &[Sent::several(Describe, 2)],
+    delete: &[Sent::several(Delete, 2), Sent::several(Describe, 3)],
+    delete_finally: &[Sent::one(Delete), Sent::one(Describe)],
+    restore: &[Sent::several(Delete, 2), Sent::several(Describe, 2)],
+    lift_expiry: &[Sent::one(Write), Sent::one(Describe)],
+    ..Calls::ONE
+};
 
 /// Google Secret Manager as a backend. Clones share one session.
 #[derive(Clone)]
@@ -81,10 +99,19 @@ impl GcpBackend {
             delete_precondition: true,
             rates: Rates {
                 write: RATE,
-                read: RATE,
+                read: VALUES,
                 describe: RATE,
                 list: RATE,
                 delete: RATE,
+                together: &[&[Write, Delete], &[Describe, List]],
+            },
+            calls: Calls {
+                list_each: if settings.look_at_versions {
+                    const { &[Sent::one(Describe)] }
+                } else {
+                    &[]
+                },
+                ..CALLS
             },
         }
     }

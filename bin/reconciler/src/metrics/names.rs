@@ -17,6 +17,7 @@ pub(super) const REQUEST_DURATION: &str = "cloakroom_backend_request_duration_se
 pub(super) const THROTTLES: &str = "cloakroom_backend_throttles_total";
 pub(super) const BUDGET: &str = "cloakroom_backend_budget_requests_per_second";
 pub(super) const PUBLISHED: &str = "cloakroom_backend_budget_published_requests_per_second";
+pub(super) const BUDGET_SENT: &str = "cloakroom_backend_budget_requests_total";
 pub(super) const BUDGET_WAIT: &str = "cloakroom_backend_budget_wait_seconds_total";
 pub(super) const BUDGET_EXHAUSTED: &str = "cloakroom_backend_budget_exhausted_total";
 pub(super) const UNAUTHORIZED: &str = "cloakroom_http_unauthorized_total";
@@ -71,7 +72,7 @@ pub(super) fn describe_own() {
     describe_counter!(GUARD_TRIPS, "Guards that stepped in.");
     describe_counter!(
         REQUESTS,
-        "Requests to each secrets manager, by operation and by ok or the kind of error."
+        "Calls to each secrets manager, a batch as one, by operation and by ok or the kind of error."
     );
     describe_histogram!(
         REQUEST_DURATION,
@@ -80,7 +81,7 @@ pub(super) fn describe_own() {
     );
     describe_counter!(
         THROTTLES,
-        "Requests that a secrets manager answered with: too many."
+        "Calls, a batch as one, that a secrets manager answered with: too many."
     );
     describe_gauge!(
         BUDGET,
@@ -89,6 +90,10 @@ pub(super) fn describe_own() {
     describe_gauge!(
         PUBLISHED,
         "Requests a second that the secrets manager publishes; absent where it publishes none."
+    );
+    describe_counter!(
+        BUDGET_SENT,
+        "Requests that were counted against each published rate; a call may send several."
     );
     describe_counter!(
         BUDGET_WAIT,

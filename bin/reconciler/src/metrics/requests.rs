@@ -8,7 +8,8 @@ use metrics::{counter, gauge, histogram};
 
 use super::Metrics;
 use super::names::{
-    BUDGET, BUDGET_EXHAUSTED, BUDGET_WAIT, PUBLISHED, REQUEST_DURATION, REQUESTS, THROTTLES,
+    BUDGET, BUDGET_EXHAUSTED, BUDGET_SENT, BUDGET_WAIT, PUBLISHED, REQUEST_DURATION, REQUESTS,
+    THROTTLES,
 };
 
 /// What is asked of a secrets manager.
@@ -54,17 +55,6 @@ impl Request {
             Self::LiftExpiry => "lift_expiry",
         }
     }
-
-    /// Which quota it counts against.
-    pub fn class(self) -> RequestClass {
-        match self {
-            Self::Put | Self::LiftExpiry => RequestClass::Write,
-            Self::Get => RequestClass::Read,
-            Self::Describe => RequestClass::Describe,
-            Self::List => RequestClass::List,
-            Self::Delete | Self::Restore => RequestClass::Delete,
-        }
-    }
 }
 
 /// Where the budget of one class stands.
@@ -76,6 +66,8 @@ pub struct BudgetFigures {
     pub allowance: Option<f64>,
     /// Requests a second that the manager publishes.
     pub published: Option<f64>,
+    /// Requests that were counted against it.
+    pub sent: u64,
     /// All that requests have waited.
     pub waited: Duration,
     /// Requests whose turn did not come in time.
@@ -98,7 +90,7 @@ const KINDS: [ErrorKind; 10] = [
 ];
 
 impl Metrics {
-    /// Counts the requests of one call, each with the kind of error it met.
+    /// Counts a call, or its batches one by one, each with the kind of error it met.
     pub fn record_requests(
         &self,
         backend: &BackendId,
@@ -136,6 +128,7 @@ impl Metrics {
             if let Some(allowance) = figures.allowance {
                 gauge!(BUDGET, &labels).set(allowance);
             }
+            counter!(BUDGET_SENT, &labels).absolute(figures.sent);
             counter!(BUDGET_WAIT, &labels).absolute(figures.waited.as_secs());
             counter!(BUDGET_EXHAUSTED, &labels).absolute(figures.exhausted);
         });
@@ -162,6 +155,7 @@ pub(super) fn register(backend: &BackendId) {
             ("backend", backend.clone()),
             ("operation", class.as_str().to_owned()),
         ];
+        counter!(BUDGET_SENT, &labels).increment(0);
         counter!(BUDGET_WAIT, &labels).increment(0);
         counter!(BUDGET_EXHAUSTED, &labels).increment(0);
     }

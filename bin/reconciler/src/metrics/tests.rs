@@ -159,6 +159,7 @@ fn a_budget_without_limit_is_left_out() {
         class: cloakroom_core::budget::RequestClass::Write,
         allowance: None,
         published: None,
+        sent: 5,
         waited: Duration::ZERO,
         exhausted: 0,
     };
@@ -173,6 +174,7 @@ fn a_budget_without_limit_is_left_out() {
     for line in [
         "cloakroom_backend_budget_requests_per_second{backend=\"main\",operation=\"put\"} 12.5",
         "cloakroom_backend_budget_published_requests_per_second{backend=\"main\",operation=\"put\"} 50",
+        "cloakroom_backend_budget_requests_total{backend=\"main\",operation=\"put\"} 5",
         "cloakroom_backend_budget_wait_seconds_total{backend=\"main\",operation=\"put\"} 2",
         "cloakroom_backend_budget_exhausted_total{backend=\"main\",operation=\"put\"} 3",
     ] {

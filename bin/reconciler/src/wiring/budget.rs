@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cloakroom_core::budget::{Budget, RequestClass};
-use cloakroom_core::capabilities::Rates;
+use cloakroom_core::capabilities::{Rates, Sent};
 use cloakroom_core::{BackendId, Error, ErrorKind, Result};
 use tokio::time::Instant;
 
@@ -23,10 +23,22 @@ pub struct RequestBudget {
 /// What one quota of a manager's lets through, for every backend that it counts together.
 struct Quota {
     began: Instant,
+    rates: Rates,
+    /// By class; of those that are counted together the first in [`QUEUES`] has the line of all.
     lines: [Line; RequestClass::ALL.len()],
 }
 
-/// One class: its budget, and who waits for it.
+/// In which order several lines are queued in, so that nobody waits for somebody who waits for him: the
+/// scarcest first, since who is first in one line keeps it while he waits in the next.
+const QUEUES: [RequestClass; RequestClass::ALL.len()] = [
+    RequestClass::Write,
+    RequestClass::Delete,
+    RequestClass::List,
+    RequestClass::Describe,
+    RequestClass::Read,
+];
+
+/// The budget of one class, or of several that are counted together, and who waits for it.
 struct Line {
     /// Held by who is first in line; tokio hands it on in the order of asking.
     first: tokio::sync::Mutex<()>,
@@ -34,9 +46,10 @@ struct Line {
     ever_limited: AtomicBool,
 }
 
-/// What the requests of one backend and class had to wait.
+/// What the requests of one backend and class came to.
 #[derive(Default)]
 struct Waits {
+    sent: AtomicU64,
     millis: AtomicU64,
     in_vain: AtomicU64,
 }
@@ -59,6 +72,7 @@ impl RequestBudget {
             patience,
             quota: Arc::new(Quota {
                 began: Instant::now(),
+                rates: *rates,
                 lines,
             }),
             waits: Default::default(),
@@ -81,18 +95,42 @@ impl RequestBudget {
         &self.backend
     }
 
-    /// Waits until so many requests may be sent together. `Throttled` where that takes too long.
-    pub async fn admit(&self, class: RequestClass, requests: u32) -> Result<()> {
+    /// Waits until all that an operation sends for so many secrets may go together. `Throttled` where that
+    /// takes too long; then nothing was taken. The wait is told of the class that is named first.
+    pub async fn admit(&self, sent: &[Sent], secrets: usize) -> Result<()> {
+        let Some(chief) = sent.first() else {
+            return Ok(());
+        };
         let asked = Instant::now();
-        let turn = self.quota.turn(class, requests);
+        let turn = self.quota.turn(sent, secrets);
         let admitted = tokio::time::timeout(self.patience, turn).await;
-        let waits = &self.waits[class as usize];
+        let waits = &self.waits[chief.class as usize];
         let waited = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
         waits.millis.fetch_add(waited, Ordering::Relaxed);
-        admitted.map_err(|_| {
+        if admitted.is_err() {
             waits.in_vain.fetch_add(1, Ordering::Relaxed);
-            self.refused()
-        })
+            return Err(self.refused());
+        }
+        self.tell(sent, secrets);
+        Ok(())
+    }
+
+    /// Counts what was sent without a turn, since nobody knew before how much that would be. Whoever comes
+    /// next waits for it.
+    pub fn count(&self, sent: &[Sent], secrets: usize) {
+        for it in sent {
+            let mut budget = self.quota.line(it.class).budget();
+            budget.count(self.quota.now(), it.requests_for(secrets));
+        }
+        self.tell(sent, secrets);
+    }
+
+    fn tell(&self, sent: &[Sent], secrets: usize) {
+        for it in sent {
+            let requests = u64::from(it.requests_for(secrets));
+            let waits = &self.waits[it.class as usize];
+            waits.sent.fetch_add(requests, Ordering::Relaxed);
+        }
     }
 
     /// What is told to whoever waited in vain.
@@ -106,10 +144,13 @@ impl RequestBudget {
             .with_backend(&self.backend)
     }
 
-    /// Says that the manager throttled a request, and for how long it asked to be left alone.
-    pub fn throttled(&self, class: RequestClass, pause: Option<Duration>) {
+    /// Says that the manager throttled one of these requests, and for how long it asked to be left alone.
+    /// It does not say which.
+    pub fn throttled(&self, sent: &[Sent], pause: Option<Duration>) {
         let quota = &*self.quota;
-        quota.line(class).budget().throttled(quota.now(), pause);
+        for it in sent {
+            quota.line(it.class).budget().throttled(quota.now(), pause);
+        }
     }
 
     /// Says how many replicas share the manager's quota.
@@ -122,6 +163,20 @@ impl RequestBudget {
     /// Requests of a class that are presently allowed a second; `None` without limit.
     pub fn allowance(&self, class: RequestClass) -> Option<f64> {
         self.quota.line(class).budget().allowance(self.quota.now())
+    }
+
+    /// How long sending all that an operation sends for so many secrets takes, where this replica sends
+    /// nothing else; `None` without limit.
+    pub fn time_for(&self, sent: &[Sent], secrets: usize) -> Option<Duration> {
+        let times = self
+            .quota
+            .needs(sent, secrets)
+            .filter_map(|(line, requests)| {
+                let allowance = line.budget().allowance(self.quota.now())?;
+                let time = Duration::try_from_secs_f64(f64::from(requests) / allowance);
+                Some(time.unwrap_or(Duration::MAX))
+            });
+        times.max()
     }
 
     /// Where each class stands.
@@ -139,6 +194,7 @@ impl RequestBudget {
                 // A gauge that was shown cannot be taken back.
                 allowance: allowance.or(ever.then_some(f64::INFINITY)),
                 published,
+                sent: waits.sent.load(Ordering::Relaxed),
                 waited: Duration::from_millis(waits.millis.load(Ordering::Relaxed)),
                 exhausted: waits.in_vain.load(Ordering::Relaxed),
             }
@@ -150,18 +206,50 @@ impl RequestBudget {
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 impl Quota {
-    /// Waits in line until so many requests may be sent together.
-    async fn turn(&self, class: RequestClass, requests: u32) {
-        let line = self.line(class);
-        let _first = line.first.lock().await;
-        loop {
+    /// Waits in every line until all may be sent together, and takes that right.
+    async fn turn(&self, sent: &[Sent], secrets: usize) {
+        let needs: Vec<_> = self.needs(sent, secrets).collect();
+        let mut firsts = Vec::with_capacity(needs.len());
+        for at in 0..needs.len() {
+            firsts.push(needs[at].0.first.lock().await);
+            let all = at + 1 == needs.len();
             // The wait may be for an allowance that is lower, or higher, by its end.
-            let taken = line.budget().take(self.now(), requests);
-            match taken {
-                Ok(()) => return,
-                Err(wait) => tokio::time::sleep(wait.max(SHORTEST_WAIT)).await,
+            while let Err(wait) = self.ready(&needs[..=at], all) {
+                tokio::time::sleep(wait.max(SHORTEST_WAIT)).await;
             }
         }
+    }
+
+    /// Whether these may be sent together now, and takes the right to that where it is wanted; or after how
+    /// long to ask again.
+    fn ready(&self, needs: &[(&Line, u32)], take: bool) -> std::result::Result<(), Duration> {
+        let now = self.now();
+        // Locked in the order of the queues, like everything.
+        let budgets = needs
+            .iter()
+            .map(|(line, requests)| (line.budget(), *requests));
+        let mut budgets: Vec<_> = budgets.collect();
+        let waits = budgets.iter_mut();
+        let waits = waits.filter_map(|(budget, requests)| budget.ready(now, *requests).err());
+        if let Some(longest) = waits.max() {
+            return Err(longest);
+        }
+        if take {
+            for (budget, requests) in &mut budgets {
+                budget.count(now, *requests);
+            }
+        }
+        Ok(())
+    }
+
+    /// The lines in which an operation queues, in their order, and for how many requests.
+    fn needs(&self, sent: &[Sent], secrets: usize) -> impl Iterator<Item = (&Line, u32)> {
+        QUEUES.into_iter().filter_map(move |class| {
+            let here = sent.iter().filter(|it| self.queue(it.class) == class);
+            let requests = here.map(|it| it.requests_for(secrets));
+            let requests = requests.reduce(u32::saturating_add)?;
+            Some((&self.lines[class as usize], requests))
+        })
     }
 
     fn now(&self) -> Duration {
@@ -169,7 +257,13 @@ impl Quota {
     }
 
     fn line(&self, class: RequestClass) -> &Line {
-        &self.lines[class as usize]
+        &self.lines[self.queue(class) as usize]
+    }
+
+    /// The class in whose line another one queues.
+    fn queue(&self, class: RequestClass) -> RequestClass {
+        let together = |other: &RequestClass| self.rates.with(class).any(|it| it == *other);
+        QUEUES.into_iter().find(together).unwrap_or(class)
     }
 }
 
@@ -210,7 +304,10 @@ mod tests {
         for at in 0..12u64 {
             let budget = budget.clone();
             waiting.push(tokio::spawn(async move {
-                budget.admit(RequestClass::Delete, 1).await.unwrap();
+                budget
+                    .admit(&[Sent::one(RequestClass::Delete)], 1)
+                    .await
+                    .unwrap();
                 (at, began.elapsed())
             }));
             tokio::task::yield_now().await;
@@ -237,25 +334,40 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_ends() {
         let budget = budget(Some(0.02));
-        budget.admit(RequestClass::Delete, 1).await.unwrap();
+        budget
+            .admit(&[Sent::one(RequestClass::Delete)], 1)
+            .await
+            .unwrap();
         let began = Instant::now();
-        let error = budget.admit(RequestClass::Delete, 1).await.unwrap_err();
+        let error = budget
+            .admit(&[Sent::one(RequestClass::Delete)], 1)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Throttled);
         assert!(error.is_retryable());
         assert_eq!(began.elapsed(), PATIENCE);
         assert_eq!(figures(&budget, RequestClass::Delete).exhausted, 1);
         // Who gave up took nothing.
         tokio::time::advance(Duration::from_secs(91)).await;
-        budget.admit(RequestClass::Delete, 1).await.unwrap();
+        budget
+            .admit(&[Sent::one(RequestClass::Delete)], 1)
+            .await
+            .unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_class_does_not_hold_up_another() {
         let budget = budget(Some(0.02));
-        budget.admit(RequestClass::Delete, 1).await.unwrap();
+        budget
+            .admit(&[Sent::one(RequestClass::Delete)], 1)
+            .await
+            .unwrap();
         let began = Instant::now();
         for _ in 0..1000 {
-            budget.admit(RequestClass::Read, 1).await.unwrap();
+            budget
+                .admit(&[Sent::one(RequestClass::Read)], 1)
+                .await
+                .unwrap();
         }
         assert_eq!(began.elapsed(), Duration::ZERO);
         assert_eq!(figures(&budget, RequestClass::Read).allowance, None);
@@ -266,10 +378,19 @@ mod tests {
         let budget = budget(Some(20.0));
         budget.set_replicas(10);
         assert_eq!(budget.allowance(RequestClass::Delete), Some(1.0));
-        budget.admit(RequestClass::Delete, 1).await.unwrap();
+        budget
+            .admit(&[Sent::one(RequestClass::Delete)], 1)
+            .await
+            .unwrap();
         let began = Instant::now();
-        budget.throttled(RequestClass::Delete, Some(Duration::from_secs(3)));
-        budget.admit(RequestClass::Delete, 1).await.unwrap();
+        budget.throttled(
+            &[Sent::one(RequestClass::Delete)],
+            Some(Duration::from_secs(3)),
+        );
+        budget
+            .admit(&[Sent::one(RequestClass::Delete)], 1)
+            .await
+            .unwrap();
         assert!(
             began.elapsed() >= Duration::from_secs(3),
             "{:?}",
@@ -285,8 +406,14 @@ mod tests {
         assert_eq!(second.backend().as_str(), "other");
         let began = Instant::now();
         for _ in 0..3 {
-            first.admit(RequestClass::Delete, 1).await.unwrap();
-            second.admit(RequestClass::Delete, 1).await.unwrap();
+            first
+                .admit(&[Sent::one(RequestClass::Delete)], 1)
+                .await
+                .unwrap();
+            second
+                .admit(&[Sent::one(RequestClass::Delete)], 1)
+                .await
+                .unwrap();
         }
         // Two at once, then four at two a second.
         let took = began.elapsed();
@@ -296,7 +423,7 @@ mod tests {
             "{took:?}"
         );
         // What the manager says to one is meant for both; who waited is each one's own affair.
-        second.throttled(RequestClass::Delete, None);
+        second.throttled(&[Sent::one(RequestClass::Delete)], None);
         for it in [&*first, &second] {
             assert_eq!(it.allowance(RequestClass::Delete), Some(1.0));
             assert!(figures(it, RequestClass::Delete).waited < took);
@@ -305,16 +432,108 @@ mod tests {
         assert_eq!(first.allowance(RequestClass::Delete), Some(0.5));
         // The turn of one that gave up is not the other's.
         let in_vain = first.beside("third".parse().unwrap());
-        in_vain.throttled(RequestClass::Delete, Some(PATIENCE * 2));
-        assert!(in_vain.admit(RequestClass::Delete, 1).await.is_err());
+        in_vain.throttled(&[Sent::one(RequestClass::Delete)], Some(PATIENCE * 2));
+        assert!(
+            in_vain
+                .admit(&[Sent::one(RequestClass::Delete)], 1)
+                .await
+                .is_err()
+        );
         assert_eq!(figures(&in_vain, RequestClass::Delete).exhausted, 1);
         assert_eq!(figures(&first, RequestClass::Delete).exhausted, 0);
+    }
+
+    /// Writes and deletions count together, descriptions alone: two and four a second.
+    fn together() -> RequestBudget {
+        let rates = Rates {
+            write: Some(4.0),
+            delete: Some(4.0),
+            describe: Some(8.0),
+            together: &[&[RequestClass::Write, RequestClass::Delete]],
+            ..Rates::NONE
+        };
+        RequestBudget::new("main".parse().unwrap(), &rates, 0.5, PATIENCE)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn classes_that_are_counted_together_use_up_one_rate() {
+        let budget = together();
+        let began = Instant::now();
+        for _ in 0..3 {
+            budget
+                .admit(&[Sent::one(RequestClass::Write)], 1)
+                .await
+                .unwrap();
+            budget
+                .admit(&[Sent::one(RequestClass::Delete)], 1)
+                .await
+                .unwrap();
+        }
+        let (took, expected) = (began.elapsed(), Duration::from_secs(2));
+        assert!(
+            took >= expected && took < expected + Duration::from_millis(20),
+            "{took:?}"
+        );
+        budget.throttled(&[Sent::one(RequestClass::Delete)], None);
+        assert_eq!(budget.allowance(RequestClass::Write), Some(1.0));
+        assert_eq!(budget.allowance(RequestClass::Describe), Some(4.0));
+        for class in [RequestClass::Write, RequestClass::Delete] {
+            assert_eq!(figures(&budget, class).sent, 3);
+        }
+    }
+
+    /// Three deletions and three descriptions at once, then what the slower of the two lets through; who
+    /// describes meanwhile does not wait for deletions.
+    #[tokio::test(start_paused = true)]
+    async fn an_operation_waits_for_every_rate_it_counts_against_and_holds_up_no_other() {
+        let budget = Arc::new(together());
+        let deletion = [
+            Sent::one(RequestClass::Delete),
+            Sent::one(RequestClass::Describe),
+        ];
+        let began = Instant::now();
+        let deletions = tokio::spawn({
+            let budget = budget.clone();
+            async move {
+                for _ in 0..6 {
+                    budget.admit(&deletion, 1).await.unwrap();
+                }
+                began.elapsed()
+            }
+        });
+        tokio::task::yield_now().await;
+        for _ in 0..6 {
+            budget
+                .admit(&[Sent::one(RequestClass::Describe)], 1)
+                .await
+                .unwrap();
+        }
+        let described = began.elapsed();
+        assert!(described <= Duration::from_millis(1_600), "{described:?}");
+        let deleted = deletions.await.unwrap();
+        assert!(deleted >= Duration::from_secs(2), "{deleted:?}");
+        assert!(deleted < Duration::from_millis(2_600), "{deleted:?}");
+        let four = budget.time_for(&deletion, 4);
+        assert_eq!(four, Some(Duration::from_secs(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_sent_in_any_case_is_waited_for_by_whoever_comes_next() {
+        let budget = together();
+        budget.count(&[Sent::one(RequestClass::Describe)], 12);
+        let began = Instant::now();
+        budget
+            .admit(&[Sent::one(RequestClass::Describe)], 1)
+            .await
+            .unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(2_250));
+        assert_eq!(figures(&budget, RequestClass::Describe).sent, 13);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_is_gone_is_told_to_be_gone() {
         let budget = budget(None);
-        budget.throttled(RequestClass::Write, None);
+        budget.throttled(&[Sent::one(RequestClass::Write)], None);
         assert!(figures(&budget, RequestClass::Write).allowance.unwrap() < 2.0);
         tokio::time::advance(Duration::from_mins(2)).await;
         assert_eq!(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cloakroom_core::capabilities::{Calls, Sent};
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{
     BackendId, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind,
@@ -40,40 +41,82 @@ impl Governed {
         }
     }
 
-    async fn one<T>(&self, request: Request, call: impl Future<Output = Result<T>>) -> Result<T> {
-        self.budget.admit(request.class(), 1).await?;
+    fn calls(&self) -> &Calls {
+        &self.inner.capabilities().calls
+    }
+
+    /// A call about one secret, which sends these requests.
+    async fn one<T>(
+        &self,
+        request: Request,
+        sent: &[Sent],
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        self.budget.admit(sent, 1).await?;
         let began = Instant::now();
         let answer = call.await;
-        self.note(request, std::slice::from_ref(&answer), 1, began.elapsed());
+        self.note(
+            request,
+            sent,
+            std::slice::from_ref(&answer),
+            1,
+            began.elapsed(),
+        );
         answer
     }
 
-    /// A call with `count` questions, of which the manager takes `batch` in one request.
+    /// A call with `count` questions, of which the manager takes `batch` together.
     async fn many<T>(
         &self,
         request: Request,
+        sent: &[Sent],
         count: usize,
         batch: usize,
         call: impl Future<Output = Vec<Result<T>>>,
     ) -> Vec<Result<T>> {
-        let requests = u32::try_from(count.div_ceil(batch.max(1))).unwrap_or(u32::MAX);
-        if self.budget.admit(request.class(), requests).await.is_err() {
+        if self.budget.admit(sent, count).await.is_err() {
             return (0..count).map(|_| Err(self.budget.refused())).collect();
         }
         let began = Instant::now();
         let answers = call.await;
-        self.note(request, &answers, batch.max(1), began.elapsed());
+        self.note(request, sent, &answers, batch.max(1), began.elapsed());
         answers
     }
 
-    /// Slows down where the manager throttled, and counts. Answers that came in one request are one.
-    fn note<T>(&self, request: Request, answers: &[Result<T>], batch: usize, took: Duration) {
+    /// A page, of whose secrets each may have been asked for by itself.
+    async fn page<P>(
+        &self,
+        call: impl Future<Output = Result<P>>,
+        secrets: impl Fn(&P) -> usize,
+    ) -> Result<P> {
+        let page = self.one(Request::List, self.calls().list, call).await?;
+        self.budget.count(self.calls().list_each, secrets(&page));
+        Ok(page)
+    }
+
+    /// What a deletion sends.
+    fn deletion(&self, mode: DeleteMode) -> &'static [Sent] {
+        match mode {
+            DeleteMode::Recoverable(_) => self.calls().delete,
+            DeleteMode::Final => self.calls().delete_finally,
+        }
+    }
+
+    /// Slows down where the manager throttled, and counts. Answers that came together are one.
+    fn note<T>(
+        &self,
+        request: Request,
+        sent: &[Sent],
+        answers: &[Result<T>],
+        batch: usize,
+        took: Duration,
+    ) {
         let throttled = answers
             .iter()
             .filter_map(|answer| answer.as_ref().err())
             .filter(|error| error.kind() == ErrorKind::Throttled);
         if let Some(pauses) = throttled.map(Error::retry_after).reduce(Ord::max) {
-            self.budget.throttled(request.class(), pauses);
+            self.budget.throttled(sent, pauses);
         }
         if let Some(metrics) = &self.metrics {
             let outcomes = answers.chunks(batch).map(met);
@@ -82,7 +125,7 @@ impl Governed {
     }
 }
 
-/// What a request met, from its answers: a throttling is the manager's word on all of it.
+/// What a call met, from its answers: a throttling is the manager's word on all of it.
 fn met<T>(answers: &[Result<T>]) -> Option<ErrorKind> {
     let mut kinds = answers
         .iter()
@@ -122,40 +165,48 @@ impl SecretBackend for Governed {
     }
 
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
-        self.one(Request::Put, self.inner.put(request)).await
+        let call = self.inner.put(request);
+        self.one(Request::Put, self.calls().put, call).await
     }
 
     async fn put_many(&self, requests: &[PutRequest]) -> Vec<Result<PutOutcome>> {
         let batch = self.capabilities().put_batch;
         let call = self.inner.put_many(requests);
-        self.many(Request::Put, requests.len(), batch, call).await
+        let sent = self.calls().put;
+        self.many(Request::Put, sent, requests.len(), batch, call)
+            .await
     }
 
     async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
-        self.one(Request::Get, self.inner.get(coordinate)).await
+        let call = self.inner.get(coordinate);
+        self.one(Request::Get, self.calls().get, call).await
     }
 
     async fn get_many(&self, coordinates: &[Coordinate]) -> Vec<Result<StoredSecret>> {
         let batch = self.capabilities().get_batch;
         let call = self.inner.get_many(coordinates);
-        self.many(Request::Get, coordinates.len(), batch, call)
+        let sent = self.calls().get_many;
+        self.many(Request::Get, sent, coordinates.len(), batch, call)
             .await
     }
 
     async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
-        self.one(Request::Describe, self.inner.describe(coordinate))
+        let call = self.inner.describe(coordinate);
+        self.one(Request::Describe, self.calls().describe, call)
             .await
     }
 
     async fn describe_many(&self, coordinates: &[Coordinate]) -> Vec<Result<Description>> {
         let batch = self.capabilities().describe_batch;
         let call = self.inner.describe_many(coordinates);
-        self.many(Request::Describe, coordinates.len(), batch, call)
+        let sent = self.calls().describe;
+        self.many(Request::Describe, sent, coordinates.len(), batch, call)
             .await
     }
 
     async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
-        self.one(Request::List, self.inner.list(page)).await
+        self.page(self.inner.list(page), |page| page.secrets.len())
+            .await
     }
 
     async fn delete(
@@ -165,7 +216,7 @@ impl SecretBackend for Governed {
         precondition: Option<&Precondition>,
     ) -> Result<Deletion> {
         let call = self.inner.delete(coordinate, mode, precondition);
-        self.one(Request::Delete, call).await
+        self.one(Request::Delete, self.deletion(mode), call).await
     }
 
     async fn delete_many(
@@ -175,17 +226,19 @@ impl SecretBackend for Governed {
     ) -> Vec<Result<Deletion>> {
         let batch = self.capabilities().delete_batch;
         let call = self.inner.delete_many(coordinates, mode);
-        self.many(Request::Delete, coordinates.len(), batch, call)
+        let sent = self.deletion(mode);
+        self.many(Request::Delete, sent, coordinates.len(), batch, call)
             .await
     }
 
     async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
-        self.one(Request::Restore, self.inner.restore(coordinate))
-            .await
+        let call = self.inner.restore(coordinate);
+        self.one(Request::Restore, self.calls().restore, call).await
     }
 
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
-        self.one(Request::LiftExpiry, self.inner.lift_expiry(coordinate))
+        let call = self.inner.lift_expiry(coordinate);
+        self.one(Request::LiftExpiry, self.calls().lift_expiry, call)
             .await
     }
 }
@@ -196,12 +249,25 @@ impl Purge for Governed {
         match self.inner.purges() {
             Some(inner) => {
                 let call = inner.purge(mark, window, now);
-                self.one(Request::Delete, call).await
+                let sent = self.calls().delete_finally;
+                self.one(Request::Delete, sent, call).await
             }
             None => Ok(false),
         }
     }
+
+    async fn outlast_put(&self, mark: &Mark, window: Duration) -> Result<Option<Timestamp>> {
+        match self.inner.purges() {
+            Some(inner) => {
+                let call = inner.outlast_put(mark, window);
+                self.one(Request::Delete, self.calls().delete, call).await
+            }
+            None => Ok(None),
+        }
+    }
 }
 
+#[cfg(test)]
+mod law;
 #[cfg(test)]
 mod tests;

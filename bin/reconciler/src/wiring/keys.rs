@@ -12,6 +12,7 @@ use cloakroom_store_db::DbStore;
 
 use super::place;
 use crate::configuration::{Configuration, SecretReference, Store};
+use crate::repeatable::reads_like_a_secrets_file;
 
 /// Opens the keys, which must fit what is sealed. With SQLite, and while nothing is sealed yet, a
 /// missing file is made.
@@ -207,12 +208,26 @@ async fn make(
     }
     match KeyFile::create(path, randomness) {
         Ok(()) => {
-            tracing::info!(path = %shown, "made a key file; back it up apart from the database");
+            tell_of(path);
             Ok(())
         }
         // Another process was at its first start too; its key is the one.
         Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A name that does not read like a file's may be the key itself, in the place of its file's name.
+fn tell_of(path: &Path) {
+    if reads_like_a_secrets_file(path) {
+        tracing::info!(path = %path.display(), "made a key file; back it up apart from the database");
+    } else {
+        let folder = path.parent().unwrap_or(path);
+        tracing::warn!(
+            folder = %folder.display(),
+            "made a key file in this folder, under the name that `keys` gives (it is not repeated, for it may be a \
+             secret; if so, name a file there and remove this one); back it up apart from the database"
+        );
     }
 }
 

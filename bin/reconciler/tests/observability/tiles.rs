@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use cloakroom_core::budget::RequestClass;
 use serde_json::{Value, json};
 
 use crate::boards;
@@ -198,42 +199,31 @@ pub(crate) fn bursts_are_seen_between_bursts() {
 }
 
 pub(crate) fn every_request_counts_against_its_budget() {
-    let requests = |operation: &str| {
-        format!(
-            r#"cloakroom_backend_requests_total{{job="j", backend="b", operation="{operation}", outcome="ok"}}"#
-        )
+    let classes = RequestClass::ALL.map(RequestClass::as_str);
+    let of = |metric: &str, class: &str| {
+        format!(r#"{metric}{{job="j", backend="b", operation="{class}"}}"#)
     };
-    let budget = |operation: &str| {
-        format!(
-            r#"cloakroom_backend_budget_requests_per_second{{job="j", backend="b", operation="{operation}"}}"#
-        )
-    };
-    let mut series = Vec::new();
-    for request in cloakroom_reconciler::metrics::Request::ALL {
-        // One a second, of four that are allowed to its class.
-        series.push((requests(request.as_str()), "0+60x600"));
-        let class = (budget(request.class().as_str()), "4x600");
-        if !series.contains(&class) {
-            series.push(class);
-        }
-    }
+    // One a second, of four that are allowed.
+    let series = classes.map(|class| {
+        [
+            (
+                of("cloakroom_backend_budget_requests_total", class),
+                "0+60x600",
+            ),
+            (
+                of("cloakroom_backend_budget_requests_per_second", class),
+                "4x600",
+            ),
+        ]
+    });
     let series: Vec<(&str, &str)> = series
         .iter()
+        .flatten()
         .map(|(name, it)| (name.as_str(), *it))
         .collect();
-    let share = |operation: &str, value: f64| {
-        let labels = format!(r#"{{backend="b", operation="{operation}"}}"#);
-        json!({"labels": labels, "value": value})
-    };
-    let shares = [
-        share("delete", 0.5),
-        share("put", 0.5),
-        share("get", 0.25),
-        share("describe", 0.25),
-        share("list", 0.25),
-    ];
+    let share = |class| json!({"labels": format!(r#"{{backend="b", operation="{class}"}}"#), "value": 0.25});
     let asked = expression("Cloakroom: backends: Share of the allowance in use");
-    ask(&[case(&series, &[look(&asked, &shares)])]);
+    ask(&[case(&series, &[look(&asked, &classes.map(share))])]);
 }
 
 /// The first expression of the panel at a place, for whatever deployment and backend.

@@ -106,6 +106,27 @@ impl Backend {
         }
     }
 
+    /// The addresses in its settings, each with its key.
+    pub(super) fn addresses(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::AwsSecretsManager(it) | Self::AwsParameterStore(it) => {
+                let given = [
+                    ("endpoint_url", it.endpoint_url.as_deref()),
+                    ("sts_endpoint_url", it.sts_endpoint_url.as_deref()),
+                ];
+                let given = given.into_iter();
+                given.filter_map(|(key, it)| Some((key, it?))).collect()
+            }
+            Self::Azure(it) => vec![("vault_url", &it.vault_url)],
+            Self::Gcp(it) => {
+                let endpoint = it.endpoint.as_deref().into_iter();
+                endpoint.map(|it| ("endpoint", it)).collect()
+            }
+            Self::Vault(it) => vec![("address", &it.address)],
+            Self::Embedded(_) | Self::Kubernetes(_) => Vec::new(),
+        }
+    }
+
     /// Every path that stands in its settings.
     pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
         let (references, mut paths) = self.places();

@@ -1,6 +1,7 @@
 //! How many requests a second a manager allows, where that is not what it publishes for everybody: a
 //! higher quota that was granted, or a lower one. What it publishes is in its backend's capabilities.
 
+use cloakroom_core::budget::RequestClass;
 use cloakroom_core::capabilities::Rates;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,14 +41,27 @@ impl PublishedRates {
         *self == Self::default()
     }
 
-    /// The rates where these are right.
+    /// The rates where these are right. What is said of a class holds for those that are counted with it:
+    /// the least where several are said.
     pub fn correct(self, published: Rates) -> Rates {
+        let said = |class| match class {
+            RequestClass::Write => self.write,
+            RequestClass::Read => self.read,
+            RequestClass::Describe => self.describe,
+            RequestClass::List => self.list,
+            RequestClass::Delete => self.delete,
+        };
+        let right = |class: RequestClass| {
+            let together = published.with(class).filter_map(said);
+            together.reduce(f64::min).or(class.published(&published))
+        };
         Rates {
-            write: self.write.or(published.write),
-            read: self.read.or(published.read),
-            describe: self.describe.or(published.describe),
-            list: self.list.or(published.list),
-            delete: self.delete.or(published.delete),
+            write: right(RequestClass::Write),
+            read: right(RequestClass::Read),
+            describe: right(RequestClass::Describe),
+            list: right(RequestClass::List),
+            delete: right(RequestClass::Delete),
+            together: published.together,
         }
     }
 
@@ -118,6 +132,35 @@ mod tests {
         let other = loaded("{read: 20, write: 7}").unwrap();
         let both = loaded("{read: 20, write: 7, delete: 2.5}").unwrap();
         assert_eq!((said.and(other), other.and(said)), (both, both));
+    }
+
+    #[test]
+    fn what_is_said_of_one_class_holds_for_all_that_are_counted_with_it() {
+        let published = Rates {
+            write: Some(30.0),
+            read: Some(400.0),
+            list: Some(400.0),
+            together: &[&[RequestClass::Read, RequestClass::List]],
+            ..Rates::default()
+        };
+        let higher = loaded("{read: 800}").unwrap().correct(published);
+        let (read, list) = (Some(800.0), Some(800.0));
+        assert_eq!(
+            higher,
+            Rates {
+                read,
+                list,
+                ..published
+            }
+        );
+        let lower = loaded("{read: 800, list: 100, write: 5}").unwrap();
+        let expected = Rates {
+            write: Some(5.0),
+            read: Some(100.0),
+            list: Some(100.0),
+            ..published
+        };
+        assert_eq!(lower.correct(published), expected);
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Governed {
 impl NamedSecrets for Governed {
     async fn list_named(&self, page: Option<&PageToken>) -> Result<NamedPage> {
         let call = self.inner_named()?.list_named(page);
-        self.one(Request::List, call).await
+        self.page(call, |page| page.secrets.len()).await
     }
 
     async fn describe_named(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
@@ -39,7 +39,9 @@ impl NamedSecrets for Governed {
             return self.all_unnamed(names);
         };
         let call = inner.describe_named(names);
-        self.many(Request::Describe, names.len(), batch, call).await
+        let sent = self.calls().describe;
+        self.many(Request::Describe, sent, names.len(), batch, call)
+            .await
     }
 
     async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {
@@ -48,12 +50,14 @@ impl NamedSecrets for Governed {
             return self.all_unnamed(names);
         };
         let call = inner.read_named(names);
-        self.many(Request::Get, names.len(), batch, call).await
+        let sent = self.calls().read_named;
+        self.many(Request::Get, sent, names.len(), batch, call)
+            .await
     }
 
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {
         let call = self.inner_named()?.put_named(name, value);
-        self.one(Request::Put, call).await
+        self.one(Request::Put, self.calls().put_named, call).await
     }
 
     async fn delete_named(
@@ -63,17 +67,18 @@ impl NamedSecrets for Governed {
         precondition: Option<&Precondition>,
     ) -> Result<Deletion> {
         let call = self.inner_named()?.delete_named(name, mode, precondition);
-        self.one(Request::Delete, call).await
+        self.one(Request::Delete, self.deletion(mode), call).await
     }
 
     async fn restore_named(&self, name: &str) -> Result<()> {
         let call = self.inner_named()?.restore_named(name);
-        self.one(Request::Restore, call).await
+        self.one(Request::Restore, self.calls().restore, call).await
     }
 
     async fn lift_expiry_named(&self, name: &str) -> Result<()> {
         let call = self.inner_named()?.lift_expiry_named(name);
-        self.one(Request::LiftExpiry, call).await
+        self.one(Request::LiftExpiry, self.calls().lift_expiry, call)
+            .await
     }
 }
 

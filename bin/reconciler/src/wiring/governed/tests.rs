@@ -26,6 +26,7 @@ fn stage(rate: Option<f64>) -> Stage {
         describe: rate,
         list: rate,
         delete: rate,
+        together: &[],
     };
     let capabilities = Capabilities {
         rates,
