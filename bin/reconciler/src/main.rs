@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use cloakroom_reconciler::cli::Cli;
 use cloakroom_reconciler::output::{Console, Format};
 use cloakroom_reconciler::{hygiene, standard_error};
@@ -14,7 +13,7 @@ fn main() -> ExitCode {
             "core dumps of this process could not be switched off: {error}"
         ));
     }
-    let exit = match Cli::try_parse() {
+    let exit = match Cli::read(std::env::args_os()) {
         Ok(cli) => cloakroom_reconciler::run(cli),
         Err(error) => cloakroom_reconciler::misused(&error),
     };

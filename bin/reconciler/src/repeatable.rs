@@ -1,5 +1,6 @@
-//! Whether what was given as a path or a name may be repeated in a message. Whoever mistakes its place gives
-//! the secret itself, or a whole configuration: what does not read like a path or a name is kept quiet.
+//! Whether what was given as a path, a name or a word may be repeated in a message. Whoever mistakes its place
+//! gives the secret itself, or a whole configuration: what does not read like a path, a name or a known word is
+//! kept quiet.
 
 use std::ffi::OsStr;
 use std::path::{Component, Path};
@@ -15,6 +16,12 @@ const LONGEST_NAME: usize = 64;
 
 /// No word is longer.
 const LONGEST_WORD: usize = 32;
+
+/// Stands where something is not repeated.
+pub(crate) const NOT_REPEATED: &str = "[not repeated: it may be a secret]";
+
+/// Nothing that is shorter is a secret.
+const SHORTEST_SECRET: usize = 6;
 
 /// What files with settings, secrets or lists end in.
 const ENDINGS: [&str; 35] = [
@@ -95,6 +102,33 @@ pub(crate) fn reads_like_a_variable(name: &str) -> bool {
     name.bytes().all(spelled)
         && (name.len() <= SHORT || name.contains('_'))
         && !reads_like_a_token(name)
+}
+
+/// Whether it reads like one of the words that are known where it was given: a typo, or too short for a secret.
+pub(crate) fn reads_like_one_of<'k>(word: &str, mut known: impl Iterator<Item = &'k str>) -> bool {
+    let tolerated = (word.len() / 3).min(2);
+    let word = word.to_lowercase();
+    let is_near = |known: &str| {
+        known.len().abs_diff(word.len()) <= tolerated
+            && strsim::damerau_levenshtein(&word, known) <= tolerated
+    };
+    word.len() < SHORTEST_SECRET || known.any(is_near)
+}
+
+/// Whether it reads like the name of an option, known or not: a few short words behind two hyphens.
+pub(crate) fn reads_like_an_option(word: &str) -> bool {
+    let is_word = |it: &str| it.len() <= SHORT && it.bytes().all(|it| it.is_ascii_lowercase());
+    let name = word.strip_prefix("--");
+    name.is_some_and(|name| name.len() <= LONGEST_WORD && name.split('-').all(is_word))
+}
+
+/// A word that is none of `known`, as a message may have it.
+pub(crate) fn repeated<'w, 'k>(word: &'w str, known: impl Iterator<Item = &'k str>) -> &'w str {
+    if reads_like_one_of(word, known) {
+        word
+    } else {
+        NOT_REPEATED
+    }
 }
 
 /// Whether it reads like a path that somebody types.

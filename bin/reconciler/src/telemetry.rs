@@ -7,15 +7,19 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::configuration::{Log, LogFormat};
+use crate::repeatable::repeated;
 use crate::standard_error::Lines;
 
 /// What these say at `info` is for their own developers.
 const QUIET: &str = "rustify=off,sqlx=warn,tokio_cron_scheduler=warn";
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// What `level` of the configuration means, or why it means nothing.
 pub(crate) fn filter(directives: &str) -> anyhow::Result<EnvFilter> {
     read(directives).with_context(|| {
-        format!("`{directives}` is no log level; use error, warn, info, debug, trace, or directives such as `info,sqlx=warn`")
+        let told = repeated(directives, LEVELS.into_iter());
+        format!("`{told}` is no log level; use error, warn, info, debug, trace, or directives such as `info,sqlx=warn`")
     })
 }
 

@@ -98,72 +98,152 @@ fn stands_for_at_most(most: usize, text: &str) -> Result<(), TooMuch> {
     }
 }
 
-/// The brackets of a text that are open. Outside of brackets those in texts and comments count too; no text
-/// that is meant leaves so many open there.
+/// What the parser may be within, between brackets. Outside of them it is anywhere: where a bracket may open
+/// something there, it is followed as if it did, beside all that was followed before.
+#[derive(Clone, Copy)]
+enum Within {
+    /// Nothing: a sign counts as one.
+    Nothing,
+    /// A text without quotes; quotes in it are none.
+    Plain,
+    /// An anchor, an alias or a tag, up to the next blank.
+    Name,
+    /// A tag in `!<…>`.
+    Tag,
+    Comment,
+    Single,
+    /// A single quote within single quotes: the end, or the first of two.
+    SingleAgain,
+    Double,
+    /// Behind a backslash within double quotes.
+    Escaped,
+}
+
+const ALL: [Within; 9] = [
+    Within::Nothing,
+    Within::Plain,
+    Within::Name,
+    Within::Tag,
+    Within::Comment,
+    Within::Single,
+    Within::SingleAgain,
+    Within::Double,
+    Within::Escaped,
+];
+
+/// The brackets of a text that are open: the most of them, for each that the parser may be within.
 #[derive(Default)]
 struct Brackets {
-    open: usize,
+    open: [usize; ALL.len()],
     looks: usize,
 }
 
 impl Brackets {
     fn read(&mut self, text: &str) -> Result<(), TooMuch> {
-        let bytes = text.as_bytes();
-        let (mut at, mut line) = (0, 1);
-        while let Some(byte) = bytes.get(at) {
-            match byte {
-                b'[' | b'{' => self.open += 1,
-                b']' | b'}' => self.open = self.open.saturating_sub(1),
-                _ => {}
-            }
-            if byte.is_ascii_punctuation() {
-                self.looks = self.looks.saturating_add(self.open);
-            }
-            let open = self.open;
+        let (mut before, mut line) = ('\n', 1);
+        let mut signs = text.chars().peekable();
+        while let Some(sign) = signs.next() {
+            let next = signs.peek().copied().unwrap_or('\n');
+            self.step(before, sign, next);
+            let open = self.open.into_iter().max().unwrap_or(0);
             if open > MOST_OPEN {
                 return Err(TooMuch::Open { line });
             }
             if self.looks > MOST_LOOKS {
                 return Err(TooMuch::Within { line, open });
             }
-            let end = match open {
-                0 => at + 1,
-                _ => behind_what_hides_brackets(bytes, at),
-            };
-            line += bytes[at..end].iter().filter(|it| **it == b'\n').count();
-            at = end;
+            line += usize::from(sign == '\n');
+            before = sign;
         }
         Ok(())
     }
+
+    fn step(&mut self, before: char, sign: char, next: char) {
+        let opens = matches!(sign, '[' | '{') && is_blank(before);
+        if !opens && self.open == [0; ALL.len()] {
+            return;
+        }
+        let mut open = [0; ALL.len()];
+        let mut looked = 0;
+        for within in ALL {
+            let is_open = self.open[within as usize];
+            if is_open == 0 {
+                continue;
+            }
+            let then = within.then(before, sign, next);
+            let counts = within.counts(before, sign);
+            let is_open = match sign {
+                '[' | '{' if counts => is_open + 1,
+                ']' | '}' if counts => is_open - 1,
+                _ => is_open,
+            };
+            open[then as usize] = is_open.max(open[then as usize]);
+            if counts {
+                looked = is_open.max(looked);
+            }
+        }
+        if opens {
+            let nothing = &mut open[Within::Nothing as usize];
+            *nothing = 1.max(*nothing);
+            looked = 1.max(looked);
+        }
+        if sign.is_ascii_punctuation() {
+            self.looks = self.looks.saturating_add(looked);
+        }
+        self.open = open;
+    }
 }
 
-/// Where to go on behind a place within brackets: behind the text in quotes or the comment that begins there.
-fn behind_what_hides_brackets(bytes: &[u8], at: usize) -> usize {
-    let before = at.checked_sub(1).map_or(b' ', |before| bytes[before]);
-    let blank = before.is_ascii_whitespace();
-    let begins = blank || matches!(before, b'[' | b'{' | b',' | b':');
-    let rest = &bytes[at + 1..];
-    let length = match bytes[at] {
-        b'#' if blank => rest.iter().position(|byte| *byte == b'\n'),
-        quote @ (b'"' | b'\'') if begins => length_in_quotes(rest, quote),
-        _ => Some(0),
-    };
-    length.map_or(bytes.len(), |length| at + 1 + length)
-}
-
-/// How long a text in quotes is, the second quote included.
-fn length_in_quotes(rest: &[u8], quote: u8) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let byte = *rest.get(at)?;
-        let twice = quote == b'\'' && byte == quote && rest.get(at + 1) == Some(&quote);
-        match byte {
-            b'\\' if quote == b'"' => at += 2,
-            _ if twice => at += 2,
-            _ if byte == quote => return Some(at + 1),
-            _ => at += 1,
+impl Within {
+    /// Whether a sign is one of the structure's, or may be: what it stands in ends before it.
+    fn counts(self, before: char, sign: char) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Plain | Self::Name => {
+                matches!(sign, ',' | '[' | ']' | '{' | '}') || (sign == '#' && is_blank(before))
+            }
+            Self::SingleAgain => sign != '\'',
+            Self::Tag | Self::Comment | Self::Single | Self::Double | Self::Escaped => false,
         }
     }
+
+    /// What the parser is within behind a sign.
+    fn then(self, before: char, sign: char, next: char) -> Self {
+        match (self, sign) {
+            _ if self.counts(before, sign) => Self::begun_by(sign, next),
+            (Self::Plain, ':') if is_blank(next) => Self::Nothing,
+            (Self::Name, _) if is_blank(sign) => Self::Nothing,
+            (Self::Comment, _) if is_break(sign) => Self::Nothing,
+            (Self::Single, '\'') => Self::SingleAgain,
+            (Self::SingleAgain, _) => Self::Single,
+            (Self::Tag, '>') | (Self::Double, '"') => Self::Nothing,
+            (Self::Double, '\\') => Self::Escaped,
+            (Self::Escaped, _) => Self::Double,
+            _ => self,
+        }
+    }
+
+    /// What begins with a sign.
+    fn begun_by(sign: char, next: char) -> Self {
+        match sign {
+            '[' | ']' | '{' | '}' | ',' | ':' | '?' => Self::Nothing,
+            _ if is_blank(sign) => Self::Nothing,
+            '#' => Self::Comment,
+            '\'' => Self::Single,
+            '"' => Self::Double,
+            '!' if next == '<' => Self::Tag,
+            '!' | '&' | '*' => Self::Name,
+            _ => Self::Plain,
+        }
+    }
+}
+
+fn is_break(sign: char) -> bool {
+    matches!(sign, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+fn is_blank(sign: char) -> bool {
+    matches!(sign, ' ' | '\t' | '\0') || is_break(sign)
 }
 
 /// Walks over everything, keeps nothing, and fails where no more is left; nothing is left then.
@@ -346,6 +426,88 @@ mod tests {
             read(&format!("{}{}", "[".repeat(10), leaf.repeat(most))),
             Ok(())
         );
+    }
+
+    /// What looks like quotes or a comment and is none hides no bracket behind it.
+    #[test]
+    fn nothing_hides_brackets_that_the_parser_sees() {
+        for before in [
+            "a: [x ', ",
+            "a: [x \"y, ",
+            "a: [it's, x 'y, ",
+            "a: [it'' s, ",
+            "a: ['x''\"', ",
+            "a: [\"x\\\"'\", ",
+            "a: [!<x'> 'y', ",
+            "a: [!x'y z, ",
+            "a: [&a \"]\", x ', ",
+            "a: [ # x\r",
+            "a: [ # x\u{85}",
+            "a: [1 # 2\n, ",
+            "a: [{'x':'y\"'}, ",
+            "a: |\n  \"\nb: [",
+            "a: it \"is\nb: [x, ",
+            "a: 'x [\"'\nb: [\"]\", ",
+            "a: x ['y\nb: [",
+        ] {
+            let list = |number: usize| {
+                let (open, close) = ("[".repeat(number), "]".repeat(number));
+                format!("{before}{open}{close}]\n")
+            };
+            let read = serde_yaml_ng::from_str::<serde_yaml_ng::Value>(&list(2));
+            assert!(read.is_ok(), "{before:?}: {read:?}");
+            let refused = check(&list(MOST_OPEN + 1));
+            assert!(matches!(refused, Err(TooMuch::Open { .. })), "{before:?}");
+        }
+    }
+
+    fn lists_within(value: &serde_yaml_ng::Value) -> usize {
+        match value {
+            serde_yaml_ng::Value::Sequence(items) => {
+                1 + items.iter().map(lists_within).max().unwrap_or(0)
+            }
+            serde_yaml_ng::Value::Mapping(members) => {
+                let both = members.iter().flat_map(|(key, value)| [key, value]);
+                both.map(lists_within).max().unwrap_or(0)
+            }
+            serde_yaml_ng::Value::Tagged(tagged) => lists_within(&tagged.value),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn no_list_is_deeper_than_the_brackets_that_were_counted() {
+        use crate::demo::generator::Dice;
+        const PARTS: [&str; 24] = [
+            "[", "[", "[", "]", "]", "{", "}", ",", ",", " ", " ", "'", "'", "\"", "\"", "#", "\n",
+            "\r", "x", ":", ": ", "!<x> ", "\\", "''",
+        ];
+        let randomness = crate::demo::seeded::Seeded::new(5);
+        let dice = Dice::new(&randomness);
+        let mut read = 0;
+        for _ in 0..60_000 {
+            let parts = (0..dice.between(2, 14)).map(|_| PARTS[dice.below(PARTS.len())]);
+            let before = ["", "a: ", "- '[' \n- ", "a: \"[\n b: ["][dice.below(4)];
+            let mut text = format!("{before}[{}", parts.collect::<String>());
+            for _ in 0..dice.below(4) {
+                text.push(']');
+            }
+            let Ok(value) = serde_yaml_ng::from_str::<serde_yaml_ng::Value>(&text) else {
+                continue;
+            };
+            read += 1;
+            let mut brackets = Brackets::default();
+            let mut most = 0;
+            let signs: Vec<char> = text.chars().collect();
+            for (at, sign) in signs.iter().enumerate() {
+                let before = at.checked_sub(1).map_or('\n', |at| signs[at]);
+                brackets.step(before, *sign, signs.get(at + 1).copied().unwrap_or('\n'));
+                most = brackets.open.into_iter().max().unwrap().max(most);
+            }
+            let lists = lists_within(&value) - usize::from(before.starts_with('-'));
+            assert!(most >= lists, "{text:?} has {lists}, counted were {most}");
+        }
+        assert!(read > 1_000, "{read} could be read");
     }
 
     #[test]

@@ -125,6 +125,13 @@ impl Stage {
             .count()
     }
 
+    /// The move that `status` tells of.
+    fn status(&self) -> Value {
+        let status = self.deployment.run(&["status", "--output", "json"]);
+        let mut told: Value = serde_json::from_str(&status.stdout).unwrap();
+        told["moving"].take()
+    }
+
     fn verify(&self) {
         let verified = ["run", "verify-blobs", "--output", "json"];
         self.deployment.run(&verified).done();
@@ -170,11 +177,21 @@ fn from_the_database_to_openbao_and_back() {
     assert_eq!(stage.secrets("here", "held"), 21);
     assert_eq!(stage.secrets("there", "stored"), 21);
     stage.verify();
+    let told = stage.status();
+    assert_eq!(
+        (&told["id"], &told["state"]),
+        (&id.as_str().into(), &"open".into())
+    );
+    let shown = stage.deployment.run(&["status"]);
+    for step in ["--finish", "--reverse"] {
+        assert!(shown.stderr.contains(&format!("{step} {id}")), "{shown:?}");
+    }
 
     stage.send_to("here");
     let (code, told) = stage.run(&["--reverse", &id]);
     assert_eq!((code, &told["returned"]), (Some(0), &21.into()), "{told:#}");
     assert_eq!(told["state"], "reversed");
+    assert!(stage.status().is_null());
     assert_eq!(
         [&one, &many].map(|id| stage.deployment.hydrated(id)),
         before

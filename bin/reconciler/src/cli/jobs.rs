@@ -9,6 +9,7 @@ use cloakroom_core::{BackendId, RunId};
 use cloakroom_reconcile::Guard;
 
 use super::words::Words;
+use crate::repeatable::repeated;
 
 /// Arguments of `serve`.
 #[derive(Clone, Debug, Args)]
@@ -177,7 +178,8 @@ fn unknown(what: &str, word: &str, names: &[&str]) -> String {
         .map(|near| format!("did you mean `{near}`? "))
         .unwrap_or_default();
     format!(
-        "there is no {what} `{word}`; {hint}there are {}",
+        "there is no {what} `{}`; {hint}there are {}",
+        repeated(word, names.iter().copied()),
         names.join(", ")
     )
 }

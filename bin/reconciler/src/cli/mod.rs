@@ -6,6 +6,7 @@ mod demo_args;
 mod documents;
 mod jobs;
 mod keys;
+mod misplaced;
 mod moving;
 mod openmetadata;
 mod operator;
@@ -18,7 +19,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 pub use backends::{BackendCommand, CheckBackendArgs};
@@ -59,6 +60,14 @@ pub struct Cli {
     /// What is to be done.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads a command line. What is wrong with one is told without what may be a secret in a wrong place.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(arguments)
+            .map_err(|error| misplaced::not_repeated(error, &Self::command()))
+    }
 }
 
 /// What holds for every command.

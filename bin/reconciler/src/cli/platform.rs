@@ -7,6 +7,7 @@ use cloakroom_reconcile::CleanGuard;
 
 use super::operator::By;
 use super::words::Words;
+use crate::repeatable::repeated;
 
 /// Arguments of `adopt`.
 #[derive(Clone, Debug, Args)]
@@ -17,8 +18,9 @@ pub struct AdoptArgs {
     /// Only look: the plan that is shown cannot be confirmed
     #[arg(long, conflicts_with = "confirm")]
     pub dry_run: bool,
-    /// Confirm the plan that was shown last, by its id: from now on this platform may be cleaned
-    #[arg(long, value_name = "PLAN_ID", value_parser = super::operator::hash)]
+    /// Confirm the plan that was shown last, by its id or the first eight digits of that: from now on this
+    /// platform may be cleaned
+    #[arg(long, value_name = "PLAN_ID", value_parser = plan_id)]
     pub confirm: Option<String>,
     /// Write the whole plan as JSON to this file too
     #[arg(long, value_name = "FILE", conflicts_with = "confirm")]
@@ -60,6 +62,18 @@ fn guard(word: &str) -> Result<CleanGuard, String> {
         Some(guard) => Err(format!(
             "guard {guard} cannot be passed; it ends with `reconciler adopt`"
         )),
-        None => Err(format!("there is no guard `{word}`; there is share")),
+        None => {
+            let known = CleanGuard::ALL.into_iter().map(CleanGuard::as_str);
+            let told = repeated(word, known);
+            Err(format!("there is no guard `{told}`; there is share"))
+        }
     }
+}
+
+/// The id of a plan, or its beginning.
+fn plan_id(text: &str) -> Result<String, &'static str> {
+    let is_one = (8..=64).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_hexdigit());
+    is_one
+        .then(|| text.to_ascii_lowercase())
+        .ok_or("a plan's id has 64 hexadecimal digits; the first eight are enough")
 }

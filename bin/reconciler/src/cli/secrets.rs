@@ -10,6 +10,7 @@ use cloakroom_core::{BackendId, Coordinate, WorkspaceId};
 
 use super::operator::By;
 use super::words::Words;
+use crate::repeatable::repeated;
 
 /// A secret as lists name it: `backend/coordinate`.
 #[derive(Clone, Debug)]
@@ -175,7 +176,8 @@ fn state(word: &str) -> Result<RowState, String> {
             .map(|near| format!("did you mean `{near}`? "))
             .unwrap_or_default();
         format!(
-            "there is no state `{word}`; {hint}there are {}",
+            "there is no state `{}`; {hint}there are {}",
+            repeated(word, known.iter().copied()),
             known.join(", ")
         )
     })

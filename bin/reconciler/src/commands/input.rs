@@ -115,7 +115,9 @@ pub(super) fn spec(path: &Path) -> anyhow::Result<DocumentSpec> {
         };
         let spec = DocumentSpec::compile(&spec)?;
         if marks_nothing(spec.compiled()) {
-            tracing::warn!("the spec marks no field as secret: the configuration is kept as it is");
+            tracing::warn!(
+                "the spec marks no field as secret: what is not recorded as one already is kept as it is"
+            );
         }
         anyhow::Ok(spec)
     };

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use cloakroom_core::BackendId;
 use cloakroom_core::ledger::{Ledger, LedgerRow, RowState};
 use cloakroom_core::store::{
-    DocumentStore, FindingKind, Job, Journal, RunOutcome, RunRecord, SecretFilter,
+    DocumentStore, FindingKind, Job, Journal, MoveRecord, MoveState, Moves, RunOutcome, RunRecord,
+    SecretFilter,
 };
 use cloakroom_reconcile::lease_name;
 use serde::Serialize;
@@ -58,6 +59,9 @@ pub(super) async fn status(
     let amiss = amiss(context).await?;
     let changed = managers::changes(context).await?;
     let unpurged = unpurged(context).await?;
+    // No other begins before the latest is over.
+    let moving = context.store.moves(1).await?.pop();
+    let moving = moving.filter(|it| !it.state.is_over());
     let doubt = lost_database::doubt(&context.store, context.key_file().as_deref()).await?;
     let schedules = Job::ALL.map(|job| (job, context.configuration.jobs.of(job)));
     if console.is_json() {
@@ -86,7 +90,7 @@ pub(super) async fn status(
         console.json(&serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "store": identity, "now": now,
             "backends": backends, "jobs": jobs, "runs": runs, "parked": parked, "findings": amiss,
-            "doubt": doubt,
+            "doubt": doubt, "moving": moving,
         }))?;
         return Ok(Exit::Done);
     }
@@ -131,6 +135,9 @@ pub(super) async fn status(
         let because = left.because.as_deref();
         console.note(crate::unpurged::in_words(left.number, backend, because));
     }
+    if let Some(moving) = moving {
+        console.note(under_way(&moving));
+    }
     let mut listing = Listing::new(&["JOB", "SCHEDULE (UTC)", "NEXT"]);
     for (job, schedule) in schedules {
         let next = schedule.cron.next_after(now).filter(|_| schedule.enabled);
@@ -162,6 +169,23 @@ pub(super) async fn status(
     show_amiss(&amiss, console)?;
     show_parked(&parked, console)?;
     Ok(Exit::Done)
+}
+
+/// What a move that is not over holds, and how it ends.
+fn under_way(moving: &MoveRecord) -> String {
+    let MoveRecord { id, from, to, .. } = moving;
+    let finish = format!("`reconciler move --finish {id}`");
+    let reverse = format!("`reconciler move --reverse {id}`");
+    let ends = match moving.state {
+        MoveState::Reversing => format!("until {reverse} takes it back"),
+        MoveState::Finishing => format!("until {finish} lets them go"),
+        _ => format!("until {finish} lets them go or {reverse} takes it back"),
+    };
+    format!(
+        "move {id} from {from} to {to} is {} since {}: its old copies in {from} are held {ends}",
+        moving.state.as_str(),
+        moment(moving.started)
+    )
 }
 
 /// Secrets whose recovery window was over when expire-orphans last ended, and that it could not remove.

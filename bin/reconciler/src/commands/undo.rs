@@ -9,7 +9,7 @@ use crate::cli::UndoArgs;
 use crate::exit::Exit;
 use crate::listing::Listing;
 use crate::output::{Console, count};
-use crate::platform;
+use crate::platform::{self, refuse_if_held};
 use crate::signals;
 use crate::wiring::Context;
 
@@ -28,7 +28,14 @@ pub(super) async fn undo(
     };
     let mut printed = OneByOne::new(console);
     let mut each = |undone: &Undone| printed.take(undone);
-    let report = if let Some(run) = context.store.removal_run(args.run).await? {
+    let platforms = context.store.removal_run(args.run).await?;
+    let whose = if platforms.is_some() {
+        Whose::Platforms
+    } else {
+        Whose::Ours
+    };
+    let report = if let Some(run) = platforms {
+        refuse_if_held(context, Some(&run.platform)).await?;
         let cleaner = platform::cleaner(context, Some(&run.platform), stop)?;
         cleaner.undo(&run, &options, &mut each).await
     } else {
@@ -38,9 +45,31 @@ pub(super) async fn undo(
     let printed = printed.kept()?;
     let report = report?;
     if !console.is_json() {
-        print(&printed, &report, console)?;
+        print(&printed, &report, whose, console)?;
     }
     Ok(exit(&report))
+}
+
+/// Who wrote the secrets that come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    Platforms,
+}
+
+/// What is to be done with secrets that came back.
+fn next_step(whose: Whose) -> &'static str {
+    match whose {
+        Whose::Ours => {
+            "nothing refers to them: `reconciler secret show COORDINATE --reveal` prints a value for the \
+             document that needs it; what is not put again while it is held is cleared again"
+        }
+        Whose::Platforms => {
+            "nothing is known to refer to them: the platform reads a secret by its name again at once, and \
+             the manager itself shows its value; what the platform's database does not mention when they \
+             are held no longer is cleared again"
+        }
+    }
 }
 
 /// What a guard stopped waits for an operator; what may still come back is to be done; what cannot is
@@ -57,7 +86,12 @@ fn exit(report: &UndoReport) -> Exit {
     }
 }
 
-fn print(printed: &Kept<Undone>, report: &UndoReport, console: &Console) -> anyhow::Result<()> {
+fn print(
+    printed: &Kept<Undone>,
+    report: &UndoReport,
+    whose: Whose,
+    console: &Console,
+) -> anyhow::Result<()> {
     let mut listing = Listing::new(&["COORDINATE", "NOW", "DETAIL"]);
     for undone in printed.iter() {
         listing.add([
@@ -84,10 +118,7 @@ fn print(printed: &Kept<Undone>, report: &UndoReport, console: &Console) -> anyh
     }
     if !report.dry_run && back > 0 {
         console.note(format_args!("the receipts are those of {}", report.undo));
-        console.note(
-            "nothing refers to them: `reconciler secret show COORDINATE --reveal` prints a value for the \
-             document that needs it; what is not put again while it is held is cleared again",
-        );
+        console.note(next_step(whose));
     }
     if let Some(trip) = &report.guard {
         console.line(format_args!(
@@ -188,6 +219,12 @@ mod tests {
             ..cut
         };
         assert_eq!(exit(&stopped), Exit::Refused);
+    }
+
+    #[test]
+    fn nobody_is_sent_to_the_ledger_for_a_platforms_secret() {
+        assert!(next_step(Whose::Ours).contains("secret show"));
+        assert!(!next_step(Whose::Platforms).contains("secret show"));
     }
 
     #[test]

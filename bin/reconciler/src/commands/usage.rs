@@ -8,6 +8,7 @@ use super::migrate_secrets::DATABASE;
 use crate::cli::{BackendCommand, Command, EpochCommand, QuarantineCommand, SecretCommand};
 use crate::configuration::{Configuration, nearest};
 use crate::exit::Misuse;
+use crate::repeatable::repeated;
 
 type Checked = Result<(), Misuse>;
 
@@ -111,9 +112,10 @@ fn known<'c>(what: &str, name: &str, configured: impl Iterator<Item = &'c str>) 
     if configured.contains(&name) {
         return Ok(());
     }
+    let told = repeated(name, configured.iter().copied());
     if configured.is_empty() {
         return wrong(&format!(
-            "there is no {what} {name}: none is configured; name it under `{what}s` of the file that \
+            "there is no {what} {told}: none is configured; name it under `{what}s` of the file that \
              --config or CLOAKROOM_CONFIG names"
         ));
     }
@@ -122,7 +124,7 @@ fn known<'c>(what: &str, name: &str, configured: impl Iterator<Item = &'c str>) 
         .map(|near| format!("did you mean `{near}`? "))
         .unwrap_or_default();
     wrong(&format!(
-        "there is no {what} {name}; {hint}configured: {}",
+        "there is no {what} {told}; {hint}configured: {}",
         configured.join(", ")
     ))
 }

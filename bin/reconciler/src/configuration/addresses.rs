@@ -38,6 +38,18 @@ fn look_at(node: &Node, path: &mut Vec<String>) -> Result<(), Wrong> {
     }
 }
 
+/// Whether a text is an address as managers have them, with nothing in it that could be a secret.
+pub(super) fn is_of_the_web(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        is_web(url.scheme())
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
+}
+
 const REFUSAL: &str = "a user, a password or a token stands in this address, and configuration files are \
      copied, committed and printed. Write the address without it; how to log in, the settings beside it \
      say, with secrets by reference only (`{env: NAME}` or `{file: PATH}`). If a real secret stood here, \

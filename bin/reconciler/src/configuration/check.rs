@@ -1,11 +1,13 @@
 //! What no single key can tell: whether the values hold together.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom_core::BackendId;
-use cloakroom_core::coordinates::openmetadata::{Naming, parse_tags};
+use cloakroom_core::coordinates::openmetadata::{Manager, Naming, parse_tags};
 use cloakroom_store_openmetadata::Ids;
 
+use super::addresses;
 use super::backends::{AzureLogin, Backend};
 use super::nearest;
 use super::platforms::{OpenMetadata, Platform};
@@ -13,6 +15,7 @@ use super::secret_reference::SecretReference;
 use super::sections::{Configuration, Store};
 use crate::harmless::is_harmful;
 use crate::platform;
+use crate::repeatable::repeated;
 use crate::telemetry::filter;
 
 /// What does not hold, and at which key.
@@ -64,6 +67,13 @@ fn backends(configuration: &Configuration) -> Checked {
                 "a rate is above 0.0 and at most 1000000 requests a second",
             )?;
         }
+        for (key, address) in backend.addresses() {
+            require(
+                addresses::is_of_the_web(address),
+                &format!("backends.{name}.{key}"),
+                "an address is http(s)://host, perhaps with a port and a path, and has no user, query or fragment",
+            )?;
+        }
         let price = backend.dollars_per_secret_month();
         require(
             price.is_finite() && price >= 0.0,
@@ -94,7 +104,8 @@ fn backends(configuration: &Configuration) -> Checked {
             .map(|near| format!("did you mean `{near}`? "))
             .unwrap_or_default();
         let message = format!(
-            "there is no backend `{name}`; {hint}configured: {}",
+            "there is no backend `{}`; {hint}configured: {}",
+            repeated(name, names.iter().copied()),
             names.join(", ")
         );
         require(known.contains_key(name), path, &message)
@@ -132,7 +143,52 @@ fn backends(configuration: &Configuration) -> Checked {
             Platform::OpenMetadata(it) => openmetadata(&path, it, known.get(&it.backend))?,
         }
     }
+    deployments_apart(configuration)
+}
+
+/// Of two OpenMetadatas on one manager neither takes the other's secrets for its own.
+fn deployments_apart(configuration: &Configuration) -> Checked {
+    let sections = configuration
+        .platforms
+        .iter()
+        .filter_map(|(name, it)| match it {
+            Platform::OpenMetadata(section) => Some((name, section, ids(section)?)),
+            Platform::Airbyte(_) => None,
+        });
+    let sections: Vec<_> = sections.collect();
+    for (at, (name, one, ids)) in sections.iter().enumerate() {
+        let on_one_backend = sections[..at]
+            .iter()
+            .filter(|it| it.1.backend == one.backend);
+        for (other_name, other, others) in on_one_backend {
+            let (tags, other_tags) = (parse_tags(&one.tags), parse_tags(&other.tags));
+            let has_all = |tags: &BTreeMap<_, _>, all: &BTreeMap<_, _>| {
+                all.iter().all(|(key, value)| tags.get(key) == Some(value))
+            };
+            let told_apart = !has_all(&tags, &other_tags) && !has_all(&other_tags, &tags);
+            let message = format!(
+                "ids of {other_name} begin as this one's do, on the same backend: each would delete the \
+                 other's; give each deployment `tags` of its own, or leave one of them out"
+            );
+            let path = format!("platforms.{name}.cluster");
+            require(told_apart || !ids.overlap(others), &path, &message)?;
+        }
+    }
     Ok(())
+}
+
+/// The ids that a deployment could have made; `None` where it makes none, or none that can be told.
+fn ids(section: &OpenMetadata) -> Option<Ids> {
+    let manager = platform::provider(section).ok()?.manager()?;
+    Ids::new(naming(section, manager)).ok()
+}
+
+fn naming(section: &OpenMetadata, manager: Manager) -> Naming {
+    Naming {
+        prefix: section.prefix.clone(),
+        cluster: section.cluster.clone(),
+        manager,
+    }
 }
 
 fn openmetadata(path: &str, section: &OpenMetadata, backend: Option<&Backend>) -> Checked {
@@ -145,12 +201,8 @@ fn openmetadata(path: &str, section: &OpenMetadata, backend: Option<&Backend>) -
         &format!("{path}.provider"),
         "the backend is another kind of secrets manager than the one that this provider has",
     )?;
-    let naming = Naming {
-        prefix: section.prefix.clone(),
-        cluster: section.cluster.clone(),
-        manager,
-    };
-    Ids::new(naming).map_err(|error| Wrong::at(&format!("{path}.cluster"), &error))?;
+    Ids::new(naming(section, manager))
+        .map_err(|error| Wrong::at(&format!("{path}.cluster"), &error))?;
     let prefix = match backend {
         Some(Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it)) => &*it.name_prefix,
         Some(Backend::Azure(it)) => &*it.prefix,

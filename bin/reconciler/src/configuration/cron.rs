@@ -12,6 +12,8 @@ use croner::parser::{CronParser, Seconds};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::repeatable::repeated;
+
 const FIELDS: [&str; 6] = [
     "second",
     "minute",
@@ -114,8 +116,15 @@ impl FromStr for CronLine {
             alone[first + at] = field;
             if let Err(error) = parser().parse(&alone.join(" ")) {
                 let name = FIELDS[first + at];
+                let told = repeated(field, std::iter::empty());
+                // The error repeats it too.
+                let error = if told == *field {
+                    error.to_string()
+                } else {
+                    format!("there is no such {name}")
+                };
                 return Err(format!(
-                    "field {} (the {name}) of the cron line, `{field}`: {error}",
+                    "field {} (the {name}) of the cron line, `{told}`: {error}",
                     at + 1
                 ));
             }

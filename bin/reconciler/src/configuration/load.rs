@@ -340,6 +340,42 @@ mod tests {
     }
 
     #[test]
+    fn of_two_deployments_on_one_backend_none_has_ids_of_the_other() {
+        let deployment = |name: &str, naming: &str| {
+            format!(
+                "{name}: {{type: openmetadata, backend: om, database: {{env: A}}, fernet_key: {{env: B}}, \
+                 provider: managed-aws, {naming}}}"
+            )
+        };
+        let read = |one: &str, two: &str| {
+            let text = format!(
+                "backends: {{om: {{type: aws-secrets-manager, region: r}}}}\nplatforms: {{{}, {}}}",
+                deployment("m", one),
+                deployment("n", two)
+            );
+            load_text(&text, &[])
+        };
+        for (one, two) in [
+            ("cluster: prod", "cluster: prod"),
+            ("cluster: prod", "prefix: prod, cluster: search"),
+            ("prefix: prod, cluster: search", "cluster: prod"),
+            ("cluster: prod, tags: '[team:a]'", "cluster: prod"),
+        ] {
+            let told = format!("{:#}", read(one, two).unwrap_err());
+            assert!(told.contains("platforms.n.cluster"), "{told}");
+        }
+        for (one, two) in [
+            ("cluster: prod", "cluster: production"),
+            (
+                "cluster: prod, tags: '[team:a]'",
+                "cluster: prod, tags: '[team:b]'",
+            ),
+        ] {
+            read(one, two).unwrap();
+        }
+    }
+
+    #[test]
     fn what_is_wrong_within_a_platform_names_its_key() {
         let aws = "type: aws-secrets-manager, region: r";
         let ssm = "type: aws-parameter-store, region: r";

@@ -78,7 +78,7 @@ pub fn read(folder: &Path) -> Result<Vec<Found>> {
         let connector = match spec_of(&file) {
             Ok(None) if has_spec_file(&file) => continue,
             Ok(None) => Err(anyhow::anyhow!("it holds no spec")),
-            Ok(Some(spec)) => Connector::new(name_of(&file, folder), &spec).map_err(Into::into),
+            Ok(Some(spec)) => Connector::tried(name_of(&file, folder), &spec),
             Err(error) => Err(error),
         };
         if connector.is_ok() {

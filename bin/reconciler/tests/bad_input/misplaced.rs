@@ -104,6 +104,128 @@ fn a_secret_in_the_place_of_a_place() {
     }
 }
 
+/// Text that a name of a backend may have too.
+const NAMELIKE: &str = "hunter2-swordfish";
+
+#[test]
+fn a_secret_where_a_word_or_a_name_belongs() {
+    let deployment = Deployment::new();
+    for arguments in [
+        &[CANARY][..],
+        &["document", CANARY],
+        &["document", "get", CANARY],
+        &["document", "list", "--workspace", CANARY],
+        &["document", "remove", WORKSPACE, "--if-revision", CANARY],
+        &["document", "list", &format!("--limit={CANARY}")],
+        &["status", "--output", CANARY],
+        &["status", "--log-level", CANARY],
+        &["status", &format!("--password={CANARY}")],
+        &["status", "--password", CANARY],
+        &["status", CANARY],
+        &["run", CANARY],
+        &["run", "all", "--override", CANARY],
+        &["run", "all", "--backend", NAMELIKE],
+        &["run", "all", "--backend", CANARY],
+        &["secret", "list", "--state", CANARY],
+        &["secret", "show", CANARY],
+        &["clean", CANARY, "--override", CANARY],
+        &["report", CANARY],
+        &["adopt", CANARY],
+        &["migrate-secrets", "--from", "db", "--to", CANARY],
+        &["key", "rotate", "--backend", NAMELIKE],
+        &["audit", "export", "--since", CANARY],
+        &["undo", WORKSPACE, "--hold-for", CANARY],
+        &["serve", "--listen", CANARY],
+        &["completions", CANARY],
+    ] {
+        for output in OUTPUTS {
+            let refused = deployment.run(&[arguments, output].concat()).refused(2);
+            assert!(!refused.contains(NAMELIKE), "{arguments:?}: {refused}");
+        }
+    }
+    let mut command = deployment.command(&["status"]);
+    let refused = finish(command.env("CLOAKROOM_LOG_LEVEL", CANARY).spawn().unwrap()).refused(2);
+    says(&refused, "--log-level");
+}
+
+/// Texts of a configuration that cannot be what is written there.
+#[test]
+fn a_secret_where_a_setting_belongs() {
+    let deployment = Deployment::without_database("");
+    let aws = "type: aws-secrets-manager, region: r";
+    let airbyte = "type: airbyte, backend: embedded, database: {env: PATH}";
+    let openmetadata = "type: openmetadata, backend: embedded, database: {env: PATH}";
+    let (mut leaks, mut refused) = (Vec::new(), 0);
+    for (before, behind) in [
+        ("default_backend: ", ""),
+        (
+            "backends: {a: {type: embedded}, b: {type: embedded}}\ndefault_backend: ",
+            "",
+        ),
+        ("workspaces: {6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11: ", "}"),
+        ("workspaces: {", ": embedded}"),
+        ("backends: {main: ", "}"),
+        ("backends: {main: {type: ", "}}"),
+        (&format!("backends: {{main: {{{aws}, endpoint: "), "}}"),
+        (&format!("backends: {{main: {{{aws}, request_share: "), "}}"),
+        (
+            &format!("backends: {{main: {{{aws}, authentication: "),
+            "}}",
+        ),
+        (
+            "backends: {main: {type: vault, address: ",
+            ", auth: {token: {env: PATH}}}}",
+        ),
+        (
+            "backends: {main: {type: vault, address: 'https://v', auth: ",
+            "}}",
+        ),
+        ("backends: {main: {type: azure, vault_url: ", "}}"),
+        (&format!("platforms: {{a: {{{airbyte}, prefix: "), "}}"),
+        (
+            "platforms: {a: {type: airbyte, database: {env: PATH}, backend: ",
+            "}}",
+        ),
+        (
+            &format!("platforms: {{a: {{{openmetadata}, cluster: "),
+            "}}",
+        ),
+        (
+            &format!("platforms: {{a: {{{openmetadata}, provider: "),
+            "}}",
+        ),
+        (&format!("platforms: {{a: {{{openmetadata}, tags: "), "}}"),
+        ("platforms: {a: ", "}"),
+        ("keys: ", ""),
+        ("store: ", ""),
+        ("log: {level: ", "}"),
+        ("log: {format: ", "}"),
+        ("http: {listen: ", "}"),
+        ("jobs: {expire-orphans: {cron: ", "}}"),
+        ("jobs: {expire-orphans: {cron: '0 ", " * * *'}}"),
+        ("shutdown: {deadline: ", "}"),
+        ("deployment: ", ""),
+    ] {
+        for secret in [
+            CANARY.to_owned(),
+            format!("x {CANARY}/{NAMELIKE}"),
+            NAMELIKE.to_owned(),
+        ] {
+            deployment.write("reconciler.yaml", &format!("{before}{secret}{behind}\n"));
+            for output in OUTPUTS {
+                let told = deployment.run(&[&["config", "check"][..], output].concat());
+                let all = format!("{}{}", told.stdout, told.stderr);
+                if all.contains(CANARY) || all.contains(NAMELIKE) {
+                    leaks.push(format!("{before}@{behind}: {all}"));
+                }
+                refused += usize::from(told.code == Some(1));
+            }
+        }
+    }
+    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+    assert!(refused > 100, "{refused}");
+}
+
 /// Where a secret's place is named, in a configuration: the section before and behind it, and its key.
 const PLACES: [(&str, &str, &str); 6] = [
     ("store: {postgres: {url: {file: url}}}\nkeys: ", "", "keys"),
@@ -221,8 +343,12 @@ fn a_key_where_the_path_of_the_keys_belongs() {
         assert!(!deployment.path(secret).exists(), "no key is made there");
     }
     deployment.configure("keys: {file: made-at-home}");
-    deployment.run(&["document", "list"]).done();
+    let made = deployment.run(&["document", "list"]);
     assert!(deployment.path("made-at-home").exists());
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let folder = deployment.path("");
+    says(&made.stderr, folder.to_str().unwrap().trim_end_matches('/'));
+    assert!(!made.stderr.contains("made-at-home"), "{made:?}");
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn misuses() -> Vec<(Vec<&'static str>, &'static str)> {
         (vec!["move", "--from", "one"], "--to"),
         (vec!["quarantine", "release"], "<COORDINATE>"),
         // Values that are none.
-        (vec!["nonsense"], "nonsense"),
+        (vec!["nonsense"], "unrecognized subcommand"),
         (vec!["status", "--colour"], "--colour"),
         (
             vec!["status", "--output", "yaml"],
@@ -235,16 +235,19 @@ fn misuses() -> Vec<(Vec<&'static str>, &'static str)> {
             ],
             "x",
         ),
-        (vec!["findings", "nonsense"], "nonsense"),
+        (vec!["findings", "nonsense"], "for '[RUN]'"),
         (vec!["undo", ID, "--hold-for", "x"], "x"),
         (
             vec!["audit", "verify", "--expect", "x"],
             "64 hexadecimal digits",
         ),
-        (vec!["audit", "export", "--since", "yesterday"], "yesterday"),
+        (
+            vec!["audit", "export", "--since", "yesterday"],
+            "for '--since <TIME>'",
+        ),
         (vec!["serve", "--listen", "x"], "x"),
         (vec!["demo", "--documents", "0"], "0"),
-        (vec!["completions", "klingon"], "klingon"),
+        (vec!["completions", "klingon"], "possible values: bash"),
     ]
 }
 

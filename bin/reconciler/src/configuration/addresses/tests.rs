@@ -146,3 +146,27 @@ fn no_key_takes_an_address_with_a_password() {
         assert!(keys.iter().any(|key| key == known), "{known}: {keys:?}");
     }
 }
+
+#[test]
+fn an_address_of_a_manager_has_nothing_beside_host_port_and_path() {
+    for good in [
+        "https://vault.example:8200",
+        "http://127.0.0.1:1/",
+        "https://h/base/path",
+    ] {
+        assert!(is_of_the_web(good), "{good}");
+    }
+    for bad in [
+        "Hunter2",
+        "u:PW@x",
+        "//u:PW@127.0.0.1:1",
+        "https://u@x",
+        "https://h/?token=PW",
+        "https://h/#PW",
+        "https://127.0.0.1:1;password=PW",
+        "vault://h",
+        "",
+    ] {
+        assert!(!is_of_the_web(bad), "{bad}");
+    }
+}

@@ -186,7 +186,7 @@ impl Scenario<'_> {
     }
 }
 
-/// A secret of the document that is a member of an object.
+/// A secret of the document that is a member of an object, and not the whole document.
 fn replaceable(document: &DocumentRow) -> Option<&RecordedReference> {
     let numbered = |pointer: &str| {
         pointer
@@ -197,5 +197,5 @@ fn replaceable(document: &DocumentRow) -> Option<&RecordedReference> {
     document
         .references
         .iter()
-        .find(|held| !numbered(&held.pointer))
+        .find(|held| !held.pointer.is_empty() && !numbered(&held.pointer))
 }
