@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::{PublishedRates, half, ten_seconds};
+use super::{ADDRESS, PublishedRates, half, ten_seconds};
 
 /// AWS Secrets Manager or SSM Parameter Store: an account, a region, and how to use them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,9 +20,11 @@ pub struct Aws {
     pub account: Option<String>,
     /// Another address of the service: a VPC endpoint, an emulator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = ADDRESS))]
     pub endpoint_url: Option<String>,
     /// Another address of STS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = ADDRESS))]
     pub sts_endpoint_url: Option<String>,
     /// Where the credentials come from.
     #[serde(default)]

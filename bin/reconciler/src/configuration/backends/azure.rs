@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::{PublishedRates, half, ten_seconds};
+use super::{ADDRESS, PublishedRates, half, ten_seconds};
 
 /// Azure Key Vault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Azure {
     /// The vault's address, `https://NAME.vault.azure.net`.
+    #[schemars(regex(pattern = ADDRESS))]
     pub vault_url: String,
     /// What each name in the vault begins with: at most 20 of a-z, 0-9 and -.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::{PublishedRates, half, sixteen, ten_seconds};
+use super::{ADDRESS, PublishedRates, half, sixteen, ten_seconds};
 
 /// Google Secret Manager.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,7 @@ pub struct Gcp {
     pub prefix: String,
     /// Another address of the service, such as a private endpoint's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = ADDRESS))]
     pub endpoint: Option<String>,
     /// Who the backend is to Google.
     #[serde(default)]

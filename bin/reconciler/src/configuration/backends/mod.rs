@@ -23,6 +23,9 @@ pub use vault::{AppRole, KubernetesLogin, Vault, VaultLogin};
 use super::duration::Span;
 use super::secret_reference::SecretReference;
 
+/// An address as managers have them, as a schema tells it: with nothing in it that could be a secret.
+const ADDRESS: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s/?#@]+(/[^\\s?#]*)?$";
+
 /// A secrets manager.
 // The reader knows this enumeration by its name: its `type` stands beside its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

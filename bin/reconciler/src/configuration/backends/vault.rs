@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::{PublishedRates, half, sixteen, ten_seconds};
+use super::{ADDRESS, PublishedRates, half, sixteen, ten_seconds};
 
 /// HashiCorp Vault or OpenBao, KV version 2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vault {
     /// Where the server is, `https://vault.example.com:8200`.
+    #[schemars(regex(pattern = ADDRESS))]
     pub address: String,
     /// The namespace (OpenBao, Vault Enterprise).
     #[serde(default, skip_serializing_if = "Option::is_none")]

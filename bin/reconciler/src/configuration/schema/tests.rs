@@ -47,6 +47,8 @@ fn candidates() -> Vec<Value> {
         "127.0.0.1:1",
         "[::1]:80",
         "localhost:1",
+        "https://a.example:1/b",
+        "https://a.example/?b=c",
         "airbyte_",
         "main",
         "sqlite",
