@@ -209,7 +209,8 @@ impl Stage {
         to: &str,
         observer: &dyn MigrationObserver,
     ) -> MigrationReport {
-        static RUNS: AtomicU64 = AtomicU64::new(1);
+        // Above the ids that laws give themselves: one journal must never see an id twice.
+        static RUNS: AtomicU64 = AtomicU64::new(1_000_000);
         let id = MoveId(Uuid::from_u128(RUNS.fetch_add(1, Ordering::Relaxed).into()));
         self.migration(from, to).copy(id, observer).await.unwrap()
     }
