@@ -131,6 +131,16 @@ pub(crate) fn repeated<'w, 'k>(word: &'w str, known: impl Iterator<Item = &'k st
     }
 }
 
+/// A key of a configuration, as a message may have it: what stands in a key's place by mistake may be the value.
+pub(crate) fn repeated_key(key: &str) -> &str {
+    let is_spelled = |it: u8| it.is_ascii_alphanumeric() || b"_-.".contains(&it);
+    if key.len() <= LONGEST_NAME && key.bytes().all(is_spelled) && !reads_like_a_token(key) {
+        key
+    } else {
+        NOT_REPEATED
+    }
+}
+
 /// Whether it reads like a path that somebody types.
 pub(crate) fn reads_like_a_path(path: &Path) -> bool {
     let Some(names) = names(not_there(path)) else {

@@ -122,6 +122,7 @@ fn done(report: &Report) -> String {
         report.total(|count| count.already_gone),
         "not there any more",
     );
+    say(report.to_purge, "would be purged");
     say(report.purged, "purged");
     say(report.unpurged, "not purged");
     say(report.rescued, "rescued");

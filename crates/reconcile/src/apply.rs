@@ -91,13 +91,17 @@ impl Pass<'_> {
         if survey.stopped {
             return Err(self.stopped_early("before the backend's listing ended"));
         }
-        let (_, census) = self.guarded(&survey).await?;
+        let (stops, census) = self.guarded(&survey).await?;
         let (items, more) = self.candidates(&survey, limit).await?;
+        if self.report.job == Job::ExpireOrphans {
+            self.purge_overdue(&survey.overdue, stops).await?;
+        }
         let header = PlanHeader {
             census,
             listed: survey.listed,
             guards: std::mem::take(&mut self.report.guards),
             more,
+            to_purge: self.report.to_purge,
             ..self.header()
         };
         let content = PlanContent {
@@ -143,6 +147,7 @@ impl Pass<'_> {
             listed: 0,
             guards: Vec::new(),
             more: false,
+            to_purge: 0,
         }
     }
 

@@ -36,6 +36,15 @@ pub struct PlanHeader {
     pub guards: Vec<GuardTrip>,
     /// Whether more is due than the plan holds.
     pub more: bool,
+    /// Secrets handed to deletion before whose recovery window is over: the next whole run removes them
+    /// for good, and no plan's application does.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub to_purge: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One candidate.

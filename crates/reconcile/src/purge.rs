@@ -15,14 +15,19 @@ const TOGETHER: usize = 8;
 impl Pass<'_> {
     /// Purges what the survey found over its window, unless a guard stops anything. One that fails is
     /// the next run's, and so is the rest once the backend is away.
+    /// A dry run counts them.
     pub(crate) async fn purge_overdue(&mut self, overdue: &[Mark], stops: Stops) -> Result<()> {
-        if self.options.dry_run || stops.any() {
-            return Ok(());
-        }
         let backend = self.backend.clone();
         let Some(purge) = backend.purges() else {
             return Ok(());
         };
+        if stops.any() {
+            return Ok(());
+        }
+        if self.options.dry_run {
+            self.report.to_purge = self.count_purgeable(overdue).await?;
+            return Ok(());
+        }
         let purged = self.purge_in_parts(purge, overdue).await;
         if let Some(reason) = &self.report.unpurged_because {
             tracing::warn!(backend.id = %self.backend_id(), secrets.unpurged = self.report.unpurged, reason, "secrets whose recovery window is over were not purged; the next run tries again");
@@ -31,6 +36,15 @@ impl Pass<'_> {
             tracing::info!(backend.id = %self.backend_id(), secrets.purged = self.report.purged, "recovery windows were over");
         }
         purged
+    }
+
+    /// How many of these a run would remove for good.
+    pub(crate) async fn count_purgeable(&mut self, overdue: &[Mark]) -> Result<u64> {
+        let mut purgeable = 0;
+        for marks in overdue.chunks(self.settings().batch.max(1) as usize) {
+            purgeable += self.unused(marks).await?.len() as u64;
+        }
+        Ok(purgeable)
     }
 
     async fn purge_in_parts(&mut self, purge: &dyn Purge, overdue: &[Mark]) -> Result<()> {

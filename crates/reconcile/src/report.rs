@@ -81,6 +81,9 @@ pub struct Report {
     /// Deletions parked before, and still so.
     #[serde(default)]
     pub parked: u64,
+    /// What a run would purge, told by a dry run.
+    #[serde(default)]
+    pub to_purge: u64,
     /// Secrets handed to deletion before whose recovery window was over: gone for good, where the
     /// manager ends no window itself.
     #[serde(default)]
@@ -135,6 +138,7 @@ impl Report {
             quarantined: 0,
             waiting: 0,
             parked: 0,
+            to_purge: 0,
             purged: 0,
             unpurged: 0,
             unpurged_because: None,

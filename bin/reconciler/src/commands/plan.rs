@@ -44,6 +44,13 @@ pub(super) async fn plan(
             trip.guard, trip.saw
         ));
     }
+    let over = plan.header.to_purge;
+    if over > 0 {
+        let secrets = count(over, "secret", "secrets");
+        console.note(format_args!(
+            "{secrets} handed to deletion before, whose recovery window is over: a run removes them for good, applying a plan does not"
+        ));
+    }
     if plan.is_empty() {
         console.note("nothing is to be done; applying it does nothing");
     } else {

@@ -9,6 +9,7 @@ use super::reader::{self, ReadError};
 use super::sections::Configuration;
 use super::variables::nearest_variable;
 use super::{addresses, check, environment, paths, yaml};
+use crate::repeatable::{NOT_REPEATED, is_there, reads_like_a_path, repeated_key};
 
 /// A configuration, and where its values came from.
 #[derive(Debug)]
@@ -44,7 +45,16 @@ pub fn load(file: Option<&Path>, variables: &[(String, String)]) -> anyhow::Resu
 }
 
 pub(super) fn read_file(file: &Path) -> anyhow::Result<String> {
-    let context = || format!("read the configuration {}", file.display());
+    let context = || {
+        if is_there(file) || reads_like_a_path(file) {
+            format!("read the configuration {}", file.display())
+        } else {
+            format!(
+                "read the configuration: the path of its file belongs there, and what was given is none \
+                 {NOT_REPEATED}"
+            )
+        }
+    };
     let metadata = std::fs::metadata(file).with_context(context)?;
     if metadata.is_dir() {
         return Err(anyhow!("it is a folder").context(context()));
@@ -79,7 +89,8 @@ impl Place<'_> {
         let key = if path.is_empty() {
             String::new()
         } else {
-            format!("`{}`: ", path.join("."))
+            let keys: Vec<&str> = path.iter().map(|key| repeated_key(key)).collect();
+            format!("`{}`: ", keys.join("."))
         };
         let place = match &tree.closest(path).origin {
             Origin::Variable(name) => format!("environment variable {name}"),

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::repeatable::repeated_key;
+
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -199,7 +201,8 @@ impl<'de> Visitor<'de> for ContentVisitor {
         while let Some(key) = members.next_key::<String>()? {
             if !keys.insert(key.clone()) {
                 return Err(de::Error::custom(format_args!(
-                    "the key `{key}` is given twice"
+                    "the key `{}` is given twice",
+                    repeated_key(&key)
                 )));
             }
             section.push((key, members.next_value()?));

@@ -11,6 +11,7 @@ use serde::de::{
 
 use super::node::{Content, Node, Origin};
 use super::{nearest, yaml};
+use crate::repeatable::repeated_key;
 
 /// Enumerations of these names are told apart by the key `type` beside their settings.
 const TYPED: [&str; 2] = ["Backend", "Platform"];
@@ -94,10 +95,11 @@ impl de::Error for ReadError {
         let hint = near
             .map(|near| format!("did you mean `{near}`? "))
             .unwrap_or_default();
-        let message = format!(
-            "unknown key `{key}`; {hint}known here: {}",
-            known.join(", ")
-        );
+        let known = match known {
+            [] => "no key is known here".to_owned(),
+            known => format!("known here: {}", known.join(", ")),
+        };
+        let message = format!("unknown key `{}`; {hint}{known}", repeated_key(key));
         Self {
             unknown_key: true,
             ..Self::new(message)

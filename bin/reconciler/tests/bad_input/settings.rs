@@ -75,6 +75,44 @@ fn a_secret_where_its_place_is_named() {
     says(&deployment.run(&["status"]).refused(1), "the secret itself");
 }
 
+/// Where a key belongs, or the path of the whole.
+#[test]
+fn a_secret_in_the_place_of_a_key() {
+    let deployment = Deployment::new();
+    for secret in [
+        "hvs.CAESIJ3",
+        "Xk8Jd2m9QwL4",
+        "wJalrXUtnFEMI/K7MDENG",
+        "pass word",
+        "s3cr3tP4ss!",
+    ] {
+        for section in [
+            format!("'{secret}': 3"),
+            format!("http: {{'{secret}': 3}}"),
+            format!("'{secret}': 3\n'{secret}': 4"),
+            format!("backends: {{e: {{type: embedded, '{secret}': 3}}}}"),
+        ] {
+            deployment.configure(&section);
+            let refused = deployment.run(&["status"]).refused(1);
+            says(&refused, "not repeated");
+            assert!(!refused.contains(secret), "{refused}");
+        }
+        for text in [
+            format!("{{\"keys\":\"{secret}\"}}"),
+            format!("keys: {secret}"),
+        ] {
+            let refused = deployment.run(&["--config", &text, "status"]).refused(1);
+            says(&refused, "not repeated");
+            assert!(!refused.contains(secret), "{refused}");
+        }
+    }
+    deployment.configure("backends: {e: {type: embedded, path: secrets.db}}");
+    says(
+        &deployment.run(&["status"]).refused(1),
+        "no key is known here",
+    );
+}
+
 #[test]
 fn a_port_in_use() {
     let deployment = Deployment::new();
