@@ -175,6 +175,12 @@ fn a_spec_without_secrets() {
     let put = before.put(r#"{"host": "a"}"#);
     says(&put.stderr, "marks no field as secret");
     put.done();
+    let json = [&PUT[..], &["--output", "json"]].concat();
+    let told = before.deployment.run_with_input(&json, r#"{"host": "b"}"#);
+    says(
+        told.json()["warning"].as_str().unwrap(),
+        "marks no field as secret",
+    );
 }
 
 /// As a spec the configuration would be kept in clear, secrets and all.

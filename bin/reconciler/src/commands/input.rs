@@ -56,8 +56,13 @@ fn refuse_around(document: &Value, spec: &CompiledSpec) -> anyhow::Result<()> {
     }
 }
 
-/// What to tell whoever puts a configuration in which nothing is known to a spec that marks secrets.
+/// What to tell whoever puts a configuration under a spec that marks no secrets, or one that marks some and knows
+/// nothing of the configuration.
 pub(super) fn doubt(document: &Value, spec: &CompiledSpec) -> Option<String> {
+    if marks_nothing(spec) {
+        let all = "the spec marks no field as secret: what is not recorded as one already is kept as it is";
+        return Some(all.to_owned());
+    }
     if !is_of_something_else(document, spec) {
         return None;
     }
@@ -113,13 +118,7 @@ pub(super) fn spec(path: &Path) -> anyhow::Result<DocumentSpec> {
         } else {
             file
         };
-        let spec = DocumentSpec::compile(&spec)?;
-        if marks_nothing(spec.compiled()) {
-            tracing::warn!(
-                "the spec marks no field as secret: what is not recorded as one already is kept as it is"
-            );
-        }
-        anyhow::Ok(spec)
+        anyhow::Ok(DocumentSpec::compile(&spec)?)
     };
     compiled().with_context(|| describe("the spec", path))
 }
