@@ -301,6 +301,36 @@ fn a_demo_makes_as_many_documents_as_were_asked_for() {
 }
 
 #[test]
+fn a_demo_of_a_spec_with_secrets_in_lists_alone_damages_some() {
+    let deployment = Deployment::without_database("");
+    std::fs::create_dir(deployment.path("specs")).unwrap();
+    deployment.write(
+        "specs/spec.json",
+        r#"{"properties": {"t": {"type": "array", "items": {"type": "string", "airbyte_secret": true}}}}"#,
+    );
+    let demo = [
+        "demo",
+        "--once",
+        "--documents",
+        "100",
+        "--seed",
+        "3",
+        "--specs",
+        "specs",
+        "--folder",
+        "demo",
+        "--output",
+        "json",
+    ];
+    let demo = deployment.run(&demo).json();
+    assert_eq!(
+        demo["planted"]["damage"].as_array().unwrap().len(),
+        8,
+        "{demo}"
+    );
+}
+
+#[test]
 fn the_manual_and_the_help_tell_what_an_option_takes() {
     let deployment = Deployment::without_database("");
     let manual = deployment.run(&["man"]).done();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cloakroom_core::store::{DocumentRow, FindingKind, RecordedReference};
 use cloakroom_core::{DeleteMode, PutRequest, SecretValue};
 use serde_json::{Value, json};
@@ -162,12 +162,21 @@ impl Scenario<'_> {
             .rsplit_once('/')
             .context("a secret is never the whole document")?;
         let key = key.replace("~1", "/").replace("~0", "~");
-        let parent = blob.pointer_mut(parent).and_then(Value::as_object_mut);
-        let parent = parent.context("the secret is a member of an object")?;
-        match value {
-            Some(value) => parent.insert(key, value),
-            None => parent.shift_remove(&key),
-        };
+        match blob
+            .pointer_mut(parent)
+            .context("the blob has its parent")?
+        {
+            Value::Object(members) => match value {
+                Some(value) => drop(members.insert(key, value)),
+                None => drop(members.shift_remove(&key)),
+            },
+            // Taken out of a list, those behind it would all have moved.
+            Value::Array(elements) => {
+                let element = key.parse().ok().and_then(|at: usize| elements.get_mut(at));
+                *element.context("the list has its element")? = value.unwrap_or_default();
+            }
+            _ => bail!("the secret is in no object and no list"),
+        }
         self.store_blob(document, &blob.to_string()).await
     }
 
@@ -186,16 +195,8 @@ impl Scenario<'_> {
     }
 }
 
-/// A secret of the document that is a member of an object, and not the whole document.
+/// A secret of the document that is not the whole document.
 fn replaceable(document: &DocumentRow) -> Option<&RecordedReference> {
-    let numbered = |pointer: &str| {
-        pointer
-            .rsplit('/')
-            .next()
-            .is_some_and(|last| last.parse::<u64>().is_ok())
-    };
-    document
-        .references
-        .iter()
-        .find(|held| !held.pointer.is_empty() && !numbered(&held.pointer))
+    let mut held = document.references.iter();
+    held.find(|held| !held.pointer.is_empty())
 }
