@@ -12,15 +12,20 @@ static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}").expect("the pattern compiles")
 });
 
-/// The text with every variable in it replaced: by `lookup`, else by its default, else by nothing.
+/// The text with every variable in it replaced: by `lookup`, else by its default, else by nothing. One that is set
+/// to nothing is set. OpenMetadata replaces before it reads the YAML, so that quotes around all that a variable
+/// holds (Compose passes on `""` as two of them) are YAML's and not part of it.
 pub(super) fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
+    let is_all = only_variable(text).is_some();
     VARIABLE
         .replace_all(text, |found: &fancy_regex::Captures<'_, str>| {
             let name = found.get(1).map_or("", |it| it.as_str());
             let default = found.get(2).map_or("", |it| it.as_str());
-            lookup(name)
-                .filter(|value| !value.is_empty())
-                .unwrap_or_else(|| unquoted(default).to_owned())
+            match lookup(name) {
+                Some(value) if is_all => unquoted(&value).to_owned(),
+                Some(value) => value,
+                None => unquoted(default).to_owned(),
+            }
         })
         .into_owned()
 }
@@ -43,12 +48,20 @@ mod tests {
 
     #[test]
     fn variables_win_over_defaults() {
-        let lookup = |name: &str| (name == "SET").then(|| "there".to_owned());
+        let lookup = |name: &str| match name {
+            "SET" => Some("there".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "QUOTED" => Some("\"\"".to_owned()),
+            _ => None,
+        };
         for (text, expanded) in [
             ("${SET:-x}", "there"),
             ("${UNSET:-x}", "x"),
             ("${UNSET:-\"\"}", ""),
             ("${UNSET}", ""),
+            ("${EMPTY:-x}", ""),
+            ("${QUOTED:-x}", ""),
+            ("a${QUOTED}b", "a\"\"b"),
             ("a${SET}b${UNSET:-c}", "atherebc"),
             ("plain $ {text}", "plain $ {text}"),
         ] {
