@@ -6,10 +6,8 @@ mod config_support;
 
 use cloakroom_core::config::{is_mask, mask};
 use cloakroom_core::{ErrorKind, Result};
-use config_support::{Document, Report, compile};
+use config_support::{Document, MASK, Report, compile};
 use serde_json::{Value, json};
-
-const MASK: &str = "**********";
 
 fn spec() -> Value {
     json!({"properties": {

@@ -3,21 +3,8 @@
 
 mod config_support;
 
-use config_support::{Document, compile, refused, report, second};
+use config_support::{Document, MASK, compile, hosts, refused, report, second, tokens};
 use serde_json::{Value, json};
-
-fn hosts() -> Value {
-    json!({"properties": {"hosts": {"items": {"properties": {
-        "name": {}, "password": {"airbyte_secret": true}, "key": {"airbyte_secret": true},
-        "tokens": {"items": {"airbyte_secret": true}}
-    }}}}})
-}
-
-fn tokens() -> Value {
-    json!({"properties": {"t": {"items": {"airbyte_secret": true}}}})
-}
-
-const MASK: &str = "**********";
 
 #[test]
 fn elements_that_moved_make_masks_ambiguous() {

@@ -4,10 +4,8 @@
 mod config_support;
 
 use cloakroom_core::config::parse_document;
-use config_support::{Document, Report, compile};
+use config_support::{Document, MASK, Report, compile};
 use serde_json::{Value, json};
-
-const MASK: &str = "**********";
 
 fn report(entries: &[(&str, &str)]) -> Report {
     let entries = entries.iter();

@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cloakroom_core::config::{clear_text, mask, parse_json};
 use cloakroom_testkit::airbyte::documents;
-use config_support::{Document, assert_silent, compile, texts};
+use config_support::{Document, MASK, assert_silent, compile, texts};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-
-const MASK: &str = "**********";
 
 /// A specification in outline, from which both a schema and documents that fit it are made.
 #[derive(Clone, Debug)]

@@ -4,21 +4,10 @@
 mod config_support;
 
 use cloakroom_core::ErrorKind;
-use config_support::{Document, assert_silent, compile, refused, report, ring, second};
-use serde_json::{Value, json};
-
-fn hosts() -> Value {
-    json!({"properties": {"hosts": {"items": {"properties": {
-        "name": {}, "password": {"airbyte_secret": true}, "key": {"airbyte_secret": true},
-        "tokens": {"items": {"airbyte_secret": true}}
-    }}}}})
-}
-
-fn tokens() -> Value {
-    json!({"properties": {"t": {"items": {"airbyte_secret": true}}}})
-}
-
-const MASK: &str = "**********";
+use config_support::{
+    Document, MASK, assert_silent, compile, hosts, refused, report, ring, second, tokens,
+};
+use serde_json::json;
 
 #[test]
 fn a_coordinate_is_kept_by_one_field_only() {

@@ -1,12 +1,12 @@
 //! A clean-up that is killed: the next one on the same machine follows at once and leaves alone what may
 //! be on its way still, and everybody else is told who is at the platform.
 
-use std::process::{Child, Command};
+use std::process::Command;
 
 use cloakroom_testkit::proxy::{Fault, Gate, Rule};
 
 use crate::cleaning::{AGED, Stage, on_two_threads};
-use crate::common::{CANARY, Ended, finish};
+use crate::common::{CANARY, Ended, Running, finish};
 use crate::managers::Kind;
 
 const CLEAN: [&str; 6] = [
@@ -23,23 +23,6 @@ const BATCH: u8 = 5;
 
 /// As if what the killed run had taken on had rested for long enough.
 const RESTED: &str = "UPDATE platform_removals SET until_at = 0 WHERE state = 'deleting'";
-
-/// Killed when the test fails.
-struct Running(Child);
-
-impl Running {
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A command with a folder for temporary files of its own.
 fn command(stage: &Stage, arguments: &[&str]) -> Command {

@@ -238,6 +238,23 @@ pub fn behind_its_back(deployment: &Deployment, statement: &'static str) {
     });
 }
 
+/// A process that is killed when the test fails.
+pub struct Running(pub Child);
+
+impl Running {
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Waits for the end of a process that was asked to: its exit status.
 pub fn ended(child: &mut Child) -> Option<i32> {
     let began = Instant::now();

@@ -7,29 +7,12 @@ use std::time::Instant;
 
 use sqlx::Row as _;
 
-use crate::common::{Ended, PATIENCE, connection};
+use crate::common::{Ended, PATIENCE, Running, connection};
 use crate::database::{KEY, Server};
 use crate::managers::{AWS_URL, Kind, Manager};
 use crate::{Stage, report};
 
 const FORTH: [&str; 4] = ["--from", "db", "--to", "aws"];
-
-/// Killed when the test fails.
-struct Running(Child);
-
-impl Running {
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 pub fn who_was_killed_is_followed_at_once(stage: &Stage) {
     let region = match stage.server {

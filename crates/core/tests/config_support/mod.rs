@@ -12,10 +12,26 @@ use cloakroom_core::{
     BackendId, Coordinate, Digest, ErrorKind, Grammar, KeyRing, Result, Scope, SecretJson,
     SecretValue, ValueKind, Version,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub(crate) const DOCUMENT: &str = "8d9a9a0c-0000-4000-8000-000000000001";
+
+/// What stands for a secret in what is given out.
+pub(crate) const MASK: &str = "**********";
+
+/// A spec of objects in a list.
+pub(crate) fn hosts() -> Value {
+    json!({"properties": {"hosts": {"items": {"properties": {
+        "name": {}, "password": {"airbyte_secret": true}, "key": {"airbyte_secret": true},
+        "tokens": {"items": {"airbyte_secret": true}}
+    }}}}})
+}
+
+/// A spec of secrets in a list.
+pub(crate) fn tokens() -> Value {
+    json!({"properties": {"t": {"items": {"airbyte_secret": true}}}})
+}
 
 /// One document, its references and the manager behind it.
 pub(crate) struct Document {
