@@ -326,3 +326,69 @@ fn nested_arrays_are_judged_one_by_one() {
         "/hosts/0/tokens/0",
     );
 }
+
+/// A program that reads a number and writes it again need not write it as it was; and an element may differ from the
+/// others by its keys alone.
+#[test]
+fn elements_that_moved_are_known_by_value_and_by_keys() {
+    let secret = json!({"airbyte_secret": true});
+    let spec = json!({"properties": {"h": {"items": {"properties": {"pw": secret}}}}});
+    let swapped = [
+        (
+            json!({"rate": 1.0}),
+            json!({"rate": 2.0}),
+            json!({"rate": 2}),
+            json!({"rate": 1}),
+        ),
+        (
+            json!({"p": 5432}),
+            json!({"p": 3306}),
+            json!({"p": 3306.0}),
+            json!({"p": 5432e0}),
+        ),
+        (
+            json!({"pg": {}}),
+            json!({"my": {}}),
+            json!({"my": {}, "n": 1}),
+            json!({"pg": {}, "n": 2}),
+        ),
+        (
+            json!({"pg": true}),
+            json!({"my": true}),
+            json!({"my": true, "new": false}),
+            json!({"pg": true, "new": false}),
+        ),
+        (
+            json!({"o": {"pg": []}}),
+            json!({"o": {"my": []}}),
+            json!({"o": {"my": [], "n": 1}}),
+            json!({"o": {"pg": [], "n": 2}}),
+        ),
+        (
+            json!({"name": "alpha", "n": 1}),
+            json!({"name": "beta", "n": 2}),
+            json!({"name": "BETA", "n": 2.0}),
+            json!({"name": "ALPHA", "n": 1.0}),
+        ),
+    ];
+    let with = |element: &Value, password: &str| {
+        let mut element = element.clone();
+        element["pw"] = password.into();
+        element
+    };
+    for (one, two, first, second) in &swapped {
+        refused(
+            &spec,
+            &json!({"h": [with(one, "password-one"), with(two, "password-two")]}),
+            &json!({"h": [with(first, MASK), with(second, MASK)]}),
+            "/h/0/pw",
+        );
+    }
+    // Written otherwise and in its place, it is the same.
+    let (_, said) = second(
+        &spec,
+        json!({"h": [with(&json!({"rate": 1.0}), "password-one"), with(&json!({"rate": 2.0}), "password-two")]}),
+        json!({"h": [with(&json!({"rate": 1}), MASK), with(&json!({"rate": 2}), MASK)]}),
+    );
+    assert_eq!(said, report(&[("/h/0/pw", "kept"), ("/h/1/pw", "kept")]));
+}

@@ -91,3 +91,24 @@ fn a_platforms_node_stands_for_what_is_recorded() {
         }
     }
 }
+
+/// What masking made of a node that somebody copied there is no text: put as it was given out, it would be one.
+#[test]
+fn a_mask_made_of_an_unrecorded_node_is_refused() {
+    let spec = compile(&json!({"properties": {"a": {"airbyte_secret": true}, "o": {}, "l": {}}}));
+    let mut document = Document::default();
+    let config = json!({"a": "value-of-a", "o": {"host": "h"}, "l": ["x"]});
+    document.put(&spec, config).unwrap();
+    for place in ["/o/host", "/l/0"] {
+        let before = document.blob.clone();
+        *document.blob.pointer_mut(place).unwrap() = document.blob["a"].clone();
+        let given_out = document.masked(&spec);
+        let error = document.put(&spec, given_out.clone()).unwrap_err();
+        assert_eq!(error.subject(), Some(place), "{error}");
+        let mut mended = given_out;
+        *mended.pointer_mut(place).unwrap() = json!("h");
+        let said = document.put(&spec, mended).unwrap();
+        assert_eq!(said["/a"], "kept");
+        document.blob = before;
+    }
+}

@@ -44,6 +44,9 @@ fn is_known(key: &str) -> bool {
 /// What people write for `properties`, and what is further from it than a misspelling.
 const FOR_PROPERTIES: [&str; 2] = ["property", "props"];
 
+/// What the text under a place is to be read as.
+pub(super) const CONTENT: &str = "contentSchema";
+
 /// A keyword of JSON Hyper-Schema, which happens to be near `$ref`.
 const NO_REFERENCE: &str = "href";
 
@@ -56,6 +59,20 @@ pub(super) fn meant(key: &str, value: &Value) -> Option<&'static str> {
         return None;
     }
     meant_by_itself(key, value).or_else(|| leads_to_a_mark(key, value))
+}
+
+/// What of a configuration stands in a schema as an example, and is no schema.
+const DATA: [&str; 5] = ["const", "default", "enum", "example", "examples"];
+
+/// What a vendor's own words begin with, which say nothing by agreement.
+const OF_A_VENDOR: &str = "x-";
+
+/// Whether nobody could tell what this marks: something within does, and the key is a keyword of another dialect or
+/// of nobody's.
+pub(super) fn is_unread(key: &str, value: &Value) -> bool {
+    let is_read = || is_known(key) || key == CONTENT;
+    let says_nothing = || DATA.contains(&key) || key.starts_with(OF_A_VENDOR);
+    (value.is_object() || value.is_array()) && !is_read() && !says_nothing() && holds_a_mark(value)
 }
 
 /// What marks, or may lead to a mark, whatever stands within the value.

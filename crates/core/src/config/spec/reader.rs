@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::invalid;
 use super::keywords::{
-    DEPENDENT, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies, holds_a_mark,
-    malformed, meant, tells_a_schema,
+    CONTENT, DEPENDENT, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies, holds_a_mark,
+    is_unread, malformed, meant, tells_a_schema,
 };
 use super::kinds::Kinds;
 use super::pattern::Pattern;
@@ -432,7 +432,7 @@ impl<'s> Reader<'s> {
 
 /// Whether a text holds JSON with a secret in it: only the whole of it can be taken out.
 fn has_a_mark_in_its_text(members: &Map<String, Value>) -> bool {
-    members.get("contentSchema").is_some_and(holds_a_mark)
+    members.get(CONTENT).is_some_and(holds_a_mark)
 }
 
 fn refuse_malformed(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
@@ -442,13 +442,24 @@ fn refuse_malformed(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
 }
 
 fn refuse_misspelt(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
-    let mut members = members.iter();
-    match members.find_map(|(key, value)| Some((key, meant(key, value)?))) {
-        None => Ok(()),
+    let mut each = members.iter();
+    match each.find_map(|(key, value)| Some((key, meant(key, value)?))) {
+        None => refuse_unread(job, members),
         Some((written, meant)) => {
             let message = format!("no keyword of JSON Schema; `{meant}` is spelled so");
             Err(invalid(&below(&job.pointer, written), message))
         }
+    }
+}
+
+fn refuse_unread(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
+    match members.iter().find(|(key, value)| is_unread(key, value)) {
+        None => Ok(()),
+        Some((written, _)) => Err(invalid(
+            &below(&job.pointer, written),
+            "something is marked as secret under a keyword that is not read here, so that its fields would stay in \
+             clear; write it with those of JSON Schema, drafts 4 to 2020-12 (`allOf`, `$ref`, `properties`, …)",
+        )),
     }
 }
 

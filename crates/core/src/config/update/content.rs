@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use serde_json::Value;
 
 use crate::config::node;
+use crate::config::numbers::Quantity;
 use crate::config::pointer::Pointer;
 use crate::config::spec::{CompiledSpec, Position};
 
@@ -51,7 +52,8 @@ impl Reader<'_> {
         match value {
             // In a new document null may be the gap that a secret left.
             Value::Null => BLANK,
-            Value::Bool(_) | Value::Number(_) | Value::String(_) => self.hasher.hash_one(value),
+            Value::Number(number) => self.hasher.hash_one(Quantity::of(number)),
+            Value::Bool(_) | Value::String(_) => self.hasher.hash_one(value),
             Value::Object(members) if node::is_node(members) => BLANK,
             Value::Object(members) => {
                 // A sum, since the order of members means nothing; a blank member counts as absent,

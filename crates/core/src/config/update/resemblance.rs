@@ -6,12 +6,13 @@ use std::hash::{BuildHasher, RandomState};
 use serde_json::Value;
 
 use crate::config::node;
+use crate::config::numbers::Quantity;
 
-/// A text or number that more elements had than this says nothing of which one it was. It also keeps the work
+/// A text, number or key that more elements had than this says nothing of which one it was. It also keeps the work
 /// linear.
 const MOST_ALIKE: usize = 64;
 
-/// The texts and numbers that the elements of a stored array had, each with where it stood in its element.
+/// The texts, numbers and keys that the elements of a stored array had, each with where it stood in its element.
 #[derive(Default)]
 pub(super) struct Resemblance {
     hasher: RandomState,
@@ -58,13 +59,21 @@ impl Resemblance {
             // A switch is turned as often as not.
             Value::Null | Value::Bool(_) => {}
             Value::String(text) if text.is_empty() => {}
-            Value::String(_) | Value::Number(_) => {
+            Value::String(_) => {
                 leaves.insert(self.hasher.hash_one((at, value)));
+            }
+            Value::Number(number) => {
+                leaves.insert(self.hasher.hash_one((at, Quantity::of(number))));
             }
             Value::Object(members) if node::is_node(members) => {}
             Value::Object(members) => {
                 for (key, member) in members {
-                    self.collect(member, self.hasher.hash_one((at, key)), leaves);
+                    let below = self.hasher.hash_one((at, key));
+                    // Of two elements one may have `pg` where the other has `my`, and nothing under either.
+                    if !is_blank(member) {
+                        leaves.insert(below);
+                    }
+                    self.collect(member, below, leaves);
                 }
             }
             Value::Array(items) => {
@@ -74,5 +83,14 @@ impl Resemblance {
                 }
             }
         }
+    }
+}
+
+/// A secret, or the gap that one left: whether an element has one does not tell which element it is.
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => node::is_node(members),
+        _ => false,
     }
 }

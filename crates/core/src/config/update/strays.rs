@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::previous::{Stored, Walked};
 use super::refused;
 use crate::config::mask::is_mask;
+use crate::config::node;
+use crate::config::pointer::lookup;
 use crate::error::Result;
 
 /// A mask at a place where nothing is secret.
@@ -28,14 +30,26 @@ impl Stray {
 }
 
 /// Refuses a mask that was not there before while secrets are let go (`losses`): it may well have been
-/// meant for one of them, and would be stored as the text that it is.
+/// meant for one of them, and would be stored as the text that it is. So would one that stands where the stored
+/// document names a secret that is not recorded: masking made it of that.
 pub(super) fn refuse_strays(strays: &[Stray], losses: &[usize], stored: &Stored<'_>) -> Result<()> {
-    let Some(blob) = stored
-        .blob
-        .filter(|_| !strays.is_empty() && !losses.is_empty())
-    else {
+    let Some(blob) = stored.blob.filter(|_| !strays.is_empty()) else {
         return Ok(());
     };
+    let names_a_secret = |stray: &&Stray| {
+        let there = lookup(blob, &stray.pointer).and_then(Value::as_object);
+        there.is_some_and(node::is_node)
+    };
+    if let Some(stray) = strays.iter().find(names_a_secret) {
+        return Err(refused(
+            &stray.pointer,
+            "a mask where the stored document names a secret and none is recorded: somebody changed it in the \
+             database; send the value that belongs here, or null",
+        ));
+    }
+    if losses.is_empty() {
+        return Ok(());
+    }
     let mut before = HashSet::new();
     collect_masks(blob, &mut Walked::default(), &mut before);
     match strays.iter().find(|stray| !before.contains(&stray.text)) {
