@@ -16,12 +16,12 @@ use cloakroom_backends_gcp::{GcpBackend, GcpSettings};
 use cloakroom_backends_kubernetes::KubernetesBackend;
 use cloakroom_backends_vault::VaultBackend;
 use cloakroom_core::budget::RequestClass;
-use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Sent};
+use cloakroom_core::capabilities::{Calls, CoordinateName, ListOrder, NativeExpiry, Sent};
 use cloakroom_core::{Capabilities, SecretBackend as _};
 
 type Tell = fn(&Capabilities) -> String;
 
-const ROWS: [(&str, Tell); 12] = [
+const ROWS: [(&str, Tell); 17] = [
     ("smallest and largest value, bytes", |it| {
         format!("{} to {}", it.least_bytes, it.most_bytes)
     }),
@@ -30,6 +30,27 @@ const ROWS: [(&str, Tell); 12] = [
     }),
     ("longest coordinate, bytes", |it| {
         it.longest_name.to_string()
+    }),
+    ("a name is made of", |it| {
+        format!("`{}`", it.names.characters)
+    }),
+    ("longest name, prefix included, bytes", |it| {
+        it.names.longest.to_string()
+    }),
+    ("names that differ in case alone", |it| {
+        match (it.names.characters.have_capitals(), it.names.case_counts) {
+            (false, _) => "no capitals",
+            (true, true) => "two",
+            (true, false) => "one",
+        }
+        .to_owned()
+    }),
+    ("a name besides", |it| {
+        it.names.further().unwrap_or_else(|| "–".to_owned())
+    }),
+    ("a coordinate's name", |it| {
+        let itself = it.names.coordinate == CoordinateName::Itself;
+        either(itself, "itself", "made from it, whole in the mark")
     }),
     ("written, read, described, deleted in one call", |it| {
         let Capabilities {

@@ -125,6 +125,9 @@ impl Failure {
         if let Some(after) = told.retry_after {
             error = error.with_retry_after(after);
         }
+        if self.is_of_credentials() {
+            error = error.with_refused_credentials();
+        }
         match &told.cause {
             Some(cause) => error.with_source(cause.clone()),
             None => error,
@@ -154,7 +157,8 @@ impl fmt::Display for Cause {
 impl std::error::Error for Cause {}
 
 const MISSING: &str = "there is no such secret";
-const DENIED: &str = "the credentials do not allow it; see the policies in deploy/policies/aws";
+const DENIED: &str = "the credentials do not allow it; see the policies in deploy/policies: aws for what Cloakroom \
+                      stores itself, airbyte and openmetadata for a platform's secrets";
 const LOGIN: &str = "the credentials were refused: wrong, expired, or the clock is off";
 const THROTTLED: &str = "more requests than the account's quota allows";
 const INVALID: &str = "AWS calls the request invalid";
@@ -281,6 +285,22 @@ mod tests {
             of(Some("ThrottlingException"), 400).kind(),
             ErrorKind::Throttled
         );
+    }
+
+    #[test]
+    fn refused_credentials_are_told_from_a_right_that_is_missing() {
+        let told = |code, status| {
+            let failure = of(code, status);
+            let error = failure.to_error("get", &"main".parse().unwrap(), None);
+            (error.kind(), error.is_of_credentials())
+        };
+        for code in ["ExpiredTokenException", "UnrecognizedClientException"] {
+            assert_eq!(told(Some(code), 400), (ErrorKind::Denied, true), "{code}");
+        }
+        let right = told(Some("AccessDeniedException"), 400);
+        assert_eq!(right, (ErrorKind::Denied, false));
+        // Without a code nobody knows.
+        assert_eq!(told(None, 403), (ErrorKind::Denied, false));
     }
 
     #[test]

@@ -72,14 +72,11 @@ impl Place {
 
     /// The name in AWS of what a platform calls `name`.
     pub(crate) fn platforms_name(&self, name: &str) -> Result<String, Failure> {
-        let full = format!("{}{name}", self.settings.name_prefix);
-        if !name.is_empty() && self.service.takes(&full) {
-            return Ok(full);
-        }
-        Err(Failure::new(
-            ErrorKind::Invalid,
-            "no secret of this service can have that name",
-        ))
+        let full = self
+            .service
+            .names()
+            .written(&self.settings.name_prefix, name);
+        full.map_err(|fault| Failure::new(ErrorKind::Invalid, fault.to_string()))
     }
 
     /// What a platform calls the secret of this name in AWS.

@@ -25,7 +25,7 @@ use crate::manager::{AT_ONCE, Place, check_size, compare};
 use crate::mark_text::{of_description, of_tags, to_description};
 use crate::policy;
 use crate::sdk::{Asked, NewParameter, Parameter, Parameters, Values};
-use crate::settings::{AwsSettings, Service, is_reserved};
+use crate::settings::{AwsSettings, Service};
 
 /// The largest value of a standard parameter, in bytes.
 const STANDARD: usize = 4 * 1024;
@@ -43,6 +43,8 @@ const CALLS: Calls = Calls {
     get_many: &[Sent::batched(Read, 10), Sent::batched(Describe, 50)],
     read_named: &[Sent::batched(Read, 10)],
     describe: &[Sent::batched(Describe, 50)],
+    // That a search finds nothing does not say that it is missing; its tags do.
+    describe_missing: &[Sent::one(Describe)],
     delete: &[Sent::batched(Delete, 10)],
     delete_finally: &[Sent::batched(Delete, 10)],
     lift_expiry: &[Sent::one(Read), Sent::one(Write), Sent::one(Describe)],
@@ -76,6 +78,8 @@ impl ParameterStoreBackend {
             most_bytes,
             binary: false,
             longest_name: MAX_LENGTH,
+            names: Service::ParameterStore.names(),
+            name_prefix: settings.name_prefix.clone().into(),
             put_batch: 1,
             get_batch: BATCH,
             describe_batch: NAMES,
@@ -126,7 +130,7 @@ impl ParameterStoreBackend {
             return Err(unsupported("an expiry needs advanced parameters"));
         }
         let name = self.place.name(&request.mark.coordinate);
-        if is_reserved(&name) {
+        if Service::ParameterStore.names().kept(&name).is_some() {
             return Err(Failure::new(
                 ErrorKind::Invalid,
                 "Parameter Store keeps names that begin with aws or ssm to itself; set a \

@@ -2,6 +2,7 @@
 
 mod named;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -52,15 +53,18 @@ const AMBIGUOUS: &str = "InvalidRequestException";
 pub struct SecretsManagerBackend {
     place: Place,
     secrets: Secrets,
+    capabilities: Capabilities,
 }
 
 impl SecretsManagerBackend {
-    /// What Secrets Manager can do.
+    /// What Secrets Manager can do, without a prefix.
     pub const CAPABILITIES: Capabilities = Capabilities {
         least_bytes: 1,
         most_bytes: 65_536,
         binary: true,
         longest_name: MAX_LENGTH,
+        names: Service::SecretsManager.names(),
+        name_prefix: Cow::Borrowed(""),
         put_batch: 1,
         get_batch: BATCH,
         describe_batch: 1,
@@ -99,8 +103,16 @@ impl SecretsManagerBackend {
     /// `Invalid` where the settings cannot be right; what STS answers where it is asked.
     pub async fn connect(id: BackendId, settings: AwsSettings) -> Result<Self> {
         let secrets = Secrets::new(settings.clone());
+        let capabilities = Capabilities {
+            name_prefix: settings.name_prefix.clone().into(),
+            ..Self::CAPABILITIES
+        };
         let place = Place::new(id, settings, Service::SecretsManager).await?;
-        Ok(Self { place, secrets })
+        Ok(Self {
+            place,
+            secrets,
+            capabilities,
+        })
     }
 
     async fn try_put(&self, request: &PutRequest) -> Result<PutOutcome, Failure> {
@@ -342,7 +354,7 @@ impl SecretBackend for SecretsManagerBackend {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &Self::CAPABILITIES
+        &self.capabilities
     }
 
     fn named(&self) -> Option<&dyn NamedSecrets> {
@@ -368,7 +380,9 @@ impl SecretBackend for SecretsManagerBackend {
             ],
             Operation::Describe => &["secretsmanager:DescribeSecret"],
             Operation::List => &["secretsmanager:ListSecrets"],
-            Operation::Delete | Operation::DeleteFinally => &[
+            Operation::Delete => &["secretsmanager:DeleteSecret"],
+            // A forced deletion of nothing is no error: what is there is looked for before.
+            Operation::DeleteFinally => &[
                 "secretsmanager:DescribeSecret",
                 "secretsmanager:DeleteSecret",
             ],

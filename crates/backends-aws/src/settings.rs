@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloakroom_core::capabilities::{Characters, CoordinateName, NameRules, NameShape};
 use cloakroom_core::{CredentialSource, Error, ErrorKind, Result};
 
 use crate::mark_text::{MARK_PREFIX, is_tag_text};
@@ -12,6 +13,11 @@ use crate::mark_text::{MARK_PREFIX, is_tag_text};
 const LONGEST_PREFIX: usize = 200;
 /// AWS takes 50 tags a resource; six are the mark's.
 const MOST_TAGS: usize = 44;
+/// Levels of a parameter's name.
+const LEVELS: usize = 15;
+/// What Parameter Store's own names begin with.
+const RESERVED: &[&str] = &["aws", "ssm"];
+const NONE: &[&str] = &[];
 
 /// One account and region, and how to use it. [`AwsSettings::new`] gives every field its default.
 ///
@@ -102,26 +108,22 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    /// Whether a secret can have this name.
-    pub(crate) fn takes(self, name: &str) -> bool {
-        let (longest, more) = match self {
-            Self::SecretsManager => (512, b"/_+=.@-".as_slice()),
-            Self::ParameterStore => (1_011, b"/_.-".as_slice()),
+    /// The names it takes, as the references of `CreateSecret` and `PutParameter` have them.
+    pub(crate) const fn names(self) -> NameRules {
+        let (characters, longest, shape, reserved) = match self {
+            Self::SecretsManager => ("/_+=.@-", 512, NameShape::Plain, NONE),
+            Self::ParameterStore => ("/_.-", 1_011, NameShape::Hierarchy(LEVELS), RESERVED),
         };
-        let byte = |byte: u8| byte.is_ascii_alphanumeric() || more.contains(&byte);
-        name.len() <= longest
-            && name.bytes().all(byte)
-            && (self == Self::SecretsManager || is_hierarchy(name) && !is_reserved(name))
+        NameRules {
+            characters: Characters::letters_digits_and(characters),
+            longest,
+            shape,
+            reserved,
+            case_counts: true,
+            respelled: &[],
+            coordinate: CoordinateName::Itself,
+        }
     }
-}
-
-/// Whether slashes divide a name as Parameter Store wants them: one before each of at most 15
-/// levels, or none at all.
-fn is_hierarchy(name: &str) -> bool {
-    let Some(levels) = name.strip_prefix('/') else {
-        return !name.contains('/');
-    };
-    levels.split('/').all(|level| !level.is_empty()) && levels.split('/').count() <= 15
 }
 
 impl AwsSettings {
@@ -187,14 +189,7 @@ impl AwsSettings {
         if prefix.len() > LONGEST_PREFIX {
             return Err(invalid("name_prefix is longer than 200 bytes"));
         }
-        let more: &[u8] = match service {
-            Service::SecretsManager => b"/_+=.@-",
-            Service::ParameterStore => b"/_.-",
-        };
-        if !prefix
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
-        {
+        if !service.names().characters.are_all_of(prefix) {
             return Err(invalid("name_prefix has characters that names cannot have"));
         }
         if service == Service::ParameterStore {
@@ -203,10 +198,10 @@ impl AwsSettings {
                     "name_prefix has a slash and does not begin with one",
                 ));
             }
-            if prefix.contains("//") || prefix.matches('/').count() > 15 {
+            if prefix.contains("//") || prefix.matches('/').count() > LEVELS {
                 return Err(invalid("name_prefix has an empty level or more than 15"));
             }
-            if is_reserved(prefix) {
+            if service.names().kept(prefix).is_some() {
                 return Err(invalid(
                     "name_prefix begins with aws or ssm, which Parameter Store keeps to itself",
                 ));
@@ -245,12 +240,6 @@ impl AwsSettings {
     }
 }
 
-/// Whether Parameter Store keeps names that begin so to itself.
-pub(crate) fn is_reserved(name: &str) -> bool {
-    let name = name.trim_start_matches('/').to_ascii_lowercase();
-    name.starts_with("aws") || name.starts_with("ssm")
-}
-
 fn is_region_byte(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
 }
@@ -277,6 +266,10 @@ fn invalid(message: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use cloakroom_core::Coordinate;
+    use cloakroom_core::capabilities::NameFault;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn refused(service: Service, change: impl FnOnce(&mut AwsSettings)) -> String {
@@ -312,22 +305,47 @@ mod tests {
     #[test]
     fn a_name_is_what_its_service_takes() {
         use Service::{ParameterStore, SecretsManager};
+        let takes = |service: Service, name: &str| service.names().check(name).is_ok();
         let long = "x".repeat(512);
         for name in ["airbyte_a_v1", "/a/b", "a//b", "a+b=c@d.e", "aws/a", &long] {
-            assert!(SecretsManager.takes(name), "{name}");
+            assert!(takes(SecretsManager, name), "{name}");
         }
         let longer = "x".repeat(513);
         for name in ["a b", "a:b", "a\nb", "ä", "a*", &longer] {
-            assert!(!SecretsManager.takes(name), "{name}");
+            assert!(!takes(SecretsManager, name), "{name}");
         }
         for name in ["airbyte_a_v1", "/a/b.c-d", &longer] {
-            assert!(ParameterStore.takes(name), "{name}");
+            assert!(takes(ParameterStore, name), "{name}");
         }
         let (deep, longest) = ("/a".repeat(16), "x".repeat(1_012));
         for name in [
             "a/b", "/a//b", "/a/", "/", "a@b", "/aws/a", "SSM-a", &deep, &longest,
         ] {
-            assert!(!ParameterStore.takes(name), "{name}");
+            assert!(!takes(ParameterStore, name), "{name}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the prefix; but for what Parameter Store keeps to itself, which a put refuses.
+        #[test]
+        fn every_coordinate_has_a_name(
+            prefix in "(/[a-z.]{1,12}){0,15}/?|[A-Za-z0-9_.-]{0,200}|[a-z/+=@]{0,40}|aw|ss",
+            body in "[A-Za-z0-9_-]{1,8}|[A-Za-z0-9_-]{230,252}|s_|m_",
+            version in 1_i64..10_000_000,
+        ) {
+            let Ok(coordinate) = Coordinate::from_stored(&format!("{body}_v{version}")) else {
+                return Ok(());
+            };
+            let name = format!("{prefix}{coordinate}");
+            for service in [Service::SecretsManager, Service::ParameterStore] {
+                let mut settings = AwsSettings::new("eu-central-1");
+                settings.name_prefix.clone_from(&prefix);
+                if settings.validate(service).is_ok() {
+                    let fault = service.names().check(&name).err();
+                    let right = matches!(fault, None | Some(NameFault::Reserved(_)));
+                    prop_assert!(right, "{service:?}, {name}: {fault:?}");
+                }
+            }
         }
     }
 

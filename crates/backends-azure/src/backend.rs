@@ -15,7 +15,7 @@ use cloakroom_core::{
 };
 
 use crate::failure::Failure;
-use crate::name::name_of;
+use crate::name::{NAMES, name_of};
 use crate::sdk::{Retention, Vault, Version};
 use crate::settings::AzureSettings;
 
@@ -134,6 +134,8 @@ fn capabilities(settings: &AzureSettings) -> Capabilities {
         most_bytes: MOST_BYTES,
         binary: false,
         longest_name: MAX_LENGTH,
+        names: NAMES,
+        name_prefix: settings.prefix.clone().into(),
         put_batch: 1,
         get_batch: 1,
         describe_batch: 1,

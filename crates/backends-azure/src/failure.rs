@@ -14,6 +14,8 @@ pub(crate) struct Failure {
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+    /// Entra ID refused the login, or the vault the token.
+    of_credentials: bool,
 }
 
 /// What the vault's own code says beyond the kind, where it changes what is done next.
@@ -57,6 +59,7 @@ impl Failure {
             message: message.into(),
             retry_after: None,
             cause: None,
+            of_credentials: false,
         }
     }
 
@@ -88,6 +91,9 @@ impl Failure {
         let mut error = Error::new(self.kind, operation, self.message.clone());
         if let Some(after) = self.retry_after {
             error = error.with_retry_after(after);
+        }
+        if self.of_credentials {
+            error = error.with_refused_credentials();
         }
         match &self.cause {
             Some(cause) => error.with_source(cause.clone()),
@@ -122,6 +128,7 @@ impl From<Answer> for Failure {
             message,
             retry_after: answer.retry_after,
             cause: Some(Cause(answer.to_string())),
+            of_credentials: kind == ErrorKind::Denied && (answer.login || answer.status == 401),
         }
     }
 }

@@ -7,10 +7,20 @@
 use std::fmt::Write as _;
 
 use cloakroom_core::Coordinate;
+use cloakroom_core::capabilities::{Characters, CoordinateName, NameRules, NameShape};
 use sha2::{Digest as _, Sha256};
 
-/// The longest name.
-pub(crate) const LONGEST: usize = 127;
+/// The names of secrets, as Microsoft's page on objects of a vault has them.
+pub(crate) const NAMES: NameRules = NameRules {
+    characters: Characters::letters_digits_and("-"),
+    longest: 127,
+    shape: NameShape::Plain,
+    reserved: &[],
+    case_counts: false,
+    respelled: &[('_', '-')],
+    coordinate: CoordinateName::InTheMark,
+};
+
 /// `<uuid>_secret_<uuid>`, where dashes belong to the ids.
 const IDS: usize = 36 + "_secret_".len() + 36;
 /// Of a hashed coordinate's text, for the person who meets it in the portal.
@@ -19,7 +29,7 @@ const READABLE: usize = 40;
 /// The name of `coordinate` under `prefix`; lower case throughout.
 pub(crate) fn name_of(prefix: &str, coordinate: &Coordinate) -> String {
     plain(coordinate)
-        .filter(|plain| prefix.len() + plain.len() <= LONGEST)
+        .filter(|plain| prefix.len() + plain.len() <= NAMES.longest)
         .map_or_else(
             || format!("{prefix}{}", hashed(coordinate)),
             |plain| format!("{prefix}{plain}"),
@@ -153,11 +163,8 @@ mod tests {
             prop_assert!(one.as_str().len() <= MAX_LENGTH);
             for prefix in [String::new(), "p".repeat(LONGEST_PREFIX)] {
                 let name = name_of(&prefix, &one);
-                prop_assert!((1..=LONGEST).contains(&name.len()), "{}", name);
-                let allowed = |byte: u8| {
-                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
-                };
-                prop_assert!(name.bytes().all(allowed), "{}", name);
+                prop_assert_eq!(NAMES.check(&name), Ok(()), "{}", name);
+                prop_assert!(!name.bytes().any(|byte| byte.is_ascii_uppercase()), "{}", name);
             }
         }
 

@@ -14,7 +14,8 @@ use futures_util::{StreamExt as _, stream};
 use crate::backend::{AzureBackend, MOST_BYTES};
 use crate::failure::{Failure, Reason};
 use crate::mark::is_marked;
-use crate::platform_name::{in_listing, in_vault};
+use crate::name::NAMES;
+use crate::platform_name::in_listing;
 use crate::put::{copy, taken};
 use crate::read::{ours, state_of};
 use crate::sdk::{Held, Listing, NewVersion, Version};
@@ -24,12 +25,8 @@ const AT_ONCE: usize = 16;
 
 impl AzureBackend {
     fn name_in_vault(&self, name: &str) -> Result<String, Failure> {
-        in_vault(&self.settings.prefix, name).ok_or_else(|| {
-            Failure::new(
-                ErrorKind::Invalid,
-                "prefix and name are not 1 to 127 letters, digits, - and _",
-            )
-        })
+        let written = NAMES.written(&self.settings.prefix, name);
+        written.map_err(|fault| Failure::new(ErrorKind::Invalid, fault.to_string()))
     }
 
     async fn try_list_named(&self, page: Option<&PageToken>) -> Result<NamedPage, Failure> {

@@ -7,17 +7,14 @@
 use cloakroom_core::Scope;
 use cloakroom_core::coordinates::DEFAULT_PREFIX;
 
-use crate::name::LONGEST;
+use crate::name::NAMES;
 
 const UUID: usize = 36;
 const BETWEEN: &str = "-secret-";
 
 /// The name in the vault of what a platform calls `name`; `None` where no secret can have it.
 pub(crate) fn in_vault(prefix: &str, name: &str) -> Option<String> {
-    let written = format!("{prefix}{}", name.replace('_', "-").to_ascii_lowercase());
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let right = !name.is_empty() && written.len() <= LONGEST && written.bytes().all(plain);
-    right.then_some(written)
+    NAMES.written(prefix, name).ok()
 }
 
 /// What a platform calls the secret of this name in the vault; `None` for one outside of the prefix.

@@ -1,11 +1,15 @@
 //! The backend itself: the contract of `SecretBackend` over the table.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::budget::RequestClass::{Delete, Describe, Read, Write};
-use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Recovery, Sent};
+use cloakroom_core::capabilities::{
+    Calls, Characters, CoordinateName, ListOrder, NameRules, NameShape, NativeExpiry, Rates,
+    Recovery, Sent,
+};
 use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::{
     BackendId, Capabilities, Clock, Coordinate, DeleteMode, Deletion, Description, Error,
@@ -27,6 +31,17 @@ pub(crate) const MOST_BYTES: usize = 1024 * 1024;
 const BATCH: usize = 500;
 /// Values written by one statement: at most 100 MiB of them.
 const PUT_BATCH: usize = 100;
+
+/// The table's key is the coordinate itself.
+const NAMES: NameRules = NameRules {
+    characters: Characters::letters_digits_and("-_"),
+    longest: MAX_LENGTH,
+    shape: NameShape::Plain,
+    reserved: &[],
+    case_counts: true,
+    respelled: &[],
+    coordinate: CoordinateName::Itself,
+};
 
 /// As many together as a batch takes.
 const CALLS: Calls = Calls {
@@ -69,6 +84,8 @@ impl EmbeddedBackend {
         most_bytes: MOST_BYTES,
         binary: true,
         longest_name: MAX_LENGTH,
+        names: NAMES,
+        name_prefix: Cow::Borrowed(""),
         put_batch: PUT_BATCH,
         get_batch: BATCH,
         describe_batch: BATCH,
@@ -315,5 +332,21 @@ impl Purge for EmbeddedBackend {
     /// A put writes mark and value in one statement.
     async fn outlast_put(&self, _: &Mark, _: Duration) -> Result<Option<Timestamp>> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_coordinate_is_a_name(text in "[A-Za-z0-9_-]{1,8}_v[1-9]|[A-Za-z0-9_-]{240,253}_v[1-9]") {
+            if let Ok(coordinate) = Coordinate::from_stored(&text) {
+                prop_assert_eq!(NAMES.check(coordinate.as_str()), Ok(()));
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use crate::failure::Failure;
-use crate::naming::{MAX_ID, id_of};
+use crate::naming::{NAMES, id_of};
 use crate::sdk::Sdk;
 use crate::settings::{GcpSettings, LONGEST_DELAY, SHORTEST_DELAY};
 
@@ -81,7 +81,12 @@ impl GcpBackend {
             least_bytes: 1,
             most_bytes: MOST_BYTES,
             binary: true,
-            longest_name: MAX_ID.saturating_sub(settings.prefix.len()).min(MAX_LENGTH),
+            longest_name: NAMES
+                .longest
+                .saturating_sub(settings.prefix.len())
+                .min(MAX_LENGTH),
+            names: NAMES,
+            name_prefix: settings.prefix.clone().into(),
             put_batch: 1,
             get_batch: 1,
             describe_batch: 1,
@@ -125,7 +130,10 @@ impl GcpBackend {
         id_of(&self.settings.prefix, coordinate).ok_or_else(|| {
             Failure::new(
                 ErrorKind::TooLarge,
-                format!("prefix and coordinate have more than {MAX_ID} bytes"),
+                format!(
+                    "prefix and coordinate have more than {} bytes",
+                    NAMES.longest
+                ),
             )
         })
     }

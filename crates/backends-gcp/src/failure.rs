@@ -112,6 +112,9 @@ impl Failure {
         if let Some(after) = self.retry_after {
             error = error.with_retry_after(after);
         }
+        if self.answer == Answer::Unknown {
+            error = error.with_refused_credentials();
+        }
         match &self.cause {
             Some(cause) => error.with_source(cause.clone()),
             None => error,

@@ -13,7 +13,7 @@ use cloakroom_core::{
 
 use crate::backend::GcpBackend;
 use crate::failure::{Answer, Failure};
-use crate::naming::{id_of_name, name_of};
+use crate::naming::{NAMES, name_of};
 use crate::put::{ONLY, check_size, conflict, waiting};
 use crate::read::{Asked, State, if_there, is_over, state_of};
 use crate::secret::{Annotations, NewSecret, Secret, Version, VersionState, Which};
@@ -23,11 +23,8 @@ const ROUNDS: u32 = 5;
 
 impl GcpBackend {
     fn id_of_name(&self, name: &str) -> Result<String, Failure> {
-        let invalid = || {
-            let message = "prefix and name are not 1 to 255 of A-Z a-z 0-9 _ -";
-            Failure::new(ErrorKind::Invalid, message)
-        };
-        id_of_name(&self.settings.prefix, name).ok_or_else(invalid)
+        let id = NAMES.written(&self.settings.prefix, name);
+        id.map_err(|fault| Failure::new(ErrorKind::Invalid, fault.to_string()))
     }
 
     async fn try_list_named(&self, page: Option<&PageToken>) -> Result<NamedPage, Failure> {

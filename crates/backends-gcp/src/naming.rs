@@ -1,29 +1,31 @@
 //! Coordinates as ids of secrets, and back.
 
 use cloakroom_core::Coordinate;
+use cloakroom_core::capabilities::{Characters, CoordinateName, NameRules, NameShape};
 
 /// The most bytes of a prefix: it leaves room for 155 of a coordinate.
 pub(crate) const LONGEST_PREFIX: usize = 100;
-/// The most bytes of an id.
-pub(crate) const MAX_ID: usize = 255;
+/// The ids of secrets, as the reference of `CreateSecret` has them.
+pub(crate) const NAMES: NameRules = NameRules {
+    characters: Characters::letters_digits_and("-_"),
+    longest: 255,
+    shape: NameShape::Plain,
+    reserved: &[],
+    case_counts: true,
+    respelled: &[],
+    coordinate: CoordinateName::Itself,
+};
 
 /// The id of a coordinate's secret: every coordinate spells one, since both are of `[A-Za-z0-9_-]`
 /// and both are told apart by case. `None` where it would be too long.
 pub(crate) fn id_of(prefix: &str, coordinate: &Coordinate) -> Option<String> {
     let id = format!("{prefix}{coordinate}");
-    (id.len() <= MAX_ID).then_some(id)
+    (id.len() <= NAMES.longest).then_some(id)
 }
 
 /// The coordinate of an id; `None` for a name that is none of ours.
 pub(crate) fn coordinate_of(prefix: &str, id: &str) -> Option<Coordinate> {
     Coordinate::from_stored(id.strip_prefix(prefix)?).ok()
-}
-
-/// The id of what a platform calls `name`; `None` where no secret can have it.
-pub(crate) fn id_of_name(prefix: &str, name: &str) -> Option<String> {
-    let id = format!("{prefix}{name}");
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    (!name.is_empty() && id.len() <= MAX_ID && id.bytes().all(plain)).then_some(id)
 }
 
 /// What a platform calls the secret of an id.
@@ -41,13 +43,13 @@ mod tests {
         #[test]
         fn a_name_maps_there_and_back(
             prefix in "[A-Za-z0-9_-]{0,100}",
-            one in "[A-Za-z0-9_-]{1,140}_v[1-9][0-9]{0,3}",
+            one in "[A-Za-z0-9_-]{1,8}_v[1-9][0-9]{0,3}|[A-Za-z0-9_-]{140,149}_v[1-9][0-9]{0,3}",
             other in "[A-Za-z0-9_-]{1,6}_v[1-9]",
         ) {
             let coordinates = [one, other].map(|text| Coordinate::from_stored(&text).unwrap());
             let ids = coordinates.each_ref().map(|it| id_of(&prefix, it).unwrap());
             for (id, coordinate) in ids.iter().zip(&coordinates) {
-                prop_assert!(id.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-".contains(&it)));
+                prop_assert_eq!(NAMES.check(id), Ok(()));
                 let back = coordinate_of(&prefix, id);
                 prop_assert_eq!(back.as_ref(), Some(coordinate));
             }

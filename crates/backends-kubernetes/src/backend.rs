@@ -1,5 +1,6 @@
 //! The backend itself: the contract of `SecretBackend` over Kubernetes Secrets.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use futures_util::stream;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::mark;
-use crate::names::name_of;
+use crate::names::{NAMES, name_of};
 use crate::precondition::State;
 use crate::secret::{Created, Deleted, Listed, Metadata, NewSecret, Page};
 use crate::settings::KubernetesSettings;
@@ -50,6 +51,8 @@ impl KubernetesBackend {
         most_bytes: MOST_BYTES,
         binary: true,
         longest_name: MAX_LENGTH,
+        names: NAMES,
+        name_prefix: Cow::Borrowed(""),
         put_batch: 1,
         get_batch: 1,
         describe_batch: 1,

@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+    /// The API server did not accept them.
+    of_credentials: bool,
 }
 
 /// What is kept of a cause. The SDK's errors are not: some print what a credential plugin wrote, and
@@ -53,6 +55,7 @@ impl Failure {
             message: message.into(),
             retry_after: None,
             cause: None,
+            of_credentials: false,
         }
     }
 
@@ -87,6 +90,9 @@ impl Failure {
         let mut error = Error::new(self.kind, operation, self.message);
         if let Some(after) = self.retry_after {
             error = error.with_retry_after(after);
+        }
+        if self.of_credentials {
+            error = error.with_refused_credentials();
         }
         match self.cause {
             Some(cause) => error.with_source(cause),
@@ -128,6 +134,7 @@ impl Refusal {
             message,
             retry_after: self.retry_after,
             cause: Some(Cause(words)),
+            of_credentials: self.code == 401,
         }
     }
 

@@ -11,7 +11,7 @@ use cloakroom_core::{
 use crate::backend::{IN_FLIGHT, KubernetesBackend, MOST_BYTES, together};
 use crate::failure::Failure;
 use crate::mark::STORE;
-use crate::names::is_name;
+use crate::names::NAMES;
 use crate::precondition::State;
 use crate::secret::{Created, Listed, Metadata, NewSecret};
 use crate::taken::{refuse_what_is_being_deleted, taken};
@@ -129,13 +129,8 @@ impl NamedSecrets for KubernetesBackend {
 }
 
 fn check(name: &str) -> Result<(), Failure> {
-    if is_name(name) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        ErrorKind::Invalid,
-        "the name is not 1 to 253 small letters, digits, - and ., as Kubernetes names Secrets",
-    ))
+    let checked = NAMES.check(name);
+    checked.map_err(|fault| Failure::new(ErrorKind::Invalid, fault.to_string()))
 }
 
 fn refuse_what_is_not_read(value: &SecretValue) -> Result<(), Failure> {

@@ -1,10 +1,19 @@
 //! What a coordinate is called in Kubernetes.
 
 use cloakroom_core::Coordinate;
+use cloakroom_core::capabilities::{Characters, CoordinateName, NameRules, NameShape};
 use sha2::{Digest, Sha256};
 
-/// The longest name of a Secret, in bytes: a DNS subdomain.
-const LONGEST: usize = 253;
+/// The names of Secrets: DNS subdomains, as Kubernetes' page on object names has them.
+pub(crate) const NAMES: NameRules = NameRules {
+    characters: Characters::small_letters_digits_and("-."),
+    longest: 253,
+    shape: NameShape::Subdomain,
+    reserved: &[],
+    case_counts: true,
+    respelled: &[],
+    coordinate: CoordinateName::InTheMark,
+};
 /// As much of a coordinate as a hashed name repeats for the reader: together with the hash it is
 /// still a name.
 const HINT: usize = 150;
@@ -27,8 +36,9 @@ const HINT: usize = 150;
 /// ```
 pub fn name_of(coordinate: &Coordinate) -> String {
     let text = coordinate.as_str();
-    if text.len() <= LONGEST && text.split('_').all(is_label) {
-        return text.replace('_', ".");
+    let dotted = text.replace('_', ".");
+    if NAMES.check(&dotted).is_ok() {
+        return dotted;
     }
     let hash = hex::encode(Sha256::digest(text.as_bytes()));
     match hint(text) {
@@ -40,20 +50,6 @@ pub fn name_of(coordinate: &Coordinate) -> String {
 /// The text of the coordinate that has this name, unless the name is a hash.
 pub(crate) fn respelled(name: &str) -> String {
     name.replace('.', "_")
-}
-
-/// Whether a Secret can have this name.
-pub(crate) fn is_name(text: &str) -> bool {
-    text.len() <= LONGEST && text.split('.').all(is_label)
-}
-
-/// Whether Kubernetes takes the text between two dots of a name.
-fn is_label(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
-    bytes.first().is_some_and(|byte| inner(*byte))
-        && bytes.last().is_some_and(|byte| inner(*byte))
-        && bytes.iter().all(|byte| inner(*byte) || *byte == b'-')
 }
 
 fn hint(text: &str) -> String {
@@ -78,7 +74,14 @@ mod tests {
 
     /// The rule the API server holds names against.
     fn is_subdomain(name: &str) -> bool {
-        name.len() <= LONGEST && name.split('.').all(is_label)
+        let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let is_label = |label: &str| {
+            let bytes = label.as_bytes();
+            bytes.first().is_some_and(inner)
+                && bytes.last().is_some_and(inner)
+                && bytes.iter().all(|byte| inner(byte) || *byte == b'-')
+        };
+        name.len() <= 253 && name.split('.').all(is_label)
     }
 
     #[test]
@@ -125,8 +128,14 @@ mod tests {
             };
             for coordinate in [&one, &other] {
                 prop_assert!(is_subdomain(&name_of(coordinate)), "{}", name_of(coordinate));
+                prop_assert_eq!(NAMES.check(&name_of(coordinate)), Ok(()));
             }
             prop_assert_eq!(name_of(&one) == name_of(&other), one == other);
+        }
+
+        #[test]
+        fn the_rules_are_the_servers(name in "[a-cA0.-]{0,8}|[a-c.-]{250,256}") {
+            prop_assert_eq!(NAMES.check(&name).is_ok(), is_subdomain(&name));
         }
 
         /// What differs in nothing but case and joints is where a mapping goes wrong.

@@ -1,5 +1,6 @@
 //! One place in one Vault or OpenBao as a backend.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::entry::{self, MOST_BYTES};
 use crate::failure::Failure;
 use crate::kv::{Data, Kv, Notes, Version, Written};
 use crate::list::{self, Plain};
-use crate::names::{self, Names};
+use crate::names::{self, NAMES, Names};
 use crate::record::{self, Record};
 use crate::session::Sessions;
 use crate::settings::{VaultAuth, VaultSettings};
@@ -34,18 +35,21 @@ pub(crate) const LONGEST_WINDOW: Duration = Duration::from_hours(10 * 365 * 24);
 pub struct VaultBackend {
     id: BackendId,
     manager: String,
+    capabilities: Capabilities,
     kv: Kv,
     plain: Plain,
     settings: VaultSettings,
 }
 
 impl VaultBackend {
-    /// What it can do.
+    /// What it can do, without a prefix.
     pub const CAPABILITIES: Capabilities = Capabilities {
         least_bytes: 0,
         most_bytes: MOST_BYTES,
         binary: true,
         longest_name: MAX_LENGTH,
+        names: NAMES,
+        name_prefix: Cow::Borrowed(""),
         put_batch: 1,
         get_batch: 1,
         describe_batch: 1,
@@ -97,6 +101,10 @@ impl VaultBackend {
         Ok(Self {
             id,
             manager,
+            capabilities: Capabilities {
+                name_prefix: settings.prefix.clone().into(),
+                ..Self::CAPABILITIES
+            },
             kv: Kv::new(sessions, names),
             plain: Plain::default(),
             settings,
@@ -210,7 +218,7 @@ impl SecretBackend for VaultBackend {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &Self::CAPABILITIES
+        &self.capabilities
     }
 
     fn purges(&self) -> Option<&dyn Purge> {

@@ -13,6 +13,7 @@ pub(crate) struct Failure {
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+    of_credentials: bool,
 }
 
 /// The innermost words of a broken connection. Nothing of a server's body is ever kept.
@@ -26,12 +27,21 @@ impl Failure {
             message: message.into(),
             retry_after: None,
             cause: None,
+            of_credentials: false,
         }
     }
 
     pub(crate) fn because(self, cause: &dyn fmt::Display) -> Self {
         Self {
             cause: Some(Cause(cause.to_string())),
+            ..self
+        }
+    }
+
+    /// Token or login were refused, not a right of theirs.
+    pub(crate) fn of_credentials(self) -> Self {
+        Self {
+            of_credentials: true,
             ..self
         }
     }
@@ -67,6 +77,9 @@ impl Failure {
         let mut error = Error::new(self.kind, operation, self.message.clone());
         if let Some(after) = self.retry_after {
             error = error.with_retry_after(after);
+        }
+        if self.of_credentials {
+            error = error.with_refused_credentials();
         }
         match &self.cause {
             Some(cause) => error.with_source(cause.clone()),

@@ -328,7 +328,8 @@ impl Kv {
                         "the token is not valid, or its policies allow nothing in the mount {mount}, \
                          or there is none of that name (HTTP 403)"
                     ),
-                ));
+                )
+                .of_credentials());
             }
             _ => return Err(answer.refusal()),
         }

@@ -131,7 +131,8 @@ async fn issue(client: &Client, mount: &str, body: SecretValue) -> Result<Grant,
                 "auth/{mount} took neither role nor credential (HTTP {})",
                 answer.status
             ),
-        )),
+        )
+        .of_credentials()),
         _ => granted(&answer),
     }
 }

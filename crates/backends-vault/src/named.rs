@@ -272,13 +272,8 @@ async fn lift(backend: &VaultBackend, name: &str) -> Result<(), Failure> {
 }
 
 fn check(backend: &VaultBackend, name: &str) -> Result<(), Failure> {
-    if backend.kv().names().takes(name) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        ErrorKind::Invalid,
-        "prefix and name are not a path of A-Z a-z 0-9 _ - . with / between",
-    ))
+    let checked = backend.kv().names().check(name);
+    checked.map_err(|fault| Failure::new(ErrorKind::Invalid, fault.to_string()))
 }
 
 fn named(name: &str, Seen { it, now }: &Seen<Metadata>) -> NamedSecret {

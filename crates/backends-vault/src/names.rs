@@ -2,10 +2,23 @@
 
 use std::fmt;
 
+use cloakroom_core::capabilities::{Characters, CoordinateName, NameFault, NameRules, NameShape};
+use cloakroom_core::coordinates::MAX_LENGTH;
 use cloakroom_core::{Coordinate, Error, ErrorKind, Result};
 
-/// A longer path is nobody's.
-const LONGEST_PATH: usize = 1_024;
+/// Of the paths that an engine takes those that stay themselves in a URL; a longer one is nobody's.
+pub(crate) const NAMES: NameRules = NameRules {
+    characters: Characters::letters_digits_and("-_./"),
+    longest: 1_024,
+    shape: NameShape::Path,
+    reserved: &[],
+    case_counts: true,
+    respelled: &[],
+    coordinate: CoordinateName::Itself,
+};
+
+/// The longest prefix, in bytes: it leaves room for every coordinate.
+const LONGEST_PREFIX: usize = NAMES.longest - MAX_LENGTH;
 
 /// Where the secrets of one backend are. A name is prefix and coordinate, nothing between and
 /// nothing changed: a coordinate's characters are plain in every path.
@@ -27,8 +40,12 @@ impl Names {
             None => ("", prefix),
         };
         let folder_is_plain = folder.is_empty() || folder.strip_suffix('/').is_some_and(is_path);
+        if prefix.len() > LONGEST_PREFIX {
+            let message = format!("the prefix has more than {LONGEST_PREFIX} bytes");
+            return Err(Error::new(ErrorKind::Invalid, "configure Vault", message));
+        }
         // A dot alone would be a step in the path; the coordinate makes any other stem a name.
-        if !folder_is_plain || !stem.bytes().all(is_plain) {
+        if !folder_is_plain || !NAMES.characters.are_all_of(stem) {
             return Err(invalid("prefix", prefix));
         }
         Ok(Self {
@@ -59,20 +76,20 @@ impl Names {
     }
 
     /// Whether a platform's name leads to a secret here.
-    pub(crate) fn takes(&self, name: &str) -> bool {
-        !name.is_empty() && self.takes_key(&format!("{}{name}", self.stem))
+    pub(crate) fn check(&self, name: &str) -> Result<(), NameFault> {
+        let prefix = format!("{}{}", self.folder, self.stem);
+        NAMES.written(&prefix, name).map(drop)
     }
 
     /// Whether a key, with the folders it is in, can be asked for: a path of plain names.
     pub(crate) fn takes_key(&self, key: &str) -> bool {
-        let is_ours = key.starts_with(&self.stem);
-        is_ours && is_path(key) && self.folder.len() + key.len() <= LONGEST_PATH
+        key.starts_with(&self.stem) && is_path(&format!("{}{key}", self.folder))
     }
 
     /// The platform's name of such a key; `None` for what is none.
     pub(crate) fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
         let name = key.strip_prefix(&self.stem)?;
-        self.takes(name).then_some(name)
+        self.check(name).is_ok().then_some(name)
     }
 
     /// What every key of the folder that may be ours begins with.
@@ -93,13 +110,7 @@ pub(crate) fn path(text: &str) -> Option<&str> {
 }
 
 fn is_path(text: &str) -> bool {
-    text.split('/').all(|segment| {
-        !segment.is_empty() && segment.bytes().any(|it| it != b'.') && segment.bytes().all(is_plain)
-    })
-}
-
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+    NAMES.check(text).is_ok()
 }
 
 fn invalid(what: &'static str, text: &str) -> Error {
@@ -145,7 +156,7 @@ mod tests {
         let names = Names::new("secret", "a/b-").unwrap();
         for (key, name) in [("b-x", "x"), ("b-x/y", "x/y"), ("b-/x", "/x"), ("b-.", ".")] {
             assert_eq!(names.name(key), Some(name));
-            assert!(names.takes(name));
+            assert_eq!(names.check(name), Ok(()));
         }
         for foreign in [
             "b-", "x", "b-x/", "b-x//y", "b-x/../y", "b-x y", "b-ä", "b-x%2Fy",
@@ -153,8 +164,9 @@ mod tests {
             assert_eq!(names.name(foreign), None, "{foreign}");
         }
         let names = Names::new("secret", "a/").unwrap();
-        assert!(!names.takes("..") && !names.takes("/x") && names.takes("x/y"));
-        assert!(!names.takes(&"x".repeat(LONGEST_PATH)));
+        let takes = |name: &str| names.check(name).is_ok();
+        assert!(!takes("..") && !takes("/x") && takes("x/y"));
+        assert!(takes(&"x".repeat(1_022)) && !takes(&"x".repeat(1_023)));
     }
 
     #[test]
@@ -169,11 +181,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_prefix_leaves_room_for_every_coordinate() {
+        let longest = coordinate(&format!("{}_v1", "x".repeat(MAX_LENGTH - 3)));
+        let prefix = "p".repeat(LONGEST_PREFIX);
+        let names = Names::new("secret", &prefix).unwrap();
+        assert_eq!(names.check(longest.as_str()), Ok(()));
+        let refused = Names::new("secret", &format!("{prefix}p")).unwrap_err();
+        assert!(refused.to_string().contains("768 bytes"), "{refused}");
+    }
+
     proptest! {
         #[test]
         fn every_name_leads_back(
             prefix in "([a-zA-Z0-9_-]{1,8}/){0,2}[a-zA-Z0-9_.-]{0,8}",
-            body in "[a-zA-Z0-9_-]{1,40}",
+            body in "[a-zA-Z0-9_-]{1,40}|[a-zA-Z0-9_-]{230,235}",
             version in 1_i64..,
         ) {
             let names = Names::new("secret", &prefix).unwrap();
@@ -181,7 +203,8 @@ mod tests {
             let path = names.path("metadata", &coordinate);
             let key = path.strip_prefix(&names.folder("metadata", "")).unwrap();
             prop_assert!(!key.contains('/'));
-            prop_assert_eq!(names.coordinate(key), Some(coordinate));
+            prop_assert_eq!(names.coordinate(key), Some(coordinate.clone()));
+            prop_assert_eq!(names.check(coordinate.as_str()), Ok(()));
         }
     }
 }

@@ -1,11 +1,16 @@
 //! What a manager can do, said before it is asked.
 
+mod names;
+
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::backend::Operation;
 use crate::budget::RequestClass;
+
+pub use names::{Characters, CoordinateName, NameFault, NameRules, NameShape};
 
 /// What happens to a value when its native expiry passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -137,6 +142,8 @@ pub struct Calls {
     pub read_named: &'static [Sent],
     /// A description.
     pub describe: &'static [Sent],
+    /// What is sent besides for each secret whose description is that it is missing.
+    pub describe_missing: &'static [Sent],
     /// A page of the listing.
     pub list: &'static [Sent],
     /// What is sent besides for each secret on a page.
@@ -160,6 +167,7 @@ impl Calls {
         get_many: &[Sent::one(RequestClass::Read)],
         read_named: &[Sent::one(RequestClass::Read)],
         describe: &[Sent::one(RequestClass::Describe)],
+        describe_missing: &[],
         list: &[Sent::one(RequestClass::List)],
         list_each: &[],
         delete: &[Sent::one(RequestClass::Delete)],
@@ -194,6 +202,10 @@ pub struct Capabilities {
     pub binary: bool,
     /// Longest coordinate, in bytes.
     pub longest_name: usize,
+    /// Which names the manager itself takes.
+    pub names: NameRules,
+    /// What the name of every secret of the backend's begins with.
+    pub name_prefix: Cow<'static, str>,
     /// Values put by one call of a batched put; 1 where there is no batch.
     pub put_batch: usize,
     /// Values read by one call of a batched get; 1 where there is no batch.
@@ -223,4 +235,14 @@ pub struct Capabilities {
     pub rates: Rates,
     /// What counts against them.
     pub calls: Calls,
+}
+
+impl Capabilities {
+    /// The name in the manager of what a platform calls `name`.
+    ///
+    /// # Errors
+    /// Why no secret of the backend's can have it.
+    pub fn written(&self, name: &str) -> Result<String, NameFault> {
+        self.names.written(&self.name_prefix, name)
+    }
 }

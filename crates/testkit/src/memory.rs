@@ -3,6 +3,7 @@
 mod keeping;
 mod named;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
@@ -86,6 +87,8 @@ struct Secret {
     disabled: bool,
     /// A mark without a value: a put that has not got further.
     begun: bool,
+    /// What somebody tagged it with; not told otherwise.
+    tags: Option<BTreeMap<String, String>>,
 }
 
 impl MemoryBackend {
@@ -95,6 +98,8 @@ impl MemoryBackend {
         most_bytes: MOST_BYTES,
         binary: true,
         longest_name: MAX_LENGTH,
+        names: named::NAMES,
+        name_prefix: Cow::Borrowed(""),
         put_batch: 20,
         get_batch: 20,
         describe_batch: 20,
@@ -284,6 +289,7 @@ impl State {
             due: None,
             disabled: false,
             begun: false,
+            tags: None,
         }
     }
 }
@@ -381,10 +387,10 @@ impl SecretBackend for MemoryBackend {
         let refuse = |kind, message| Err(self.error("get", coordinate, kind, message));
         match self.living().secrets.get(coordinate.as_str()) {
             None => refuse(ErrorKind::Missing, "not there"),
+            Some(secret) if secret.begun => refuse(ErrorKind::Missing, "its value never came"),
             Some(secret) if secret.due.is_some() => {
                 refuse(ErrorKind::ScheduledForDeletion, "it waits for its deletion")
             }
-            Some(secret) if secret.begun => refuse(ErrorKind::Missing, "its value never came"),
             Some(secret) if secret.disabled => refuse(ErrorKind::Denied, "switched off"),
             Some(secret) => Ok(StoredSecret {
                 value: secret.value.clone(),
@@ -429,7 +435,13 @@ impl SecretBackend for MemoryBackend {
     }
 
     async fn restore(&self, coordinate: &Coordinate) -> Result<()> {
-        self.restore_name(coordinate.as_str())
+        let name = coordinate.as_str();
+        let is_bare = self.living().secrets.get(name).is_some_and(|it| it.begun);
+        if is_bare {
+            let message = "its value never came";
+            return Err(self.error("restore", coordinate, ErrorKind::Missing, message));
+        }
+        self.restore_name(name)
     }
 
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {

@@ -43,6 +43,16 @@ enum Defect {
     RestoresNothing,
     /// A precondition is passed over.
     IgnoresPreconditions,
+    /// What is longer than it says is cut.
+    CutsNames,
+    /// A shorter name than it says is the longest.
+    TakesShortNames,
+    /// What is none of a name's characters is left out.
+    LeavesCharactersOut,
+    /// One character that it says there are it refuses.
+    RefusesACharacter,
+    /// What differs in case is one.
+    FoldsCase,
 }
 
 #[derive(Clone)]
@@ -110,6 +120,22 @@ impl Defective {
         self.defect == defect
     }
 
+    /// The name that the memory is asked for.
+    fn spelled(&self, name: &str) -> String {
+        let rules = MemoryBackend::CAPABILITIES.names;
+        match self.defect {
+            Defect::CutsNames => name.chars().take(rules.longest).collect(),
+            Defect::LeavesCharactersOut => {
+                let known = |it: &char| rules.characters.contains(*it);
+                name.chars().filter(known).collect()
+            }
+            Defect::TakesShortNames if name.len() == rules.longest => format!("{name}x"),
+            Defect::RefusesACharacter => name.replace('=', "#"),
+            Defect::FoldsCase => name.to_ascii_lowercase(),
+            _ => name.to_owned(),
+        }
+    }
+
     fn told<T>(&self, answer: Result<T>) -> Result<T> {
         let missing = match self.defect {
             Defect::CallsInvalidMissing => ErrorKind::Invalid,
@@ -154,11 +180,13 @@ impl NamedSecrets for Defective {
     }
 
     async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {
-        let read = self.memory.read_named(names).await.into_iter();
+        let names: Vec<_> = names.iter().map(|it| self.spelled(it)).collect();
+        let read = self.memory.read_named(&names).await.into_iter();
         read.map(|it| self.told(it)).collect()
     }
 
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {
+        let name = &*self.spelled(name);
         let described = self.describe_named(&[name.to_owned()]).await.pop();
         let there = described.is_some_and(|it| it.is_ok_and(|it| it.state == SecretState::Enabled));
         if there && self.has(Defect::Overwrites) {
@@ -295,6 +323,11 @@ fn each_defect_breaks_the_law_that_is_there_for_it() {
         (Defect::DeletesNothing, "removal::the_missing"),
         (Defect::RestoresNothing, "removal::a_deletion_is_taken"),
         (Defect::IgnoresPreconditions, "removal::a_stale"),
+        (Defect::CutsNames, "rules::what_the_rules_forbid"),
+        (Defect::TakesShortNames, "rules::the_longest"),
+        (Defect::LeavesCharactersOut, "rules::what_the_rules_forbid"),
+        (Defect::RefusesACharacter, "rules::the_longest"),
+        (Defect::FoldsCase, "rules::case_counts"),
     ] {
         let broken = broken(&Memory(defect));
         assert!(

@@ -45,10 +45,14 @@ fn main() -> ExitCode {
         trials.extend(conformance::trials(Kubernetes {
             cluster: cluster.clone(),
         }));
+        trials.extend(cloakroom_testkit::named::rules_trials(Kubernetes {
+            cluster: cluster.clone(),
+        }));
         trials.extend(cloakroom_testkit::faults::trials(Kubernetes { cluster }));
     } else {
         let reason = "CLOAKROOM_TEST_KUBERNETES_URL is not set; cargo xtask test sets it";
         trials.extend(conformance::absent(NAME, reason));
+        trials.extend(cloakroom_testkit::named::absent_rules(NAME, reason));
         trials.extend(cloakroom_testkit::faults::absent(NAME, reason));
         trials.extend(checks::absent(own::CHECKS, reason));
         trials.extend(checks::absent(named::CHECKS, reason));

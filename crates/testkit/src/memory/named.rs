@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
+use cloakroom_core::capabilities::{Characters, CoordinateName, NameRules, NameShape};
 use cloakroom_core::platform::{NamedPage, NamedSecret, NamedSecrets};
 use cloakroom_core::{
     Coordinate, DeleteMode, Deletion, Error, ErrorKind, PageToken, Precondition, Result,
@@ -11,7 +12,15 @@ use cloakroom_core::{
 
 use super::{MOST_BYTES, MemoryBackend, PAGE, Secret, State};
 
-const LONGEST_NAME: usize = 512;
+pub(super) const NAMES: NameRules = NameRules {
+    characters: Characters::letters_digits_and("/_+=.@-"),
+    longest: 512,
+    shape: NameShape::Plain,
+    reserved: &[],
+    case_counts: true,
+    respelled: &[],
+    coordinate: CoordinateName::Itself,
+};
 
 impl State {
     /// A platform's secret takes the name, whoever has it.
@@ -45,10 +54,19 @@ impl MemoryBackend {
         self.change("expire", name, |secret| secret.expires = Some(at))
     }
 
+    /// Whoever has the name is tagged with this and nothing else.
+    ///
+    /// # Errors
+    /// `Missing` where nobody has it.
+    pub fn tag_past(&self, name: &str, tags: &[(&str, &str)]) -> Result<()> {
+        let tags = tags.iter();
+        let tags = tags.map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
+        let tags = Some(tags.collect());
+        self.change("tag", name, |secret| secret.tags = tags)
+    }
+
     fn check(&self, operation: &'static str, name: &str) -> Result<()> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
-        let right = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(plain);
-        let refused = || {
+        let refused = |_| {
             self.error(
                 operation,
                 name,
@@ -56,7 +74,7 @@ impl MemoryBackend {
                 "no secret has this name",
             )
         };
-        right.then_some(()).ok_or_else(refused)
+        NAMES.check(name).map_err(refused)
     }
 
     fn look_up(&self, operation: &'static str, name: &str) -> Result<Secret> {
@@ -163,7 +181,7 @@ fn named(name: &str, secret: &Secret) -> NamedSecret {
         name: name.to_owned(),
         marked: secret.mark.is_some(),
         state: secret.state(),
-        tags: None,
+        tags: secret.tags.clone(),
         native_expiry: secret.expires,
         created: Some(secret.created),
         changed: Some(secret.changed),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use cloakroom_core::Capabilities;
 use libtest_mimic::Trial;
 
-use super::{NamedManager, NamedSubject, listing, race, reading, removal, writing};
+use super::{NamedManager, NamedSubject, listing, race, reading, removal, rules, writing};
 use crate::conformance::law::Need;
 use crate::conformance::run::{UNSUPPORTED, block_on, ignored};
-use crate::conformance::{Verdict, skipped};
+use crate::conformance::{Manager, Subject, Verdict, skipped};
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
@@ -28,6 +28,9 @@ impl Law {
         need.unmet(it, manager.powers(), manager.credentials())
     }
 }
+
+/// One law of what names are taken, which needs no platform beside the backend.
+type Rule = (&'static str, for<'a> fn(&'a dyn Subject) -> Outcome<'a>);
 
 macro_rules! laws {
     ($($module:ident::$function:ident $([$need:ident])?,)+) => {
@@ -53,6 +56,9 @@ const LAWS: &[Law] = laws![
     reading::what_no_name_can_be_is_invalid,
     reading::the_misled_are_refused_and_never_told_missing[Misled],
     reading::who_may_not_read_values_lists_and_describes[Restricted],
+    rules::the_longest_and_every_character_are_taken,
+    rules::what_the_rules_forbid_is_refused,
+    rules::case_counts_as_the_rules_say,
     writing::what_is_put_is_read_by_the_platform,
     writing::other_bytes_conflict_and_the_old_stay,
     writing::what_the_platform_wrote_is_not_written_over,
@@ -81,6 +87,46 @@ pub fn trials(manager: impl NamedManager) -> Vec<Trial> {
         Trial::test(name, move || Ok(hold(&*manager, law)?))
     };
     LAWS.iter().map(trial).collect()
+}
+
+/// The laws of what names are taken.
+const RULES: &[Rule] = &[
+    (
+        "named::rules::the_longest_and_every_character_are_taken",
+        |subject| Box::pin(rules::the_longest_and_every_character_are_taken(subject)),
+    ),
+    (
+        "named::rules::what_the_rules_forbid_is_refused",
+        |subject| Box::pin(rules::what_the_rules_forbid_is_refused(subject)),
+    ),
+    ("named::rules::case_counts_as_the_rules_say", |subject| {
+        Box::pin(rules::case_counts_as_the_rules_say(subject))
+    }),
+];
+
+/// The laws of what names are taken, for a manager that takes none of Airbyte's and so cannot be held to
+/// the others.
+pub fn rules_trials(manager: impl Manager) -> Vec<Trial> {
+    let manager: Arc<dyn Manager> = Arc::new(manager);
+    let trial = |(law, check): &Rule| {
+        let (manager, check) = (Arc::clone(&manager), *check);
+        Trial::test(format!("{}::{law}", manager.name()), move || {
+            let held = block_on(async {
+                let subject = manager.subject().await?;
+                let verdict = check(&*subject).await;
+                subject.finish().await;
+                verdict
+            })?;
+            Ok(held?)
+        })
+    };
+    RULES.iter().map(trial).collect()
+}
+
+/// These of a manager that is not there, each [`skipped`].
+pub fn absent_rules(name: &str, reason: &str) -> Vec<Trial> {
+    let names = RULES.iter().map(|(law, _)| format!("{name}::{law}"));
+    names.map(|name| skipped(&name, reason)).collect()
 }
 
 /// The trials of a manager that is not there, each [`skipped`].

@@ -14,7 +14,7 @@ use crate::SeededRandomness;
 use crate::canary::marked;
 use crate::conformance::hand::{Hand, value_of};
 use crate::conformance::verdict::{ensure, ensure_eq, ensure_kind};
-use crate::conformance::{Broken, Verdict};
+use crate::conformance::{Broken, Subject, Verdict};
 
 /// More pages than any law's secrets can fill.
 const MOST_PAGES: usize = 100_000;
@@ -23,7 +23,7 @@ const MOST_PAGES: usize = 100_000;
 pub(super) struct Asked(Arc<dyn SecretBackend>);
 
 impl Asked {
-    pub(super) fn of(subject: &dyn NamedSubject) -> Self {
+    pub(super) fn of(subject: &dyn Subject) -> Self {
         Self(subject.backend())
     }
 

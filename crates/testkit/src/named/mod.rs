@@ -11,10 +11,11 @@ mod names;
 mod race;
 mod reading;
 mod removal;
+mod rules;
 mod subject;
 mod writing;
 
 pub(crate) use as_backend::{AsBackend, Marks, capabilities_of};
-pub use law::{absent, broken, trials};
+pub use law::{absent, absent_rules, broken, rules_trials, trials};
 pub use names::{FORBIDDEN, HARD, SHAPES};
 pub use subject::{NamedManager, NamedSubject, Spelling};
