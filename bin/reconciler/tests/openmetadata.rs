@@ -34,7 +34,7 @@ type Law = fn(Stage) -> Pin<Box<dyn Future<Output = ()>>>;
 type Case = (&'static str, Kind, [&'static str; 2], Law);
 
 fn main() -> ExitCode {
-    let cases: [Case; 7] = [
+    let cases: [Case; 8] = [
         (
             "aws::what_was_left_behind_goes_and_nothing_else",
             Kind::Aws,
@@ -46,6 +46,12 @@ fn main() -> ExitCode {
             Kind::Ssm,
             ["eu-north-1", "eu-west-3"],
             |stage| Box::pin(cleaning::what_was_left_behind_goes_and_nothing_else(stage)),
+        ),
+        (
+            "ssm::what_may_be_another_deployments_stays",
+            Kind::Ssm,
+            ["ca-central-1", "sa-east-1"],
+            |stage| Box::pin(cleaning::what_may_be_another_deployments_stays(stage)),
         ),
         (
             "kubernetes::what_was_left_behind_goes_and_nothing_else",
@@ -96,6 +102,13 @@ fn main() -> ExitCode {
         Kind::Aws,
         "us-west-2",
         |stage| Box::pin(cleaning::what_was_left_behind_goes_and_nothing_else(stage)),
+    ));
+    trials.push(trial(
+        "mysql::ssm::what_may_be_another_deployments_stays",
+        Server::MySql,
+        Kind::Ssm,
+        "us-west-2",
+        |stage| Box::pin(cleaning::what_may_be_another_deployments_stays(stage)),
     ));
     trials.push(trial(
         "postgres::aws::a_foreign_tag_keeps_a_secret",

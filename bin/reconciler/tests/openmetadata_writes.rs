@@ -7,6 +7,8 @@ mod common;
 #[allow(dead_code, reason = "the tests of what only reads use the rest of it")]
 #[path = "openmetadata/database.rs"]
 mod database;
+#[path = "openmetadata/guarded.rs"]
+mod guarded;
 #[path = "openmetadata/killed.rs"]
 mod killed;
 #[allow(dead_code, reason = "the tests of what only reads use the rest of it")]
@@ -48,10 +50,15 @@ platforms:
 type Law = fn(&Stage);
 
 /// The laws that MySQL itself is held to; the crate of the store holds it to all of its own.
-const ON_MYSQL: [&str; 2] = ["the_key_is_changed", "secrets_go_to_a_manager_and_back"];
+const ON_MYSQL: [&str; 4] = [
+    "the_key_is_changed",
+    "secrets_go_to_a_manager_and_back",
+    "copies_bear_the_platforms_tags",
+    "a_writer_at_another_database_is_refused",
+];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 7] = [
+    let laws: [(&str, &[&'static str], Law); 12] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -68,6 +75,31 @@ fn main() -> ExitCode {
             "secrets_go_to_kubernetes_and_back",
             &[CLUSTER_URL, CLUSTER_CA],
             secrets_go_to_kubernetes_and_back,
+        ),
+        (
+            "copies_bear_the_platforms_tags",
+            &[AWS_URL, AWS_USER],
+            guarded::copies_bear_the_platforms_tags,
+        ),
+        (
+            "a_writer_at_another_database_is_refused",
+            &[AWS_URL, AWS_USER],
+            guarded::a_writer_at_another_database_is_refused,
+        ),
+        (
+            "what_may_not_be_written_is_told_beforehand",
+            &[AWS_URL, AWS_USER],
+            guarded::what_may_not_be_written_is_told_beforehand,
+        ),
+        (
+            "keys_of_the_way_back_are_counted",
+            &[AWS_URL, AWS_USER],
+            guarded::keys_of_the_way_back_are_counted,
+        ),
+        (
+            "the_public_key_is_never_left_alone",
+            &[],
+            guarded::the_public_key_is_never_left_alone,
         ),
         (
             "who_was_killed_is_followed_at_once",
@@ -108,6 +140,19 @@ fn main() -> ExitCode {
     run(trials)
 }
 
+const LOST_SERVICE: &str = "60000000-0000-4000-8000-000000000001";
+
+fn openmetadata() -> OpenMetadata {
+    OpenMetadata::new(
+        20,
+        Naming {
+            prefix: String::new(),
+            cluster: "openmetadata".to_owned(),
+            manager: Manager::Aws,
+        },
+    )
+}
+
 /// An OpenMetadata whose values are sealed under one key, and Cloakroom beside it.
 struct Stage {
     server: Server,
@@ -121,15 +166,7 @@ struct Stage {
 impl Stage {
     fn new(server: Server) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let openmetadata = OpenMetadata::new(
-            20,
-            Naming {
-                prefix: String::new(),
-                cluster: "openmetadata".to_owned(),
-                manager: Manager::Aws,
-            },
-        );
-        let database = runtime.block_on(Database::create(server, &openmetadata));
+        let database = runtime.block_on(Database::create(server, &openmetadata()));
         let address = std::env::var(server.variable()).unwrap();
         let (address, _) = address.rsplit_once('/').unwrap();
         let reader = database.url();
@@ -202,6 +239,24 @@ impl Stage {
         for table in ["metadata_service_entity", "mlmodel_service_entity"] {
             self.execute(&format!("DELETE FROM {table}"));
         }
+        for it in openmetadata().planted().filter(|it| !it.own) {
+            let table = it.table.name();
+            self.execute(&format!("DELETE FROM {table} WHERE id = '{}'", it.row));
+        }
+    }
+
+    /// A service whose secret is in no manager.
+    fn with_a_reference_to_nothing(&self) {
+        let keys = FernetKeys::parse(&SecretValue::from(KEY.to_owned())).unwrap();
+        let token = seal(
+            &keys,
+            "secret:/openmetadata/database/lost/authtype/password",
+        );
+        self.execute(&format!(
+            "INSERT INTO dbservice_entity (json, nameHash) VALUES ('{{\"id\": \"{LOST_SERVICE}\", \
+             \"name\": \"lost\", \"deleted\": false, \
+             \"connection\": {{\"config\": {{\"authType\": {{\"password\": \"{token}\"}}}}}}}}', 'lost')"
+        ));
     }
 
     fn execute(&self, sql: &str) {
@@ -370,11 +425,18 @@ fn secrets_go_to_a_manager_and_back(stage: &Stage) {
         forth["next"][0].as_str().unwrap().contains("managed-aws"),
         "{forth}"
     );
-    // What had no secret there before is named; what was migrated goes on to the next manager.
+    // What has no secret there is named, on either way; what was migrated goes on to the next manager.
+    stage.with_a_reference_to_nothing();
+    let again = report(&stage.migrate(&["--from", "db", "--to", "aws"], 3));
+    assert_eq!(again["issues"][0]["kind"], "missing", "{again}");
     let on = report(&stage.migrate(&["--from", "aws", "--to", "ssm"], 3));
     assert_eq!(on["moved"], forth["moved"], "{on}");
     let missing = on["issues"].as_array().unwrap();
+    assert_eq!(missing.len(), 1, "{on}");
     assert!(missing.iter().all(|it| it["kind"] == "missing"), "{on}");
+    stage.execute(&format!(
+        "DELETE FROM dbservice_entity WHERE id = '{LOST_SERVICE}'"
+    ));
     let back = |id: &Value| stage.migrate(&["--reverse", id.as_str().unwrap()], 0);
     assert_eq!(report(&back(&on["id"]))["moved"], forth["moved"]);
     let home = report(&back(&forth["id"]));

@@ -17,6 +17,8 @@ pub(crate) struct Table {
     pub(crate) quoted: String,
     /// What its rows are selected from.
     pub(crate) from: String,
+    /// The same with every row that it had before, where the server keeps these.
+    pub(crate) from_history: Option<String>,
     /// Why it is not read, if it is not.
     pub(crate) obstacle: Option<String>,
     /// The columns that can hold text.
@@ -74,6 +76,16 @@ impl Table {
 
     /// Its question: whether a value is too large, then the columns that may be read.
     pub(crate) fn select(&self) -> String {
+        self.select_from(&self.from)
+    }
+
+    /// The same question to every row that it has and had; `None` where the server keeps none.
+    pub(crate) fn select_history(&self) -> Option<String> {
+        let from = self.from_history.as_deref();
+        from.map(|it| self.select_from(it))
+    }
+
+    fn select_from(&self, from: &str) -> String {
         let readable = || self.columns.iter().filter(|it| it.readable);
         let too_large: Vec<String> = readable()
             .map(|it| format!("({}) IS FALSE", it.fits))
@@ -82,10 +94,9 @@ impl Table {
             .map(|it| format!("CASE WHEN {} THEN {} END", it.fits, it.value))
             .collect();
         format!(
-            "SELECT CASE WHEN {} THEN '1' ELSE '0' END, {} FROM {}",
+            "SELECT CASE WHEN {} THEN '1' ELSE '0' END, {} FROM {from}",
             too_large.join(" OR "),
             values.join(", "),
-            self.from
         )
     }
 }

@@ -26,6 +26,8 @@ struct Written {
     ids: Ids,
     /// What every secret of the deployment bears.
     tags: BTreeMap<String, String>,
+    /// Whether there are others among them than those of every OpenMetadata.
+    has_own_tags: bool,
 }
 
 impl DeploymentNames {
@@ -39,6 +41,7 @@ impl DeploymentNames {
         let written = match options.provider {
             Provider::Managed(manager) => options.naming().map(|naming| {
                 let mut tags = tags_as_written(manager, tags);
+                let has_own_tags = !tags.is_empty();
                 if manager == Manager::Kubernetes {
                     // People name Secrets so, too: those that OpenMetadata wrote bear its labels.
                     let labels = KUBERNETES_LABELS.map(|(key, it)| (key.to_owned(), it.to_owned()));
@@ -47,6 +50,7 @@ impl DeploymentNames {
                 Ok(Written {
                     ids: Ids::new(naming)?,
                     tags,
+                    has_own_tags,
                 })
             }),
             Provider::NotManaged(_) | Provider::Database => None,
@@ -61,6 +65,17 @@ impl DeploymentNames {
             scope: BTreeMap::from(parts.map(|(part, it)| (part.to_owned(), it))),
             written: written.transpose()?,
         })
+    }
+}
+
+impl DeploymentNames {
+    /// Whether its tags say that a secret is another deployment's. A manager that does not tell tags says nothing.
+    pub(crate) fn has_other_tags(&self, secret: &NamedSecret) -> bool {
+        let (Some(written), Some(tags)) = (&self.written, &secret.tags) else {
+            return false;
+        };
+        let mut expected = written.tags.iter();
+        expected.any(|(key, value)| tags.get(key) != Some(value))
     }
 }
 
@@ -102,20 +117,14 @@ impl PlatformNaming for DeploymentNames {
         })
     }
 
-    /// Where its id may be another deployment's it is taken for that one's. A manager that does not tell tags says
-    /// nothing.
+    /// Where its id may be another deployment's it is taken for that one's, unless the deployment has tags of its own
+    /// and the secret bears them.
     fn is_foreign(&self, secret: &NamedSecret) -> bool {
         let Some(written) = &self.written else {
             return false;
         };
-        if written.ids.may_be_nested(&secret.name) {
-            return true;
-        }
-        let Some(tags) = &secret.tags else {
-            return false;
-        };
-        let mut expected = written.tags.iter();
-        expected.any(|(key, value)| tags.get(key) != Some(value))
+        let is_tagged = written.has_own_tags && secret.tags.is_some();
+        self.has_other_tags(secret) || !is_tagged && written.ids.may_be_anothers(&secret.name)
     }
 
     /// What was deleted softly can be restored.
@@ -192,6 +201,9 @@ mod tests {
             "/openmetadata/search/database/x/password",
             "/openmetadata/search/bot/ingestion-bot/config/jwttoken",
             "/openmetadata/metadata/pipeline/p/sourceconfig",
+            "/openmetadata/metadata/prod/database/x/authtype/password",
+            "/openmetadata/search/eu/west/bot/x/config/jwttoken",
+            "/openmetadata/metadata/novel/x/p",
         ] {
             assert!(aws.read(theirs).owner.is_some());
             assert!(aws.is_foreign(&named(theirs)), "{theirs}");
@@ -208,10 +220,31 @@ mod tests {
         for theirs in [
             "openmetadata-search-database-x-password",
             "openmetadata-search-team-bot-ingestion-bot-config-jwttoken",
+            "openmetadata-metadata-novel-x-p",
         ] {
             assert!(azure.is_foreign(&named(theirs)), "{theirs}");
         }
         assert!(!azure.is_foreign(&named("openmetadata-database-x-authtype-password")));
+    }
+
+    #[test]
+    fn tags_of_its_own_alone_prove_what_may_be_anothers() {
+        let named = |name: &str, tags: Option<&[(&str, &str)]>| NamedSecret {
+            name: name.to_owned(),
+            ..tagged(tags)
+        };
+        let doubtful = "/openmetadata/metadata/novel/x/p";
+        let own: &[(&str, &str)] = &[("team", "data")];
+        let tagging = names("managed-aws", "[team:data]");
+        assert!(!tagging.is_foreign(&named(doubtful, Some(own))));
+        for tags in [None, Some(&[][..]), Some(&[("team", "web")])] {
+            assert!(tagging.is_foreign(&named(doubtful, tags)), "{tags:?}");
+        }
+        assert!(names("managed-aws", "").is_foreign(&named(doubtful, Some(own))));
+        // Every OpenMetadata writes these labels.
+        let doubtful = "openmetadata-metadata-novel-x-p";
+        let labelled = named(doubtful, Some(&KUBERNETES_LABELS));
+        assert!(names("kubernetes", "").is_foreign(&labelled));
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl FernetKeys {
         if text == NO_KEY {
             return Ok(it);
         }
-        for key in text.split(',') {
+        // As OpenMetadata splits it: what is empty at the end is none.
+        for key in text.trim_end_matches(',').split(',') {
             let key = canonical(key.trim())?;
             let is_public = key.as_str() == PUBLIC;
             it.has_public_key |= is_public;
@@ -251,6 +252,26 @@ mod tests {
         let older = sealed(&keys(PUBLIC), "older");
         assert_eq!(opened(&both, &older).as_deref(), Some("older"));
         assert!(both.has_public_key() && !keys(STANDARD).has_public_key());
+    }
+
+    #[test]
+    fn commas_at_the_end_of_the_list_say_nothing() {
+        let token = sealed(&keys(STANDARD), "text");
+        for text in [format!("{STANDARD},"), format!("{PUBLIC},{STANDARD},,\n")] {
+            assert_eq!(opened(&keys(&text), &token).as_deref(), Some("text"));
+        }
+        assert_eq!(keys(&format!("{STANDARD},")).count(), 1);
+        for text in [
+            ",",
+            "",
+            &format!("{PUBLIC},,{STANDARD}"),
+            &format!(",{STANDARD}"),
+        ] {
+            assert!(
+                FernetKeys::parse(&SecretValue::from((*text).to_owned())).is_err(),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub struct Ids {
     head: String,
 }
 
-const SERVER_CONNECTION: &str = "serverconnection";
+pub(crate) const SERVER_CONNECTION: &str = "serverconnection";
 
 /// The types of services. An id of a type that is not here is nobody's to delete.
 const SERVICES: &[&str] = &[
@@ -95,6 +95,11 @@ const SERVICES: &[&str] = &[
 
 /// What else an id can be of.
 const OTHERS: &[&str] = &["bot", "pipeline", "workflow", SERVER_CONNECTION];
+
+/// Whether a base of an id can begin with this word.
+pub(crate) fn is_known(word: &str) -> bool {
+    SERVICES.contains(&word) || OTHERS.contains(&word)
+}
 
 /// Where names are cut, a longer head would leave nothing of them.
 const LONGEST_HEAD: usize = 200;
@@ -153,21 +158,6 @@ impl Ids {
     pub fn overlap(&self, other: &Self) -> bool {
         let same = self.naming.manager == other.naming.manager;
         same && (self.head.starts_with(&other.head) || other.head.starts_with(&self.head))
-    }
-
-    /// Whether an id may as well be another deployment's whose prefix and cluster name together begin as this one's
-    /// do: that of prefix `prod` and cluster `search` beside that of cluster `prod`. Where names are joined by what
-    /// they may have in them too, that is every id with a further word that a base begins with.
-    pub fn may_be_nested(&self, id: &str) -> bool {
-        let separator = self.naming.manager.separator();
-        let Some(behind) = id.strip_prefix(&self.head) else {
-            return false;
-        };
-        // A prefix and a cluster name are a level each.
-        let levels = if separator == '/' { 1 } else { usize::MAX };
-        let (parts, last) = behind.rsplit_once(separator).unwrap_or_default();
-        let mut further = parts.split(separator).skip(1).take(levels);
-        !last.is_empty() && further.any(|part| SERVICES.contains(&part) || OTHERS.contains(&part))
     }
 
     /// What an id is of, if this deployment could have made it: under its prefix and cluster, of the

@@ -16,6 +16,7 @@ mod mysql;
 mod options;
 mod postgres;
 mod reader;
+mod readings;
 mod rotate;
 mod rows;
 mod scan;

@@ -4,6 +4,7 @@ mod back;
 mod copying;
 mod forth;
 mod literal;
+mod met;
 mod outside;
 mod reading;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
 use cloakroom_core::platform::{
-    MigratedField, NamedSecrets, NewSecretMigration, Obstacle, PlatformSource as _,
+    MigratedField, NamedSecret, NamedSecrets, NewSecretMigration, Obstacle, PlatformSource as _,
     SecretMigration, SecretMigrations,
 };
 use cloakroom_core::store::MoveState;
@@ -23,8 +24,9 @@ use serde::Serialize;
 
 use crate::collide::Collision;
 use crate::connect::Address;
+use crate::deployment_names::DeploymentNames;
 use crate::ids::Ids;
-use crate::options::Options;
+use crate::options::{Options, Provider};
 use crate::source::OpenMetadataSource;
 use crate::writer::{RowKey, Target, Writer};
 use reading::Rows;
@@ -58,6 +60,9 @@ pub struct MigrationGround {
     pub options: Options,
     /// The platform's name in the configuration.
     pub platform: String,
+    /// `secretsManagerConfiguration.tags`, as it is written there: a secret without one of them is another
+    /// deployment's, and neither taken for a copy nor replaced. Copies have to bear them.
+    pub tags: String,
     /// Where the migration is written down.
     pub journal: Arc<dyn SecretMigrations>,
     /// For digests.
@@ -76,12 +81,16 @@ pub struct SecretsMigration {
     address: Address,
     from: Place,
     to: Place,
+    /// The deployment's ids on every kind of manager.
+    everywhere: Vec<Ids>,
 }
 
 /// A side with the ids that secrets have there.
 struct Place {
     side: Side,
     ids: Option<Ids>,
+    /// What tells the deployment's secrets there from others'.
+    names: Option<DeploymentNames>,
 }
 
 /// Follows a migration.
@@ -116,7 +125,8 @@ pub struct MigrationReport {
     pub verified: u64,
     /// Fields that held nothing in the manager, and hold nothing now.
     pub nothing: u64,
-    /// References to secrets that the user made: they stay as they are, and are in nobody's way.
+    /// References that are none of the deployment's, to secrets that the user made: they stay as they are, and are
+    /// in nobody's way.
     pub own: u64,
     /// Where they are; at most ten thousand. Into the database they have to be taken by hand.
     pub own_references: Vec<OwnReference>,
@@ -177,8 +187,9 @@ pub struct OwnReference {
     pub row: String,
     /// Where in the row's JSON.
     pub pointer: String,
-    /// What it refers to.
-    pub id: String,
+    /// What it refers to, where the deployment could have made that in some manager; what begins as a reference
+    /// does may be a password.
+    pub id: Option<String>,
 }
 
 /// A field that stands as before.
@@ -266,19 +277,22 @@ impl Place {
         self.ids.as_ref().is_some_and(|ids| ids.check(id).is_some())
     }
 
-    fn new(side: Side, options: &Options) -> Result<Self> {
-        let ids = match &side {
-            Side::Database => None,
-            Side::Manager { manager, .. } => {
-                side.secrets()?;
-                Some(Ids::new(Naming {
-                    prefix: options.prefix.clone(),
-                    cluster: options.cluster.clone(),
-                    manager: *manager,
-                })?)
-            }
-        };
-        Ok(Self { side, ids })
+    /// Whether its tags say that a secret there is another deployment's.
+    fn is_anothers(&self, secret: &NamedSecret) -> bool {
+        let names = self.names.as_ref();
+        names.is_some_and(|names| names.has_other_tags(secret))
+    }
+
+    fn new(side: Side, options: &Options, tags: &str) -> Result<Self> {
+        let (mut ids, mut names) = (None, None);
+        if let Side::Manager { manager, .. } = &side {
+            side.secrets()?;
+            ids = Some(Ids::new(naming(options, *manager))?);
+            let mut options = options.clone();
+            options.provider = Provider::Managed(*manager);
+            names = Some(DeploymentNames::new(&options, tags)?);
+        }
+        Ok(Self { side, ids, names })
     }
 }
 
@@ -301,8 +315,12 @@ impl SecretsMigration {
         }
         Ok(Self {
             address: Address::read(&ground.options)?,
-            from: Place::new(from, &ground.options)?,
-            to: Place::new(to, &ground.options)?,
+            everywhere: Manager::ALL
+                .into_iter()
+                .filter_map(|manager| Ids::new(naming(&ground.options, manager)).ok())
+                .collect(),
+            from: Place::new(from, &ground.options, &ground.tags)?,
+            to: Place::new(to, &ground.options, &ground.tags)?,
             ground,
         })
     }
@@ -417,7 +435,11 @@ impl SecretsMigration {
         Ok(source.identity().await?.database)
     }
 
-    async fn refuse_without_leave(&self) -> Result<()> {
+    /// What keeps this role from changing what has to be changed: tables that it may not write. Changes nothing.
+    ///
+    /// # Errors
+    /// `Denied` and `Unavailable`, as the server answers.
+    pub async fn denied(&self) -> Result<Vec<Obstacle>> {
         let rows = Rows::open(&self.ground.options, &self.address).await?;
         let mut writer = self.writer().await?;
         let mut denied = Vec::new();
@@ -438,7 +460,16 @@ impl SecretsMigration {
         }
         rows.close().await;
         writer.close().await;
-        crate::rotate::refuse(OPERATION, &denied)
+        Ok(denied)
+    }
+
+    async fn refuse_without_leave(&self) -> Result<()> {
+        crate::rotate::refuse(OPERATION, &self.denied().await?)
+    }
+
+    /// Whether the deployment could have made an id in some manager.
+    fn made_somewhere(&self, id: &str) -> bool {
+        self.everywhere.iter().any(|ids| ids.check(id).is_some())
     }
 
     async fn writer(&self) -> Result<Writer> {
@@ -468,6 +499,14 @@ impl SecretsMigration {
         })?;
         let base = FieldPlace::of(field).base();
         Ok(Digest::of(key, &base, ValueKind::Text, value) == *digest)
+    }
+}
+
+fn naming(options: &Options, manager: Manager) -> Naming {
+    Naming {
+        prefix: options.prefix.clone(),
+        cluster: options.cluster.clone(),
+        manager,
     }
 }
 

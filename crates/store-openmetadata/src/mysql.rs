@@ -10,12 +10,13 @@ use crate::options::Options;
 use crate::rows::{Fields as _, Read, Reader, pump};
 
 /// Columns that could hold text; MariaDB's JSON is `longtext`. Types are told by exclusion.
-const COLUMNS: &str = "SELECT t.TABLE_NAME, t.ENGINE, c.COLUMN_NAME \
+const COLUMNS: &str = "SELECT t.TABLE_NAME, t.ENGINE, c.COLUMN_NAME, \
+     CASE WHEN t.TABLE_TYPE = 'SYSTEM VERSIONED' THEN '1' ELSE '0' END \
      FROM information_schema.TABLES t JOIN information_schema.COLUMNS c \
      ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME \
      WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
      AND LOWER(c.DATA_TYPE) NOT IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'decimal', \
-     'float', 'double', 'bit', 'date', 'datetime', 'timestamp', 'time', 'year', 'enum', 'set', \
+     'float', 'double', 'bit', 'date', 'datetime', 'timestamp', 'time', 'year', \
      'geometry', 'point', 'linestring', 'polygon', 'multipoint', 'multilinestring', 'multipolygon', \
      'geometrycollection', 'geomcollection', 'uuid', 'inet4', 'inet6', 'vector') \
      ORDER BY HEX(t.TABLE_NAME), c.ORDINAL_POSITION";
@@ -115,6 +116,9 @@ pub(crate) async fn look(
                 name: name.to_owned(),
                 quoted: quoted(name),
                 from: quoted(name),
+                from_history: row
+                    .is_true(3)?
+                    .then(|| format!("{} FOR SYSTEM_TIME ALL", quoted(name))),
                 obstacle: outside_the_snapshot(row.text(1)?),
                 columns: Vec::new(),
             })

@@ -127,11 +127,20 @@ impl Options {
 
     /// How the deployment names its secrets, where it has a manager.
     pub(crate) fn naming(&self) -> Option<Naming> {
-        Some(Naming {
+        self.provider.manager().map(|it| self.naming_in(it))
+    }
+
+    /// How it would name them in each manager there is.
+    pub(crate) fn namings(&self) -> impl Iterator<Item = Naming> {
+        Manager::ALL.into_iter().map(|it| self.naming_in(it))
+    }
+
+    fn naming_in(&self, manager: Manager) -> Naming {
+        Naming {
             prefix: self.prefix.clone(),
             cluster: self.cluster.clone(),
-            manager: self.provider.manager()?,
-        })
+            manager,
+        }
     }
 }
 

@@ -129,6 +129,7 @@ fn table(row: &PgRow, role: &str) -> sqlx::Result<Table> {
         } else {
             quoted.to_owned()
         },
+        from_history: None,
         obstacle,
         columns: Vec::new(),
     })

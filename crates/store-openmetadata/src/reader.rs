@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use cloakroom_core::config::{is_mask, parse_document};
+use cloakroom_core::config::{MAX_TEXT, is_mask, parse_document};
 use cloakroom_core::platform::{Defect, DefectKind, Mention, MentionKind, ScanSink};
-use cloakroom_core::{Result, SecretJson, SecretValue};
+use cloakroom_core::{Error, ErrorKind, Result, SecretJson, SecretValue};
 use uuid::Uuid;
 
 use crate::catalog::Table;
@@ -38,6 +38,8 @@ pub(crate) struct Knowledge<'a> {
     pub(crate) ids: Option<&'a Ids>,
     /// The same, for finding them in texts.
     pub(crate) standing: Option<StandingIds<'a>>,
+    /// How the deployment would name secrets in each manager there is.
+    pub(crate) anywhere: &'a [Ids],
 }
 
 impl Knowledge<'_> {
@@ -45,6 +47,31 @@ impl Knowledge<'_> {
     fn ids_in(&self, text: &[u8]) -> Standing {
         let standing = self.standing.as_ref();
         standing.map_or_else(Standing::default, |it| it.find(text, MOST_KNOWN))
+    }
+
+    /// The reference that a text is. Without a manager a server resolves none: then it is one only if it was left
+    /// by the deployment itself, from when it had a manager.
+    fn reference(&self, text: &str) -> Option<Reference> {
+        let is_one = |it: &Reference| {
+            let is_left = |ids: &Ids| ids.check(it.id()).is_some();
+            self.provider.manager().is_some() || self.anywhere.iter().any(is_left)
+        };
+        Reference::read(text).filter(is_one)
+    }
+
+    /// What an opened text says.
+    fn stored(&self, value: SecretValue) -> Stored {
+        let text = value.expose_text();
+        if text.is_some_and(|it| Reference::read(it).is_some() && self.reference(it).is_none()) {
+            return Stored::Value(value);
+        }
+        Stored::of_value(value)
+    }
+
+    /// Whether a reference is told: the manager can have a secret of that name.
+    fn is_tellable(&self, reference: &Reference) -> bool {
+        let manager = self.provider.manager();
+        manager.is_none_or(|it| reference.is_a_name(it))
     }
 }
 
@@ -61,6 +88,20 @@ pub(crate) struct Count {
     pub(crate) too_deep: u64,
     /// Values that mention more than is kept of one.
     pub(crate) too_many: u64,
+}
+
+impl Count {
+    /// What a reading of more rows came to beside the reading of some of them.
+    pub(crate) fn beyond(self, some: Self) -> Self {
+        Self {
+            rows: self.rows.saturating_sub(some.rows),
+            bytes: self.bytes.saturating_sub(some.bytes),
+            too_large: self.too_large.saturating_sub(some.too_large),
+            unopened: self.unopened.saturating_sub(some.unopened),
+            too_deep: self.too_deep.saturating_sub(some.too_deep),
+            too_many: self.too_many.saturating_sub(some.too_many),
+        }
+    }
 }
 
 /// Reads a table.
@@ -171,7 +212,7 @@ impl<'a, 's> TableReader<'a, 's> {
             if is_entity {
                 match &parsed {
                     Some(Ok(entity)) => self.entity(&mut place, entity),
-                    Some(Err(_)) if is_watched => self.unjudged(&place),
+                    Some(Err(error)) if is_watched => self.unjudged(&place, error),
                     _ => {}
                 }
             }
@@ -187,7 +228,7 @@ impl<'a, 's> TableReader<'a, 's> {
         each_text(entity, |leaf| {
             if leaf.text.starts_with(TOKEN_PREFIX) {
                 self.sealed(place, leaf);
-            } else if let Some(reference) = reference_in_clear(leaf.text) {
+            } else if let Some(reference) = self.in_clear(leaf.text) {
                 self.reference(place, leaf, &reference);
             } else if self.is_watched(leaf) {
                 self.clear(place, leaf);
@@ -202,7 +243,7 @@ impl<'a, 's> TableReader<'a, 's> {
             self.count.unopened += 1;
             return;
         };
-        match Stored::of_value(value) {
+        match self.knowledge.stored(value) {
             Stored::Null => {}
             Stored::Reference(reference) => self.reference(place, leaf, &reference),
             Stored::Value(value) => {
@@ -217,18 +258,20 @@ impl<'a, 's> TableReader<'a, 's> {
 
     fn reference(&mut self, place: &mut Text<'_>, leaf: &Leaf<'_>, reference: &Reference) {
         let id = reference.id();
-        if let Some(detail) = self.leads_nowhere(id) {
+        if let Some(detail) = self.leads_nowhere(reference) {
             self.defect(place, leaf, DefectKind::ReferenceToNowhere, detail);
         }
         if id.is_empty() {
             return;
         }
-        place.known.insert(id.to_owned());
-        let kind = self
-            .entities
-            .as_ref()
-            .map_or(MentionKind::Other, EntityTable::kind);
-        self.mention(place, id, kind);
+        if self.knowledge.is_tellable(reference) {
+            place.known.insert(id.to_owned());
+            let kind = self
+                .entities
+                .as_ref()
+                .map_or(MentionKind::Other, EntityTable::kind);
+            self.mention(place, id, kind);
+        }
         if self.is_managed(id) {
             self.collide(place, leaf, Some(id));
         } else {
@@ -237,9 +280,15 @@ impl<'a, 's> TableReader<'a, 's> {
         }
     }
 
+    /// The reference that an unsealed text is. A description may begin so, too.
+    fn in_clear(&self, text: &str) -> Option<Reference> {
+        let reference = self.knowledge.reference(text);
+        reference.filter(|it| !it.id().contains(|it: char| it.is_whitespace()))
+    }
+
     /// Why a reference cannot be resolved, as far as the database and its configuration tell.
-    fn leads_nowhere(&self, id: &str) -> Option<&'static str> {
-        if id.is_empty() {
+    fn leads_nowhere(&self, reference: &Reference) -> Option<&'static str> {
+        if reference.id().is_empty() {
             return Some("the reference names no secret; save the field's value again");
         }
         let Some(manager) = self.knowledge.provider.manager() else {
@@ -249,11 +298,9 @@ impl<'a, 's> TableReader<'a, 's> {
                  again",
             );
         };
-        let foreign = |it: char| !it.is_ascii_alphanumeric() && !"/_+=.@-:".contains(it);
-        let slash = id.contains('/') && manager.separator() != '/';
-        (slash || id.contains(foreign)).then_some(
+        (!reference.is_a_name(manager)).then_some(
             "the configured manager can have no secret of that name: it comes from another \
-             manager; save the field's value again",
+             manager, or is a value that begins as references do; save the field's value again",
         )
     }
 
@@ -283,11 +330,21 @@ impl<'a, 's> TableReader<'a, 's> {
         self.defect(place, leaf, DefectKind::Mask, detail);
     }
 
-    fn unjudged(&mut self, place: &Text<'_>) {
-        let detail = "whether it holds clear text is not known: it is no JSON, nested too deep, or \
-                      larger than 4 MiB";
+    fn unjudged(&mut self, place: &Text<'_>, error: &Error) {
+        let reason = if error.kind() == ErrorKind::TooLarge {
+            format!(
+                "it is larger than {} MiB, more than is taken apart in memory at once",
+                MAX_TEXT / 1024 / 1024
+            )
+        } else {
+            "it is no JSON, or nested too deep".to_owned()
+        };
+        let detail = format!(
+            "{reason}: whether it holds clear text, a mask or an id that another field has is not known; the \
+             names of secrets in it count all the same"
+        );
         self.defects
-            .push(defect(place, DefectKind::Unjudged, None, detail));
+            .push(defect(place, DefectKind::Unjudged, None, &detail));
     }
 
     /// Holds a field against all others: by the id it refers to, or else by the one it would get.
@@ -351,8 +408,10 @@ impl<'a, 's> TableReader<'a, 's> {
     }
 
     fn opened(&mut self, place: &mut Text<'_>, value: &SecretValue, depth: u32) {
-        let reference = value.expose_text().and_then(Reference::read);
+        let text = value.expose_text();
+        let reference = text.and_then(|it| self.knowledge.reference(it));
         if let Some(reference) = reference.filter(|it| !it.id().is_empty())
+            && self.knowledge.is_tellable(&reference)
             && place.known.insert(reference.id().to_owned())
         {
             self.mention(place, reference.id(), MentionKind::Other);
@@ -390,11 +449,6 @@ impl<'a, 's> TableReader<'a, 's> {
             self.defects.push(defect(place, kind, pointer, detail));
         }
     }
-}
-
-/// The reference that an unsealed text is. A description may begin so, too.
-fn reference_in_clear(text: &str) -> Option<Reference> {
-    Reference::read(text).filter(|it| !it.id().contains(|it: char| it.is_whitespace()))
 }
 
 /// Whether it is what is kept of the password that a person logs in with.

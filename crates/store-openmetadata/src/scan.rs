@@ -34,7 +34,23 @@ pub(crate) async fn scan(
             TableReader::new(knowledge, collisions, sink, catalog.entities(table), table);
         let read = connection.read(&table.select(), &mut reader).await?;
         reader.settle().await?;
-        note(&mut report, table, reader.count, &read, options);
+        let count = reader.count;
+        note(&mut report, table, count, &read, options);
+        report.tables += 1;
+        report.columns += table.columns.iter().filter(|it| it.readable).count() as u64;
+        if let Some(select) = table.select_history() {
+            // What a row said once is no field any more.
+            let mut reader = TableReader::new(knowledge, collisions, sink, None, table);
+            let read = connection.read(&select, &mut reader).await?;
+            reader.settle().await?;
+            note(
+                &mut report,
+                table,
+                reader.count.beyond(count),
+                &read,
+                options,
+            );
+        }
     }
     let later = connection.later_shapes(options).await?;
     for table in choice.read.iter().map(|it| catalog.tables[*it].shown()) {
@@ -58,8 +74,6 @@ fn changed(table: String) -> Obstacle {
 }
 
 fn note(report: &mut ScanReport, table: &Table, count: Count, read: &Read, options: &Options) {
-    report.tables += 1;
-    report.columns += table.columns.iter().filter(|it| it.readable).count() as u64;
     report.rows += count.rows;
     report.bytes += count.bytes;
     let mut add = |detail: String| {

@@ -66,11 +66,14 @@ impl OpenMetadataSource {
     /// # Errors
     /// Those of [`scan`](PlatformSource::scan).
     pub async fn survey(&self, sink: &mut dyn ScanSink) -> Result<Survey> {
+        let anywhere = self.options.namings();
+        let anywhere: Vec<Ids> = anywhere.filter_map(|it| Ids::new(it).ok()).collect();
         let knowledge = Knowledge {
             keys: &self.options.keys,
             provider: self.options.provider,
             ids: self.ids.as_ref(),
             standing: self.ids.as_ref().map(StandingIds::of).transpose()?,
+            anywhere: &anywhere,
         };
         let connection = self.connect().await?;
         let mut collisions = Collisions::new(self.options.max_fields);

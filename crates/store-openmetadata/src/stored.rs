@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cloakroom_core::coordinates::openmetadata::Manager;
 use cloakroom_core::platform::NamedSecrets;
 use cloakroom_core::{Error, ErrorKind, Result, SecretValue, Timestamp};
 use serde_json::Value;
@@ -47,6 +48,20 @@ impl Reference {
     /// What it refers to. May be empty: then it refers to nothing.
     pub fn id(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a manager can have a secret of that name. Anything else may as well be a password that begins as a
+    /// reference does, and is neither repeated nor asked for.
+    pub(crate) fn is_a_name(&self, manager: Manager) -> bool {
+        let also_taken = match manager {
+            // ARNs, too.
+            Manager::Aws | Manager::AwsSsm | Manager::OpenBao => "/_+=.@-:",
+            Manager::AzureKeyVault => "-",
+            Manager::Google => "_-",
+            Manager::Kubernetes => "-.",
+        };
+        let belongs = |it: char| it.is_ascii_alphanumeric() || also_taken.contains(it);
+        !self.0.is_empty() && self.0.chars().all(belongs)
     }
 }
 

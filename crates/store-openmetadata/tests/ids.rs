@@ -79,6 +79,41 @@ fn what_others_made_is_not_ours() {
     assert_eq!(kubernetes.check("prod-database-x-password-"), None);
 }
 
+/// What is made of a type that is known, of a name in one piece and of properties of OpenMetadata's own cannot be
+/// another deployment's.
+#[test]
+fn what_only_this_deployment_makes_is_not_taken_for_anothers() {
+    for manager in Manager::ALL {
+        let ids = Ids::new(naming("", "prod", manager)).expect("ids");
+        for (base, path) in [
+            (vec!["database", "sales"], vec!["authType", "password"]),
+            (vec!["search", "elastic"], vec!["password"]),
+            (vec!["bot", "robot"], vec!["config", "JWTToken"]),
+            (
+                vec!["pipeline", "nightly"],
+                vec![
+                    "sourceConfig",
+                    "config",
+                    "dbtConfigSource",
+                    "dbtSecurityConfig",
+                    "awsSecretAccessKey",
+                ],
+            ),
+            (
+                vec!["workflow", "test"],
+                vec!["request", "connection", "config", "password"],
+            ),
+            (vec!["serverconnection"], vec!["securityConfig", "jwtToken"]),
+        ] {
+            let id = ids.naming().id(&base, &path);
+            assert!(
+                ids.check(&id).is_some() && !ids.may_be_anothers(&id),
+                "{id}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_deployment_without_a_name_is_refused() {
     for manager in Manager::ALL {
@@ -107,6 +142,73 @@ fn word() -> impl Strategy<Value = String> {
 
 fn kind() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["Database", "dashboard", "mlModel", "Storage", "api"])
+}
+
+/// Prefixes and cluster names that begin alike, some of them with words that a base begins with.
+fn place() -> impl Strategy<Value = (String, String)> {
+    let word = || {
+        prop::sample::select(vec![
+            "c", "eu", "west", "search", "metadata", "bot", "prod-1", "a_b",
+        ])
+    };
+    let joined = prop::sample::select(vec!["/", "-", "_"]);
+    let prefix = prop::collection::vec(word(), 0..3);
+    let cluster = prop::collection::vec(word(), 1..4);
+    (prefix, cluster, joined).prop_map(|(prefix, cluster, joined)| {
+        let mut prefix = prefix.join(joined);
+        // Where an id leads with no separator they are glued together.
+        if !prefix.is_empty() && joined != "/" {
+            prefix.push_str(joined);
+        }
+        (prefix, cluster.join(joined))
+    })
+}
+
+/// What a deployment of this release, or of a newer one, makes ids of.
+fn base() -> impl Strategy<Value = Vec<&'static str>> {
+    let name = || {
+        prop::sample::select(vec![
+            "x", "sales", "my_db", "my-db", "a/b", "database", "search",
+        ])
+    };
+    prop_oneof![
+        (
+            prop::sample::select(vec!["database", "search", "metadata", "bot", "novel"]),
+            name()
+        )
+            .prop_map(|(kind, name)| vec![kind, name]),
+        Just(vec!["serverconnection"]),
+    ]
+}
+
+fn path() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::sample::select(vec![
+        vec!["authType", "password"],
+        vec!["password"],
+        vec!["connection", "authType", "password"],
+        vec!["unheardOf", "key"],
+        vec!["p"],
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    /// Nothing in use is ever deleted: what two deployments could have made is neither's to delete, whichever of
+    /// them made it.
+    #[test]
+    fn what_another_deployment_made_is_told_for_what_may_be_anothers(
+        manager in manager(), ours in place(), theirs in place(), base in base(), path in path(),
+    ) {
+        let theirs = naming(&theirs.0, &theirs.1, manager);
+        let ours = naming(&ours.0, &ours.1, manager);
+        // Those of one beginning are told apart by tags alone.
+        prop_assume!(theirs.id(&[], &[]) != ours.id(&[], &[]));
+        let id = theirs.id(&base, &path);
+        let ours = Ids::new(ours).expect("ids");
+        if ours.check(&id).is_some() {
+            prop_assert!(ours.may_be_anothers(&id), "{id} within {:?}", ours.naming());
+        }
+    }
 }
 
 proptest! {

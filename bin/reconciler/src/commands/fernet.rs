@@ -1,8 +1,10 @@
 //! `fernet rotate`.
 
 use anyhow::{Context as _, bail};
-use cloakroom_core::platform::Obstacle;
-use cloakroom_store_openmetadata::{FernetRotation, Options, RotationObserver, RotationReport};
+use cloakroom_core::platform::{Obstacle, PlatformIdentity, PlatformSource as _};
+use cloakroom_store_openmetadata::{
+    FernetRotation, OpenMetadataSource, Options, Provider, RotationObserver, RotationReport,
+};
 use serde::Serialize;
 
 use super::bar::Bar;
@@ -40,9 +42,12 @@ async fn rotate(
              OpenMetadata's database, or look first with --dry-run"
         );
     }
-    let options = writing_options(name, section).with_context(|| format!("platforms.{name}"))?;
+    let options = writing_options(name, section).await?;
     judge_first_key(&options, args.strict, console)?;
-    let keys = options.keys.count();
+    let keys = Keys {
+        count: options.keys.count(),
+        first_is_public: options.keys.first_is_public(),
+    };
     let rotation = FernetRotation::new(options)?;
     let told = if args.dry_run {
         let denied = if may_write {
@@ -55,7 +60,7 @@ async fn rotate(
         let bar = Bar::new(console, "values ({elapsed})")?;
         Told::new(name, rotation.rotate(&Watching(&bar)).await?, Vec::new())
     };
-    let told = told.with_next(args.dry_run, may_write, keys);
+    let told = told.with_next(args.dry_run, may_write, &keys);
     if console.is_json() {
         console.json(&told)?;
     } else {
@@ -64,15 +69,38 @@ async fn rotate(
     Ok(told.exit())
 }
 
-/// As the role that may write, where there is one. Whether the public key may still be among the keys is
-/// not asked here: this command is how one gets away from it.
-pub(super) fn writing_options(name: &str, section: &OpenMetadata) -> anyhow::Result<Options> {
-    let mut section = section.clone();
-    section.strict = false;
-    if let Some(writer) = section.writer.take() {
-        section.database = writer;
+/// As the role that may write, where there is one: of the same database, or nothing is done at all. Whether the
+/// public key may still be among the keys is not asked here: this command is how one gets away from it.
+pub(super) async fn writing_options(name: &str, section: &OpenMetadata) -> anyhow::Result<Options> {
+    let path = || format!("platforms.{name}");
+    let mut lenient = section.clone();
+    lenient.strict = false;
+    let reading = platform::openmetadata_options(name, &lenient).with_context(path)?;
+    let Some(writer) = &section.writer else {
+        return Ok(reading);
+    };
+    let mut writing = reading.clone();
+    writing.url = writer.read().with_context(path)?;
+    let one = identity(reading).await;
+    let one = one.with_context(|| format!("platforms.{name}.database"))?;
+    let other = identity(writing.clone()).await;
+    let other = other.with_context(|| format!("platforms.{name}.writer"))?;
+    if one.database != other.database {
+        bail!(
+            "platforms.{name}.writer leads to another database ({}) than platforms.{name}.database ({}): nothing \
+             was changed. Name the same one in both; on PostgreSQL both roles may execute pg_control_system(), or \
+             neither, with one address",
+            other.place,
+            one.place
+        );
     }
-    platform::openmetadata_options(name, &section)
+    Ok(writing)
+}
+
+/// Which database these options lead to.
+async fn identity(mut options: Options) -> anyhow::Result<PlatformIdentity> {
+    options.provider = Provider::Database;
+    Ok(OpenMetadataSource::new(options)?.identity().await?)
 }
 
 fn judge_first_key(options: &Options, strict: bool, console: &Console) -> anyhow::Result<()> {
@@ -100,6 +128,12 @@ impl RotationObserver for Watching<'_> {
     }
 }
 
+/// The Fernet keys, as far as they shape what is to be done.
+struct Keys {
+    count: usize,
+    first_is_public: bool,
+}
+
 /// A report with what the operator may do about it.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -124,7 +158,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    fn with_next(mut self, dry_run: bool, may_write: bool, keys: usize) -> Self {
+    fn with_next(mut self, dry_run: bool, may_write: bool, keys: &Keys) -> Self {
         self.dry_run = dry_run;
         let mut next = |step: &str| self.next.push(step.to_owned());
         let older = self.report.older() > 0;
@@ -138,6 +172,10 @@ impl<'a> Told<'a> {
             );
         }
         match (dry_run, older) {
+            (_, _) if keys.first_is_public && !self.report.cut_short => next(
+                "put a new key before the one that OpenMetadata ships, with a comma between them, here and in \
+                 OpenMetadata's own configuration, and run it again; take none out before",
+            ),
             (true, true) if may_write => next("run it without --dry-run"),
             (true, true) => next("set `writer` in the platform's section to a role that may write"),
             (false, true) if self.report.cut_short => next("run it again: it goes on where it was"),
@@ -145,7 +183,7 @@ impl<'a> Told<'a> {
                 "see that OpenMetadata runs with the new key first, since it goes on sealing under the one \
                  it has; then run it again",
             ),
-            (_, false) if keys == 1 => next(
+            (_, false) if keys.count == 1 => next(
                 "there is one key and nothing to change: to change it, put the new key before it, with a \
                  comma between them, here and in OpenMetadata's own configuration",
             ),

@@ -1,14 +1,16 @@
 //! `migrate-secrets`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use cloakroom_core::platform::SecretMigrations as _;
+use cloakroom_core::platform::{Obstacle, SecretMigrations as _};
 use cloakroom_core::store::Store;
 use cloakroom_core::{MoveId, SystemClock};
 use cloakroom_reconcile::alone_at_platform;
 use cloakroom_store_openmetadata::{
     Manager, MigrationGround, MigrationObserver, MigrationReport, SecretsMigration, Side,
+    tags_as_written,
 };
 use serde::Serialize;
 
@@ -37,7 +39,10 @@ pub(super) async fn migrate_secrets(
     let asked = args.platform.as_deref();
     let (name, section) = platform::openmetadata(&context.configuration, asked)?;
     let order = order(&args, context).await?;
-    let mut ground = ground(name, section, context, args.dry_run)?;
+    let mut ground = ground(name, section, context, args.dry_run).await?;
+    if order.reverse.is_none() {
+        refuse_without_tags(context, section, &order.to)?;
+    }
     let holder = if args.dry_run {
         None
     } else {
@@ -64,6 +69,10 @@ pub(super) async fn migrate_secrets(
             None => migration.copy(new_id, &watching).await,
         }
     };
+    let mut denied = Vec::new();
+    if args.dry_run && section.writer.is_some() {
+        denied = migration.denied().await?;
+    }
     let report = match &holder {
         None => work.await?,
         Some(holder) => {
@@ -73,19 +82,25 @@ pub(super) async fn migrate_secrets(
         }
     };
     drop(bar);
+    denied.retain(|it| !report.obstacles.contains(it));
+    let look = args.dry_run.then_some(Look {
+        may_write: section.writer.is_some(),
+        is_denied: !denied.is_empty(),
+    });
     let told = Told {
         platform: name,
         dry_run: args.dry_run,
-        next: next_steps(&report, &order, name, args.dry_run, context),
+        next: next_steps(&report, &order, name, look.as_ref(), context),
         order: &order,
         report: &report,
+        denied,
     };
     if console.is_json() {
         console.json(&told)?;
     } else {
         print(&told, console)?;
     }
-    Ok(exit(&report))
+    Ok(exit(&report, &told.denied))
 }
 
 /// What is to be done.
@@ -127,7 +142,7 @@ async fn order(args: &MigrateSecretsArgs, context: &Context) -> anyhow::Result<O
     })
 }
 
-fn ground(
+async fn ground(
     name: &str,
     section: &OpenMetadata,
     context: &Context,
@@ -139,7 +154,7 @@ fn ground(
              OpenMetadata's database, or look first with --dry-run"
         );
     }
-    let options = writing_options(name, section).with_context(|| format!("platforms.{name}"))?;
+    let options = writing_options(name, section).await?;
     if section.strict && options.keys.first_is_public() {
         bail!(
             "platforms.{name} is strict, and the first Fernet key is the one that OpenMetadata ships: change \
@@ -149,6 +164,7 @@ fn ground(
     Ok(MigrationGround {
         options,
         platform: name.to_owned(),
+        tags: section.tags.clone(),
         journal: context.store.clone(),
         keys: context.keys.clone(),
         clock: Arc::new(SystemClock),
@@ -175,6 +191,37 @@ fn side(context: &Context, place: &str) -> anyhow::Result<Side> {
         );
     }
     Ok(Side::Manager { manager, backend })
+}
+
+/// Copies without the platform's tags would be another deployment's to every report and clean-up.
+fn refuse_without_tags(
+    context: &Context,
+    section: &OpenMetadata,
+    place: &str,
+) -> anyhow::Result<()> {
+    let Some(backend) = context.configuration.backends.get(place) else {
+        return Ok(());
+    };
+    let Some(manager) = platform::manager(backend).filter(|it| platform::lists_tags(*it)) else {
+        return Ok(());
+    };
+    let nothing = BTreeMap::new();
+    let (key, written) = match backend {
+        Backend::AwsSecretsManager(it) => ("tags", &it.tags),
+        Backend::Azure(it) => ("tags", &it.tags),
+        Backend::Kubernetes(it) => ("labels", &it.labels),
+        _ => ("tags", &nothing),
+    };
+    let mut tags = tags_as_written(manager, &section.tags);
+    tags.retain(|tag, text| written.get(tag) != Some(text));
+    if !tags.is_empty() {
+        bail!(
+            "backends.{place} does not put the platform's tags on what it writes, so that the copies would be taken \
+             for another deployment's and never be cleaned up: add `{key}: {}` to it",
+            serde_json::to_string(&tags)?
+        );
+    }
+    Ok(())
 }
 
 fn prefix(section: &Backend) -> &str {
@@ -220,36 +267,73 @@ struct Told<'a> {
     order: &'a Order,
     #[serde(flatten)]
     report: &'a MigrationReport,
+    /// In a dry run, tables that the role may not write.
+    denied: Vec<Obstacle>,
     /// What to do next, in order.
     next: Vec<String>,
 }
 
 /// 0: all of it is done. 3: something stands as before. 5: it was told to stop.
-fn exit(report: &MigrationReport) -> Exit {
-    Exit::of_work(report.cut_short, report.is_complete())
+fn exit(report: &MigrationReport, denied: &[Obstacle]) -> Exit {
+    Exit::of_work(report.cut_short, report.is_complete() && denied.is_empty())
+}
+
+/// What a dry run knows of the right to write.
+struct Look {
+    may_write: bool,
+    is_denied: bool,
+}
+
+impl Look {
+    /// What to do before the run itself.
+    fn next_steps(&self, order: &Order, name: &str) -> Vec<String> {
+        let mut next = Vec::new();
+        if self.is_denied {
+            next.push("grant the role of `writer` what is missing".to_owned());
+        }
+        if !self.may_write {
+            next.push(format!(
+                "set `writer` of platforms.{name} to a role that may change the tables of OpenMetadata's database"
+            ));
+        }
+        if order.reverse.is_none() && order.to != DATABASE {
+            next.push(format!(
+                "see that secrets may be created in {}, which no look can tell: deploy/policies/openmetadata and \
+                 `docs/openmetadata.md` say what it takes",
+                order.to
+            ));
+        }
+        next.push(
+            "stop OpenMetadata and its ingestion, which resolve references only with the provider they are \
+             configured for; then run it without --dry-run"
+                .to_owned(),
+        );
+        next
+    }
 }
 
 fn next_steps(
     report: &MigrationReport,
     order: &Order,
     name: &str,
-    dry_run: bool,
+    look: Option<&Look>,
     context: &Context,
 ) -> Vec<String> {
     if let Some(step) = to_go_on(report) {
         return vec![step.to_owned()];
     }
-    if dry_run {
-        return vec![
-            "stop OpenMetadata and its ingestion, which resolve references only with the provider they \
-             are configured for; then run it without --dry-run"
-                .to_owned(),
-        ];
+    if let Some(look) = look {
+        let told = to_be_found(report, order, provider(context, &order.to));
+        return told
+            .into_iter()
+            .chain(look.next_steps(order, name))
+            .collect();
     }
     let back = order.reverse.is_some();
     let there = if back { &order.from } else { &order.to };
     let provider = provider(context, there);
     let mut next: Vec<_> = by_hand(report, there).into_iter().collect();
+    next.extend(to_be_found(report, order, provider));
     next.push(format!(
         "set OpenMetadata's `secretsManager` to {provider}, with the parameters that it takes, and start it"
     ));
@@ -283,6 +367,19 @@ fn by_hand(report: &MigrationReport, there: &str) -> Option<String> {
     })
 }
 
+/// What with `db` was taken for the password itself is a reference in a manager.
+fn to_be_found(report: &MigrationReport, order: &Order, provider: &str) -> Option<String> {
+    let to_do = order.from == DATABASE && order.reverse.is_none() && report.own > 0;
+    to_do.then(|| {
+        format!(
+            "see to {} of what begins as a reference does and is none of the deployment's: with {provider} \
+             OpenMetadata looks for it in {} (`--output json` tells where, under own_references)",
+            count(report.own, "field", "fields"),
+            order.to
+        )
+    })
+}
+
 /// What to do about a migration that is not through.
 fn to_go_on(report: &MigrationReport) -> Option<&'static str> {
     if report.cut_short {
@@ -293,7 +390,7 @@ fn to_go_on(report: &MigrationReport) -> Option<&'static str> {
 
 fn print(told: &Told<'_>, console: &Console) -> anyhow::Result<()> {
     let report = told.report;
-    for obstacle in &report.obstacles {
+    for obstacle in told.denied.iter().chain(&report.obstacles) {
         console.line(format_args!("! {}: {}", obstacle.subject, obstacle.detail))?;
     }
     for it in &report.outside {
@@ -398,7 +495,7 @@ mod tests {
             own: 2,
             ..MigrationReport::default()
         };
-        assert_eq!(exit(&report), Exit::Done);
+        assert_eq!(exit(&report, &[]), Exit::Done);
         assert_eq!(by_hand(&report, "aws"), None);
         assert!(by_hand(&report, DATABASE).unwrap().contains("2 fields"));
         assert_eq!(by_hand(&MigrationReport::default(), DATABASE), None);

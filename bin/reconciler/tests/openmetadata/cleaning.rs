@@ -87,6 +87,33 @@ pub async fn what_may_be_restored_gets_its_secrets_back(mut stage: Stage) {
     stage.clear().await;
 }
 
+/// Another deployment's prefix and cluster name begin as this one's do: of its ids this one's could be some, and they
+/// stay, in use there or not. Whose they are the deployment's own tags tell.
+pub async fn what_may_be_another_deployments_stays(mut stage: Stage) {
+    let doubtful = [
+        "/openmetadata/metadata/prod/database/x/authtype/password",
+        "/openmetadata/metadata/novel/x/p",
+        "/openmetadata/search/database/x/authtype/password",
+        "/openmetadata/search/eu/west/database/x/authtype/password",
+        "/openmetadata/search/eu/bot/robot/config/jwttoken",
+    ]
+    .map(str::to_owned);
+    stage.manager.write(&doubtful, &[]).await;
+    for name in &doubtful {
+        stage.planted.keep(name.clone());
+    }
+    stage.without_horizon();
+    stage.see_twice();
+    stage.adopt();
+    let (report, code) = stage.json(&["clean"]);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(total(&report, "stranger"), doubtful.len(), "{report:#}");
+    assert_eq!(sum(&report, "deleted"), stage.planted.orphaned.len() as u64);
+    assert_eq!(stage.orphans().await, 0);
+    stage.assert_kept().await;
+    stage.clear().await;
+}
+
 /// Two deployments of one cluster name in one account: their tags alone tell them apart.
 pub async fn a_foreign_tag_keeps_a_secret(stage: Stage) {
     let theirs = "/openmetadata/database/theirs/authtype/password";

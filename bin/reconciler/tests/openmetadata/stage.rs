@@ -122,7 +122,13 @@ impl Stage {
             cloakroom,
             provider: kind.provider(),
         };
-        stage.configure("");
+        // Where names are joined by what they may have in them themselves, tags alone tell them from others'.
+        let is_joined = kind == Kind::Kubernetes;
+        stage.configure(if is_joined {
+            ", tags: '[team:data]'"
+        } else {
+            ""
+        });
         stage.run(&["migrate-schema"]).done();
         stage
     }

@@ -18,6 +18,9 @@ const PAGE: u32 = 200;
 
 const ATTEMPTS: u32 = 4;
 
+const EDITED_THERE: &str =
+    "the secret was edited since, where it was migrated to; the field stays as it is";
+
 /// How a field stands on the way back.
 enum Standing {
     /// It is as the migration left it, and is to say this.
@@ -136,9 +139,7 @@ impl SecretsMigration {
             return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         }
         if !self.is_unedited_there(field).await? {
-            let message =
-                "the secret was edited since, where it was migrated to; the field stays as it is";
-            return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, EDITED_THERE));
         }
         let value = self.old_value(field).await?;
         let was = match &value {
@@ -146,8 +147,13 @@ impl SecretsMigration {
             None => field.digest.is_none(),
         };
         if !was {
-            let message =
-                "the old secret is not what it was when it was migrated; the field stays as it is";
+            let message = match &self.from.side {
+                // The only value there is is that of the new place.
+                Side::Database => EDITED_THERE,
+                Side::Manager { .. } => {
+                    "the old secret is not what it was when it was migrated; the field stays as it is"
+                }
+            };
             return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         }
         // Of one id on both sides the reference never changed, but where it led to nothing.

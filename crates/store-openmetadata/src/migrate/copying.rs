@@ -3,8 +3,8 @@
 
 use cloakroom_core::platform::{CopyName, NamedSecret, PlatformSource as _};
 use cloakroom_core::{
-    Capabilities, DeleteMode, Deletion, Digest, Error, ErrorKind, KeyRing, MoveId, Precondition,
-    Result, SecretBackend, SecretState, SecretValue, ValueKind,
+    Capabilities, DeleteMode, Deletion, Digest, Error, ErrorKind, KeyRing, MoveId, Result,
+    SecretState, SecretValue, ValueKind,
 };
 
 use super::{OPERATION, SecretsMigration, Side};
@@ -90,6 +90,9 @@ impl SecretsMigration {
             "the value is under this id already, and cannot be used there: restore or enable it first"
         } else if described.native_expiry.is_some() {
             "the value is under this id already, and the manager is going to delete it: take its expiry off first"
+        } else if self.to.is_anothers(&described) {
+            "the value is under this id already, and its tags are not the deployment's: where it is this \
+             one's all the same, put the tags on it; otherwise give the deployments other names"
         } else {
             return Ok(());
         };
@@ -128,6 +131,7 @@ impl SecretsMigration {
         let Some(own) = own.filter(|_| is_first) else {
             return taken("there is another value under this id");
         };
+        self.left_behind(&copy.name).await?;
         if self.is_mentioned(&copy.name).await? {
             return taken(
                 "another field's value is under this id, or this one's of before: the database refers \
@@ -169,6 +173,18 @@ impl SecretsMigration {
         Ok(mentioned.first().copied().unwrap_or(true))
     }
 
+    /// An earlier run's copy as it stands; `Conflict` where its tags say that another deployment has the name by
+    /// now.
+    async fn left_behind(&self, name: &str) -> Result<NamedSecret> {
+        let described = self.describe_there(name).await?;
+        if self.to.is_anothers(&described) {
+            let message = "another value is under this id, and its tags are not the deployment's: give the \
+                           deployments other names";
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name));
+        }
+        Ok(described)
+    }
+
     /// Takes an earlier run's copy away so that the name is free.
     async fn remove_left_behind(&self, copy: &CopyName) -> Result<()> {
         let Side::Manager { backend, .. } = &self.to.side else {
@@ -184,10 +200,13 @@ impl SecretsMigration {
                  it deletes: the id is not free before it lets go of it",
             );
         }
-        let precondition = self.precondition(&**backend, &copy.name).await?;
+        // The state to be deleted, where the manager looks at that: it is the copy that was read.
+        let described = self.left_behind(&copy.name).await?;
+        let precondition = described.precondition.as_ref();
+        let precondition = precondition.filter(|_| capabilities.delete_precondition);
         let secrets = self.to.side.secrets()?;
         let deleted = secrets
-            .delete_named(&copy.name, DeleteMode::Final, precondition.as_ref())
+            .delete_named(&copy.name, DeleteMode::Final, precondition)
             .await?;
         match deleted {
             Deletion::Deleted | Deletion::AlreadyGone => Ok(()),
@@ -195,18 +214,6 @@ impl SecretsMigration {
                 failed("an earlier run's copy is under this id and waits for its deletion")
             }
         }
-    }
-
-    /// The state to be deleted, where the manager looks at that: it is the copy that was read.
-    async fn precondition(
-        &self,
-        backend: &dyn SecretBackend,
-        name: &str,
-    ) -> Result<Option<Precondition>> {
-        if !backend.capabilities().delete_precondition {
-            return Ok(None);
-        }
-        Ok(self.describe_there(name).await?.precondition)
     }
 }
 

@@ -8,6 +8,7 @@ use cloakroom_core::platform::{CopyName, MigratedField};
 use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::literal::{exchange, literal_at};
+use super::met::Met;
 use super::reading::{Rows, Seen};
 use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, OwnReference, SecretsMigration,
@@ -45,6 +46,8 @@ struct Gathered {
     taken: HashMap<[u8; 16], [u8; 16]>,
     /// Which fields share an id where they are taken to.
     collisions: Collisions,
+    /// Fields that refer to there already, and were not asked for yet.
+    met: Vec<Met>,
 }
 
 /// What a row has.
@@ -89,6 +92,7 @@ impl SecretsMigration {
             names: HashMap::new(),
             taken: HashMap::new(),
             collisions: Collisions::new(self.ground.options.max_fields),
+            met: Vec::new(),
         };
         for index in rows.tables() {
             let Some(entities) = rows.catalog().entities(rows.table(index)) else {
@@ -114,6 +118,7 @@ impl SecretsMigration {
             };
             rows.read(&target, observer, &mut seen).await?;
         }
+        self.ask_for(&mut gathered.met, &mut report).await?;
         report.cut_short = observer.told_to_stop();
         report.obstacles.append(&mut rows.obstacles);
         rows.close().await;
@@ -144,11 +149,13 @@ impl Seen for Forth<'_> {
         for attempt in 0..=ATTEMPTS {
             // What is told of a row is told once, however often it is begun anew.
             let mut told = MigrationReport::default();
-            let ready = self.ready(&key, &text, attempt, &mut told).await?;
+            let (ready, met) = self.ready(&key, &text, attempt, &mut told).await?;
             match self.write(&key, &text, &ready).await? {
                 Swapped::Written => {
                     self.count(&ready, told);
-                    return Ok(());
+                    self.gathered.met.extend(met);
+                    let met = &mut self.gathered.met;
+                    return self.migration.ask_for_many(met, self.report).await;
                 }
                 Swapped::Refused(reason) => {
                     self.in_the_way(&key, reason);
@@ -173,14 +180,14 @@ impl Seen for Forth<'_> {
 }
 
 impl Forth<'_> {
-    /// Every field whose value is where it is to be; the others are told.
+    /// Every field whose value is where it is to be, and those that refer there already; the others are told.
     async fn ready(
         &mut self,
         key: &RowKey,
         text: &SecretValue,
         attempt: u32,
         told: &mut MigrationReport,
-    ) -> Result<Vec<Ready>> {
+    ) -> Result<(Vec<Ready>, Vec<Met>)> {
         let row = key.written()?;
         let target = self.target;
         let mut ready = Vec::new();
@@ -206,7 +213,13 @@ impl Forth<'_> {
                 Err(error) => told.issue(place.issue(id.as_deref(), &error)),
             }
         }
-        Ok(ready)
+        let met = found.there.into_iter().map(|(pointer, id)| Met {
+            table: target.shown.clone(),
+            row: row.clone(),
+            pointer,
+            id,
+        });
+        Ok((ready, met.collect()))
     }
 
     /// Writes down what is about to be switched, and switches it. A dry run does neither.
@@ -285,7 +298,13 @@ impl Forth<'_> {
                 let message = "no key opens it: add the key that it was sealed under";
                 return tell(leaf.pointer, None, ErrorKind::Corrupt, message);
             };
+            // OpenMetadata seals its references; in clear it is one only in a secret's own field.
+            let is_prose = !is_sealed && !self.entities.is_watched(leaf.path);
             let from = match (&migration.from.side, &holds) {
+                (_, Stored::Reference(_)) if is_prose => {
+                    elsewhere += 1;
+                    return;
+                }
                 (Side::Database, Stored::Value(value)) => {
                     if value.expose_text().is_some_and(is_mask) {
                         let message = "the mask was saved in place of the secret; save it again";
@@ -299,24 +318,20 @@ impl Forth<'_> {
                         .push((leaf.pointer.to_owned(), reference.id().to_owned()));
                     return;
                 }
-                (Side::Manager { .. }, Stored::Reference(reference)) => {
-                    // OpenMetadata seals its references; in clear it is one only in a secret's own field.
-                    if !is_sealed && !self.entities.is_watched(leaf.path) {
-                        elsewhere += 1;
-                        return;
-                    }
-                    if !migration.from.made(reference.id()) {
-                        own.push(OwnReference {
-                            table: self.target.shown.clone(),
-                            row: RowKey::shown(row),
-                            pointer: leaf.pointer.to_owned(),
-                            id: reference.id().to_owned(),
-                        });
-                        return;
-                    }
+                (_, Stored::Reference(reference)) if migration.from.made(reference.id()) => {
                     Some(reference.id().to_owned())
                 }
-                _ => return,
+                (side, Stored::Reference(reference)) => {
+                    let id = reference.id();
+                    let id = migration.made_somewhere(id).then(|| id.to_owned());
+                    if let (Side::Database, Some(id)) = (side, &id) {
+                        let message = "the field refers to a secret of another manager, which the new place does \
+                                       not have: take it there from that one";
+                        return tell(leaf.pointer, Some(id), ErrorKind::Missing, message);
+                    }
+                    return own.push(self.own(row, leaf.pointer, id));
+                }
+                (_, Stored::Null) | (Side::Manager { .. }, Stored::Value(_)) => return,
             };
             let named = found.about.name.as_deref().filter(|_| !leaf.in_list);
             let ids = migration.to.ids.as_ref();
@@ -349,6 +364,15 @@ impl Forth<'_> {
         told.elsewhere += elsewhere;
         told.issues_of(issues);
         found
+    }
+
+    fn own(&self, row: &str, pointer: &str, id: Option<String>) -> OwnReference {
+        OwnReference {
+            table: self.target.shown.clone(),
+            row: RowKey::shown(row),
+            pointer: pointer.to_owned(),
+            id,
+        }
     }
 
     /// Whether a reference leads to where secrets are taken, and not to where they come from.

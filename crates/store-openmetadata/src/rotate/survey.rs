@@ -77,7 +77,9 @@ pub(super) async fn survey(mut connection: Connection, options: &Options) -> Res
                 looking.too_large, options.max_value
             ));
         }
+        let now = looking.tally();
         tables.extend(looking.seen(index));
+        obstacles.extend(history(&mut connection, table, options, now).await?);
     }
     connection.close().await;
     Ok(Survey {
@@ -86,6 +88,39 @@ pub(super) async fn survey(mut connection: Connection, options: &Options) -> Res
         unopened,
         obstacles,
     })
+}
+
+/// What a table's earlier rows keep under an older key, where the server keeps them: nobody writes them, and every
+/// row that is written becomes one.
+async fn history(
+    connection: &mut Connection,
+    table: &Table,
+    options: &Options,
+    now: Tally,
+) -> Result<Option<Obstacle>> {
+    let Some(select) = table.select_history() else {
+        return Ok(None);
+    };
+    let mut untold = Vec::new();
+    let mut looking = Looking::at(table, &options.keys, &mut untold);
+    let read = connection.read(&select, &mut looking).await?;
+    let all = looking.tally();
+    let needed = all.older + all.unopened.saturating_sub(now.unopened);
+    let detail = match read {
+        Read::Hindered(reason) => reason,
+        Read::Whole if needed == 0 => return Ok(None),
+        Read::Whole => format!(
+            "it has system versioning: {} values of its earlier rows are not under the first key and stay so, and \
+             each that is sealed again leaves one more; keep the old key for as long as this history is kept, or \
+             DELETE HISTORY FROM {}",
+            needed.saturating_sub(now.older),
+            table.quoted
+        ),
+    };
+    Ok(Some(Obstacle {
+        subject: table.shown(),
+        detail,
+    }))
 }
 
 /// Counts what is sealed in a table.
@@ -112,11 +147,16 @@ impl<'a> Looking<'a> {
         }
     }
 
-    fn seen(self, index: usize) -> Option<Seen> {
+    fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for (_, of_column) in &self.columns {
             tally.add(*of_column);
         }
+        tally
+    }
+
+    fn seen(self, index: usize) -> Option<Seen> {
+        let tally = self.tally();
         let older = self.columns.iter().filter(|(_, it)| it.older > 0);
         (tally != Tally::default()).then(|| Seen {
             index,

@@ -6,10 +6,13 @@
 
 mod conventions;
 mod deployment;
+mod kept_rows;
 mod leftovers;
+mod lookalikes;
 mod meanwhile;
 mod migration;
 mod obstacles;
+mod others;
 mod places;
 mod rotation;
 mod stage;
@@ -44,6 +47,8 @@ fn main() {
                 what_is_asked_again_is_answered_the_same, a_database_is_told_from_another,
                 wrong_addresses_are_told, a_sink_that_fails_ends_it;
             conventions: secrets_in_lists_and_maps;
+            lookalikes:
+                without_a_manager_a_value_is_no_reference, what_is_no_name_is_not_repeated;
             places:
                 ids_wherever_they_stand, names_of_every_form_keep_a_secret,
                 tokens_wherever_they_stand, all_from_one_snapshot;
@@ -51,7 +56,7 @@ fn main() {
             obstacles:
                 reading_is_enough, a_table_that_may_not_be_read, a_key_that_is_missing,
                 a_value_too_large, a_table_that_is_locked, what_is_left_out, another_database,
-                what_is_no_json;
+                what_is_no_json, an_entity_too_large_to_be_judged;
             migration:
                 from_the_database_to_managers_and_back, out_of_the_database_and_back_into_it,
                 a_name_that_is_taken_destroys_nothing, an_edit_meanwhile_is_kept,
@@ -74,6 +79,11 @@ fn main() {
                 references_elsewhere_are_told_and_keep_the_old_side, taking_back_loses_no_edit,
                 one_odd_value_stops_nothing, a_reference_in_a_description_is_prose,
                 a_table_without_a_key_is_not_written;
+            others:
+                a_foreign_tag_keeps_a_secret_safe, a_copy_bears_the_deployments_tags,
+                references_met_on_the_way_are_asked_for,
+                what_is_in_another_manager_is_not_ready, what_is_no_id_is_not_repeated,
+                an_edit_in_the_new_place_is_called_so;
             rotation:
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,
@@ -87,9 +97,14 @@ fn main() {
     };
     let of_mysql = || {
         laws! {
+            kept_rows: columns_of_chosen_words;
             obstacles: rows_outside_the_snapshot, grants_on_single_tables;
             rotation: rows_that_nothing_tells_apart, a_time_of_the_last_change_stays;
         }
+    };
+    let of_mariadb = laws! {
+        kept_rows:
+            what_a_table_said_once, a_key_that_history_needs, history_keeps_the_old_key;
     };
     let of_mysql_itself = laws! {
         deployment: a_password_goes_encrypted_only;
@@ -101,6 +116,7 @@ fn main() {
         (Server::Postgres, of_postgres),
         (Server::MariaDb, of_all()),
         (Server::MariaDb, of_mysql()),
+        (Server::MariaDb, of_mariadb),
         (Server::MySql, of_all()),
         (Server::MySql, of_mysql()),
         (Server::MySql, of_mysql_itself),

@@ -224,6 +224,39 @@ pub(crate) async fn what_is_no_json(bench: Bench) {
     assert_eq!(found.of(&id(1)).len(), 1);
     assert_eq!(found.defects.len(), 1);
     assert_eq!(found.defects[0].kind, DefectKind::Unjudged);
+    assert!(
+        found.defects[0].detail.contains("no JSON"),
+        "{:?}",
+        found.defects
+    );
+}
+
+/// An entity is read whatever its size, and taken apart up to the size that a document may have.
+pub(crate) async fn an_entity_too_large_to_be_judged(bench: Bench) {
+    bench.with_a_table().await;
+    let padding = "x".repeat(5 * 1024 * 1024);
+    let large = match bench.server {
+        Server::Postgres => "text",
+        Server::MariaDb | Server::MySql => "longtext",
+    };
+    let service = format!(
+        "{{\"password\": \"secret:{}\", \"note\": \"{padding}\"}}",
+        id(1)
+    );
+    bench
+        .sql(&format!(
+            "CREATE TABLE drive_service_entity (json {large}); \
+             INSERT INTO drive_service_entity VALUES ('{service}')"
+        ))
+        .await;
+    let (found, report) = bench.scan().await;
+    assert_eq!(report.obstacles, []);
+    assert_eq!(found.of(&id(1)).len(), 1);
+    let told: Vec<&str> = found.defects.iter().map(|it| it.detail.as_str()).collect();
+    assert!(
+        told.len() == 1 && told[0].contains("larger than 4 MiB"),
+        "{told:?}"
+    );
 }
 
 pub(crate) async fn row_security_in_force(bench: Bench) {

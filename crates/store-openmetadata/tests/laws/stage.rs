@@ -143,6 +143,8 @@ pub(crate) struct Stage {
     pub(crate) bench: Bench,
     pub(crate) aws: MemoryBackend,
     pub(crate) google: MemoryBackend,
+    /// The platform's.
+    pub(crate) tags: &'static str,
     pub(crate) journal: Arc<Journal>,
 }
 
@@ -159,6 +161,7 @@ impl Stage {
             bench: bench.clone(),
             aws: backend("aws"),
             google: backend("google"),
+            tags: "",
             journal: Arc::default(),
         }
     }
@@ -192,6 +195,7 @@ impl Stage {
             replaces_copies,
             options: self.bench.options(),
             platform: "om".to_owned(),
+            tags: self.tags.to_owned(),
             journal: self.journal.clone(),
             keys: Arc::new(KeyRing::new(vec![Key::derive([7; 32])]).unwrap()),
             clock: Arc::new(SystemClock),

@@ -1,0 +1,90 @@
+//! Fields that refer already to where secrets are taken: each is asked for there, so that a place is called ready
+//! only where OpenMetadata finds everything.
+
+use cloakroom_core::platform::NamedSecret;
+use cloakroom_core::{Error, ErrorKind, Result, SecretState};
+
+use super::{FieldPlace, MigrationReport, OPERATION, SecretsMigration};
+
+/// As many as are asked for in one go.
+const AT_ONCE: usize = 500;
+
+/// A reference that was met on the way.
+pub(super) struct Met {
+    pub(super) table: String,
+    pub(super) row: String,
+    pub(super) pointer: String,
+    pub(super) id: String,
+}
+
+impl SecretsMigration {
+    /// Asks for them once they are many.
+    pub(super) async fn ask_for_many(
+        &self,
+        met: &mut Vec<Met>,
+        report: &mut MigrationReport,
+    ) -> Result<()> {
+        if met.len() < AT_ONCE {
+            return Ok(());
+        }
+        self.ask_for(met, report).await
+    }
+
+    /// Tells those that lead nowhere, or to what is of no use there, and forgets them all.
+    pub(super) async fn ask_for(
+        &self,
+        met: &mut Vec<Met>,
+        report: &mut MigrationReport,
+    ) -> Result<()> {
+        if met.is_empty() {
+            return Ok(());
+        }
+        let secrets = self.to.side.secrets()?;
+        for batch in met.chunks(AT_ONCE) {
+            let ids: Vec<String> = batch.iter().map(|it| it.id.clone()).collect();
+            let described = secrets.describe_named(&ids).await;
+            for (met, described) in batch.iter().zip(described) {
+                if let Err(error) = self.judge_there(&met.id, described) {
+                    let place = FieldPlace {
+                        table: &met.table,
+                        row: &met.row,
+                        pointer: &met.pointer,
+                    };
+                    report.issue(place.issue(Some(&met.id), &error));
+                }
+            }
+        }
+        met.clear();
+        Ok(())
+    }
+
+    fn judge_there(&self, id: &str, described: Result<NamedSecret>) -> Result<()> {
+        let failed = |kind, message| Err(Error::new(kind, OPERATION, message).with_coordinate(id));
+        let described = match described {
+            Ok(described) => described,
+            Err(error) if error.is_missing() => {
+                let message = "the field refers to a secret that the new place does not have: enter its value \
+                               anew, or take it there from where it is";
+                return failed(ErrorKind::Missing, message);
+            }
+            Err(error) => return Err(error),
+        };
+        match described.state {
+            SecretState::ScheduledForDeletion { .. } => failed(
+                ErrorKind::ScheduledForDeletion,
+                "the field refers to a secret that waits for its deletion there: restore it first",
+            ),
+            _ if described.state != SecretState::Enabled => failed(
+                ErrorKind::Denied,
+                "the field refers to a secret that cannot be read there: it is switched off, or its value was \
+                 destroyed",
+            ),
+            _ if self.to.is_anothers(&described) => failed(
+                ErrorKind::Conflict,
+                "the field refers to a secret whose tags are not the deployment's: where it is this one's all \
+                 the same, put the tags on it; otherwise give the deployments other names",
+            ),
+            _ => Ok(()),
+        }
+    }
+}

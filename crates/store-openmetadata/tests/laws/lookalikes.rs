@@ -1,0 +1,73 @@
+//! Values that begin as a reference does, and are none.
+
+use cloakroom_core::platform::DefectKind;
+use cloakroom_store_openmetadata::{Manager, OpenMetadataSource, Provider};
+use serde_json::json;
+
+use crate::support::{Bench, Everything, id, keys, scan, seal};
+
+/// Passwords of people's, as far as a server with this provider can know.
+const VALUES: [&str; 3] = ["secret:hunter2", "secrets:hunter2/x", "secret:hunter2 !"];
+
+/// Services with these texts sealed in a field each, and again in a text of history.
+async fn with_sealed(bench: &Bench, texts: &[&str]) {
+    bench.with_a_table().await;
+    bench.sql("CREATE TABLE notes (v text)").await;
+    for (at, text) in texts.iter().enumerate() {
+        let sealed = seal(&keys(), text);
+        let service = json!({
+            "id": format!("00000000-0000-4000-8000-00000000000{at}"), "name": format!("s{at}"),
+            "connection": {"config": {"password": sealed}}
+        });
+        let twice = json!({"old": [sealed, seal(&keys(), &format!("[{sealed}]"))]});
+        let statement = format!(
+            "INSERT INTO dbservice_entity (json, nameHash) VALUES ('{service}', '{at}'); \
+             INSERT INTO notes VALUES ('{twice}')"
+        );
+        bench.sql(&statement).await;
+    }
+}
+
+async fn found(bench: &Bench, provider: Provider) -> Everything {
+    let mut options = bench.options();
+    options.provider = provider;
+    let (found, report) = scan(&OpenMetadataSource::new(options).unwrap()).await;
+    assert_eq!(report.obstacles, []);
+    found
+}
+
+fn nowhere(found: &Everything) -> usize {
+    let defects = found.defects.iter();
+    defects
+        .filter(|it| it.kind == DefectKind::ReferenceToNowhere)
+        .count()
+}
+
+/// Without a manager a server resolves nothing: only what it would have named so itself was a reference once.
+pub(crate) async fn without_a_manager_a_value_is_no_reference(bench: Bench) {
+    let reference = format!("secret:{}", id(1));
+    let texts = [VALUES[0], VALUES[1], VALUES[2], reference.as_str()];
+    with_sealed(&bench, &texts).await;
+    let found = found(&bench, Provider::Database).await;
+    let shown = format!("{:?} {:?}", found.mentions, found.defects);
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert_eq!(nowhere(&found), 1, "{:?}", found.defects);
+    assert!(!found.of(&id(1)).is_empty());
+}
+
+/// What no secret of the manager's can be called is told by its place alone.
+pub(crate) async fn what_is_no_name_is_not_repeated(bench: Bench) {
+    with_sealed(&bench, &VALUES[2..]).await;
+    for provider in [
+        Provider::Managed(Manager::Aws),
+        Provider::NotManaged(Manager::AwsSsm),
+        Provider::Managed(Manager::AzureKeyVault),
+        Provider::Managed(Manager::Google),
+        Provider::Managed(Manager::Kubernetes),
+    ] {
+        let found = found(&bench, provider).await;
+        let shown = format!("{:?} {:?}", found.mentions, found.defects);
+        assert!(!shown.contains("hunter2"), "{provider:?}: {shown}");
+        assert_eq!(nowhere(&found), 1, "{provider:?}");
+    }
+}
