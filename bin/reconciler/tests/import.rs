@@ -104,8 +104,8 @@ fn every_shape_of_airbytes_values() {
                    "client_secret": {"env": "AZURE_CLIENT_SECRET"}}),
         ),
         (
-            "secretsManager: {type: vault, vault: {address: 'https://v:8200', prefix: 'airbyte/'}}",
-            json!({"type": "vault", "address": "https://v:8200", "prefix": "airbyte/",
+            "secretsManager: {type: vault, vault: {address: 'https://v:8200', prefix: 'kv/airbyte/'}}",
+            json!({"type": "vault", "address": "https://v:8200", "mount": "kv", "prefix": "airbyte/",
                    "auth": {"token": {"env": "VAULT_TOKEN"}}}),
         ),
         (
@@ -114,6 +114,34 @@ fn every_shape_of_airbytes_values() {
         ),
     ] {
         ensure(&imported("--airbyte-values", text), &expected);
+    }
+}
+
+/// Helm takes a file without a value, and the chart's own values hold then.
+#[test]
+fn values_with_nothing_in_them_are_helms_own() {
+    for text in [
+        "",
+        "\n",
+        "# nothing yet\n\n  # here\n",
+        "\u{feff}\r\n",
+        "{}\n",
+    ] {
+        ensure(
+            &imported("--airbyte-values", text),
+            &json!({"type": "kubernetes", "namespace": "airbyte"}),
+        );
+    }
+}
+
+#[test]
+fn no_setting_of_parameter_store_stands_beside_secrets_manager() {
+    let text = "secretsManager: {type: awsSecretManager, awsSecretManager: {region: eu-west-1}}";
+    for output in ["json", "table"] {
+        let done = run("--airbyte-values", text, output, &[]);
+        let told = String::from_utf8(done.stdout).unwrap();
+        assert!(told.contains("eu-west-1"), "{told}");
+        assert!(!told.contains("advanced_parameters"), "{told}");
     }
 }
 
@@ -579,7 +607,6 @@ fn hostile_and_odd_files_are_refused_or_read_and_never_repeated() {
     let deep = "[".repeat(100_000);
     let many = format!("a: &a [x,x,x,x,x,x,x,x,x]\nsecretsManager: {{type: {CANARY}}}\n");
     for text in [
-        "",
         "null",
         "[]",
         "{",
@@ -597,6 +624,9 @@ fn hostile_and_odd_files_are_refused_or_read_and_never_repeated() {
             );
             assert!(!told.contains("panicked"), "{told}");
         }
+    }
+    for option in ["--airbyte-storage", "--openmetadata"] {
+        assert!(!run(option, "", "table", &[]).status.success(), "{option}");
     }
     // As an editor on Windows saves it.
     let saved = "\u{feff}secretsManager:\r\n  type: kubernetes\r\n";

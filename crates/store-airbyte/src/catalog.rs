@@ -57,6 +57,8 @@ pub(crate) struct Catalog {
     by_name: HashMap<(String, String), usize>,
     /// Large objects there are, which belong to no table.
     pub(crate) large_objects: bool,
+    /// Whether another server's changes are applied in it.
+    subscribes: bool,
 }
 
 /// Which tables are to be read, and why the others are not.
@@ -72,6 +74,12 @@ pub(crate) struct Choice {
 /// The name under which large objects can be left out.
 const LARGE_OBJECTS: &str = "pg_catalog.pg_largeobject";
 
+/// The name under which a database that follows another one can be read all the same.
+const SUBSCRIPTIONS: &str = "pg_catalog.pg_subscription";
+
+const SUBSCRIBES: &str = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_subscription s \
+     JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database())";
+
 const TABLES: &str = "SELECT c.oid::bigint, n.nspname::text, c.relname::text, \
      format('%I.%I', n.nspname, c.relname), c.relkind::text, \
      CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::bigint END, \
@@ -84,6 +92,9 @@ const TABLES: &str = "SELECT c.oid::bigint, n.nspname::text, c.relname::text, \
 /// Who refers to a table by a foreign key.
 const REFERRING: &str = "SELECT DISTINCT k.conrelid::bigint FROM pg_catalog.pg_constraint k \
      WHERE k.contype = 'f' AND k.confrelid::bigint = $1";
+
+/// What a column is called that says the same without one.
+const REFERRING_COLUMN: &str = "secret_config_id";
 
 const COLUMNS: &str = "SELECT a.attrelid::bigint, a.attname::text, quote_ident(a.attname), \
      a.atttypid::bigint, has_column_privilege(a.attrelid, a.attnum, 'SELECT') \
@@ -118,7 +129,7 @@ impl Table {
 }
 
 impl Catalog {
-    pub(crate) async fn load(connection: &mut PgConnection) -> Result<Self> {
+    pub(crate) async fn load(connection: &mut PgConnection, schema: &str) -> Result<Self> {
         let types = Types::load(connection).await?;
         let mut tables = Vec::new();
         for row in rows(connection, TABLES).await? {
@@ -137,10 +148,14 @@ impl Catalog {
             }
         }
         for table in &mut tables {
-            known::spare_payload(table);
+            known::spare_payload(schema, table);
         }
         let large = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject_metadata)";
         let large_objects = sqlx::query_scalar(large)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failure::error)?;
+        let subscribes = sqlx::query_scalar(SUBSCRIBES)
             .fetch_one(connection)
             .await
             .map_err(failure::error)?;
@@ -153,6 +168,7 @@ impl Catalog {
             tables,
             by_name,
             large_objects,
+            subscribes,
         })
     }
 
@@ -181,13 +197,24 @@ impl Catalog {
             .await
             .map_err(failure::error)?;
         let is_known = |it: &Table| it.schema == schema && it.name == "secret_reference";
-        let strangers = self.tables.iter().filter(|it| {
-            referring.contains(&it.id) && !is_known(it) && !leave_out.contains(&it.shown())
+        let others = self
+            .tables
+            .iter()
+            .filter(|it| !is_known(it) && !leave_out.contains(&it.shown()));
+        let strangers = others.filter_map(|it| {
+            let how = if referring.contains(&it.id) {
+                "by a foreign key"
+            } else {
+                it.column(REFERRING_COLUMN)
+                    .map(|_| "by a column secret_config_id")?
+            };
+            let detail = format!(
+                "it refers to secret_config {how}, and what that means is not known to this version: \
+                 a secret that it keeps would look unused; leave it out if it keeps none"
+            );
+            Some(obstacle(it.shown(), detail))
         });
-        let detail = "it refers to secret_config by a foreign key, and what that means is not known \
-                      to this version: a secret that it keeps would look unused; leave it out if it \
-                      keeps none";
-        Ok(strangers.map(|it| obstacle(it.shown(), detail)).collect())
+        Ok(strangers.collect())
     }
 
     /// Airbyte's own tables are in another schema than the configuration says: what theirs mean would be
@@ -235,34 +262,54 @@ impl Catalog {
                 choice.left_out.push(self.tables[*top].shown());
                 continue;
             }
+            let speaks = |it: &usize| known::is_speaking(schema, &self.tables[*it]);
+            let is_read_for_itself = members.iter().any(speaks);
             let mut kept = Vec::new();
             for index in members.iter().copied() {
                 let table = &self.tables[index];
                 if !wanted(&table.shown()) {
                     choice.left_out.push(table.shown());
-                } else if table.telling().next().is_some() {
+                    continue;
+                }
+                if table.telling().next().is_some() {
                     kept.push(index);
                 }
+                if table.telling().next().is_some() || is_read_for_itself {
+                    choice.held.push(index);
+                }
             }
-            choice.held.extend(&kept);
             let whole_group = kept.len() == members.len();
             self.choose_of_group(role, schema, &kept, whole_group, &mut choice);
         }
         let names: HashSet<String> = self.tables.iter().map(Table::shown).collect();
         for name in leave_out {
-            if name != LARGE_OBJECTS && !names.contains(name) {
+            if name != LARGE_OBJECTS && name != SUBSCRIPTIONS && !names.contains(name) {
                 let detail = "the configuration leaves it out (leave_out), and there is no such \
                               table: mend the name or take it out";
                 choice.obstacles.push(obstacle(name, detail));
             }
         }
-        if self.large_objects && !wanted(LARGE_OBJECTS) {
-            choice.left_out.push(LARGE_OBJECTS.to_owned());
-        }
-        if self.large_objects && wanted(LARGE_OBJECTS) {
-            let detail = "there are large objects, which are not read; leave them out if nothing in \
-                          them names a secret";
-            choice.obstacles.push(obstacle(LARGE_OBJECTS, detail));
+        for (name, is_there, detail) in [
+            (
+                LARGE_OBJECTS,
+                self.large_objects,
+                "there are large objects, which are not read; leave them out if nothing in them names a \
+                 secret",
+            ),
+            (
+                SUBSCRIPTIONS,
+                self.subscribes,
+                "a subscription makes this database follow another one, which may be ahead: what has come \
+                 to be in use may not have reached it. Give the address of the database that Airbyte \
+                 writes; leave pg_catalog.pg_subscription out if that is this one",
+            ),
+        ] {
+            if !is_there {
+            } else if wanted(name) {
+                choice.obstacles.push(obstacle(name, detail));
+            } else {
+                choice.left_out.push(name.to_owned());
+            }
         }
         choice
     }

@@ -23,7 +23,7 @@ pub(crate) enum Role {
     Plain,
     /// It is in use, and a node around it says where the secret is.
     Document,
-    /// Likewise, and the connector's spec says what has to be secret.
+    /// Likewise, and the spec of the connector's kind says what has to be secret.
     Configuration,
     /// In use unless it is the coordinate that its row is about.
     Index,
@@ -43,6 +43,24 @@ const ESSENTIAL: &[&str] = &[
     "secret_storage",
     "workspace",
 ];
+
+/// Tables that are read for what they say, and need not hold a text.
+const SPEAKING: &[&str] = &[
+    "actor",
+    "actor_definition",
+    "actor_definition_version",
+    "organization",
+    "secret_config",
+    "secret_persistence_config",
+    "secret_reference",
+    "secret_storage",
+    "workspace",
+];
+
+/// Whether what its rows say decides what other tables mean.
+pub(crate) fn is_speaking(schema: &str, table: &Table) -> bool {
+    table.schema == schema && SPEAKING.contains(&table.name.as_str())
+}
 
 pub(crate) fn kind(schema: &str, table: &Table) -> MentionKind {
     if table.schema != schema {
@@ -105,7 +123,7 @@ pub(crate) fn index_column<'t>(
     schema: &str,
     table: &'t Table,
 ) -> Option<&'t Column> {
-    if is_built_in_store(table) {
+    if is_built_in_store(schema, table) {
         return table.column("coordinate");
     }
     if is_config(schema, table) && has_references(catalog, schema) {
@@ -135,19 +153,21 @@ pub(crate) fn has_references(catalog: &Catalog, schema: &str) -> bool {
 
 pub(crate) fn role(schema: &str, table: &Table, column: &Column, is_index: bool) -> Role {
     if is_index {
-        let payload = is_built_in_store(table) && column.name == "payload";
+        let payload = is_built_in_store(schema, table) && column.name == "payload";
         return if payload { Role::Payload } else { Role::Index };
     }
     match (kind(schema, table), column.name.as_str()) {
-        (MentionKind::Connector, "configuration") => Role::Configuration,
+        (MentionKind::Connector | MentionKind::OauthParameter, "configuration") => {
+            Role::Configuration
+        }
         (MentionKind::Other | MentionKind::Index, _) => Role::Plain,
         _ => Role::Document,
     }
 }
 
 /// Values of secrets need not be readable: they are not what mentions a secret.
-pub(crate) fn spare_payload(table: &mut Table) {
-    if !is_built_in_store(table) {
+pub(crate) fn spare_payload(schema: &str, table: &mut Table) {
+    if !is_built_in_store(schema, table) {
         return;
     }
     for column in &mut table.columns {
@@ -157,8 +177,10 @@ pub(crate) fn spare_payload(table: &mut Table) {
     }
 }
 
-fn is_built_in_store(table: &Table) -> bool {
-    table.name == "secrets"
+/// Any other application may have a table of this name.
+fn is_built_in_store(schema: &str, table: &Table) -> bool {
+    table.schema == schema
+        && table.name == "secrets"
         && table.column("coordinate").is_some()
         && table.column("payload").is_some()
 }
@@ -185,7 +207,7 @@ pub(crate) fn about(catalog: &Catalog, schema: &str, table: &Table) -> About {
         }
         _ => column("tombstone", "bool").map(|it| format!("coalesce({it}, false)")),
     };
-    let version = (kind == MentionKind::Connector)
+    let version = matches!(kind, MentionKind::Connector | MentionKind::OauthParameter)
         .then(|| version(catalog, schema, table))
         .flatten();
     let null = || "NULL::uuid".to_owned();
@@ -216,7 +238,8 @@ fn of_actor(catalog: &Catalog, schema: &str, column: &str, id: &str) -> Option<S
     })
 }
 
-/// The version of its definition that a row `t` of `actor` has: its own, or the definition's.
+/// The version of its definition that a row `t` of `actor` or of OAuth parameters has: its own, or the
+/// definition's, or the definition where that has no versions.
 pub(crate) fn version(catalog: &Catalog, schema: &str, actor: &Table) -> Option<String> {
     let own = actor
         .offers(&["default_version_id"])
@@ -233,6 +256,16 @@ pub(crate) fn version(catalog: &Catalog, schema: &str, actor: &Table) -> Option<
         });
     match (own, definition) {
         (Some(own), Some(definition)) => Some(format!("coalesce({own}, {definition})")),
+        (None, None) => definitions_with_specs(catalog, schema)
+            .filter(|_| actor.offers(&["actor_definition_id"]))
+            .map(|_| "t.actor_definition_id".to_owned()),
         (own, definition) => own.or(definition),
     }
+}
+
+/// Where older releases keep the specs: a definition has but one version.
+pub(crate) fn definitions_with_specs<'c>(catalog: &'c Catalog, schema: &str) -> Option<&'c Table> {
+    catalog
+        .table(schema, "actor_definition")
+        .filter(|it| it.offers(&["id", "spec"]))
 }

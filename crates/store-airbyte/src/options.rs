@@ -36,7 +36,8 @@ pub struct Options {
     /// one, which needs no row. One that the database does not know makes the scan incomplete.
     pub storage: Uuid,
     /// The largest value that is read, in bytes of its text. A larger one makes the scan
-    /// incomplete. Memory is a few times this at worst.
+    /// incomplete. A row is read whole: at worst memory is all its values of this size, twice, and a few
+    /// times this for the one that is looked through.
     pub max_value: u32,
     /// How long to wait for a connection.
     pub connect_timeout: Duration,

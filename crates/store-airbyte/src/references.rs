@@ -1,16 +1,19 @@
 //! `secret_config` and `secret_reference`: which rows of the index are in use, and which storage a
 //! reference leads to.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use async_trait::async_trait;
 use cloakroom_core::Result;
-use cloakroom_core::platform::{Mention, MentionKind};
+use cloakroom_core::platform::{Defect, DefectKind, Mention, MentionKind};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::catalog::{Catalog, Table};
 use crate::copy::{self, Read, Reader, Row};
-use crate::find::{Finder, Names};
+use crate::find::{Finder, Maker, Names};
 use crate::known;
 
 /// The references kept in memory, at about 170 bytes each.
@@ -45,22 +48,24 @@ impl References {
         self.at(self.ids[at].1)
     }
 
-    /// The storages that the index says a name is in; the default one where it does not know it.
-    pub(crate) fn storages_of(&self, name: &str) -> Vec<Uuid> {
+    /// What the index says of a name.
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Indexed> {
         let name_at = |at: &u32| self.at(*at).map_or("", |it| &it.name);
         let first = self.by_name.partition_point(|at| name_at(at) < name);
-        let same = self.by_name[first..]
-            .iter()
-            .take_while(|at| name_at(at) == name);
-        let storages: Vec<Uuid> = same
-            .filter_map(|at| self.at(*at))
-            .map(|it| it.storage)
-            .collect();
-        if storages.is_empty() {
-            vec![Uuid::nil()]
-        } else {
-            storages
-        }
+        let all = self.by_name[first..].iter();
+        all.filter_map(|at| self.at(*at))
+            .take_while(move |it| &*it.name == name)
+    }
+
+    /// Whether the index knows a secret of this name, and none that a user made.
+    pub(crate) fn is_made_by_airbyte(&self, name: &str) -> bool {
+        let mut known = self.named(name).peekable();
+        known.peek().is_some() && known.all(|it| !it.external)
+    }
+
+    /// The storages that the index says a name is in; none where it does not know it.
+    pub(crate) fn storages_of(&self, name: &str) -> Vec<Uuid> {
+        self.named(name).map(|it| it.storage).collect()
     }
 
     fn at(&self, place: u32) -> Option<&Indexed> {
@@ -103,6 +108,7 @@ pub(crate) async fn read(
     schema: &str,
     finder: &Finder,
     batch: &mut Batch<'_>,
+    judges: bool,
 ) -> Result<(References, Option<Read>)> {
     let Some(sql) = select(catalog, schema) else {
         return Ok((References::default(), None));
@@ -115,6 +121,8 @@ pub(crate) async fn read(
         reference_column: format!("{schema}.secret_reference.secret_config_id"),
         names: Names::default(),
         overflowed: false,
+        places: judges.then(HashSet::new),
+        knows_actors: actors(catalog, schema).is_some(),
     };
     let mut outcome = copy::read(connection, &sql, &mut reader).await?;
     reader.settle().await?;
@@ -137,6 +145,15 @@ const SCOPE: usize = 6;
 const TITLE: usize = 7;
 const WORKSPACE: usize = 8;
 const TOMBSTONE: usize = 9;
+const ACTOR: usize = 10;
+const SCOPE_ID: usize = 11;
+const PATH: usize = 12;
+
+fn actors<'c>(catalog: &'c Catalog, schema: &str) -> Option<&'c Table> {
+    catalog
+        .table(schema, "actor")
+        .filter(|it| it.offers(&["id", "name", "workspace_id", "tombstone"]))
+}
 
 fn select(catalog: &Catalog, schema: &str) -> Option<String> {
     if !known::has_references(catalog, schema) {
@@ -151,22 +168,23 @@ fn select(catalog: &Catalog, schema: &str) -> Option<String> {
             otherwise.to_owned()
         }
     };
-    let actor = catalog
-        .table(schema, "actor")
-        .filter(|it| it.offers(&["id", "name", "workspace_id", "tombstone"]));
-    let (whose, join) = match actor {
+    let (whose, join) = match actors(catalog, schema) {
         Some(actor) => (
-            "left(a.name::text, 200), a.workspace_id, coalesce(a.tombstone, false)",
+            "left(a.name::text, 200), a.workspace_id, coalesce(a.tombstone, false), a.id",
             format!(
                 "LEFT JOIN {} a ON r.scope_type::text = 'actor' AND a.id = r.scope_id",
                 actor.quoted
             ),
         ),
-        None => ("NULL::text, NULL::uuid, false", String::new()),
+        None => ("NULL::text, NULL::uuid, false, NULL::uuid", String::new()),
+    };
+    let path = match references.column("hydration_path") {
+        Some(path) if path.readable => "r.hydration_path::text",
+        _ => "NULL::text",
     };
     Some(format!(
         "SELECT c.id, c.external_coordinate::text, {}, coalesce({}, true), coalesce({}, false), \
-         r.id, r.scope_type::text, {whose} FROM {} c \
+         r.id, r.scope_type::text, {whose}, r.scope_id, {path} FROM {} c \
          LEFT JOIN {} r ON r.secret_config_id = c.id {join}",
         of(configs, "secret_storage_id", "NULL::uuid"),
         of(configs, "airbyte_managed", "NULL::boolean"),
@@ -184,6 +202,9 @@ struct IndexReader<'a, 's> {
     reference_column: String,
     names: Names,
     overflowed: bool,
+    /// Whose and where each reference is, where what is amiss is told.
+    places: Option<HashSet<(Uuid, u64)>>,
+    knows_actors: bool,
 }
 
 #[async_trait]
@@ -211,15 +232,22 @@ impl Reader for IndexReader<'_, '_> {
         let Some(reference) = reference else {
             return Ok(());
         };
+        self.judge(reference, row);
         // The name as it stands, and whatever else reads as one in it.
         self.names.clear();
         self.finder.find(name.as_bytes(), &mut self.names);
-        self.names.add(name, external);
+        self.names.add(name, Maker::Platform);
         for found in self.names.drain() {
+            let is_itself = found.text == name;
+            let kind = if external && !is_itself {
+                MentionKind::Other
+            } else {
+                known::kind_of_scope(row.text(SCOPE).unwrap_or_default())
+            };
             self.batch.mention(Mention {
-                external: external && found.text == name,
+                external: external && is_itself,
                 name: found.text,
-                kind: known::kind_of_scope(row.text(SCOPE).unwrap_or_default()),
+                kind,
                 keeps: true,
                 column: self.reference_column.clone(),
                 row: Some(reference),
@@ -242,6 +270,35 @@ impl Reader for IndexReader<'_, '_> {
 }
 
 impl IndexReader<'_, '_> {
+    /// What is amiss with the reference itself.
+    fn judge(&mut self, reference: Uuid, row: &Row<'_>) {
+        let Some(places) = &mut self.places else {
+            return;
+        };
+        let is_of_an_actor = row.text(SCOPE) == Some("actor");
+        let detail = match (row.uuid(SCOPE_ID), row.text(PATH)) {
+            _ if is_of_an_actor && self.knows_actors && row.uuid(ACTOR).is_none() => {
+                "it is a reference of a connector that does not exist, and keeps its secret in use: delete \
+                 the row if nothing else refers to it"
+            }
+            (Some(scope), Some(path)) if !places.insert((scope, hash(path))) => {
+                "another reference says the same place of the same owner: save it again, and delete the one \
+                 that its configuration does not hold"
+            }
+            _ => return,
+        };
+        self.batch.defect(Defect {
+            kind: DefectKind::Disagreement,
+            column: self.reference_column.clone(),
+            row: Some(reference),
+            title: row.text(TITLE).map(str::to_owned),
+            workspace: row.uuid(WORKSPACE),
+            tombstone: row.bool(TOMBSTONE),
+            pointer: None,
+            detail: detail.to_owned(),
+        });
+    }
+
     fn remember(&mut self, name: &str, storage: Uuid, external: bool, reference: Option<Uuid>) {
         if self.overflowed {
             return;
@@ -253,4 +310,10 @@ impl IndexReader<'_, '_> {
         };
         self.overflowed = !self.references.add(secret, reference);
     }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }

@@ -16,6 +16,7 @@ use crate::find::{Finder, Names};
 use crate::journal;
 use crate::known;
 use crate::options::Options;
+use crate::own_managers;
 use crate::references;
 use crate::select::Select;
 use crate::shapes::Shapes;
@@ -57,7 +58,7 @@ pub(crate) async fn scan(
         report: ScanReport::default(),
     };
     let role = pass.server().await?;
-    let catalog = Catalog::load(&mut pass.connection).await?;
+    let catalog = Catalog::load(&mut pass.connection, &options.schema).await?;
     let shapes = Shapes::load(&mut pass.connection).await?;
     let journal = match &options.journal {
         Some(journal) => journal::tables(&mut pass.connection, &catalog, journal).await?,
@@ -115,15 +116,16 @@ impl Pass<'_, '_> {
         if storage.is_nil() {
             return Ok(());
         }
-        let table = catalog.table(schema, "secret_storage");
         let mut reader = StorageReader {
             wanted: *storage,
             found: false,
         };
-        if let Some(table) = table.filter(|it| it.offers(&["id"])) {
-            let sql = format!("SELECT t.id FROM {} t", table.quoted);
-            let read = copy::read(&mut self.connection, &sql, &mut reader).await?;
-            self.note(table.shown(), Some(read));
+        for name in ["secret_storage", "secret_persistence_config"] {
+            if let Some(table) = catalog.table(schema, name).filter(|it| it.offers(&["id"])) {
+                let sql = format!("SELECT t.id FROM {} t", table.quoted);
+                let read = copy::read(&mut self.connection, &sql, &mut reader).await?;
+                self.note(table.shown(), Some(read));
+            }
         }
         if !reader.found {
             let detail = format!(
@@ -163,16 +165,20 @@ impl Pass<'_, '_> {
 
     async fn knowledge(&mut self, catalog: &Catalog, depth: Depth) -> Result<Knowledge> {
         let schema = &self.options.schema;
+        let judges = depth == Depth::Everything;
         let (references, read) = references::read(
             &mut self.connection,
             catalog,
             schema,
             self.finder,
             &mut self.batch,
+            judges,
         )
         .await?;
         self.note(format!("{schema}.secret_config"), read);
-        let judges = depth == Depth::Everything;
+        let (own_managers, read) =
+            own_managers::read(&mut self.connection, catalog, schema).await?;
+        self.note(format!("{schema}.secret_persistence_config"), read);
         let mut specs = Specs::new();
         if judges {
             let (compiled, read) = specs::read(&mut self.connection, catalog, schema).await?;
@@ -181,6 +187,7 @@ impl Pass<'_, '_> {
         }
         Ok(Knowledge {
             references,
+            own_managers,
             specs,
             judges,
         })

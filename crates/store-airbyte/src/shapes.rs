@@ -9,11 +9,14 @@ use sqlx::postgres::PgConnection;
 
 use crate::failure;
 
-/// Each table by its number: its name, the file that has its rows, and the numbers of its columns.
+/// Each table by its number: its name, the file that has its rows, which table it is a partition of since
+/// when, and the numbers of its columns. One that is no partition any more is not read through the table at
+/// the top.
 pub(crate) struct Shapes(HashMap<i64, String>);
 
 const SHAPES: &str = "SELECT c.oid::bigint, concat_ws(' ', format('%I.%I', n.nspname, c.relname), \
-     c.relfilenode, (SELECT string_agg(format('%s %I', a.attnum, a.attname), ', ' ORDER BY a.attnum) \
+     c.relfilenode, (SELECT format('%s %s', i.inhparent, i.xmin) FROM pg_catalog.pg_inherits i \
+     WHERE c.relispartition AND i.inhrelid = c.oid), (SELECT string_agg(format('%s %I', a.attnum, a.attname), ', ' ORDER BY a.attnum) \
      FROM pg_catalog.pg_attribute a \
      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)) \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \

@@ -4,19 +4,52 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cloakroom_core::Result;
-use cloakroom_core::config::{CompiledSpec, MAX_TEXT, parse_json};
+use cloakroom_core::config::{CompiledSpec, EXTERNAL_PREFIX, MAX_TEXT, clear_text, parse_json};
+use serde_json::Value;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::copy::{self, Read, Reader, Row};
 use crate::known;
+use crate::narrow::narrowed;
 
 /// Versions kept compiled; a deployment uses a few hundred.
 const MOST: usize = 4000;
 
 /// By version of a definition; what cannot be read is not in it.
-pub(crate) type Specs = HashMap<Uuid, CompiledSpec>;
+pub(crate) type Specs = HashMap<Uuid, Spec>;
+
+/// How deep a spec is looked into for what a configuration contradicts.
+const DEPTH: usize = 32;
+
+/// What a connector's configuration has to be like.
+pub(crate) struct Spec {
+    compiled: CompiledSpec,
+    text: Value,
+}
+
+impl Spec {
+    /// Where the document holds a secret in clear.
+    pub(crate) fn clear_text(&self, document: &Value) -> Result<Vec<String>> {
+        let mut found = clear_text(&self.compiled, document)?;
+        if !found.is_empty()
+            && let Ok(narrow) = CompiledSpec::compile(&narrowed(&self.text, document, DEPTH))
+        {
+            found = clear_text(&narrow, document)?;
+        }
+        // A user's own secret may be named as the platform names its own.
+        found.retain(|it| !document.pointer(it).is_some_and(is_a_users_own));
+        Ok(found)
+    }
+}
+
+fn is_a_users_own(value: &Value) -> bool {
+    let name = value
+        .as_str()
+        .and_then(|it| it.strip_prefix(EXTERNAL_PREFIX));
+    name.is_some_and(|it| !it.trim().is_empty())
+}
 
 /// Reads the specs of the versions that connectors have; `None` where the database does not have
 /// them where they are looked for.
@@ -34,16 +67,33 @@ pub(crate) async fn read(
 }
 
 fn select(catalog: &Catalog, schema: &str) -> Option<String> {
-    let actor = catalog.table(schema, "actor")?;
-    let version = known::version(catalog, schema, actor)?;
+    let of = |table: &str| {
+        let table = catalog.table(schema, table)?;
+        let version = known::version(catalog, schema, table)?;
+        Some(format!("SELECT {version} FROM {} t", table.quoted))
+    };
+    let wanted: Vec<String> = ["actor", "actor_oauth_parameter"]
+        .into_iter()
+        .filter_map(of)
+        .collect();
     let versions = catalog
         .table(schema, "actor_definition_version")
-        .filter(|it| it.offers(&["id", "spec"]))?;
-    Some(format!(
-        "SELECT v.id, CASE WHEN pg_column_size(v.spec) <= {MAX_TEXT} THEN v.spec::text END FROM {} v \
-         WHERE v.id IN (SELECT {version} FROM {} t)",
-        versions.quoted, actor.quoted
-    ))
+        .filter(|it| it.offers(&["id", "spec"]));
+    let tables = [versions, known::definitions_with_specs(catalog, schema)];
+    let specs: Vec<String> = tables
+        .into_iter()
+        .flatten()
+        .filter(|_| !wanted.is_empty())
+        .map(|it| {
+            format!(
+                "SELECT v.id, CASE WHEN pg_column_size(v.spec) <= {MAX_TEXT} THEN v.spec::text END FROM {} v \
+                 WHERE v.id IN ({})",
+                it.quoted,
+                wanted.join(" UNION ")
+            )
+        })
+        .collect();
+    (!specs.is_empty()).then(|| specs.join(" UNION ALL "))
 }
 
 struct SpecReader(Specs);
@@ -61,7 +111,9 @@ impl Reader for SpecReader {
     }
 }
 
-fn compiled(text: &[u8]) -> Option<CompiledSpec> {
-    let spec = parse_json("read the spec", text).ok()?;
-    CompiledSpec::compile(spec.get("connectionSpecification")?).ok()
+fn compiled(text: &[u8]) -> Option<Spec> {
+    let mut spec = parse_json("read the spec", text).ok()?;
+    let text = spec.get_mut("connectionSpecification")?.take();
+    let compiled = CompiledSpec::compile(&text).ok()?;
+    Some(Spec { compiled, text })
 }

@@ -1,7 +1,7 @@
 //! One table's rows: the names in them, and what is amiss.
 
 use async_trait::async_trait;
-use cloakroom_core::config::{clear_text, parse_document};
+use cloakroom_core::config::parse_document;
 use cloakroom_core::platform::{Defect, DefectKind, Mention, MentionKind};
 use cloakroom_core::{Result, SecretJson};
 use memchr::memmem;
@@ -10,8 +10,9 @@ use uuid::Uuid;
 use crate::batch::Batch;
 use crate::copy::{Reader, Row};
 use crate::documents::{self, Node, Reference};
-use crate::find::{Finder, LONGEST_EXTERNAL, Name, Names};
+use crate::find::{Finder, LONGEST_EXTERNAL, Maker, Name, Names};
 use crate::known::Role;
+use crate::own_managers::OwnManagers;
 use crate::references::References;
 use crate::select::{self, Select, Selected};
 use crate::specs::Specs;
@@ -19,6 +20,7 @@ use crate::specs::Specs;
 /// What rows are held against.
 pub(crate) struct Knowledge {
     pub(crate) references: References,
+    pub(crate) own_managers: OwnManagers,
     pub(crate) specs: Specs,
     /// Whether documents are read for what is amiss too, and not for names alone.
     pub(crate) judges: bool,
@@ -115,7 +117,7 @@ impl TableReader<'_, '_> {
             // A user's own secret need not look like one of the platform's. Nothing but the index
             // or a `secret_coordinate::` says that it is one: this may be the secret's own text.
             if is_plausible(name) && !self.finder.grammar().read(name).is_ours() {
-                self.names.add(name, false);
+                self.names.add(name, Maker::Platform);
             }
         }
         let references = &self.knowledge.references;
@@ -128,15 +130,20 @@ impl TableReader<'_, '_> {
             if !keeps && self.select.is_told_with_references && references.is_known() {
                 continue;
             }
-            let kind = if keeps {
-                self.select.kind
-            } else {
-                MentionKind::Index
+            let is_certain = is_certain(self.finder, &name);
+            let kind = match name.maker {
+                _ if !keeps => MentionKind::Index,
+                Maker::Unknown if !is_certain => MentionKind::Other,
+                _ => self.select.kind,
             };
-            for storage in storages(&name.text, nodes, references) {
+            let external = name.maker == Maker::User && !references.is_made_by_airbyte(&name.text);
+            for storage in self
+                .knowledge
+                .storages(self.finder, &name.text, nodes, whose)
+            {
                 self.batch.mention(Mention {
                     name: name.text.clone(),
-                    external: name.external,
+                    external,
                     kind,
                     keeps,
                     column: column.shown.clone(),
@@ -179,16 +186,31 @@ impl TableReader<'_, '_> {
             return;
         }
         for node in nodes {
-            let detail = match node.reference {
-                Some(Reference::To(id)) if references.secret(id).is_none() => {
-                    format!("refers to secret_reference {id}, which does not exist; save it again")
+            let nowhere = DefectKind::ReferenceToNowhere;
+            let told = match (node.reference, node.name.as_deref()) {
+                (Some(Reference::To(id)), name) => match (references.secret(id), name) {
+                    (None, _) => {
+                        let detail = "which does not exist; save it again";
+                        (
+                            nowhere,
+                            format!("refers to secret_reference {id}, {detail}"),
+                        )
+                    }
+                    (Some(secret), Some(name)) if *secret.name != *name => {
+                        let detail = "names another secret than its _secret does; save it again";
+                        let detail = format!("refers to secret_reference {id}, which {detail}");
+                        (DefectKind::Disagreement, detail)
+                    }
+                    _ => continue,
+                },
+                (Some(Reference::Garbled), _) => {
+                    let detail = "holds a _secret_reference_id that is no id; save it again";
+                    (nowhere, detail.to_owned())
                 }
-                Some(Reference::Garbled) => {
-                    "holds a _secret_reference_id that is no id; save it again".to_owned()
-                }
-                _ => continue,
+                (None, _) => continue,
             };
-            let defect = whose.defect(DefectKind::ReferenceToNowhere, column, detail);
+            let (kind, detail) = told;
+            let defect = whose.defect(kind, column, detail);
             self.batch.defect(Defect {
                 pointer: Some(node.pointer.clone()),
                 ..defect
@@ -209,11 +231,16 @@ impl TableReader<'_, '_> {
         let unjudged = match (spec, document) {
             (None, _) => "its spec is not in the database, or cannot be read in full",
             (_, None) => "it is no JSON, nested too deep, or larger than 4 MiB",
-            (Some(spec), Some(document)) => match clear_text(spec, document.expose()) {
+            (Some(spec), Some(document)) => match spec.clear_text(document.expose()) {
                 Ok(pointers) => {
                     for pointer in pointers {
-                        let detail = "the connector's spec marks this field secret and it holds \
-                                      clear text; replace the secret and save the connector again";
+                        let detail = if whose.tombstone {
+                            "the connector's spec marks this field secret and it holds clear text; the \
+                             connector is removed: make the secret invalid where it is used"
+                        } else {
+                            "the connector's spec marks this field secret and it holds clear text; replace \
+                             the secret and save it again"
+                        };
                         let defect = whose.defect(DefectKind::ClearText, column, detail);
                         self.batch.defect(Defect {
                             pointer: Some(pointer),
@@ -225,6 +252,9 @@ impl TableReader<'_, '_> {
                 Err(_) => "it is nested deeper than can be looked through",
             },
         };
+        if self.select.kind != MentionKind::Connector {
+            return;
+        }
         let detail = format!("whether it holds clear text is not known: {unjudged}");
         let defect = whose.defect(DefectKind::Unjudged, column, detail);
         self.batch.defect(defect);
@@ -277,23 +307,35 @@ fn is_certain(finder: &Finder, name: &Name) -> bool {
             .coordinate(text)
             .is_ok_and(|it| it.is_managed())
     };
-    !name.external && (managed(&name.text) || managed(&format!("{}_v1", name.text)))
+    managed(&name.text) || managed(&format!("{}_v1", name.text))
 }
 
-/// Where the nodes around a name say that the secret is; where none does, where the index has it.
-fn storages(name: &str, nodes: &[Node], references: &References) -> Vec<Uuid> {
-    let mut storages: Vec<Uuid> = nodes
-        .iter()
-        .filter(|it| it.name.as_deref() == Some(name))
-        .filter_map(|it| match it.reference {
-            Some(Reference::To(id)) => references.secret(id).map(|it| it.storage),
-            _ => None,
-        })
-        .collect();
-    if storages.is_empty() {
-        storages = references.storages_of(name);
+impl Knowledge {
+    /// Where the nodes around a name say that the secret is; where none does, where the index has it; and
+    /// where that does not know it, where its owner's are.
+    fn storages(&self, finder: &Finder, name: &str, nodes: &[Node], whose: &Whose) -> Vec<Uuid> {
+        let Knowledge {
+            references,
+            own_managers,
+            ..
+        } = self;
+        let mut storages: Vec<Uuid> = nodes
+            .iter()
+            .filter(|it| it.name.as_deref() == Some(name))
+            .filter_map(|it| match it.reference {
+                Some(Reference::To(id)) => references.secret(id).map(|it| it.storage),
+                _ => None,
+            })
+            .collect();
+        if storages.is_empty() {
+            storages = references.storages_of(name);
+        }
+        if storages.is_empty() {
+            let own = own_managers.storage_of(finder, name, whose.workspace);
+            storages.push(own.unwrap_or_default());
+        }
+        storages.sort_unstable();
+        storages.dedup();
+        storages
     }
-    storages.sort_unstable();
-    storages.dedup();
-    storages
 }

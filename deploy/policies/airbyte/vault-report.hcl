@@ -1,6 +1,6 @@
 # What `reconciler report` needs: it lists and describes what Airbyte wrote, and can read no value and change
-# nothing. Airbyte puts its prefix directly in front of each name: MOUNT and PREFIX are those of its
-# configuration. `vault policy write cloakroom-report vault-report.hcl`
+# nothing. MOUNT is the first part of what Airbyte's configuration calls the prefix, PREFIX the rest, which stands
+# directly in front of each name. `vault policy write cloakroom-report vault-report.hcl`
 
 path "MOUNT/metadata/PREFIX*" {
   capabilities = ["read", "list"]

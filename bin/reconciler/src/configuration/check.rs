@@ -9,10 +9,10 @@ use cloakroom_store_openmetadata::Ids;
 
 use super::addresses;
 use super::backends::{AzureLogin, Backend};
-use super::nearest;
 use super::platforms::{OpenMetadata, Platform};
 use super::secret_reference::SecretReference;
 use super::sections::{Configuration, Store};
+use super::{nearest, one_manager};
 use crate::harmless::is_harmful;
 use crate::platform;
 use crate::repeatable::repeated;
@@ -96,6 +96,10 @@ fn backends(configuration: &Configuration) -> Checked {
                 ),
             )?;
         }
+    }
+    if let Some([one, other]) = one_manager::doubled(configuration) {
+        let message = format!("it is the same manager as backends.{one}; keep one of them");
+        return wrong(&format!("backends.{other}"), &message);
     }
     let named = |path: &str, name: &String| {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();

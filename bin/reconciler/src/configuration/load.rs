@@ -446,6 +446,57 @@ mod tests {
     }
 
     #[test]
+    fn one_manager_by_two_names_is_refused_before_anything_asks_it() {
+        let aws = "type: aws-secrets-manager, region: eu-west-1";
+        let vault = "type: vault, address: 'https://v', auth: {token: {env: T}}";
+        let keys = |name: &str| {
+            format!(
+                "{aws}, authentication: {{keys: {{access_key_id: {{env: {name}}}, secret_access_key: {{env: K}}}}}}"
+            )
+        };
+        let [as_one, as_another] = ["ID_OF_ONE", "ID_OF_ANOTHER"].map(keys);
+        for (one, other, is_one) in [
+            (
+                aws,
+                "type: aws-secrets-manager, region: eu-west-1, request_share: 0.25",
+                true,
+            ),
+            (aws, "type: aws-secrets-manager, region: eu-west-2", false),
+            (
+                aws,
+                "type: aws-secrets-manager, region: eu-west-1, role_arn: 'arn:aws:iam::1:role/r'",
+                false,
+            ),
+            (aws, "type: aws-parameter-store, region: eu-west-1", false),
+            (
+                vault,
+                "type: vault, address: 'https://v/', mount: secret, auth: {token: {env: U}}",
+                true,
+            ),
+            (
+                vault,
+                "type: vault, address: 'https://v', mount: kv, auth: {token: {env: T}}",
+                false,
+            ),
+            (&as_one, &as_one, true),
+            (&as_one, &as_another, false),
+            ("type: embedded", "type: embedded", false),
+        ] {
+            let text = format!("default_backend: a\nbackends:\n  a: {{{one}}}\n  b: {{{other}}}\n");
+            match load_text(&text, &[]) {
+                Ok(_) => assert!(!is_one, "{text}"),
+                Err(error) => {
+                    let told = format!("{error:#}");
+                    assert!(
+                        is_one && told.contains("same manager as backends.a"),
+                        "{text}: {told}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_backend_is_read_with_its_defaults_and_paths_beside_the_file() {
         let configuration = load_text(
             "backends:\n  main:\n    type: vault\n    address: https://v\n    auth: {token: {file: t}}\n",

@@ -10,6 +10,7 @@ mod environment;
 mod listening;
 mod load;
 mod node;
+mod one_manager;
 mod paths;
 mod platforms;
 mod print;

@@ -118,6 +118,7 @@ fn vault(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Vault> {
     source.has_secret("token");
     let token = notes.secret(None, "VAULT_TOKEN", "the token");
     let mut vault = super::airbyte_values::vault_at(&address, VaultLogin::Token(token))?;
-    vault.prefix = source.text("prefix")?.unwrap_or_default();
+    let prefix = source.text("prefix")?.unwrap_or_default();
+    super::airbyte_vault::place(&mut vault, &prefix, notes);
     Ok(vault)
 }

@@ -5,15 +5,16 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::source::Source;
-use super::{Imported, Notes};
+use super::{Imported, Notes, airbyte_vault};
 use crate::configuration::{
     Aws, AwsKeys, AwsLogin, Azure, AzureLogin, Backend, Gcp, GcpLogin, Kubernetes, Vault,
     VaultLogin,
 };
 
-/// Reads `secretsManager`, at the top or under `global`; without it the secrets are Kubernetes' own.
+/// Reads `secretsManager`, at the top or under `global`; without it, or without any value of one's own, the
+/// secrets are Kubernetes' own.
 pub fn airbyte_values(text: &str) -> anyhow::Result<Imported> {
-    let mut file = Source::read(text)?;
+    let mut file = Source::read_if_any(text)?;
     let mut global = file.section("global")?;
     let mut notes = Notes::default();
     let at_the_top = file.has("secretsManager");
@@ -131,7 +132,7 @@ fn vault(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::
     kubernetes_remark(of.as_deref(), "airbyte-config-secrets", &keys, notes);
     let token = notes.secret(None, "VAULT_TOKEN", "the token");
     let mut vault = vault_at(&address, VaultLogin::Token(token))?;
-    vault.prefix = prefix.unwrap_or_default();
+    airbyte_vault::place(&mut vault, &prefix.unwrap_or_default(), notes);
     source.finish(notes);
     Ok(vault)
 }
@@ -206,7 +207,7 @@ pub(super) fn gcp_in(project: &str) -> anyhow::Result<Gcp> {
     typed(json!({"project": project}))
 }
 
-/// A Vault, where Airbyte puts the prefix before the coordinate as it is.
+/// A Vault, with Airbyte's prefix still to be placed.
 pub(super) fn vault_at(address: &str, auth: VaultLogin) -> anyhow::Result<Vault> {
     let mut vault: Vault = typed(json!({
         "address": address, "prefix": "", "auth": {"token": {"env": "VAULT_TOKEN"}},

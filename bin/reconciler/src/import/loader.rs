@@ -1,11 +1,14 @@
 //! Where OpenMetadata's clients find what a file does not say: the environment, or Airflow's settings.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, bail};
 use zeroize::Zeroizing;
 
 use super::airflow::{self, Airflow, SECTION};
 use super::source::Source;
-use super::template::{expand, only_variable};
+use super::template::{expand, only_variable, unset};
 use super::{Notes, Written};
 
 /// Where Airflow looks for some settings of its own instead: a command's output, or another store.
@@ -52,6 +55,8 @@ pub(super) struct Surroundings<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     loader: Loader,
     airflow: Airflow,
+    /// Variables that are not set, and whether each has a default.
+    unset: RefCell<BTreeMap<String, bool>>,
 }
 
 impl<'a> Surroundings<'a> {
@@ -64,12 +69,30 @@ impl<'a> Surroundings<'a> {
             lookup,
             loader: Loader::Noop,
             airflow: airflow.map(Airflow::read).transpose()?.unwrap_or_default(),
+            unset: RefCell::default(),
         })
     }
 
     /// A text with its variables replaced.
     pub(super) fn expand(&self, text: &str) -> String {
+        self.unset.borrow_mut().extend(unset(text, self.lookup));
         expand(text, self.lookup)
+    }
+
+    /// Tells which variables were not set, since OpenMetadata may have them set to something else.
+    pub(super) fn tell_unset(&self, notes: &mut Notes) {
+        for (by_default, taken) in [(false, "as empty"), (true, "by their defaults")] {
+            let unset = self.unset.borrow();
+            let names = unset.iter().filter(|(_, it)| **it == by_default);
+            let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
+            if !names.is_empty() {
+                notes.remark(format!(
+                    "variables that are not set here, and taken {taken}: {}; where OpenMetadata has them set, set \
+                     them and import again",
+                    names.join(", ")
+                ));
+            }
+        }
     }
 
     /// Takes the loader that a section names.
@@ -180,7 +203,7 @@ impl<'a> Surroundings<'a> {
             let variable = || text.as_ref().and_then(|text| only_variable(text));
             let is_set = text
                 .as_ref()
-                .is_some_and(|text| !Zeroizing::new(self.expand(text)).trim().is_empty());
+                .is_some_and(|text| !Zeroizing::new(expand(text, self.lookup)).trim().is_empty());
             *place = if is_set {
                 Some(Written(variable()))
             } else {

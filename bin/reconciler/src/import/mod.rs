@@ -3,6 +3,7 @@
 
 mod airbyte_storage;
 mod airbyte_values;
+mod airbyte_vault;
 mod airflow;
 mod fits;
 mod loader;
@@ -24,6 +25,9 @@ pub use openmetadata::openmetadata;
 /// The names that an imported backend and platform get.
 const NAME: &str = "imported";
 const PLATFORM: &str = "openmetadata";
+
+/// A key of AWS's section that says nothing about Secrets Manager.
+const PARAMETER_STORES_OWN: &str = "advanced_parameters";
 
 /// What was understood, and what was not.
 #[derive(Debug)]
@@ -64,14 +68,20 @@ impl Imported {
     pub fn to_yaml(&self) -> anyhow::Result<String> {
         // JSON is YAML: read so, every section is a plain map and every number a number, which the
         // YAML serialiser makes of neither a tagged enumeration nor of serde_json's numbers.
-        let plain = serde_json::to_string(&self.printed())?;
+        let plain = serde_json::to_string(&self.to_json()?)?;
         let plain: serde_yaml_ng::Value = serde_yaml_ng::from_str(&plain)?;
         Ok(serde_yaml_ng::to_string(&plain)?)
     }
 
     /// The sections as a value.
     pub fn to_json(&self) -> anyhow::Result<serde_json::Value> {
-        Ok(serde_json::to_value(self.printed())?)
+        let mut value = serde_json::to_value(self.printed())?;
+        let backend = value.pointer_mut(&format!("/backends/{NAME}"));
+        let members = backend.and_then(serde_json::Value::as_object_mut);
+        if let (Backend::AwsSecretsManager(_), Some(members)) = (&self.backend, members) {
+            members.shift_remove(PARAMETER_STORES_OWN);
+        }
+        Ok(value)
     }
 
     fn printed(&self) -> Printed<'_> {

@@ -10,7 +10,7 @@ use super::airbyte_values::typed;
 use super::loader::{Setting, Surroundings};
 use super::openmetadata_database::{Named, platform};
 use super::source::Source;
-use super::{Imported, Notes};
+use super::{Imported, Notes, template};
 use crate::configuration::{
     Aws, AwsKeys, AwsLogin, Azure, AzureLogin, Backend, Embedded, Kubernetes, ProviderName,
 };
@@ -26,7 +26,7 @@ pub fn openmetadata(
     airflow: Option<&str>,
     lookup: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Imported> {
-    let mut file = Source::read(text)?;
+    let mut file = template::read(text)?;
     let mut notes = Notes::default();
     let mut surroundings = Surroundings::new(airflow, &lookup)?;
     let mut workflow = file.section("workflowConfig")?;
@@ -41,6 +41,7 @@ pub fn openmetadata(
         let provider = provider.unwrap_or_else(|| UNSAID.to_owned());
         let parameters = Source::read("{}")?;
         let backend = backend(&provider, parameters, &surroundings, &mut notes)?;
+        surroundings.tell_unset(&mut notes);
         return Ok(notes.with(backend));
     }
     let mut source = file.section("secretsManagerConfiguration")?;
@@ -78,6 +79,7 @@ pub fn openmetadata(
         tags: written,
     };
     let platform = platform(&mut file, named, &backend, &surroundings, &mut notes)?;
+    surroundings.tell_unset(&mut notes);
     let mut imported = notes.with(backend);
     imported.platform = Some(platform);
     Ok(imported)
@@ -277,6 +279,81 @@ mod tests {
         assert!(
             error.to_string().contains("openMetadataServerConfig"),
             "{error}"
+        );
+    }
+
+    fn with(text: &str, variables: &[(&str, &str)]) -> Imported {
+        let lookup = |name: &str| {
+            let found = variables.iter().find(|(it, _)| *it == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        openmetadata(text, None, lookup).unwrap()
+    }
+
+    /// OpenMetadata puts variables in before it reads the YAML: between brackets they stand without quotes, too.
+    #[test]
+    fn variables_stand_wherever_yaml_has_a_text() {
+        let text = "clusterName: ${CLUSTER:-prod}\n\
+            fernetConfiguration: {fernetKey: ${OM_KEY}}\n\
+            secretsManagerConfiguration:\n  secretsManager: managed-aws\n  \
+            tags: [team:${TEAM:-data}, stage:prod]\n  \
+            parameters: {region: ${R:-eu-west-1}, accessKeyId: ${ID:-\"\"}, secretAccessKey: ${KEY:-a: b}}\n";
+        // What would be YAML of its own breaks nothing, and is not repeated.
+        let told = with(text, &[("KEY", "x}: [hunter2 #"), ("ID", "id")]);
+        let printed = told.to_json().unwrap();
+        let shown = format!("{printed} {:?} {:?}", told.remarks, told.to_fill_in);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let backend = &printed["backends"]["imported"];
+        assert_eq!(backend["region"], "eu-west-1");
+        assert_eq!(backend["tags"], json!({"team": "data", "stage": "prod"}));
+        let keys = &backend["authentication"]["keys"];
+        assert_eq!(keys["access_key_id"], json!({"env": "ID"}));
+        assert_eq!(keys["secret_access_key"], json!({"env": "KEY"}));
+        let platform = &printed["platforms"]["openmetadata"];
+        assert_eq!(
+            (&platform["cluster"], &platform["tags"]),
+            (&json!("prod"), &json!("team:data,stage:prod"))
+        );
+        assert_eq!(platform["fernet_key"], json!({"env": "OM_KEY"}));
+        let told = with(text, &[("R", "eu-north-1"), ("TEAM", "web")])
+            .to_json()
+            .unwrap();
+        assert_eq!(told["backends"]["imported"]["region"], "eu-north-1");
+    }
+
+    #[test]
+    fn variables_that_are_not_set_here_are_told() {
+        let text = "clusterName: ${OM_CLUSTER:-openmetadata}\n\
+            secretsManagerConfiguration:\n  secretsManager: ${OM_MANAGER:-managed-aws}\n  \
+            prefix: ${OM_PREFIX}\n  parameters: {region: '${OM_REGION:-eu-west-1}'}\n";
+        let told = with(text, &[("OM_MANAGER", "managed-aws")]);
+        let about = |name: &str| -> Vec<&String> {
+            told.remarks.iter().filter(|it| it.contains(name)).collect()
+        };
+        assert!(about("OM_MANAGER").is_empty(), "{:?}", told.remarks);
+        for (name, word) in [
+            ("OM_PREFIX", "empty"),
+            ("OM_CLUSTER", "default"),
+            ("OM_REGION", "default"),
+        ] {
+            let remarks = about(name);
+            assert!(
+                remarks.len() == 1 && remarks[0].contains(word),
+                "{name}: {:?}",
+                told.remarks
+            );
+        }
+        let all = [
+            ("OM_MANAGER", "managed-aws"),
+            ("OM_PREFIX", ""),
+            ("OM_CLUSTER", "c"),
+            ("OM_REGION", "r"),
+        ];
+        let told = with(text, &all);
+        assert!(
+            !told.remarks.iter().any(|it| it.contains("not set here")),
+            "{:?}",
+            told.remarks
         );
     }
 }

@@ -37,8 +37,24 @@ impl Source {
                 place: String::new(),
                 members,
             }),
+            Value::Null => bail!("it is empty"),
             _ => bail!("it is not a section with keys"),
         }
+    }
+
+    /// The same of a file that may have nothing in it.
+    pub(super) fn read_if_any(text: &str) -> anyhow::Result<Self> {
+        let without_mark = text.trim_start_matches('\u{feff}');
+        let mut lines = without_mark.lines().map(str::trim);
+        if lines.all(|line| line.is_empty() || line.starts_with('#')) {
+            return Self::read("{}");
+        }
+        Self::read(text)
+    }
+
+    /// Has each text say what it is rewritten to.
+    pub(super) fn rewrite(&mut self, with: &dyn Fn(&str) -> Option<String>) {
+        self.members.values_mut().for_each(|it| rewrite(it, with));
     }
 
     /// The section under `key`, taken out; an empty one where there is none.
@@ -180,6 +196,20 @@ impl Drop for Source {
         for (_, value) in &mut self.members {
             wipe(value);
         }
+    }
+}
+
+fn rewrite(value: &mut Value, with: &dyn Fn(&str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(mut other) = with(text) {
+                std::mem::swap(text, &mut other);
+                other.zeroize();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|it| rewrite(it, with)),
+        Value::Object(members) => members.values_mut().for_each(|it| rewrite(it, with)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

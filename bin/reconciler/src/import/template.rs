@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use fancy_regex::Regex;
+use fancy_regex::{Captures, Regex};
+use zeroize::Zeroizing;
+
+use super::source::Source;
 
 #[expect(
     clippy::expect_used,
@@ -18,7 +21,7 @@ static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
 pub(super) fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     let is_all = only_variable(text).is_some();
     VARIABLE
-        .replace_all(text, |found: &fancy_regex::Captures<'_, str>| {
+        .replace_all(text, |found: &Captures<'_, str>| {
             let name = found.get(1).map_or("", |it| it.as_str());
             let default = found.get(2).map_or("", |it| it.as_str());
             match lookup(name) {
@@ -28,6 +31,48 @@ pub(super) fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Str
             }
         })
         .into_owned()
+}
+
+/// What stands for a variable while YAML is read, with its number between them: a word that needs no quotes.
+const WORD: [&str; 2] = ["cloakroom-variable-", "-stood-here"];
+
+/// Reads a file with variables in it, which stay in its texts as they are written. OpenMetadata puts them in before
+/// it reads the YAML, so they may stand where braces and a colon would be YAML's own.
+pub(super) fn read(text: &str) -> anyhow::Result<Source> {
+    let mut written = Vec::new();
+    let worded = VARIABLE.replace_all(text, |found: &Captures<'_, str>| {
+        let word = format!("{}{}{}", WORD[0], written.len(), WORD[1]);
+        let variable = found.get(0).map_or("", |it| it.as_str());
+        written.push(Zeroizing::new(variable.to_owned()));
+        word
+    });
+    let worded = Zeroizing::new(worded.into_owned());
+    let as_it_stands = Source::read(text);
+    if as_it_stands.is_ok() || written.is_empty() || text.contains(WORD[0]) {
+        return as_it_stands;
+    }
+    let mut source = Source::read(&worded)?;
+    source.rewrite(&|text| {
+        text.contains(WORD[0]).then(|| {
+            let words = written.iter().enumerate();
+            words.fold(text.to_owned(), |text, (number, variable)| {
+                text.replace(&format!("{}{number}{}", WORD[0], WORD[1]), variable)
+            })
+        })
+    });
+    Ok(source)
+}
+
+/// The variables of a text that are not set, each with whether it has a default.
+pub(super) fn unset(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Vec<(String, bool)> {
+    let found = VARIABLE.captures_iter(text).filter_map(Result::ok);
+    let told = found.filter_map(|found| {
+        let name = found.get(1)?.as_str();
+        let default = found.get(2).map_or("", |it| unquoted(it.as_str()));
+        let is_set = lookup(name).map(Zeroizing::new).is_some();
+        (!is_set).then(|| (name.to_owned(), !default.is_empty()))
+    });
+    told.collect()
 }
 
 /// The variable that is all there is of a text.

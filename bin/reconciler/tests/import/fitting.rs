@@ -57,25 +57,64 @@ fn labels_that_the_manager_refuses_are_left_out_and_named() {
     }
 }
 
+/// What Airbyte's options for Vault come to, however they are given, and what is said of them.
+fn vaults(prefix: &str) -> [(Value, String); 2] {
+    let storage = json!({"address": "https://v", "token": CANARY, "prefix": prefix});
+    let values = json!({"secretsManager": {"type": "vault",
+        "vault": {"address": "https://v", "prefix": prefix}}});
+    [("--airbyte-storage", storage), ("--airbyte-values", values)]
+        .map(|(option, text)| told(option, &text.to_string()))
+}
+
+/// Where Airbyte's client asks a KV engine of version 2 for what it calls `path`: the first part is the mount,
+/// and empty parts are none.
+fn asked_at(path: &str) -> String {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let mount = parts.next().unwrap();
+    format!("{mount}/data/{}", parts.collect::<Vec<_>>().join("/"))
+}
+
 #[test]
-fn a_prefix_that_no_path_has_is_changed_and_told() {
-    for (prefix, fits) in [
-        ("airbyte/", "airbyte/"),
-        ("/airbyte/", "airbyte/"),
-        ("a//b/", ""),
-        ("with blank/", ""),
+fn airbytes_prefix_begins_with_the_mount() {
+    for (prefix, is_plain) in [
+        ("secret/", true),
+        ("secret/testing", true),
+        ("secret/n6x/", true),
+        ("kv/airbyte/prod/", true),
+        ("kv/airbyte/prod-", true),
+        ("/kv/airbyte/", false),
+        ("kv//airbyte//prod/", false),
     ] {
-        let storage = json!({"address": "https://v", "token": CANARY, "prefix": prefix});
-        let values = json!({"secretsManager": {"type": "vault",
-            "vault": {"address": "https://v", "prefix": prefix}}});
-        for (option, text) in [("--airbyte-storage", storage), ("--airbyte-values", values)] {
-            let (backend, said) = told(option, &text.to_string());
-            assert_eq!(backend["prefix"], fits, "{prefix}");
-            assert_eq!(
-                said.contains("`prefix`"),
-                prefix != fits,
-                "{prefix}: {said}"
-            );
+        for (backend, said) in vaults(prefix) {
+            let member = |name: &str| backend[name].as_str().unwrap().to_owned();
+            let found = format!("{}/data/{}x_v1", member("mount"), member("prefix"));
+            assert_eq!(found, asked_at(&format!("{prefix}x_v1")), "{prefix}");
+            assert_eq!(said.contains("`prefix`"), !is_plain, "{prefix}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_prefix_without_a_mount_is_told() {
+    for prefix in ["", "airbyte", "airbyte-", "/", "/airbyte"] {
+        for (backend, said) in vaults(prefix) {
+            ensure(&backend, &json!({"mount": "secret", "prefix": ""}));
+            assert!(said.contains("names no mount"), "{prefix}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_prefix_that_no_path_has_is_left_out_and_told() {
+    for prefix in [
+        "with blank/",
+        "secret/with blank/",
+        "../airbyte/",
+        "secret/../",
+    ] {
+        for (backend, said) in vaults(prefix) {
+            assert_eq!(backend["prefix"], "", "{prefix}");
+            assert!(said.contains("left out"), "{prefix}: {said}");
         }
     }
 }

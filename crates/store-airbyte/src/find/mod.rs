@@ -4,7 +4,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, Match, MatchKind};
 use cloakroom_core::config::EXTERNAL_PREFIX;
@@ -31,17 +31,27 @@ pub(crate) struct Finder {
 }
 
 /// A name that was found.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
     pub(crate) text: String,
-    /// Whether the platform says that its user made the secret.
-    pub(crate) external: bool,
+    pub(crate) maker: Maker,
+}
+
+/// Who made the secret, by what stands around its name; what outweighs the others comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Maker {
+    /// It cannot be told.
+    Unknown,
+    /// The platform, as nothing says otherwise.
+    Platform,
+    /// The platform's user, as the platform says.
+    User,
 }
 
 /// The names of one value, each once.
 #[derive(Default)]
 pub(crate) struct Names {
-    found: HashSet<Name>,
+    found: HashMap<String, Maker>,
     /// Whether the value is nested deeper than is looked into.
     pub(crate) too_deep: bool,
 }
@@ -57,14 +67,16 @@ impl Names {
     }
 
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Name> + '_ {
-        self.found.drain()
+        let found = self.found.drain();
+        found.map(|(text, maker)| Name { text, maker })
     }
 
-    pub(crate) fn add(&mut self, text: &str, external: bool) {
-        self.found.insert(Name {
-            text: text.to_owned(),
-            external,
-        });
+    pub(crate) fn add(&mut self, text: &str, maker: Maker) {
+        if let Some(found) = self.found.get_mut(text) {
+            *found = maker.max(*found);
+        } else {
+            self.found.insert(text.to_owned(), maker);
+        }
     }
 }
 
@@ -116,7 +128,8 @@ impl Looker for Looking<'_> {
     fn text(&mut self, text: &[u8]) {
         if let Some((matcher, given)) = &self.finder.given {
             for found in matcher.find_overlapping_iter(text) {
-                self.names.add(&given[found.pattern().as_usize()], false);
+                let name = &given[found.pattern().as_usize()];
+                self.names.add(name, Maker::Platform);
             }
         }
     }
@@ -124,13 +137,21 @@ impl Looker for Looking<'_> {
     fn beginning(&mut self, which: usize, text: &[u8], at: Match) {
         let grammar = &self.finder.grammar;
         if which == EXTERNAL {
-            run::external(grammar, &text[at.end()..], self.names);
-        } else {
-            run::names(grammar, &text[at.start()..], self.names);
+            run::external(&text[at.end()..], self.names);
+            return;
         }
+        let (before, name) = text.split_at(at.start());
+        // A shorter reading of what a user named: the whole of it is found by what stands before it.
+        let maker = if before.ends_with(EXTERNAL_PREFIX.as_bytes()) {
+            Maker::Unknown
+        } else {
+            Maker::Platform
+        };
+        run::names(grammar, name, maker, self.names);
     }
 
     fn decoded(&mut self, bytes: &[u8]) {
-        run::names(&self.finder.grammar, bytes, self.names);
+        // What stands before it is not known.
+        run::names(&self.finder.grammar, bytes, Maker::Unknown, self.names);
     }
 }

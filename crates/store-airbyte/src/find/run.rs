@@ -2,13 +2,13 @@
 
 use cloakroom_core::{Coordinate, Grammar};
 
-use super::{LONGEST, LONGEST_EXTERNAL, Names};
+use super::{LONGEST, LONGEST_EXTERNAL, Maker, Names};
 
 /// Adds what begins with the prefix at the start of `text`: every reading of it that ends in a
 /// version, and if there is none, a canonical name without its version.
 ///
 /// Of `…_v1_v2` both `…_v1` and `…_v1_v2` count, since what followed the first may be another text.
-pub(super) fn names(grammar: &Grammar, text: &[u8], names: &mut Names) {
+pub(super) fn names(grammar: &Grammar, text: &[u8], maker: Maker, names: &mut Names) {
     let length = text
         .iter()
         .take(LONGEST)
@@ -25,17 +25,17 @@ pub(super) fn names(grammar: &Grammar, text: &[u8], names: &mut Names) {
         };
         let digits = version_length(behind);
         if digits > 0 && at > grammar.prefix().len() {
-            names.add(&run[..at + 2 + digits], false);
+            names.add(&run[..at + 2 + digits], maker);
             versioned = true;
         }
     }
     if !versioned && let Some(base) = canonical_base(grammar, run) {
-        names.add(base, false);
+        names.add(base, maker);
     }
 }
 
-/// Adds the name of a user's secret at the start of `text`.
-pub(super) fn external(grammar: &Grammar, text: &[u8], names: &mut Names) {
+/// Adds the name of a user's secret at the start of `text`, whatever it reads like.
+pub(super) fn external(text: &[u8], names: &mut Names) {
     let length = text
         .iter()
         .take(LONGEST_EXTERNAL + 1)
@@ -44,9 +44,8 @@ pub(super) fn external(grammar: &Grammar, text: &[u8], names: &mut Names) {
     let Ok(name) = std::str::from_utf8(&text[..length]) else {
         return;
     };
-    // One of the platform's own is found by its prefix.
-    if !name.is_empty() && length <= LONGEST_EXTERNAL && !grammar.read(name).is_ours() {
-        names.add(name, true);
+    if !name.is_empty() && length <= LONGEST_EXTERNAL {
+        names.add(name, Maker::User);
     }
 }
 

@@ -232,25 +232,46 @@ fn a_canonical_name_without_version_counts() {
     assert!(found(br#"{"airbyte_secret": true, "airbyte_type": "string"}"#).is_empty());
 }
 
+fn makers(value: &[u8]) -> Vec<(String, Maker)> {
+    let mut names = Names::default();
+    FINDER.find(value, &mut names);
+    let mut found: Vec<_> = names.drain().map(|it| (it.text, it.maker)).collect();
+    found.sort();
+    found
+}
+
 #[test]
 fn a_users_own_secret_is_told_apart() {
-    let mut names = Names::default();
-    FINDER.find(
+    let found = makers(
         br#"["secret_coordinate::team/db-password", "secret_coordinate::airbyte_mine", "secret_coordinate::airbyte_a_v1", "{\"a\":\"secret_coordinate::arn:aws:x\"}"]"#,
-        &mut names,
     );
-    let mut found: Vec<(String, bool)> = names.drain().map(|it| (it.text, it.external)).collect();
-    found.sort();
     let expected = [
-        ("airbyte_a_v1", false),
-        ("airbyte_mine", true),
-        ("arn:aws:x", true),
-        ("team/db-password", true),
+        "airbyte_a_v1",
+        "airbyte_mine",
+        "arn:aws:x",
+        "team/db-password",
     ];
+    assert_eq!(found, expected.map(|text| (text.to_owned(), Maker::User)));
+}
+
+/// What only reads like a name of the platform's in what a user named says nothing of who made it; nor
+/// does what is encoded, since what stood before it is not seen.
+#[test]
+fn a_shorter_reading_of_a_users_name_tells_no_maker() {
+    let of = |text: &str, maker| (text.to_owned(), maker);
     assert_eq!(
-        found,
-        expected.map(|(text, external)| (text.to_owned(), external))
+        makers(b"secret_coordinate::airbyte_db_v1/main airbyte_c_v1"),
+        [
+            of("airbyte_c_v1", Maker::Platform),
+            of("airbyte_db_v1", Maker::Unknown),
+            of("airbyte_db_v1/main", Maker::User),
+        ]
     );
+    let escaped = br#""secret_coordinate\u003a:airbyte_db_v1""#;
+    assert_eq!(makers(escaped), [of("airbyte_db_v1", Maker::User)]);
+    let encoded = hex::encode("secret_coordinate::airbyte_db_v1");
+    let expected = [of("airbyte_db_v1", Maker::Unknown)];
+    assert_eq!(makers(encoded.as_bytes()), expected);
 }
 
 #[test]

@@ -45,18 +45,22 @@ fn main() {
             all_from_one_snapshot;
         meaning:
             storages_come_from_the_references, a_storage_is_known_by_its_name_too,
-            a_reference_alone_keeps_its_secret, a_nodes_text_may_be_the_secret, an_index_alone_keeps_nothing,
-            the_built_in_store_keeps_nothing, a_connectors_own_version_counts,
-            what_cannot_be_judged_is_said, names_are_asked_for_in_one_scan,
+            a_reference_alone_keeps_its_secret, a_nodes_text_may_be_the_secret,
+            a_users_own_secret_may_be_named_like_airbytes, an_index_alone_keeps_nothing,
+            the_built_in_store_keeps_nothing, a_table_of_that_name_elsewhere_keeps_what_it_names, a_connectors_own_version_counts,
+            what_stands_in_clear_is_told_as_it_is, rows_that_disagree_are_told,
+            an_organisation_may_have_a_manager_of_its_own, a_definition_may_hold_its_spec, what_cannot_be_judged_is_said, names_are_asked_for_in_one_scan,
             a_name_without_a_version_is_kept_by_any_version;
         meanwhile:
             what_is_rewritten_or_replaced, what_is_replaced_beneath_a_partitioned_table,
+            what_is_taken_out_of_a_partitioned_table, what_is_rewritten_and_only_says_what_others_mean,
             what_is_asked_again_meanwhile, what_hides_nothing;
         obstacles:
             reading_is_enough, a_table_without_select, row_security_in_force, a_remedy_can_be_followed,
             a_foreign_table, a_value_too_large, a_table_that_is_locked, large_objects,
             a_journal_is_left_out_where_it_is, a_journal_need_not_be_readable, what_is_left_out, what_is_left_out_has_to_be_there, a_schema_that_is_not_airbytes, a_storage_that_nobody_knows,
-            a_stranger_that_refers_to_the_index, nothing_is_ever_written, a_partition_is_read_through_the_top;
+            a_stranger_that_refers_to_the_index, a_stranger_without_a_foreign_key,
+            a_database_that_follows_another, nothing_is_ever_written, a_partition_is_read_through_the_top;
         standby:
             what_follows_another_server_lets_nothing_go;
     };

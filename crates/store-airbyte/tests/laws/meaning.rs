@@ -90,6 +90,48 @@ pub(crate) async fn a_nodes_text_may_be_the_secret(bench: Bench) {
     assert!(told.iter().all(|it| !it.external), "{told:?}");
 }
 
+/// `secret_coordinate::` says that a user made it, whatever its name reads like; only Airbyte's own row of
+/// that very name knows better.
+pub(crate) async fn a_users_own_secret_may_be_named_like_airbytes(bench: Bench) {
+    let deployment = small(&bench).await;
+    let airbytes = deployment.planted(0, Field::Password);
+    assert!(airbytes.has_rows);
+    let legacy = "airbyte_team_db_v2".to_owned();
+    let managed = coordinate(7);
+    let users = "airbyte_listed_v3".to_owned();
+    bench
+        .sql(&format!(
+            "UPDATE actor SET configuration = '{{\"a\": \"secret_coordinate::{legacy}\", \
+             \"b\": \"secret_coordinate::{managed}\", \"c\": \"secret_coordinate::{}\", \
+             \"d\": \"secret_coordinate::airbyte_part_v1/main\", \
+             \"e\": \"secret_coordinate::{users}\"}}'; \
+             INSERT INTO secret_config (id, secret_storage_id, descriptor, external_coordinate, \
+             airbyte_managed) VALUES ('{}', '{}', 'own', '{users}', false)",
+            airbytes.coordinate,
+            Uuid::from_u128(3),
+            Uuid::nil(),
+        ))
+        .await;
+    let (found, _) = bench.scan().await;
+    for name in [&legacy, &managed, &users] {
+        let told = found.of(name);
+        assert!(found.keeps(name), "{name}");
+        assert!(told.iter().all(|it| it.external), "{told:?}");
+    }
+    let told = found.of(airbytes.coordinate.as_str());
+    assert!(
+        told.len() > 1 && told.iter().all(|it| !it.external),
+        "{told:?}"
+    );
+    // What only begins as the user's name does is kept, and proves nothing about its other versions.
+    let part = found.of("airbyte_part_v1");
+    assert!(found.keeps("airbyte_part_v1"));
+    assert!(
+        part.iter().all(|it| it.kind == MentionKind::Other),
+        "{part:?}"
+    );
+}
+
 pub(crate) async fn an_index_alone_keeps_nothing(bench: Bench) {
     let deployment = small(&bench).await;
     let config = |number: u128, coordinate: &str, managed: bool| {
@@ -182,6 +224,20 @@ pub(crate) async fn the_built_in_store_keeps_nothing(bench: Bench) {
     bench.dismiss().await;
 }
 
+/// What another application calls its table says nothing.
+pub(crate) async fn a_table_of_that_name_elsewhere_keeps_what_it_names(bench: Bench) {
+    bench
+        .sql(&format!(
+            "CREATE SCHEMA crm; CREATE TABLE crm.secrets (coordinate text, payload text); \
+             INSERT INTO crm.secrets VALUES ('{}', 'airbyte_old_v1')",
+            coordinate(1)
+        ))
+        .await;
+    let (found, report) = bench.scan().await;
+    assert_eq!(report.obstacles, []);
+    assert!(found.keeps(&coordinate(1)) && found.keeps("airbyte_old_v1"));
+}
+
 pub(crate) async fn a_connectors_own_version_counts(bench: Bench) {
     small(&bench).await;
     let own = Uuid::from_u128(5);
@@ -203,6 +259,147 @@ pub(crate) async fn a_connectors_own_version_counts(bench: Bench) {
     assert_eq!(defects.len(), 1, "{defects:?}");
     assert_eq!(defects[0].kind, DefectKind::ClearText);
     assert_eq!(defects[0].pointer.as_deref(), Some("/username"));
+}
+
+/// A marked field that a user's own secret stands in is none in clear, whatever that is called; what a removed
+/// connector holds is told otherwise.
+pub(crate) async fn what_stands_in_clear_is_told_as_it_is(bench: Bench) {
+    let deployment = small(&bench).await;
+    let told = |found: crate::support::Everything| {
+        let defects: Vec<_> = found
+            .defects
+            .into_iter()
+            .filter(|it| it.kind == DefectKind::ClearText)
+            .collect();
+        defects
+    };
+    for name in ["airbyte_team_db_v2".to_owned(), coordinate(7)] {
+        bench
+            .sql(&format!(
+                "UPDATE actor SET configuration = '{{\"password\": \"secret_coordinate::{name}\"}}'"
+            ))
+            .await;
+        assert_eq!(told(bench.scan().await.0), []);
+    }
+    bench
+        .sql("UPDATE actor SET tombstone = true, configuration = '{\"password\": \"CLEAR\"}'")
+        .await;
+    let defects = told(bench.scan().await.0);
+    assert_eq!(defects.len(), 1, "{defects:?}");
+    assert_eq!(defects[0].row, Some(deployment.connector(0)));
+    assert!(defects[0].detail.contains("is removed"), "{defects:?}");
+
+    // The parameters of its definition go into its configuration, and are as secret.
+    bench
+        .sql(
+            "UPDATE actor SET configuration = '{}'; UPDATE actor_oauth_parameter \
+             SET configuration = '{\"credentials\": {\"client_id\": \"x\", \"client_secret\": \"CLEAR\"}}'",
+        )
+        .await;
+    let defects = told(bench.scan().await.0);
+    assert_eq!(defects.len(), 1, "{defects:?}");
+    assert_eq!(
+        defects[0].column,
+        "public.actor_oauth_parameter.configuration"
+    );
+    assert_eq!(
+        defects[0].pointer.as_deref(),
+        Some("/credentials/client_secret")
+    );
+}
+
+/// Which rows agree, and which do not.
+pub(crate) async fn rows_that_disagree_are_told(bench: Bench) {
+    let deployment = small(&bench).await;
+    let of = |field| deployment.planted(0, field).coordinate;
+    assert_eq!(bench.scan().await.0.defects, []);
+    let lost = Uuid::from_u128(9);
+    bench
+        .sql(&format!(
+            "UPDATE secret_config SET external_coordinate = '{}' WHERE external_coordinate = '{}'; \
+             INSERT INTO secret_reference (id, secret_config_id, scope_type, scope_id, hydration_path) \
+             SELECT '{}', secret_config_id, scope_type, scope_id, hydration_path \
+             FROM secret_reference WHERE hydration_path = '.password'; \
+             INSERT INTO secret_reference (id, secret_config_id, scope_type, scope_id, hydration_path) \
+             SELECT '{lost}', secret_config_id, 'actor', '{lost}', '.x' FROM secret_reference LIMIT 1",
+            coordinate(9),
+            of(Field::TunnelKey),
+            Uuid::from_u128(8),
+        ))
+        .await;
+    let (found, _) = bench.scan().await;
+    let defects = &found.defects;
+    assert!(
+        defects.iter().all(|it| it.kind == DefectKind::Disagreement),
+        "{defects:?}"
+    );
+    assert_eq!(defects.len(), 3, "{defects:?}");
+    let pointers: Vec<_> = defects.iter().filter_map(|it| it.pointer.clone()).collect();
+    assert_eq!(pointers, [Field::TunnelKey.pointer()]);
+    let of_nobody = defects.iter().find(|it| it.row == Some(lost)).unwrap();
+    assert!(of_nobody.detail.contains("does not exist"), "{of_nobody:?}");
+    assert!(found.keeps(&coordinate(9)) && found.keeps(of(Field::TunnelKey).as_str()));
+}
+
+/// An older release notes a customer's own manager with the organisation, and not with the secret.
+pub(crate) async fn an_organisation_may_have_a_manager_of_its_own(bench: Bench) {
+    let deployment = small(&bench).await;
+    let own = Uuid::from_u128(77);
+    let secret = deployment.planted(0, Field::Password);
+    let elsewhere = coordinate(5);
+    bench
+        .sql(&format!(
+            "DELETE FROM secret_reference; DELETE FROM secret_config; \
+             INSERT INTO secret_persistence_config (id, scope_type, scope_id, secret_persistence_type) \
+             VALUES ('{own}', 'organization', '{}', 'vault'); \
+             UPDATE actor SET configuration = '{{\"password\": {{\"_secret\": \"{}\"}}, \
+             \"tunnel\": {{\"_secret\": \"airbyte_old_v2\"}}}}'; \
+             INSERT INTO organization VALUES ('{id}', 'O', 'o@example.com'); \
+             INSERT INTO workspace (id, name, organization_id) VALUES ('{id}', 'W', '{id}')",
+            deployment.organization(),
+            secret.coordinate,
+            id = Uuid::from_u128(1),
+        ))
+        .await;
+    bench
+        .sql(&format!(
+            "CREATE TABLE notes (v text); INSERT INTO notes VALUES ('{elsewhere}')"
+        ))
+        .await;
+    let (found, _) = bench.scan().await;
+    for name in [secret.coordinate.as_str(), "airbyte_old_v2"] {
+        let told = found.of(name);
+        assert!(
+            !told.is_empty() && told.iter().all(|it| it.storage == own),
+            "{told:?}"
+        );
+    }
+    // What belongs to somebody without one is in the default storage.
+    assert!(found.of(&elsewhere).iter().all(|it| it.storage.is_nil()));
+    let mut options = bench.options();
+    options.storage = own;
+    let source = cloakroom_store_airbyte::AirbyteSource::new(options).unwrap();
+    assert_eq!(scan(&source).await.1.obstacles, []);
+}
+
+/// Older releases keep a definition's spec with the definition.
+pub(crate) async fn a_definition_may_hold_its_spec(bench: Bench) {
+    small(&bench).await;
+    bench
+        .sql(
+            "ALTER TABLE actor_definition ADD COLUMN spec jsonb; UPDATE actor_definition d \
+             SET spec = (SELECT v.spec FROM actor_definition_version v WHERE v.actor_definition_id = d.id); \
+             DROP TABLE actor_definition_version; \
+             ALTER TABLE actor_definition DROP COLUMN default_version_id",
+        )
+        .await;
+    assert_eq!(bench.scan().await.0.defects, []);
+    bench
+        .sql("UPDATE actor SET configuration = '{\"password\": \"CLEAR\"}'")
+        .await;
+    let defects = bench.scan().await.0.defects;
+    assert_eq!(defects.len(), 1, "{defects:?}");
+    assert_eq!(defects[0].kind, DefectKind::ClearText);
 }
 
 pub(crate) async fn what_cannot_be_judged_is_said(bench: Bench) {

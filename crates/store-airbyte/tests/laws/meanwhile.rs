@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use cloakroom_core::platform::{Defect, Mention, Owner, PlatformSource as _, ScanReport, ScanSink};
 use cloakroom_core::{ErrorKind, Result};
 use cloakroom_store_airbyte::AirbyteSource;
+use cloakroom_testkit::airbyte::Deployment;
 use sqlx::PgConnection;
 
 use crate::support::{Bench, coordinate, execute};
@@ -155,6 +156,75 @@ pub(crate) async fn what_is_replaced_beneath_a_partitioned_table(bench: Bench) {
         outcome.report.obstacles
     );
     bench.dismiss().await;
+}
+
+/// What is no partition any more is not read through the top.
+pub(crate) async fn what_is_taken_out_of_a_partitioned_table(bench: Bench) {
+    for statements in [
+        "ALTER TABLE parted DETACH PARTITION part_1",
+        "ALTER TABLE parted DETACH PARTITION part_1 CONCURRENTLY",
+        "BEGIN; ALTER TABLE parted DETACH PARTITION part_1; CREATE TABLE other (n int, v text) \
+         PARTITION BY LIST (n); ALTER TABLE other ATTACH PARTITION part_1 FOR VALUES IN (1); COMMIT",
+    ] {
+        fill(&bench).await;
+        let source = bench.reader().await;
+        let role = bench.role().await;
+        bench
+            .sql(&format!("REVOKE SELECT ON part_1 FROM {role}"))
+            .await;
+        let outcome = scan(&bench, &source, statements).await;
+        assert!(
+            outcome.is_said_of("public.part_1"),
+            "{statements}: {:?}, found {:?}",
+            outcome.report.obstacles,
+            outcome.names
+        );
+    }
+    bench.dismiss().await;
+}
+
+/// Tables that say what others mean need not hold a text.
+pub(crate) async fn what_is_rewritten_and_only_says_what_others_mean(bench: Bench) {
+    let storage = uuid::Uuid::from_u128(77);
+    for (table, statements) in [
+        (
+            "public.secret_reference",
+            "ALTER TABLE secret_reference ADD COLUMN more uuid DEFAULT gen_random_uuid()",
+        ),
+        (
+            "public.secret_storage",
+            "ALTER TABLE secret_storage ADD COLUMN more uuid DEFAULT gen_random_uuid()",
+        ),
+        (
+            "public.organization",
+            "ALTER TABLE organization ADD COLUMN more uuid DEFAULT gen_random_uuid()",
+        ),
+        (
+            "public.actor_definition",
+            "TRUNCATE actor_definition CASCADE",
+        ),
+    ] {
+        bench
+            .sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            .await;
+        bench.fill(&Deployment::new(2, 3)).await;
+        bench
+            .sql(&format!(
+                "INSERT INTO secret_storage (id, scope_type, scope_id, descriptor, storage_type, \
+                 configured_from_environment) VALUES ('{storage}', 'organization', '{storage}', 'own', \
+                 'vault', false); ALTER TABLE secret_reference DROP COLUMN hydration_path; \
+                 ALTER TABLE secret_storage DROP COLUMN scope_type, DROP COLUMN descriptor, \
+                 DROP COLUMN storage_type; ALTER TABLE organization DROP COLUMN name, \
+                 DROP COLUMN email; ALTER TABLE actor_definition DROP COLUMN name"
+            ))
+            .await;
+        let outcome = scan(&bench, &bench.source(), statements).await;
+        assert!(
+            outcome.is_said_of(table),
+            "{statements}: {:?}",
+            outcome.report.obstacles
+        );
+    }
 }
 
 /// As a migration does that waits for another table: the scan meets it in the middle.

@@ -410,6 +410,49 @@ pub(crate) async fn a_stranger_that_refers_to_the_index(bench: Bench) {
     assert_eq!(scan(&source).await.1.obstacles, []);
 }
 
+/// A column of that name says the same as a foreign key.
+pub(crate) async fn a_stranger_without_a_foreign_key(bench: Bench) {
+    bench.fill(&Deployment::new(1, 3)).await;
+    bench
+        .sql("CREATE TABLE newcomer (n int, secret_config_id uuid)")
+        .await;
+    let (_, report) = bench.scan().await;
+    let (subject, detail) = only(&report);
+    assert_eq!(subject, "public.newcomer");
+    assert!(detail.contains("secret_config_id"), "{detail}");
+    is_refused(&bench.source()).await;
+    let mut options = bench.options();
+    options.leave_out = vec!["newcomer".to_owned()];
+    let source = AirbyteSource::new(options).unwrap();
+    assert_eq!(scan(&source).await.1.obstacles, []);
+}
+
+/// A logical replica is no standby by its own word.
+pub(crate) async fn a_database_that_follows_another(bench: Bench) {
+    let source = bench.reader().await;
+    let mut options = crate::support::options(bench.url_as(&bench.role().await));
+    options.leave_out = vec!["pg_catalog.pg_subscription".to_owned()];
+    let knowing = AirbyteSource::new(options).unwrap();
+    bench
+        .sql(
+            "CREATE SUBSCRIPTION follower CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false)",
+        )
+        .await;
+    let (_, report) = scan(&source).await;
+    let (_, left_out) = scan(&knowing).await;
+    let asked = source.still_mentioned(&[coordinate(1)]).await;
+    // A database with a subscription cannot be removed.
+    bench
+        .sql("ALTER SUBSCRIPTION follower SET (slot_name = NONE); DROP SUBSCRIPTION follower")
+        .await;
+    assert_eq!(only(&report).0, "pg_catalog.pg_subscription");
+    assert_eq!(asked.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(left_out.obstacles, []);
+    assert_eq!(left_out.left_out, ["pg_catalog.pg_subscription"]);
+    assert_eq!(scan(&source).await.1.obstacles, []);
+    bench.dismiss().await;
+}
+
 /// Not even by a function of the owner's that reading calls.
 pub(crate) async fn nothing_is_ever_written(bench: Bench) {
     bench
