@@ -15,6 +15,8 @@ mod leasing;
 mod litter;
 #[path = "platform/moving.rs"]
 mod moving;
+#[path = "platform/moving_again.rs"]
+mod moving_again;
 #[path = "platform/moving_for_good.rs"]
 mod moving_for_good;
 #[path = "platform/ours.rs"]
@@ -121,6 +123,35 @@ async fn every_secret_is_counted_once() {
     assert_eq!(report.unused.len(), 6);
     let here = report.owners.iter().find(|it| it.owner == Some(HERE));
     assert_eq!(here.unwrap().title.as_deref(), Some("Analytics"));
+}
+
+/// What only history keeps is in use, and the operator is told what that costs.
+#[tokio::test]
+async fn what_nothing_but_history_keeps_is_told() {
+    let stage = Stage::new().await;
+    stage.write([here(1, 1), here(1, 2), here(1, 3), here(2, 1)]);
+    let by = |name: &str, column: &str| {
+        let mut told = mention(name);
+        (told.kind, told.column) = (MentionKind::Other, column.to_owned());
+        told
+    };
+    for version in [1, 2, 3] {
+        stage.mention(by(&here(1, version), "public.jobs.config"));
+    }
+    stage.mention(by(&here(1, 2), "public.attempts.output"));
+    stage.mention(mention(&here(1, 3)));
+    let mut other = mention(&here(2, 1));
+    other.storage = Uuid::from_u128(77);
+    stage.mention(other);
+    let report = stage.pass().await.unwrap();
+    assert_eq!(report.count(Standing::InUse), 4, "{report:#?}");
+    let history = &report.kept_by_history;
+    assert_eq!(history.len(), 2, "{history:?}");
+    assert_eq!(history["public.jobs"], 1);
+    assert_eq!(history["public.attempts, public.jobs"], 1);
+    // A secret of another storage is none of this report's.
+    assert_eq!(report.elsewhere.get(&Uuid::from_u128(77)), Some(&1));
+    assert_eq!(report.elsewhere.len(), 1);
 }
 
 #[tokio::test]

@@ -285,6 +285,8 @@ struct Seen {
     scan: ScanReport,
     obstacles: Vec<Obstacle>,
     pages: u64,
+    /// Mentions of other storages.
+    elsewhere: BTreeMap<Uuid, u64>,
     /// Whether the manager's word counts for what it did not list: it listed all that it has, and
     /// some of what the database mentions.
     answers: bool,
@@ -324,6 +326,7 @@ impl Pass<'_> {
             scan: scanned.report,
             obstacles,
             pages: listing.pages,
+            elsewhere: scanned.elsewhere,
             answers: is_listed && is_the_one,
         };
         self.report(seen).await
@@ -346,6 +349,8 @@ impl Pass<'_> {
             scan: seen.scan,
             obstacles: seen.obstacles,
             secrets: BTreeMap::new(),
+            kept_by_history: BTreeMap::new(),
+            elsewhere: seen.elsewhere,
             leaked_by_age: BTreeMap::new(),
             next: NextRun::default(),
             cost: Cost::default(),

@@ -1,10 +1,20 @@
 //! Where a platform's secrets may move to: only where the platform itself would read them.
 
+use std::borrow::Cow;
+
 use anyhow::bail;
 
 use crate::configuration::{Backend, Platform};
 
-/// The prefix that names have in a backend; a platform has to use the same there.
+/// What Airbyte calls the prefix that names have in a backend. On Vault the mount is a part of it.
+pub(crate) fn airbytes_prefix_of(backend: &Backend) -> Cow<'_, str> {
+    match backend {
+        Backend::Vault(it) => format!("{}/{}", it.mount.trim_end_matches('/'), it.prefix).into(),
+        other => prefix_of(other).into(),
+    }
+}
+
+/// The prefix that names have in a backend.
 pub(crate) fn prefix_of(backend: &Backend) -> &str {
     match backend {
         Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => &it.name_prefix,
@@ -27,6 +37,9 @@ pub(crate) fn demand_readable(
         return Ok(());
     };
     let why = match backend {
+        Backend::Vault(it) if it.mount.trim_end_matches('/').contains('/') => {
+            "of a path in Vault it takes the first part alone for the mount"
+        }
         Backend::AwsSecretsManager(_) | Backend::Azure(_) | Backend::Gcp(_) | Backend::Vault(_) => {
             return Ok(());
         }
@@ -38,4 +51,27 @@ pub(crate) fn demand_readable(
         "{name} cannot be switched to {to}: Airbyte reads its secrets from AWS Secrets Manager, Azure Key \
          Vault, Google Secret Manager or Vault, and {why}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Read back as Airbyte reads it, it leads to where the backend is.
+    #[test]
+    fn airbytes_prefix_on_vault_begins_with_the_mount() {
+        for (mount, prefix, expected) in [
+            ("secret", "", "secret/"),
+            ("secret/", "airbyte/", "secret/airbyte/"),
+            ("kv", "team/prod-", "kv/team/prod-"),
+        ] {
+            let section = serde_json::json!({"address": "https://v", "mount": mount,
+                "prefix": prefix, "auth": {"token": {"env": "T"}}});
+            let backend = Backend::Vault(serde_json::from_value(section).unwrap());
+            assert_eq!(airbytes_prefix_of(&backend), expected);
+        }
+        let section = serde_json::json!({"region": "eu-west-1"});
+        let backend = Backend::AwsSecretsManager(serde_json::from_value(section).unwrap());
+        assert_eq!(airbytes_prefix_of(&backend), "");
+    }
 }

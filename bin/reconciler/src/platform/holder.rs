@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use cloakroom_core::ledger::Ledger as _;
-use cloakroom_core::store::Journal as _;
-use cloakroom_core::{Clock as _, Randomness, RunId, SystemClock, Timestamp};
+use cloakroom_core::store::{DocumentStore as _, Journal as _};
+use cloakroom_core::{Clock as _, Randomness, RunId, StoreId, SystemClock, Timestamp};
 use cloakroom_reconcile::platform_lease_name;
 use cloakroom_store_db::DbStore;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,10 @@ struct Note {
     boot: String,
     process: u32,
     platform: String,
+    /// Which store the platform is configured beside: another one's is another platform, whatever its
+    /// name. An older release tells none, and so may be any.
+    #[serde(default)]
+    store: Option<StoreId>,
     #[serde(flatten)]
     work: Work,
 }
@@ -105,6 +109,7 @@ enum Standing {
 pub(crate) struct Holder {
     id: RunId,
     platform: String,
+    store: StoreId,
     work: Work,
     /// `None` where none could be written: who comes next waits until the right lapses.
     note: Option<Locked>,
@@ -115,7 +120,8 @@ impl Holder {
     pub(crate) async fn new(context: &Context, platform: &str, work: Work) -> anyhow::Result<Self> {
         let now = context.store.now().await?;
         let id = dated(now, &*context.randomness());
-        Ok(Self::in_folder(&folder(), id, platform, work))
+        let store = context.store.identity().await?.store;
+        Ok(Self::in_folder(&folder(), id, (platform, store), work))
     }
 
     /// The same for the platform that was asked for, or the only one there is.
@@ -128,14 +134,15 @@ impl Holder {
         Self::new(context, platform, work).await
     }
 
-    fn in_folder(folder: &Path, id: Uuid, platform: &str, work: Work) -> Self {
-        let note = Locked::write(folder, id, platform, &work);
+    fn in_folder(folder: &Path, id: Uuid, at: (&str, StoreId), work: Work) -> Self {
+        let note = Locked::write(folder, id, at, &work);
         if let Err(error) = &note {
             tracing::debug!(error = %error, "a death of this process will not be provable");
         }
         Self {
             id: RunId(id),
-            platform: platform.to_owned(),
+            platform: at.0.to_owned(),
+            store: at.1,
             note: note.ok(),
             work,
         }
@@ -179,7 +186,7 @@ impl Holder {
         now: Timestamp,
         lasts: Duration,
     ) -> anyhow::Result<bool> {
-        let dead = died_lately(folder, &self.platform, now, lasts);
+        let dead = died_lately(folder, (&self.platform, self.store), now, lasts);
         if self.work.only_reads {
             return Ok(false);
         }
@@ -287,12 +294,18 @@ fn ends(from: Timestamp, lasts: Duration) -> String {
 }
 
 impl Locked {
-    fn write(folder: &Path, id: Uuid, platform: &str, work: &Work) -> anyhow::Result<Self> {
+    fn write(
+        folder: &Path,
+        id: Uuid,
+        (platform, store): (&str, StoreId),
+        work: &Work,
+    ) -> anyhow::Result<Self> {
         let path = path(folder, id);
         let note = Note {
             boot: boot()?,
             process: std::process::id(),
             platform: platform.to_owned(),
+            store: Some(store),
             work: work.clone(),
         };
         let mut options = OpenOptions::new();
@@ -364,7 +377,12 @@ impl Dead {
 
 /// Who wrote and died at the platform, or was followed, less than `lasts` ago. The notes of all others that
 /// died are of no use any more, and removed; its right, if it has one, must have been looked at.
-fn died_lately(folder: &Path, platform: &str, now: Timestamp, lasts: Duration) -> Vec<Dead> {
+fn died_lately(
+    folder: &Path,
+    (platform, store): (&str, StoreId),
+    now: Timestamp,
+    lasts: Duration,
+) -> Vec<Dead> {
     let Ok(files) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
@@ -377,7 +395,8 @@ fn died_lately(folder: &Path, platform: &str, now: Timestamp, lasts: Duration) -
         let Ok(Standing::Dead(dead)) = read_note(&file.path()) else {
             continue;
         };
-        if dead.note.platform != platform {
+        let is_others = dead.note.store.is_some_and(|it| it != store);
+        if dead.note.platform != platform || is_others {
             continue;
         }
         let written = dead.written().unwrap_or(now);
@@ -450,6 +469,8 @@ mod tests {
     use super::*;
 
     const HOLDER: Uuid = Uuid::from_u128(7);
+    const STORE: StoreId = StoreId(Uuid::from_u128(1));
+    const OM: (&str, StoreId) = ("om", STORE);
 
     fn stands(folder: &Path) -> Standing {
         standing(folder, &HOLDER.to_string())
@@ -478,7 +499,7 @@ mod tests {
         assert!(matches!(stands(folder), Standing::Unknown));
         assert!(matches!(standing(folder, "no id"), Standing::Unknown));
 
-        let holder = Holder::in_folder(folder, HOLDER, "om", work("work"));
+        let holder = Holder::in_folder(folder, HOLDER, OM, work("work"));
         match stands(folder) {
             Standing::Alive(note) => {
                 assert_eq!(
@@ -513,6 +534,7 @@ mod tests {
             boot: "00000000-0000-4000-8000-000000000001".to_owned(),
             process: 1,
             platform: "om".to_owned(),
+            store: Some(STORE),
             work: work("work"),
         };
         for text in [
@@ -532,8 +554,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let now: Timestamp = "2026-05-04T03:02:01Z".parse().unwrap();
-        let lately = |platform, now| !died_lately(folder, platform, now, LASTS).is_empty();
-        let holder = Holder::in_folder(folder, HOLDER, "om", work("work"));
+        let lately = |platform, now| !died_lately(folder, (platform, STORE), now, LASTS).is_empty();
+        let holder = Holder::in_folder(folder, HOLDER, OM, work("work"));
         assert!(!lately("om", now), "it lives, and is nobody's past");
         dies(holder, folder, now);
         assert!(lately("om", now) && lately("om", now + LASTS / 2));
@@ -550,7 +572,7 @@ mod tests {
         let folder = folder.path();
         let now: Timestamp = "2026-05-04T03:02:01Z".parse().unwrap();
         let next = |work: &Work| {
-            let next = Holder::in_folder(folder, Uuid::from_u128(8), "om", work.clone());
+            let next = Holder::in_folder(folder, Uuid::from_u128(8), OM, work.clone());
             next.heed_the_dead(folder, now, LASTS).ok()
         };
         let report = Work::reading("report");
@@ -560,7 +582,7 @@ mod tests {
             work("migrate --to db"),
         );
         let all = [&report, &clean, &forth, &home];
-        let begin = |it: &Work| Holder::in_folder(folder, HOLDER, "om", it.clone());
+        let begin = |it: &Work| Holder::in_folder(folder, HOLDER, OM, it.clone());
 
         for dead in all {
             assert!(dead.goes_with(dead));
@@ -591,6 +613,39 @@ mod tests {
         let text = r#"{"boot":"b","process":1,"platform":"om","work":"report"}"#;
         let note: Note = serde_json::from_str(text).unwrap();
         assert_eq!(note.work, work("report"));
+        assert_eq!(note.store, None);
+    }
+
+    /// Two that have nothing to do with each other, on one machine and of one user.
+    #[test]
+    fn a_platform_of_the_same_name_beside_another_store_is_another() {
+        const LASTS: Duration = Duration::from_mins(3);
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let now: Timestamp = "2026-05-04T03:02:01Z".parse().unwrap();
+        let theirs = ("om", StoreId(Uuid::from_u128(2)));
+        let died = |at| died_lately(folder, at, now, LASTS).len();
+        dies(
+            Holder::in_folder(folder, HOLDER, theirs, work("clean")),
+            folder,
+            now,
+        );
+        assert_eq!((died(OM), died(theirs)), (0, 1));
+        // A report of theirs leaves nothing to be heeded, and is theirs to remove.
+        dies(
+            Holder::in_folder(folder, HOLDER, theirs, Work::reading("report")),
+            folder,
+            now,
+        );
+        assert_eq!(died(OM), 0);
+        assert!(path(folder, HOLDER).exists());
+        // An older release does not say whose it is.
+        let text = std::fs::read_to_string(path(folder, HOLDER)).unwrap();
+        let mut note: serde_json::Value = serde_json::from_str(&text).unwrap();
+        note.as_object_mut().unwrap().remove("store");
+        note["only_reads"] = false.into();
+        std::fs::write(path(folder, HOLDER), note.to_string()).unwrap();
+        assert_eq!((died(OM), died(theirs)), (1, 1));
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use destination::{demand_readable, prefix_of};
+pub(crate) use destination::{airbytes_prefix_of, demand_readable};
 pub(crate) use holder::{Holder, Work, refuse_if_held};
 pub(crate) use openmetadata::{lists_tags, manager, provider};
 pub use openmetadata::{openmetadata, openmetadata_options};

@@ -35,6 +35,13 @@ pub(super) fn shown(report: &PlatformReport) -> PlatformReport {
         .chain(report.unused.iter_mut().map(|it| &mut it.name))
         .chain(report.scan.left_out.iter_mut())
         .for_each(make_harmless);
+    let kept = std::mem::take(&mut report.kept_by_history).into_iter();
+    report.kept_by_history = kept
+        .map(|(mut tables, number)| {
+            make_harmless(&mut tables);
+            (tables, number)
+        })
+        .collect();
     report
 }
 

@@ -27,6 +27,12 @@ pub fn print(report: &PlatformReport, console: &Console) -> anyhow::Result<()> {
     for obstacle in &report.obstacles {
         console.line(format_args!("! {}: {}", obstacle.subject, obstacle.detail))?;
     }
+    for line in view::kept_by_history(report)
+        .iter()
+        .chain(&view::elsewhere(report))
+    {
+        console.line(line)?;
+    }
     secrets(report, console)?;
     money(report, console)?;
     owners(report, console)?;

@@ -59,6 +59,8 @@ fn report() -> PlatformReport {
             (Standing::Ephemeral, counted(5_000, 0)),
             (Standing::Stranger, counted(20, 0)),
         ]),
+        kept_by_history: BTreeMap::new(),
+        elsewhere: BTreeMap::new(),
         leaked_by_age: BTreeMap::from([(Age::Week, 100), (Age::Older, 10_000)]),
         next: NextRun {
             due: 9_900,
@@ -209,6 +211,22 @@ fn what_was_left_out_is_told() {
             .unwrap()
             .contains("public.attempts, public.jobs")
     );
+}
+
+#[test]
+fn what_history_keeps_and_what_is_elsewhere_is_told() {
+    let mut report = report();
+    assert!(view::kept_by_history(&report).is_empty() && view::elsewhere(&report).is_empty());
+    report.kept_by_history = BTreeMap::from([("public.jobs".into(), 40)]);
+    report.elsewhere = BTreeMap::from([(Uuid::from_u128(7), 5)]);
+    let told = view::kept_by_history(&report);
+    let expected = "40 secrets are kept by nothing but public.jobs ($16.00 a month)";
+    assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+    let told = view::elsewhere(&report);
+    let storage = Uuid::from_u128(7).to_string();
+    assert!(told.len() == 1 && told[0].contains(&storage), "{told:?}");
+    let page = html(&report).unwrap();
+    assert!(page.contains(expected) && page.contains(&storage));
 }
 
 #[test]

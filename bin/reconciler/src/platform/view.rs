@@ -222,6 +222,34 @@ pub(super) fn scope(report: &PlatformReport) -> String {
     )
 }
 
+/// What nothing keeps but history, a line for each set of tables.
+pub(super) fn kept_by_history(report: &PlatformReport) -> Vec<String> {
+    let kept = report.kept_by_history.iter();
+    kept.map(|(tables, number)| {
+        let price = dollars(*number as f64 * report.cost.per_secret);
+        let secrets = count(*number, "secret is", "secrets are");
+        format!(
+            "{secrets} kept by nothing but {tables} (${price} a month): list that under `leave_out` if its \
+             history need not be run again"
+        )
+    })
+    .collect()
+}
+
+/// What this report is not about, a line for each storage.
+pub(super) fn elsewhere(report: &PlatformReport) -> Vec<String> {
+    let elsewhere = report.elsewhere.iter();
+    elsewhere
+        .map(|(storage, number)| {
+            let places = count(*number, "place mentions", "places mention");
+            format!(
+                "{places} a secret of storage {storage}, of which nothing is said here: a platform with \
+                 `storage: {storage}` and that manager as its backend would"
+            )
+        })
+        .collect()
+}
+
 /// What the configuration leaves out, where it does.
 pub(super) fn left_out(report: &PlatformReport) -> Option<String> {
     let names = &report.scan.left_out;

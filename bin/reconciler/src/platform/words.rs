@@ -42,7 +42,7 @@ pub(super) fn of_standing(standing: Standing) -> Word {
         Standing::Young => word("of a check", "made for a check or discover, lately"),
         Standing::Stranger => word(
             "another deployment's",
-            "named like the platform's, by an owner that is not in this database, or with other tags",
+            "named like the platform's, by an owner not in this database or with other tags; or it may be another's",
         ),
         Standing::Unrelated => word("not the platform's", "named otherwise, and not mentioned"),
         Standing::External => word("your own", "made by a user and referred to: never touched"),
@@ -59,7 +59,7 @@ pub(super) fn of_finding(kind: PlatformFindingKind) -> Word {
         ),
         PlatformFindingKind::ClearText => word(
             "clear text",
-            "a field that is secret, by its spec or its name, holds clear text",
+            "a field that is marked secret holds clear text",
         ),
         PlatformFindingKind::Mask => word("mask", "the mask was saved in place of the secret"),
         PlatformFindingKind::Collision => word(
@@ -69,6 +69,10 @@ pub(super) fn of_finding(kind: PlatformFindingKind) -> Word {
         PlatformFindingKind::ReferenceToNowhere => word(
             "reference to nowhere",
             "what a field refers to is no secret that the manager could have",
+        ),
+        PlatformFindingKind::Disagreement => word(
+            "disagreement",
+            "the database says in two places which secret it is, and differently",
         ),
         PlatformFindingKind::IndexWithoutSecret => word(
             "index without secret",

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloakroom_core::capabilities::Characters;
+use cloakroom_core::keys::{Key, KeyRing};
 use cloakroom_core::platform::{NamedSecrets as _, PlatformMoves as _, Removals as _};
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Error, ErrorKind, MoveId, SecretBackend as _, SecretState, SecretValue};
@@ -23,8 +25,14 @@ pub struct Moving {
     pub needed: BTreeSet<String>,
 }
 
+/// What digests are made with.
+pub fn keys() -> Arc<KeyRing> {
+    let ring = KeyRing::new(vec![Key::derive([7; 32])]);
+    Arc::new(ring.unwrap())
+}
+
 impl Moving {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::out_of(littered().await)
     }
 
@@ -50,7 +58,14 @@ impl Moving {
         let stage = self.stage();
         let (store, stop) = (stage.store.clone(), CancellationToken::new());
         let reader = stage.fresh_reader();
-        let mover = PlatformMover::new(reader, self.new.clone(), store, stage.jobs.clone(), stop);
+        let mover = PlatformMover::new(
+            reader,
+            self.new.clone(),
+            store,
+            keys(),
+            stage.jobs.clone(),
+            stop,
+        );
         mover.unwrap()
     }
 
@@ -63,7 +78,7 @@ impl Moving {
         finished.unwrap()
     }
 
-    async fn reverse(&self, id: MoveId) -> PlatformMoveReport {
+    pub async fn reverse(&self, id: MoveId) -> PlatformMoveReport {
         let reversed = self.mover().reverse(id, "ada", false, &|_, _| {}).await;
         reversed.unwrap()
     }
@@ -84,7 +99,7 @@ impl Moving {
         }
     }
 
-    async fn value(&self, manager: &Manager, name: &str) -> SecretValue {
+    pub async fn value(&self, manager: &Manager, name: &str) -> SecretValue {
         let read = manager.inner.read_named(&[name.to_owned()]).await;
         read.into_iter().next().unwrap().unwrap()
     }
@@ -196,7 +211,7 @@ async fn what_the_new_manager_cannot_hold_is_told_before_anything_is_copied() {
     );
     assert!(moving.copies().await.is_empty(), "it only looked");
     // Names as long as Airbyte's do not go everywhere.
-    capabilities.longest_name = 40;
+    capabilities.names.longest = 40;
     moving.new = moving.stage().another_that("new", capabilities);
     let dry = moving.mover().copy(&[], true, &|_, _| {}).await.unwrap();
     let long = told(&dry)
@@ -207,6 +222,29 @@ async fn what_the_new_manager_cannot_hold_is_told_before_anything_is_copied() {
     let report = moving.copy().await;
     assert_eq!((report.failures(), report.copied), (4, dry.copied));
     assert!(!report.is_complete());
+    moving.littered.assert_untouched().await;
+}
+
+/// Where only a user's own name can be had, that alone is copied, and each other is told with the reason.
+#[tokio::test]
+async fn names_that_the_new_manager_cannot_have_are_told_before_anything_is_copied() {
+    let mut moving = Moving::new().await;
+    let mut capabilities = MemoryBackend::CAPABILITIES;
+    capabilities.names.characters = Characters::small_letters_digits_and("-.");
+    moving.new = moving.stage().another_that("new", capabilities);
+    let dry = moving.mover().copy(&[], true, &|_, _| {}).await.unwrap();
+    let refused = moving.needed.len() as u64 - 1;
+    assert_eq!((dry.copied, dry.failed["invalid"]), (1, refused));
+    for issue in &dry.issues {
+        assert!(
+            issue.message.contains("is made of a–z 0–9 - ."),
+            "{issue:?}"
+        );
+    }
+    let report = moving.copy().await;
+    assert_eq!((report.copied, report.failures()), (1, refused));
+    let user = BTreeSet::from(["referred-to".to_owned()]);
+    assert_eq!(moving.copies().await, user);
     moving.littered.assert_untouched().await;
 }
 
@@ -237,24 +275,6 @@ async fn nothing_old_goes_while_the_old_side_changes() {
     stage.manager.leave_out(&here(9, 1));
     let refused = moving.finish(id).await;
     assert_eq!((refused.changed, refused.removed), (1, 0), "{refused:#?}");
-    moving.littered.assert_untouched().await;
-}
-
-#[tokio::test]
-async fn a_value_changed_under_its_name_is_told() {
-    let moving = Moving::new().await;
-    let id = moving.copy().await.id.unwrap();
-    moving.stage().clock.advance(HOUR);
-    let other = SecretValue::from("other".to_owned());
-    let manager = &moving.stage().manager.inner;
-    manager
-        .write_as_platform(&here(4, 1), other.clone())
-        .unwrap();
-    let report = moving.copy().await;
-    assert_eq!(report.failed["conflict"], 1, "{report:#?}");
-    let refused = moving.finish(id).await;
-    assert_eq!(refused.removed, 0, "{refused:#?}");
-    assert_ne!(moving.value(&moving.new, &here(4, 1)).await, other);
     moving.littered.assert_untouched().await;
 }
 
@@ -472,6 +492,7 @@ async fn whatever_is_not_known_moves_nothing() {
         moving.stage().reader.clone(),
         moving.stage().manager.clone(),
         moving.stage().store.clone(),
+        keys(),
         moving.stage().jobs.clone(),
         CancellationToken::new(),
     );

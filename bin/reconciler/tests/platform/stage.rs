@@ -117,6 +117,7 @@ impl Stage {
         let adversary = Arc::new(Adversary::default());
         let manager = Arc::new(Manager {
             inner: MemoryBackend::new(id.clone(), Arc::new(clock.clone())),
+            address: "here".into(),
             capabilities,
             trouble: Mutex::default(),
             moves: AtomicBool::new(false),
@@ -179,9 +180,15 @@ impl Stage {
 
     /// The same, where it says this of itself.
     pub fn another_that(&self, id: &str, capabilities: Capabilities) -> Arc<Manager> {
+        self.another_at(id, "here", capabilities)
+    }
+
+    /// The same, at another address.
+    pub fn another_at(&self, id: &str, address: &str, capabilities: Capabilities) -> Arc<Manager> {
         let clock = Arc::new(self.clock.clone());
         Arc::new(Manager {
             inner: MemoryBackend::new(id.parse().unwrap(), clock),
+            address: address.into(),
             capabilities,
             trouble: Mutex::default(),
             moves: AtomicBool::new(true),
@@ -331,6 +338,8 @@ impl Stage {
 /// A manager that can be told to refuse.
 pub struct Manager {
     pub inner: MemoryBackend,
+    /// What it tells of where it is.
+    address: String,
     capabilities: Capabilities,
     trouble: Mutex<Trouble>,
     /// Whether values may be read and written.
@@ -347,6 +356,8 @@ struct Trouble {
     stuck: BTreeMap<String, ErrorKind>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
     destroyed: BTreeSet<String>,
+    /// Descriptions tell neither times nor versions.
+    is_vague: bool,
 }
 
 impl Manager {
@@ -381,11 +392,20 @@ impl Manager {
         trouble.destroyed.insert(name.to_owned());
     }
 
+    /// Says from now on neither when anything was changed nor which version it is.
+    pub fn become_vague(&self) {
+        self.trouble.lock().unwrap().is_vague = true;
+    }
+
     fn tagged(&self, mut secret: NamedSecret) -> NamedSecret {
         let trouble = self.trouble.lock().unwrap();
         secret.tags = trouble.tags.get(&secret.name).cloned();
         if trouble.destroyed.contains(&secret.name) {
             secret.state = cloakroom_core::SecretState::Destroyed;
+        }
+        if trouble.is_vague {
+            (secret.created, secret.changed) = (None, None);
+            secret.precondition = None;
         }
         secret
     }
@@ -498,7 +518,7 @@ impl NamedSecrets for Manager {
 }
 
 macro_rules! as_a_backend {
-    ($type:ty, |$it:ident| $inner:expr, $capabilities:expr, $named:expr) => {
+    ($type:ty, |$it:ident| $inner:expr, $manager:expr, $capabilities:expr, $named:expr) => {
         #[async_trait]
         impl SecretBackend for $type {
             fn id(&self) -> &BackendId {
@@ -507,7 +527,7 @@ macro_rules! as_a_backend {
             }
             fn manager(&self) -> &str {
                 let $it = self;
-                $inner.manager()
+                $manager
             }
             fn capabilities(&self) -> &Capabilities {
                 let $it = self;
@@ -547,12 +567,18 @@ macro_rules! as_a_backend {
     };
 }
 
-as_a_backend!(Manager, |it| it.inner, &it.capabilities, Some(it));
+as_a_backend!(
+    Manager,
+    |it| it.inner,
+    &it.address,
+    &it.capabilities,
+    Some(it)
+);
 
 /// A manager that cannot be asked by a platform's names.
 struct Nameless(MemoryBackend);
 
-as_a_backend!(Nameless, |it| it.0, it.0.capabilities(), {
+as_a_backend!(Nameless, |it| it.0, it.0.manager(), it.0.capabilities(), {
     let _ = it;
     None
 });

@@ -8,9 +8,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::SecretName;
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::ids::{BackendId, MoveId, WorkspaceId};
 use crate::store::{Lease, MoveState};
+
+/// The two managers of a move, as their backends tell them
+/// ([`SecretBackend::manager`](crate::SecretBackend::manager)).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveManagers {
+    /// Out of which.
+    pub from: String,
+    /// Into which.
+    pub to: String,
+}
 
 /// A move of a platform as it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +34,8 @@ pub struct NewPlatformMove {
     pub from: BackendId,
     /// Into which.
     pub to: BackendId,
+    /// What the two backends lead to now.
+    pub managers: MoveManagers,
     /// Whose secrets, by the owners in their names; none means everybody's.
     pub owners: Vec<WorkspaceId>,
 }
@@ -38,6 +51,8 @@ pub struct PlatformMove {
     pub from: BackendId,
     /// Into which.
     pub to: BackendId,
+    /// What the two backends led to when it began; `None` where that was not kept yet.
+    pub managers: Option<MoveManagers>,
     /// Whose secrets; none means everybody's.
     pub owners: Vec<WorkspaceId>,
     /// Where it stands.
@@ -96,19 +111,32 @@ pub struct PlatformCopy {
     pub written: bool,
     /// When the old one was last changed before it was read, by its manager's clock.
     pub changed: Option<Timestamp>,
+    /// A keyed digest of the value that was written, or found equal; `None` where that was not kept yet.
+    pub digest: Option<Digest>,
+    /// How the new manager described the copy just before it was read and found equal; `None` where it
+    /// tells nothing that changes with the value.
+    pub described: Option<String>,
 }
 
 /// What the store keeps of platforms' moves. Whoever writes holds the platform's lease, and is answered
 /// `Unavailable` once another has it.
 #[async_trait]
 pub trait PlatformMoves: Send + Sync {
-    /// Begins a move, or goes on with the open one of this platform between the same two managers; its
-    /// owners are then those of both. `Conflict` while another one of this platform is not over.
+    /// Begins a move, or goes on with the open one of this platform between the same two backends; its
+    /// owners are then those of both. `Conflict` while another one of this platform is not over, where
+    /// that one is everybody's and this one is not, and where its backends led to other managers.
     async fn begin_platform_move(
         &self,
         lease: &Lease,
         new: &NewPlatformMove,
     ) -> Result<PlatformMove>;
+
+    /// The move of a platform that is not over.
+    async fn platform_move_under_way(&self, platform: &str) -> Result<Option<PlatformMove>>;
+
+    /// Says which managers the backends of a move lead to.
+    async fn note_managers(&self, lease: &Lease, id: MoveId, managers: &MoveManagers)
+    -> Result<()>;
 
     /// A move by its id.
     async fn platform_move(&self, id: MoveId) -> Result<Option<PlatformMove>>;

@@ -53,6 +53,8 @@ pub struct MentionedName {
     pub known: bool,
     /// Whether the platform says somewhere that its user made the secret.
     pub external: bool,
+    /// The one or two columns that keep it, where only such without a known meaning do: history, as a rule.
+    pub history: Vec<String>,
 }
 
 /// A listed secret, and all that the latest scan says of its base.

@@ -138,6 +138,8 @@ pub enum DefectKind {
     Collision,
     /// What a field refers to is no secret that its manager could have.
     ReferenceToNowhere,
+    /// Two places of the database that say which secret it is say different things.
+    Disagreement,
     /// A configuration cannot be looked through, or not held against its spec. Whether anything is
     /// amiss in it is not known.
     Unjudged,
@@ -145,11 +147,12 @@ pub enum DefectKind {
 
 impl DefectKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ClearText,
         Self::Mask,
         Self::Collision,
         Self::ReferenceToNowhere,
+        Self::Disagreement,
         Self::Unjudged,
     ];
 
@@ -160,6 +163,7 @@ impl DefectKind {
             Self::Mask => "mask",
             Self::Collision => "collision",
             Self::ReferenceToNowhere => "reference_to_nowhere",
+            Self::Disagreement => "disagreement",
             Self::Unjudged => "unjudged",
         }
     }

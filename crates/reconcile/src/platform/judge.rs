@@ -1,6 +1,6 @@
 //! The second half of a pass: how each listed secret stands, page by page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::platform::{Evidence, Judgement, NamedSecret, Standing};
@@ -56,6 +56,9 @@ impl Pass<'_> {
         if standing.is_leaked() {
             let age = Age::of(last_changed(secret), report.started);
             *report.leaked_by_age.entry(age).or_default() += 1;
+        }
+        if standing == Standing::InUse {
+            count_history(evidence, report);
         }
         if standing.is_unused() {
             self.count_next(standing, evidence, report);
@@ -148,6 +151,19 @@ impl Pass<'_> {
 
 /// Whether nothing keeps a secret of that standing. What a pass saw keep one does so whatever else it may
 /// have missed.
+/// Counts what nothing keeps but tables that an operator may leave out.
+fn count_history(evidence: &Evidence, report: &mut PlatformReport) {
+    let name = &evidence.secret.name;
+    let itself = evidence.mentions.iter().find(|it| it.name == *name);
+    let places = itself.map_or(&[][..], |it| &it.history);
+    let table = |place: &String| place.rsplit_once('.').map(|(table, _)| table.to_owned());
+    let tables: BTreeSet<String> = places.iter().filter_map(table).collect();
+    if !tables.is_empty() {
+        let tables: Vec<String> = tables.into_iter().collect();
+        *report.kept_by_history.entry(tables.join(", ")).or_default() += 1;
+    }
+}
+
 fn unused(standing: Standing, report: &PlatformReport) -> Option<bool> {
     if standing.is_unused() {
         report.is_complete().then_some(true)

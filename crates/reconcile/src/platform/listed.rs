@@ -2,7 +2,7 @@
 //! and whatever the manager itself lists. Anything else may be the value of a secret that only looks
 //! like a name: it is never written down, printed or asked for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cloakroom_core::Result;
 use cloakroom_core::platform::{Mention, MentionKind, Obstacle, PlatformNaming, SeenMention};
@@ -95,6 +95,8 @@ pub(super) struct Overlap {
     storage: Uuid,
     /// Mentions that keep a secret.
     pub(super) kept: u64,
+    /// What keeps a secret of another storage, by storage.
+    pub(super) elsewhere: BTreeMap<Uuid, u64>,
     found: bool,
     missing: HashSet<[u8; 16]>,
 }
@@ -104,6 +106,7 @@ impl Overlap {
         Self {
             storage,
             kept: 0,
+            elsewhere: BTreeMap::new(),
             found: false,
             missing: HashSet::new(),
         }
@@ -115,6 +118,10 @@ impl Overlap {
         // Where nothing has a known meaning it may be prose, unless the manager has it.
         let tells = is_listed || self.found || mention.kind != MentionKind::Other;
         self.kept += u64::from(mention.keeps && tells);
+        let is_meant = mention.keeps && !mention.tombstone && mention.kind != MentionKind::Other;
+        if is_meant && mention.storage != self.storage {
+            *self.elsewhere.entry(mention.storage).or_default() += 1;
+        }
         let counts = mention.storage == self.storage && is_canonical(naming, &mention.name);
         if self.found || !counts {
             return;
@@ -122,11 +129,7 @@ impl Overlap {
         if is_listed {
             self.found = true;
             self.missing = HashSet::new();
-        } else if self.missing.len() <= MOST_COUNTED
-            && mention.keeps
-            && !mention.tombstone
-            && mention.kind != MentionKind::Other
-        {
+        } else if self.missing.len() <= MOST_COUNTED && is_meant {
             self.missing.insert(digest(&mention.name));
         }
     }

@@ -10,6 +10,7 @@ mod compare;
 mod copy;
 mod ready;
 mod remove;
+mod replace;
 mod report;
 mod sides;
 mod waiting;
@@ -17,10 +18,12 @@ mod waiting;
 use std::sync::Arc;
 
 use cloakroom_core::platform::{
-    NewPlatformMove, PlatformMove, PlatformMoves, PlatformStore, PlatformTarget,
+    MoveManagers, NewPlatformMove, PlatformMove, PlatformMoves, PlatformStore, PlatformTarget,
 };
 use cloakroom_core::store::MoveState;
-use cloakroom_core::{BackendId, Error, ErrorKind, MoveId, Result, SecretBackend, WorkspaceId};
+use cloakroom_core::{
+    BackendId, Error, ErrorKind, KeySource, MoveId, Result, SecretBackend, WorkspaceId,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Pass, PlatformObserver, PlatformReader};
@@ -45,19 +48,22 @@ pub struct PlatformMover {
     reader: PlatformReader,
     to: Arc<dyn SecretBackend>,
     store: Arc<dyn PlatformMoveStore>,
+    keys: Arc<dyn KeySource>,
     settings: Settings,
     stop: CancellationToken,
+    accepts_managers: bool,
 }
 
 impl PlatformMover {
-    /// Moves out of the manager that `reader` lists into `to`. `store` is the reader's own. When `stop`
-    /// is cancelled the move ends after what is under way. `Unsupported` where either manager cannot be
-    /// asked by a platform's names, or where the platform's names differ from manager to manager;
-    /// `Invalid` where the two are one.
+    /// Moves out of the manager that `reader` lists into `to`. `store` is the reader's own, and digests are
+    /// made with `keys`. When `stop` is cancelled the move ends after what is under way. `Unsupported` where
+    /// either manager cannot be asked by a platform's names, or where the platform's names differ from
+    /// manager to manager; `Invalid` where the two are one.
     pub fn new(
         reader: PlatformReader,
         to: Arc<dyn SecretBackend>,
         store: Arc<dyn PlatformMoveStore>,
+        keys: Arc<dyn KeySource>,
         settings: Settings,
         stop: CancellationToken,
     ) -> Result<Self> {
@@ -79,9 +85,19 @@ impl PlatformMover {
             reader,
             to,
             store,
+            keys,
             settings,
             stop,
+            accepts_managers: false,
         })
+    }
+
+    /// The managers are those that the move began with, though their backends tell them otherwise now:
+    /// under a new address, say.
+    #[must_use]
+    pub fn accepting_managers(mut self, accepts: bool) -> Self {
+        self.accepts_managers = accepts;
+        self
     }
 
     /// Copies what the database keeps and the new manager does not have yet; only that of `owners`,
@@ -109,12 +125,19 @@ impl PlatformMover {
         let mut report =
             PlatformMoveReport::new(PlatformMoveStep::Copy, &target, self.to.id(), dry_run);
         report.owners = owners.to_vec();
+        let under_way = self.store.platform_move_under_way(&target.platform).await?;
+        let between = (&target.backend, self.to.id());
+        if let Some(record) = under_way.filter(|it| (&it.from, &it.to) == between) {
+            self.demand_managers(pass, &record, dry_run).await?;
+            report.goes_on_with(&record);
+        }
         if !dry_run {
             let new = NewPlatformMove {
                 id: MoveId(self.reader.randomness.uuid()),
                 platform: target.platform.clone(),
                 from: target.backend.clone(),
                 to: self.to.id().clone(),
+                managers: self.managers(),
                 owners: owners.to_vec(),
             };
             let lease = pass.lease.held();
@@ -127,9 +150,42 @@ impl PlatformMover {
         };
         report.saw(&seen);
         let sides = Sides::new(self)?;
-        Copying::new(self, pass, sides, report)
-            .run(seen.started)
+        Copying::new(self, pass, sides, report)?
+            .run(seen.started, owners)
             .await
+    }
+
+    /// Refuses to go on where the backends lead to other managers than when the move began, unless an
+    /// operator said that they are the same.
+    async fn demand_managers(
+        &self,
+        pass: &Pass<'_>,
+        record: &PlatformMove,
+        dry_run: bool,
+    ) -> Result<()> {
+        let now = self.managers();
+        let Some(then) = &record.managers else {
+            return Ok(());
+        };
+        let pairs = [(&then.from, &now.from), (&then.to, &now.to)];
+        let Some(which) = pairs.iter().position(|(then, now)| then != now) else {
+            return Ok(());
+        };
+        if self.accepts_managers {
+            if !dry_run {
+                let lease = pass.lease.held();
+                self.store.note_managers(&lease, record.id, &now).await?;
+            }
+            return Ok(());
+        }
+        let backend = [&record.from, &record.to][which];
+        let (then, now) = pairs[which];
+        let message = format!(
+            "backend {backend} leads to another manager than when the move began: {then} then, {now} now. \
+             Put its configuration right; if it is the same manager, told otherwise, say --accept-managers"
+        );
+        let error = Error::new(ErrorKind::Conflict, OPERATION, message);
+        Err(error.with_coordinate(record.id))
     }
 
     /// Compares both sides once more and, if nothing stands against it, removes the old copies so that
@@ -182,6 +238,7 @@ impl PlatformMover {
         dry_run: bool,
     ) -> Result<PlatformMoveReport> {
         let record = self.record(id).await?;
+        self.demand_managers(pass, &record, dry_run).await?;
         let mut report = PlatformMoveReport::new(step, &self.target(), self.to.id(), dry_run);
         report.stands(&record);
         let (begun, over) = match step {
@@ -235,6 +292,14 @@ impl PlatformMover {
             );
         }
         Ok(record)
+    }
+
+    fn managers(&self) -> MoveManagers {
+        let told = |side| self.backend_of(side).manager().to_owned();
+        MoveManagers {
+            from: told(Side::Old),
+            to: told(Side::New),
+        }
     }
 
     fn target(&self) -> PlatformTarget {

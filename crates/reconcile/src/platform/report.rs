@@ -150,6 +150,8 @@ pub enum PlatformFindingKind {
     Collision,
     /// What a field refers to is no secret that its manager could have.
     ReferenceToNowhere,
+    /// Two places of the database that say which secret it is say different things.
+    Disagreement,
     /// An index lists it, nothing uses it, and the manager, asked directly, does not have it.
     IndexWithoutSecret,
     /// Something that was removed still holds it.
@@ -160,13 +162,14 @@ pub enum PlatformFindingKind {
 
 impl PlatformFindingKind {
     /// Every kind, the most urgent first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Dangling,
         Self::Endangered,
         Self::ClearText,
         Self::Mask,
         Self::Collision,
         Self::ReferenceToNowhere,
+        Self::Disagreement,
         Self::IndexWithoutSecret,
         Self::HeldByRemoved,
         Self::Unjudged,
@@ -181,6 +184,7 @@ impl PlatformFindingKind {
             Self::Mask => "mask",
             Self::Collision => "collision",
             Self::ReferenceToNowhere => "reference_to_nowhere",
+            Self::Disagreement => "disagreement",
             Self::IndexWithoutSecret => "index_without_secret",
             Self::HeldByRemoved => "held_by_removed",
             Self::Unjudged => "unjudged",
@@ -195,6 +199,7 @@ impl From<DefectKind> for PlatformFindingKind {
             DefectKind::Mask => Self::Mask,
             DefectKind::Collision => Self::Collision,
             DefectKind::ReferenceToNowhere => Self::ReferenceToNowhere,
+            DefectKind::Disagreement => Self::Disagreement,
             DefectKind::Unjudged => Self::Unjudged,
         }
     }
@@ -267,6 +272,14 @@ pub struct PlatformReport {
     pub obstacles: Vec<Obstacle>,
     /// Listed secrets by standing; standings without any are left out.
     pub secrets: BTreeMap<Standing, StandingCount>,
+    /// Listed secrets in use that nothing keeps but tables without a known meaning, by the names of these
+    /// tables.
+    #[serde(default)]
+    pub kept_by_history: BTreeMap<String, u64>,
+    /// Places of the database that mention a secret of another storage, by that storage: nothing is said of
+    /// what they mention.
+    #[serde(default)]
+    pub elsewhere: BTreeMap<Uuid, u64>,
     /// Leaked secrets by age.
     pub leaked_by_age: BTreeMap<Age, u64>,
     /// What a clean-up would do now.

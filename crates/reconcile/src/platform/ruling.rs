@@ -129,7 +129,10 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use cloakroom_core::Grammar;
-    use cloakroom_core::capabilities::{Calls, ListOrder, NativeExpiry, Rates, Recovery};
+    use cloakroom_core::capabilities::{
+        Calls, Characters, CoordinateName, ListOrder, NameRules, NameShape, NativeExpiry, Rates,
+        Recovery,
+    };
     use cloakroom_core::platform::NamedSecret;
 
     use super::super::naming::AirbyteNaming;
@@ -152,6 +155,16 @@ mod tests {
                 most_bytes: 1,
                 binary: true,
                 longest_name: 512,
+                names: NameRules {
+                    characters: Characters::letters_digits_and("_-"),
+                    longest: 512,
+                    shape: NameShape::Plain,
+                    reserved: &[],
+                    case_counts: true,
+                    respelled: &[],
+                    coordinate: CoordinateName::Itself,
+                },
+                name_prefix: "".into(),
                 put_batch: 1,
                 get_batch: 1,
                 describe_batch: 1,

@@ -1,11 +1,15 @@
 //! The first half of a pass: what the manager lists and what the database mentions, written down in
 //! batches so that memory stays bounded whatever the count.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use cloakroom_core::Result;
 use cloakroom_core::platform::{
     Defect, Mention, NamedSecret, Obstacle, Owner, ScanReport, ScanSink, SeenSecret,
 };
+
+use uuid::Uuid;
 
 use super::listed::Overlap;
 use super::{Pass, PlatformPhase};
@@ -22,6 +26,8 @@ pub(super) struct Scanned {
     pub(super) report: ScanReport,
     /// Mentions that keep a secret.
     pub(super) kept: u64,
+    /// Those of other storages, by storage.
+    pub(super) elsewhere: BTreeMap<Uuid, u64>,
     /// Why the manager that was listed can hardly be the one that the database means.
     pub(super) stranger: Option<Obstacle>,
 }
@@ -93,6 +99,7 @@ impl Pass<'_> {
             report,
             kept: stager.overlap.kept,
             stranger: stager.overlap.obstacle(),
+            elsewhere: stager.overlap.elsewhere,
         })
     }
 }

@@ -141,6 +141,7 @@ mod tests {
             kept_by_removed: 0,
             known: true,
             external: false,
+            history: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cloakroom_core::platform::{
-    CopyState, NewPlatformMove, PlatformCopy, PlatformMove, SecretName,
+    CopyState, MoveManagers, NewPlatformMove, PlatformCopy, PlatformMove, SecretName,
 };
 use cloakroom_core::store::{Lease, MoveState};
 use cloakroom_core::{Error, ErrorKind, MoveId, Result, Timestamp, WorkspaceId};
@@ -20,12 +20,15 @@ const COPIES: &str = "write down copies";
 const TABLE: &str = "platform_moves";
 
 /// All of a move, to be followed by a condition.
-const RECORD: &str = "SELECT move_id, platform AS name, from_backend, to_backend, owners, state, \
-     newest_at, started_at, ended_at FROM platform_moves WHERE ";
+const RECORD: &str = "SELECT move_id, platform AS name, from_backend, to_backend, from_manager, \
+     to_manager, owners, state, newest_at, started_at, ended_at FROM platform_moves WHERE ";
+
+/// Those that are not over.
+const UNDER_WAY: &str = "state IN ('open', 'reversing', 'finishing') AND platform = ";
 
 /// All of a copy, to be followed by a condition.
-const COPY: &str = "SELECT coordinate, source, state, written, changed_at FROM platform_copies \
-     WHERE move_id = ";
+const COPY: &str = "SELECT coordinate, source, state, written, changed_at, digest, described \
+     FROM platform_copies WHERE move_id = ";
 
 impl Store {
     pub(crate) async fn begin_platform_move(
@@ -37,6 +40,41 @@ impl Store {
             self.fence(&mut tx, BEGIN, lease).await?;
             let now = self.moment(&mut tx).await?;
             begin_within(&mut tx, new, now).await.map(Ending::Keep)
+        })
+    }
+
+    pub(crate) async fn platform_move_under_way(
+        &self,
+        platform: &str,
+    ) -> Result<Option<PlatformMove>> {
+        let found = async {
+            let mut query = Query::new(RECORD);
+            query.push(UNDER_WAY).push_bind(platform);
+            let row = query.build().fetch_optional(&self.read).await?;
+            row.as_ref().map(record).transpose()
+        };
+        found.await.map_err(|failure| told("read a move", failure))
+    }
+
+    pub(crate) async fn note_managers(
+        &self,
+        lease: &Lease,
+        id: MoveId,
+        managers: &MoveManagers,
+    ) -> Result<()> {
+        const OPERATION: &str = "write down a move's managers";
+        in_transaction!(self, OPERATION, |tx| {
+            self.fence(&mut tx, OPERATION, lease).await?;
+            let mut query = Query::new("UPDATE platform_moves SET from_manager = ");
+            query
+                .push_bind(managers.from.as_str())
+                .push(", to_manager = ")
+                .push_bind(managers.to.as_str())
+                .push(" WHERE move_id = ")
+                .push_bind(dialect::id(id.0));
+            execute_exactly(&mut tx, query, TABLE, id, 1)
+                .await
+                .map(Ending::Keep)
         })
     }
 
@@ -162,12 +200,10 @@ async fn begin_within(
     now: i64,
 ) -> Result<PlatformMove, Failure> {
     let mut query = Query::new(RECORD);
-    query
-        .push("state IN ('open', 'reversing', 'finishing') AND platform = ")
-        .push_bind(new.platform.as_str());
+    query.push(UNDER_WAY).push_bind(new.platform.as_str());
     let under_way = query.build().fetch_optional(&mut *conn).await?;
     let id = if let Some(known) = under_way.as_ref().map(record).transpose()? {
-        write_owners(conn, known.id, &continued(&known, new)?).await?;
+        write_scope(conn, known.id, &continued(&known, new)?, &new.managers).await?;
         known.id
     } else {
         insert(conn, new, now).await?;
@@ -179,17 +215,34 @@ async fn begin_within(
 
 /// The owners of both, where `new` goes on with `known`.
 fn continued(known: &PlatformMove, new: &NewPlatformMove) -> Result<Vec<WorkspaceId>, Failure> {
+    let refuse = |message: String| Err(Error::new(ErrorKind::Conflict, BEGIN, message).into());
     let same = known.from == new.from && known.to == new.to;
     if !same || known.state != MoveState::Open {
-        let message = format!(
+        return refuse(format!(
             "move {} of {} from {} to {} is {}; finish it or take it back first",
             known.id,
             known.platform,
             known.from,
             known.to,
             known.state.as_str()
-        );
-        return Err(Error::new(ErrorKind::Conflict, BEGIN, message).into());
+        ));
+    }
+    if known
+        .managers
+        .as_ref()
+        .is_some_and(|it| *it != new.managers)
+    {
+        return refuse(format!(
+            "the backends of move {} lead to other managers than when it began",
+            known.id
+        ));
+    }
+    if known.owners.is_empty() && !new.owners.is_empty() {
+        return refuse(format!(
+            "move {} is of everybody's secrets: go on with it without naming a workspace, or take it back \
+             first",
+            known.id
+        ));
     }
     Ok(of_both(&known.owners, &new.owners))
 }
@@ -197,14 +250,16 @@ fn continued(known: &PlatformMove, new: &NewPlatformMove) -> Result<Vec<Workspac
 async fn insert(conn: &mut Conn, new: &NewPlatformMove, now: i64) -> Result<(), Failure> {
     let owners = scope_text(&new.owners)?;
     let mut query = Query::new(
-        "INSERT INTO platform_moves (move_id, platform, from_backend, to_backend, owners, state, \
-         started_at) ",
+        "INSERT INTO platform_moves (move_id, platform, from_backend, to_backend, from_manager, \
+         to_manager, owners, state, started_at) ",
     );
     query.push_values([new], |mut row, new| {
         row.push_bind(dialect::id(new.id.0))
             .push_bind(new.platform.as_str())
             .push_bind(new.from.as_str())
             .push_bind(new.to.as_str())
+            .push_bind(new.managers.from.as_str())
+            .push_bind(new.managers.to.as_str())
             .push_bind(owners.as_str())
             .push_bind(MoveState::Open.as_str())
             .push_bind(now);
@@ -212,10 +267,19 @@ async fn insert(conn: &mut Conn, new: &NewPlatformMove, now: i64) -> Result<(), 
     execute_exactly(conn, query, TABLE, new.id, 1).await
 }
 
-async fn write_owners(conn: &mut Conn, id: MoveId, owners: &[WorkspaceId]) -> Result<(), Failure> {
+async fn write_scope(
+    conn: &mut Conn,
+    id: MoveId,
+    owners: &[WorkspaceId],
+    managers: &MoveManagers,
+) -> Result<(), Failure> {
     let mut query = Query::new("UPDATE platform_moves SET owners = ");
     query
         .push_bind(scope_text(owners)?)
+        .push(", from_manager = ")
+        .push_bind(managers.from.as_str())
+        .push(", to_manager = ")
+        .push_bind(managers.to.as_str())
         .push(" WHERE move_id = ")
         .push_bind(dialect::id(id.0));
     execute_exactly(conn, query, TABLE, id, 1).await
@@ -224,7 +288,8 @@ async fn write_owners(conn: &mut Conn, id: MoveId, owners: &[WorkspaceId]) -> Re
 async fn write_within(conn: &mut Conn, id: MoveId, copies: &[PlatformCopy]) -> Result<(), Failure> {
     for copies in copies.chunks(CHUNK) {
         let mut query = Query::new(
-            "INSERT INTO platform_copies (move_id, coordinate, source, state, written, changed_at) ",
+            "INSERT INTO platform_copies (move_id, coordinate, source, state, written, changed_at, \
+             digest, described) ",
         );
         query.push_values(copies, |mut row, copy| {
             row.push_bind(dialect::id(id.0))
@@ -232,11 +297,14 @@ async fn write_within(conn: &mut Conn, id: MoveId, copies: &[PlatformCopy]) -> R
                 .push_bind(copy.source.as_str())
                 .push_bind(copy.state.as_str())
                 .push_bind(copy.written)
-                .push_bind(copy.changed.map(Timestamp::as_millisecond));
+                .push_bind(copy.changed.map(Timestamp::as_millisecond))
+                .push_bind(copy.digest.as_ref().map(ToString::to_string))
+                .push_bind(copy.described.as_deref());
         });
         query.push(
             " ON CONFLICT (move_id, coordinate) DO UPDATE SET source = excluded.source, \
-             state = excluded.state, written = excluded.written, changed_at = excluded.changed_at",
+             state = excluded.state, written = excluded.written, changed_at = excluded.changed_at, \
+             digest = excluded.digest, described = excluded.described",
         );
         execute_exactly(conn, query, "platform_copies", id, copies.len()).await?;
     }
@@ -251,11 +319,14 @@ fn query_of(id: MoveId) -> Query {
 
 fn record(row: &Row) -> Result<PlatformMove, Failure> {
     let reader = Reader::new(TABLE, row);
+    let from: Option<String> = reader.get("from_manager")?;
+    let to: Option<String> = reader.get("to_manager")?;
     Ok(PlatformMove {
         id: MoveId(reader.id("move_id")?),
         platform: reader.get("name")?,
         from: reader.word("from_backend", parsed)?,
         to: reader.word("to_backend", parsed)?,
+        managers: from.zip(to).map(|(from, to)| MoveManagers { from, to }),
         owners: reader.word("owners", |text| serde_json::from_str(text).ok())?,
         state: reader.word("state", MoveState::from_word)?,
         newest: reader.optional_time("newest_at")?,
@@ -272,5 +343,7 @@ fn copy(row: &Row) -> Result<PlatformCopy, Failure> {
         state: reader.word("state", CopyState::from_word)?,
         written: reader.get("written")?,
         changed: reader.optional_time("changed_at")?,
+        digest: reader.optional_word("digest", parsed)?,
+        described: reader.get("described")?,
     })
 }

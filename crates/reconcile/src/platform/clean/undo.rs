@@ -16,7 +16,8 @@ use super::super::lease::{PlatformLease, platform_lease_name};
 use super::PlatformCleaner;
 use super::batch::describe;
 use crate::undo::{
-    TOGETHER, UndoFate, UndoOptions, UndoReport, Undone, destroyed, gone, has_ended, last_words,
+    Ended, TOGETHER, UndoFate, UndoOptions, UndoReport, Undone, destroyed, gone, has_ended,
+    last_words, longest_way,
 };
 
 const OPERATION: &str = "undo the run";
@@ -40,8 +41,15 @@ impl PlatformCleaner {
         }
         let undo = RunId(self.reader.randomness.uuid());
         let lease = platform_lease_name(self.platform());
-        has_ended(&*self.reader.store, &self.settings, &lease, run.id).await?;
+        let ended = has_ended(&*self.reader.store, &self.settings, &lease, run.id).await?;
         let lease = self.reader.take_lease(undo).await?;
+        if ended == Ended::ByAnotherClock && !options.dry_run {
+            let wait = async {
+                tokio::time::sleep(longest_way(&self.settings)).await;
+                Ok(())
+            };
+            lease.keep_during(wait).await?;
+        }
         let undone = self.undo_within(run, undo, &lease, options, each).await;
         lease.give_back().await;
         undone

@@ -1,8 +1,13 @@
-//! Copying: read in the old manager, write in the new one where it has nothing, read back, compare.
+//! Copying: read in the old manager, write in the new one where it has nothing, read back, compare. What was
+//! compared before is looked for in the new manager, and what this move wrote follows the old one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use cloakroom_core::platform::{CopyState, NamedSecret, PlatformCopy, SecretName};
 use cloakroom_core::{
-    Error, ErrorKind, MoveId, Result, SecretState, SecretValue, Timestamp, WorkspaceId,
+    Digest, Error, ErrorKind, KeyRing, MoveId, Precondition, Result, SecretState, SecretValue,
+    Timestamp, ValueKind, WorkspaceId,
 };
 use futures_util::future::join_all;
 
@@ -17,15 +22,19 @@ const TOGETHER: usize = 16;
 
 /// One run that copies.
 pub(super) struct Copying<'a> {
-    mover: &'a PlatformMover,
+    pub(super) mover: &'a PlatformMover,
     pass: &'a Pass<'a>,
-    sides: Sides<'a>,
-    report: PlatformMoveReport,
+    pub(super) sides: Sides<'a>,
+    pub(super) report: PlatformMoveReport,
     newest: Option<Timestamp>,
+    /// What digests are made with.
+    pub(super) ring: Arc<KeyRing>,
+    /// Whose secrets were met.
+    met: HashSet<WorkspaceId>,
 }
 
 /// What the new manager has under a name.
-enum Found {
+pub(super) enum Found {
     Nothing,
     /// It waits for its deletion.
     Waiting,
@@ -33,26 +42,41 @@ enum Found {
 }
 
 /// A secret that was read in the old manager, and how it stands in the new one.
-struct Begun {
-    needed: Needed,
-    value: SecretValue,
-    found: Found,
+pub(super) struct Begun {
+    pub(super) needed: Needed,
+    pub(super) value: SecretValue,
+    pub(super) found: Found,
+    /// How the new manager described what is there, before that was read.
+    described: Option<String>,
+    /// The state so described.
+    pub(super) precondition: Option<Precondition>,
     /// Whether this move wrote, or is about to write, what is there.
     written: bool,
+    /// The digest of what this move wrote there last.
+    pub(super) wrote: Option<Digest>,
 }
 
 impl Begun {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.needed.name.to_string()
     }
 
-    fn copy(&self, state: CopyState) -> PlatformCopy {
+    fn copy(&self, state: CopyState, ring: &KeyRing) -> PlatformCopy {
+        let base = self.needed.name.as_str();
+        let is_compared = state == CopyState::Copied;
         PlatformCopy {
             name: self.needed.name.clone(),
             source: self.needed.source.clone(),
             state,
             written: self.written,
             changed: self.needed.changed,
+            digest: Some(Digest::of(
+                ring.current(),
+                base,
+                ValueKind::Text,
+                &self.value,
+            )),
+            described: self.described.clone().filter(|_| is_compared),
         }
     }
 }
@@ -63,18 +87,25 @@ impl<'a> Copying<'a> {
         pass: &'a Pass<'a>,
         sides: Sides<'a>,
         report: PlatformMoveReport,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        Ok(Self {
             mover,
             pass,
             sides,
             report,
             newest: None,
-        }
+            ring: mover.keys.ring()?,
+            met: HashSet::new(),
+        })
     }
 
-    /// Goes through everything that was listed when the pass began at `started`.
-    pub(super) async fn run(mut self, started: Timestamp) -> Result<PlatformMoveReport> {
+    /// Goes through everything that was listed when the pass began at `started`. `asked` are the owners
+    /// that were asked for now.
+    pub(super) async fn run(
+        mut self,
+        started: Timestamp,
+        asked: &[WorkspaceId],
+    ) -> Result<PlatformMoveReport> {
         let owners: Vec<WorkspaceId> = self.report.owners.clone();
         let mut after: Option<String> = None;
         loop {
@@ -93,6 +124,7 @@ impl<'a> Copying<'a> {
             self.copy_page(compared.needed).await?;
         }
         unlisted(self.pass, self.sides, &mut self.report).await?;
+        self.tell_of_nobody(asked);
         if let Some(id) = self.writes()
             && self.report.obstacles.is_empty()
         {
@@ -107,17 +139,26 @@ impl<'a> Copying<'a> {
         self.report.id.filter(|_| !self.report.dry_run)
     }
 
+    /// An owner without any secret may be a mistyped one, whose secrets stay behind.
+    fn tell_of_nobody(&mut self, asked: &[WorkspaceId]) {
+        for owner in asked.iter().filter(|it| !self.met.contains(it)) {
+            let message =
+                "nothing that the platform needs has this workspace in its name: look at the id";
+            let name = owner.to_string();
+            self.report
+                .take_issue(&name, ErrorKind::Missing, message.to_owned());
+        }
+    }
+
     async fn copy_page(&mut self, needed: Vec<Needed>) -> Result<()> {
         self.report.needed += needed.len() as u64;
+        let naming = &self.pass.reader.settings.naming;
+        let owners = needed.iter().map(|it| naming.read(it.source.as_str()));
+        self.met
+            .extend(owners.filter_map(|it| it.owner.map(WorkspaceId)));
         let known = self.known(&needed).await?;
-        let mut left = Vec::new();
-        for (needed, known) in needed.into_iter().zip(known) {
-            if needed.is_compared(known.as_ref()) {
-                self.report.already_there += 1;
-            } else {
-                left.push((needed, known));
-            }
-        }
+        let needed = needed.into_iter().zip(known).collect();
+        let mut left = self.without_those_there(needed).await;
         while !left.is_empty() {
             let rest = left.split_off(left.len().min(TOGETHER));
             self.copy_together(left).await?;
@@ -127,6 +168,33 @@ impl<'a> Copying<'a> {
             self.pass.progressed(PlatformPhase::Copying, done);
         }
         Ok(())
+    }
+
+    /// Leaves out what the new manager describes as it did before it was read and found equal.
+    async fn without_those_there(
+        &mut self,
+        needed: Vec<(Needed, Option<PlatformCopy>)>,
+    ) -> Vec<(Needed, Option<PlatformCopy>)> {
+        let was_compared =
+            |(needed, known): &(Needed, Option<PlatformCopy>)| needed.is_compared(known.as_ref());
+        let names = needed.iter().filter(|it| was_compared(it));
+        let names: Vec<String> = names.map(|(it, _)| it.name.to_string()).collect();
+        let mut found = self.sides.describe(Side::New, &names).await.into_iter();
+        let mut left = Vec::new();
+        for it in needed {
+            let found = if was_compared(&it) {
+                found.next()
+            } else {
+                None
+            };
+            let there = found.is_some_and(|found| is_as_compared(found, it.1.as_ref()));
+            if there {
+                self.report.already_there += 1;
+            } else {
+                left.push(it);
+            }
+        }
+        left
     }
 
     async fn known(&self, needed: &[Needed]) -> Result<Vec<Option<PlatformCopy>>> {
@@ -139,11 +207,13 @@ impl<'a> Copying<'a> {
 
     async fn copy_together(&mut self, needed: Vec<(Needed, Option<PlatformCopy>)>) -> Result<()> {
         let begun = self.begin(needed).await;
+        let begun = self.make_way(begun).await;
         if self.report.dry_run {
             return self.look(begun).await;
         }
+        let ring = self.ring.clone();
         let new = begun.iter().filter(|it| matches!(it.found, Found::Nothing));
-        let new: Vec<PlatformCopy> = new.map(|it| it.copy(CopyState::Writing)).collect();
+        let new: Vec<PlatformCopy> = new.map(|it| it.copy(CopyState::Writing, &ring)).collect();
         self.write_down(&new).await?;
         let puts = join_all(begun.iter().map(|it| self.put(it))).await;
         let mut there = Vec::with_capacity(begun.len());
@@ -153,6 +223,7 @@ impl<'a> Copying<'a> {
                 Err(error) => self.report.take_error(begun.needed.name.as_str(), &error),
             }
         }
+        self.describe_anew(&mut there).await;
         let equal = self.compare(there).await;
         let mut copies = Vec::with_capacity(equal.len());
         for begun in equal {
@@ -160,7 +231,7 @@ impl<'a> Copying<'a> {
                 Found::Nothing => self.report.copied += 1,
                 Found::Waiting | Found::Something => self.report.already_there += 1,
             }
-            copies.push(begun.copy(CopyState::Copied));
+            copies.push(begun.copy(CopyState::Copied, &ring));
         }
         self.write_down(&copies).await
     }
@@ -180,6 +251,19 @@ impl<'a> Copying<'a> {
             }
         }
         begun
+    }
+
+    /// What was just put is described before it is read back, so that a change behind that shows.
+    async fn describe_anew(&self, there: &mut [Begun]) {
+        let put = there
+            .iter_mut()
+            .filter(|it| !matches!(it.found, Found::Something));
+        let put: Vec<&mut Begun> = put.collect();
+        let names: Vec<String> = put.iter().map(|it| it.name()).collect();
+        let found = self.sides.describe(Side::New, &names).await;
+        for (begun, found) in put.into_iter().zip(found) {
+            begun.described = found.ok().and_then(|it| description(&it));
+        }
     }
 
     /// Says what copying would come to.
@@ -268,6 +352,9 @@ fn begin_one(
         SecretState::Enabled => {}
     }
     let value = value?;
+    let there = found.as_ref().ok();
+    let described = there.and_then(description);
+    let precondition = there.and_then(|it| it.precondition.clone());
     let found = match found {
         Ok(found) if found.marked => {
             let message = "in the new manager a secret of Cloakroom's own has this name";
@@ -291,17 +378,47 @@ fn begin_one(
     };
     // What a process that was killed has written is the move's all the same.
     let before = known.filter(|known| known.source == needed.source);
-    let written = matches!(found, Found::Nothing) || before.is_some_and(|known| known.written);
+    let ours = before.filter(|known| known.written);
+    let written = matches!(found, Found::Nothing) || ours.is_some();
     Ok(Begun {
+        wrote: ours.and_then(|known| known.digest.clone()),
         needed,
         value,
         found,
+        described,
+        precondition,
         written,
     })
 }
 
+/// Whether it can be read as it was when it was compared.
+fn is_as_compared(found: Result<NamedSecret>, known: Option<&PlatformCopy>) -> bool {
+    let Ok(found) = found else { return false };
+    let described = description(&found);
+    let is_same = known.is_some_and(|known| known.described == described);
+    !found.marked && found.state == SecretState::Enabled && described.is_some() && is_same
+}
+
+/// What a manager tells that changes with a value; `None` where it tells no such thing. When it was made is
+/// none.
+fn description(found: &NamedSecret) -> Option<String> {
+    let changed = found.changed.map(|it| it.to_string());
+    let version = found.precondition.as_ref().map(|it| it.0.to_string());
+    let told: Vec<String> = changed.into_iter().chain(version).collect();
+    (!told.is_empty()).then(|| told.join(" "))
+}
+
+/// Whether a secret in the new manager can have the name.
+fn can_have(name: &str, capabilities: &cloakroom_core::Capabilities) -> Result<()> {
+    let written = capabilities.written(name).map(drop);
+    written.map_err(|fault| {
+        let problem = format!("in the new manager it cannot have its name: {fault}");
+        Error::new(fault.kind(), super::OPERATION, problem)
+    })
+}
+
 /// Whether the new manager takes it.
-fn fits(begun: &Begun, capabilities: &cloakroom_core::Capabilities) -> Result<()> {
+pub(super) fn fits(begun: &Begun, capabilities: &cloakroom_core::Capabilities) -> Result<()> {
     if begun.value.expose_text().is_none() {
         let message = "its value is no text, and a platform reads no other";
         return Err(Error::new(
@@ -318,13 +435,8 @@ fn fits(begun: &Begun, capabilities: &cloakroom_core::Capabilities) -> Result<()
         )
     } else if bytes < capabilities.least_bytes {
         "its value is empty, and the new manager takes no such".to_owned()
-    } else if begun.needed.name.as_str().len() > capabilities.longest_name {
-        format!(
-            "its name is longer than the {} bytes that the new manager takes",
-            capabilities.longest_name
-        )
     } else {
-        return Ok(());
+        return can_have(begun.needed.name.as_str(), capabilities);
     };
     Err(Error::new(ErrorKind::TooLarge, super::OPERATION, problem))
 }

@@ -205,6 +205,7 @@ impl<'a> Removing<'a> {
         for (copy, ready) in going.iter().zip(self.ready(&going).await?) {
             match ready {
                 Ok(_) => self.report.removed += 1,
+                Err(End::Over(DeletionOutcome::AlreadyGone)) => self.report.gone += 1,
                 Err(End::Over(_)) => {}
                 Err(End::Spared(error) | End::Failed(error)) => {
                     self.report.take_error(self.name(copy).as_str(), &error);
@@ -237,7 +238,10 @@ impl<'a> Removing<'a> {
             let name = self.name(copy);
             let end = match end {
                 End::Over(outcome) => {
-                    self.report.removed += 1;
+                    match outcome {
+                        DeletionOutcome::AlreadyGone => self.report.gone += 1,
+                        _ => self.report.removed += 1,
+                    }
                     removed.push(PlatformCopy {
                         state: CopyState::Removed,
                         ..copy.clone()

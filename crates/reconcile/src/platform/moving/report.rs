@@ -58,13 +58,15 @@ pub struct PlatformMoveReport {
     pub listed: u64,
     /// Those of them that the platform needs.
     pub needed: u64,
-    /// Secrets that were written anew, read back and found equal; in a dry run, that would be written.
+    /// Secrets that were written, read back and found equal; in a dry run, that would be written.
     pub copied: u64,
-    /// Needed secrets that the new manager has already.
+    /// Needed secrets that the new manager has already, as it had them when they were compared.
     pub already_there: u64,
     /// Secrets handed to deletion: the old ones when it is finished, the new ones when it is taken back;
     /// in a dry run, that would be.
     pub removed: u64,
+    /// Secrets that were to be removed and were gone before.
+    pub gone: u64,
     /// Secrets that the manager could not give back, so that they wait out the backup horizon before they
     /// are removed for good: run the same command again then.
     pub put_off: u64,
@@ -108,6 +110,7 @@ impl PlatformMoveReport {
             copied: 0,
             already_there: 0,
             removed: 0,
+            gone: 0,
             put_off: 0,
             put_off_until: None,
             left_alone: 0,
@@ -144,6 +147,20 @@ impl PlatformMoveReport {
         self.id = Some(record.id);
         self.owners.clone_from(&record.owners);
         self.state = Some(record.state);
+    }
+
+    /// A dry run of a move that is under way.
+    pub(super) fn goes_on_with(&mut self, record: &PlatformMove) {
+        let asked = std::mem::take(&mut self.owners);
+        self.stands(record);
+        let everybody = asked.is_empty() || record.owners.is_empty();
+        if everybody {
+            self.owners.clear();
+        } else {
+            self.owners.extend(asked);
+            self.owners.sort_unstable();
+            self.owners.dedup();
+        }
     }
 
     pub(super) fn saw(&mut self, seen: &PlatformReport) {
