@@ -13,8 +13,8 @@ use cloakroom_core::ledger::{
 };
 use cloakroom_core::store::{
     Adoption, DocumentCommit, DocumentStore as _, EpochAdopted, EpochRaise, Expected, Finding,
-    FindingKind, Home, Intent, Job, Lease, LetGo, NewReference, NewRun, Restored, RunOutcome,
-    SecretFilter, Spec, SpecId, Store,
+    FindingKind, Home, Intended, Intent, Job, Lease, LetGo, NewReference, NewRun, Restored,
+    RunOutcome, SecretFilter, Spec, SpecId, Store,
 };
 use cloakroom_core::{
     BackendId, Coordinate, Digest, DocumentId, ErrorKind, Grammar, IntentId, Mark, Randomness as _,
@@ -185,7 +185,7 @@ impl Pair {
         self.still.pass(Duration::from_mins(minutes));
     }
 
-    async fn intend(&mut self, when: &str) -> Vec<(BackendId, Coordinate)> {
+    async fn intend(&mut self, when: &str) -> Vec<Intended> {
         let backend = self.backend();
         let mut intents = Vec::new();
         for _ in 0..=self.pick(3) {
@@ -199,9 +199,15 @@ impl Pair {
         let expires_in = Duration::from_hours(2);
         let intended = both!(self, when, |store| store
             .intend(&backend, &intents, expires_in));
-        let intended = intended.unwrap().into_iter();
-        let intended: Vec<_> = intended.map(|it| (backend.clone(), it)).collect();
-        self.known.extend(intended.iter().cloned());
+        let given = intended.unwrap().into_iter().zip(&intents);
+        let intended: Vec<Intended> = given
+            .map(|(coordinate, intent)| Intended {
+                backend: backend.clone(),
+                coordinate,
+                intent: intent.id,
+            })
+            .collect();
+        self.known.extend(intended.iter().map(Intended::key));
         intended
     }
 
@@ -209,9 +215,13 @@ impl Pair {
     async fn put(&mut self, when: &str) {
         let id = DocumentId(Uuid::from_u128(1 + u128::from(self.dice.below(3))));
         let before = both!(self, when, |store| store.document(id)).unwrap();
-        let intended = self.intend(when).await;
+        let mut intended = self.intend(when).await;
         if self.dice.happens(0.2) {
             self.pass();
+        }
+        // As if the number had been given to another writer.
+        if self.dice.happens(0.05) {
+            intended[0].intent = IntentId(self.dice.uuid());
         }
         let held = before.as_ref().map_or(&[][..], |it| &it.references);
         let kept = held.iter().filter(|_| self.dice.happens(0.5));
@@ -221,7 +231,7 @@ impl Pair {
         if self.dice.happens(0.1) {
             references.extend(self.some_known());
         }
-        references.extend(intended.iter().cloned());
+        references.extend(intended.iter().map(Intended::key));
         references.sort();
         references.dedup();
         let spec = "{}".to_owned();
@@ -542,7 +552,7 @@ impl Pair {
         }
         let (backend, run) = (self.backend(), self.run);
         let missed = both!(self, when, |store| store.missed(&backend, None, 2));
-        let missed = missed.unwrap().into_iter().map(|row| row.coordinate);
+        let missed = missed.unwrap().rows.into_iter().map(|row| row.coordinate);
         let known = (0..2).filter_map(|_| self.some_known());
         let items: Vec<LetGo> = missed
             .chain(known.map(|(_, coordinate)| coordinate))

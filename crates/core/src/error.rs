@@ -84,6 +84,7 @@ struct Context {
     subject: Option<String>,
     retry_after: Option<Duration>,
     missing_key: Option<KeyId>,
+    of_credentials: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -103,6 +104,7 @@ impl Error {
                 subject: None,
                 retry_after: None,
                 missing_key: None,
+                of_credentials: false,
                 source: None,
             }),
         }
@@ -130,6 +132,12 @@ impl Error {
     /// as anybody can tell, and readable again once that key is back.
     pub fn with_missing_key(mut self, key: &KeyId) -> Self {
         self.context.missing_key = Some(key.clone());
+        self
+    }
+
+    /// The credentials themselves were refused, by a code that says so: no right is missing.
+    pub fn with_refused_credentials(mut self) -> Self {
+        self.context.of_credentials = true;
         self
     }
 
@@ -172,6 +180,11 @@ impl Error {
     /// The key-encryption key that is not among those in force, where that is what stands in the way.
     pub fn missing_key(&self) -> Option<&KeyId> {
         self.context.missing_key.as_ref()
+    }
+
+    /// Whether it is known that the credentials themselves were refused, not what they were used for.
+    pub fn is_of_credentials(&self) -> bool {
+        self.context.of_credentials
     }
 
     /// Whether the same request can succeed later without anybody changing anything.

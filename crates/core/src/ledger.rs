@@ -14,7 +14,7 @@ use crate::error::{ErrorKind, Result};
 use crate::ids::{BackendId, IntentId, RunId};
 use crate::mark::Mark;
 use crate::secret::ValueKind;
-use crate::store::Lease;
+use crate::store::{Lease, SecretPage};
 
 /// Where a row stands. `Intended → Stored → Deleting → Deleted`; a row is never removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,6 +120,8 @@ pub struct LedgerRow {
     pub attempts: u32,
     /// Not to be tried before.
     pub next_attempt: Option<Timestamp>,
+    /// The holder of the lease under which it was claimed last, where it was not written down how that ended.
+    pub claimed_by: Option<String>,
     /// What the last failed deletion met.
     pub last_error: Option<String>,
     /// What verify-blobs last found wrong with the stored value.
@@ -394,13 +396,14 @@ pub trait Ledger: Send + Sync {
 
     /// Rows that say a document refers to them, and no document does: their references went another
     /// way than by an edit or a removal, by which somebody lets go. Such a row is never due. In the
-    /// order of the coordinates, behind `after`, at most `limit`. Reads every row that is in use.
+    /// order of the coordinates, behind `after`, at most `limit`; a row whose keys cannot be read comes on
+    /// top of these. Reads every row that is in use.
     async fn missed(
         &self,
         backend: &BackendId,
         after: Option<&Coordinate>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>>;
+    ) -> Result<SecretPage>;
 
     /// The rows of these coordinates, in their order; `None` where there is none.
     async fn rows(

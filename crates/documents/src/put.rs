@@ -158,10 +158,7 @@ impl Documents {
                 .as_ref()
                 .map_or(Expected::Absent, |document| Expected::At(document.revision)),
             references,
-            intended: written
-                .into_iter()
-                .map(|new| (new.backend, new.coordinate))
-                .collect(),
+            intended: written.iter().filter_map(NewSecret::intended).collect(),
         };
         self.commit(commit, changes).await
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::{Intent, StoreIdentity, is_same_manager};
+use cloakroom_core::store::{Intended, Intent, StoreIdentity, is_same_manager};
 use cloakroom_core::{
     BackendId, Coordinate, Digest, Error, ErrorKind, IntentId, KeyRing, Mark, PutRequest, Result,
     SecretBackend, SecretValue, ValueKind,
@@ -36,6 +36,15 @@ pub(crate) struct NewSecret {
 }
 
 impl NewSecret {
+    /// The row that was written down for it, once it was.
+    pub(crate) fn intended(&self) -> Option<Intended> {
+        Some(Intended {
+            backend: self.backend.clone(),
+            coordinate: self.coordinate.clone(),
+            intent: self.intent?,
+        })
+    }
+
     pub(crate) fn new(
         pointer: String,
         backend: BackendId,

@@ -150,7 +150,7 @@ impl Pass<'_> {
             .iter()
             .map(|claimed| claimed.item.coordinate.clone())
             .collect();
-        let mut seen = self.ask_while_claimed(&Describe, &coordinates, begun).await;
+        let seen = self.ask_while_claimed(&Describe, &coordinates, begun).await;
         let mut outcomes: Vec<Option<DeletionOutcome>> = Vec::with_capacity(claimed.len());
         let held = self.held_by_another(claimed, &seen).await?;
         for ((claimed, seen), held) in claimed.iter_mut().zip(&seen).zip(held) {
@@ -181,16 +181,25 @@ impl Pass<'_> {
                 .delete_group(&group, &coordinates, &seen, recoverable, begun)
                 .await;
             for (at, answer) in group.into_iter().zip(answers) {
-                let waited = seen[at].as_ref().is_some_and(|it| self.renews(it));
-                if waited && recoverable {
+                let (Some(answer), Some(before)) = (answer, &seen[at]) else {
+                    continue;
+                };
+                let renewed = recoverable && self.renews(before);
+                let vanished = was_there(before) && is_already_gone(&answer);
+                let again = if renewed || vanished {
                     let alone = std::slice::from_ref(&coordinates[at]);
                     let again = self.ask_while_claimed(&Describe, alone, begun).await;
-                    if let Some(Some(Ok(renewed))) = again.into_iter().next() {
-                        seen[at] = Some(Ok(renewed));
-                    }
-                }
-                let waited = seen[at].as_ref().filter(|_| waited && recoverable);
-                outcomes[at] = answer.map(|answer| self.outcome(&claimed[at], waited, answer));
+                    again.into_iter().next().flatten()
+                } else {
+                    None
+                };
+                outcomes[at] = Some(if vanished {
+                    went(again)
+                } else {
+                    let again = again.filter(Result::is_ok);
+                    let waits = Some(again.as_ref().unwrap_or(before));
+                    self.outcome(&claimed[at], waits.filter(|_| renewed), answer)
+                });
             }
         }
         Ok(outcomes)
@@ -374,6 +383,36 @@ impl Pass<'_> {
         let fraction = self.reconciler.randomness.fraction();
         self.settings()
             .failure(error, claimed.row.attempts, fraction)
+    }
+}
+
+/// Whether it was neither gone nor waiting when it was looked at.
+fn was_there(seen: &Result<Description>) -> bool {
+    seen.as_ref().is_ok_and(|seen| !is_waiting(seen))
+}
+
+fn is_already_gone(answer: &Result<Deletion>) -> bool {
+    match answer {
+        Ok(answer) => *answer == Deletion::AlreadyGone,
+        Err(error) => error.kind() == ErrorKind::Missing,
+    }
+}
+
+/// What became of a secret that was there before the request, and that the answer calls gone: an earlier
+/// try was carried out, and its answer was lost.
+fn went(again: Option<Result<Description>>) -> DeletionOutcome {
+    match again {
+        Some(Ok(seen)) => match seen.state {
+            SecretState::ScheduledForDeletion { due } => DeletionOutcome::Scheduled { due },
+            // Somebody put or restored it.
+            SecretState::Enabled | SecretState::Disabled | SecretState::Destroyed => {
+                DeletionOutcome::AlreadyGone
+            }
+        },
+        Some(Err(error)) if error.kind() == ErrorKind::ScheduledForDeletion => {
+            DeletionOutcome::Scheduled { due: None }
+        }
+        _ => DeletionOutcome::Deleted,
     }
 }
 

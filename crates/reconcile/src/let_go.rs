@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use cloakroom_core::ledger::LedgerRow;
-use cloakroom_core::store::{Job, LetGo};
-use cloakroom_core::{BackendId, Coordinate, Result, RunId, Timestamp};
+use cloakroom_core::store::{Job, LetGo, UnreadableRow};
+use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, RunId, Timestamp};
 use serde::Serialize;
 
 use crate::guard::GuardTrip;
@@ -49,12 +49,49 @@ pub struct LetGoReport {
     pub missed: u64,
     /// Those that are let go now.
     pub let_go: u64,
+    /// Rows that may be such ones and cannot be read. Nothing is let go there.
+    pub unreadable: u64,
+    /// The first thousand of these.
+    pub unreadable_rows: Vec<UnreadableRow>,
     /// What was named and is not among them: it is in use, was let go before, or the ledger has no row.
     pub others: BTreeSet<Coordinate>,
     /// The guard that stopped it, and what it saw: nothing was let go.
     pub guard: Option<GuardTrip>,
     /// Whether it was told to stop before it had seen everything.
     pub cut_short: bool,
+}
+
+/// Rows that a report holds; what is more is counted.
+const MOST_UNREADABLE: usize = 1_000;
+
+impl LetGoOptions {
+    fn asks_about(&self, coordinate: Option<&Coordinate>) -> bool {
+        self.only.is_empty() || coordinate.is_some_and(|it| self.only.contains(it))
+    }
+}
+
+impl LetGoReport {
+    fn take_unreadable(&mut self, row: UnreadableRow, options: &LetGoOptions) {
+        if !options.asks_about(row.coordinate.as_ref()) {
+            return;
+        }
+        if let Some(coordinate) = &row.coordinate {
+            self.others.remove(coordinate);
+        }
+        self.unreadable += 1;
+        if self.unreadable_rows.len() < MOST_UNREADABLE {
+            self.unreadable_rows.push(row);
+        }
+    }
+}
+
+/// The row that cannot be read and that a row which can is locked with.
+fn beside(row: &LedgerRow, error: &Error) -> UnreadableRow {
+    UnreadableRow {
+        coordinate: Some(row.coordinate.clone()),
+        unreadable: error.subject().unwrap_or_default().to_owned(),
+        error: error.message().to_owned(),
+    }
 }
 
 impl Reconciler {
@@ -98,6 +135,8 @@ impl Pass<'_> {
             dry_run: !options.apply,
             missed: 0,
             let_go: 0,
+            unreadable: 0,
+            unreadable_rows: Vec::new(),
             others: options.only.clone(),
             guard,
             cut_short: false,
@@ -110,17 +149,19 @@ impl Pass<'_> {
                 break;
             }
             self.keep_lease().await?;
-            let rows = self
+            let found = self
                 .store()
                 .missed(self.backend_id(), after.as_ref(), page)
                 .await?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.coordinate.clone());
-            let asked =
-                |row: &LedgerRow| options.only.is_empty() || options.only.contains(&row.coordinate);
-            let rows: Vec<LedgerRow> = rows.into_iter().filter(asked).collect();
+            let rows = found.rows.into_iter();
+            let rows: Vec<LedgerRow> = rows
+                .filter(|row| options.asks_about(Some(&row.coordinate)))
+                .collect();
+            for row in found.unreadable {
+                report.take_unreadable(row, options);
+            }
             let gone = if options.apply && report.guard.is_none() {
-                self.let_these_go(&rows, &options.by).await?
+                self.let_these_go(&rows, options, &mut report).await?
             } else {
                 vec![false; rows.len()]
             };
@@ -134,11 +175,41 @@ impl Pass<'_> {
                     let_go,
                 });
             }
+            after = found.next.map(|(_, coordinate)| coordinate);
+            if after.is_none() {
+                break;
+            }
         }
         Ok(report)
     }
 
-    async fn let_these_go(&self, rows: &[LedgerRow], by: &str) -> Result<Vec<bool>> {
+    /// Lets go of all of them together. Where a row beside one of them cannot be read, one by one: it holds
+    /// up no other.
+    async fn let_these_go(
+        &self,
+        rows: &[LedgerRow],
+        options: &LetGoOptions,
+        report: &mut LetGoReport,
+    ) -> Result<Vec<bool>> {
+        match self.let_go_of(rows, &options.by).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            done => return done,
+        }
+        let mut gone = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.let_go_of(std::slice::from_ref(row), &options.by).await {
+                Ok(one) => gone.extend(one),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    gone.push(false);
+                    report.take_unreadable(beside(row, &error), options);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(gone)
+    }
+
+    async fn let_go_of(&self, rows: &[LedgerRow], by: &str) -> Result<Vec<bool>> {
         let evidence =
             format!("let go by {by}; no document referred to it, and nobody had let go of it");
         let items: Vec<LetGo> = rows

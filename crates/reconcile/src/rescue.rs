@@ -3,7 +3,7 @@
 
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{Finding, FindingKind, ReferenceCursor, Restored};
-use cloakroom_core::{Coordinate, Description, DocumentId, Error, Result, SecretState};
+use cloakroom_core::{Coordinate, Description, DocumentId, Error, Result, SecretState, Timestamp};
 
 use crate::Pass;
 use crate::ask::Describe;
@@ -18,6 +18,22 @@ const FINDINGS_TOGETHER: usize = 500;
 const FINDINGS_KEPT: usize = 50_000;
 /// Findings of each kind that the report itself carries.
 const EXAMPLES: u64 = 3;
+
+/// Why a secret is to stay.
+pub(crate) enum Need {
+    /// A document refers to it.
+    Referred {
+        document: DocumentId,
+        pointer: String,
+    },
+    /// An undo brought it back, or a move left it.
+    Held { until: Timestamp },
+}
+
+/// The hold, for a person.
+pub(crate) fn held_until(until: Timestamp) -> String {
+    format!("no document refers to it, and an undo or a move holds it until {until}")
+}
 
 /// What verify-blobs would do and say, at most `limit` of each.
 pub(crate) struct DrawnUp {
@@ -62,30 +78,28 @@ impl Pass<'_> {
             .referrers(self.backend_id(), &endangered.coordinate, 1)
             .await?;
         match referrers.into_iter().next() {
-            Some((document, pointer)) => self.rescue(endangered, document, pointer).await,
+            Some((document, pointer)) => {
+                self.rescue(endangered, Need::Referred { document, pointer })
+                    .await
+            }
             None => Ok(false),
         }
     }
 
-    /// Restores a secret in use and reports it. A dry run only reports. Gives back whether it was
+    /// Restores a secret that is needed and reports it. A dry run only reports. Gives back whether it was
     /// restored.
-    async fn rescue(
-        &mut self,
-        endangered: &Description,
-        document: DocumentId,
-        pointer: String,
-    ) -> Result<bool> {
-        if let Some(drawn_up) = &mut self.drawn_up {
+    pub(crate) async fn rescue(&mut self, endangered: &Description, need: Need) -> Result<bool> {
+        if let (Some(drawn_up), Need::Referred { document, pointer }) = (&mut self.drawn_up, &need)
+        {
             drawn_up.rescue(PlanRescue {
                 coordinate: endangered.coordinate.clone(),
-                document,
-                pointer,
+                document: *document,
+                pointer: pointer.clone(),
                 reason: reason(endangered),
-                evidence: evidence(endangered),
+                evidence: evidence(endangered, &need),
             });
             return Ok(false);
         }
-        let referred_at = format!("document {document} refers to it at {pointer}");
         let waited = is_waiting(endangered);
         let danger = if waited {
             "it waited for its deletion"
@@ -93,7 +107,7 @@ impl Pass<'_> {
             "it carried an expiry"
         };
         let mut restored = false;
-        let detail = if self.options.dry_run {
+        let detail = if self.options.dry_run || self.drawn_up.is_some() {
             format!("{danger}; a run restores it")
         } else {
             match self.restore(endangered, waited).await {
@@ -108,31 +122,41 @@ impl Pass<'_> {
                 }
             }
         };
+        let (document, pointer, detail) = match &need {
+            Need::Referred { document, pointer } => (Some(*document), Some(pointer), detail),
+            Need::Held { until } => (None, None, format!("{detail}; {}", held_until(*until))),
+        };
         tracing::warn!(
             backend.id = %self.backend_id(),
             secret.coordinate = %endangered.coordinate,
-            document.id = %document,
+            document.id = document.map(tracing::field::display),
             detail,
-            "a secret in use was in danger"
+            "a secret that is needed was in danger"
         );
         self.found(Finding {
             kind: FindingKind::Endangered,
-            document: Some(document),
-            pointer: Some(pointer),
+            document,
+            pointer: pointer.cloned(),
             coordinate: Some(endangered.coordinate.clone()),
             detail,
         })
         .await?;
         if restored {
-            self.write_receipt(endangered, referred_at).await?;
+            self.write_receipt(endangered, &need).await?;
         }
         Ok(restored)
     }
 
-    async fn write_receipt(&self, endangered: &Description, referred_at: String) -> Result<()> {
+    async fn write_receipt(&self, endangered: &Description, need: &Need) -> Result<()> {
+        let evidence = evidence(endangered, need);
         let restored = Restored {
             coordinate: endangered.coordinate.clone(),
-            evidence: format!("{}; {referred_at}", evidence(endangered)),
+            evidence: match need {
+                Need::Referred { document, pointer } => {
+                    format!("{evidence}; document {document} refers to it at {pointer}")
+                }
+                Need::Held { until } => format!("{evidence}; {}", held_until(*until)),
+            },
         };
         self.store()
             .rescued(self.run(), self.backend_id(), &[restored])
@@ -247,14 +271,18 @@ fn reason(endangered: &Description) -> RescueReason {
     }
 }
 
-fn evidence(endangered: &Description) -> String {
+fn evidence(endangered: &Description, need: &Need) -> String {
+    let needed = match need {
+        Need::Referred { .. } => "in use",
+        Need::Held { .. } => "held",
+    };
     let mut parts = Vec::new();
     if let SecretState::ScheduledForDeletion { due } = &endangered.state {
         let due = due.map_or_else(|| "at an unknown time".to_owned(), |at| format!("at {at}"));
-        parts.push(format!("in use, and its deletion is due {due}"));
+        parts.push(format!("{needed}, and its deletion is due {due}"));
     }
     if let Some(at) = endangered.native_expiry {
-        parts.push(format!("in use, and it expires at {at}"));
+        parts.push(format!("{needed}, and it expires at {at}"));
     }
     parts.join("; ")
 }

@@ -35,6 +35,8 @@ pub(crate) struct Survey {
     pub(crate) begun: Timestamp,
     /// Secrets listed, whosever.
     pub(crate) listed: u64,
+    /// Secrets of ours that are surely what their rows were written for.
+    certain: u64,
     /// Secrets of ours whose row says deleted.
     pub(crate) resurfaced: Vec<Resurfaced>,
     /// The marks of what waits although its row says deleted, and whose window is over or has no end,
@@ -42,6 +44,8 @@ pub(crate) struct Survey {
     pub(crate) overdue: Vec<Mark>,
     /// What of a page is in danger and of no use by its row.
     doubtful: Vec<Description>,
+    /// What of a page can be read although its row says deleted.
+    landed: Vec<Resurfaced>,
     /// Secrets of ours without a row.
     pub(crate) unknown: u64,
     /// How many of them the ledger has under another backend's name.
@@ -60,10 +64,11 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Whether the whole listing was seen, and nothing in it is another backend's.
-    pub(crate) fn is_plain(&self) -> bool {
+    /// Whether this is surely the manager that the backend's name means: the whole listing was seen, something in
+    /// it is of this backend's rows, and nothing is another backend's. An empty one may be any.
+    pub(crate) fn shows_its_manager(&self) -> bool {
         let whole = self.failure.is_none() && !self.stopped;
-        whole && self.elsewhere.is_empty() && self.exchanged.is_empty()
+        whole && self.certain > 0 && self.elsewhere.is_empty() && self.exchanged.is_empty()
     }
 }
 
@@ -139,6 +144,7 @@ impl Pass<'_> {
             };
             match row {
                 Some(row) if self.is_surely_of(listed, &row) => {
+                    survey.certain += 1;
                     self.survey_known(listed, &row, survey).await?;
                 }
                 row => strangers.push((listed, row)),
@@ -146,7 +152,25 @@ impl Pass<'_> {
         }
         self.survey_strangers(strangers, survey).await?;
         self.survey_doubtful(std::mem::take(&mut survey.doubtful))
-            .await
+            .await?;
+        self.survey_landed(survey).await
+    }
+
+    /// What a document refers to has not landed late: its documents came from a backup, and the ledger did
+    /// not. No run deletes it, and no guard counts it.
+    async fn survey_landed(&self, survey: &mut Survey) -> Result<()> {
+        let landed = std::mem::take(&mut survey.landed);
+        if landed.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<Coordinate> = landed.iter().map(|it| it.coordinate.clone()).collect();
+        let referenced = self.store().referenced(self.backend_id(), &names).await?;
+        let unused = landed
+            .into_iter()
+            .filter(|it| !referenced.contains(&it.coordinate));
+        let room = MOST_RESURFACED.saturating_sub(survey.resurfaced.len());
+        survey.resurfaced.extend(unused.take(room));
+        Ok(())
     }
 
     /// What its row says is of no use, and a document may refer to all the same: its documents came from a
@@ -207,12 +231,10 @@ impl Pass<'_> {
         survey: &mut Survey,
     ) -> Result<()> {
         if resurfaced(listed, row) {
-            if survey.resurfaced.len() < MOST_RESURFACED {
-                survey.resurfaced.push(Resurfaced {
-                    coordinate: listed.coordinate.clone(),
-                    once_referenced: row.once_referenced,
-                });
-            }
+            survey.landed.push(Resurfaced {
+                coordinate: listed.coordinate.clone(),
+                once_referenced: row.once_referenced,
+            });
         } else if endangered(listed) && may_be_in_use(row) {
             self.rescue_if_referenced(listed).await?;
         } else {

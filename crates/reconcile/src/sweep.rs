@@ -6,6 +6,7 @@ use cloakroom_core::store::{Adoption, Job};
 use cloakroom_core::{BackendId, Coordinate, Description, Mark, Result, RunId, Timestamp};
 use serde::Serialize;
 
+use crate::guard::GuardTrip;
 use crate::listing::Listing;
 use crate::observe::Observer;
 use crate::settings::RunOptions;
@@ -72,13 +73,16 @@ pub struct SweepReport {
     pub other_value: u64,
     /// Secrets of this store's that the ledger has under another backend's name.
     pub other_backend: u64,
+    /// The guard that stopped it, and what it saw: nothing was adopted.
+    pub guard: Option<GuardTrip>,
     /// Whether it was told to stop before the listing ended.
     pub cut_short: bool,
 }
 
 impl Reconciler {
     /// Goes through a backend's listing, hands each secret that the ledger did not write to `each`,
-    /// and adopts it if asked to. `Unavailable` while a run is at the backend, and where a page of
+    /// and adopts it if asked to; where the epoch or the database's place is not as it should be it only
+    /// looks, and says which guard stopped it. `Unavailable` while a run is at the backend, and where a page of
     /// the listing failed: what was adopted until then stays adopted.
     pub async fn sweep(
         &self,
@@ -106,6 +110,12 @@ impl Pass<'_> {
         options: &SweepOptions,
         each: &mut (dyn FnMut(&Swept) + Send),
     ) -> Result<SweepReport> {
+        let guard = if options.adopt {
+            self.stopped_by(&self.look_through_marks().await?)
+        } else {
+            None
+        };
+        let adopts = options.adopt && guard.is_none();
         let mut report = SweepReport {
             run: self.run(),
             backend: self.backend_id().clone(),
@@ -115,6 +125,7 @@ impl Pass<'_> {
             adopted: 0,
             other_value: 0,
             other_backend: 0,
+            guard,
             cut_short: false,
         };
         let mut listing = Listing::new(self.backend.clone(), self.settings().request);
@@ -125,7 +136,7 @@ impl Pass<'_> {
             }
             self.keep_lease().await?;
             let mut strangers = self.strangers(&page).await?;
-            if options.adopt {
+            if adopts {
                 self.adopt_strangers(&mut strangers, options).await?;
             }
             for (swept, _) in &strangers {

@@ -2,27 +2,38 @@
 //!
 //! The manager first, then row and receipt in one transaction: what the ledger calls restored can be
 //! read. A few at a time, so that the lease outlasts them; where it did not, nothing is written down. An
-//! undo that was cut off is taken up again by the next one, and what was deleted again since.
+//! undo that was cut off is taken up again by the next one, and what was deleted again since. What the run
+//! claimed and wrote no end of is judged by what the manager has, and so is what failed: nothing of it is
+//! left for the next run to delete.
+
+mod deeds;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom_core::ledger::{LedgerRow, RowState};
 use cloakroom_core::platform::SecretName;
-use cloakroom_core::store::{Job, Receipt, Restored, Store, words};
+use cloakroom_core::store::{Job, Restored};
 use cloakroom_core::{
     BackendId, Coordinate, Description, Error, ErrorKind, Result, RunId, SecretState, Timestamp,
 };
 use futures_util::future::join_all;
 use serde::Serialize;
+use tokio::sync::OnceCell;
 
 use crate::ask::Describe;
 use crate::epoch::Fence;
 use crate::guard::GuardTrip;
 use crate::observe::Silent;
-use crate::settings::{RunOptions, Settings};
+use crate::settings::RunOptions;
 use crate::survey::{endangered, is_waiting};
 use crate::{Pass, Reconciler, lease_name};
+
+pub(crate) use deeds::last_words;
+use deeds::{CLAIMED, Deeds};
+use waits::is_ahead;
+pub(crate) use waits::{Ended, has_ended, longest_way};
 
 const OPERATION: &str = "undo the run";
 
@@ -53,7 +64,7 @@ pub enum UndoFate {
     Held,
     /// Its row says that it is stored: it is in use, or on its way to be.
     InUse,
-    /// The run did not delete it: that failed, or is still to come.
+    /// The run did not delete it, and no other will.
     NotDeleted,
     /// The manager cannot give it back any more.
     Gone,
@@ -127,7 +138,7 @@ impl UndoReport {
 
 impl Reconciler {
     /// Takes a run back, as far as its manager can; each secret is handed to `each`. `Missing` where
-    /// the run has no receipt; `Unavailable` while the run or a request of its may still be under
+    /// the run has neither receipt nor claim; `Unavailable` while the run or a request of its may still be under
     /// way, with the time to wait. Where a guard stops it each secret is looked at all the same.
     pub async fn undo(
         &self,
@@ -136,12 +147,12 @@ impl Reconciler {
         each: &mut (dyn FnMut(&Undone) + Send),
     ) -> Result<UndoReport> {
         let page = self.settings.page.max(1);
-        let first = self.store.receipts_of(run, 0, page).await?;
-        let Some(receipt) = first.first() else {
-            let message = "it deleted nothing; `reconciler status` shows the latest runs";
+        let deeds = Deeds::first(&*self.store, run, page).await?;
+        let Some(backend) = deeds.backend().cloned() else {
+            let message = "it deleted nothing, or another run took on what it began; `reconciler status` \
+                           shows the latest runs";
             return Err(Error::new(ErrorKind::Missing, OPERATION, message).with_coordinate(run));
         };
-        let backend = receipt.backend.clone();
         let how = RunOptions {
             dry_run: options.dry_run,
             ..RunOptions::default()
@@ -149,7 +160,7 @@ impl Reconciler {
         let pass = self
             .prepare(Job::ExpireOrphans, &backend, &how, &Silent)
             .await?;
-        let undone = pass.undo(run, first, options, each).await;
+        let undone = pass.undo(run, deeds, options, each).await;
         pass.give_lease_back().await;
         undone
     }
@@ -159,20 +170,27 @@ impl Reconciler {
 struct Terms<'a> {
     run: RunId,
     options: &'a UndoOptions,
-    /// Until when another run's purge may be under way.
+    /// Until when a request of another run, which has ended, may be under way.
+    deletes_until: Option<Timestamp>,
+    /// Until when another run's purge may be.
     purges_until: Option<Timestamp>,
+    /// Whether this undo has waited for whatever a clock that was ahead has dated.
+    outlasted: &'a OnceCell<()>,
 }
 
 impl Pass<'_> {
     async fn undo(
         &self,
         run: RunId,
-        first: Vec<Receipt>,
+        mut deeds: Deeds,
         options: &UndoOptions,
         each: &mut (dyn FnMut(&Undone) + Send),
     ) -> Result<UndoReport> {
         let lease = lease_name(self.backend_id());
-        has_ended(self.store(), self.settings(), &lease, run).await?;
+        let outlasted = OnceCell::new();
+        if has_ended(self.store(), self.settings(), &lease, run).await? == Ended::ByAnotherClock {
+            self.outlast_requests(&outlasted).await?;
+        }
         let mut fence = self.look_through_marks().await?;
         let mut report = UndoReport {
             run,
@@ -184,14 +202,13 @@ impl Pass<'_> {
             cut_short: false,
             error: None,
         };
-        let mut receipts = first;
-        while !receipts.is_empty() {
+        while !deeds.is_empty() {
             if self.told_to_stop() {
                 report.cut_short = true;
                 break;
             }
             match self
-                .undo_next(fence, &mut receipts, options, &mut report, each)
+                .undo_next(fence, &mut deeds, options, &outlasted, &mut report, each)
                 .await
             {
                 Ok(looked) => fence = looked,
@@ -207,13 +224,14 @@ impl Pass<'_> {
         Ok(report)
     }
 
-    /// Takes back what these receipts are about, and reads those behind them. A database that was the
-    /// right one when this began may not be it for long.
+    /// Takes this page back, and reads the one behind it. A database that was the right one when this
+    /// began may not be it for long.
     async fn undo_next(
         &self,
         fence: Fence,
-        receipts: &mut Vec<Receipt>,
+        deeds: &mut Deeds,
         options: &UndoOptions,
+        outlasted: &OnceCell<()>,
         report: &mut UndoReport,
         each: &mut (dyn FnMut(&Undone) + Send),
     ) -> Result<Fence> {
@@ -230,13 +248,11 @@ impl Pass<'_> {
         let terms = Terms {
             run: report.run,
             options: &looks,
-            purges_until: self.purges_until().await?,
+            deletes_until: self.deletes_until(outlasted).await?,
+            purges_until: self.purges_until(outlasted).await?,
+            outlasted,
         };
-        // What the run rescued is in use: there is nothing to take back.
-        let deletions = receipts.iter().filter(|it| it.reason != words::RESCUED);
-        let deletions: Vec<Receipt> = deletions.cloned().collect();
-        let outcomes: Vec<(&SecretName, &str)> = last_words(&deletions).into_iter().collect();
-        for some in outcomes.chunks(TOGETHER) {
+        for some in deeds.outcomes()?.chunks(TOGETHER) {
             if self.told_to_stop() {
                 report.cut_short = true;
                 return Ok(fence);
@@ -250,38 +266,27 @@ impl Pass<'_> {
                 each(&undone);
             }
         }
-        let after = receipts.last().map_or(0, |last| last.seq);
         let page = self.settings().page.max(1);
-        *receipts = self.store().receipts_of(report.run, after, page).await?;
+        *deeds = deeds.next(self.store(), report.run, page).await?;
         Ok(fence)
-    }
-
-    /// A purge has no claim and no receipt: until then a request of one that ended may be under way. One
-    /// that was killed is waited for with its lease.
-    async fn purges_until(&self) -> Result<Option<Timestamp>> {
-        if self.backend.purges().is_none() {
-            return Ok(None);
-        }
-        let (store, backend) = (self.store(), self.backend_id());
-        let last = store.last_finished(Job::ExpireOrphans, backend).await?;
-        let ended = last.and_then(|last| last.finished);
-        let request = self.settings().request.deadline;
-        Ok(ended.and_then(|ended| ended.checked_add(request).ok()))
     }
 
     async fn undo_together(
         &self,
-        outcomes: &[(&SecretName, &str)],
+        outcomes: &[(Coordinate, String)],
         terms: &Terms<'_>,
     ) -> Result<Vec<Undone>> {
-        let coordinates = outcomes
-            .iter()
-            .map(|(name, _)| name.coordinate().ok_or_else(|| of_a_platform(name)))
-            .collect::<Result<Vec<Coordinate>>>()?;
+        let coordinates = outcomes.iter().map(|(coordinate, _)| coordinate.clone());
+        let coordinates: Vec<Coordinate> = coordinates.collect();
         let rows = self
             .store()
             .each_row(self.backend_id(), &coordinates)
             .await?;
+        let (now, claim) = (self.store().now().await?, self.settings().claim_deadline);
+        let mut read = rows.iter().filter_map(|row| row.as_ref().ok()?.as_ref());
+        if read.any(|row| is_ahead(claimed_until(row), now, claim)) {
+            self.outlast_requests(terms.outlasted).await?;
+        }
         let described = self.ask(&Describe, &coordinates).await?;
         let now = self.store().now().await?;
         let found = rows.into_iter().zip(described).zip(outcomes);
@@ -289,10 +294,10 @@ impl Pass<'_> {
             self.undo_one(row, described, outcome, now, terms)
         });
         let fates = join_all(fates).await;
-        let told = outcomes.iter().zip(fates);
+        let told = coordinates.iter().zip(fates);
         let mut undone: Vec<Undone> = told
-            .map(|((name, _), (fate, detail))| Undone {
-                coordinate: (*name).clone(),
+            .map(|(coordinate, (fate, detail))| Undone {
+                coordinate: coordinate.into(),
                 fate,
                 detail,
             })
@@ -346,18 +351,13 @@ impl Pass<'_> {
             Ok(None) => return (UndoFate::NotOurs, "the ledger has no row for it".to_owned()),
             Err(error) => return (UndoFate::Failed, error.to_string()),
         };
-        match row.state {
-            RowState::Deleted | RowState::Held => {}
-            RowState::Stored | RowState::Intended => {
-                let detail = format!("its row is {}", row.state.as_str());
-                return (UndoFate::InUse, detail);
-            }
-            RowState::Deleting | RowState::Quarantined => {
-                let detail = format!("its row is {}, nothing was deleted", row.state.as_str());
-                return (UndoFate::NotDeleted, detail);
-            }
+        if matches!(row.state, RowState::Stored | RowState::Intended) {
+            let detail = format!("its row is {}", row.state.as_str());
+            return (UndoFate::InUse, detail);
         }
-        if let Some(until) = row.next_attempt.filter(|until| *until > now) {
+        let claim = self.settings().claim_deadline;
+        let asked = asked_until(&row, terms).filter(|until| *until > now);
+        if let Some(until) = asked.filter(|until| !is_ahead(Some(*until), now, claim)) {
             return under_way("asked for its deletion", until);
         }
         match described {
@@ -369,6 +369,11 @@ impl Pass<'_> {
                 Some(until) => (UndoFate::Held, format!("held until {until}")),
                 None => self.bring_back(&described, now, terms).await,
             },
+            Err(error) if error.is_missing() && outcome == CLAIMED => {
+                let detail =
+                    "the run did not write down what became of it, and it is not there any more";
+                (UndoFate::Gone, detail.to_owned())
+            }
             Err(error) if error.is_missing() => gone(outcome),
             Err(error) => (UndoFate::Failed, error.to_string()),
         }
@@ -399,15 +404,27 @@ impl Pass<'_> {
             }
         };
         if terms.options.dry_run {
+            if waits && self.is_without_value(&described.coordinate).await {
+                return nothing_to_restore();
+            }
             return (UndoFate::Restorable, found);
         }
         match self.restore(described, waits).await {
             Ok(()) => (UndoFate::Restored, found),
-            Err(error) if error.is_missing() => {
-                (UndoFate::Gone, "it went while it was restored".to_owned())
-            }
+            Err(error) if error.is_missing() => nothing_to_restore(),
             Err(error) => (UndoFate::Failed, error.to_string()),
         }
+    }
+
+    /// Whether what waits is a mark alone, whose value never came: where mark and value are two requests a
+    /// description does not tell, and asking for the value does. What waits gives none away.
+    async fn is_without_value(&self, coordinate: &Coordinate) -> bool {
+        if self.backend.purges().is_none() {
+            return false;
+        }
+        let (backend, policy) = (&self.backend, self.settings().request);
+        let value = policy.run("look for the value", || backend.get(coordinate));
+        value.await.is_err_and(|error| error.is_missing())
     }
 }
 
@@ -427,6 +444,18 @@ fn held_until(described: &Description, row: &LedgerRow, now: Timestamp) -> Optio
     row.unreferenced_since.filter(|until| held && *until > now)
 }
 
+/// Until when a deletion that was asked for may arrive yet: until its claim is over, or where it failed,
+/// until what asked for it is.
+fn asked_until(row: &LedgerRow, terms: &Terms<'_>) -> Option<Timestamp> {
+    let failed = row.next_attempt.is_some() || row.state == RowState::Quarantined;
+    let failed_until = terms.deletes_until.filter(|_| failed);
+    claimed_until(row).or(failed_until.filter(|_| row.claimed_by.is_none()))
+}
+
+fn claimed_until(row: &LedgerRow) -> Option<Timestamp> {
+    row.next_attempt.filter(|_| row.claimed_by.is_some())
+}
+
 /// A request that may arrive yet would delete what comes back now.
 fn under_way(what: &str, until: Timestamp) -> (UndoFate, String) {
     let detail = format!(
@@ -435,56 +464,16 @@ fn under_way(what: &str, until: Timestamp) -> (UndoFate, String) {
     (UndoFate::Failed, detail)
 }
 
+/// What the manager shows, and has no value of.
+fn nothing_to_restore() -> (UndoFate, String) {
+    let detail = "the manager has no value of it that could be restored".to_owned();
+    (UndoFate::Gone, detail)
+}
+
 /// What became of a secret whose value nobody can give back.
 pub(crate) fn destroyed() -> (UndoFate, String) {
     let detail = "its value was destroyed in the manager".to_owned();
     (UndoFate::Gone, detail)
-}
-
-/// A request that was sent under a claim may arrive until claim and request have lapsed: what was
-/// restored before that would be deleted again. `Unavailable` until then, and while the run still has
-/// its lease.
-pub(crate) async fn has_ended(
-    store: &dyn Store,
-    settings: &Settings,
-    lease: &str,
-    run: RunId,
-) -> Result<()> {
-    let refused = |message: String| {
-        Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(run)
-    };
-    if store.lease_holder(lease).await? == Some(run.to_string()) {
-        let message = "it is still at work; try again when it has ended";
-        return Err(refused(message.to_owned()));
-    }
-    let wait = settings.claim_deadline + settings.request.deadline;
-    let latest = store.latest_receipt_of(run).await?;
-    let Some(until) = latest.and_then(|latest| latest.checked_add(wait).ok()) else {
-        return Ok(());
-    };
-    let left = until.duration_since(store.now().await?);
-    match Duration::try_from(left) {
-        Ok(left) if !left.is_zero() => {
-            let message =
-                format!("a request of its may still be under way; try again from {until} on");
-            Err(refused(message).with_retry_after(left))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// How it last ended for each secret of these receipts.
-pub(crate) fn last_words(receipts: &[Receipt]) -> BTreeMap<&SecretName, &str> {
-    receipts
-        .iter()
-        .map(|receipt| (&receipt.coordinate, receipt.outcome.as_str()))
-        .collect()
-}
-
-fn of_a_platform(name: &SecretName) -> Error {
-    let message = "a receipt of a run of ours names what is no coordinate; `reconciler audit verify` \
-                   tells whether it was changed";
-    Error::new(ErrorKind::Corrupt, OPERATION, message).with_coordinate(name)
 }
 
 /// What became of a secret that the manager does not have any more.

@@ -1,7 +1,8 @@
-//! verify-blobs: every reference against the backend, every document against its spec. From listings
+//! verify-blobs: every reference and all that is held against the backend, every document against its spec. From listings
 //! and metadata; a miss in a listing is confirmed by a direct question before it is called dangling.
 
 mod documents;
+mod held;
 mod references;
 
 use cloakroom_core::Result;
@@ -10,7 +11,10 @@ use crate::Pass;
 
 impl Pass<'_> {
     pub(crate) async fn verify(&mut self) -> Result<()> {
-        let references = self.verify_references().await;
+        let secrets = match self.verify_references().await {
+            Ok(()) => self.verify_held().await,
+            failed => failed,
+        };
         // Documents refer to any backend; they are read once, with the default one, whether or not
         // that manager answers: clear text in a document is found without it.
         let documents = if self.reconciler.backends.default_backend()?.id() == self.backend_id() {
@@ -18,7 +22,7 @@ impl Pass<'_> {
         } else {
             Ok(())
         };
-        references.and(documents)?;
+        secrets.and(documents)?;
         self.flush_findings().await?;
         self.unsure.take().map_or(Ok(()), Err)
     }

@@ -25,4 +25,5 @@ pub use audit::{Audit, Break};
 pub use cloakroom_core::store::{Receipt, ReceiptPage};
 pub use migrations::MigrationReport;
 pub use options::{Durability, Location, Options, StoreClock};
+pub use overview::{OpenMoves, WaysBack};
 pub use store::{DbStore, Pool};

@@ -2,12 +2,34 @@
 
 use std::time::Duration;
 
-use cloakroom_core::{BackendId, KeyId, Result};
+use cloakroom_core::{BackendId, KeyId, Result, Timestamp};
 
 use crate::DbStore;
 use crate::options::{Location, Options};
 use crate::sqlite::connect::{self, Absent};
 use crate::store::of_either;
+
+/// Moves that are neither finished nor taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenMoves {
+    /// How many.
+    pub number: u64,
+    /// When the oldest of them began, by the store's clock.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Digests that tell what a platform's migrations and moves wrote from what others did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaysBack {
+    /// Where secrets were taken from.
+    pub from: String,
+    /// Where to.
+    pub to: String,
+    /// The key that made them.
+    pub key: KeyId,
+    /// How many.
+    pub digests: u64,
+}
 
 impl DbStore {
     /// Whether this is a SQLite file that nobody has made anything in: it is not there, or whoever
@@ -26,10 +48,26 @@ impl DbStore {
         blank
     }
 
+    /// Digests by which migrations and moves of platforms know what they wrote, of those that can be taken back
+    /// still, by places and key.
+    pub async fn count_ways_back(&self) -> Result<Vec<WaysBack>> {
+        of_either!(self, inner => inner.count_ways_back().await)
+    }
+
     /// Every backend that the ledger has rows of, in order. Work grows with the backends, not with
     /// the rows.
     pub async fn backends(&self) -> Result<Vec<BackendId>> {
         of_either!(self, inner => inner.backends().await)
+    }
+
+    /// Moves of documents that are not over.
+    pub async fn open_moves(&self) -> Result<OpenMoves> {
+        of_either!(self, inner => inner.open_moves("moves").await)
+    }
+
+    /// Moves of platforms that are not over.
+    pub async fn open_platform_moves(&self) -> Result<OpenMoves> {
+        of_either!(self, inner => inner.open_moves("platform_moves").await)
     }
 
     /// How far the machine's clock is behind what was last written at, with SQLite, whose clock it is; no

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use cloakroom_core::platform::{
-    NewPlatformMove, PlatformCopy, PlatformMove, PlatformMoves, SecretName,
+    MoveManagers, NewPlatformMove, PlatformCopy, PlatformMove, PlatformMoves, SecretName,
 };
 use cloakroom_core::store::{Lease, MoveState};
 use cloakroom_core::{MoveId, Result, Timestamp};
@@ -18,6 +18,19 @@ impl PlatformMoves for DbStore {
         new: &NewPlatformMove,
     ) -> Result<PlatformMove> {
         of_either!(self, inner => inner.begin_platform_move(lease, new).await)
+    }
+
+    async fn platform_move_under_way(&self, platform: &str) -> Result<Option<PlatformMove>> {
+        of_either!(self, inner => inner.platform_move_under_way(platform).await)
+    }
+
+    async fn note_managers(
+        &self,
+        lease: &Lease,
+        id: MoveId,
+        managers: &MoveManagers,
+    ) -> Result<()> {
+        of_either!(self, inner => inner.note_managers(lease, id, managers).await)
     }
 
     async fn platform_move(&self, id: MoveId) -> Result<Option<PlatformMove>> {

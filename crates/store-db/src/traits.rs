@@ -12,7 +12,7 @@ use cloakroom_core::store::{
     Adoption, CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Epoch,
     EpochRaise, Epochs, Finding, Homes, Intent, Job, Journal, Lease, LetGo, NewRun, Receipt,
     Receipts, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome, Restored, RunOutcome,
-    RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    RunRecord, SecretFilter, SecretPage, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Mark, Result, Revision, RunId, Timestamp, WorkspaceId,
@@ -50,7 +50,7 @@ impl DocumentStore for DbStore {
         filter: &SecretFilter,
         after: Option<(BackendId, Coordinate)>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>> {
+    ) -> Result<SecretPage> {
         of_either!(self, inner => inner.list_secrets(filter, after, limit).await)
     }
 
@@ -166,7 +166,7 @@ impl Ledger for DbStore {
         backend: &BackendId,
         after: Option<&Coordinate>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>> {
+    ) -> Result<SecretPage> {
         of_either!(self, inner => inner.missed(backend, after, limit).await)
     }
 
@@ -358,6 +358,15 @@ impl Receipts for DbStore {
 
     async fn latest_receipt_of(&self, run: RunId) -> Result<Option<Timestamp>> {
         of_either!(self, inner => inner.latest_receipt_of(run).await)
+    }
+
+    async fn claimed_by(
+        &self,
+        run: RunId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Result<Vec<(BackendId, Coordinate)>> {
+        of_either!(self, inner => inner.claimed_by(run, after, limit).await)
     }
 
     async fn adopt(

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours, until};
 use crate::undos::{WEEK, deleted, options, orphans, state, undo, undo_with};
+use crate::unfinished_runs::killed;
 
 async fn delete_recoverably(world: &World, coordinate: &Coordinate) {
     let mode = DeleteMode::Recoverable(hours(WEEK));
@@ -270,5 +271,72 @@ pub(crate) async fn told_to_stop_it_ends_within_a_page(kind: Kind, seed: u64) {
     let report = report.unwrap();
     assert!(report.cut_short, "{report:?}");
     assert!((1..20).contains(&told.len()), "{told:?}");
+    world.close().await;
+}
+
+/// A clock that was ahead and was set right: no moment that it dated is waited for, but the time that a
+/// request takes at most, from now on.
+pub(crate) async fn what_a_clock_ahead_deleted_comes_back(kind: Kind, seed: u64) {
+    for dies in [false, true] {
+        let world = World::new(kind, seed).await;
+        let orphans = orphans(&world, 3).await;
+        let right = world.clock.now();
+        world.clock.advance(hours(24 * 8));
+        let run = if dies {
+            killed(&world, &orphans[0]).await
+        } else {
+            world.run(Job::ExpireOrphans).await.run
+        };
+        world.clock.set(right);
+        let (looked, _) = undo_with(&world, run, &options(true)).await.unwrap();
+        assert_eq!(looked.of(UndoFate::Restorable), 3, "{looked:?}");
+        let wait = world.settings.claim_deadline + world.settings.request.deadline;
+        let clock = world.clock.clone();
+        world.store.faults.set(move |call| {
+            if call.operation == "renew_lease" {
+                clock.advance(wait);
+            }
+            Fate::Pass
+        });
+        let (early, clock) = (right + wait, world.clock.clone());
+        world.backend.faults.set(move |call| {
+            assert!(call.operation != "restore" || clock.now() >= early);
+            Fate::Pass
+        });
+        let (report, _) = undo(&world, run).await;
+        assert_eq!(report.of(UndoFate::Restored), 3, "{report:?}");
+        for orphan in &orphans {
+            assert!(world.is_living(orphan).await);
+            assert_eq!(state(&world, orphan).await, RowState::Held);
+        }
+        world.close().await;
+    }
+}
+
+/// Nor does another run's end, which says until when a purge of it may arrive.
+pub(crate) async fn what_a_clock_ahead_may_have_purged_does_not_wait_for_it(kind: Kind, seed: u64) {
+    let (world, _) = World::keeping(kind, seed).await;
+    world.create(json!({"a": "stays"})).await;
+    let id = world.create(json!({"a": "removed"})).await.id;
+    world.documents.remove(id, None).await.unwrap();
+    world.clock.advance(hours(3));
+    let run = world.run(Job::ExpireOrphans).await.run;
+    world.clock.advance(hours(WEEK));
+    let right = world.clock.now();
+    world.clock.advance(hours(1));
+    world.backend.faults.refuse("purge", ErrorKind::Unavailable);
+    world.run(Job::ExpireOrphans).await;
+    world.backend.faults.clear();
+    world.clock.set(right);
+    let wait = world.settings.claim_deadline + world.settings.request.deadline;
+    let clock = world.clock.clone();
+    world.store.faults.set(move |call| {
+        if call.operation == "renew_lease" {
+            clock.advance(wait);
+        }
+        Fate::Pass
+    });
+    let (report, _) = undo(&world, run).await;
+    assert_eq!(report.of(UndoFate::Restored), 1, "{report:?}");
     world.close().await;
 }

@@ -21,7 +21,7 @@ async fn with_secrets(world: &World, workspace: WorkspaceId, count: usize) -> Do
 }
 
 /// A row that was never referenced and is past its expiry by the time the job runs.
-async fn abandoned(world: &World) -> Coordinate {
+pub(crate) async fn abandoned(world: &World) -> Coordinate {
     let before: BTreeSet<_> = world.living().await.into_keys().collect();
     world.store.faults.refuse("commit", ErrorKind::Unavailable);
     world
@@ -442,5 +442,24 @@ pub(crate) async fn what_was_in_use_and_landed_late_is_guarded_too(kind: Kind, s
     let report = world.run(Job::ExpireOrphans).await;
     assert_refused(&world, &report, Guard::Share, &["25", "55"]).await;
     assert_eq!(world.living().await.len(), 55);
+    world.close().await;
+}
+
+/// Its documents came from a backup and the ledger did not: what they refer to is in use, not late.
+pub(crate) async fn what_came_back_without_the_ledger_trips_none(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    with_secrets(&world, workspace(1), 30).await;
+    world
+        .behind_the_back(
+            "UPDATE secrets SET state = 'deleted', deleted_at = created_at, \
+             unreferenced_since = created_at",
+        )
+        .await;
+    brought_back(&world, 2).await;
+    for _ in 0..2 {
+        let report = world.run(Job::ExpireOrphans).await;
+        assert_eq!(report.guards, [], "{report:#?}");
+        assert_eq!(world.living().await.len(), 30, "{report:#?}");
+    }
     world.close().await;
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::{Kind, MILLISECOND, World, a_millisecond_less, hours};
 
-async fn let_go(world: &World, options: &LetGoOptions) -> (LetGoReport, Vec<Missed>) {
+pub(crate) async fn let_go(world: &World, options: &LetGoOptions) -> (LetGoReport, Vec<Missed>) {
     let mut all = Vec::new();
     let done = world
         .reconciler()
@@ -17,7 +17,7 @@ async fn let_go(world: &World, options: &LetGoOptions) -> (LetGoReport, Vec<Miss
     (done.unwrap(), all)
 }
 
-fn options(apply: bool) -> LetGoOptions {
+pub(crate) fn options(apply: bool) -> LetGoOptions {
     LetGoOptions {
         apply,
         by: "a law".to_owned(),
@@ -26,7 +26,7 @@ fn options(apply: bool) -> LetGoOptions {
 }
 
 /// A document is taken away behind the store's back.
-async fn lose(world: &World, id: DocumentId) {
+pub(crate) async fn lose(world: &World, id: DocumentId) {
     for table in ["secret_references", "documents"] {
         let statement = format!("DELETE FROM {table} WHERE document_id = '{id}'");
         world.behind_the_back(&statement).await;

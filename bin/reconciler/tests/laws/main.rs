@@ -16,6 +16,7 @@ mod erased;
 mod failures;
 mod guards;
 mod harness;
+mod held;
 mod hydrate;
 mod kept;
 mod leases;
@@ -31,6 +32,7 @@ mod rescue;
 mod simulation;
 mod sweeps;
 mod undos;
+mod unfinished_runs;
 mod unreadable_rows;
 mod vectors;
 mod verify;
@@ -109,11 +111,17 @@ fn laws() -> Vec<(&'static str, Law)> {
             rescue_runs_although_a_guard_stops_deletions,
             a_dry_run_and_a_plan_name_the_guards,
             what_falls_due_during_a_run_waits_for_the_next,
-            what_was_in_use_and_landed_late_is_guarded_too;
+            what_was_in_use_and_landed_late_is_guarded_too,
+            what_came_back_without_the_ledger_trips_none;
         unreadable_rows:
             one_holds_up_no_other,
             no_sweep_adopts_one,
-            one_in_use_is_verified_and_rescued;
+            one_of_no_backend_holds_up_no_other,
+            what_is_neither_counts_as_once_referenced,
+            one_in_use_is_verified_and_rescued,
+            no_letting_go_stops_at_one,
+            no_move_stops_at_one_in_use,
+            no_end_of_a_move_stops_at_an_old_copys;
         rescue:
             by_any_job,
             although_nothing_is_listed,
@@ -200,6 +208,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_value_that_lands_after_its_writers_time_is_deleted,
             a_mark_that_landed_late_waits_for_its_value,
             a_mark_whose_value_never_comes_goes_after_the_window,
+            a_mark_whose_value_never_came_cannot_come_back,
             a_run_cut_off_behind_a_mark_is_finished,
             what_an_old_move_left_goes;
         kept:
@@ -264,6 +273,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             another_store_under_another_name;
         sweeps:
             a_dry_run_lists_and_changes_nothing,
+            a_copy_adopts_nothing,
             what_is_adopted_waits_out_time_to_live_and_horizon,
             what_came_back_under_a_number_given_again_is_adopted,
             a_name_that_a_writer_is_about_to_use_is_not_adopted,
@@ -273,6 +283,7 @@ fn laws() -> Vec<(&'static str, Law)> {
         managers:
             a_name_that_means_another_manager_deletes_nothing,
             the_first_run_writes_down_what_it_finds,
+            a_run_that_finds_nothing_of_ours_writes_none_down,
             names_that_were_swapped_after_a_move_delete_nothing,
             names_that_were_swapped_before_an_upgrade_delete_nothing,
             a_copy_of_another_name_is_never_deleted,
@@ -281,6 +292,10 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_another_name_has_is_not_adopted,
             what_a_document_has_under_another_name_is_not_deleted,
             a_copy_that_a_restore_forgot_is_adopted;
+        held:
+            in_danger_it_is_rescued,
+            what_is_gone_is_told,
+            what_a_move_left_is_rescued;
         undos:
             what_the_manager_has_comes_back_and_is_held,
             not_before_its_requests_are_over,
@@ -299,7 +314,16 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_another_run_is_not_done_with_waits,
             what_may_be_purged_this_moment_waits,
             what_cannot_be_purged_does_not_wait,
-            told_to_stop_it_ends_within_a_page;
+            told_to_stop_it_ends_within_a_page,
+            what_a_clock_ahead_deleted_comes_back,
+            what_a_clock_ahead_may_have_purged_does_not_wait_for_it;
+        unfinished_runs:
+            what_a_killed_run_deleted_comes_back,
+            what_a_killed_run_deleted_for_good_is_gone,
+            what_another_run_took_on_is_that_runs,
+            what_was_deleted_although_the_answer_was_lost_comes_back,
+            what_waits_to_be_deleted_is_taken_from_the_queue,
+            a_lost_answer_is_told_as_what_happened;
         moves:
             values_are_the_same_and_old_copies_are_held,
             finished_old_copies_go_and_nothing_in_use_does,

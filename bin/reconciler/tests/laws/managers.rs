@@ -93,6 +93,24 @@ pub(crate) async fn the_first_run_writes_down_what_it_finds(kind: Kind, seed: u6
     world.close().await;
 }
 
+/// Any manager is as empty as the one that is meant. Written down, the wrong one would be the known one once
+/// writers put into the right one.
+pub(crate) async fn a_run_that_finds_nothing_of_ours_writes_none_down(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    world.backend.pretend_to_be(Some("another manager"));
+    for job in Job::ALL {
+        world.run(job).await;
+    }
+    assert_eq!(world.db.homes(&world.id()).await.unwrap().manager, None);
+    world.backend.pretend_to_be(None);
+    orphans(&world, 2).await;
+    world.backend.pretend_to_be(Some("another manager"));
+    assert_stopped(&world, Guard::Identity, "under another manager").await;
+    world.backend.pretend_to_be(None);
+    assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 2);
+    world.close().await;
+}
+
 /// After a move, a replica has the two managers the wrong way round.
 pub(crate) async fn names_that_were_swapped_after_a_move_delete_nothing(kind: Kind, seed: u64) {
     let house = House::new(kind, seed).await;

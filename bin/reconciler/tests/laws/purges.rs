@@ -7,7 +7,7 @@ use cloakroom_core::{
     Clock as _, Coordinate, DocumentId, ErrorKind, SecretBackend as _, SecretState, StoreId,
     Timestamp,
 };
-use cloakroom_reconcile::{Guard, Report, RunOptions, Silent, UndoOptions};
+use cloakroom_reconcile::{Guard, Report, RunOptions, Silent, UndoFate, UndoOptions};
 use cloakroom_testkit::MemoryBackend;
 use serde_json::json;
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use crate::harness::house::House;
 use crate::harness::{Fate, Kind, World, a_millisecond_less, hours, loose};
 use crate::managers::known_as_main;
 use crate::sweeps::sweep;
+use crate::undos::{options, undo_with};
 
 /// The backup horizon, and with it every window.
 fn window() -> std::time::Duration {
@@ -436,6 +437,19 @@ pub(crate) async fn a_mark_whose_value_never_comes_goes_after_the_window(kind: K
     stage.world.clock.advance(crate::harness::MILLISECOND);
     assert_eq!(stage.run().await.purged, 1);
     assert!(stage.is_gone());
+    stage.world.close().await;
+}
+
+/// An undo says so before as well as when it tries.
+pub(crate) async fn a_mark_whose_value_never_came_cannot_come_back(kind: Kind, seed: u64) {
+    let stage = Begun::new(kind, seed).await;
+    let run = stage.run().await.run;
+    stage.world.clock.advance(hours(1));
+    let expected = [(stage.coordinate.clone(), UndoFate::Gone)].into();
+    for dry_run in [true, false, true] {
+        let undone = undo_with(&stage.world, run, &options(dry_run)).await;
+        assert_eq!(undone.unwrap().1, expected, "dry: {dry_run}");
+    }
     stage.world.close().await;
 }
 

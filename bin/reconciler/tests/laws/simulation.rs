@@ -51,7 +51,7 @@ pub(crate) async fn everything_at_once(kind: Kind, seed: u64) {
         .ok()
         .and_then(|it| it.parse().ok());
     for round in 0..rounds.unwrap_or(ROUNDS) {
-        Simulation::round(kind, seed + round).await;
+        Box::pin(Simulation::round(kind, seed + round)).await;
     }
 }
 

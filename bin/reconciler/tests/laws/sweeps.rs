@@ -318,3 +318,20 @@ pub(crate) async fn a_page_that_fails_says_so(kind: Kind, seed: u64) {
     assert_eq!(nothing.unknown, 0);
     world.close().await;
 }
+
+/// Rows are written in the database that goes on, which nobody has said of a copy.
+pub(crate) async fn a_copy_adopts_nothing(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    strangers(&world, 2).await;
+    let copy = world.copied().await;
+    let (looked, _) = sweep(&copy, false).await.unwrap();
+    assert_eq!((looked.unknown, looked.guard), (2, None));
+    let (report, all) = sweep(&copy, true).await.unwrap();
+    assert_eq!(report.guard.as_ref().unwrap().guard, Guard::Identity);
+    assert_eq!((report.unknown, report.adopted, all.len()), (2, 0, 2));
+    assert!(all.iter().all(|it| it.fate == SweepFate::Unknown));
+    let (report, _) = sweep(&world, true).await.unwrap();
+    assert_eq!((report.adopted, report.guard), (2, None));
+    copy.close().await;
+    world.close().await;
+}

@@ -197,11 +197,13 @@ pub(crate) async fn it_says_what_cannot_come_back(kind: Kind, seed: u64) {
         ))
         .await;
     let (report, fates) = undo(&world, run).await;
+    // What was not deleted is taken back from the queue.
+    assert_eq!(fates[denied], UndoFate::Restored, "{report:?}");
+    assert_eq!(state(&world, denied).await, RowState::Held);
+    assert_eq!(fates[fine], UndoFate::Restored, "{report:?}");
     let expected = [
-        (fine, UndoFate::Restored),
         (purged, UndoFate::Gone),
         (absent, UndoFate::NotFound),
-        (denied, UndoFate::NotDeleted),
         (taken, UndoFate::NotOurs),
         (in_use, UndoFate::InUse),
     ];

@@ -1,11 +1,14 @@
 //! Rows of the ledger that cannot be read: each holds up itself alone, and counts as in use.
 
-use cloakroom_core::store::{FindingKind, Job, RunOutcome};
-use cloakroom_core::{Coordinate, ErrorKind};
+use cloakroom_core::store::{FindingKind, Job, MoveState, RunOutcome};
+use cloakroom_core::{BackendId, Coordinate, DocumentId, ErrorKind, SecretBackend as _};
+use cloakroom_documents::MoveReport;
 use cloakroom_reconcile::{RunOptions, Silent, SweepOptions};
 use serde_json::json;
 
+use crate::harness::house::{House, Nobody};
 use crate::harness::{Kind, World, hours};
+use crate::letting_go::{let_go, lose, options};
 use crate::rescue::{Danger, endanger, is_safe};
 
 /// What can become of a row that no rule of the schema forbids.
@@ -16,7 +19,13 @@ const DAMAGES: [(&str, &str); 3] = [
 ];
 
 async fn damage(world: &World, coordinate: &Coordinate, change: &str) {
-    let statement = format!("UPDATE secrets SET {change} WHERE coordinate = '{coordinate}'");
+    damage_on(world, &world.id(), coordinate, change).await;
+}
+
+async fn damage_on(world: &World, backend: &BackendId, coordinate: &Coordinate, change: &str) {
+    let statement = format!(
+        "UPDATE secrets SET {change} WHERE coordinate = '{coordinate}' AND backend_id = '{backend}'"
+    );
     world.behind_the_back(&statement).await;
 }
 
@@ -92,6 +101,65 @@ pub(crate) async fn no_sweep_adopts_one(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+/// Nobody knows whose it is: no backend's run deletes it and no sweep adopts it.
+pub(crate) async fn one_of_no_backend_holds_up_no_other(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let in_use = world.create(json!({"a": "in use"})).await.id;
+    let wanting = world.coordinate(in_use, "/a").await;
+    let damaged = forgotten(&world).await;
+    let other = forgotten(&world).await;
+    damage(&world, &damaged, "backend_id = 'Hunter 2'").await;
+    world.clock.advance(hours(24 * 30));
+    for job in Job::ALL {
+        endanger(&world, &wanting, Danger::Waiting).await;
+        let report = world.run(job).await;
+        assert_eq!(report.outcome, RunOutcome::Done, "{job}: {report:#?}");
+        assert_eq!(report.guards, [], "{job}");
+        assert_eq!(report.rescued, 1, "{job}: {report:#?}");
+        assert!(is_safe(&world, &wanting).await, "{job}");
+        let told = report.findings.get(&FindingKind::LedgerMismatch);
+        assert_eq!(told, Some(&1).filter(|_| job != Job::VerifyBlobs), "{job}");
+        assert!(!format!("{report:?}").contains("Hunter"), "{report:#?}");
+    }
+    let adopt = SweepOptions {
+        adopt: true,
+        by: "a law".to_owned(),
+    };
+    let swept = world
+        .reconciler()
+        .sweep(&world.id(), &adopt, &Silent, &mut |_| {})
+        .await
+        .unwrap();
+    assert_eq!(swept.adopted, 0);
+    assert!(is_safe(&world, &damaged).await);
+    assert!(!is_safe(&world, &other).await);
+    world.close().await;
+}
+
+/// PostgreSQL has no truth value that is neither.
+pub(crate) async fn what_is_neither_counts_as_once_referenced(kind: Kind, seed: u64) {
+    if kind == Kind::Postgres {
+        return;
+    }
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "first"})).await.id;
+    let damaged = world.coordinate(id, "/a").await;
+    let other = world.create(json!({"a": "other"})).await.id;
+    let goes = world.coordinate(other, "/a").await;
+    for (id, value) in [(id, "second"), (other, "another")] {
+        world.update(id, json!({"a": value})).await;
+    }
+    damage(&world, &damaged, "once_referenced = 'hunter2'").await;
+    world.clock.advance(hours(24 * 30));
+    for job in Job::ALL {
+        let report = world.run(job).await;
+        assert_eq!(report.outcome, RunOutcome::Done, "{job}: {report:#?}");
+    }
+    assert!(is_safe(&world, &damaged).await);
+    assert!(!is_safe(&world, &goes).await);
+    world.close().await;
+}
+
 pub(crate) async fn one_in_use_is_verified_and_rescued(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     let id = world.create(json!({"a": "damaged"})).await.id;
@@ -131,4 +199,147 @@ pub(crate) async fn one_in_use_is_verified_and_rescued(kind: Kind, seed: u64) {
     let error = world.documents.hydrate(id).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     world.close().await;
+}
+
+/// What names a row can be damaged as well as what it holds.
+const NAMELESS: (&str, &str) = ("coordinate", "coordinate = 'hunter2'");
+
+/// A secret that nobody let go is let go, and one whose row cannot be read is told and stays.
+pub(crate) async fn no_letting_go_stops_at_one(kind: Kind, seed: u64) {
+    for (column, change) in DAMAGES.into_iter().chain([NAMELESS]) {
+        for page in [1, 10] {
+            let mut world = World::new(kind, seed).await;
+            world.settings.page = page;
+            let mut lost = Vec::new();
+            for value in ["first", "second", "third"] {
+                let id = world.create(json!({"a": value})).await.id;
+                lost.push(world.coordinate(id, "/a").await);
+                lose(&world, id).await;
+            }
+            lost.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+            damage(&world, &lost[1], change).await;
+            for apply in [false, true] {
+                let (report, all) = let_go(&world, &options(apply)).await;
+                let found: Vec<_> = all.into_iter().map(|it| it.coordinate).collect();
+                assert_eq!(found, [lost[0].clone(), lost[2].clone()], "{column}");
+                assert_eq!((report.missed, report.unreadable), (2, 1), "{column}");
+                assert_eq!(report.let_go, if apply { 2 } else { 0 }, "{column}");
+                let [told] = &*report.unreadable_rows else {
+                    panic!("{report:#?}");
+                };
+                let readable = (column != NAMELESS.0).then(|| lost[1].clone());
+                assert_eq!(told.coordinate, readable, "{column}");
+                for word in [column, "secrets", "backup", world.id().as_str()] {
+                    assert!(told.to_string().contains(word), "{word}: {told}");
+                }
+            }
+            world.close().await;
+        }
+    }
+}
+
+/// A house with documents of one secret each; the row of the first will be damaged.
+async fn three(kind: Kind, seed: u64) -> (House, Vec<(DocumentId, &'static str)>, Coordinate) {
+    let house = House::new(kind, seed).await;
+    let mut documents = Vec::new();
+    for value in ["damaged", "first", "second"] {
+        documents.push((house.world.create(json!({"a": value})).await.id, value));
+    }
+    let damaged = house.world.coordinate(documents[0].0, "/a").await;
+    (house, documents, damaged)
+}
+
+async fn assert_all_readable(house: &House, documents: &[(DocumentId, &str)], when: &str) {
+    for (id, value) in documents {
+        house.assert_readable(*id, &json!({"a": value}), when).await;
+    }
+}
+
+fn assert_names_it(report: &MoveReport, column: &str) {
+    assert!(!report.is_complete(), "{report:#?}");
+    let [issue] = &*report.issues else {
+        panic!("{report:#?}");
+    };
+    for word in [column, "secrets", "coordinate=", "backup"] {
+        assert!(issue.message.contains(word), "{word}: {}", issue.message);
+    }
+}
+
+pub(crate) async fn no_move_stops_at_one_in_use(kind: Kind, seed: u64) {
+    let (house, documents, damaged) = three(kind, seed).await;
+    let digest = house.world.row(&damaged).await.unwrap().digest;
+    let mended = format!("digest = '{digest}'");
+    damage(&house.world, &damaged, DAMAGES[0].1).await;
+    let told = house.forth.copy(&house.order(), true, &Nobody).await;
+    assert_names_it(&told.unwrap(), "digest");
+    let report = house.copy().await.unwrap();
+    assert_names_it(&report, "digest");
+    assert_eq!((report.documents, report.left.documents), (2, 1));
+    assert_all_readable(&house, &documents[1..], "beside a damaged row").await;
+    damage(&house.world, &damaged, &mended).await;
+    let moved = house.copy_all("mended").await;
+
+    // A copy in use that cannot be held against its digest keeps the way back of all.
+    damage_on(&house.world, house.other.id(), &damaged, DAMAGES[0].1).await;
+    let report = house.finish(moved).await.unwrap();
+    assert_names_it(&report, "digest");
+    assert_eq!((report.verified, report.released), (2, 0), "{report:#?}");
+    let report = house.reverse(moved).await.unwrap();
+    assert_names_it(&report, "digest");
+    assert_eq!((report.returned, report.copied), (2, 0), "{report:#?}");
+    assert_all_readable(&house, &documents[1..], "taken back").await;
+    damage_on(&house.world, house.other.id(), &damaged, &mended).await;
+    let report = house.reverse(moved).await.unwrap();
+    assert_eq!(report.state, Some(MoveState::Reversed), "{report:#?}");
+    assert_all_readable(&house, &documents, "mended").await;
+    house.close().await;
+}
+
+pub(crate) async fn no_end_of_a_move_stops_at_an_old_copys(kind: Kind, seed: u64) {
+    for (column, change) in DAMAGES.into_iter().chain([NAMELESS]) {
+        let has_name = column != NAMELESS.0;
+        for takes_back in [false, true] {
+            let (house, documents, damaged) = three(kind, seed).await;
+            let moved = house.copy_all("first").await;
+            damage(&house.world, &damaged, change).await;
+            let end = async || {
+                if takes_back {
+                    house.reverse(moved).await.unwrap()
+                } else {
+                    house.finish(moved).await.unwrap()
+                }
+            };
+            let over = if takes_back {
+                MoveState::Reversed
+            } else {
+                MoveState::Finished
+            };
+            let report = end().await;
+            assert_all_readable(&house, &documents, column).await;
+            // What an old copy holds is of no matter, unless it is to be returned to: then the value is
+            // written anew.
+            let others = if takes_back {
+                report.returned
+            } else {
+                report.released
+            };
+            let expected = if takes_back || !has_name { 2 } else { 3 };
+            assert_eq!(others, expected, "{column}: {report:#?}");
+            if has_name {
+                assert!(report.is_complete(), "{column}: {report:#?}");
+            } else {
+                assert_names_it(&report, column);
+                assert_ne!(report.state, Some(over));
+                let mend = format!(
+                    "UPDATE secrets SET coordinate = '{damaged}' WHERE {}",
+                    NAMELESS.1
+                );
+                house.world.behind_the_back(&mend).await;
+                assert!(end().await.is_complete(), "{column}");
+                assert_all_readable(&house, &documents, "mended").await;
+            }
+            assert_eq!(house.state(moved).await, over, "{column}");
+            house.close().await;
+        }
+    }
 }

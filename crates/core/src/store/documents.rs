@@ -1,5 +1,6 @@
 //! Documents, and the transactions of the write protocol.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -107,8 +108,27 @@ pub struct DocumentCommit {
     pub expected: Expected,
     /// Every reference the document has from now on.
     pub references: Vec<NewReference>,
-    /// The coordinates among `references` that this writer intended; the others are kept.
-    pub intended: Vec<(BackendId, Coordinate)>,
+    /// What of `references` this writer intended; the others are kept.
+    pub intended: Vec<Intended>,
+}
+
+/// What a writer's row was written for. A database that was restored meanwhile may have given the same number to
+/// another writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intended {
+    /// In which backend.
+    pub backend: BackendId,
+    /// The number that was given.
+    pub coordinate: Coordinate,
+    /// The intent it was given for.
+    pub intent: IntentId,
+}
+
+impl Intended {
+    /// The name of its row.
+    pub fn key(&self) -> (BackendId, Coordinate) {
+        (self.backend.clone(), self.coordinate.clone())
+    }
 }
 
 /// How a commit ended. Only `Committed` changed anything but expiries.
@@ -166,12 +186,46 @@ pub struct DocumentSummary {
 /// Which secrets a list shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretFilter {
+    /// Only those of this backend.
+    pub backend: Option<BackendId>,
     /// Only those whose coordinate names this owner.
     pub owner: Option<WorkspaceId>,
     /// Only versions of this base.
     pub base: Option<String>,
     /// Only those in this state.
     pub state: Option<RowState>,
+}
+
+/// Some rows of the ledger. One that cannot be read hides none of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretPage {
+    /// Those that can be read, in their order.
+    pub rows: Vec<LedgerRow>,
+    /// The others.
+    pub unreadable: Vec<UnreadableRow>,
+    /// Behind which one the next page begins; `None` behind the last.
+    pub next: Option<(BackendId, Coordinate)>,
+}
+
+/// A row of the ledger that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnreadableRow {
+    /// Its coordinate, where that can be read.
+    pub coordinate: Option<Coordinate>,
+    /// What of its keys can be read.
+    pub unreadable: String,
+    /// What is wrong with it, and what to do.
+    pub error: String,
+}
+
+impl fmt::Display for UnreadableRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a row of the ledger ({}): {}",
+            self.unreadable, self.error
+        )
+    }
 }
 
 /// Documents and the transactions of the write protocol.
@@ -194,13 +248,14 @@ pub trait DocumentStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<DocumentSummary>>;
 
-    /// Ledger rows behind `after` in the order of backend and coordinate text, at most `limit`.
+    /// Ledger rows behind `after` in the order of backend and coordinate text, at most `limit`; a row
+    /// whose keys cannot be read comes on top of these.
     async fn list_secrets(
         &self,
         filter: &SecretFilter,
         after: Option<(BackendId, Coordinate)>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>>;
+    ) -> Result<SecretPage>;
 
     /// Documents and pointers that refer to one secret, in the order of their ids, at most `limit`.
     async fn referrers(

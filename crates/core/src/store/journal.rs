@@ -150,7 +150,7 @@ pub enum FindingKind {
     Dangling,
     /// Referenced, and switched off in the manager.
     Disabled,
-    /// Referenced, and it waited for its deletion or carried an expiry; a run restores it.
+    /// Referenced or held, and it waited for its deletion or carried an expiry; a run restores it.
     Endangered,
     /// Referenced, and it does not bear our mark.
     NotOurs,
@@ -169,7 +169,7 @@ pub enum FindingKind {
     UnrecordedNode,
     /// A reference recorded for a place where the blob has no such node.
     LostNode,
-    /// A referenced secret's ledger row is not `Stored`.
+    /// A referenced secret's ledger row is not `Stored`, or the manager does not have what is held.
     LedgerMismatch,
     /// A secret bears our mark and the ledger has no row for it.
     UnknownMarked,

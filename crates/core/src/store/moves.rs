@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::documents::{CommitOutcome, NewReference};
+use super::documents::{CommitOutcome, Intended, NewReference};
 use super::journal::Lease;
 use crate::coordinates::Coordinate;
 use crate::error::Result;
@@ -136,7 +136,7 @@ pub struct Switch {
     /// Every reference the document has from now on.
     pub references: Vec<NewReference>,
     /// Those among them that were intended for this; the others but `returned` are kept.
-    pub intended: Vec<(BackendId, Coordinate)>,
+    pub intended: Vec<Intended>,
     /// Those among them that this move holds and that are referred to again.
     pub returned: Vec<(BackendId, Coordinate)>,
     /// What went where, on the way forth.

@@ -145,6 +145,16 @@ pub trait Receipts: Send + Sync {
     /// database.
     async fn latest_receipt_of(&self, run: RunId) -> Result<Option<Timestamp>>;
 
+    /// What the run claimed for deletion and wrote no end of: it died at it or left it, and no other run
+    /// has claimed it since. Behind `after`, in the order of the coordinates, at most `limit`. The run is
+    /// known by its lease, whose holder has its name.
+    async fn claimed_by(
+        &self,
+        run: RunId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Result<Vec<(BackendId, Coordinate)>>;
+
     /// Writes rows for secrets that have none: `Stored`, once referenced, unreferenced since now, so
     /// that the whole time-to-live passes before a job takes them. A row of that name for another
     /// intent, or for another value that no document ever referred to, is taken over where nobody is at

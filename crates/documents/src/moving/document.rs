@@ -241,12 +241,18 @@ impl Mover {
         if coordinates.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let rows = self.store.rows(route.entering, &coordinates).await?;
+        let rows = self.store.each_row(route.entering, &coordinates).await?;
         let values = self.documents.values(route.entering, &coordinates).await?;
         let mut originals = BTreeMap::new();
         for (((copy, (held, original)), row), value) in candidates.into_iter().zip(rows).zip(values)
         {
-            let is_held = row.is_some_and(|row| row.state == RowState::Held);
+            let is_held = match row {
+                Ok(row) => row.is_some_and(|row| row.state == RowState::Held),
+                Err(error) => {
+                    tracing::warn!(secret.coordinate = %original, error = %error, "the row of an old copy cannot be read; the secret is written anew");
+                    false
+                }
+            };
             let same =
                 value.is_ok_and(|stored| is_as_recorded(ring, held, &stored.value) == Some(true));
             if is_held && same {

@@ -16,11 +16,10 @@ impl Mover {
     pub(super) async fn refuse_one_manager(&self, order: &MoveOrder) -> Result<()> {
         let MoveOrder { from, to, .. } = order;
         let theirs = self.first_secrets(order).await?;
-        let rows = self.store.rows(to, &theirs).await?;
-        let rowless = theirs
-            .into_iter()
-            .zip(rows)
-            .filter(|(_, row)| row.is_none());
+        let rows = self.store.each_row(to, &theirs).await?;
+        // A row that cannot be read is one.
+        let is_none = |row: &Result<_>| matches!(row, Ok(None));
+        let rowless = theirs.into_iter().zip(rows).filter(|(_, row)| is_none(row));
         let rowless: Vec<Coordinate> = rowless.map(|(coordinate, _)| coordinate).collect();
         if rowless.is_empty() {
             return Ok(());
@@ -45,7 +44,11 @@ impl Mover {
             .documents_to_move(&order.from, &order.workspaces, None, ASKED);
         let mut found = BTreeSet::new();
         for id in page.await? {
-            let document = self.store.document(id).await?;
+            let document = match self.store.document(id).await {
+                // What cannot be read is told when it is its turn, and holds up no other.
+                Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+                document => document?,
+            };
             let held = document.into_iter().flat_map(|it| it.references);
             let theirs = held.filter(|it| it.backend == order.from);
             found.extend(theirs.map(|it| it.coordinate));

@@ -9,7 +9,7 @@ use futures_util::lock::Mutex;
 use uuid::Uuid;
 
 use super::document::{Moved, Route};
-use super::report::{MoveReport, MoveStep};
+use super::report::{MoveIssue, MoveReport, MoveStep};
 use super::{MoveObserver, MoveOrder, Mover, OPERATION};
 
 /// One run.
@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
         if self.report.is_complete() {
             // Old copies of values that were edited since: nothing will refer to them.
             self.let_all_go(record.id).await?;
-            self.set_state(record.id, MoveState::Reversing, MoveState::Reversed)
+            self.end_with(record.id, MoveState::Reversing, MoveState::Reversed)
                 .await?;
         }
         Ok(())
@@ -146,8 +146,16 @@ impl<'a> Run<'a> {
                 .await?;
         }
         self.let_all_go(record.id).await?;
-        self.set_state(record.id, MoveState::Finishing, MoveState::Finished)
+        self.end_with(record.id, MoveState::Finishing, MoveState::Finished)
             .await
+    }
+
+    /// The move is over, unless old copies are held still.
+    async fn end_with(&self, id: MoveId, from: MoveState, to: MoveState) -> Result<()> {
+        if self.report.failures() > 0 {
+            return Ok(());
+        }
+        self.set_state(id, from, to).await
     }
 
     /// Whether nothing is left behind and every secret that was taken along can be read where it is
@@ -269,9 +277,32 @@ impl<'a> Run<'a> {
                 return Ok(());
             };
             after = Some(*last);
-            let lease = self.renewed().await?;
-            self.report.released += self.mover.store.let_go(&lease, id, &page).await?;
+            self.let_page_go(id, &page).await?;
         }
+    }
+
+    /// Lets go of what these documents left, all together. Where a row of one cannot be read, one by one: it
+    /// holds up no other.
+    async fn let_page_go(&mut self, id: MoveId, documents: &[DocumentId]) -> Result<()> {
+        match self.let_go(id, documents).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            done => return done,
+        }
+        for document in documents {
+            match self.let_go(id, std::slice::from_ref(document)).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    self.take(Moved::Stands(vec![MoveIssue::of(*document, &error)]));
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn let_go(&mut self, id: MoveId, documents: &[DocumentId]) -> Result<()> {
+        let lease = self.renewed().await?;
+        self.report.released += self.mover.store.let_go(&lease, id, documents).await?;
+        Ok(())
     }
 
     fn take(&mut self, moved: Moved) {

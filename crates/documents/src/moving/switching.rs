@@ -60,7 +60,7 @@ pub(super) fn switch(
         revision: document.revision,
         blob,
         references,
-        intended: written.iter().map(|new| here(&new.coordinate)).collect(),
+        intended: written.iter().filter_map(NewSecret::intended).collect(),
         returned: returned.values().map(here).collect(),
         moved: homes
             .iter()

@@ -65,10 +65,10 @@ impl Pass<'_> {
         })
     }
 
-    /// A run that changes things writes down which manager it met where nobody did before, unless what is
-    /// there is another backend's: then the names may be swapped here.
+    /// A run that changes things writes down which manager it met where nobody did before and what is there shows
+    /// it: otherwise the names may be swapped here.
     pub(crate) async fn note_manager(&self, survey: &Survey) -> Result<()> {
-        if self.lease().is_some() && survey.is_plain() {
+        if self.lease().is_some() && survey.shows_its_manager() {
             let manager = self.backend.manager();
             self.store()
                 .note_manager(self.backend_id(), manager)

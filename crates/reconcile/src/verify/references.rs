@@ -19,9 +19,7 @@ const VALUES_TOGETHER: usize = 100;
 
 impl Pass<'_> {
     pub(crate) async fn verify_references(&mut self) -> Result<()> {
-        let is_ordered = self.backend.capabilities().list_order == ListOrder::Coordinate;
-        let mut listing =
-            is_ordered.then(|| Listing::new(self.backend.clone(), self.settings().request));
+        let mut listing = self.ordered_listing();
         let mut after: Option<ReferenceCursor> = None;
         loop {
             if self.told_to_stop() {
@@ -46,6 +44,12 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// A listing that goes with questions in the order of coordinates, where there is one.
+    pub(super) fn ordered_listing(&self) -> Option<Listing> {
+        let is_ordered = self.backend.capabilities().list_order == ListOrder::Coordinate;
+        is_ordered.then(|| Listing::new(self.backend.clone(), self.settings().request))
+    }
+
     async fn verify_page(
         &mut self,
         page: &[ReferenceRow],
@@ -54,7 +58,9 @@ impl Pass<'_> {
         let groups: Vec<&[ReferenceRow]> = page
             .chunk_by(|one, next| one.coordinate == next.coordinate)
             .collect();
-        let described = self.describe_all(&groups, listing).await?;
+        let coordinates: Vec<&Coordinate> =
+            groups.iter().map(|group| &group[0].coordinate).collect();
+        let described = self.describe_all(&coordinates, listing).await?;
         let mut readable = Vec::new();
         for (group, described) in groups.iter().zip(described) {
             if self.judge(group, described).await? {
@@ -71,28 +77,25 @@ impl Pass<'_> {
 
     /// A description of each, from the listing where its order allows and it goes on, from direct
     /// questions otherwise and for everything the listing does not show.
-    async fn describe_all(
+    pub(super) async fn describe_all(
         &self,
-        groups: &[&[ReferenceRow]],
+        coordinates: &[&Coordinate],
         listing: &mut Option<Listing>,
     ) -> Result<Vec<Result<Description>>> {
-        let mut described: Vec<Option<Result<Description>>> = Vec::with_capacity(groups.len());
-        for group in groups {
-            let listed = self.find_listed(listing, &group[0].coordinate).await;
+        let mut described: Vec<Option<Result<Description>>> = Vec::with_capacity(coordinates.len());
+        for coordinate in coordinates {
+            let listed = self.find_listed(listing, coordinate).await;
             described.push(listed.map(Ok));
         }
-        let unlisted: Vec<usize> = (0..groups.len())
+        let unlisted: Vec<usize> = (0..coordinates.len())
             .filter(|&at| described[at].is_none())
             .collect();
-        let coordinates: Vec<Coordinate> = unlisted
-            .iter()
-            .map(|&at| groups[at][0].coordinate.clone())
-            .collect();
+        let asked: Vec<Coordinate> = unlisted.iter().map(|&at| coordinates[at].clone()).collect();
         let answers = if mutant::on(Mutant::ListingTrusted) {
             let missing = |_: &Coordinate| Err(Error::new(ErrorKind::Missing, "list", "a mutant"));
-            coordinates.iter().map(missing).collect()
+            asked.iter().map(missing).collect()
         } else {
-            self.ask(&Describe, &coordinates).await?
+            self.ask(&Describe, &asked).await?
         };
         for (at, answer) in unlisted.into_iter().zip(answers) {
             described[at] = Some(answer);

@@ -74,11 +74,13 @@ impl Laws {
         Ok(())
     }
 
-    /// Whether another copy may have been adopted while the last raise here still counts.
+    /// Whether another copy, or a manager under another's name, may have been adopted while the last raise here
+    /// still counts.
     pub(super) fn may_be_overtaken(&self, backend: &BackendId, now: i64) -> bool {
         let raised = self.world.store.state().epoch(backend).raised;
         let counts = length(A_RAISE + self.world.setting.jobs.lease);
-        self.is_copied() && raised.is_some_and(|raised| now - raised.as_millisecond() < counts)
+        let may_be = self.is_copied() || self.mistyped;
+        may_be && raised.is_some_and(|raised| now - raised.as_millisecond() < counts)
     }
 
     /// Whether there is or was another copy of this database.

@@ -333,6 +333,7 @@ impl State {
                 row.ledger.state = RowState::Deleting;
             }
             row.ledger.next_attempt = Some(moment(now.saturating_add(length(deadline))));
+            row.ledger.claimed_by = Some(lease.holder.clone());
             row.claimed.insert(stage.current(), stage.truth());
             claims.push(Claim::Ready(Box::new(row.ledger.clone())));
         }
@@ -373,7 +374,7 @@ impl State {
                 claimed_at: row.claimed.get(&stage.current()).copied(),
                 receipt: leaves_receipt,
             });
-            write_down(row, settlement, now);
+            write_down(row, run, settlement, now);
             if leaves_receipt {
                 let mut receipt = Self::blank_receipt(run, &key, now);
                 settlement.reason.as_str().clone_into(&mut receipt.reason);
@@ -470,9 +471,12 @@ fn holds(row: &LedgerRow, reason: Reason, windows: &Windows, now: i64) -> bool {
     }
 }
 
-fn write_down(row: &mut Row, settlement: &Settlement, now: i64) {
+fn write_down(row: &mut Row, run: RunId, settlement: &Settlement, now: i64) {
     let state = row.ledger.state;
     let ledger = &mut row.ledger;
+    if ledger.claimed_by == Some(run.to_string()) {
+        ledger.claimed_by = None;
+    }
     match &settlement.outcome {
         DeletionOutcome::Failed {
             kind,
@@ -503,6 +507,7 @@ fn write_down(row: &mut Row, settlement: &Settlement, now: i64) {
         _ => {
             ledger.state = RowState::Deleted;
             ledger.next_attempt = None;
+            ledger.claimed_by = None;
             ledger.last_error = None;
             row.quarantined = None;
         }

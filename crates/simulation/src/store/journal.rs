@@ -450,6 +450,7 @@ fn adopted_row(key: &Key, adoption: &Adoption, now: i64) -> Row {
             superseded: false,
             attempts: 0,
             next_attempt: None,
+            claimed_by: None,
             last_error: None,
             damage: None,
         },

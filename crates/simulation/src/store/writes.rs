@@ -7,7 +7,8 @@ use cloakroom_core::config::Held;
 use cloakroom_core::ledger::{LedgerRow, RowState};
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{
-    CommitOutcome, DocumentCommit, Expected, Intent, NewReference, RemoveOutcome, StoredDocument,
+    CommitOutcome, DocumentCommit, Expected, Intended, Intent, NewReference, RemoveOutcome,
+    StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, ErrorKind, IntentId, Result, Revision, Timestamp, Version,
@@ -131,10 +132,11 @@ impl State {
         now: i64,
     ) -> Result<CommitOutcome> {
         let is_lost = |outcome: &CommitOutcome| !matches!(outcome, CommitOutcome::Committed { .. });
-        self.take_kept_back(commit.intended.iter());
+        let intended: Vec<Key> = commit.intended.iter().map(Intended::key).collect();
+        self.take_kept_back(intended.iter());
         let outcome = self.commit_within(stage, commit, now)?;
         if is_lost(&outcome) {
-            self.expire(commit.intended.iter(), now);
+            self.expire(intended.iter(), now);
         }
         Ok(outcome)
     }
@@ -163,7 +165,7 @@ impl State {
             .unwrap_or_default();
         let before: BTreeSet<Key> = recorded.into_iter().map(key_of).collect();
         let after: BTreeSet<Key> = commit.references.iter().map(key_of).collect();
-        let intended: BTreeSet<Key> = commit.intended.iter().cloned().collect();
+        let intended: BTreeSet<Key> = commit.intended.iter().map(Intended::key).collect();
         if !intended.is_subset(&after) {
             return Err(refusal(
                 ErrorKind::Invalid,
@@ -176,11 +178,12 @@ impl State {
         let living = self.living(after.union(&before));
         let state = |key: &Key| living.get(key).map(|row| row.ledger.state);
         let takes_anything = mutant::on(Mutant::ExpiredCommitted);
-        let attachable = intended.iter().all(|key| {
-            let fresh = living
-                .get(key)
-                .is_some_and(|row| is_fresh(&row.ledger, now));
-            fresh || (takes_anything && self.rows.contains_key(key))
+        let attachable = commit.intended.iter().all(|it| {
+            let key = it.key();
+            let fresh = living.get(&key).is_some_and(|row| {
+                is_fresh(&row.ledger, now) && row.ledger.intent == Some(it.intent)
+            });
+            fresh || (takes_anything && self.rows.contains_key(&key))
         }) && kept
             .all(|key| before.contains(key) && state(key) == Some(RowState::Stored));
         if !attachable {
@@ -316,6 +319,7 @@ fn intended(key: &Key, intent: &Intent, now: i64, expires_in: Duration) -> Row {
             superseded: false,
             attempts: 0,
             next_attempt: None,
+            claimed_by: None,
             last_error: None,
             damage: None,
         },

@@ -76,7 +76,7 @@ async fn insert(
          digest = excluded.digest, intent = excluded.intent, once_referenced = TRUE, created_at = excluded.created_at, \
          expires_at = NULL, \
          unreferenced_since = excluded.unreferenced_since, superseded = FALSE, attempts = 0, \
-         next_attempt_at = NULL, last_error = NULL, damage = NULL, deleted_at = NULL, \
+         next_attempt_at = NULL, claimed_by = NULL, last_error = NULL, damage = NULL, deleted_at = NULL, \
          quarantined_at = NULL \
          WHERE ((secrets.digest <> excluded.digest AND NOT secrets.once_referenced) \
          OR (excluded.intent IS NOT NULL AND secrets.intent IS DISTINCT FROM excluded.intent)) \

@@ -105,18 +105,15 @@ impl Due<'_> {
     }
 
     async fn count(&self, conn: &mut Conn, census: &mut Census) -> Result<(), Failure> {
-        let mut query = Query::new("SELECT due.once_referenced, COUNT(*) AS count");
+        // What is neither true nor false counts as once referenced.
+        let mut query = Query::new(
+            "SELECT COUNT(*) AS count, COUNT(CASE WHEN due.once_referenced = FALSE THEN 1 END) AS never",
+        );
         self.push(&mut query);
-        query.push(" GROUP BY due.once_referenced");
-        for row in &query.build().fetch_all(conn).await? {
-            let reader = Reader::new("secrets", row);
-            let count = reader.count("count")?;
-            if reader.get("once_referenced")? {
-                census.due_once_referenced = count;
-            } else {
-                census.due_never_referenced = count;
-            }
-        }
+        let row = query.build().fetch_one(conn).await?;
+        let reader = Reader::new("secrets", &row);
+        census.due_never_referenced = reader.count("never")?;
+        census.due_once_referenced = reader.count("count")? - census.due_never_referenced;
         Ok(())
     }
 

@@ -32,7 +32,7 @@ impl Store {
         }
         in_transaction!(self, OPERATION, |tx| {
             self.fence(&mut tx, OPERATION, lease).await?;
-            self.claim_within(&mut tx, backend, items, windows, deadline)
+            self.claim_within(&mut tx, lease, backend, items, windows, deadline)
                 .await
                 .map(Ending::Keep)
         })
@@ -41,6 +41,7 @@ impl Store {
     async fn claim_within(
         &self,
         conn: &mut Conn,
+        lease: &Lease,
         backend: &BackendId,
         items: &[ClaimItem],
         windows: &Windows,
@@ -77,13 +78,13 @@ impl Store {
                         && holds(&row, item.reason, windows, now) =>
                 {
                     writes.take(key, item.reason);
-                    Claim::Ready(Box::new(claimed(row, item.reason, lapses)?))
+                    Claim::Ready(Box::new(claimed(row, lease, item.reason, lapses)?))
                 }
                 _ => Claim::Changed,
             };
             claims.push(claim);
         }
-        writes.execute(conn, lapses).await?;
+        writes.execute(conn, lease, lapses).await?;
         Ok(claims)
     }
 }
@@ -113,11 +114,17 @@ fn holds(row: &LedgerRow, reason: Reason, windows: &Windows, now: i64) -> bool {
     }
 }
 
-fn claimed(mut row: LedgerRow, reason: Reason, lapses: i64) -> Result<LedgerRow, Failure> {
+fn claimed(
+    mut row: LedgerRow,
+    lease: &Lease,
+    reason: Reason,
+    lapses: i64,
+) -> Result<LedgerRow, Failure> {
     if reason != Reason::Resurfaced {
         row.state = RowState::Deleting;
     }
     row.next_attempt = Some(moment(lapses, OPERATION)?);
+    row.claimed_by = Some(lease.holder.clone());
     Ok(row)
 }
 
@@ -137,14 +144,15 @@ impl Writes {
         }
     }
 
-    async fn execute(&self, conn: &mut Conn, lapses: i64) -> Result<(), Failure> {
+    async fn execute(&self, conn: &mut Conn, lease: &Lease, lapses: i64) -> Result<(), Failure> {
         for (keys, change) in [
-            (&self.deleting, "state = 'deleting', next_attempt_at = "),
-            (&self.resurfaced, "next_attempt_at = "),
+            (&self.deleting, "state = 'deleting', claimed_by = "),
+            (&self.resurfaced, "claimed_by = "),
         ] {
             for (backend, chunk) in by_backend(keys) {
                 let mut query = Query::new("UPDATE secrets SET ");
-                query.push(change).push_bind(lapses);
+                query.push(change).push_bind(lease.holder.clone());
+                query.push(", next_attempt_at = ").push_bind(lapses);
                 write_to(conn, query, backend, &chunk).await?;
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use cloakroom_core::ledger::RowState;
-use cloakroom_core::store::{CommitOutcome, DocumentCommit, Expected, NewReference};
+use cloakroom_core::store::{CommitOutcome, DocumentCommit, Expected, Intended, NewReference};
 use cloakroom_core::{BackendId, Coordinate, DocumentId, Error, ErrorKind, Result, Revision};
 
 use super::locks::{self, Key, LockedRows, by_backend, execute_exactly, settle_references};
@@ -24,7 +24,7 @@ impl Store {
             self.commit_within(&mut tx, commit).await
         })?;
         if !matches!(outcome, CommitOutcome::Committed { .. }) {
-            self.expire(OPERATION, &commit.intended).await?;
+            self.expire(OPERATION, &keys_of(&commit.intended)).await?;
         }
         Ok(outcome)
     }
@@ -61,14 +61,17 @@ impl Store {
             .iter()
             .map(|reference| (reference.backend.clone(), reference.coordinate.clone()))
             .collect();
-        let intended: BTreeSet<Key> = commit.intended.iter().cloned().collect();
+        let intended: BTreeSet<Key> = commit.intended.iter().map(Intended::key).collect();
         let kept: BTreeSet<Key> = after.difference(&intended).cloned().collect();
         let dropped: BTreeSet<Key> = before.difference(&after).cloned().collect();
 
         let locked = locks::lock(conn, after.union(&before)).await?;
         // Locks may have been waited for.
         let now = self.moment(conn).await?;
-        let attachable = intended.iter().all(|key| is_intended(&locked, key, now))
+        let attachable = commit
+            .intended
+            .iter()
+            .all(|it| is_intended(&locked, it, now))
             && kept
                 .iter()
                 .all(|key| before.contains(key) && is_stored(&locked, key));
@@ -134,16 +137,23 @@ fn refuse_nonsense(commit: &DocumentCommit) -> Result<()> {
         .iter()
         .map(|reference| (&reference.backend, &reference.coordinate))
         .collect();
-    let refers = |key: &Key| referred.contains(&(&key.0, &key.1));
+    let refers = |it: &Intended| referred.contains(&(&it.backend, &it.coordinate));
     if !commit.intended.iter().all(refers) {
         return refuse("a secret was intended that the document does not refer to");
     }
     Ok(())
 }
 
-pub(super) fn is_intended(locked: &LockedRows, key: &Key, now: i64) -> bool {
-    locked.get(key).is_some_and(|row| {
-        row.state == RowState::Intended && row.expires_at.is_some_and(|expires| expires > now)
+pub(super) fn keys_of(intended: &[Intended]) -> Vec<Key> {
+    intended.iter().map(Intended::key).collect()
+}
+
+/// Whether the row is still this writer's, and in time.
+pub(super) fn is_intended(locked: &LockedRows, intended: &Intended, now: i64) -> bool {
+    locked.get(&intended.key()).is_some_and(|row| {
+        row.state == RowState::Intended
+            && row.intent == Some(intended.intent)
+            && row.expires_at.is_some_and(|expires| expires > now)
     })
 }
 

@@ -118,15 +118,16 @@ async fn held_by(conn: &mut Conn, id: DocumentId) -> Result<Vec<Held>, Failure> 
     .await?;
     let held = rows.iter().map(|row| {
         let reader = Reader::new("secret_references", row);
+        let ledger = Reader::new("secrets", row);
         // No commit keeps what is not stored: its documents came from a backup without the ledger.
-        let is_stored = reader.word("state", RowState::from_word)? == RowState::Stored;
-        let damage = reader.optional_word("damage", Damage::from_word)?;
+        let is_stored = ledger.word("state", RowState::from_word)? == RowState::Stored;
+        let damage = ledger.optional_word("damage", Damage::from_word)?;
         Ok(Held {
             pointer: reader.get("pointer")?,
             backend: reader.backend()?,
             coordinate: reader.coordinate()?,
-            kind: reader.word("kind", value_kind)?,
-            digest: reader.word("digest", parsed::<Digest>)?,
+            kind: ledger.word("kind", value_kind)?,
+            digest: ledger.word("digest", parsed::<Digest>)?,
             array_digest: reader.optional_word("array_digest", parsed::<Digest>)?,
             damaged: damage.is_some() || !is_stored,
         })

@@ -6,10 +6,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use cloakroom_core::store::Adoption;
 use cloakroom_core::{BackendId, Coordinate, Digest, IntentId, Mark, Result};
 
-use super::list::backends_of;
+use super::list::backend_names;
 use super::rows::{Reader, parsed};
 use super::transaction::told;
-use super::{CHUNK, Conn, Query, Store, push_list};
+use super::{CHUNK, Conn, Query, Row, Store, push_list};
 use crate::failure::Failure;
 
 /// What tells a secret from any other, be it of the same coordinate.
@@ -40,17 +40,38 @@ impl<'a> From<&'a Adoption> for Named<'a> {
     }
 }
 
-/// A row of another backend.
+/// A row of another backend. What of it cannot be read may be anything.
 struct Other {
     backend: BackendId,
-    digest: Digest,
+    digest: Option<Digest>,
     intent: Option<IntentId>,
+    is_intent_read: bool,
 }
 
+/// In the place of a backend's name that cannot be read.
+const UNREADABLE: &str = "unreadable-name";
+
 impl Other {
+    fn read(row: &Row) -> Result<Self, Failure> {
+        let reader = Reader::new("secrets", row);
+        let backend = match reader.backend() {
+            Err(_) => parsed(UNREADABLE).ok_or_else(|| reader.corrupt("backend_id"))?,
+            Ok(backend) => backend,
+        };
+        let intent = reader.optional_id("intent");
+        Ok(Self {
+            backend,
+            digest: reader.word("digest", parsed::<Digest>).ok(),
+            is_intent_read: intent.is_ok(),
+            intent: intent.ok().flatten().map(IntentId),
+        })
+    }
+
     /// A copy that a move made has an intent of its own, and may be unknown after a restore.
     fn is(&self, named: &Named<'_>) -> bool {
-        self.intent == named.intent && (self.intent.is_some() || self.digest == *named.digest)
+        let one_intent = !self.is_intent_read || self.intent == named.intent;
+        let one_digest = || self.digest.as_ref().is_none_or(|it| it == named.digest);
+        one_intent && (self.intent.is_some() || one_digest())
     }
 }
 
@@ -87,14 +108,14 @@ async fn known_within(
     conn: &mut Conn,
     coordinates: &[Coordinate],
 ) -> Result<BTreeSet<Coordinate>, Failure> {
-    let backends = backends_of(conn).await?;
+    let backends = backend_names(conn).await?;
     let mut known = BTreeSet::new();
     if backends.is_empty() {
         return Ok(known);
     }
     for chunk in coordinates.chunks(CHUNK) {
         let mut query = Query::new("SELECT s.coordinate FROM secrets AS s WHERE s.backend_id IN ");
-        push_list(&mut query, backends.iter().map(BackendId::as_str));
+        push_list(&mut query, backends.iter().map(String::as_str));
         query.push(" AND s.coordinate IN ");
         push_list(&mut query, chunk.iter().map(Coordinate::as_str));
         for row in &query
@@ -114,8 +135,8 @@ pub(super) async fn known_elsewhere_within(
     backend: &BackendId,
     named: &[Named<'_>],
 ) -> Result<Vec<Option<BackendId>>, Failure> {
-    let mut others = backends_of(conn).await?;
-    others.retain(|other| other != backend);
+    let mut others = backend_names(conn).await?;
+    others.retain(|other| other != backend.as_str());
     let mut known = vec![None; named.len()];
     if others.is_empty() {
         return Ok(known);
@@ -133,14 +154,14 @@ pub(super) async fn known_elsewhere_within(
 
 async fn rows_of_others(
     conn: &mut Conn,
-    others: &[BackendId],
+    others: &[String],
     named: &[Named<'_>],
 ) -> Result<HashMap<Coordinate, Vec<Other>>, Failure> {
     let mut query = Query::new(
         "SELECT s.backend_id, s.coordinate, s.digest, s.intent FROM secrets AS s \
          WHERE s.backend_id IN ",
     );
-    push_list(&mut query, others.iter().map(BackendId::as_str));
+    push_list(&mut query, others.iter().map(String::as_str));
     query.push(" AND s.coordinate IN ");
     push_list(&mut query, named.iter().map(|it| it.coordinate.as_str()));
     query.push(
@@ -150,12 +171,8 @@ async fn rows_of_others(
     );
     let mut rows: HashMap<Coordinate, Vec<Other>> = HashMap::new();
     for row in &query.build().persistent(false).fetch_all(conn).await? {
-        let reader = Reader::new("secrets", row);
-        rows.entry(reader.coordinate()?).or_default().push(Other {
-            backend: reader.backend()?,
-            digest: reader.word("digest", parsed::<Digest>)?,
-            intent: reader.optional_id("intent")?.map(IntentId),
-        });
+        let coordinate = Reader::new("secrets", row).coordinate()?;
+        rows.entry(coordinate).or_default().push(Other::read(row)?);
     }
     Ok(rows)
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use cloakroom_core::ledger::{LedgerRow, Reason};
-use cloakroom_core::store::{LetGo, words};
+use cloakroom_core::ledger::Reason;
+use cloakroom_core::store::{LetGo, SecretPage, words};
 use cloakroom_core::{BackendId, Coordinate, Result, RunId};
 
+use super::list::Place;
 use super::locks::{self, Key, settle_references};
 use super::receipts::{Entry, append};
-use super::rows::{LEDGER_COLUMNS, ledger_row};
+use super::rows::LEDGER_COLUMNS;
 use super::transaction::{Ending, told};
 use super::{Conn, Query, Store};
 use crate::failure::Failure;
@@ -19,15 +20,13 @@ impl Store {
         backend: &BackendId,
         after: Option<&Coordinate>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>> {
-        let missed = async {
-            let mut query = missed_query(backend, after, limit);
-            let rows = query.build().fetch_all(&self.read).await?;
-            rows.iter().map(ledger_row).collect::<Result<_, Failure>>()
+    ) -> Result<SecretPage> {
+        let after = after.map(|after| Place::behind(backend, after));
+        let query = |after: Option<&Place>, limit| {
+            missed_query(backend, after.map(|after| &*after.coordinate), limit)
         };
-        missed
-            .await
-            .map_err(|failure| told("look for secrets that nobody let go", failure))
+        let missed = self.page(after, limit, query).await;
+        missed.map_err(|failure| told("look for secrets that nobody let go", failure))
     }
 
     pub(crate) async fn let_missed_go(
@@ -83,7 +82,7 @@ impl Store {
     }
 }
 
-pub(crate) fn missed_query(backend: &BackendId, after: Option<&Coordinate>, limit: u32) -> Query {
+pub(crate) fn missed_query(backend: &BackendId, after: Option<&str>, limit: u32) -> Query {
     let mut query = Query::new("SELECT ");
     query
         .push(LEDGER_COLUMNS)
@@ -91,7 +90,7 @@ pub(crate) fn missed_query(backend: &BackendId, after: Option<&Coordinate>, limi
     query
         .push_bind(backend.as_str())
         .push(" AND s.coordinate > ")
-        .push_bind(after.map_or("", Coordinate::as_str));
+        .push_bind(after.unwrap_or_default());
     query.push(
         " AND s.state = 'stored' AND s.once_referenced AND s.unreferenced_since IS NULL \
          AND NOT EXISTS (SELECT 1 FROM secret_references AS r \

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use cloakroom_core::ledger::{LedgerRow, RowState};
-use cloakroom_core::store::SecretFilter;
+use cloakroom_core::store::{SecretFilter, SecretPage, UnreadableRow};
 use cloakroom_core::{BackendId, Coordinate, Error, Result};
 
 use super::rows::{LEDGER_COLUMNS, Reader, ledger_row, or_unreadable};
 use super::transaction::told;
-use super::{CHUNK, Conn, Query, Store, dialect, push_list};
+use super::{CHUNK, Conn, Query, Row, Store, dialect, push_list};
 use crate::failure::Failure;
 
 impl Store {
@@ -17,38 +17,46 @@ impl Store {
         filter: &SecretFilter,
         after: Option<(BackendId, Coordinate)>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>> {
-        let mut query = Query::new("SELECT ");
-        query
-            .push(LEDGER_COLUMNS)
-            .push(" FROM secrets AS s WHERE TRUE");
-        if let Some(owner) = filter.owner {
-            query
-                .push(" AND s.owner = ")
-                .push_bind(dialect::id(owner.0));
-        }
-        if let Some(base) = &filter.base {
-            query.push(" AND s.base = ").push_bind(base.as_str());
-        }
-        if let Some(state) = filter.state {
-            query.push(" AND s.state = ").push_bind(state.as_str());
-        }
-        if let Some((backend, coordinate)) = &after {
-            query
-                .push(" AND (s.backend_id, s.coordinate) > (")
-                .push_bind(backend.as_str());
-            query.push(", ").push_bind(coordinate.as_str()).push(")");
-        }
-        query
-            .push(" ORDER BY s.backend_id, s.coordinate LIMIT ")
-            .push_bind(i64::from(limit));
-        let secrets = async {
+    ) -> Result<SecretPage> {
+        let after = after.map(|(backend, coordinate)| Place::behind(&backend, &coordinate));
+        let query = |after: Option<&Place>, limit| secrets_query(filter, after, limit);
+        let secrets = self.page(after, limit, query).await;
+        secrets.map_err(|failure| told("list secrets", failure))
+    }
+
+    /// As many rows as asked for whose keys can be read: behind the last of them the next page begins. A
+    /// row whose keys cannot be read never ends one.
+    pub(super) async fn page(
+        &self,
+        mut after: Option<Place>,
+        limit: u32,
+        query: impl Fn(Option<&Place>, u32) -> Query,
+    ) -> Result<SecretPage, Failure> {
+        let mut page = SecretPage::default();
+        let mut left = limit;
+        loop {
+            let asked = left;
+            let mut query = query(after.as_ref(), asked);
             let rows = query.build().fetch_all(&self.read).await?;
-            rows.iter().map(ledger_row).collect::<Result<_, Failure>>()
-        };
-        secrets
-            .await
-            .map_err(|failure| told("list secrets", failure))
+            for row in &rows {
+                match or_unreadable(ledger_row(row))? {
+                    Ok(row) => page.rows.push(row),
+                    Err(error) => page.unreadable.push(unreadable(row, &error)),
+                }
+                if let Some(keys) = readable_keys(row) {
+                    page.next = Some(keys);
+                    left -= 1;
+                }
+            }
+            let Some(last) = rows.last().filter(|_| rows.len() == asked as usize) else {
+                page.next = None;
+                return Ok(page);
+            };
+            if left == 0 {
+                return Ok(page);
+            }
+            after = Some(Place::of(last)?);
+        }
     }
 
     pub(crate) async fn rows(
@@ -88,6 +96,9 @@ impl Store {
                     found.insert(coordinate, or_unreadable(ledger_row(row))?);
                 }
             }
+            let missing = coordinates.iter().filter(|it| !found.contains_key(*it));
+            let missing: Vec<&Coordinate> = missing.collect();
+            found.extend(self.rows_of_nobody(&missing).await?);
             let mut rows = Vec::with_capacity(coordinates.len());
             for coordinate in coordinates {
                 rows.push(match found.get(coordinate) {
@@ -100,6 +111,38 @@ impl Store {
         };
         rows.await
             .map_err(|failure| told("read ledger rows", failure))
+    }
+
+    /// Rows whose backend's name cannot be read: each may be any backend's, and counts as unreadable.
+    async fn rows_of_nobody(
+        &self,
+        coordinates: &[&Coordinate],
+    ) -> Result<HashMap<Coordinate, Result<LedgerRow>>, Failure> {
+        let mut found = HashMap::new();
+        if coordinates.is_empty() {
+            return Ok(found);
+        }
+        let mut conn = self.read.acquire().await?;
+        let mut names = backend_names(&mut conn).await?;
+        names.retain(|name| name.parse::<BackendId>().is_err());
+        if names.is_empty() {
+            return Ok(found);
+        }
+        for chunk in coordinates.chunks(CHUNK) {
+            let mut query = Query::new("SELECT ");
+            query
+                .push(LEDGER_COLUMNS)
+                .push(" FROM secrets AS s WHERE s.backend_id IN ");
+            push_list(&mut query, names.iter().map(String::as_str));
+            query.push(" AND s.coordinate IN ");
+            push_list(&mut query, chunk.iter().map(|it| it.as_str()));
+            let query = query.build().persistent(false);
+            for row in &query.fetch_all(&mut *conn).await? {
+                let coordinate = Reader::new("secrets", row).coordinate()?;
+                found.insert(coordinate, or_unreadable(ledger_row(row))?);
+            }
+        }
+        Ok(found)
     }
 
     pub(crate) async fn backends(&self) -> Result<Vec<BackendId>> {
@@ -139,17 +182,96 @@ impl Store {
     }
 }
 
+/// Where a list goes on, in texts that need not be what they should.
+pub(super) struct Place {
+    backend: String,
+    pub(super) coordinate: String,
+}
+
+impl Place {
+    /// Behind this coordinate of a backend.
+    pub(super) fn behind(backend: &BackendId, coordinate: &Coordinate) -> Self {
+        Self {
+            backend: backend.to_string(),
+            coordinate: coordinate.to_string(),
+        }
+    }
+
+    fn of(row: &Row) -> Result<Self, Failure> {
+        let reader = Reader::new("secrets", row);
+        Ok(Self {
+            backend: reader.get("backend_id")?,
+            coordinate: reader.get("coordinate")?,
+        })
+    }
+}
+
+fn readable_keys(row: &Row) -> Option<(BackendId, Coordinate)> {
+    let reader = Reader::new("secrets", row);
+    reader.backend().ok().zip(reader.coordinate().ok())
+}
+
+fn unreadable(row: &Row, error: &Error) -> UnreadableRow {
+    UnreadableRow {
+        coordinate: Reader::new("secrets", row).coordinate().ok(),
+        unreadable: error.subject().unwrap_or_default().to_owned(),
+        error: error.message().to_owned(),
+    }
+}
+
+fn secrets_query(filter: &SecretFilter, after: Option<&Place>, limit: u32) -> Query {
+    let mut query = Query::new("SELECT ");
+    query
+        .push(LEDGER_COLUMNS)
+        .push(" FROM secrets AS s WHERE TRUE");
+    if let Some(backend) = &filter.backend {
+        query
+            .push(" AND s.backend_id = ")
+            .push_bind(backend.as_str());
+    }
+    if let Some(owner) = filter.owner {
+        query
+            .push(" AND s.owner = ")
+            .push_bind(dialect::id(owner.0));
+    }
+    if let Some(base) = &filter.base {
+        query.push(" AND s.base = ").push_bind(base.as_str());
+    }
+    if let Some(state) = filter.state {
+        query.push(" AND s.state = ").push_bind(state.as_str());
+    }
+    if let Some(after) = after {
+        query
+            .push(" AND (s.backend_id, s.coordinate) > (")
+            .push_bind(after.backend.as_str());
+        query
+            .push(", ")
+            .push_bind(after.coordinate.as_str())
+            .push(")");
+    }
+    query
+        .push(" ORDER BY s.backend_id, s.coordinate LIMIT ")
+        .push_bind(i64::from(limit));
+    query
+}
+
 /// The same of a row that was asked for twice.
 fn told_again(error: &Error) -> Error {
     let again = Error::new(error.kind(), error.operation(), error.message().to_owned());
     again.with_coordinate(error.subject().unwrap_or_default())
 }
 
-/// Looks one backend up after the other: there are few of them and many rows.
+/// The backends of the ledger, but for rows whose backend's name cannot be read.
 pub(super) async fn backends_of(conn: &mut Conn) -> Result<Vec<BackendId>, Failure> {
-    let mut backends: Vec<BackendId> = Vec::new();
+    let names = backend_names(conn).await?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// Looks one backend up after the other: there are few of them and many rows. A name need not be one.
+pub(super) async fn backend_names(conn: &mut Conn) -> Result<Vec<String>, Failure> {
+    let mut names: Vec<String> = Vec::new();
     loop {
-        let last = backends.last().map_or("", BackendId::as_str);
+        let last = names.last().map_or("", String::as_str);
         let next = sqlx::query(
             "SELECT s.backend_id FROM secrets AS s WHERE s.backend_id > $1 \
              ORDER BY s.backend_id LIMIT 1",
@@ -158,8 +280,8 @@ pub(super) async fn backends_of(conn: &mut Conn) -> Result<Vec<BackendId>, Failu
         .fetch_optional(&mut *conn)
         .await?;
         match next {
-            Some(row) => backends.push(Reader::new("secrets", &row).backend()?),
-            None => return Ok(backends),
+            Some(row) => names.push(Reader::new("secrets", &row).get("backend_id")?),
+            None => return Ok(names),
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cloakroom_core::BackendId;
 use cloakroom_core::coordinates::Coordinate;
 use cloakroom_core::ledger::RowState;
+use cloakroom_core::{BackendId, IntentId};
 
 use super::rows::Reader;
 use super::{CHUNK, Conn, Query, dialect, push_list};
@@ -18,6 +18,7 @@ pub(super) type Key = (BackendId, Coordinate);
 #[derive(Clone, Copy)]
 pub(super) struct Locked {
     pub(super) state: RowState,
+    pub(super) intent: Option<IntentId>,
     pub(super) expires_at: Option<i64>,
     unreferenced: bool,
     superseded: bool,
@@ -64,6 +65,7 @@ pub(super) async fn lock<'a>(
                 let reader = Reader::new("secrets", &row);
                 let locked = Locked {
                     state: reader.word("state", RowState::from_word)?,
+                    intent: reader.optional_id("intent")?.map(IntentId),
                     expires_at: reader.get("expires_at")?,
                     unreferenced: reader.get::<Option<i64>>("unreferenced_since")?.is_some(),
                     superseded: reader.get("superseded")?,
@@ -78,8 +80,8 @@ pub(super) async fn lock<'a>(
 /// Looks at the rows of these bases alone, however many the ledger has.
 pub(crate) fn living_query(backend: &BackendId, bases: &[&str]) -> Query {
     let mut query = Query::new(
-        "SELECT s.backend_id, s.coordinate, s.state, s.expires_at, s.unreferenced_since, \
-         s.superseded FROM secrets AS s WHERE s.state <> 'deleted' AND s.backend_id = ",
+        "SELECT s.backend_id, s.coordinate, s.state, s.intent, s.expires_at, \
+         s.unreferenced_since, s.superseded FROM secrets AS s WHERE s.state <> 'deleted' AND s.backend_id = ",
     );
     query.push_bind(backend.as_str()).push(" AND s.base IN ");
     push_list(&mut query, bases.iter().copied());

@@ -25,7 +25,7 @@ pub(crate) mod locks;
 mod moves;
 mod platform_moves;
 mod quarantine;
-mod receipts;
+pub(crate) mod receipts;
 pub(crate) mod references;
 mod removal_runs;
 pub(crate) mod removals;

@@ -10,6 +10,7 @@ use super::locks::execute_exactly;
 use super::rows::{Reader, parsed};
 use super::transaction::{Ending, told};
 use super::{Conn, Query, Row, Store, dialect};
+use crate::OpenMoves;
 use crate::failure::Failure;
 
 const BEGIN: &str = "begin a move";
@@ -67,6 +68,22 @@ impl Store {
             rows.iter().map(record).collect::<Result<_, Failure>>()
         };
         moves.await.map_err(|failure| told("list moves", failure))
+    }
+
+    /// What is not over in one of the tables of moves.
+    pub(crate) async fn open_moves(&self, table: &'static str) -> Result<OpenMoves> {
+        let mut query = Query::new("SELECT COUNT(*) AS number, MIN(started_at) AS oldest FROM ");
+        query.push(table).push(UNDER_WAY);
+        let open = async {
+            let row = query.build().fetch_one(&self.read).await?;
+            let reader = Reader::new(table, &row);
+            Ok(OpenMoves {
+                number: reader.count("number")?,
+                oldest: reader.optional_time("oldest")?,
+            })
+        };
+        open.await
+            .map_err(|failure: Failure| told("count open moves", failure))
     }
 
     pub(crate) async fn set_move_state(

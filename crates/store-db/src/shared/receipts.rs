@@ -3,7 +3,7 @@
 use cloakroom_core::ledger::{DeletionOutcome, Settlement};
 use cloakroom_core::platform::{BroughtBack, SecretName};
 use cloakroom_core::store::{Receipt, ReceiptPage, Restored, words};
-use cloakroom_core::{BackendId, Error, ErrorKind, Result, RunId, Timestamp};
+use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, RunId, Timestamp};
 
 use super::locks::execute_exactly;
 use super::rows::Reader;
@@ -203,6 +203,27 @@ impl Store {
         })
     }
 
+    pub(crate) async fn claimed_by(
+        &self,
+        run: RunId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Result<Vec<(BackendId, Coordinate)>> {
+        let claimed = async {
+            let mut query = claimed_query(run, after, limit);
+            let rows = query.build().fetch_all(&self.read).await?;
+            let keys = rows.iter().filter_map(|row| {
+                let reader = Reader::new("secrets", row);
+                // What cannot be read no run deletes.
+                Some((reader.backend().ok()?, reader.coordinate().ok()?))
+            });
+            Ok(keys.collect())
+        };
+        claimed
+            .await
+            .map_err(|failure: Failure| told("read the claims of a run", failure))
+    }
+
     pub(crate) async fn receipts(&self, after: i64, limit: u32) -> Result<ReceiptPage> {
         let page = async {
             let mut tx = self.begin_read().await?;
@@ -245,6 +266,19 @@ impl Store {
             .await
             .map_err(|failure| told("read receipts", failure))
     }
+}
+
+/// What a run claimed and wrote no end of.
+pub(crate) fn claimed_query(run: RunId, after: Option<&Coordinate>, limit: u32) -> Query {
+    let mut query =
+        Query::new("SELECT s.backend_id, s.coordinate FROM secrets AS s WHERE s.claimed_by = ");
+    query
+        .push_bind(run.to_string())
+        .push(" AND s.coordinate > ");
+    query.push_bind(after.map_or_else(String::new, Coordinate::to_string));
+    query.push(" ORDER BY s.coordinate LIMIT ");
+    query.push_bind(i64::from(limit));
+    query
 }
 
 /// Receipts behind a place in the chain.

@@ -17,7 +17,7 @@ use crate::times::written;
 /// What [`ledger_row`] reads, from `secrets AS s`.
 pub(super) const LEDGER_COLUMNS: &str = "s.backend_id, s.coordinate, s.kind, s.state, s.digest, \
      s.intent, s.once_referenced, s.created_at, s.expires_at, s.unreferenced_since, s.superseded, \
-     s.attempts, s.next_attempt_at, s.last_error, s.damage";
+     s.attempts, s.next_attempt_at, s.claimed_by, s.last_error, s.damage";
 
 /// A row of a result, and the table it stands for in errors.
 #[derive(Clone, Copy)]
@@ -162,6 +162,7 @@ pub(super) fn ledger_row(row: &Row) -> Result<LedgerRow, Failure> {
         attempts: u32::try_from(reader.get::<i64>("attempts")?)
             .map_err(|_| reader.corrupt("attempts"))?,
         next_attempt: reader.optional_time("next_attempt_at")?,
+        claimed_by: reader.get("claimed_by")?,
         last_error: reader.get("last_error")?,
         damage: reader.optional_word("damage", Damage::from_word)?,
     })

@@ -48,8 +48,8 @@ impl Store {
                 .ok_or_else(|| no_row(OPERATION, backend, coordinate))?;
             match verdict(state, settlement) {
                 Verdict::Gone => gone.push(coordinate),
-                Verdict::Failed => write_failure(conn, backend, settlement, now).await?,
-                Verdict::OnlyReceipt => {}
+                Verdict::Failed => write_failure(conn, run, backend, settlement, now).await?,
+                Verdict::OnlyReceipt => end_claim(conn, run, backend, coordinate).await?,
                 Verdict::NeverClaimed => {
                     return Err(Error::new(
                         ErrorKind::Conflict,
@@ -150,7 +150,8 @@ async fn write_gone(
 ) -> Result<(), Failure> {
     let mut query = Query::new("UPDATE secrets SET state = 'deleted', deleted_at = ");
     query.push_bind(now).push(
-        ", next_attempt_at = NULL, last_error = NULL, quarantined_at = NULL WHERE backend_id = ",
+        ", next_attempt_at = NULL, claimed_by = NULL, last_error = NULL, quarantined_at = NULL \
+         WHERE backend_id = ",
     );
     query
         .push_bind(backend.as_str())
@@ -162,8 +163,27 @@ async fn write_gone(
     execute_exactly(conn, query, "secrets", backend, coordinates.len()).await
 }
 
+/// What has a receipt of the run is no claim of it any more.
+async fn end_claim(
+    conn: &mut Conn,
+    run: RunId,
+    backend: &BackendId,
+    coordinate: &Coordinate,
+) -> Result<(), Failure> {
+    let mut query = Query::new("UPDATE secrets SET claimed_by = NULL WHERE claimed_by = ");
+    query
+        .push_bind(run.to_string())
+        .push(" AND backend_id = ")
+        .push_bind(backend.as_str())
+        .push(" AND coordinate = ")
+        .push_bind(coordinate.as_str());
+    query.build().execute(conn).await?;
+    Ok(())
+}
+
 async fn write_failure(
     conn: &mut Conn,
+    run: RunId,
     backend: &BackendId,
     settlement: &Settlement,
     now: i64,
@@ -182,6 +202,9 @@ async fn write_failure(
     let mut query = Query::new("UPDATE secrets SET attempts = attempts + ");
     query.push_bind(i64::from(counted)).push(", last_error = ");
     query.push_bind(printable(&format!("{kind}: {message}")));
+    // Another run's claim is that run's to end.
+    query.push(", claimed_by = NULLIF(claimed_by, ");
+    query.push_bind(run.to_string()).push(")");
     if *quarantine {
         query.push(", state = 'quarantined', next_attempt_at = NULL, quarantined_at = ");
         query.push_bind(now);

@@ -75,6 +75,7 @@ impl Store {
                     kept_by_removed: reader.count("kept_by_removed")?,
                     known: reader.count("known")? > 0,
                     external: reader.count("external")? > 0,
+                    history: history(&reader)?,
                 };
                 mentions.entry(reader.get("base")?).or_default().push(named);
             }
@@ -213,7 +214,11 @@ pub(crate) fn mentioned_query(target: &PlatformTarget, bases: &[&str]) -> Query 
          COUNT(*) FILTER (WHERE m.keeps AND NOT m.removed) AS kept, \
          COUNT(*) FILTER (WHERE m.keeps AND m.removed) AS kept_by_removed, \
          COUNT(*) FILTER (WHERE m.kind <> 'other' AND NOT m.external) AS known, \
-         COUNT(*) FILTER (WHERE m.external) AS external \
+         COUNT(*) FILTER (WHERE m.external) AS external, \
+         COUNT(*) FILTER (WHERE m.keeps AND m.kind <> 'other') AS kept_for_a_reason, \
+         COUNT(DISTINCT m.place) FILTER (WHERE m.keeps) AS places, \
+         MIN(m.place) FILTER (WHERE m.keeps) AS first_place, \
+         MAX(m.place) FILTER (WHERE m.keeps) AS last_place \
          FROM platform_mentions AS m WHERE m.platform = ",
     );
     query.push_bind(target.platform.clone());
@@ -221,6 +226,19 @@ pub(crate) fn mentioned_query(target: &PlatformTarget, bases: &[&str]) -> Query 
     push_list(&mut query, bases.iter().copied());
     query.push(" GROUP BY m.base, m.name");
     query
+}
+
+/// The places that keep a name, where none has a known meaning and they are two at most: the least and the
+/// greatest of more are not all of them.
+fn history(reader: &Reader<'_>) -> Result<Vec<String>, Failure> {
+    if reader.count("kept_for_a_reason")? > 0 || reader.count("places")? > 2 {
+        return Ok(Vec::new());
+    }
+    let first: Option<String> = reader.get("first_place")?;
+    let last: Option<String> = reader.get("last_place")?;
+    let mut places: Vec<String> = first.into_iter().chain(last).collect();
+    places.dedup();
+    Ok(places)
 }
 
 pub(crate) fn unlisted_query(

@@ -1,15 +1,15 @@
 //! One document's references taken to another backend: blob, references and ledger change together,
 //! and what a move leaves behind is held in the same transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cloakroom_core::ledger::RowState;
-use cloakroom_core::store::{CommitOutcome, Lease, MovedSecret, Switch, Way};
+use cloakroom_core::store::{CommitOutcome, Intended, Lease, MovedSecret, Switch, Way};
 use cloakroom_core::{Coordinate, DocumentId, Error, ErrorKind, MoveId, Result, Revision};
 
 use super::commit::{
-    attach, is_intended, is_stored, recorded_references, revision_of, write_references,
+    attach, is_intended, is_stored, keys_of, recorded_references, revision_of, write_references,
 };
 
 use super::locks::{
@@ -35,7 +35,7 @@ impl Store {
             self.switch_within(&mut tx, switch).await
         })?;
         if !matches!(outcome, CommitOutcome::Committed { .. }) {
-            self.expire(OPERATION, &switch.intended).await?;
+            self.expire(OPERATION, &keys_of(&switch.intended)).await?;
         }
         Ok(outcome)
     }
@@ -57,7 +57,8 @@ impl Store {
             .iter()
             .map(|reference| (reference.backend.clone(), reference.coordinate.clone()))
             .collect();
-        let intended: BTreeSet<Key> = switch.intended.iter().cloned().collect();
+        let intended: BTreeMap<Key, &Intended> =
+            switch.intended.iter().map(|it| (it.key(), it)).collect();
         let returned: BTreeSet<Key> = switch.returned.iter().cloned().collect();
         let dropped: BTreeSet<Key> = before.difference(&after).cloned().collect();
 
@@ -65,8 +66,8 @@ impl Store {
         // Locks may have been waited for.
         let now = self.moment(conn).await?;
         let attachable = after.iter().all(|key| {
-            if intended.contains(key) {
-                is_intended(&locked, key, now)
+            if let Some(intended) = intended.get(key) {
+                is_intended(&locked, intended, now)
             } else if returned.contains(key) {
                 is_held(&locked, key)
             } else {
@@ -78,7 +79,7 @@ impl Store {
         }
 
         write_references(conn, switch.document, &switch.references, &recorded).await?;
-        attach(conn, &intended).await?;
+        attach(conn, &intended.into_keys().collect()).await?;
         refer_again(conn, &returned).await?;
         let lost = self.lasting_moment(conn).await?;
         let unreferenced = match switch.way {

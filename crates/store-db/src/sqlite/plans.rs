@@ -12,6 +12,7 @@ use super::shared::Query;
 use super::shared::census::once_referenced_query;
 use super::shared::due::{Cutoffs, due_query};
 use super::shared::locks::{highest_query, living_query};
+use super::shared::receipts::claimed_query;
 use super::shared::references::{recorded_query, references_query};
 use super::shared::removals::state_query;
 use super::shared::sightings::{NAMED, listed_query, named_query};
@@ -85,6 +86,17 @@ async fn rows_of_a_base_are_found_by_their_base() {
         plan,
         ["SEARCH s USING COVERING INDEX secrets_once_referenced (backend_id=?)"]
     );
+    store.close().await;
+}
+
+/// What a run left is found without a look at the ledger.
+#[tokio::test]
+async fn claims_are_found_by_their_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, read) = fresh(&folder).await;
+    let plan = plan_of(claimed_query(RunId(Uuid::nil()), None, 10), &read).await;
+    let index = "SEARCH s USING COVERING INDEX secrets_claimed (claimed_by=? AND coordinate>?)";
+    assert_eq!(plan, [index]);
     store.close().await;
 }
 

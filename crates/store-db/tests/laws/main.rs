@@ -57,7 +57,8 @@ fn main() {
     let arguments = Arguments::from_args();
     let laws = laws! {
         protocol:
-            first_put, update_keeps_raises_and_drops, a_lost_race_expires_its_rows,
+            first_put,
+            a_number_that_another_writer_was_given_is_not_committed, update_keeps_raises_and_drops, a_lost_race_expires_its_rows,
             an_expired_intent_aborts, a_kept_row_on_its_way_out_aborts,
             only_what_the_document_refers_to_can_be_kept, versions_are_never_used_twice,
             versions_have_an_end, removing_a_document, a_document_comes_again,
@@ -107,7 +108,8 @@ fn main() {
             references_are_paged, documents_are_paged, secrets_are_paged_and_filtered,
             due_rows_are_paged, census_counts_what_is_due,
             references_that_nobody_dropped_are_missed, damaged_rows_are_named,
-            an_unreadable_row_holds_up_no_other;
+            an_unreadable_row_holds_up_no_other, an_unreadable_row_hides_no_other_from_a_list,
+            an_unreadable_row_is_known_elsewhere_where_it_may_be;
         schema: migrated_twice, two_at_once, a_newer_schema_is_refused, a_changed_migration_is_refused,
             pending_migrations_are_refused, somebody_elses_tables_are_refused,
             somebody_elses_migrations_are_refused;
@@ -127,10 +129,11 @@ fn main() {
             an_expired_copy_is_not_referred_to, nothing_moves_without_the_lease,
             one_move_is_under_way, documents_to_move_come_in_pages, a_switch_and_an_edit_cross;
         platform_moves:
-            a_platform_has_one_move_at_a_time, a_platforms_copies_are_kept_by_whoever_has_the_lease;
+            a_platform_has_one_move_at_a_time, a_platforms_move_stays_between_its_managers,
+            a_platforms_copies_are_kept_by_whoever_has_the_lease;
         secret_migrations:
             a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept,
-            a_copy_is_noted_by_its_name;
+            a_copy_is_noted_by_its_name, keys_of_the_way_back_are_counted;
         removals:
             only_the_plan_that_was_shown_is_confirmed, a_plan_is_known_by_its_first_digits, runs_of_a_platform_are_recorded,
             what_is_taken_on_is_one_runs_until_its_claim_lapses,

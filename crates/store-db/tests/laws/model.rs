@@ -199,9 +199,13 @@ impl History<'_> {
         crate::support::document(self.number * 10 + u128::from(document))
     }
 
+    /// Of this history alone: the same intent under another backend would be the same secret.
+    fn intent(&self) -> IntentId {
+        IntentId(Uuid::from_u128(0xA000 + self.number))
+    }
+
     async fn intend(&mut self, bases: &[Coordinate]) -> Vec<Coordinate> {
-        // Of this history alone: the same intent under another backend would be the same secret.
-        let id = IntentId(Uuid::from_u128(0xA000 + self.number));
+        let id = self.intent();
         let intents = bases.iter().map(|base| Intent { id, ..intent(base) });
         let intents: Vec<Intent> = intents.collect();
         let expiry = Duration::from_millis(EXPIRY as u64);
@@ -306,8 +310,9 @@ impl History<'_> {
         for reference in &mut commit.references {
             reference.backend = self.backend.clone();
         }
-        for (backend, _) in &mut commit.intended {
-            *backend = self.backend.clone();
+        for intended in &mut commit.intended {
+            intended.backend = self.backend.clone();
+            intended.intent = self.intent();
         }
         let outcome = self.bench.store.commit(&commit).await.unwrap();
 

@@ -9,6 +9,7 @@ use cloakroom_core::store::{
     MoveState, MovedSecret, Moves as _, NewMove, NewReference, Switch, Way,
 };
 use cloakroom_core::{BackendId, Coordinate, DocumentId, ErrorKind, MoveId, Revision, WorkspaceId};
+use cloakroom_store_db::OpenMoves;
 use uuid::Uuid;
 
 use crate::support::*;
@@ -66,7 +67,7 @@ fn forth(id: MoveId, document: DocumentId, from: &Coordinate, to: &Coordinate) -
         revision: Revision(1),
         blob: "{}".to_owned(),
         references: vec![reference(there(), to)],
-        intended: vec![(there(), to.clone())],
+        intended: vec![intended_in(there(), to)],
         returned: Vec::new(),
         moved: vec![MovedSecret {
             from: from.clone(),
@@ -258,6 +259,8 @@ pub(crate) async fn one_move_is_under_way(bench: Bench) {
     assert_eq!(again.workspaces, [WorkspaceId(one), WorkspaceId(two)]);
     let everybody = store.begin_move(&lease, &new_move(3, &[])).await.unwrap();
     assert_eq!(everybody.workspaces, []);
+    let open = store.open_moves().await.unwrap();
+    assert_eq!((open.number, open.oldest), (1, Some(begun.started)));
     let elsewhere = NewMove {
         to: "third".parse().unwrap(),
         ..new_move(4, &[])
@@ -270,10 +273,12 @@ pub(crate) async fn one_move_is_under_way(bench: Bench) {
         (MoveState::Open, MoveState::Finishing),
         (MoveState::Finishing, MoveState::Finished),
     ] {
+        assert_eq!(store.open_moves().await.unwrap().number, 1);
         store.set_move_state(&lease, id, from, to).await.unwrap();
         let refused = store.set_move_state(&lease, id, from, to).await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
     }
+    assert_eq!(store.open_moves().await.unwrap(), OpenMoves::default());
     let over = store.move_record(id).await.unwrap().unwrap();
     assert!(over.state.is_over() && over.ended.is_some(), "{over:?}");
     let next = store.begin_move(&lease, &elsewhere).await.unwrap();

@@ -1,10 +1,10 @@
 //! Moves of platforms: one at a time for each, by whoever holds the lease, and each secret's way kept.
 
 use cloakroom_core::platform::{
-    CopyState, NewPlatformMove, PlatformCopy, PlatformMoves, SecretName,
+    CopyState, MoveManagers, NewPlatformMove, PlatformCopy, PlatformMoves, SecretName,
 };
 use cloakroom_core::store::{Journal, Lease, MoveState};
-use cloakroom_core::{ErrorKind, MoveId, Timestamp, WorkspaceId};
+use cloakroom_core::{Digest, ErrorKind, MoveId, Timestamp, WorkspaceId};
 use cloakroom_store_db::DbStore;
 use uuid::Uuid;
 
@@ -22,7 +22,15 @@ fn new(number: u128, platform: &str, to: &str, owners: &[u128]) -> NewPlatformMo
         platform: platform.into(),
         from: "old".parse().unwrap(),
         to: to.parse().unwrap(),
+        managers: managers(to),
         owners: owners.iter().map(|it| owner(*it)).collect(),
+    }
+}
+
+fn managers(to: &str) -> MoveManagers {
+    MoveManagers {
+        from: "memory old".into(),
+        to: format!("memory {to}"),
     }
 }
 
@@ -46,7 +54,15 @@ fn copy(number: u32, state: CopyState) -> PlatformCopy {
         state,
         written: number.is_multiple_of(2),
         changed: Timestamp::from_millisecond(1_000 + i64::from(number)).ok(),
+        digest: number.is_multiple_of(3).then(|| digest(number)),
+        described: number
+            .is_multiple_of(5)
+            .then(|| format!("version {number}")),
     }
+}
+
+fn digest(number: u32) -> Digest {
+    format!("0123456789abcdef:{number:064x}").parse().unwrap()
 }
 
 pub(crate) async fn a_platform_has_one_move_at_a_time(bench: Bench) {
@@ -69,6 +85,8 @@ pub(crate) async fn a_platform_has_one_move_at_a_time(bench: Bench) {
     // Another platform has a move of its own.
     let other = begin(new(4, "staging", "new", &[])).await.unwrap();
     assert_eq!(other.id, id(4));
+    let open = store.open_platform_moves().await.unwrap();
+    assert_eq!((open.number, open.oldest), (2, Some(begun.started)));
 
     let newest = Timestamp::from_millisecond(77).ok();
     store.compared(&lease, id(1), newest).await.unwrap();
@@ -84,9 +102,37 @@ pub(crate) async fn a_platform_has_one_move_at_a_time(bench: Bench) {
     let over = store.platform_move(id(1)).await.unwrap().unwrap();
     assert_eq!((over.state, over.newest), (MoveState::Finished, newest));
     assert!(over.ended.is_some());
+    assert_eq!(store.open_platform_moves().await.unwrap().number, 1);
     let next = begin(new(6, "production", "elsewhere", &[])).await.unwrap();
     assert_eq!(next.id, id(6));
     assert_eq!(store.platform_move(id(99)).await.unwrap(), None);
+}
+
+pub(crate) async fn a_platforms_move_stays_between_its_managers(bench: Bench) {
+    let store = &bench.store;
+    let lease = lease(store).await;
+    let begun = new(1, "production", "new", &[]);
+    let begun = store.begin_platform_move(&lease, &begun).await.unwrap();
+    assert_eq!(begun.managers, Some(managers("new")));
+    let under_way = store.platform_move_under_way("production").await.unwrap();
+    assert_eq!(under_way, Some(begun));
+    assert_eq!(
+        store.platform_move_under_way("staging").await.unwrap(),
+        None
+    );
+    let mut elsewhere = new(2, "production", "new", &[]);
+    elsewhere.managers = managers("elsewhere");
+    let refused = store.begin_platform_move(&lease, &elsewhere).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+    let noted = store.note_managers(&lease, id(1), &elsewhere.managers);
+    noted.await.unwrap();
+    let on = store.begin_platform_move(&lease, &elsewhere).await.unwrap();
+    assert_eq!((on.id, on.managers), (id(1), Some(elsewhere.managers)));
+    // What is everybody's is not somebody's.
+    elsewhere = new(3, "production", "new", &[1]);
+    elsewhere.managers = managers("elsewhere");
+    let refused = store.begin_platform_move(&lease, &elsewhere).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
 }
 
 pub(crate) async fn a_platforms_copies_are_kept_by_whoever_has_the_lease(bench: Bench) {

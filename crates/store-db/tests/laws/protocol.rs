@@ -5,10 +5,25 @@ use cloakroom_core::ledger::{DeletionOutcome, Ledger, Reason, RowState};
 use cloakroom_core::store::{
     CommitOutcome, DocumentStore, Expected, NewReference, RemoveOutcome, SpecId,
 };
-use cloakroom_core::{BackendId, Revision};
+use cloakroom_core::{BackendId, IntentId, Revision};
 use uuid::Uuid;
 
 use crate::support::*;
+
+/// A restored database may give a number again that a writer of before holds: what that one wrote is not what the
+/// row is about.
+pub(crate) async fn a_number_that_another_writer_was_given_is_not_committed(bench: Bench) {
+    let written = bench.intend(&[base(1), base(2)]).await;
+    let places = [("/a", written[0].clone()), ("/b", written[1].clone())];
+    let mut commit = commit_of(document(1), Expected::Absent, &places, &written);
+    commit.intended[1].intent = IntentId(Uuid::from_u128(0xB000));
+    let outcome = bench.store.commit(&commit).await.unwrap();
+    assert_eq!(outcome, CommitOutcome::Expired);
+    assert!(bench.store.document(document(1)).await.unwrap().is_none());
+    for coordinate in &written {
+        assert_eq!(bench.row(coordinate).await.state, RowState::Intended);
+    }
+}
 
 pub(crate) async fn first_put(bench: Bench) {
     let written = bench.intend(&[base(1), base(2)]).await;
@@ -471,7 +486,7 @@ pub(crate) async fn secrets_in_two_backends(bench: Bench) {
         coordinate: there[0].clone(),
         array_digest: Some(digest()),
     });
-    commit.intended.push((other.clone(), there[0].clone()));
+    commit.intended.push(intended_in(other.clone(), &there[0]));
     let outcome = bench.store.commit(&commit).await.unwrap();
     assert_eq!(
         outcome,

@@ -7,7 +7,7 @@ use cloakroom_core::ledger::{Claim, DueClass, Ledger, OwnerCensus, Reason, RowSt
 use cloakroom_core::store::{
     DocumentStore, Expected, RecordedReference, ReferenceCursor, ReferenceSource, SecretFilter,
 };
-use cloakroom_core::{ErrorKind, WorkspaceId};
+use cloakroom_core::{BackendId, ErrorKind, Mark, WorkspaceId};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -144,12 +144,15 @@ pub(crate) async fn secrets_are_paged_and_filtered(bench: Bench) {
     let mut after = None;
     loop {
         let page = bench.store.list_secrets(&all, after, 2).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some((last.backend.clone(), last.coordinate.clone()));
         seen.extend(
-            page.iter()
+            page.rows
+                .iter()
                 .map(|row| (row.backend.to_string(), row.coordinate.as_str().to_owned())),
         );
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
     }
     let mut sorted = seen.clone();
     sorted.sort();
@@ -163,6 +166,7 @@ pub(crate) async fn secrets_are_paged_and_filtered(bench: Bench) {
             .list_secrets(&filter, None, 100)
             .await
             .unwrap()
+            .rows
             .len()
     };
     assert_eq!(
@@ -464,4 +468,115 @@ pub(crate) async fn an_unreadable_row_holds_up_no_other(bench: Bench) {
         reference.ledger.is_none() && told.contains("digest"),
         "{told}"
     );
+}
+
+/// What of another backend's row cannot be read may be anything; it tells of that one secret alone.
+pub(crate) async fn an_unreadable_row_is_known_elsewhere_where_it_may_be(bench: Bench) {
+    let elsewhere: BackendId = "elsewhere".parse().unwrap();
+    let mut marks = Vec::new();
+    for number in 1..=3 {
+        let coordinate = bench.orphan(number).await;
+        let intent = bench.row(&coordinate).await.intent;
+        marks.push(Mark {
+            store: bench.store.identity().await.unwrap().store,
+            deployment: "laws".to_owned(),
+            digest: digest(),
+            intent: intent.filter(|_| number != 2),
+            coordinate,
+        });
+    }
+    let known = async || {
+        let known = bench.store.known_elsewhere(&elsewhere, &marks).await;
+        let known = known.unwrap().into_iter();
+        known.map(|it| it.is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(known().await, [true, false, true]);
+    for change in ["digest = 'canary'", "backend_id = 'No Name'"] {
+        let coordinate = &marks[0].coordinate;
+        let damage = format!("UPDATE secrets SET {change} WHERE coordinate = '{coordinate}'");
+        bench.raw(damage).await.unwrap();
+        assert_eq!(known().await, [true, false, true], "{change}");
+    }
+    let names = bench.store.backends().await.unwrap();
+    assert_eq!(names, [backend()]);
+    let coordinates: Vec<_> = marks.iter().map(|it| it.coordinate.clone()).collect();
+    let ours = bench.store.known(&coordinates).await.unwrap();
+    assert_eq!(ours.len(), 3);
+    let rows = bench
+        .store
+        .each_row(&backend(), &coordinates)
+        .await
+        .unwrap();
+    assert_eq!(rows[0].as_ref().unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(rows[1].is_ok() && rows[2].is_ok());
+}
+
+/// However small the pages, each readable row is listed once, and each other one told.
+pub(crate) async fn an_unreadable_row_hides_no_other_from_a_list(bench: Bench) {
+    let mut all = Vec::new();
+    for number in 1..=5 {
+        let places = [("/a", base(number))];
+        let written = bench.put(document(number), Expected::Absent, &places).await;
+        all.push(written[0].clone());
+    }
+    all.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    bench
+        .raw("DELETE FROM secret_references".to_owned())
+        .await
+        .unwrap();
+    for (at, change) in [
+        (1, "digest = 'canary'".to_owned()),
+        // In the same place of the order, and at its end.
+        (2, format!("coordinate = '{}x'", all[2])),
+        (4, "coordinate = 'zzz'".to_owned()),
+    ] {
+        let statement = format!(
+            "UPDATE secrets SET {change} WHERE coordinate = '{}'",
+            all[at]
+        );
+        bench.raw(statement).await.unwrap();
+    }
+    let readable = vec![all[0].clone(), all[3].clone()];
+    let filter = SecretFilter {
+        backend: Some(backend()),
+        ..SecretFilter::default()
+    };
+    for limit in [1, 2, 3, 1000] {
+        let (mut listed, mut missed, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        let mut after = None;
+        loop {
+            let page = bench
+                .store
+                .list_secrets(&filter, after, limit)
+                .await
+                .unwrap();
+            listed.extend(page.rows.into_iter().map(|row| row.coordinate));
+            told.extend(page.unreadable.into_iter().map(|row| row.to_string()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, readable, "by {limit}");
+        let names = [all[1].to_string(), format!("{}x", all[2]), "zzz".to_owned()];
+        assert_eq!(told.len(), names.len(), "by {limit}: {told:?}");
+        for (told, name) in told.iter().zip(names) {
+            assert!(told.contains(&format!("coordinate={name}")), "{told}");
+            assert!(!told.contains("canary"), "{told}");
+        }
+        let here = backend();
+        let mut after = None;
+        let mut unreadable = 0;
+        loop {
+            let page = bench.store.missed(&here, after.as_ref(), limit);
+            let page = page.await.unwrap();
+            missed.extend(page.rows.into_iter().map(|row| row.coordinate));
+            unreadable += page.unreadable.len();
+            after = page.next.map(|(_, coordinate)| coordinate);
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!((missed, unreadable), (readable.clone(), 3), "by {limit}");
+    }
 }

@@ -6,6 +6,7 @@ use cloakroom_core::platform::{
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Digest, ErrorKind, MoveId, SecretValue, ValueKind};
+use cloakroom_store_db::WaysBack;
 use uuid::Uuid;
 
 use crate::support::*;
@@ -164,4 +165,41 @@ pub(crate) async fn a_copy_is_noted_by_its_name(bench: Bench) {
     assert_eq!(late.unwrap_err().kind(), ErrorKind::Conflict);
     let noted = store.noted_copy(&name).await.unwrap();
     assert_eq!(noted, Some(digest("2")), "it outlasts its migration");
+}
+
+/// Whoever takes a key away has to know what needs it.
+pub(crate) async fn keys_of_the_way_back_are_counted(bench: Bench) {
+    let store = &bench.store;
+    assert_eq!(store.count_ways_back().await.unwrap(), []);
+    let new = new_migration(1, "om", "aws");
+    let id = store.begin_migration(&new).await.unwrap().id;
+    let mut fields = [
+        field("a", "1", "/x"),
+        field("a", "2", "/x"),
+        field("a", "3", "/x"),
+    ];
+    fields[2].digest = None;
+    store.write_fields(id, &fields).await.unwrap();
+    let digest = fields[0].digest.clone().unwrap();
+    let copy = CopyName {
+        platform: new.platform.clone(),
+        database: new.database.clone(),
+        to: "aws".to_owned(),
+        name: "/om/a".to_owned(),
+    };
+    store.note_copy(id, &copy, &digest).await.unwrap();
+    let ways = |from: &str, digests| WaysBack {
+        from: from.to_owned(),
+        to: "aws".to_owned(),
+        key: digest.key().clone(),
+        digests,
+    };
+    let counted = store.count_ways_back().await.unwrap();
+    assert_eq!(counted, [ways("aws", 1), ways("db", 2)]);
+    // What was taken back is not taken back again.
+    let reversed = MoveState::Reversed;
+    let set = store.set_migration(id, &[MoveState::Open], reversed).await;
+    set.unwrap();
+    let counted = store.count_ways_back().await.unwrap();
+    assert_eq!(counted, [ways("aws", 1)]);
 }

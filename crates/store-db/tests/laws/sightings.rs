@@ -309,6 +309,14 @@ pub(crate) async fn mentions_are_added_up_by_base(bench: Bench) {
     assert!(told[3].mentions[0].external);
     assert!(!told[3].mentions[0].known, "its user made it");
     assert!(!told[4].mentions[0].known, "anybody may write so");
+    let history = |at: usize| told[at].mentions[0].history.clone();
+    let place = &mentions[0].mention.column;
+    assert_eq!(
+        history(4),
+        std::slice::from_ref(place),
+        "nothing else keeps it"
+    );
+    assert!(history(0).is_empty() && history(2).is_empty() && history(3).is_empty());
 
     let places = store.mentions_of(&target(), "a", "a_v2", 2).await.unwrap();
     assert_eq!(

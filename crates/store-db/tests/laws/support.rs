@@ -10,8 +10,8 @@ use cloakroom_core::ledger::{
     Windows,
 };
 use cloakroom_core::store::{
-    CommitOutcome, DocumentCommit, DocumentStore, Expected, Intent, Journal, Lease, NewReference,
-    Receipts as _, RemoveOutcome, Restored, Spec, SpecId,
+    CommitOutcome, DocumentCommit, DocumentStore, Expected, Intended, Intent, Journal, Lease,
+    NewReference, Receipts as _, RemoveOutcome, Restored, Spec, SpecId,
 };
 use cloakroom_core::{
     BackendId, Clock, Digest, DocumentId, IntentId, Revision, RunId, Timestamp, ValueKind,
@@ -19,6 +19,9 @@ use cloakroom_core::{
 };
 use cloakroom_store_db::{DbStore, Location, Options, Pool, StoreClock};
 use uuid::Uuid;
+
+/// What [`intent`] intends.
+pub(crate) const INTENT: IntentId = IntentId(Uuid::from_u128(0xA000));
 
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
@@ -112,7 +115,16 @@ pub(crate) fn intent(base: &Coordinate) -> Intent {
         base: base.clone(),
         kind: ValueKind::Text,
         digest: digest(),
-        id: IntentId(Uuid::from_u128(0xA000)),
+        id: INTENT,
+    }
+}
+
+/// A row that [`intent`] was written down with.
+pub(crate) fn intended_in(backend: BackendId, coordinate: &Coordinate) -> Intended {
+    Intended {
+        backend,
+        coordinate: coordinate.clone(),
+        intent: INTENT,
     }
 }
 
@@ -142,7 +154,7 @@ pub(crate) fn commit_of(
             .collect(),
         intended: intended
             .iter()
-            .map(|coordinate| (backend(), coordinate.clone()))
+            .map(|coordinate| intended_in(backend(), coordinate))
             .collect(),
     }
 }

@@ -112,7 +112,8 @@ async fn content(pool: &SqlitePool) -> Vec<String> {
     let mut content = Vec::new();
     for table in TABLES {
         let columns = format!(
-            "SELECT name FROM pragma_table_info('{table}') WHERE name <> 'intent' ORDER BY cid"
+            "SELECT name FROM pragma_table_info('{table}') \
+             WHERE name NOT IN ('intent', 'claimed_by') ORDER BY cid"
         );
         let columns: Vec<String> = sqlx::query_scalar(AssertSqlSafe(columns))
             .fetch_all(pool)

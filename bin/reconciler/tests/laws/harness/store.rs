@@ -14,7 +14,7 @@ use cloakroom_core::ledger::{
 use cloakroom_core::store::{
     CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Finding, Intent,
     Job, Journal, Lease, NewRun, ReferenceCursor, ReferenceRow, ReferenceSource, RemoveOutcome,
-    RunOutcome, RunRecord, SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    RunOutcome, RunRecord, SecretFilter, SecretPage, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Mark, Result, Revision, RunId, Timestamp, WorkspaceId,
@@ -86,7 +86,7 @@ impl DocumentStore for Crashing {
         filter: &SecretFilter,
         after: Option<(BackendId, Coordinate)>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>> {
+    ) -> Result<SecretPage> {
         fated!(
             self.faults,
             "list_secrets",
@@ -286,7 +286,7 @@ impl Ledger for Crashing {
         backend: &BackendId,
         after: Option<&Coordinate>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>> {
+    ) -> Result<SecretPage> {
         fated!(
             self.faults,
             "missed",

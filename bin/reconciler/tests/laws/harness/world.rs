@@ -341,7 +341,8 @@ impl World {
     /// Every row of the ledger.
     pub(crate) async fn rows(&self) -> Vec<LedgerRow> {
         let filter = cloakroom_core::store::SecretFilter::default();
-        self.db.list_secrets(&filter, None, 100_000).await.unwrap()
+        let page = self.db.list_secrets(&filter, None, 100_000).await;
+        page.unwrap().rows
     }
 
     /// The findings of a run as the journal has them.

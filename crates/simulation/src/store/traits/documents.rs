@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_core::ledger::{Damage, Ledger as _, LedgerRow};
+use cloakroom_core::ledger::{Damage, Ledger as _};
 use cloakroom_core::store::{
     CommitOutcome, DocumentCommit, DocumentRow, DocumentStore, DocumentSummary, Intent,
     RecordedReference, ReferenceCursor, ReferenceRow, ReferenceSource, ReferencedRow,
-    RemoveOutcome, SecretFilter, SpecId, StoreIdentity, StoredDocument,
+    RemoveOutcome, SecretFilter, SecretPage, SpecId, StoreIdentity, StoredDocument,
 };
 use cloakroom_core::{BackendId, Coordinate, DocumentId, ErrorKind, Result, Revision, WorkspaceId};
 
-use super::keys;
+use super::{keys, page};
 use crate::happening::{Happening, Key};
 use crate::stage::moment;
 use crate::store::MemoryStore;
@@ -65,7 +65,7 @@ impl DocumentStore for MemoryStore {
         filter: &SecretFilter,
         after: Option<(BackendId, Coordinate)>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>> {
+    ) -> Result<SecretPage> {
         self.transact("list secrets", |state, _| {
             let order = |key: &Key| (key.0.clone(), key.1.as_str().to_owned());
             let mut rows: Vec<_> = state
@@ -73,6 +73,7 @@ impl DocumentStore for MemoryStore {
                 .iter()
                 .filter(|(key, row)| {
                     after.as_ref().is_none_or(|it| order(key) > order(it))
+                        && filter.backend.as_ref().is_none_or(|it| key.0 == *it)
                         && filter.owner.is_none_or(|it| key.1.owner() == Some(it.0))
                         && filter.base.as_ref().is_none_or(|it| key.1.base() == it)
                         && filter.state.is_none_or(|it| row.ledger.state == it)
@@ -80,7 +81,7 @@ impl DocumentStore for MemoryStore {
                 .collect();
             rows.sort_by_key(|(key, _)| order(key));
             let rows = rows.into_iter().map(|(_, row)| row.ledger.clone());
-            Ok(rows.take(limit as usize).collect())
+            Ok(page(rows.take(limit as usize).collect(), limit))
         })
         .await
     }

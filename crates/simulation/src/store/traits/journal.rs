@@ -7,10 +7,10 @@ use cloakroom_core::store::{
     Adoption, Epoch, EpochRaise, Epochs, Finding, Homes, Job, Journal, Lease, LetGo, NewRun,
     Receipt, Receipts, Restored, RunOutcome, RunRecord,
 };
-use cloakroom_core::{BackendId, Result, RunId, Timestamp};
+use cloakroom_core::{BackendId, Coordinate, Result, RunId, Timestamp};
 use uuid::Uuid;
 
-use crate::happening::Happening;
+use crate::happening::{Happening, Key};
 use crate::store::MemoryStore;
 
 #[async_trait]
@@ -228,6 +228,26 @@ impl Receipts for MemoryStore {
         self.transact("latest receipt", |state, _| {
             let receipts = state.receipts.iter();
             Ok(receipts.filter(|it| it.run == run).map(|it| it.at).max())
+        })
+        .await
+    }
+
+    async fn claimed_by(
+        &self,
+        run: RunId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Result<Vec<(BackendId, Coordinate)>> {
+        self.transact("claims of a run", |state, _| {
+            let holder = Some(run.to_string());
+            let rows = state.rows.iter();
+            let claimed = rows.filter(|(_, row)| row.ledger.claimed_by == holder);
+            let after = after.map_or("", Coordinate::as_str);
+            let behind = claimed.filter(|(key, _)| key.1.as_str() > after);
+            let mut keys: Vec<Key> = behind.map(|(key, _)| key.clone()).collect();
+            keys.sort_by(|one, other| one.1.as_str().cmp(other.1.as_str()));
+            keys.truncate(limit as usize);
+            Ok(keys)
         })
         .await
     }

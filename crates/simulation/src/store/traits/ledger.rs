@@ -8,10 +8,10 @@ use cloakroom_core::ledger::{
     Begun, Candidate, Census, Claim, ClaimItem, Damage, DueClass, DueCursor, Ledger, LedgerRow,
     QuarantineRelease, Reason, RowState, Settlement, Unused, Windows,
 };
-use cloakroom_core::store::Lease;
+use cloakroom_core::store::{Lease, SecretPage};
 use cloakroom_core::{BackendId, Coordinate, ErrorKind, Mark, Result, RunId, Timestamp};
 
-use super::keys;
+use super::{keys, page};
 use crate::happening::{Happening, Key};
 use crate::stage::moment;
 use crate::store::MemoryStore;
@@ -83,9 +83,11 @@ impl Ledger for MemoryStore {
         backend: &BackendId,
         after: Option<&Coordinate>,
         limit: u32,
-    ) -> Result<Vec<LedgerRow>> {
-        self.transact("missed", |state, _| Ok(state.missed(backend, after, limit)))
-            .await
+    ) -> Result<SecretPage> {
+        self.transact("missed", |state, _| {
+            Ok(page(state.missed(backend, after, limit), limit))
+        })
+        .await
     }
 
     async fn rows(

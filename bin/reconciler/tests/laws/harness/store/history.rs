@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cloakroom_core::store::{
     Adoption, Epoch, EpochRaise, Epochs, Homes, Lease, LetGo, Receipt, Receipts, Restored,
 };
-use cloakroom_core::{BackendId, Result, RunId, Timestamp};
+use cloakroom_core::{BackendId, Coordinate, Result, RunId, Timestamp};
 use uuid::Uuid;
 
 use super::Crashing;
@@ -68,6 +68,20 @@ impl Receipts for Crashing {
             "latest_receipt_of",
             None,
             Receipts::latest_receipt_of(&self.inner, run).await
+        )
+    }
+
+    async fn claimed_by(
+        &self,
+        run: RunId,
+        after: Option<&Coordinate>,
+        limit: u32,
+    ) -> Result<Vec<(BackendId, Coordinate)>> {
+        fated!(
+            self.faults,
+            "claimed_by",
+            None,
+            Receipts::claimed_by(&self.inner, run, after, limit).await
         )
     }
 
