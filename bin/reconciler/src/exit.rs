@@ -24,10 +24,9 @@ pub enum Exit {
     Usage,
     /// 1: failed.
     Failed,
+    /// 6: told to stop, and not done with it when its time was over.
+    NotStoppedInTime,
 }
-
-/// Told to stop, and not done with it when its time was over.
-pub const NOT_STOPPED_IN_TIME: u8 = 6;
 
 /// Told to stop a second time: as a shell tells of SIGINT.
 pub const STOPPED_AT_ONCE: u8 = 130;
@@ -39,13 +38,13 @@ Exit status:
   1  failed
   2  wrong usage: of a flag, or a name that is not in the configuration; nothing was done
   3  something is amiss: verify-blobs or a report has findings, a move left documents as they were, sweep left
-     secrets that are in no ledger, nobody let go of secrets that no document refers to, undo met some that
-     cannot come back, or the chain of receipts is broken
+     secrets that are in no ledger, nobody let go of secrets that no document refers to, a listed row of the
+     ledger cannot be read, undo met some that cannot come back, or the chain of receipts is broken
   4  a guard refused deletions, or an undo
   5  done in part: some items failed and are tried again, the run was stopped, a report could not see
      everything, or secrets are in a backend that is not configured
-  6  told to stop by a signal and not done with it in time (shutdown.deadline), or 130 by a second signal: ended
-     as it was";
+  6  told to stop by a signal and not done with it in time (shutdown.deadline, and five seconds at the most), or
+     130 by a second signal: ended as it was";
 
 impl Exit {
     /// The status as a number.
@@ -57,6 +56,7 @@ impl Exit {
             Self::Findings => 3,
             Self::Refused => 4,
             Self::Partial => 5,
+            Self::NotStoppedInTime => 6,
         }
     }
 
@@ -130,6 +130,7 @@ mod tests {
             Exit::Partial,
             Exit::Refused,
             Exit::Failed,
+            Exit::NotStoppedInTime,
         ];
         for pair in order.windows(2) {
             assert_eq!(pair[0].and(pair[1]), pair[1]);

@@ -10,7 +10,7 @@ use cloakroom_store_db::DbStore;
 
 use crate::backlog::Backlogs;
 use crate::last_success::{awaited_since, last_success};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, MoveKind};
 use crate::unconfigured::unconfigured;
 use crate::verified::Verified;
 use crate::wiring::Context;
@@ -50,6 +50,9 @@ impl Figures {
                 tracing::warn!(backend.id = %id, error = %error, "could not read the figures");
             }
         }
+        if let Err(error) = self.tell_moves().await {
+            tracing::warn!(error = %error, "could not read which moves are open");
+        }
         if let Err(error) = self.tell_unconfigured().await {
             tracing::warn!(error = %error, "could not read which backends are not configured");
         }
@@ -67,6 +70,19 @@ impl Figures {
         }
         let since = awaited_since(&self.store, job, backends(), self.started).await?;
         self.metrics.set_awaited(job.as_str(), since);
+        Ok(())
+    }
+
+    async fn tell_moves(&self) -> Result<()> {
+        let now = self.store.now().await?;
+        for (kind, open) in [
+            (MoveKind::Documents, self.store.open_moves().await?),
+            (MoveKind::Platforms, self.store.open_platform_moves().await?),
+        ] {
+            let age = open.oldest.map(|oldest| now.duration_since(oldest));
+            let age = age.and_then(|age| age.try_into().ok()).unwrap_or_default();
+            self.metrics.set_open_moves(kind, open.number, age);
+        }
         Ok(())
     }
 

@@ -38,5 +38,5 @@ async fn is_empty(store: &DbStore) -> Result<bool> {
     let secrets = store
         .list_secrets(&SecretFilter::default(), None, 1)
         .await?;
-    Ok(documents.is_empty() && secrets.is_empty())
+    Ok(documents.is_empty() && secrets.rows.is_empty() && secrets.unreadable.is_empty())
 }

@@ -9,10 +9,12 @@ use cloakroom_core::{BackendId, Result, Timestamp};
 use cloakroom_reconcile::{
     JobRunner, Observer, Phase, Reconciler, Report, RunOptions, Silent, is_busy,
 };
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::metrics::{Counted, Metrics};
 use crate::verified::Verified;
+use crate::wiring::RequestBudget;
 
 /// Runs jobs and counts what they did.
 #[derive(Clone)]
@@ -20,6 +22,7 @@ pub struct MeasuredRunner {
     reconciler: Reconciler,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    budgets: Vec<Arc<RequestBudget>>,
 }
 
 impl MeasuredRunner {
@@ -29,7 +32,13 @@ impl MeasuredRunner {
             reconciler,
             store,
             metrics,
+            budgets: Vec::new(),
         }
+    }
+
+    /// The same, which knows whose requests a manager counts together.
+    pub fn with_budgets(self, budgets: Vec<Arc<RequestBudget>>) -> Self {
+        Self { budgets, ..self }
     }
 
     /// Runs a job on one backend and counts what it did; a dry run counts as nothing.
@@ -74,6 +83,18 @@ impl MeasuredRunner {
         (outcome, broken_off)
     }
 
+    /// One after the other.
+    async fn run_line(&self, job: Job, backends: Vec<&BackendId>) -> Vec<Result<Report>> {
+        let options = RunOptions::default();
+        let mut outcomes = Vec::new();
+        for backend in backends {
+            let (outcome, broken_off) = self.measure(job, backend, &options, &Silent).await;
+            outcomes.extend(broken_off.map(Ok));
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
     /// What is amiss, from the journal, as every replica tells it.
     async fn tell_findings(&self, backend: &BackendId) {
         match Verified::read(&*self.store, backend).await {
@@ -92,6 +113,26 @@ impl MeasuredRunner {
             }
         }
     }
+}
+
+/// Those whose requests are counted together in one line, every other in one of its own.
+fn lines<'b>(
+    budgets: &[Arc<RequestBudget>],
+    backends: &'b BTreeSet<BackendId>,
+) -> Vec<Vec<&'b BackendId>> {
+    let budget = |id: &BackendId| budgets.iter().find(|budget| budget.backend() == id);
+    let mut lines: Vec<Vec<&BackendId>> = Vec::new();
+    for backend in backends {
+        let is_beside = |line: &&mut Vec<&BackendId>| match (budget(backend), budget(line[0])) {
+            (Some(one), Some(other)) => one.is_beside(other),
+            _ => false,
+        };
+        match lines.iter_mut().find(is_beside) {
+            Some(line) => line.push(backend),
+            None => lines.push(vec![backend]),
+        }
+    }
+    lines
 }
 
 /// Counts what one run does while it lasts.
@@ -157,15 +198,40 @@ impl JobRunner for MeasuredRunner {
         outcomes
     }
 
-    /// Of its success the journal tells, which knows the other backends' too.
+    /// On all of them side by side but those with one quota: one whose manager is silent keeps no other
+    /// waiting. Of its success the journal tells, which knows the other backends' too.
     async fn resume_job(&self, job: Job, backends: &BTreeSet<BackendId>) -> Vec<Result<Report>> {
-        let options = RunOptions::default();
-        let mut outcomes = Vec::new();
-        for backend in backends {
-            let (outcome, broken_off) = self.measure(job, backend, &options, &Silent).await;
-            outcomes.extend(broken_off.map(Ok));
-            outcomes.push(outcome);
-        }
-        outcomes
+        let lines = lines(&self.budgets, backends);
+        let lines = lines.into_iter().map(|line| self.run_line(job, line));
+        join_all(lines.collect::<Vec<_>>())
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cloakroom_core::capabilities::Rates;
+
+    use super::*;
+
+    #[test]
+    fn backends_of_one_quota_run_one_after_the_other() {
+        let id = |name: &str| -> BackendId { name.parse().unwrap() };
+        let budget = |name| RequestBudget::new(id(name), &Rates::NONE, 0.5, Duration::from_secs(1));
+        let (one, other) = (budget("a"), budget("b"));
+        let beside = one.beside(id("c"));
+        let budgets = [one, other, beside].map(Arc::new);
+        let backends = ["a", "b", "c", "d"].map(id).into();
+        let lines = lines(&budgets, &backends);
+        let names: Vec<Vec<&str>> = lines
+            .iter()
+            .map(|line| line.iter().map(|it| it.as_str()).collect())
+            .collect();
+        assert_eq!(names, [vec!["a", "c"], vec!["b"], vec!["d"]]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use cloakroom_core::SystemRandomness;
 use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::store::Job;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backlog::Backlogs;
 use crate::cleaning::{CleaningFigures, CleaningRunner, CleaningSchedules};
 use crate::configuration::Jobs;
+use crate::exit::Exit;
 use crate::figures::Figures;
 use crate::http::{self, App, Counts, DryRuns, Limits, Token};
 use crate::metrics::Metrics;
@@ -37,8 +38,8 @@ pub struct Settings {
     pub token: Token,
 }
 
-/// Serves until `stop` is cancelled, then lets the running item finish. Every job is asked to run at each
-/// of the `wishes`.
+/// Serves until `stop` is cancelled, then lets the running item finish, and says whether that was in time.
+/// Every job is asked to run at each of the `wishes`.
 pub async fn serve(
     listener: TcpListener,
     context: &Context,
@@ -46,7 +47,7 @@ pub async fn serve(
     settings: Settings,
     wishes: UserSignal,
     stop: CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Exit> {
     let reconciler = context.reconciler(stop.clone());
     let platforms = platforms(context);
     let started = context.store.now().await?;
@@ -73,6 +74,7 @@ pub async fn serve(
         .as_ref()
         .map_or(Duration::ZERO, |jobs| jobs.jitter.0);
     let runner = MeasuredRunner::new(reconciler.clone(), context.store.clone(), metrics.clone());
+    let runner = runner.with_budgets(context.budgets.clone());
     let driver = Driver::start(
         Arc::new(runner),
         Arc::new(SystemRandomness),
@@ -138,15 +140,19 @@ pub async fn serve(
         let served = server.await;
         upkeep.await.and(served)
     };
-    match tokio::time::timeout(settings.shutdown_deadline, stopped).await {
-        Ok(served) => served.context("end the HTTP server")??,
-        Err(_) => bail!(
-            "the running item did not finish within {}; its claim lapses and the next run takes it up",
+    let Ok(served) = tokio::time::timeout(settings.shutdown_deadline, stopped).await else {
+        // A request that waits for its answer may still do its work: until it cannot, the lease keeps
+        // others out.
+        tracing::error!(
+            "the running item did not finish within {}; its claims and its lease lapse and the next run \
+             takes it up",
             humantime::format_duration(settings.shutdown_deadline)
-        ),
-    }
+        );
+        return Ok(Exit::NotStoppedInTime);
+    };
+    served.context("end the HTTP server")??;
     tracing::info!("stopped");
-    Ok(())
+    Ok(Exit::Done)
 }
 
 /// When each platform is cleaned.

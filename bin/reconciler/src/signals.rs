@@ -1,5 +1,5 @@
 //! SIGTERM, SIGINT and SIGHUP (a terminal that was closed): the first asks to stop, the second stops
-//! at once, and so does a stop that takes too long. SIGUSR1 asks for work.
+//! at once, and so does a stop that takes too long. A service goes on at SIGHUP. SIGUSR1 asks for work.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{exit, standard_error};
+use crate::exit::{Exit, STOPPED_AT_ONCE};
+use crate::standard_error;
 
 /// How long after its deadline a process that was to stop still gets: what ends it from within comes
 /// first.
@@ -15,22 +16,35 @@ const LEEWAY: Duration = Duration::from_secs(5);
 
 /// Cancels `stop` at the first SIGTERM, SIGINT or SIGHUP; a second one ends the process on the spot.
 pub fn cancel_on_signal(stop: CancellationToken) -> io::Result<()> {
-    listen(stop, None)
+    listen(stop, None, Hangup::Stops)
 }
 
 /// The same; and where the process has not ended a little after `deadline`, it is ended as it is.
 pub fn cancel_on_signal_within(stop: CancellationToken, deadline: Duration) -> io::Result<()> {
-    listen(stop, Some(deadline))
+    listen(stop, Some(deadline), Hangup::Stops)
+}
+
+/// The same for a service, which goes on at SIGHUP: sent to it, that asks for a reload, and whoever starts it
+/// again after failures alone would leave it off.
+pub fn serve_until_signal(stop: CancellationToken, deadline: Duration) -> io::Result<()> {
+    listen(stop, Some(deadline), Hangup::GoesOn)
+}
+
+/// What SIGHUP does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hangup {
+    Stops,
+    GoesOn,
 }
 
 /// On a thread with a runtime of its own: that of the work may have no thread left that is not held up.
-fn listen(stop: CancellationToken, deadline: Option<Duration>) -> io::Result<()> {
+fn listen(stop: CancellationToken, deadline: Option<Duration>, hangup: Hangup) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let signals = {
         let _within = runtime.enter();
-        Signals::new()?
+        Signals::new(hangup)?
     };
     let thread = std::thread::Builder::new().name("signals".to_owned());
     thread.spawn(move || runtime.block_on(obey(signals, stop, deadline)))?;
@@ -47,14 +61,14 @@ async fn obey(mut signals: Signals, stop: CancellationToken, deadline: Option<Du
         "stopping: no new work, the running item finishes"
     );
     tokio::select! {
-        _ = signals.next() => end(exit::STOPPED_AT_ONCE),
+        _ = signals.next() => end(STOPPED_AT_ONCE),
         deadline = overdue(deadline) => {
             tracing::error!(
                 "it did not stop within {} and is ended as it is; its claims lapse and the next run takes \
                  them up",
                 humantime::format_duration(deadline)
             );
-            end(exit::NOT_STOPPED_IN_TIME);
+            end(Exit::NotStoppedInTime.code());
         }
     }
 }
@@ -99,22 +113,35 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    at_hangup: Hangup,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    fn new(at_hangup: Hangup) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            at_hangup,
         })
     }
 
+    /// The next that asks to stop.
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => "SIGHUP",
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => {
+                    if self.at_hangup == Hangup::Stops {
+                        return "SIGHUP";
+                    }
+                    tracing::info!(
+                        signal.name = "SIGHUP",
+                        "it goes on and nothing is reloaded: a changed configuration takes a restart"
+                    );
+                }
+            }
         }
     }
 }

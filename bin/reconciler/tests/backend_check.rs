@@ -30,7 +30,11 @@ const VERIFY_ONLY: &str = include_str!("../../../deploy/policies/vault/verify-on
 
 type Law = fn(&Bao);
 
-const LAWS: [(&str, Law); 7] = [
+const LAWS: [(&str, Law); 8] = [
+    (
+        "a_token_that_is_refused_lacks_no_right",
+        a_token_that_is_refused_lacks_no_right,
+    ),
     (
         "the_published_policy_is_enough",
         the_published_policy_is_enough,
@@ -255,7 +259,7 @@ fn a_right_that_is_missing_is_named(bao: &Bao) {
                 && step["message"].as_str().unwrap().contains(right)
                 && step["permissions"]
                     .as_array()
-                    .is_some_and(|it| !it.is_empty())
+                    .is_some_and(|it| it.iter().any(|it| is_placed(it, &stage.prefix)))
         });
         assert!(named, "{right}: {steps:#?}");
         // Only what may not be deleted is left, and nobody can read it.
@@ -266,6 +270,19 @@ fn a_right_that_is_missing_is_named(bao: &Bao) {
             assert!(versions.values().all(is_gone), "{right}: {left}");
         }
     }
+}
+
+/// Whether a right is told with the backend's own mount and prefix.
+fn is_placed(right: &Value, prefix: &str) -> bool {
+    let right = right.as_str().unwrap();
+    right.contains("secret/") && right.contains(prefix) && !right.contains("PREFIX")
+}
+
+fn a_token_that_is_refused_lacks_no_right(bao: &Bao) {
+    let (code, steps) = Stage::at(&bao.url, "s.of-nobody").check();
+    assert_eq!((code, failed(&steps)), (Some(1), vec!["write a secret"]));
+    assert_eq!(steps[0]["kind"], "denied", "{steps:#?}");
+    assert_eq!(steps[0]["permissions"], Value::Null, "{steps:#?}");
 }
 
 /// Nothing is sent then, so no right is missing and nothing can be left.

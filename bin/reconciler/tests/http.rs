@@ -61,7 +61,7 @@ fn main() {
     };
     trials.push(in_a_browser());
     trials.push(throttled_by_aws());
-    trials.push(with_a_ledger_that_answers_nobody());
+    trials.extend(with_a_ledger_that_answers_nobody());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -91,18 +91,29 @@ fn throttled_by_aws() -> Trial {
     })
 }
 
-fn with_a_ledger_that_answers_nobody() -> Trial {
-    const NAME: &str = "locked::whoever_asks_for_the_status_keeps_no_probe_waiting";
-    let Ok(url) = std::env::var(locked::URL) else {
-        return missing(
-            NAME,
-            "CLOAKROOM_TEST_POSTGRES_URL is not set; cargo xtask test sets it",
-        );
+fn with_a_ledger_that_answers_nobody() -> Vec<Trial> {
+    type Law = fn(&str);
+    let laws: [(&str, Law); 2] = [
+        (
+            "locked::whoever_asks_for_the_status_keeps_no_probe_waiting",
+            locked::whoever_asks_for_the_status_keeps_no_probe_waiting,
+        ),
+        (
+            "locked::a_database_that_hangs_is_told_in_the_form_that_was_asked_for",
+            locked::a_database_that_hangs_is_told_in_the_form_that_was_asked_for,
+        ),
+    ];
+    let trial = |(name, law): (&str, fn(&str))| {
+        let Ok(url) = std::env::var(locked::URL) else {
+            let reason = "CLOAKROOM_TEST_POSTGRES_URL is not set; cargo xtask test sets it";
+            return missing(name, reason);
+        };
+        Trial::test(name, move || {
+            law(&url);
+            Ok(())
+        })
     };
-    Trial::test(NAME, move || {
-        locked::whoever_asks_for_the_status_keeps_no_probe_waiting(&url);
-        Ok(())
-    })
+    laws.map(trial).into()
 }
 
 /// In CI a test that cannot run has failed; elsewhere it is ignored.

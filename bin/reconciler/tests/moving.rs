@@ -265,6 +265,7 @@ fn a_platform_moves_only_to_where_it_can_read() {
 backends:
   own: {type: embedded}
   old: {type: vault, address: 'http://127.0.0.1:1', auth: {token: {env: NOTHING}}}
+  deep: {type: vault, address: 'http://127.0.0.1:1', mount: team/kv, auth: {token: {env: NOTHING}}}
   cluster: {type: kubernetes, namespace: airbyte, server: 'http://127.0.0.1:1', token: {env: NOTHING}}
   parameters: {type: aws-parameter-store, region: eu-central-1, account: '123456789012', \
 endpoint_url: 'http://127.0.0.1:1', authentication: {keys: {access_key_id: {env: NOTHING}, \
@@ -279,6 +280,7 @@ platforms:
         ("cluster", "no Kubernetes Secret can have a name with `_`"),
         ("parameters", "Parameter Store is none of them"),
         ("own", "Cloakroom's own database is none of them"),
+        ("deep", "it takes the first part alone for the mount"),
     ] {
         for how in [&["--dry-run"][..], &[]] {
             let forth = [

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, PipeReader, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Child, Command, Stdio};
@@ -131,7 +131,7 @@ fn lines_of_the_log_that_nobody_read_are_counted() {
 
 /// A `serve` that answers, with such a log that goes nowhere.
 fn serving_unread(deployment: &Deployment, level: &str, full: Stdio) -> (Child, SocketAddr) {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
     let listen = address.to_string();
@@ -213,6 +213,79 @@ fn what_does_not_stop_in_time_is_ended() {
     assert_eq!(ended(&mut child), Some(6));
     let told = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
     assert!(told.contains("did not stop within 1s"), "{told}");
+}
+
+/// A manager that takes every request and answers none, with one that it was asked.
+type Silent = (TcpListener, TcpStream);
+
+/// A `serve` with a run that waits for a silent manager for longer than any test lasts.
+fn waiting_for_a_silent_manager(more: &str) -> (Silent, Deployment, Served) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let deployment = Deployment::with(&format!(
+        "default_backend: silent\nbackends: {{talks: {{type: embedded}}, silent: {{type: vault, \
+         address: 'http://{address}', timeout: 10m, auth: {{token: {{file: token}}}}}}}}\n\
+         reconcile: {{request: {{deadline: 10m}}, claim_deadline: 40m, lease: 1h}}\njobs: {{jitter: 0s, \
+         expire-orphans: {{cron: '{NEVER}'}}, delete-superseded: {{cron: '{NEVER}'}}, \
+         verify-blobs: {{cron: '{NEVER}'}}}}\n{more}"
+    ));
+    deployment.write("token", CANARY);
+    let served = deployment.serve(&[]);
+    signal(&served.child, "-USR1");
+    silent.set_nonblocking(true).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let unanswered = loop {
+        if let Ok((stream, _)) = silent.accept() {
+            break stream;
+        }
+        assert!(Instant::now() < deadline, "nobody asks the manager");
+        std::thread::yield_now();
+    };
+    ((silent, unanswered), deployment, served)
+}
+
+/// Whether the run gives up or the process is ended: one status says that it was not done in time.
+#[test]
+fn a_run_that_waits_for_its_manager_past_the_deadline_is_told_as_not_stopped_in_time() {
+    let (_silent, _deployment, served) = waiting_for_a_silent_manager("shutdown: {deadline: 1s}");
+    let (code, _, log) = served.terminate();
+    assert_eq!(code, Some(6), "{log}");
+    assert!(log.contains("did not finish within 1s"), "{log}");
+}
+
+#[test]
+fn a_silent_manager_keeps_no_other_backend_waiting() {
+    let (_silent, _deployment, served) = waiting_for_a_silent_manager("");
+    served.wait_for("a run that ended beside one that waits", |status| {
+        let jobs = status["jobs"].as_array().unwrap();
+        let at_work = jobs.iter().filter(|job| job["running"] == json!(true));
+        let mut reports = at_work.flat_map(|job| job["reports"].as_array().unwrap());
+        reports.any(|report| report["backend"] == "talks")
+    });
+}
+
+/// Meant for a program that reads its files anew; a service manager that starts it again on failure would
+/// leave it off.
+#[test]
+fn a_hangup_leaves_a_service_at_work() {
+    let deployment = Deployment::new();
+    let served = deployment.serve(&[]);
+    for _ in 0..3 {
+        signal(&served.child, "-HUP");
+    }
+    signal(&served.child, "-USR1");
+    served.wait_for("a run of each job", |status| {
+        let jobs = status["jobs"].as_array().unwrap();
+        jobs.iter().all(|job| job["runs"].as_u64() > Some(0))
+    });
+    assert_eq!(served.status()["stopping"], false);
+    let (code, _, log) = served.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    let told = log.lines().find(|line| line.contains("SIGHUP"));
+    assert!(
+        told.is_some_and(|line| line.contains("nothing is reloaded")),
+        "{log}"
+    );
 }
 
 /// Nothing of a short command's log is lost, and what it says stands behind what it logged before.
@@ -419,7 +492,7 @@ fn a_client_that_never_ends_its_request_is_not_waited_for() {
     use std::io::{Read, Write};
     let deployment = Deployment::with("http: {timeout: 500ms}");
     let served = deployment.serve(&[]);
-    let mut slow = std::net::TcpStream::connect(served.address).unwrap();
+    let mut slow = TcpStream::connect(served.address).unwrap();
     slow.set_read_timeout(Some(PATIENCE)).unwrap();
     slow.write_all(b"GET /healthz HTTP/1.1\r\nHost:").unwrap();
     // Nobody needs its place, and it is given up all the same.

@@ -31,6 +31,10 @@ pub struct MoveArgs {
     /// Read every value and say what would be done; write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// The managers of a platform's move are those that it began with, though the configuration tells them
+    /// otherwise now: under a new address, say
+    #[arg(long, requires = "platform")]
+    pub accept_managers: bool,
     /// Who finishes a platform's move, or takes it back
     #[command(flatten)]
     pub by: By,

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cloakroom_core::capabilities::NativeExpiry;
+use cloakroom_core::budget::RequestClass;
+use cloakroom_core::capabilities::{
+    Calls, CoordinateName, ListOrder, NameRules, NativeExpiry, Rates, Sent,
+};
 use cloakroom_core::{BackendId, Capabilities, ErrorKind, SecretBackend};
 use cloakroom_documents::{Step, StepOutcome};
 use humantime::format_duration;
@@ -10,7 +13,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{BackendCommand, CheckBackendArgs};
-use crate::configuration::SecretReference;
+use crate::configuration::{Backend, SecretReference};
 use crate::exit::Exit;
 use crate::managers;
 use crate::output::{Console, new_table};
@@ -96,7 +99,7 @@ fn told(it: &Capabilities) -> Vec<(&'static str, String)> {
             }
         },
     );
-    vec![
+    let mut told = vec![
         (
             "value size",
             format!("{} to {} bytes", it.least_bytes, it.most_bytes),
@@ -106,6 +109,9 @@ fn told(it: &Capabilities) -> Vec<(&'static str, String)> {
             if it.binary { "kept exactly" } else { "refused" }.to_owned(),
         ),
         ("longest coordinate", format!("{} bytes", it.longest_name)),
+    ];
+    told.extend(told_of_names(&it.names));
+    told.extend([
         ("writing", batch(it.put_batch)),
         ("reading", batch(it.get_batch)),
         ("describing", batch(it.describe_batch)),
@@ -121,7 +127,24 @@ fn told(it: &Capabilities) -> Vec<(&'static str, String)> {
             }
             .to_owned(),
         ),
+        (
+            "a deletion of what changed meanwhile",
+            if it.delete_precondition {
+                "is refused by the manager"
+            } else {
+                "is kept from by looking before"
+            }
+            .to_owned(),
+        ),
         ("listing lags", format_duration(it.listing_lag).to_string()),
+        (
+            "order of the listing",
+            match it.list_order {
+                ListOrder::Coordinate => "by coordinate",
+                ListOrder::Unspecified => "the manager's own",
+            }
+            .to_owned(),
+        ),
         (
             "a taken name is refused",
             if it.create_only {
@@ -140,7 +163,72 @@ fn told(it: &Capabilities) -> Vec<(&'static str, String)> {
             }
             .to_owned(),
         ),
-    ]
+        ("published requests a second", rates(&it.rates)),
+        ("requests that count", requests(&it.calls)),
+    ]);
+    told
+}
+
+fn rates(it: &Rates) -> String {
+    let rate = |class: RequestClass| Some(format!("{} {}", class.as_str(), class.published(it)?));
+    let mut told: Vec<String> = RequestClass::ALL.into_iter().filter_map(rate).collect();
+    if told.is_empty() {
+        return "none".to_owned();
+    }
+    let together = it.together.iter().map(|group| {
+        let classes: Vec<&str> = group.iter().map(|class| class.as_str()).collect();
+        format!("{} together", classes.join(" and "))
+    });
+    told.extend(together);
+    told.join(", ")
+}
+
+/// What each operation sends, in the classes of the rates.
+fn requests(it: &Calls) -> String {
+    let operations = [
+        ("put", it.put),
+        ("get", it.get),
+        ("get many", it.get_many),
+        ("describe", it.describe),
+        ("list", it.list),
+        ("each one listed", it.list_each),
+        ("delete", it.delete),
+        ("delete for good", it.delete_finally),
+        ("restore", it.restore),
+    ];
+    let sent = |it: &Sent| match it.secrets {
+        0 | 1 => format!("{} {}", it.requests, it.class.as_str()),
+        many => format!("{} {} for {many}", it.requests, it.class.as_str()),
+    };
+    let told = operations.into_iter().filter(|(_, all)| !all.is_empty());
+    let told = told.map(|(operation, all)| {
+        let all: Vec<String> = all.iter().map(sent).collect();
+        format!("{operation}: {}", all.join(" + "))
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+fn told_of_names(it: &NameRules) -> Vec<(&'static str, String)> {
+    let case = match (it.characters.have_capitals(), it.case_counts) {
+        (false, _) => "there are no capitals",
+        (true, true) => "two",
+        (true, false) => "one",
+    };
+    let coordinate = match it.coordinate {
+        CoordinateName::Itself => "itself, behind the prefix",
+        CoordinateName::InTheMark => "made from it; the mark has it whole",
+    };
+    let mut told = vec![
+        ("a name is made of", it.characters.to_string()),
+        (
+            "longest name",
+            format!("{} bytes, the prefix included", it.longest),
+        ),
+        ("names that differ in case alone", case.to_owned()),
+        ("a coordinate's name", coordinate.to_owned()),
+    ];
+    told.extend(it.further().map(|further| ("a name besides", further)));
+    told
 }
 
 /// Days where there are whole ones; months and years would only be approximations.
@@ -176,8 +264,9 @@ struct Told {
     kind: Option<ErrorKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    permissions: &'static [&'static str],
+    /// The right that the manager says is missing; those that the operation takes, where it names none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    permissions: Vec<String>,
 }
 
 async fn check(
@@ -222,7 +311,7 @@ async fn check_one(
             outcome: "failed",
             kind: Some(ErrorKind::Denied),
             message: Some(message),
-            permissions: &[],
+            permissions: Vec::new(),
         };
         if !console.is_json() {
             console.line(in_words(&step))?;
@@ -244,10 +333,11 @@ async fn check_one(
             managers::in_words(&**manager, known)
         ));
     }
+    let section = context.configuration.backends.get(backend.as_str());
     let mut steps = Vec::new();
     let interrupted = tokio::select! {
         () = probe.run(keep, |step| {
-            let told = tell(step, &**manager);
+            let told = tell(step, &**manager, section);
             if !console.is_json() {
                 // What cannot be written is told at the end by the exit status.
                 let _ = console.line(in_words(&told));
@@ -291,34 +381,71 @@ fn unreadable(backend: &BackendId, context: &Context) -> Option<String> {
     section.references().iter().find_map(read)
 }
 
-fn tell(step: Step, manager: &dyn SecretBackend) -> Told {
-    let operation = step.operation.as_str();
+fn tell(step: Step, manager: &dyn SecretBackend, section: Option<&Backend>) -> Told {
+    let mut told = Told {
+        operation: step.operation.as_str(),
+        outcome: "works",
+        kind: None,
+        message: None,
+        permissions: Vec::new(),
+    };
     match step.outcome {
-        StepOutcome::Works => Told {
-            operation,
-            outcome: "works",
-            kind: None,
-            message: None,
-            permissions: &[],
-        },
-        StepOutcome::NotTried(reason) => Told {
-            operation,
-            outcome: "not tried",
-            kind: None,
-            message: Some(reason.to_owned()),
-            permissions: &[],
-        },
-        StepOutcome::Failed(error) => Told {
-            operation,
-            outcome: "failed",
-            kind: Some(error.kind()),
-            permissions: match error.kind() {
-                ErrorKind::Denied => manager.permissions(step.operation),
-                _ => &[],
-            },
-            message: Some(with_causes(&error)),
-        },
+        StepOutcome::Works => {}
+        StepOutcome::NotTried(reason) => {
+            told.outcome = "not tried";
+            told.message = Some(reason.to_owned());
+        }
+        StepOutcome::Failed(error) => {
+            let words = with_causes(&error);
+            told.outcome = "failed";
+            told.kind = Some(error.kind());
+            // Whose credentials are not taken lacks no right.
+            if error.kind() == ErrorKind::Denied && !error.is_of_credentials() {
+                let rights = rights(manager.permissions(step.operation), section);
+                told.permissions = missing(rights, &words);
+            }
+            told.message = Some(words);
+        }
     }
+    told
+}
+
+/// The rights that an operation takes under these settings.
+fn rights(all: &[&str], section: Option<&Backend>) -> Vec<String> {
+    match section {
+        Some(Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it)) => {
+            // AWS's own keys take none.
+            let taken = |right: &&&str| it.kms_key.is_some() || !right.starts_with("kms:");
+            let taken = all.iter().filter(taken);
+            taken.map(|right| (*right).to_owned()).collect()
+        }
+        Some(Backend::Vault(it)) => {
+            let folder = it.prefix.rfind('/').map_or("", |end| &it.prefix[..=end]);
+            let placed = |right: &&str| {
+                let right = right.replace("MOUNT", &it.mount);
+                right
+                    .replace("PREFIX", &it.prefix)
+                    .replace("FOLDER", folder)
+            };
+            all.iter().map(placed).collect()
+        }
+        _ => all.iter().map(|right| (*right).to_owned()).collect(),
+    }
+}
+
+/// Of these rights the one that the manager's own words name, where they do.
+fn missing(mut rights: Vec<String>, words: &str) -> Vec<String> {
+    let is_named = |right: &String| {
+        let mut places = words.match_indices(right.as_str());
+        places.any(|(at, _)| {
+            let behind = words[at + right.len()..].chars().next();
+            behind.is_none_or(|it| !it.is_alphanumeric())
+        })
+    };
+    if rights.iter().any(is_named) {
+        rights.retain(is_named);
+    }
+    rights
 }
 
 /// A manager's own words for what was refused are in the causes.
@@ -346,4 +473,43 @@ fn in_words(told: &Told) -> String {
         line = format!("{line}\n       it needs {}", told.permissions.join(", "));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_backends_aws::{AwsSettings, ParameterStoreBackend};
+
+    use super::*;
+
+    #[test]
+    fn what_counts_against_which_rate_is_told() {
+        let settings = AwsSettings::new("eu-central-1");
+        let told = told(&ParameterStoreBackend::capabilities_of(&settings));
+        let how = |what| &told.iter().find(|(it, _)| *it == what).unwrap().1;
+        assert_eq!(how("order of the listing"), "the manager's own");
+        assert!(how("a deletion of what changed meanwhile").contains("looking before"));
+        assert!(how("published requests a second").contains("describe "));
+        let requests = how("requests that count");
+        assert!(
+            requests.contains("get many: 1 get for 10 + 1 describe for 50"),
+            "{requests}"
+        );
+    }
+
+    /// Whichever the manager names, in words of its own and though another begins as it does.
+    #[test]
+    fn the_right_that_is_named_is_the_one_that_is_told() {
+        let rights = ["ssm:DeleteParameter", "ssm:DeleteParameters", "kms:Decrypt"];
+        let all = || rights.map(str::to_owned).to_vec();
+        for right in rights {
+            for words in [
+                format!("user/x is not authorized to perform: {right} on resource: *"),
+                format!("Permission '{right}' denied"),
+                right.to_owned(),
+            ] {
+                assert_eq!(missing(all(), &words), [right], "{words}");
+            }
+        }
+        assert_eq!(missing(all(), "refused"), rights);
+    }
 }

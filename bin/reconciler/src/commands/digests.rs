@@ -8,6 +8,7 @@ use cloakroom_core::{BackendId, DocumentId, KeyId, Result};
 use cloakroom_documents::{ChangeKind, PutDone, Unprovable};
 use serde::Serialize;
 
+use super::migrate_secrets::DATABASE;
 use crate::output::{Console, count};
 use crate::progress;
 use crate::wiring::Context;
@@ -23,6 +24,17 @@ pub(super) async fn by_key(context: &Context) -> Result<ByKey> {
     let mut all = ByKey::new();
     for (backend, key, digests) in context.store.count_digests().await? {
         all.entry(backend).or_default().insert(key, digests);
+    }
+    Ok(all)
+}
+
+/// Counts those that the ways back of migrations and moves of platforms depend on.
+pub(super) async fn of_ways_back(context: &Context) -> anyhow::Result<ByKey> {
+    let mut all = ByKey::new();
+    for it in context.store.count_ways_back().await? {
+        let manager = if it.to == DATABASE { it.from } else { it.to };
+        let by_key = all.entry(manager.parse()?).or_default();
+        *by_key.entry(it.key).or_default() += it.digests;
     }
     Ok(all)
 }

@@ -216,9 +216,17 @@ struct KeyLine {
     secrets: u64,
     /// References whose value only this key can compare.
     digests: u64,
+    /// What migrations and moves of platforms wrote, as far as they can be taken back: only this key tells whether
+    /// it is that still.
+    ways_back: u64,
 }
 
 impl KeyLine {
+    /// Whether something is lost with it.
+    fn holds_values(&self) -> bool {
+        self.secrets > 0 || self.digests > 0
+    }
+
     fn shown_backend(&self) -> String {
         let left = if self.configured {
             ""
@@ -233,23 +241,33 @@ async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
     let ring = context.keys.ring()?;
     let sealed = Sealed::of(context).await?;
     let mut digests = digests::by_key(context).await?;
-    for backend in context.backends.ids().chain(sealed.by_key.keys()) {
+    let ways_back = digests::of_ways_back(context).await?;
+    let others = sealed.by_key.keys().chain(ways_back.keys());
+    for backend in context.backends.ids().chain(others) {
         digests.entry(backend.clone()).or_default();
     }
+    let none = BTreeMap::new();
     let lines: Vec<KeyLine> = digests
         .iter()
         .flat_map(|(backend, digests)| {
             let configured =
                 context.backends.get(backend).is_ok() && !sealed.unconfigured.contains(backend);
             let sealed = sealed.by_key.get(backend).map_or(&[][..], Vec::as_slice);
-            key_lines((backend, configured), &ring, sealed, digests)
+            let needed = Needed {
+                sealed,
+                digests,
+                ways_back: ways_back.get(backend).unwrap_or(&none),
+            };
+            key_lines((backend, configured), &ring, &needed)
         })
         .collect();
-    let missing = lines.iter().any(|line| line.role == MISSING);
+    let missing = |line: &&KeyLine| line.role == MISSING;
+    let is_gone = lines.iter().filter(missing).any(KeyLine::holds_values);
+    let is_lost = lines.iter().filter(missing).any(|it| it.ways_back > 0);
     if console.is_json() {
         console.json(&lines)?;
     } else {
-        let mut table = new_table(&["KEY", "ROLE", "BACKEND", "SECRETS", "DIGESTS"]);
+        let mut table = new_table(&["KEY", "ROLE", "BACKEND", "SECRETS", "DIGESTS", "WAYS BACK"]);
         for line in lines {
             table.add_row([
                 line.key.to_string(),
@@ -257,13 +275,15 @@ async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
                 line.shown_backend(),
                 line.secrets.to_string(),
                 line.digests.to_string(),
+                line.ways_back.to_string(),
             ]);
         }
         console.table(&table)?;
         console.note(
             "a key that only opens may go once it has neither secrets (`reconciler key rotate`) nor \
-             digests (`reconciler key renew`), on every backend, and no backup from before then is \
-             to be restored any more",
+             digests (`reconciler key renew`), on every backend, no migration or move of a platform that is \
+             counted under WAYS BACK is to be taken back any more, and no backup from before then is to be \
+             restored any more",
         );
     }
     for backend in &sealed.unconfigured {
@@ -272,7 +292,13 @@ async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
              configure it as it was before you rotate keys or take one away",
         ));
     }
-    if missing {
+    if is_lost {
+        console.note(
+            "without the key that is missing no migration or move of a platform that it is counted for can be taken \
+             back: bring it back in any line of the key file but the first, unless you never mean to",
+        );
+    }
+    if is_gone {
         console.note(
             "a key that is missing opens secrets that nothing else opens, or tells values apart: bring \
              it back in any line of the key file but the first",
@@ -284,13 +310,24 @@ async fn list(context: &Context, console: &Console) -> anyhow::Result<Exit> {
 
 const MISSING: &str = "missing";
 
+/// What of one backend needs which keys.
+struct Needed<'a> {
+    sealed: &'a [(KeyId, u64)],
+    digests: &'a BTreeMap<KeyId, u64>,
+    ways_back: &'a BTreeMap<KeyId, u64>,
+}
+
 /// The keys there are, then those that are needed and gone.
 fn key_lines(
     (backend, configured): (&BackendId, bool),
     ring: &KeyRing,
-    sealed: &[(KeyId, u64)],
-    digests: &BTreeMap<KeyId, u64>,
+    needed: &Needed<'_>,
 ) -> Vec<KeyLine> {
+    let Needed {
+        sealed,
+        digests,
+        ways_back,
+    } = *needed;
     let line = |key: &KeyId, role| KeyLine {
         key: key.clone(),
         role,
@@ -298,6 +335,7 @@ fn key_lines(
         configured,
         secrets: count_of(sealed, key),
         digests: digests.get(key).copied().unwrap_or_default(),
+        ways_back: ways_back.get(key).copied().unwrap_or_default(),
     };
     let there = ring.keys().iter().map(|key| {
         let first = key.id() == ring.current().id();
@@ -307,6 +345,7 @@ fn key_lines(
         .iter()
         .map(|(key, _)| key)
         .chain(digests.keys())
+        .chain(ways_back.keys())
         .collect();
     let gone = needed.into_iter().filter(|key| ring.find(key).is_none());
     there.chain(gone.map(|key| line(key, MISSING))).collect()

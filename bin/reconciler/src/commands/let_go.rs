@@ -6,7 +6,7 @@ use cloakroom_reconcile::{LetGoOptions, LetGoReport, Missed};
 use tokio_util::sync::CancellationToken;
 
 use super::one_by_one::{Kept, OneByOne};
-use super::secret::coordinate;
+use super::secret::{coordinate, tell_unreadable};
 use crate::cli::LetGoArgs;
 use crate::exit::Exit;
 use crate::listing::{Listing, moment};
@@ -36,7 +36,9 @@ pub(super) async fn let_go(
         .await;
     let found = found.kept()?;
     let report = report?;
-    if !console.is_json() {
+    if console.is_json() {
+        tell_unreadable(&report.unreadable_rows, console)?;
+    } else {
         print(&found, &report, console)?;
         if report.let_go > 0 {
             let windows = reconciler.windows(&backend)?;
@@ -56,7 +58,8 @@ fn exit(report: &LetGoReport) -> Exit {
     if report.guard.is_some() {
         return Exit::Refused;
     }
-    let all_gone = report.missed == report.let_go && report.others.is_empty();
+    let all_gone =
+        report.missed == report.let_go && report.unreadable == 0 && report.others.is_empty();
     Exit::of_work(report.cut_short, all_gone)
 }
 
@@ -80,6 +83,13 @@ fn print(found: &Kept<Missed>, report: &LetGoReport, console: &Console) -> anyho
         report.backend,
         report.let_go,
     ))?;
+    tell_unreadable(&report.unreadable_rows, console)?;
+    if report.unreadable > 0 {
+        console.line(format_args!(
+            "{} cannot be read: nothing is let go there until they can",
+            count(report.unreadable, "row", "rows")
+        ))?;
+    }
     for other in &report.others {
         console.line(format_args!(
             "{other} is none of them: it is in use, was let go before, or is in no ledger"

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use cloakroom_core::platform::PlatformMoves as _;
-use cloakroom_core::{BackendId, MoveId};
+use cloakroom_core::{BackendId, MoveId, WorkspaceId};
 use cloakroom_reconcile::{PlatformMoveReport, PlatformMoveStep, PlatformMover};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,9 @@ use crate::exit::Exit;
 use crate::harmless::harmless;
 use crate::listing::Listing;
 use crate::output::Console;
-use crate::platform::{self, PlatformProgress, demand_readable, prefix_of, refuse_if_held};
+use crate::platform::{
+    self, PlatformProgress, airbytes_prefix_of, demand_readable, refuse_if_held,
+};
 use crate::signals;
 use crate::wiring::Context;
 
@@ -34,7 +36,10 @@ pub(super) async fn moving(
     drop(progress);
     let report = report?;
     let told = Told {
-        ready: report.step == PlatformMoveStep::Copy && !report.dry_run && report.is_complete(),
+        ready: report.step == PlatformMoveStep::Copy
+            && !report.dry_run
+            && report.owners.is_empty()
+            && report.is_complete(),
         next: hint(context, &report)
             .into_iter()
             .chain(next_steps(&report))
@@ -71,10 +76,10 @@ async fn step(
     let configured: BackendId = section.backend().parse()?;
     refuse_if_held(context, Some(platform)).await?;
     let observer = |phase, done| progress.show(phase, done);
-    let dry_run = args.dry_run;
+    let (dry_run, accepts) = (args.dry_run, args.accept_managers);
     if let (Some(from), Some(to)) = (&args.from, &args.to) {
         readable(context, platform, section, to)?;
-        let mover = mover(context, platform, from, to, stop)?;
+        let mover = mover(context, platform, from, to, stop)?.accepting_managers(accepts);
         return Ok(mover.copy(&args.workspaces, dry_run, &observer).await?);
     }
     let by = args.by.name();
@@ -84,7 +89,7 @@ async fn step(
         _ => bail!("say where from and where to: --from ID --to ID"),
     };
     let (from, to) = sides(context, platform, id).await?;
-    let mover = mover(context, platform, &from, &to, stop)?;
+    let mover = mover(context, platform, &from, &to, stop)?.accepting_managers(accepts);
     if leads_to == PlatformMoveStep::Reverse {
         demand(platform, &configured, &from)?;
         return Ok(mover.reverse(id, &by, dry_run, &observer).await?);
@@ -118,15 +123,15 @@ fn readable(
     })
 }
 
-/// Where a copy is written under a prefix, the platform has to have the same.
+/// Where copies are written under a prefix, the platform has to have the same.
 fn hint(context: &Context, report: &PlatformMoveReport) -> Option<String> {
     let PlatformMoveReport { platform, to, .. } = report;
-    let prefix = prefix_of(context.configuration.backends.get(to.as_str())?);
+    let prefix = airbytes_prefix_of(context.configuration.backends.get(to.as_str())?);
     let copies = report.step == PlatformMoveStep::Copy && !prefix.is_empty();
     copies.then(|| {
         format!(
-            "names in {to} begin with `{prefix}`: see that {platform} has the same prefix there (Airbyte \
-             knows one on Vault alone), or it finds nothing"
+            "see that {platform} has the prefix `{prefix}` for {to} (Airbyte knows one on Vault alone, and the \
+             mount begins it), or it finds nothing"
         )
     })
 }
@@ -165,6 +170,7 @@ fn mover(
         platform::reader_of(context, platform, from)?,
         context.backends.get(to)?.clone(),
         context.store.clone(),
+        context.keys.clone(),
         crate::wiring::job_settings(&context.configuration.reconcile),
         stop,
     )?)
@@ -201,6 +207,11 @@ fn next_steps(report: &PlatformMoveReport) -> Vec<String> {
     }
     match report.step {
         _ if report.dry_run => vec!["run it without --dry-run".to_owned()],
+        PlatformMoveStep::Copy if !report.owners.is_empty() => vec![format!(
+            "only what has these workspaces in its name is there ({}), and {platform} reads one manager: run \
+             `{again}` for the rest before it is switched",
+            words(&report.owners)
+        )],
         PlatformMoveStep::Copy => vec![
             format!(
                 "ready: set {platform} to use {to} in its own configuration and restart it; then \
@@ -219,6 +230,11 @@ fn next_steps(report: &PlatformMoveReport) -> Vec<String> {
             "if {platform} is cleaned, confirm a plan anew: `reconciler adopt {platform}`"
         )],
     }
+}
+
+fn words(owners: &[WorkspaceId]) -> String {
+    let words: Vec<String> = owners.iter().map(ToString::to_string).collect();
+    words.join(", ")
 }
 
 fn print(told: &Told<'_>, console: &Console) -> anyhow::Result<()> {
@@ -273,6 +289,7 @@ fn table(report: &PlatformMoveReport) -> Listing {
         (report.copied, format!("{would}copied and read back")),
         (report.already_there, format!("in {} already", report.to)),
         (report.removed, format!("{would}removed from {removed}")),
+        (report.gone, format!("gone from {removed} before")),
         (report.put_off, "waiting out the backup horizon".to_owned()),
         (report.left_alone, "left alone".to_owned()),
         (report.dangling, "mentioned, and in neither".to_owned()),

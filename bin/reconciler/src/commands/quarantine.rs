@@ -21,7 +21,7 @@ pub(super) async fn quarantine(
                 state: Some(RowState::Quarantined),
                 ..SecretFilter::default()
             };
-            secret::print_rows(&filter, args.after, args.limit, context, console).await?;
+            return secret::print_rows(&filter, args.after, args.limit, context, console).await;
         }
         QuarantineCommand::Release(args) => release(args, context, console).await?,
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use cloakroom_core::ledger::{Ledger, LedgerRow};
-use cloakroom_core::store::{DocumentStore, SecretFilter};
+use cloakroom_core::store::{DocumentStore, SecretFilter, UnreadableRow};
 use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind};
 use serde::Serialize;
 
@@ -25,18 +25,18 @@ pub(super) async fn secret(
     console: &Console,
 ) -> anyhow::Result<Exit> {
     match command {
-        SecretCommand::List(args) => list(args, context, console).await?,
-        SecretCommand::Show(args) => show(args, context, console).await?,
-        SecretCommand::LetGo(args) => return let_go::let_go(args, context, console).await,
+        SecretCommand::List(args) => list(args, context, console).await,
+        SecretCommand::Show(args) => show(args, context, console).await,
+        SecretCommand::LetGo(args) => let_go::let_go(args, context, console).await,
     }
-    Ok(Exit::Done)
 }
 
-async fn list(args: ListSecretsArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+async fn list(args: ListSecretsArgs, context: &Context, console: &Console) -> anyhow::Result<Exit> {
     let filter = SecretFilter {
         owner: args.workspace,
         base: args.base.map(without_version),
         state: args.state,
+        ..SecretFilter::default()
     };
     print_rows(&filter, args.after, args.limit, context, console).await
 }
@@ -46,29 +46,40 @@ fn without_version(base: String) -> String {
     Coordinate::from_stored(&base).map_or(base, |coordinate| coordinate.base().to_owned())
 }
 
-/// Prints one page of ledger rows.
+/// Prints one page of ledger rows. A row that cannot be read is told, and the others are listed.
 pub(super) async fn print_rows(
     filter: &SecretFilter,
     after: Option<SecretPlace>,
     limit: u32,
     context: &Context,
     console: &Console,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Exit> {
     let after = after.map(|place| (place.backend, place.coordinate));
-    let rows = context.store.list_secrets(filter, after, limit).await?;
+    let page = context.store.list_secrets(filter, after, limit).await?;
     if console.is_json() {
-        rows.iter().try_for_each(|row| console.json_line(row))?;
+        let mut rows = page.rows.iter();
+        rows.try_for_each(|row| console.json_line(row))?;
     } else {
-        console.list(&listed(&rows))?;
-        note_unconfigured(&rows, context, console);
+        console.list(&listed(&page.rows))?;
+        note_unconfigured(&page.rows, context, console);
     }
-    if rows.len() == limit as usize
-        && let Some(last) = rows.last()
-    {
+    tell_unreadable(&page.unreadable, console)?;
+    if let Some((backend, coordinate)) = &page.next {
         console.note(format_args!(
-            "there may be more: --after {}/{}",
-            last.backend, last.coordinate
+            "there may be more: --after {backend}/{coordinate}"
         ));
+    }
+    Ok(Exit::of_work(false, page.unreadable.is_empty()))
+}
+
+/// Tells rows of the ledger that cannot be read by what of their keys can.
+pub(super) fn tell_unreadable(rows: &[UnreadableRow], console: &Console) -> anyhow::Result<()> {
+    for row in rows {
+        if console.is_json() {
+            console.json_line(row)?;
+        } else {
+            console.line(format_args!("cannot be read: {row}"))?;
+        }
     }
     Ok(())
 }
@@ -134,6 +145,9 @@ pub(super) fn coordinate(text: &str) -> anyhow::Result<Coordinate> {
 struct Shown {
     secret: LedgerRow,
     versions: Vec<LedgerRow>,
+    /// Other versions whose rows cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableRow>,
     referrers: Vec<Referrer>,
 }
 
@@ -143,7 +157,7 @@ struct Referrer {
     pointer: String,
 }
 
-async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> anyhow::Result<()> {
+async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> anyhow::Result<Exit> {
     ensure!(
         !(args.reveal && console.is_json()),
         Misuse::new("the value is printed as it is, whatever it holds: leave `--output json` out")
@@ -151,17 +165,19 @@ async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> any
     let coordinate = coordinate(&args.coordinate)?;
     let secret = find(&coordinate, args.backend.as_ref(), context).await?;
     if args.reveal {
-        return reveal(&secret, context, console).await;
+        reveal(&secret, context, console).await?;
+        return Ok(Exit::Done);
     }
     let filter = SecretFilter {
+        backend: Some(secret.backend.clone()),
         base: Some(coordinate.base().to_owned()),
         ..SecretFilter::default()
     };
-    let mut versions = context
+    let page = context
         .store
         .list_secrets(&filter, None, MOST_SHOWN)
         .await?;
-    versions.retain(|row| row.backend == secret.backend);
+    let mut versions = page.rows;
     versions.sort_by_key(|row| row.coordinate.version());
     let referrers = context
         .store
@@ -174,15 +190,17 @@ async fn show(args: ShowSecretArgs, context: &Context, console: &Console) -> any
     let shown = Shown {
         secret,
         versions,
+        unreadable: page.unreadable,
         referrers,
     };
     if console.is_json() {
-        console.json(&shown)
+        console.json(&shown)?;
     } else {
         print(&shown, console)?;
+        tell_unreadable(&shown.unreadable, console)?;
         note_unconfigured(std::slice::from_ref(&shown.secret), context, console);
-        Ok(())
     }
+    Ok(Exit::of_work(false, shown.unreadable.is_empty()))
 }
 
 /// Prints a value as it is, so that it can be given to another program.

@@ -18,7 +18,7 @@ use crate::wiring::{Context, Schema};
 /// Runs the jobs on their schedules until told to stop.
 pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
-    signals::cancel_on_signal_within(stop.clone(), configuration.shutdown.deadline.0)?;
+    signals::serve_until_signal(stop.clone(), configuration.shutdown.deadline.0)?;
     let wishes = UserSignal::listen()?;
     configuration.log_doubts();
     // Before the store is touched: a port that is taken mostly means that another one is running.
@@ -48,7 +48,7 @@ pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyh
     if let Some(doubt) = doubt {
         tracing::warn!("{doubt}");
     }
-    service::serve(listener, &context, metrics, settings, wishes, stop).await?;
+    let exit = service::serve(listener, &context, metrics, settings, wishes, stop).await?;
     context.close().await;
-    Ok(Exit::Done)
+    Ok(exit)
 }

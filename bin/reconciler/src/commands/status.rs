@@ -252,10 +252,11 @@ async fn parked(context: &Context) -> anyhow::Result<Vec<LedgerRow>> {
         state: Some(RowState::Quarantined),
         ..SecretFilter::default()
     };
-    Ok(context
+    let page = context
         .store
         .list_secrets(&filter, None, MOST_PARKED)
-        .await?)
+        .await?;
+    Ok(page.rows)
 }
 
 fn show_parked(parked: &[LedgerRow], console: &Console) -> anyhow::Result<()> {

@@ -42,8 +42,11 @@ pub(super) async fn sweep(
     Ok(exit(&report))
 }
 
-/// Something unknown that was left is amiss.
+/// What a guard stopped waits for an operator; something unknown that was left is amiss.
 fn exit(report: &SweepReport) -> Exit {
+    if report.guard.is_some() {
+        return Exit::Refused;
+    }
     let all_known =
         report.unknown <= report.adopted && report.other_value == 0 && report.other_backend == 0;
     Exit::of_work(report.cut_short, all_known)
@@ -89,6 +92,12 @@ fn print(found: &Kept<Swept>, report: &SweepReport, console: &Console) -> anyhow
             "{} that the ledger has under another backend's name: two names lead to one manager, or the \
              backend was renamed. They are not adopted; give the backend that one name again",
             count(report.other_backend, "secret", "secrets")
+        ))?;
+    }
+    if let Some(trip) = &report.guard {
+        console.line(format_args!(
+            "guard {} stopped it on {}: {}",
+            trip.guard, report.backend, trip.saw
         ))?;
     }
     if report.dry_run && report.unknown > 0 {

@@ -126,11 +126,11 @@ pub async fn run(args: DemoArgs, console: &Console) -> Result<Exit> {
     deployment.close().await;
     match listener {
         Some(listener) if !stop.is_cancelled() => {
-            serve(listener, &config, metrics, console, stop).await?;
+            let served = serve(listener, &config, metrics, console, stop).await?;
+            Ok(exit.and(served))
         }
-        _ => {}
+        _ => Ok(exit),
     }
-    Ok(exit)
 }
 
 /// The connectors to use, and those that cannot be used.
@@ -250,7 +250,7 @@ async fn serve(
     metrics: Arc<Metrics>,
     console: &Console,
     stop: CancellationToken,
-) -> Result<()> {
+) -> Result<Exit> {
     let wishes = UserSignal::listen()?;
     let address = listener.local_addr()?;
     let configuration = configuration::load(Some(config), &[])?.configuration;

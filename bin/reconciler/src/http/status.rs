@@ -7,7 +7,7 @@ use cloakroom_core::ledger::{Ledger as _, RowState};
 use cloakroom_core::store::{
     DocumentStore as _, FindingKind, Job, Journal as _, RunOutcome, RunRecord,
 };
-use cloakroom_core::{BackendId, ErrorKind, Result, RunId, Timestamp};
+use cloakroom_core::{BackendId, Error, ErrorKind, Result, RunId, Timestamp};
 use cloakroom_reconcile::{JobState, Report};
 use serde::Serialize;
 
@@ -172,8 +172,24 @@ impl Untold {
     }
 }
 
+/// Of the time that a request has. Whoever waits for a store longer is told so as he asked for it.
+const SHARE_OF_TIMEOUT: f64 = 0.8;
+
 /// The status now, for whoever asks.
 pub(super) async fn of(app: &App, caller: Caller) -> Result<Status> {
+    let patience = app.timeout.mul_f64(SHARE_OF_TIMEOUT);
+    let looked = tokio::time::timeout(patience, look(app, caller)).await;
+    looked.unwrap_or_else(|_| {
+        let message = "the store does not answer in time";
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "tell the status",
+            message,
+        ))
+    })
+}
+
+async fn look(app: &App, caller: Caller) -> Result<Status> {
     let now = app.store.now().await?;
     let counted = app.counts.recent().await?;
     let named = counted.by_state.iter().map(|(backend, counts)| {

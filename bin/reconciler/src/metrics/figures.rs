@@ -1,5 +1,7 @@
 //! What the database tells: gauges that only the replica holding the lease renders.
 
+use std::time::Duration;
+
 use cloakroom_core::ledger::{Reason, RowState};
 use cloakroom_core::store::{FindingKind, Job};
 use cloakroom_core::{BackendId, Timestamp};
@@ -7,8 +9,8 @@ use metrics::gauge;
 
 use super::Metrics;
 use super::names::{
-    AWAITED, COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, OLDEST_ORPHAN, REPLICAS, SECRETS,
-    UNCONFIGURED,
+    AWAITED, COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, OLDEST_OPEN_MOVE, OLDEST_ORPHAN, OPEN_MOVES,
+    REPLICAS, SECRETS, UNCONFIGURED,
 };
 use crate::backlog::{Backlog, COSTLY};
 use crate::verified::Verified;
@@ -75,6 +77,14 @@ impl Metrics {
         });
     }
 
+    /// Says how many moves of this kind are open, and for how long the oldest of them has been.
+    pub fn set_open_moves(&self, kind: MoveKind, number: u64, oldest: Duration) {
+        self.figures.record(|| {
+            gauge!(OPEN_MOVES, "kind" => kind.as_str()).set(number as f64);
+            gauge!(OLDEST_OPEN_MOVE, "kind" => kind.as_str()).set(oldest.as_secs_f64());
+        });
+    }
+
     /// Says how many replicas serve.
     pub fn set_replicas(&self, replicas: u64) {
         self.figures
@@ -82,8 +92,32 @@ impl Metrics {
     }
 }
 
+/// Whose secrets a move takes along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveKind {
+    /// Those of documents.
+    Documents,
+    /// Those that a platform wrote.
+    Platforms,
+}
+
+impl MoveKind {
+    const ALL: [Self; 2] = [Self::Documents, Self::Platforms];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Documents => "documents",
+            Self::Platforms => "platforms",
+        }
+    }
+}
+
 pub(super) fn register() {
     gauge!(REPLICAS).set(0.0);
+    for kind in MoveKind::ALL {
+        gauge!(OPEN_MOVES, "kind" => kind.as_str()).set(0.0);
+        gauge!(OLDEST_OPEN_MOVE, "kind" => kind.as_str()).set(0.0);
+    }
     for job in Job::ALL {
         gauge!(LAST_SUCCESS, "job_name" => job.as_str()).set(0.0);
         gauge!(AWAITED, "job_name" => job.as_str()).set(0.0);

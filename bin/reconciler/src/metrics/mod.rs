@@ -20,6 +20,7 @@ use metrics_exporter_prometheus::{
 };
 use tokio::time::Instant;
 
+pub use figures::MoveKind;
 pub use platforms::{CountedCleaning, job_name as cleaning_job_name};
 pub use requests::{BudgetFigures, Request};
 pub use runs::Counted;

@@ -35,6 +35,8 @@ pub(super) const DUE: &str = "cloakroom_due_secrets";
 pub(super) const OLDEST_ORPHAN: &str = "cloakroom_oldest_orphan_age_seconds";
 pub(super) const COST: &str = "cloakroom_estimated_monthly_cost_dollars";
 pub(super) const DRAIN: &str = "cloakroom_backend_drain_seconds";
+pub(super) const OPEN_MOVES: &str = "cloakroom_open_moves";
+pub(super) const OLDEST_OPEN_MOVE: &str = "cloakroom_oldest_open_move_age_seconds";
 pub(super) const REPLICAS: &str = "cloakroom_replicas";
 
 pub(super) fn describe_own() {
@@ -151,6 +153,14 @@ pub(super) fn describe_figures() {
     describe_gauge!(
         DRAIN,
         "How long the deletions that are due take at the present allowance of all replicas."
+    );
+    describe_gauge!(
+        OPEN_MOVES,
+        "Moves of documents and of platforms that are neither finished nor taken back."
+    );
+    describe_gauge!(
+        OLDEST_OPEN_MOVE,
+        "How long ago the oldest move that is neither finished nor taken back began; 0 where there is none."
     );
     describe_gauge!(REPLICAS, "Replicas that presently serve.");
 }

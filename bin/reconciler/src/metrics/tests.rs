@@ -53,6 +53,8 @@ async fn everything_is_there_at_zero_from_the_start() {
         "cloakroom_log_lines_dropped_total 0",
         "cloakroom_unpurged_total{backend=\"main\"} 0",
         "cloakroom_replicas 0",
+        "cloakroom_open_moves{kind=\"documents\"} 0",
+        "cloakroom_oldest_open_move_age_seconds{kind=\"platforms\"} 0",
         "cloakroom_leader 1",
     ] {
         assert_has(&text, line);
@@ -73,6 +75,8 @@ async fn only_who_leads_tells_the_databases_figures() {
         "cloakroom_oldest_orphan",
         "cloakroom_estimated_monthly_cost",
         "cloakroom_backend_drain",
+        "cloakroom_open_moves",
+        "cloakroom_oldest_open_move",
     ];
     let none = |text: &str| {
         assert_has(text, "cloakroom_leader 0");
@@ -129,6 +133,21 @@ async fn what_is_due_is_told_with_its_price() {
         &metrics.render(),
         "cloakroom_due_secrets{backend=\"main\",reason=\"superseded\"} 0",
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn open_moves_are_told_by_kind() {
+    let metrics = metrics();
+    metrics.lead_until(Some(Instant::now() + Duration::from_secs(1)));
+    metrics.set_open_moves(MoveKind::Platforms, 2, Duration::from_hours(30));
+    let text = metrics.render();
+    for line in [
+        "cloakroom_open_moves{kind=\"documents\"} 0",
+        "cloakroom_open_moves{kind=\"platforms\"} 2",
+        "cloakroom_oldest_open_move_age_seconds{kind=\"platforms\"} 108000",
+    ] {
+        assert_has(&text, line);
+    }
 }
 
 #[test]

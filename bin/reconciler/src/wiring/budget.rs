@@ -90,6 +90,11 @@ impl RequestBudget {
         }
     }
 
+    /// Whether the requests of both wait in one line.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.quota, &other.quota)
+    }
+
     /// Which backend's it is.
     pub fn backend(&self) -> &BackendId {
         &self.backend

@@ -94,6 +94,13 @@ impl Governed {
         Ok(page)
     }
 
+    /// Where a manager takes another look before it calls a secret missing.
+    fn count_missing<T>(&self, described: &[Result<T>]) {
+        let missing = described.iter().filter_map(|it| it.as_ref().err());
+        let missing = missing.filter(|error| error.is_missing()).count();
+        self.budget.count(self.calls().describe_missing, missing);
+    }
+
     /// What a deletion sends.
     fn deletion(&self, mode: DeleteMode) -> &'static [Sent] {
         match mode {
@@ -192,16 +199,22 @@ impl SecretBackend for Governed {
 
     async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
         let call = self.inner.describe(coordinate);
-        self.one(Request::Describe, self.calls().describe, call)
-            .await
+        let described = self
+            .one(Request::Describe, self.calls().describe, call)
+            .await;
+        self.count_missing(std::slice::from_ref(&described));
+        described
     }
 
     async fn describe_many(&self, coordinates: &[Coordinate]) -> Vec<Result<Description>> {
         let batch = self.capabilities().describe_batch;
         let call = self.inner.describe_many(coordinates);
         let sent = self.calls().describe;
-        self.many(Request::Describe, sent, coordinates.len(), batch, call)
-            .await
+        let described = self
+            .many(Request::Describe, sent, coordinates.len(), batch, call)
+            .await;
+        self.count_missing(&described);
+        described
     }
 
     async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {

@@ -87,7 +87,7 @@ pub(crate) fn an_action_that_is_missing_is_named(aws: &Aws) {
             let words = format!("not authorized to perform: {missing} ");
             let named = steps.iter().any(|step| {
                 let takes = step["permissions"].as_array();
-                takes.is_some_and(|it| it.iter().any(|it| it == missing))
+                takes.is_some_and(|it| it == std::slice::from_ref(missing))
                     && step["message"]
                         .as_str()
                         .is_some_and(|it| it.contains(&words))

@@ -234,3 +234,33 @@ fn the_requests_that_are_sent_keep_to_every_published_rate() {
         }
     }
 }
+
+/// A name that nothing has is asked for twice by Parameter Store, the epoch's mark on every run of a new store.
+#[tokio::test(start_paused = true)]
+async fn the_second_look_for_a_missing_secret_is_counted() {
+    let capabilities = ParameterStoreBackend::capabilities_of(&AwsSettings::new("eu-central-1"));
+    let id: BackendId = "main".parse().unwrap();
+    let patience = Duration::from_hours(24);
+    let budget = Arc::new(RequestBudget::new(
+        id.clone(),
+        &capabilities.rates,
+        SHARE,
+        patience,
+    ));
+    let counting = Arc::new(Counting {
+        id,
+        capabilities,
+        began: Instant::now(),
+        sent: Mutex::default(),
+    });
+    let governed = Governed::new(counting, budget.clone(), None);
+    let described = || {
+        let mut figures = budget.figures();
+        let figures = figures.find(|it| it.class == RequestClass::Describe);
+        figures.unwrap().sent
+    };
+    governed.describe(&name()).await.unwrap_err();
+    assert_eq!(described(), 2);
+    governed.describe_many(&vec![name(); 12]).await;
+    assert_eq!(described(), 2 + 1 + 12);
+}
