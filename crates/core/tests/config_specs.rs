@@ -187,7 +187,6 @@ fn local_references_in_all_their_forms() {
         "#old",
         "urn:x",
         "urn:x#",
-        "#/l/1",
     ] {
         let spec = json!({
             "$ref": reference,
@@ -195,11 +194,19 @@ fn local_references_in_all_their_forms() {
                 "a b": {"$anchor": "here", "properties": {"p": secret()}},
                 "old": {"$id": "#old", "properties": {"p": secret()}},
                 "x": {"$id": "urn:x", "properties": {"p": secret()}}
-            },
-            "l": [true, {"properties": {"p": secret()}}]
+            }
         });
         assert_eq!(fields(&spec), ["/p"], "{reference}");
     }
+    // Definitions stand wherever references find them.
+    let beside = |reference: &str| {
+        let defined = || json!({"properties": {"p": secret()}});
+        json!({"$ref": reference, "shared": {"a": defined()}, "l": [true, defined()], "m": {"$id": "urn:m",
+            "allOf": [defined()]}, "properties": {"q": {"$ref": "#/shared/a"}, "r": {"$ref": "#/m"}}})
+    };
+    assert_eq!(fields(&beside("#/l/1")), ["/p", "/q/p", "/r/p"]);
+    // What none of them finds is left in clear by whoever leaves out the keyword, too.
+    refused(&beside("#/shared/a"), "/l");
     // Relative to the schema with its own id, where that has such a place.
     let spec = json!({
         "properties": {"o": {"$ref": "urn:x"}},
@@ -512,13 +519,13 @@ fn a_key_like_a_keyword_is_refused_only_where_it_would_mark_a_secret() {
         ("$Ref", json!("#/$defs/s")),
         ("$REF", json!("other.json")),
         ("recursive_ref", json!("#/$defs/s")),
+        ("type_", json!({"properties": marks()})),
     ] {
         assert_eq!(fields_with(key, &value), None, "{key}: {value}");
     }
     for (key, value) in [
         ("@type", json!("Thing")),
         ("_type", json!(["a"])),
-        ("type_", json!({"properties": marks()})),
         ("Type", json!("string")),
         ("ref", json!("REF-17")),
         ("ref", json!({"document": 1})),

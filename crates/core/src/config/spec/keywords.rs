@@ -67,10 +67,13 @@ const DATA: [&str; 5] = ["const", "default", "enum", "example", "examples"];
 /// What a vendor's own words begin with, which say nothing by agreement.
 const OF_A_VENDOR: &str = "x-";
 
-/// Whether nobody could tell what this marks: something within does, and the key is a keyword of another dialect or
-/// of nobody's.
+/// Where definitions stand that only references lead to.
+const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
+
+/// Whether nobody could tell what this marks, unless a reference leads to it: something within does, and the key is a
+/// keyword of another dialect or of nobody's.
 pub(super) fn is_unread(key: &str, value: &Value) -> bool {
-    let is_read = || is_known(key) || key == CONTENT;
+    let is_read = || is_known(key) || key == CONTENT || nearest(key, DEFINITIONS).is_some();
     let says_nothing = || DATA.contains(&key) || key.starts_with(OF_A_VENDOR);
     (value.is_object() || value.is_array()) && !is_read() && !says_nothing() && holds_a_mark(value)
 }
@@ -212,16 +215,22 @@ fn nearest(key: &str, keywords: impl IntoIterator<Item = &'static str>) -> Optio
 
 /// Whether something within, read as a schema, is a mark or may lead to one.
 pub(super) fn holds_a_mark(value: &Value) -> bool {
+    holds_a_mark_beside(value, &|_| false)
+}
+
+/// The same of what stands there beside what is read from elsewhere.
+pub(super) fn holds_a_mark_beside(value: &Value, is_read: &dyn Fn(&Value) -> bool) -> bool {
     match value {
+        _ if is_read(value) => false,
         Value::Object(members) => members.iter().any(|(key, member)| {
             let is_mark = key == MARK && marks(member) || key == "format" && is_password(member);
             let leads_to_one = REFERENCES.contains(&key.as_str()) && member.is_string();
             is_mark
                 || leads_to_one
                 || !is_known(key) && meant_by_itself(key, member).is_some()
-                || holds_a_mark(member)
+                || holds_a_mark_beside(member, is_read)
         }),
-        Value::Array(items) => items.iter().any(holds_a_mark),
+        Value::Array(items) => items.iter().any(|item| holds_a_mark_beside(item, is_read)),
         _ => false,
     }
 }

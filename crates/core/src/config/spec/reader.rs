@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::invalid;
 use super::keywords::{
     CONTENT, DEPENDENT, OTHER_ELEMENTS, OTHER_MEMBERS, REFERENCES, SINGLES, applies, holds_a_mark,
-    is_unread, malformed, meant, tells_a_schema,
+    holds_a_mark_beside, is_unread, malformed, meant, tells_a_schema,
 };
 use super::kinds::Kinds;
 use super::pattern::Pattern;
@@ -184,6 +184,7 @@ pub(super) fn read(schema: &Value, pointer: String, strictness: Strictness) -> R
         left: Vec::new(),
         pattern_ids: HashMap::new(),
         targets: MAX_TARGETS,
+        unread: Vec::new(),
         strictness,
     };
     reader.schema(schema, pointer, schema);
@@ -191,6 +192,7 @@ pub(super) fn read(schema: &Value, pointer: String, strictness: Strictness) -> R
         let read = reader.read(&job)?;
         reader.arena.schemas[job.id as usize] = read;
     }
+    reader.refuse_unread()?;
     Ok(reader.arena)
 }
 
@@ -203,6 +205,8 @@ struct Reader<'s> {
     pattern_ids: HashMap<&'s str, usize>,
     /// How many more schemas references may mean.
     targets: usize,
+    /// What marks something under keywords that are not read, and where it stands.
+    unread: Vec<(String, &'s Value)>,
     strictness: Strictness,
 }
 
@@ -241,6 +245,9 @@ impl<'s> Reader<'s> {
         if self.strictness == Strictness::New {
             refuse_malformed(job, members)?;
             refuse_misspelt(job, members)?;
+            let unread = members.iter().filter(|(key, value)| is_unread(key, value));
+            let unread = unread.map(|(key, value)| (below(&job.pointer, key), value));
+            self.unread.extend(unread);
         }
         let job = &Job {
             resource: resource_of(job.value, job.resource),
@@ -258,6 +265,21 @@ impl<'s> Reader<'s> {
         self.read_elements(job, members, &mut schema);
         self.read_tuples(job, members, &mut schema)?;
         Ok(schema)
+    }
+
+    /// What references lead to is read, wherever it stands.
+    fn refuse_unread(&self) -> Result<()> {
+        let is_read = |value: &Value| self.known.contains_key(&std::ptr::from_ref(value));
+        let mut unread = self.unread.iter();
+        match unread.find(|(_, value)| holds_a_mark_beside(value, &is_read)) {
+            None => Ok(()),
+            Some((pointer, _)) => Err(invalid(
+                pointer,
+                "something is marked as secret under a keyword that is not read here, so that its fields would stay \
+                 in clear; write it with those of JSON Schema, drafts 4 to 2020-12 (`allOf`, `$ref`, `properties`, …), \
+                 and definitions under `$defs`",
+            )),
+        }
     }
 
     fn types(&self, job: &Job<'s>, members: &Map<String, Value>) -> Result<Option<Kinds>> {
@@ -444,22 +466,11 @@ fn refuse_malformed(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
 fn refuse_misspelt(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
     let mut each = members.iter();
     match each.find_map(|(key, value)| Some((key, meant(key, value)?))) {
-        None => refuse_unread(job, members),
+        None => Ok(()),
         Some((written, meant)) => {
             let message = format!("no keyword of JSON Schema; `{meant}` is spelled so");
             Err(invalid(&below(&job.pointer, written), message))
         }
-    }
-}
-
-fn refuse_unread(job: &Job<'_>, members: &Map<String, Value>) -> Result<()> {
-    match members.iter().find(|(key, value)| is_unread(key, value)) {
-        None => Ok(()),
-        Some((written, _)) => Err(invalid(
-            &below(&job.pointer, written),
-            "something is marked as secret under a keyword that is not read here, so that its fields would stay in \
-             clear; write it with those of JSON Schema, drafts 4 to 2020-12 (`allOf`, `$ref`, `properties`, …)",
-        )),
     }
 }
 
