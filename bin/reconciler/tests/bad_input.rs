@@ -380,14 +380,20 @@ fn a_yaml_spec_with_a_key_that_is_given_twice() {
     before.nothing_is_lost();
 
     // What merge keys bring along counts.
-    let merged =
-        "x: &hidden {airbyte_secret: true}\nproperties:\n  p: {type: string, <<: *hidden}\n";
-    put(merged).done();
+    let merged = |anchors: &str| {
+        format!(
+            "{anchors}: &hidden {{airbyte_secret: true}}\nproperties:\n  p: {{type: string, <<: *hidden}}\n"
+        )
+    };
+    put(&merged("x-anchors")).done();
+    put(&merged("$defs")).done();
+    // Nobody could tell a keyword that is not read here from a key for anchors.
+    says(&put(&merged("anchors")).refused(1), "`x-`");
     let listed = before
         .deployment
         .run(&["document", "list", "--output", "json"])
         .json_lines();
-    assert_eq!(listed.len(), 2, "{listed:?}");
+    assert_eq!(listed.len(), 3, "{listed:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use cloakroom_reconcile::DeletionCount;
 use super::backend_status::BackendStatus;
 use super::page_platforms;
 use super::routes::App;
-use super::status::{self, JobStatus, Status};
+use super::status::{self, JobStatus, OpenMoveStatus, Status};
 use super::token::Caller;
 use crate::output::count;
 use crate::unpurged;
@@ -322,7 +322,8 @@ fn of_counts(status: &Status) -> Vec<Attention> {
         )
     });
     let doubt = status.doubt.clone();
-    let told = doubt.into_iter().chain(parked).chain(left);
+    let moves = open_moves(status.open_moves, status.now);
+    let told = doubt.into_iter().chain(parked).chain(left).chain(moves);
     told.map(|text| Attention {
         level: Level::Warn,
         text,
@@ -371,6 +372,21 @@ impl JobCard {
         };
         (level.map_or("", Level::class), state)
     }
+}
+
+/// A move is meant to be open for a while: what is told is one that may have been forgotten.
+fn open_moves(moves: OpenMoveStatus, now: Timestamp) -> Option<String> {
+    const FORGOTTEN: Duration = Duration::from_hours(24);
+    let open = since(moves.since?, now);
+    let number = count(
+        moves.documents + moves.platforms,
+        "move is neither finished nor taken back, and its old copies are",
+        "moves are neither finished nor taken back, and their old copies are",
+    );
+    (open > FORGOTTEN).then(|| {
+        let age = spoken(open);
+        format!("{number} kept and paid for: the oldest began {age} ago. `reconciler status` names them.")
+    })
 }
 
 /// What a job that is kept from beginning waits for, in the place of a time.

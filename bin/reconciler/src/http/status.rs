@@ -49,11 +49,24 @@ pub struct Status {
     pub quarantined: u64,
     /// Secrets that an undo brought back and no job touches yet, on all backends.
     pub held: u64,
+    /// Moves that are neither finished nor taken back.
+    pub open_moves: OpenMoveStatus,
     /// Why this may not be the right database, where something speaks for that.
     pub doubt: Option<String>,
     /// Secrets that may still be in backends which the configuration does not name: no job looks at
     /// those.
     pub unconfigured: BTreeMap<BackendId, u64>,
+}
+
+/// Moves that somebody has to finish or take back.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct OpenMoveStatus {
+    /// How many of documents.
+    pub documents: u64,
+    /// How many of what platforms wrote.
+    pub platforms: u64,
+    /// When the oldest of them all began.
+    pub since: Option<Timestamp>,
 }
 
 /// Where one job stands.
@@ -212,8 +225,19 @@ async fn look(app: &App, caller: Caller) -> Result<Status> {
         backends: backend_status::of(app).await?,
         quarantined: counted.in_state(RowState::Quarantined),
         held: counted.in_state(RowState::Held),
+        open_moves: open_moves(app).await?,
         doubt: lost_database::doubt(&app.store, app.key_file.as_deref()).await?,
         unconfigured: counted.unconfigured.clone(),
+    })
+}
+
+async fn open_moves(app: &App) -> Result<OpenMoveStatus> {
+    let documents = app.store.open_moves().await?;
+    let platforms = app.store.open_platform_moves().await?;
+    Ok(OpenMoveStatus {
+        documents: documents.number,
+        platforms: platforms.number,
+        since: documents.oldest.into_iter().chain(platforms.oldest).min(),
     })
 }
 

@@ -51,6 +51,7 @@ fn status() -> Status {
         backends: BTreeMap::from([("main".parse().unwrap(), backend())]),
         quarantined: 0,
         held: 0,
+        open_moves: OpenMoveStatus::default(),
         doubt: None,
         unconfigured: BTreeMap::new(),
     }
@@ -248,6 +249,23 @@ fn secrets_that_no_job_looks_at_are_told() {
     assert_eq!(page.verdict, "One thing needs attention.");
     let text = page.render().unwrap();
     assert!(text.contains("3 secrets may still be in old"), "{text}");
+}
+
+#[test]
+fn moves_that_may_have_been_forgotten_are_told() {
+    let mut status = status();
+    status.open_moves = OpenMoveStatus {
+        documents: 1,
+        platforms: 0,
+        since: Some(at("2026-02-28T12:00:00Z")),
+    };
+    assert_eq!(Page::new(&status).verdict, "All is well.");
+    status.open_moves.since = Some(at("2026-02-27T11:00:00Z"));
+    let page = Page::new(&status);
+    assert_eq!(page.verdict, "One thing needs attention.");
+    let text = page.render().unwrap();
+    assert!(text.contains("1 move is neither finished"), "{text}");
+    assert!(text.contains("began 2 days ago"), "{text}");
 }
 
 #[test]

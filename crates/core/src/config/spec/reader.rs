@@ -277,7 +277,7 @@ impl<'s> Reader<'s> {
                 pointer,
                 "something is marked as secret under a keyword that is not read here, so that its fields would stay \
                  in clear; write it with those of JSON Schema, drafts 4 to 2020-12 (`allOf`, `$ref`, `properties`, …), \
-                 and definitions under `$defs`",
+                 and definitions under `$defs`, or under a key that begins with `x-`",
             )),
         }
     }
