@@ -74,7 +74,7 @@ impl Store {
                 }
                 Some(_) if elsewhere.contains(&item.coordinate) => Claim::Referenced,
                 Some(row)
-                    if !kept.contains(&item.coordinate)
+                    if !(item.reason == Reason::Superseded && kept.contains(&item.coordinate))
                         && holds(&row, item.reason, windows, now) =>
                 {
                     writes.take(key, item.reason);
