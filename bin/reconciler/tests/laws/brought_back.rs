@@ -6,7 +6,8 @@ use std::time::Duration;
 use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{Job, Receipts as _};
 use cloakroom_core::{
-    Clock as _, Coordinate, DeleteMode, Description, ErrorKind, SecretBackend as _, SecretState,
+    Clock as _, Coordinate, DeleteMode, Description, ErrorKind, RunId, SecretBackend as _,
+    SecretState,
 };
 use cloakroom_reconcile::{Guard, RunOptions, UndoFate, UndoOptions, Undone};
 use serde_json::json;
@@ -210,12 +211,7 @@ pub(crate) async fn what_another_run_is_not_done_with_waits(kind: Kind, seed: u6
 /// is over.
 pub(crate) async fn what_may_be_purged_this_moment_waits(kind: Kind, seed: u64) {
     let (world, manager) = World::keeping(kind, seed).await;
-    world.create(json!({"a": "stays"})).await;
-    let id = world.create(json!({"a": "removed"})).await.id;
-    let gone = world.coordinate(id, "/a").await;
-    world.documents.remove(id, None).await.unwrap();
-    world.clock.advance(hours(3));
-    let run = world.run(Job::ExpireOrphans).await.run;
+    let (run, gone) = scheduled(&world).await;
     world.clock.advance(hours(WEEK));
     world.backend.faults.refuse("purge", ErrorKind::Unavailable);
     let purges = world.run(Job::ExpireOrphans).await;
@@ -237,14 +233,20 @@ pub(crate) async fn what_may_be_purged_this_moment_waits(kind: Kind, seed: u64) 
     world.close().await;
 }
 
+/// A secret that was in use and that a run handed to deletion, beside one that stays.
+async fn scheduled(world: &World) -> (RunId, Coordinate) {
+    world.create(json!({"a": "stays"})).await;
+    let id = world.create(json!({"a": "removed"})).await.id;
+    let gone = world.coordinate(id, "/a").await;
+    world.documents.remove(id, None).await.unwrap();
+    world.clock.advance(hours(3));
+    (world.run(Job::ExpireOrphans).await.run, gone)
+}
+
 /// What was not over its window no purge can have been asked for: it comes back at once.
 pub(crate) async fn what_cannot_be_purged_does_not_wait(kind: Kind, seed: u64) {
     let (world, _) = World::keeping(kind, seed).await;
-    world.create(json!({"a": "stays"})).await;
-    let id = world.create(json!({"a": "removed"})).await.id;
-    world.documents.remove(id, None).await.unwrap();
-    world.clock.advance(hours(3));
-    let run = world.run(Job::ExpireOrphans).await.run;
+    let (run, _) = scheduled(&world).await;
     world.clock.advance(a_millisecond_less(hours(WEEK)));
     world.run(Job::ExpireOrphans).await;
     let (report, _) = undo(&world, run).await;
@@ -316,11 +318,7 @@ pub(crate) async fn what_a_clock_ahead_deleted_comes_back(kind: Kind, seed: u64)
 /// Nor does another run's end, which says until when a purge of it may arrive.
 pub(crate) async fn what_a_clock_ahead_may_have_purged_does_not_wait_for_it(kind: Kind, seed: u64) {
     let (world, _) = World::keeping(kind, seed).await;
-    world.create(json!({"a": "stays"})).await;
-    let id = world.create(json!({"a": "removed"})).await.id;
-    world.documents.remove(id, None).await.unwrap();
-    world.clock.advance(hours(3));
-    let run = world.run(Job::ExpireOrphans).await.run;
+    let (run, _) = scheduled(&world).await;
     world.clock.advance(hours(WEEK));
     let right = world.clock.now();
     world.clock.advance(hours(1));

@@ -342,6 +342,17 @@ pub(crate) async fn one_that_fails_is_the_next_runs(kind: Kind, seed: u64) {
 pub(crate) async fn what_was_never_in_use_does_not_wait(kind: Kind, seed: u64) {
     let (world, manager) = World::keeping(kind, seed).await;
     world.create(json!({"a": "stays"})).await;
+    let abandoned = abandoned(&world, &manager).await;
+    manager.delete_past(&abandoned);
+    world.clock.advance(hours(3));
+    let report = world.run(Job::ExpireOrphans).await;
+    assert_eq!(report.total(|it| it.deleted), 1, "{report:#?}");
+    assert!(manager.look(&abandoned).is_none());
+    world.close().await;
+}
+
+/// What a writer put and died before it committed.
+async fn abandoned(world: &World, manager: &MemoryBackend) -> Coordinate {
     let before = manager.names();
     world.store.faults.refuse("commit", ErrorKind::Unavailable);
     let put = world.try_create(json!({"a": "abandoned"})).await;
@@ -349,12 +360,7 @@ pub(crate) async fn what_was_never_in_use_does_not_wait(kind: Kind, seed: u64) {
     world.store.faults.clear();
     let mut after = manager.names();
     after.retain(|name| !before.contains(name));
-    manager.delete_past(&after[0]);
-    world.clock.advance(hours(3));
-    let report = world.run(Job::ExpireOrphans).await;
-    assert_eq!(report.total(|it| it.deleted), 1, "{report:#?}");
-    assert!(manager.look(&after[0]).is_none());
-    world.close().await;
+    after.pop().unwrap()
 }
 
 /// A writer that died between its mark and its value, where these are two requests. Its time is over.
@@ -368,14 +374,7 @@ impl Begun {
     async fn new(kind: Kind, seed: u64) -> Self {
         let (world, manager) = World::keeping(kind, seed).await;
         world.create(json!({"a": "stays"})).await;
-        let before = manager.names();
-        world.store.faults.refuse("commit", ErrorKind::Unavailable);
-        let put = world.try_create(json!({"a": "abandoned"})).await;
-        put.unwrap_err();
-        world.store.faults.clear();
-        let mut after = manager.names();
-        after.retain(|name| !before.contains(name));
-        let coordinate = after.pop().unwrap();
+        let coordinate = abandoned(&world, &manager).await;
         let mark = manager.look(&coordinate).unwrap().0.mark.unwrap();
         manager.begin_past(mark);
         world.clock.advance(hours(3));
