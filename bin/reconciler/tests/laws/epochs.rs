@@ -405,6 +405,30 @@ pub(crate) async fn a_listing_that_stopped_shows_no_absence(kind: Kind, seed: u6
     world.close().await;
 }
 
+/// Where a listing shows a new mark late and a deleted one no more, the mark that a database from before the first
+/// raise asks about stands until the one behind it is listed.
+pub(crate) async fn a_listing_that_lags_hides_no_raise(kind: Kind, seed: u64) {
+    let world = World::with_capabilities(kind, seed, |it| it.listing_lag = TEN_MINUTES / 2).await;
+    orphans(&world, 2).await;
+    world.save("before").await;
+    for raised in 1..=3 {
+        orphans(&world, 1).await;
+        world.run(Job::ExpireOrphans).await;
+        assert_eq!(epoch(&world).await, raised);
+        let two = [raised - 1, raised].into_iter().filter(|it| *it > 0);
+        assert_eq!(world.backend.epoch_marks().await, two.collect::<Vec<_>>());
+        world.save("after").await;
+        world.bring_back("before").await;
+        // So long after its raise a mark is listed.
+        let fresh = World::epoch_coordinate(raised);
+        world.backend.hide(move |it| it.coordinate == fresh);
+        assert_stopped(&world, Guard::Epoch, "behind a mark that is not listed").await;
+        world.backend.straighten();
+        world.bring_back("after").await;
+    }
+    world.close().await;
+}
+
 /// A plan is applied under the same fence, and not used up by it.
 pub(crate) async fn a_plan_meets_the_fence(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;

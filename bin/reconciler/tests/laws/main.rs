@@ -257,6 +257,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             the_first_mark_is_not_put_twice,
             a_raise_of_an_older_program_is_finished,
             a_listing_that_stopped_shows_no_absence,
+            a_listing_that_lags_hides_no_raise,
             a_plan_meets_the_fence,
             a_long_run_looks_again;
         copies:

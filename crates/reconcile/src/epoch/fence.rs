@@ -229,10 +229,10 @@ impl Pass<'_> {
             .await?;
         self.confirm(epoch).await?;
         tracing::info!(backend.id = %self.backend_id(), epoch.number = epoch.number, "the epoch was raised");
-        for former in &seen.left {
-            if former.version() < request.mark.coordinate.version() {
-                self.clear_former(former).await;
-            }
+        let lag = backend.capabilities().listing_lag;
+        let now = self.store().now().await?;
+        for former in seen.of_no_use(epoch.number, lag, now) {
+            self.clear_former(former).await;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Epoch marks that a listing or a direct question showed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cloakroom_core::store::StoreIdentity;
-use cloakroom_core::{Coordinate, Description, Digest, SecretState, StoreId};
+use cloakroom_core::{Coordinate, Description, Digest, SecretState, StoreId, Timestamp};
 
 use super::base_of;
 
@@ -27,8 +28,8 @@ pub(crate) struct SeenMarks {
     pub(super) here: BTreeMap<i64, SeenMark>,
     /// The highest number that this store's id stands on, under whatever deployment's name.
     pub(super) ours: i64,
-    /// This store's under this deployment's name that do not wait for their deletion.
-    pub(super) left: Vec<Coordinate>,
+    /// This store's under this deployment's name that do not wait for their deletion, and when they were put.
+    pub(super) left: Vec<(Coordinate, Option<Timestamp>)>,
 }
 
 impl SeenMarks {
@@ -62,9 +63,10 @@ impl SeenMarks {
             return;
         }
         let waits = matches!(described.state, SecretState::ScheduledForDeletion { .. });
-        let known = self.left.contains(&described.coordinate);
+        let known = self.left.iter().any(|(it, _)| *it == described.coordinate);
         if ours && !waits && !known && self.left.len() < MOST_LEFT {
-            self.left.push(described.coordinate.clone());
+            let put = (described.coordinate.clone(), described.created);
+            self.left.push(put);
         }
         let mark = SeenMark {
             store,
@@ -72,6 +74,30 @@ impl SeenMarks {
             enabled: described.state == SecretState::Enabled,
         };
         self.here.insert(number, mark);
+    }
+
+    /// Marks that nobody needs once that of `number` stands. A database of an earlier number asks for the next one and
+    /// learns of further ones from listings alone: that one stays until a later one is in every listing.
+    pub(super) fn of_no_use(
+        &self,
+        number: i64,
+        lag: Duration,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &Coordinate> {
+        let version = |coordinate: &Coordinate| coordinate.version().get();
+        let age = move |put: Timestamp| Duration::try_from(now.duration_since(put));
+        let is_listed = move |put: Option<Timestamp>| {
+            put.is_some_and(|put| age(put).is_ok_and(|age| age >= lag))
+        };
+        let listed = self.left.iter().filter(|(_, put)| is_listed(*put));
+        let listed = listed.map(|(it, _)| version(it)).filter(|it| *it < number);
+        let needed = if lag.is_zero() {
+            number
+        } else {
+            listed.max().unwrap_or_default()
+        };
+        let left = self.left.iter().map(|(coordinate, _)| coordinate);
+        left.filter(move |it| version(it) < needed)
     }
 
     /// The highest mark under this deployment's name, whosever.

@@ -343,8 +343,15 @@ impl Laws {
                 self.restored || self.accident || self.is_copied() || self.mistyped
             }
             FindingKind::UnknownMarked => self.restored || self.is_copied() || self.mistyped,
-            // Under the other name is another secret, or none.
-            FindingKind::Dangling | FindingKind::Altered if self.mistyped => true,
+            // Under the other name is another secret, or none: in the place of what is in use, or held.
+            FindingKind::Dangling
+            | FindingKind::Altered
+            | FindingKind::NotOurs
+            | FindingKind::LedgerMismatch
+                if self.mistyped =>
+            {
+                true
+            }
             FindingKind::Dangling => {
                 let named = finding.coordinate.clone();
                 let named = named.map(|coordinate| (backend.clone(), coordinate));
