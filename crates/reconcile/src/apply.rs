@@ -156,7 +156,7 @@ impl Pass<'_> {
         Error::new(ErrorKind::Unavailable, "plan", message).with_backend(self.backend_id())
     }
 
-    /// Restores what the plan names and is still in use and in danger.
+    /// Restores what the plan names and is still in use or held, and in danger.
     async fn apply_rescues(&mut self, plan: &Plan) -> Result<()> {
         self.start(Some(plan.id.clone())).await?;
         for batch in plan.rescues.chunks(self.settings().batch.max(1) as usize) {
@@ -186,7 +186,11 @@ impl Pass<'_> {
     ) -> Result<()> {
         match described {
             Ok(described) if self.is_ours(&described) && endangered(&described) => {
-                self.rescue_if_referenced(&described).await.map(drop)
+                let rescued = self.rescue_if_referenced(&described).await?;
+                if rescued {
+                    return Ok(());
+                }
+                self.rescue_if_held(&described).await
             }
             // Safe again, or somebody else's by now.
             Ok(_) => Ok(()),
@@ -195,8 +199,8 @@ impl Pass<'_> {
                 self.report.unrestored += 1;
                 self.found(Finding {
                     kind: FindingKind::Endangered,
-                    document: Some(rescue.document),
-                    pointer: Some(rescue.pointer.clone()),
+                    document: rescue.document,
+                    pointer: rescue.pointer.clone(),
                     coordinate: Some(rescue.coordinate.clone()),
                     detail: format!("it was in danger and could not be restored: {error}"),
                 })

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::guard::GuardTrip;
 
 /// The format written here. A plan of another format is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What a plan rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ pub struct PlanItem {
     pub evidence: String,
 }
 
-/// Why a secret in use is to be restored.
+/// Why a secret that is needed is to be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RescueReason {
@@ -70,15 +70,17 @@ pub enum RescueReason {
     Expiring,
 }
 
-/// One secret in use to be restored.
+/// One secret to be restored: in use, or held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanRescue {
     /// Which secret.
     pub coordinate: Coordinate,
-    /// A document that refers to it.
-    pub document: DocumentId,
+    /// A document that refers to it; none where an undo brought it back, or a move left it, and it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentId>,
     /// Where in that document.
-    pub pointer: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
     /// What it is to be saved from.
     pub reason: RescueReason,
     /// What the decision rests on, in words; no value.

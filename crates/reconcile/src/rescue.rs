@@ -30,6 +30,16 @@ pub(crate) enum Need {
     Held { until: Timestamp },
 }
 
+impl Need {
+    /// The document that refers to it, and where.
+    fn place(&self) -> (Option<DocumentId>, Option<&String>) {
+        match self {
+            Self::Referred { document, pointer } => (Some(*document), Some(pointer)),
+            Self::Held { .. } => (None, None),
+        }
+    }
+}
+
 /// The hold, for a person.
 pub(crate) fn held_until(until: Timestamp) -> String {
     format!("no document refers to it, and an undo or a move holds it until {until}")
@@ -89,12 +99,12 @@ impl Pass<'_> {
     /// Restores a secret that is needed and reports it. A dry run only reports. Gives back whether it was
     /// restored.
     pub(crate) async fn rescue(&mut self, endangered: &Description, need: Need) -> Result<bool> {
-        if let (Some(drawn_up), Need::Referred { document, pointer }) = (&mut self.drawn_up, &need)
-        {
+        if let Some(drawn_up) = &mut self.drawn_up {
+            let (document, pointer) = need.place();
             drawn_up.rescue(PlanRescue {
                 coordinate: endangered.coordinate.clone(),
-                document: *document,
-                pointer: pointer.clone(),
+                document,
+                pointer: pointer.cloned(),
                 reason: reason(endangered),
                 evidence: evidence(endangered, &need),
             });
@@ -107,7 +117,7 @@ impl Pass<'_> {
             "it carried an expiry"
         };
         let mut restored = false;
-        let detail = if self.options.dry_run || self.drawn_up.is_some() {
+        let detail = if self.options.dry_run {
             format!("{danger}; a run restores it")
         } else {
             match self.restore(endangered, waited).await {
@@ -122,9 +132,10 @@ impl Pass<'_> {
                 }
             }
         };
-        let (document, pointer, detail) = match &need {
-            Need::Referred { document, pointer } => (Some(*document), Some(pointer), detail),
-            Need::Held { until } => (None, None, format!("{detail}; {}", held_until(*until))),
+        let (document, pointer) = need.place();
+        let detail = match &need {
+            Need::Referred { .. } => detail,
+            Need::Held { until } => format!("{detail}; {}", held_until(*until)),
         };
         tracing::warn!(
             backend.id = %self.backend_id(),

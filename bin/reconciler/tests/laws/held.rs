@@ -43,7 +43,12 @@ pub(crate) async fn in_danger_it_is_rescued(kind: Kind, seed: u64) {
             let plan = world.reconciler();
             let plan = plan.plan(Job::VerifyBlobs, &world.id(), 100, &Silent).await;
             let plan = plan.unwrap();
-            assert_eq!((plan.rescues.len(), plan.findings.len()), (0, 1));
+            assert_eq!((plan.rescues.len(), plan.findings.len()), (1, 0));
+            let [rescue] = &*plan.rescues else {
+                panic!("{plan:#?}");
+            };
+            assert_eq!((&rescue.coordinate, rescue.document), (&held[0], None));
+            assert!(rescue.evidence.contains("held, and"), "{rescue:?}");
             let (dry, report) = verify(&world).await;
             assert_eq!((dry.rescued, report.rescued), (0, 1), "{report:#?}");
             for told in [&dry, &report] {
@@ -69,6 +74,31 @@ pub(crate) async fn in_danger_it_is_rescued(kind: Kind, seed: u64) {
         world.db.verify_receipts().await.unwrap();
         world.close().await;
     }
+}
+
+/// A plan rescues what is held too, as long as it is.
+pub(crate) async fn in_danger_a_plan_rescues_it(kind: Kind, seed: u64) {
+    let (world, held) = held(kind, seed, 2, ListOrder::Coordinate).await;
+    for coordinate in &held {
+        endanger(&world, coordinate, Danger::Waiting).await;
+    }
+    let reconciler = world.reconciler();
+    let backend = world.id();
+    let plan = reconciler.plan(Job::VerifyBlobs, &backend, 1, &Silent);
+    let plan = plan.await.unwrap();
+    let planned = plan.rescues[0].coordinate.clone();
+    let options = RunOptions::default();
+    let report = reconciler.apply(&plan, &options, &Silent).await.unwrap();
+    assert_eq!((report.rescued, report.unrestored), (1, 0), "{report:#?}");
+    for coordinate in &held {
+        assert_eq!(is_safe(&world, coordinate).await, *coordinate == planned);
+    }
+    let plan = reconciler.plan(Job::VerifyBlobs, &backend, 100, &Silent);
+    let plan = plan.await.unwrap();
+    world.clock.advance(hours(WEEK));
+    let report = reconciler.apply(&plan, &options, &Silent).await.unwrap();
+    assert_eq!(report.rescued, 0, "nobody holds it any more: {report:#?}");
+    world.close().await;
 }
 
 pub(crate) async fn what_is_gone_is_told(kind: Kind, seed: u64) {

@@ -295,6 +295,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_copy_that_a_restore_forgot_is_adopted;
         held:
             in_danger_it_is_rescued,
+            in_danger_a_plan_rescues_it,
             what_is_gone_is_told,
             what_a_move_left_is_rescued;
         undos:

@@ -98,6 +98,9 @@ impl Pass<'_> {
                 "its spec cannot be read ({why}), so clear text cannot be looked for; put it again with \
                  its spec"
             );
+            if !self.is_as_read(document).await? {
+                return Ok(());
+            }
             return self
                 .about(FindingKind::BrokenBlob, document, None, &detail)
                 .await;
@@ -184,6 +187,12 @@ impl Pass<'_> {
             specs.insert(id.clone(), spec);
         }
         Ok(&specs[id])
+    }
+
+    /// Spec and document are read one after the other, and the database may be brought back in between.
+    async fn is_as_read(&self, document: &DocumentRow) -> Result<bool> {
+        let now = self.store().document(document.id).await?;
+        Ok(now.is_some_and(|now| now.spec == document.spec && now.blob == document.blob))
     }
 
     async fn broken(&mut self, document: &DocumentRow, error: &Error) -> Result<()> {

@@ -85,8 +85,8 @@ impl Pass<'_> {
                 .held_amiss(FindingKind::NotOurs, row, until, what)
                 .await;
         }
-        if endangered(described) && self.is_still_held(&row.coordinate).await? {
-            self.rescue(described, Need::Held { until }).await?;
+        if endangered(described) {
+            self.rescue_if_held(described).await?;
         }
         match described.state {
             SecretState::Destroyed => {
@@ -110,7 +110,7 @@ impl Pass<'_> {
         error: Error,
     ) -> Result<()> {
         match error.kind() {
-            ErrorKind::Missing if self.is_still_held(&row.coordinate).await? => {
+            ErrorKind::Missing if self.held_now(&row.coordinate).await?.is_some() => {
                 let what = "the manager does not have it";
                 self.held_amiss(FindingKind::LedgerMismatch, row, until, what)
                     .await
@@ -129,14 +129,28 @@ impl Pass<'_> {
         }
     }
 
-    /// A move may have let go of it since its row was read, or taken it back into use.
-    async fn is_still_held(&self, coordinate: &Coordinate) -> Result<bool> {
+    /// Rescues what is held now and this.
+    pub(crate) async fn rescue_if_held(&mut self, endangered: &Description) -> Result<()> {
+        let held = self.held_now(&endangered.coordinate).await?;
+        match held {
+            Some((row, until)) if self.is_of(endangered, &row) => {
+                self.rescue(endangered, Need::Held { until }).await?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The row, and until when it is held. A move may have let go of it since it was read, or taken it back into
+    /// use.
+    async fn held_now(&self, coordinate: &Coordinate) -> Result<Option<(LedgerRow, Timestamp)>> {
         let one = std::slice::from_ref(coordinate);
         let rows = self.store().each_row(self.backend_id(), one).await?;
         let now = self.store().now().await?;
-        let mut rows = rows.into_iter().flatten().flatten();
-        Ok(rows.any(|row| {
-            row.state == RowState::Held && end_of_hold(&row).is_some_and(|until| until > now)
+        let row = rows.into_iter().flatten().flatten().next();
+        Ok(row.and_then(|row| {
+            let until = end_of_hold(&row).filter(|until| *until > now)?;
+            (row.state == RowState::Held).then_some((row, until))
         }))
     }
 
