@@ -49,6 +49,7 @@ impl Laws {
             model: self.model.clone(),
             pardoned: self.pardoned.clone(),
             held: self.held.clone(),
+            taken_late: self.taken_late.clone(),
             copied: Some(Copied {
                 is_the_copy: true,
                 ..copied

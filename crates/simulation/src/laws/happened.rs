@@ -338,7 +338,13 @@ impl Laws {
     }
 
     fn judge_finding(&self, backend: &BackendId, finding: &Finding) -> Verdict {
+        let named = finding.coordinate.clone();
+        let named = named.map(|coordinate| (backend.clone(), coordinate));
+        let is_taken = named
+            .as_ref()
+            .is_some_and(|key| self.taken_late.contains(key));
         let expected = match finding.kind {
+            FindingKind::Endangered | FindingKind::LedgerMismatch if is_taken => true,
             FindingKind::Endangered => {
                 self.restored || self.accident || self.is_copied() || self.mistyped
             }
@@ -352,11 +358,7 @@ impl Laws {
             {
                 true
             }
-            FindingKind::Dangling => {
-                let named = finding.coordinate.clone();
-                let named = named.map(|coordinate| (backend.clone(), coordinate));
-                named.is_some_and(|key| self.is_lost_to_a_copy(&key))
-            }
+            FindingKind::Dangling => named.is_some_and(|key| self.is_lost_to_a_copy(&key)),
             _ => false,
         };
         if expected {
@@ -386,6 +388,9 @@ impl Laws {
         }
         self.deleted_beside_a_copy(key, due);
         let now = self.world.stage.truth();
+        if self.held.get(key).is_some_and(|until| now < *until) {
+            self.taken_late.insert(key.clone());
+        }
         if self.restored && self.model.is_in_use(key) && due.is_some() {
             // By somebody who claimed it in the database as it was before.
             self.pardoned.insert(key.clone(), now);

@@ -121,6 +121,8 @@ pub(crate) struct Laws {
     faulty: BTreeSet<usize>,
     /// What an undo brought back, and until when no job may touch it, by the store's clock.
     held: BTreeMap<Key, i64>,
+    /// Of that, what a request took that was held up past every deadline.
+    taken_late: BTreeSet<Key>,
     /// How often the database was restored, and how often it had been when a run began.
     restores: u64,
     restores_before: BTreeMap<usize, u64>,
@@ -168,6 +170,7 @@ impl Laws {
             seen: BTreeMap::new(),
             faulty: BTreeSet::new(),
             held: BTreeMap::new(),
+            taken_late: BTreeSet::new(),
             restores: 0,
             restores_before: BTreeMap::new(),
             copied: None,
