@@ -28,6 +28,14 @@ pub async fn doubt(store: &DbStore, key_file: Option<&Path>) -> Result<Option<St
     )))
 }
 
+/// Says it in the log, for whatever acts on the database.
+pub async fn log_doubt(store: &DbStore, key_file: Option<&Path>) -> Result<()> {
+    if let Some(doubt) = doubt(store, key_file).await? {
+        tracing::warn!("{doubt}");
+    }
+    Ok(())
+}
+
 fn last_changed(path: &Path) -> Option<Timestamp> {
     let changed = path.metadata().ok()?.modified().ok()?;
     Timestamp::try_from(changed).ok()

@@ -97,7 +97,22 @@ fn a_secret_under_a_key_that_not_every_database_can_hold() {
     says(&said, "NUL");
     says(&said, "/a\u{2400}b");
     assert_eq!(secrets(), listed, "nothing was meant to be written");
+    // PostgreSQL's index takes 2704 bytes of it and the names beside it, once compressed.
+    before.deployment.write(
+        "spec.json",
+        r#"{"additionalProperties": {"airbyte_secret": true}}"#,
+    );
+    let said = before
+        .put(&format!(r#"{{"{}": "{CANARY}"}}"#, "k".repeat(2_000)))
+        .refused(1);
+    says(&said, "2001 bytes");
+    says(&said, "/kkk");
+    assert!(said.len() < 500, "{said}");
+    assert_eq!(secrets(), listed, "nothing was meant to be written");
     before.nothing_is_lost();
+    before
+        .put(&format!(r#"{{"{}": "{CANARY}"}}"#, "k".repeat(1_999)))
+        .done();
 }
 
 #[test]

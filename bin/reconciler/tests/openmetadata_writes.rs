@@ -25,7 +25,7 @@ use cloakroom_store_openmetadata::FernetKeys;
 use cloakroom_testkit::conformance::{run, skipped};
 use cloakroom_testkit::openmetadata::{CLIENT, Deployment as OpenMetadata};
 use libtest_mimic::Trial;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use common::{Deployment, Ended};
 use database::{Database, KEY, Server, seal};
@@ -247,11 +247,13 @@ impl Stage {
 
     /// A service whose secret is in no manager.
     fn with_a_reference_to_nothing(&self) {
+        self.with_a_service("secret:/openmetadata/database/lost/authtype/password");
+    }
+
+    /// A service of this password, or reference.
+    fn with_a_service(&self, password: &str) {
         let keys = FernetKeys::parse(&SecretValue::from(KEY.to_owned())).unwrap();
-        let token = seal(
-            &keys,
-            "secret:/openmetadata/database/lost/authtype/password",
-        );
+        let token = seal(&keys, password);
         self.execute(&format!(
             "INSERT INTO dbservice_entity (json, nameHash) VALUES ('{{\"id\": \"{LOST_SERVICE}\", \
              \"name\": \"lost\", \"deleted\": false, \
@@ -441,10 +443,11 @@ fn secrets_go_to_a_manager_and_back(stage: &Stage) {
     assert_eq!(report(&back(&on["id"]))["moved"], forth["moved"]);
     let home = report(&back(&forth["id"]));
     assert_eq!(home["moved"], forth["moved"], "{home}");
-    assert!(
-        home["next"][0].as_str().unwrap().contains("to db"),
-        "{home}"
-    );
+    let next = home["next"].as_array().unwrap();
+    // The user's own references were there before, and the database takes none.
+    assert_eq!(home["own"], 2, "{home}");
+    assert!(next[0].as_str().unwrap().contains("of your own"), "{home}");
+    assert!(next[1].as_str().unwrap().contains("to db"), "{home}");
     let again = report(&stage.migrate(&["--from", "db", "--to", "aws", "--dry-run"], 0));
     assert_eq!(
         again["moved"], forth["moved"],
@@ -477,7 +480,25 @@ fn secrets_go_to_kubernetes_and_back(stage: &Stage) {
     assert!(forth["moved"].as_u64() > Some(0), "{forth}");
     let next = forth["next"].to_string();
     assert!(next.contains("to kubernetes"), "{next}");
+    // A later migration alone is taken back: with `db` the others' references would be taken for passwords.
+    stage.with_a_service("entered-since");
+    let later = migrate(&["--from", "db", "--to", "cluster"]);
+    assert_eq!(later["moved"], 1, "{later}");
+    let back = report(&stage.migrate(&["--reverse", later["id"].as_str().unwrap()], 3));
+    assert_eq!(
+        (&back["moved"], &back["left"]),
+        (&json!(1), &forth["moved"]),
+        "{back}"
+    );
+    let next = back["next"].to_string();
+    assert!(next.contains("refer to secrets in cluster still"), "{next}");
+    assert!(!next.contains("start it"), "{next}");
     let back = migrate(&["--reverse", forth["id"].as_str().unwrap()]);
-    assert_eq!(back["moved"], forth["moved"], "{back}");
+    assert_eq!(
+        (&back["moved"], &back["left"]),
+        (&forth["moved"], &json!(0)),
+        "{back}"
+    );
+    assert!(back["next"].to_string().contains("to db"), "{back}");
     stage.runtime.block_on(cluster.clear());
 }

@@ -367,6 +367,10 @@ fn a_database_that_may_have_been_lost_says_so() {
     assert_eq!(doubt(), Some(told.clone()));
     let table = deployment.run(&["status"]);
     assert!(table.stderr.contains(&told), "{table:?}");
+    for asked in [&["run", "all"][..], &["findings"]] {
+        let ended = deployment.run(asked);
+        assert!(ended.stderr.contains(&told), "{ended:?}");
+    }
     deployment.put(&config("two"));
     assert_eq!(doubt(), None);
     let served = deployment.serve(&[]);

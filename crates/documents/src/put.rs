@@ -276,18 +276,39 @@ impl Documents {
     }
 }
 
+/// Places that are longer do not fit into PostgreSQL's indexes, beside the names that are in them.
+const LONGEST_PLACE: usize = 2_000;
+
 /// The place of a secret is kept beside it, and PostgreSQL's text holds no NUL.
 fn refuse_places_that_no_store_can_hold(update: &Update) -> Result<()> {
-    let unstorable = update
-        .fields
-        .iter()
-        .find(|field| field.pointer.contains('\0'));
-    unstorable.map_or(Ok(()), |field| {
-        let message = "a key on the way to this secret has a NUL character (shown as ␀), which not \
-                       every database can hold; rename the key";
-        Err(Error::new(ErrorKind::Invalid, OPERATION, message)
-            .with_coordinate(field.pointer.replace('\0', "\u{2400}")))
-    })
+    let refused = |pointer: &str, message: String| {
+        Err(Error::new(ErrorKind::Invalid, OPERATION, message).with_coordinate(pointer))
+    };
+    for field in &update.fields {
+        let pointer = &*field.pointer;
+        if pointer.contains('\0') {
+            let message = "a key on the way to this secret has a NUL character (shown as ␀), which not \
+                           every database can hold; rename the key";
+            return refused(&pointer.replace('\0', "\u{2400}"), message.to_owned());
+        }
+        // What is there already was taken by this database.
+        if pointer.len() > LONGEST_PLACE && matches!(field.action, Action::New { .. }) {
+            let message = format!(
+                "the keys on the way to this secret have {} bytes, more than the {LONGEST_PLACE} that every database \
+                 can hold; shorten them; nothing was changed",
+                pointer.len()
+            );
+            return refused(&shortened(pointer), message);
+        }
+    }
+    Ok(())
+}
+
+/// Enough to find it by.
+fn shortened(pointer: &str) -> String {
+    const SHOWN: usize = 100;
+    let shown: String = pointer.chars().take(SHOWN).collect();
+    format!("{shown}…")
 }
 
 fn too_large(id: DocumentId, bytes: usize) -> Error {

@@ -2,11 +2,14 @@
 //! changed the tables past this program. They are never due. It lists them, and an operator who knows
 //! better lets them go; it deletes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
+use cloakroom_core::config::{nodes, parse_json};
 use cloakroom_core::ledger::LedgerRow;
-use cloakroom_core::store::{Job, LetGo, UnreadableRow};
-use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result, RunId, Timestamp};
+use cloakroom_core::store::{DocumentRow, Job, LetGo, UnreadableRow};
+use cloakroom_core::{
+    BackendId, Coordinate, DocumentId, Error, ErrorKind, Result, RunId, Timestamp,
+};
 use serde::Serialize;
 
 use crate::guard::GuardTrip;
@@ -36,6 +39,15 @@ pub struct Missed {
     pub let_go: bool,
 }
 
+/// A secret that a document names though no reference of its is recorded: somebody changed these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamedStill {
+    /// Which one.
+    pub coordinate: Coordinate,
+    /// The document, or one of them.
+    pub named_by: DocumentId,
+}
+
 /// What was found and done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LetGoReport {
@@ -53,6 +65,10 @@ pub struct LetGoReport {
     pub unreadable: u64,
     /// The first thousand of these.
     pub unreadable_rows: Vec<UnreadableRow>,
+    /// Those that no reference is recorded of and that a document names all the same. They are not let go.
+    pub named: u64,
+    /// The first thousand of these.
+    pub named_still: Vec<NamedStill>,
     /// What was named and is not among them: it is in use, was let go before, or the ledger has no row.
     pub others: BTreeSet<Coordinate>,
     /// The guard that stopped it, and what it saw: nothing was let go.
@@ -61,8 +77,8 @@ pub struct LetGoReport {
     pub cut_short: bool,
 }
 
-/// Rows that a report holds; what is more is counted.
-const MOST_UNREADABLE: usize = 1_000;
+/// Rows that a report holds of each kind; what is more is counted.
+const MOST_TOLD: usize = 1_000;
 
 impl LetGoOptions {
     fn asks_about(&self, coordinate: Option<&Coordinate>) -> bool {
@@ -71,6 +87,17 @@ impl LetGoOptions {
 }
 
 impl LetGoReport {
+    fn take_named(&mut self, coordinate: Coordinate, named_by: DocumentId) {
+        self.others.remove(&coordinate);
+        self.named += 1;
+        if self.named_still.len() < MOST_TOLD {
+            self.named_still.push(NamedStill {
+                coordinate,
+                named_by,
+            });
+        }
+    }
+
     fn take_unreadable(&mut self, row: UnreadableRow, options: &LetGoOptions) {
         if !options.asks_about(row.coordinate.as_ref()) {
             return;
@@ -79,8 +106,32 @@ impl LetGoReport {
             self.others.remove(coordinate);
         }
         self.unreadable += 1;
-        if self.unreadable_rows.len() < MOST_UNREADABLE {
+        if self.unreadable_rows.len() < MOST_TOLD {
             self.unreadable_rows.push(row);
+        }
+    }
+}
+
+/// Of a document that is damaged, its text is looked through.
+fn note_names(document: &DocumentRow, named: &mut HashMap<Coordinate, Option<DocumentId>>) {
+    let blob = parse_json("read the document", document.blob.as_bytes());
+    match blob.and_then(|blob| nodes(&blob)) {
+        Ok(nodes) => {
+            let names = nodes
+                .iter()
+                .filter_map(|(_, name)| Coordinate::from_stored(name).ok());
+            for name in names {
+                if let Some(named_by) = named.get_mut(&name) {
+                    *named_by = Some(document.id);
+                }
+            }
+        }
+        Err(_) => {
+            for (name, named_by) in named {
+                if document.blob.contains(name.as_str()) {
+                    *named_by = Some(document.id);
+                }
+            }
         }
     }
 }
@@ -137,10 +188,13 @@ impl Pass<'_> {
             let_go: 0,
             unreadable: 0,
             unreadable_rows: Vec::new(),
+            named: 0,
+            named_still: Vec::new(),
             others: options.only.clone(),
             guard,
             cut_short: false,
         };
+        let mut named = self.named_by_documents(options).await?;
         let page = self.settings().page.max(1);
         let mut after: Option<Coordinate> = None;
         loop {
@@ -153,10 +207,14 @@ impl Pass<'_> {
                 .store()
                 .missed(self.backend_id(), after.as_ref(), page)
                 .await?;
-            let rows = found.rows.into_iter();
-            let rows: Vec<LedgerRow> = rows
-                .filter(|row| options.asks_about(Some(&row.coordinate)))
-                .collect();
+            let mut rows = found.rows;
+            rows.retain(|row| {
+                let named_by = named.remove(&row.coordinate).flatten();
+                if let Some(document) = named_by {
+                    report.take_named(row.coordinate.clone(), document);
+                }
+                named_by.is_none() && options.asks_about(Some(&row.coordinate))
+            });
             for row in found.unreadable {
                 report.take_unreadable(row, options);
             }
@@ -181,6 +239,49 @@ impl Pass<'_> {
             }
         }
         Ok(report)
+    }
+
+    /// Of what no reference is recorded of, what a document names: its references were changed by somebody, and
+    /// it was not.
+    async fn named_by_documents(
+        &self,
+        options: &LetGoOptions,
+    ) -> Result<HashMap<Coordinate, Option<DocumentId>>> {
+        let mut named = self.missed_of(options).await?;
+        let mut after: Option<DocumentId> = None;
+        while !named.is_empty() && !self.told_to_stop() {
+            self.keep_lease().await?;
+            let page = self.settings().page.max(1);
+            let documents = self.store().documents(after, page).await?;
+            let Some(last) = documents.last() else { break };
+            after = Some(last.id);
+            for document in &documents {
+                note_names(document, &mut named);
+            }
+        }
+        Ok(named)
+    }
+
+    async fn missed_of(
+        &self,
+        options: &LetGoOptions,
+    ) -> Result<HashMap<Coordinate, Option<DocumentId>>> {
+        let mut missed = HashMap::new();
+        let mut after: Option<Coordinate> = None;
+        loop {
+            let page = self.settings().page.max(1);
+            let found = self
+                .store()
+                .missed(self.backend_id(), after.as_ref(), page)
+                .await?;
+            let rows = found.rows.into_iter().map(|row| row.coordinate);
+            let asked = rows.filter(|it| options.asks_about(Some(it)));
+            missed.extend(asked.map(|it| (it, None)));
+            after = found.next.map(|(_, coordinate)| coordinate);
+            if after.is_none() || self.told_to_stop() {
+                return Ok(missed);
+            }
+        }
     }
 
     /// Lets go of all of them together. Where a row beside one of them cannot be read, one by one: it holds

@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 pub use driver::{Activator, Driver, HeldUp, JobName, JobRunner, JobState, RunReport};
 pub use epoch::{EpochAdoption, EpochReport, EpochStanding, epoch_mark, is_epoch_mark};
 pub use guard::{Guard, GuardTrip};
-pub use let_go::{LetGoOptions, LetGoReport, Missed};
+pub use let_go::{LetGoOptions, LetGoReport, Missed, NamedStill};
 pub use observe::{Observer, Phase, Silent};
 pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
 pub use platform::{

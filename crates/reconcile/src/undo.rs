@@ -149,8 +149,9 @@ impl Reconciler {
         let page = self.settings.page.max(1);
         let deeds = Deeds::first(&*self.store, run, page).await?;
         let Some(backend) = deeds.backend().cloned() else {
-            let message = "it deleted nothing, or another run took on what it began; `reconciler status` \
-                           shows the latest runs";
+            let message = "this database knows nothing that it deleted: there is no such run here, or it deleted \
+                           nothing, or another run took on what it began, or the database is older than it; \
+                           `reconciler status` shows the latest runs";
             return Err(Error::new(ErrorKind::Missing, OPERATION, message).with_coordinate(run));
         };
         let how = RunOptions {
@@ -366,6 +367,17 @@ impl Pass<'_> {
                 (UndoFate::NotOurs, detail)
             }
             Ok(described) => match held_until(&described, &row, now) {
+                Some(until) if is_longer(terms.options.hold, until, now) => {
+                    let fate = if terms.options.dry_run {
+                        UndoFate::Restorable
+                    } else {
+                        UndoFate::Restored
+                    };
+                    (
+                        fate,
+                        format!("it was held until {until}, and is held longer"),
+                    )
+                }
                 Some(until) => (UndoFate::Held, format!("held until {until}")),
                 None => self.bring_back(&described, now, terms).await,
             },
@@ -442,6 +454,10 @@ fn held_until(described: &Description, row: &LedgerRow, now: Timestamp) -> Optio
     let stays = !endangered(described) && described.state != SecretState::Destroyed;
     let held = row.state == RowState::Held && stays;
     row.unreferenced_since.filter(|until| held && *until > now)
+}
+
+fn is_longer(hold: Duration, held: Timestamp, now: Timestamp) -> bool {
+    Duration::try_from(held.duration_since(now)).is_ok_and(|left| hold > left)
 }
 
 /// Until when a deletion that was asked for may arrive yet: until its claim is over, or where it failed,

@@ -38,6 +38,9 @@ pub(super) async fn let_go(
     let report = report?;
     if console.is_json() {
         tell_unreadable(&report.unreadable_rows, console)?;
+        for named in &report.named_still {
+            console.json_line(named)?;
+        }
     } else {
         print(&found, &report, console)?;
         if report.let_go > 0 {
@@ -58,8 +61,9 @@ fn exit(report: &LetGoReport) -> Exit {
     if report.guard.is_some() {
         return Exit::Refused;
     }
-    let all_gone =
-        report.missed == report.let_go && report.unreadable == 0 && report.others.is_empty();
+    let all_gone = report.missed == report.let_go
+        && report.unreadable + report.named == 0
+        && report.others.is_empty();
     Exit::of_work(report.cut_short, all_gone)
 }
 
@@ -88,6 +92,13 @@ fn print(found: &Kept<Missed>, report: &LetGoReport, console: &Console) -> anyho
         console.line(format_args!(
             "{} cannot be read: nothing is let go there until they can",
             count(report.unreadable, "row", "rows")
+        ))?;
+    }
+    for named in &report.named_still {
+        console.line(format_args!(
+            "{} is named by document {} whose recorded references lack it: somebody changed these; it is not let go. \
+             Put the document again",
+            named.coordinate, named.named_by
         ))?;
     }
     for other in &report.others {

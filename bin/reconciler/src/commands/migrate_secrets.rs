@@ -30,7 +30,8 @@ pub(super) const DATABASE: &str = "db";
 /// Fields printed one by one; `--output json` tells of more.
 const MOST_PRINTED: usize = 20;
 
-/// Migrates secrets, or takes a migration back.
+/// Migrates secrets, or takes a migration back. The exit status is 3 where something stands as before, and 5 where
+/// it was told to stop.
 pub(super) async fn migrate_secrets(
     args: MigrateSecretsArgs,
     context: &Context,
@@ -55,7 +56,7 @@ pub(super) async fn migrate_secrets(
         console.note("a process that was at this died a moment ago: going on where it was");
     }
     let migration = SecretsMigration::new(
-        ground,
+        ground.clone(),
         side(context, &order.from)?,
         side(context, &order.to)?,
     )?;
@@ -73,7 +74,7 @@ pub(super) async fn migrate_secrets(
     if args.dry_run && section.writer.is_some() {
         denied = migration.denied().await?;
     }
-    let report = match &holder {
+    let mut report = match &holder {
         None => work.await?,
         Some(holder) => {
             let store: Arc<dyn Store> = context.store.clone();
@@ -81,6 +82,13 @@ pub(super) async fn migrate_secrets(
             Box::pin(alone_at_platform(&store, name, holder.id(), lasts, work)).await?
         }
     };
+    let mut left = 0;
+    if !args.dry_run && order.is_back_into_the_database() && report.is_complete() {
+        let rest = SecretsMigration::new(ground, side(context, &order.to)?, Side::Database)?;
+        let rest = rest.look(&watching).await?;
+        left = rest.moved + rest.nothing + rest.issue_count;
+        (report.own, report.own_references) = (rest.own, rest.own_references);
+    }
     drop(bar);
     denied.retain(|it| !report.obstacles.contains(it));
     let look = args.dry_run.then_some(Look {
@@ -90,9 +98,13 @@ pub(super) async fn migrate_secrets(
     let told = Told {
         platform: name,
         dry_run: args.dry_run,
-        next: next_steps(&report, &order, name, look.as_ref(), context),
+        next: match left {
+            0 => next_steps(&report, &order, name, look.as_ref(), context),
+            left => vec![order.to_take_the_rest_back(left)],
+        },
         order: &order,
         report: &report,
+        left,
         denied,
     };
     if console.is_json() {
@@ -100,7 +112,8 @@ pub(super) async fn migrate_secrets(
     } else {
         print(&told, console)?;
     }
-    Ok(exit(&report, &told.denied))
+    let all = report.is_complete() && told.denied.is_empty() && left == 0;
+    Ok(Exit::of_work(report.cut_short, all))
 }
 
 /// What is to be done.
@@ -119,6 +132,22 @@ impl Order {
             Some(id) => format!("migrate-secrets --reverse {id}"),
             None => format!("migrate-secrets --from {} --to {}", self.from, self.to),
         }
+    }
+
+    fn is_back_into_the_database(&self) -> bool {
+        self.reverse.is_some() && self.from == DATABASE
+    }
+
+    /// With `db` a reference would be taken for the password itself.
+    fn to_take_the_rest_back(&self, left: u64) -> String {
+        format!(
+            "{} to secrets in {} still, by earlier migrations or by OpenMetadata itself: take those migrations back \
+             too (`--reverse ID`), or run `reconciler migrate-secrets --from {} --to {DATABASE}`, before OpenMetadata \
+             is set to {DATABASE}",
+            count(left, "field refers", "fields refer"),
+            self.to,
+            self.to
+        )
     }
 }
 
@@ -267,15 +296,12 @@ struct Told<'a> {
     order: &'a Order,
     #[serde(flatten)]
     report: &'a MigrationReport,
+    /// Behind a way back into the database, fields that refer to secrets of the manager still: other migrations'.
+    left: u64,
     /// In a dry run, tables that the role may not write.
     denied: Vec<Obstacle>,
     /// What to do next, in order.
     next: Vec<String>,
-}
-
-/// 0: all of it is done. 3: something stands as before. 5: it was told to stop.
-fn exit(report: &MigrationReport, denied: &[Obstacle]) -> Exit {
-    Exit::of_work(report.cut_short, report.is_complete() && denied.is_empty())
 }
 
 /// What a dry run knows of the right to write.
@@ -463,6 +489,7 @@ fn summary(told: &Told<'_>) -> String {
         (report.elsewhere, "where OpenMetadata keeps no secret, left"),
         (report.gone, "gone since"),
         (report.issue_count, "as before"),
+        (told.left, "still in the manager"),
     ] {
         if number > 0 {
             parts.push(format!("{number} {what}"));
@@ -495,7 +522,7 @@ mod tests {
             own: 2,
             ..MigrationReport::default()
         };
-        assert_eq!(exit(&report, &[]), Exit::Done);
+        assert!(report.is_complete());
         assert_eq!(by_hand(&report, "aws"), None);
         assert!(by_hand(&report, DATABASE).unwrap().contains("2 fields"));
         assert_eq!(by_hand(&MigrationReport::default(), DATABASE), None);

@@ -44,10 +44,7 @@ pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyh
     let context = Context::open_measured(configuration, schema, metrics.clone()).await?;
     // Otherwise it would listen, never be ready, and do nothing.
     context.store.ensure_writable().await?;
-    let doubt = lost_database::doubt(&context.store, context.key_file().as_deref()).await?;
-    if let Some(doubt) = doubt {
-        tracing::warn!("{doubt}");
-    }
+    lost_database::log_doubt(&context.store, context.key_file().as_deref()).await?;
     let exit = service::serve(listener, &context, metrics, settings, wishes, stop).await?;
     context.close().await;
     Ok(exit)

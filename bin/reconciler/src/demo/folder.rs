@@ -44,6 +44,9 @@ impl Folder {
             Some(folder) => std::path::absolute(folder).context("find the folder")?,
             None => fresh(),
         };
+        if path.to_str().is_none() {
+            bail!("the folder's name is not Unicode; choose another one");
+        }
         if path.exists() {
             only_a_demos(&path)?;
         } else {

@@ -153,6 +153,19 @@ pub(crate) async fn what_is_held_is_looked_at_in_the_manager(kind: Kind, seed: u
     };
     undo_with(&world, run, &long).await.unwrap();
     assert!(world.row(late).await.unwrap().unreferenced_since > held);
+    // Also where nothing else is to be brought back.
+    let longer = UndoOptions {
+        hold: hours(3 * WEEK),
+        ..options(false)
+    };
+    let until = Some(world.clock.now() + longer.hold);
+    let (report, fates) = undo_with(&world, run, &longer).await.unwrap();
+    for held in [stays, late] {
+        assert_eq!(fates[held], UndoFate::Restored, "{report:?}");
+        assert_eq!(world.row(held).await.unwrap().unreferenced_since, until);
+    }
+    let (report, fates) = undo_with(&world, run, &longer).await.unwrap();
+    assert_eq!(fates[late], UndoFate::Held, "{report:?}");
     world.close().await;
 }
 

@@ -45,6 +45,44 @@ async fn two_lost(world: &World) -> Vec<Coordinate> {
     lost
 }
 
+/// Its recorded references were changed past this program, and the document was not: what it names stays.
+pub(crate) async fn what_a_document_still_names_is_not_let_go(kind: Kind, seed: u64) {
+    for damaged in [false, true] {
+        let mut world = World::new(kind, seed).await;
+        world.settings.page = 1;
+        let id = world.create(json!({"a": "one", "b": "two"})).await.id;
+        let named = world.coordinate(id, "/a").await;
+        let lost = two_lost(&world).await;
+        let gone =
+            format!("DELETE FROM secret_references WHERE document_id = '{id}' AND pointer = '/a'");
+        world.behind_the_back(&gone).await;
+        if damaged {
+            let cut = format!("{{\"a\": {{\"_secret\": \"{named}\"}}");
+            world.replace_blob(id, &cut).await;
+        }
+        for apply in [false, true] {
+            let (report, all) = let_go(&world, &options(apply)).await;
+            assert_eq!((report.missed, report.named), (2, 1), "{report:#?}");
+            assert_eq!(report.named_still[0].coordinate, named);
+            assert_eq!(report.named_still[0].named_by, id);
+            assert!(
+                all.iter().all(|it| lost.contains(&it.coordinate)),
+                "{all:?}"
+            );
+        }
+        let only = LetGoOptions {
+            only: [named.clone()].into(),
+            ..options(true)
+        };
+        let (report, _) = let_go(&world, &only).await;
+        assert_eq!((report.let_go, report.named), (0, 1), "{report:#?}");
+        assert!(report.others.is_empty(), "{report:#?}");
+        let row = world.row(&named).await.unwrap();
+        assert_eq!(row.unreferenced_since, None);
+        world.close().await;
+    }
+}
+
 pub(crate) async fn what_nobody_let_go_is_listed_and_let_go(kind: Kind, seed: u64) {
     for recovery in [true, false] {
         let mut world = World::with_capabilities(kind, seed, |it| {

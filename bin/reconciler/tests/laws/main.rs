@@ -230,6 +230,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_run_told_to_stop_reads_no_further_page;
         letting_go:
             what_nobody_let_go_is_listed_and_let_go,
+            what_a_document_still_names_is_not_let_go,
             nothing_in_use_is_let_go,
             a_copy_lets_nothing_go,
             some_of_them_alone;

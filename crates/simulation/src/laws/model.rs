@@ -180,6 +180,9 @@ impl Model {
                 self.lost.insert(key, now);
             }
         }
+        // A database from when it had been let go of knows no use since.
+        let known = earlier.lost.iter().map(|(key, lost)| (key.clone(), *lost));
+        self.lost.extend(known);
         for key in self.in_use() {
             self.lost.remove(&key);
         }
