@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::configuration::CronLine;
 use crate::http::Look;
+use crate::last_success::Ahead;
 use crate::metrics::{CountedCleaning, Metrics};
 use crate::platform;
 use crate::wiring::Context;
@@ -116,9 +117,9 @@ impl CleaningRunner {
             return Ok(false);
         };
         let now = store.now().await?;
-        Ok(schedule
-            .next_after(last.started)
-            .is_some_and(|due| due > now))
+        // One from the future says nothing.
+        let next = schedule.next_after(last.started);
+        Ok(last.started <= now && next.is_some_and(|due| due > now))
     }
 }
 
@@ -168,6 +169,7 @@ pub struct CleaningFigures {
     metrics: Arc<Metrics>,
     /// When this process began.
     started: Timestamp,
+    ahead: Ahead,
     /// Looked for once: to find the longest takes thousands of looks at a schedule.
     intervals: BTreeMap<String, Option<Duration>>,
 }
@@ -189,6 +191,7 @@ impl CleaningFigures {
             schedules,
             metrics,
             started,
+            ahead: Ahead::default(),
             intervals: BTreeMap::new(),
         }
     }
@@ -217,8 +220,11 @@ impl CleaningFigures {
         let complete = store.last_removal_run(platform, Some(RunOutcome::Done));
         let finished = complete.await?.and_then(|run| run.finished);
         if scheduled {
-            self.metrics
-                .set_last_cleaning(platform, finished, self.started);
+            let now = store.now().await?;
+            let since = finished.unwrap_or(self.started);
+            let since = self.ahead.settled(platform, since, now);
+            let known = finished.filter(|at| *at <= now);
+            self.metrics.set_last_cleaning(platform, known, since);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use cloakroom_reconcile::Reconciler;
 use cloakroom_store_db::DbStore;
 
 use crate::backlog::Backlogs;
-use crate::last_success::{awaited_since, last_success};
+use crate::last_success::{Ahead, awaited_since, last_success};
 use crate::metrics::{Metrics, MoveKind};
 use crate::unconfigured::unconfigured;
 use crate::verified::Verified;
@@ -23,6 +23,7 @@ pub struct Figures {
     metrics: Arc<Metrics>,
     /// When this process began.
     started: Timestamp,
+    ahead: Ahead,
 }
 
 impl Figures {
@@ -39,6 +40,7 @@ impl Figures {
             reconciler,
             metrics,
             started,
+            ahead: Ahead::default(),
         }
     }
 
@@ -65,11 +67,10 @@ impl Figures {
 
     async fn tell_job(&self, job: Job) -> Result<()> {
         let backends = || self.reconciler.backends().ids();
-        if let Some(at) = last_success(&self.store, job, backends()).await? {
-            self.metrics.set_last_success(job, at);
-        }
-        let since = awaited_since(&self.store, job, backends(), self.started).await?;
-        self.metrics.set_awaited(job.as_str(), since);
+        let at = last_success(&self.store, job, backends()).await?;
+        self.metrics.set_last_success(job.as_str(), at);
+        let since = awaited_since(&self.store, job, backends(), self.started, &self.ahead);
+        self.metrics.set_awaited(job.as_str(), since.await?);
         Ok(())
     }
 

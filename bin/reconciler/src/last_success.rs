@@ -1,50 +1,79 @@
 //! When a job last did all it was to do, and since when it is awaited to.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::store::{Job, Journal as _};
 use cloakroom_core::{BackendId, Result, Timestamp};
 use cloakroom_store_db::DbStore;
 
-/// A job has done all it was to do once it has on every backend; `None` where on one it never has. Never
-/// later than now: a clock that was ahead for a while would hide for as long that nothing succeeds.
+/// Dates later than now, which a clock that was ahead for a while left behind: of when something was they say
+/// nothing, and each counts from the moment this process first saw it so.
+#[derive(Default)]
+pub struct Ahead(Mutex<BTreeMap<String, Timestamp>>);
+
+impl Ahead {
+    /// The latest moment at which what is dated `at` can have been. `name` tells apart what is asked for.
+    pub fn settled(&self, name: &str, at: Timestamp, now: Timestamp) -> Timestamp {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if at <= now {
+            seen.remove(name);
+            return at;
+        }
+        let first = seen.entry(name.to_owned()).or_insert(now);
+        // It may have been set back again since.
+        *first = now.min(*first);
+        *first
+    }
+}
+
+/// A job has done all it was to do once it has on every backend; `None` where on one it never has, or where
+/// that is dated later than now.
 pub async fn last_success<'b>(
     store: &DbStore,
     job: Job,
     backends: impl IntoIterator<Item = &'b BackendId>,
 ) -> Result<Option<Timestamp>> {
-    let mut earliest: Option<Timestamp> = None;
+    let mut ends = Vec::new();
     for backend in backends {
         let last = store.last_complete(job, backend).await?;
-        let Some(at) = last.and_then(|run| run.finished) else {
-            return Ok(None);
-        };
-        earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+        ends.push(last.and_then(|run| run.finished));
     }
-    match earliest {
-        Some(at) => Ok(Some(at.min(store.now().await?))),
-        None => Ok(None),
-    }
+    let now = store.now().await?;
+    let known: Option<Vec<Timestamp>> = ends
+        .into_iter()
+        .map(|at| at.filter(|at| *at <= now))
+        .collect();
+    Ok(known.and_then(|ends| ends.into_iter().min()))
 }
 
 /// Since when a success is awaited on the backend where that is longest ago: since the last one there;
 /// where there never was one, since its first run began; where none ever has, since this process
-/// `started` and should have begun one. Never later than now.
+/// `started` and should have begun one. A date `ahead` of now counts from when that was seen.
 pub async fn awaited_since<'b>(
     store: &DbStore,
     job: Job,
     backends: impl IntoIterator<Item = &'b BackendId>,
     started: Timestamp,
+    ahead: &Ahead,
 ) -> Result<Timestamp> {
-    let mut earliest: Option<Timestamp> = None;
+    let mut dated = Vec::new();
     for backend in backends {
         let last = store.last_complete(job, backend).await?;
         let since = match last.and_then(|run| run.finished) {
             Some(at) => at,
             None => first_started(store, job, backend).await?.unwrap_or(started),
         };
-        earliest = Some(earliest.map_or(since, |earliest| earliest.min(since)));
+        dated.push((format!("{job} on {backend}"), since));
     }
-    Ok(earliest.unwrap_or(started).min(store.now().await?))
+    if dated.is_empty() {
+        dated.push((job.to_string(), started));
+    }
+    let now = store.now().await?;
+    let dated = dated.into_iter();
+    let earliest = dated.map(|(name, since)| ahead.settled(&name, since, now));
+    Ok(earliest.min().unwrap_or(now))
 }
 
 async fn first_started(
@@ -117,8 +146,9 @@ mod tests {
         let stage = Stage::new().await;
         let started = stage.clock.now();
         let [one, other] = ["one", "other"].map(|id| id.parse::<BackendId>().unwrap());
+        let ahead = Ahead::default();
         let awaited = async || {
-            let since = awaited_since(&stage.store, JOB, [&one, &other], started);
+            let since = awaited_since(&stage.store, JOB, [&one, &other], started, &ahead);
             since.await.unwrap().duration_since(started).as_hours()
         };
         stage.clock.advance(HOUR);
@@ -138,5 +168,41 @@ mod tests {
         assert_eq!(awaited().await, 3);
         stage.run(6, &one, Some(RunOutcome::Done)).await;
         assert_eq!(awaited().await, 6);
+    }
+    /// A success dated later than now is no success of just now: it is unknown, and the next one is awaited
+    /// since this process saw the date to be wrong. One of another job is known all the while.
+    #[tokio::test]
+    async fn a_success_from_the_future_is_unknown() {
+        let stage = Stage::new().await;
+        let noon = stage.clock.now();
+        let [one, other] = ["one", "other"].map(|id| id.parse::<BackendId>().unwrap());
+        let ahead = Ahead::default();
+        let told = async || {
+            let since = awaited_since(&stage.store, JOB, [&one, &other], noon, &ahead);
+            let known = last_success(&stage.store, JOB, [&one, &other]).await;
+            let hours = |at: Timestamp| at.duration_since(noon).as_hours();
+            (hours(since.await.unwrap()), known.unwrap().map(hours))
+        };
+        stage.run(1, &other, Some(RunOutcome::Done)).await;
+        stage.clock.advance(100 * HOUR);
+        stage.run(2, &one, Some(RunOutcome::Done)).await;
+        assert_eq!(told().await, (1, Some(1)));
+        stage.run(3, &other, Some(RunOutcome::Done)).await;
+        assert_eq!(told().await, (102, Some(102)));
+
+        stage.clock.set(noon + 2 * HOUR);
+        for _ in 0..3 {
+            assert_eq!(told().await, (2, None));
+            stage.clock.advance(HOUR);
+        }
+        // Set back further: it is not awaited since later than now.
+        stage.clock.set(noon + HOUR);
+        assert_eq!(told().await, (1, None));
+        stage.clock.advance(HOUR);
+        assert_eq!(told().await, (1, None));
+        stage.run(4, &one, Some(RunOutcome::Done)).await;
+        assert_eq!(told().await, (1, None));
+        stage.run(5, &other, Some(RunOutcome::Done)).await;
+        assert_eq!(told().await, (3, Some(3)));
     }
 }

@@ -193,7 +193,7 @@ impl JobRunner for MeasuredRunner {
             .map(|report| report.finished)
             .max();
         if let Some(at) = finished.filter(|_| all_done) {
-            self.metrics.set_last_success(job, at);
+            self.metrics.set_last_success(job.as_str(), Some(at));
         }
         outcomes
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cloakroom_core::SystemRandomness;
 use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::store::Job;
+use cloakroom_core::{SystemClock, SystemRandomness};
 use cloakroom_reconcile::{CleanReport, Driver};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,10 +18,11 @@ use crate::configuration::Jobs;
 use crate::exit::Exit;
 use crate::figures::Figures;
 use crate::http::{self, App, Counts, DryRuns, Limits, Token};
+use crate::last_success::Ahead;
 use crate::metrics::Metrics;
 use crate::presence::{BEAT, Presence};
 use crate::runner::MeasuredRunner;
-use crate::schedule;
+use crate::schedule::Schedules;
 use crate::signals::UserSignal;
 use crate::wiring::{Connection, Context, RequestBudget};
 
@@ -68,7 +69,7 @@ pub async fn serve(
         connection: context.connection()?,
     };
     // The first scrape finds what is true.
-    upkeep.once().await;
+    Box::pin(upkeep.once()).await;
     let jitter = settings
         .jobs
         .as_ref()
@@ -110,14 +111,18 @@ pub async fn serve(
         token: settings.token,
         timeout: settings.limits.timeout,
         started,
+        ahead: Ahead::default(),
         stop: stop.clone(),
     });
-    let mut scheduler = match &settings.jobs {
-        Some(jobs) => {
-            let clean_ups = cleaning.activator();
-            Some(schedule::start(jobs, &activator, &platforms, &clean_ups).await?)
-        }
-        None => None,
+    let schedules = settings.jobs.map(|jobs| Schedules {
+        jobs,
+        activator,
+        platforms,
+        clean_ups: cleaning.activator(),
+    });
+    let scheduled = match schedules {
+        Some(schedules) => Box::pin(schedules.start(SystemClock, stop.clone())).await?,
+        None => tokio::spawn(async {}),
     };
     let address = listener.local_addr().context("ask for the address")?;
     tracing::info!(http.address = %address, "listening");
@@ -129,16 +134,11 @@ pub async fn serve(
     let upkeep = tokio::spawn(upkeep.until(stop.clone()));
 
     stop.cancelled().await;
-    if let Some(scheduler) = &mut scheduler
-        && let Err(error) = scheduler.shutdown().await
-    {
-        tracing::warn!(error = %error, "the scheduler ended badly");
-    }
     let stopped = async {
         driver.join().await;
         cleaning.join().await;
         let served = server.await;
-        upkeep.await.and(served)
+        scheduled.await.and(upkeep.await).and(served)
     };
     let Ok(served) = tokio::time::timeout(settings.shutdown_deadline, stopped).await else {
         // A request that waits for its answer may still do its work: until it cannot, the lease keeps

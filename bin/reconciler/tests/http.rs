@@ -48,7 +48,8 @@ fn main() {
             what_a_whole_run_found_outlives_those_that_break_off,
             a_later_run_of_another_process_is_the_news;
         figures:
-            one_replica_alone_tells_the_databases_figures, requests_to_the_backend_are_counted,
+            one_replica_alone_tells_the_databases_figures, a_success_from_the_future_is_unknown,
+            requests_to_the_backend_are_counted,
             what_is_due_is_told, the_status_tells_what_metrics_tell,
             only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready,
             a_status_that_cannot_be_told_is_json;

@@ -42,7 +42,7 @@ async fn the_store_in_memory_answers_as_the_real_one_does() {
     }
 }
 
-/// Enough runs of each job and backend that findings are forgotten.
+/// Enough runs of each job and backend that findings are forgotten, by a clock that is set ahead and back.
 #[tokio::test]
 async fn the_journal_in_memory_forgets_what_the_real_one_forgets() {
     for seed in 0..histories() {
@@ -50,6 +50,7 @@ async fn the_journal_in_memory_forgets_what_the_real_one_forgets() {
         let (mut pair, real) = Pair::in_folder(&folder, seed).await;
         for number in 0..OPERATIONS {
             pair.pass();
+            pair.set_clock();
             pair.journal(&format!("seed {seed}, run {number}")).await;
         }
         real.close().await;
@@ -183,6 +184,11 @@ impl Pair {
     fn pass(&self) {
         let minutes = 1 << self.dice.below(12);
         self.still.pass(Duration::from_mins(minutes));
+    }
+
+    fn set_clock(&self) {
+        let hours = [0, 0, 1, 100][self.pick(4)];
+        self.still.set_ahead(Duration::from_hours(hours));
     }
 
     async fn intend(&mut self, when: &str) -> Vec<Intended> {

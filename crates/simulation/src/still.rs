@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::store::Store;
-use cloakroom_core::{Clock, StoreId};
+use cloakroom_core::{Clock, StoreId, Timestamp};
 use cloakroom_testkit::SeededRandomness;
 use uuid::Uuid;
 
-use crate::stage::{Stage, TrueClock};
+use crate::stage::{Stage, moment};
 use crate::store::MemoryStore;
 
 /// A store in memory whose time stands still until it is told to pass.
@@ -32,7 +32,12 @@ impl StillStore {
 
     /// Its clock, for the other store.
     pub fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(TrueClock(self.stage.clone()))
+        Arc::new(StoreClock(self.stage.clone()))
+    }
+
+    /// Sets its clock to be this far ahead.
+    pub fn set_ahead(&self, ahead: Duration) {
+        self.stage.set_store_ahead(ahead);
     }
 
     /// Every document goes, and nobody lets go of what it refers to.
@@ -45,5 +50,14 @@ impl StillStore {
         self.stage.sleep(time);
         // Nobody judges here.
         self.stage.take_happenings();
+    }
+}
+
+/// What the store says that it is.
+struct StoreClock(Arc<Stage>);
+
+impl Clock for StoreClock {
+    fn now(&self) -> Timestamp {
+        moment(self.0.store_time())
     }
 }

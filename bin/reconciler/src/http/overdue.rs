@@ -55,6 +55,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::last_success::Ahead;
 
     /// A run of it takes two hours.
     struct Slow;
@@ -113,5 +114,28 @@ mod tests {
         assert!(overdue("2026-02-01T12:00:00Z"));
         // A clock that went back makes nothing overdue.
         assert!(!overdue("2026-01-30T12:00:00Z"));
+    }
+
+    /// Two starts after the clock was set back a job is overdue, and not once that clock would be there again.
+    #[test]
+    fn two_starts_missed_since_the_clock_was_set_back_are_overdue() {
+        let cron: CronLine = "*/15 * * * *".parse().unwrap();
+        let (at, ahead) = (
+            |text: &str| text.parse::<Timestamp>().unwrap(),
+            Ahead::default(),
+        );
+        let overdue = |now: &str| {
+            let last = ahead.settled("job", at("2026-02-05T12:07:00Z"), at(now));
+            is_overdue(&cron, last, Duration::from_secs(10), at(now))
+        };
+        for (now, is) in [
+            ("2026-01-31T12:07:00Z", false),
+            ("2026-01-31T12:31:10Z", false),
+            ("2026-01-31T12:31:11Z", true),
+            ("2026-02-05T12:06:59Z", true),
+            ("2026-02-05T12:07:00Z", false),
+        ] {
+            assert_eq!(overdue(now), is, "{now}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::overdue::{allowances, is_overdue};
 use super::routes::App;
 use super::token::Caller;
 use super::without_ids::without_ids;
+use crate::metrics::cleaning_job_name;
 
 /// Where the clean-ups of one platform stand.
 #[derive(Clone, Debug, Serialize)]
@@ -118,17 +119,18 @@ async fn status(
         .store
         .last_removal_run(&platform, Some(RunOutcome::Done));
     let last_success = complete.await?.and_then(|run| run.finished);
+    let last_success = last_success.filter(|at| *at <= now);
     // Where no jobs are scheduled, no platform is.
     let schedule = app.platforms.get(&platform).and_then(Option::as_ref);
     let schedule = schedule.filter(|_| app.jobs.is_some());
-    let ended = ended(app, &state, last.as_ref());
+    let ended = ended(app, &state, last.as_ref(), now);
     let overdue = confirmation.is_some()
         && schedule.is_some_and(|schedule| is_overdue(schedule, ended, allowance, now));
     if last.as_ref().is_some_and(|last| is_over(&state, last)) {
         state.errors.clear();
     }
     let last_run = state.last_started.max(last.as_ref().map(|run| run.started));
-    let report = latest(&state, last);
+    let report = latest(&state, last, now);
     let failed = (!state.errors.is_empty()).then_some(RunOutcome::Failed);
     let told = |error: String| match caller {
         Caller::Operator => error,
@@ -165,17 +167,28 @@ fn ended(
     app: &App,
     state: &JobState<String, CleanReport>,
     last: Option<&PlatformRun>,
+    now: Timestamp,
 ) -> Timestamp {
     // One that failed may have been kept from beginning.
     let began = state.last_started.filter(|_| state.errors.is_empty());
     let ended = last.and_then(|run| run.finished).max(began);
-    ended.map_or(app.started, |ended| ended.max(app.started))
+    let name = cleaning_job_name(&state.job);
+    let ended = ended.map(|ended| app.ahead.settled(&name, ended, now));
+    let started = app.started_by(now);
+    ended.map_or(started, |ended| ended.max(started))
 }
 
 /// The newest report there is, of this process or of another.
-fn latest(state: &JobState<String, CleanReport>, last: Option<PlatformRun>) -> Option<CleanReport> {
+fn latest(
+    state: &JobState<String, CleanReport>,
+    last: Option<PlatformRun>,
+    now: Timestamp,
+) -> Option<CleanReport> {
     let own = state.reports.first();
-    let journalled = last.filter(|run| own.is_none_or(|own| own.finished < run.started));
+    // A report from the future hides nothing.
+    let is_newer =
+        |run: &PlatformRun, own: &CleanReport| (run.started..=now).contains(&own.finished);
+    let journalled = last.filter(|run| own.is_none_or(|own| !is_newer(run, own)));
     // A report of an older version may lack what this one has.
     let journalled = journalled.and_then(|run| serde_json::from_value(run.report).ok());
     journalled.or_else(|| own.cloned())

@@ -22,6 +22,7 @@ use super::{guards, page, ready, run_job, status};
 use crate::backlog::Backlogs;
 use crate::cleaning::{CleanUps, CleaningRunner, CleaningSchedules};
 use crate::configuration::Jobs;
+use crate::last_success::Ahead;
 use crate::metrics::{Metrics, cleaning_job_name};
 use crate::wiring::RequestBudget;
 
@@ -59,6 +60,8 @@ pub struct App {
     pub timeout: Duration,
     /// When this process began, by the store's clock.
     pub started: Timestamp,
+    /// What is dated later than now.
+    pub ahead: Ahead,
     /// Cancelled once no new work is taken on.
     pub stop: CancellationToken,
 }
@@ -67,6 +70,11 @@ impl App {
     /// The backends' names.
     pub(super) fn backends(&self) -> impl Iterator<Item = &BackendId> {
         self.budgets.iter().map(|budget| budget.backend())
+    }
+
+    /// When this process began, or, where that is later than now, when it saw so.
+    pub(super) fn started_by(&self, now: Timestamp) -> Timestamp {
+        self.ahead.settled("the start", self.started, now)
     }
 }
 

@@ -266,7 +266,7 @@ async fn job_status(
     caller: Caller,
     now: Timestamp,
 ) -> Result<JobStatus> {
-    let ended = recall(app, &mut state).await?;
+    let ended = recall(app, &mut state, now).await?;
     let held_up = match &state.held_up {
         Some(held_up) => Some(held_up::tell(app, held_up).await?),
         None => None,
@@ -338,7 +338,7 @@ async fn amiss(
 /// Adds what other processes, or this one before its restart, wrote down: what the journal has of later is
 /// the news. Gives back when a run last ended, of whichever process, on the backend where that is longest
 /// ago; the beginning of this process where that is later.
-async fn recall(app: &App, state: &mut JobState) -> Result<Timestamp> {
+async fn recall(app: &App, state: &mut JobState, now: Timestamp) -> Result<Timestamp> {
     let mut oldest: Option<Timestamp> = None;
     let mut never = false;
     let own = state.last_started;
@@ -350,10 +350,12 @@ async fn recall(app: &App, state: &mut JobState) -> Result<Timestamp> {
             continue;
         };
         if let Some(finished) = run.finished {
+            let name = format!("{} on {backend}", state.job);
+            let finished = app.ahead.settled(&name, finished, now);
             oldest = Some(oldest.map_or(finished, |oldest| oldest.min(finished)));
         }
         state.last_started = state.last_started.max(Some(run.started));
-        is_settled &= recall_one(state, run, own);
+        is_settled &= recall_one(state, run, own, now);
     }
     if is_settled {
         forget_errors(state);
@@ -364,17 +366,25 @@ async fn recall(app: &App, state: &mut JobState) -> Result<Timestamp> {
     } else {
         oldest.filter(|_| !never)
     };
-    Ok(ended.map_or(app.started, |ended| ended.max(app.started)))
+    let started = app.started_by(now);
+    Ok(ended.map_or(started, |ended| ended.max(started)))
 }
 
 /// Takes up a run of the journal if it is newer than the one of this process, and says whether what that
 /// one, which began at `own`, may have failed with on this backend is told or over.
-fn recall_one(state: &mut JobState, run: RunRecord, own: Option<Timestamp>) -> bool {
+fn recall_one(
+    state: &mut JobState,
+    run: RunRecord,
+    own: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
     let at = state
         .reports
         .iter()
         .position(|report| report.backend == run.backend);
-    if at.is_some_and(|at| state.reports[at].finished >= run.started) {
+    // A report from the future hides nothing.
+    let is_newer = |report: &Report| (run.started..=now).contains(&report.finished);
+    if at.is_some_and(|at| is_newer(&state.reports[at])) {
         return true;
     }
     let is_later = run.finished > own;

@@ -33,10 +33,11 @@ impl Metrics {
             .record(|| gauge!(AWAITED, "job_name" => job.to_owned()).set(since));
     }
 
-    /// Says when a job last did all it was to do.
-    pub fn set_last_success(&self, job: Job, at: Timestamp) {
+    /// Says when a job last did all it was to do; `None` where it never has, or where that is not known.
+    pub fn set_last_success(&self, job: &str, at: Option<Timestamp>) {
+        let at = at.map_or(0, Timestamp::as_second) as f64;
         self.figures
-            .record(|| gauge!(LAST_SUCCESS, "job_name" => job.as_str()).set(at.as_second() as f64));
+            .record(|| gauge!(LAST_SUCCESS, "job_name" => job.to_owned()).set(at));
     }
 
     /// Says how many secrets a backend has in each state.

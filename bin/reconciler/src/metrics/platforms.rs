@@ -139,16 +139,12 @@ impl Metrics {
         });
     }
 
-    /// Says when a clean-up last did all it was to do. Where none ever has, one is awaited since this
-    /// process `started`.
-    pub fn set_last_cleaning(&self, platform: &str, at: Option<Timestamp>, started: Timestamp) {
+    /// Says when a clean-up last did all it was to do, as far as that is known, and since when one is
+    /// awaited.
+    pub fn set_last_cleaning(&self, platform: &str, at: Option<Timestamp>, since: Timestamp) {
         let job = job_name(platform);
-        if let Some(at) = at {
-            let at = at.as_second() as f64;
-            self.figures
-                .record(|| gauge!(LAST_SUCCESS, "job_name" => job.clone()).set(at));
-        }
-        self.set_awaited(&job, at.unwrap_or(started));
+        self.set_last_success(&job, at);
+        self.set_awaited(&job, since);
     }
 
     /// Says when a platform is cleaned next and how far apart the starts are.

@@ -203,3 +203,27 @@ pub fn a_status_that_cannot_be_told_is_json() {
     assert_eq!(ask(&served, "GET", "/", None).code, 503);
     assert_eq!(served.terminate().0, Some(0));
 }
+
+/// The machine's clock was a month ahead while they ran, and is right again.
+pub fn a_success_from_the_future_is_unknown() {
+    let deployment = Deployment::with(NEVER);
+    deployment.put(&config("one"));
+    assert_eq!(deployment.run(&["run", "all"]).code, Some(0));
+    let month = "UPDATE runs SET started_at = started_at + 2592000000, \
+                 finished_at = finished_at + 2592000000 WHERE job <> 'expire-orphans'";
+    common::behind_its_back(&deployment, month);
+    let served = deployment.serve(&[]);
+    let status = served.status();
+    let now: jiff::Timestamp = status["now"].as_str().unwrap().parse().unwrap();
+    for (name, known) in [("expire-orphans", true), ("verify-blobs", false)] {
+        assert_eq!(job(&status, name)["last_success"].is_string(), known);
+        let told = |series: &str| {
+            let series = format!("cloakroom_job_{series}_timestamp_seconds{{job_name=\"{name}\"}}");
+            metric(&served, &series).unwrap()
+        };
+        assert_eq!(told("last_success") > 0.0, known, "{name}");
+        let awaited = told("awaited_since");
+        assert!(awaited > 0.0 && awaited <= now.as_second() as f64, "{name}");
+    }
+    assert_eq!(served.terminate().0, Some(0));
+}

@@ -26,11 +26,13 @@ impl State {
             let message = "its plan was applied before, or its id is taken";
             return Err(refusal(ErrorKind::Conflict, "start a run", message));
         }
+        let seq = self.runs.len() + 1;
         self.runs.insert(
             new.id,
             Run {
                 new: new.clone(),
                 started: now,
+                seq,
                 finished: None,
                 report: serde_json::Value::Null,
                 findings: Vec::new(),
@@ -64,7 +66,7 @@ impl State {
     /// Every run, newest first.
     pub(super) fn records(&self) -> Vec<RunRecord> {
         let mut runs: Vec<&Run> = self.runs.values().collect();
-        runs.sort_by_key(|run| std::cmp::Reverse((run.started, run.new.id)));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.seq));
         let record = |run: &Run| RunRecord {
             id: run.new.id,
             job: run.new.job,
@@ -124,9 +126,12 @@ impl State {
         backend: &BackendId,
         whole: Option<&RunRecord>,
     ) -> Vec<RunRecord> {
-        let whole = whole.map(|run| (run.started, run.id));
         let mut runs = self.finished(job, backend);
-        runs.retain(|run| Some((run.started, run.id)) > whole && !self.applied_a_plan(run.id));
+        if let Some(whole) = whole {
+            let settled = runs.iter().position(|run| run.id == whole.id);
+            runs.truncate(settled.unwrap_or_default());
+        }
+        runs.retain(|run| !self.applied_a_plan(run.id));
         runs
     }
 
@@ -134,7 +139,7 @@ impl State {
     fn prune(&mut self, job: Job, backend: &BackendId) {
         let of_these = |run: &&Run| run.new.job == job && run.new.backend == *backend;
         let mut runs: Vec<&Run> = self.runs.values().filter(of_these).collect();
-        runs.sort_by_key(|run| std::cmp::Reverse((run.started, run.new.id)));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.seq));
         let old = runs.into_iter().skip(KEPT_RUNS);
         let old = old.filter(|run| !run.findings.is_empty());
         let mut old: Vec<RunId> = old.map(|run| run.new.id).collect();

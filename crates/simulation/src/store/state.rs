@@ -69,6 +69,8 @@ pub(crate) struct Row {
 pub(crate) struct Run {
     pub(super) new: NewRun,
     pub(super) started: i64,
+    /// The order in which it was written down.
+    pub(super) seq: usize,
     pub(super) finished: Option<(i64, RunOutcome)>,
     pub(crate) report: serde_json::Value,
     pub(crate) findings: Vec<Finding>,

@@ -135,10 +135,10 @@ async fn before_the_last_ten(
 ) -> Result<Vec<RunId>, Failure> {
     let rows = sqlx::query(
         "SELECT run_id FROM runs WHERE job = $1 AND backend_id = $2 AND last_finding > 0 \
-         AND (started_at, run_id) < (SELECT newest.started_at, newest.run_id FROM runs AS newest \
+         AND (seq, run_id) < (SELECT newest.seq, newest.run_id FROM runs AS newest \
          WHERE newest.job = $1 AND newest.backend_id = $2 \
-         ORDER BY newest.started_at DESC, newest.run_id DESC LIMIT 1 OFFSET $3) \
-         ORDER BY started_at, run_id",
+         ORDER BY newest.seq DESC, newest.run_id DESC LIMIT 1 OFFSET $3) \
+         ORDER BY seq, run_id",
     )
     .bind(job.as_str())
     .bind(backend.as_str())

@@ -62,7 +62,7 @@ impl Store {
         let moves = async {
             let mut query = Query::new(RECORD);
             query
-                .push(" ORDER BY started_at DESC, move_id DESC LIMIT ")
+                .push(" ORDER BY seq DESC, move_id DESC LIMIT ")
                 .push_bind(i64::from(limit));
             let rows = query.build().fetch_all(&self.read).await?;
             rows.iter().map(record).collect::<Result<_, Failure>>()
@@ -269,7 +269,7 @@ pub(super) fn of_both(known: &[WorkspaceId], new: &[WorkspaceId]) -> Vec<Workspa
 async fn insert(conn: &mut Conn, new: &NewMove, now: i64) -> Result<(), Failure> {
     let mut query = Query::new(
         "INSERT INTO moves (move_id, from_backend, to_backend, workspaces, state, \
-         started_at) VALUES (",
+         started_at, seq) VALUES (",
     );
     let mut values = query.separated(", ");
     values
@@ -278,7 +278,8 @@ async fn insert(conn: &mut Conn, new: &NewMove, now: i64) -> Result<(), Failure>
         .push_bind(new.to.as_str())
         .push_bind(scope_text(&new.workspaces)?)
         .push_bind(MoveState::Open.as_str())
-        .push_bind(now);
+        .push_bind(now)
+        .push("(SELECT COALESCE(MAX(seq), 0) + 1 FROM moves)");
     query.push(")");
     execute_exactly(conn, query, "moves", new.id, 1).await
 }

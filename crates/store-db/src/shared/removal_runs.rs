@@ -62,7 +62,7 @@ impl Store {
         if let Some(outcome) = outcome {
             query.push(" AND outcome = ").push_bind(outcome.as_str());
         }
-        query.push(" ORDER BY started_at DESC, run_id DESC LIMIT 1");
+        query.push(" ORDER BY seq DESC, run_id DESC LIMIT 1");
         self.one_removal_run(query).await
     }
 
@@ -83,7 +83,7 @@ async fn start_within(
     now: i64,
 ) -> Result<(), Failure> {
     let mut query = Query::new(
-        "INSERT INTO platform_runs (run_id, platform, backend_id, plan, started_at, report) ",
+        "INSERT INTO platform_runs (run_id, platform, backend_id, plan, started_at, report, seq) ",
     );
     query.push_values([run], |mut row, run| {
         row.push_bind(dialect::id(run.0))
@@ -91,7 +91,10 @@ async fn start_within(
             .push_bind(target.backend.as_str())
             .push_bind(plan)
             .push_bind(now)
-            .push_bind("null");
+            .push_bind("null")
+            .push("(SELECT COALESCE(MAX(seq), 0) + 1 FROM platform_runs WHERE platform = ")
+            .push_bind_unseparated(target.platform.as_str())
+            .push_unseparated(")");
     });
     execute_exactly(conn, query, TABLE, run, 1).await
 }

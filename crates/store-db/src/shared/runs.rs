@@ -20,7 +20,8 @@ const RUN_COLUMNS: &str = "SELECT r.run_id, r.job, r.backend_id, r.dry_run, r.st
 const CUT_SHORT: &str = "%\"cut_short\":true%";
 /// Findings of it are kept.
 const TELLING: &str = " AND r.last_finding > 0";
-const NEWEST_FIRST: &str = " ORDER BY r.started_at DESC, r.run_id DESC";
+/// In the order they were written in, whatever the clock said.
+const NEWEST_FIRST: &str = " ORDER BY r.seq DESC, r.run_id DESC";
 
 impl Store {
     pub(crate) async fn start_run(&self, run: &NewRun) -> Result<()> {
@@ -32,8 +33,9 @@ impl Store {
     async fn start_within(&self, conn: &mut Conn, run: &NewRun) -> Result<Ending<()>, Failure> {
         let now = self.moment(conn).await?;
         let met = sqlx::query(
-            "INSERT INTO runs (run_id, job, backend_id, dry_run, plan_hash, started_at, report, plan) \
-             VALUES ($1, $2, $3, $4, $5, $6, 'null', $7) ON CONFLICT DO NOTHING",
+            "INSERT INTO runs (run_id, job, backend_id, dry_run, plan_hash, started_at, report, plan, \
+             seq) VALUES ($1, $2, $3, $4, $5, $6, 'null', $7, \
+             (SELECT COALESCE(MAX(seq), 0) + 1 FROM runs)) ON CONFLICT DO NOTHING",
         )
         .bind(dialect::id(run.id.0))
         .bind(run.job.as_str())
@@ -140,7 +142,7 @@ impl Store {
         backend: &BackendId,
     ) -> Result<Option<RunRecord>> {
         let mut query = runs_of(job, backend);
-        query.push(" AND NOT r.dry_run ORDER BY r.started_at, r.run_id LIMIT 1");
+        query.push(" AND NOT r.dry_run ORDER BY r.seq, r.run_id LIMIT 1");
         Ok(self.records(query).await?.into_iter().next())
     }
 
@@ -244,9 +246,7 @@ fn broken_off_since(job: Job, backend: &BackendId, whole: Option<&RunRecord>) ->
     query.push(" AND r.plan_hash IS NULL");
     if let Some(whole) = whole {
         query
-            .push(" AND (r.started_at, r.run_id) > (")
-            .push_bind(whole.started.as_millisecond())
-            .push(", ")
+            .push(" AND (r.seq, r.run_id) > (SELECT seq, run_id FROM runs WHERE run_id = ")
             .push_bind(dialect::id(whole.id.0))
             .push(")");
     }

@@ -16,6 +16,7 @@ mod leases;
 mod model;
 mod moves;
 mod operators;
+mod order;
 mod platform_moves;
 mod postgres;
 mod protocol;
@@ -141,6 +142,9 @@ fn main() {
             failures_add_up_and_what_is_parked_rests, what_is_held_is_nobodys_until_its_date,
             a_lease_that_was_taken_holds_nothing, no_hold_is_made_shorter,
             names_and_bases_that_are_listed_are_found;
+        order:
+            the_run_begun_last_is_the_newest, the_move_begun_last_is_the_newest,
+            the_clean_up_begun_last_is_the_newest, an_older_journal_keeps_its_order;
         times: no_wait_leaves_what_cannot_be_read;
         model: histories;
     };
