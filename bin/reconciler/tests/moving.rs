@@ -13,7 +13,10 @@ mod managers;
 
 use std::process::ExitCode;
 
-use cloakroom_store_db::Location;
+use cloakroom_core::MoveId;
+use cloakroom_core::platform::{MoveManagers, NewPlatformMove, PlatformMoves as _};
+use cloakroom_core::store::Journal as _;
+use cloakroom_store_db::{DbStore, Location, Options};
 use cloakroom_testkit::conformance::{run, skipped};
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -28,11 +31,16 @@ fn main() -> ExitCode {
     let bao = Kind::OpenBao.variables();
     let aws = Kind::Aws.variables();
     let postgres = [POSTGRES_URL, aws[0], aws[1]];
-    let laws: [(&str, &[&'static str], Law); 5] = [
+    let laws: [(&str, &[&'static str], Law); 6] = [
         (
             "a_platform_moves_only_to_where_it_can_read",
             &[],
             a_platform_moves_only_to_where_it_can_read,
+        ),
+        (
+            "a_platforms_move_is_named_with_its_platform",
+            &[],
+            a_platforms_move_is_named_with_its_platform,
         ),
         (
             "from_the_database_to_openbao_and_back",
@@ -144,6 +152,44 @@ fn wait_for<T>(future: impl Future<Output = T>) -> T {
         .build()
         .unwrap()
         .block_on(future)
+}
+
+/// Whoever leaves out `--platform` is told which one the move is of.
+fn a_platforms_move_is_named_with_its_platform() {
+    let deployment = Deployment::new();
+    deployment.run(&["migrate-schema"]).done();
+    let id = wait_for(begun_of_a_platform(&deployment));
+    for step in ["--finish", "--reverse"] {
+        let said = deployment.run(&["move", step, &id]).refused(1);
+        assert!(said.contains("is of platform production"), "{said}");
+        assert!(said.contains("--platform production"), "{said}");
+    }
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    let said = deployment.run(&["move", "--finish", unknown]).refused(1);
+    assert!(said.contains("no such move"), "{said}");
+}
+
+async fn begun_of_a_platform(deployment: &Deployment) -> String {
+    let database = deployment.path("cloakroom.db");
+    let options = Options::new(Location::Sqlite(database), "tests");
+    let store = DbStore::open(&options).await.unwrap();
+    let lasts = std::time::Duration::from_mins(1);
+    let lease = store.acquire_lease("platform/production", "it", lasts);
+    let lease = lease.await.unwrap().unwrap();
+    let new = NewPlatformMove {
+        id: MoveId(uuid::Uuid::from_u128(7)),
+        platform: "production".into(),
+        from: "here".parse().unwrap(),
+        to: "there".parse().unwrap(),
+        managers: MoveManagers {
+            from: "one".into(),
+            to: "another".into(),
+        },
+        owners: Vec::new(),
+    };
+    let begun = store.begin_platform_move(&lease, &new).await.unwrap();
+    store.release_lease(&lease).await.unwrap();
+    begun.id.to_string()
 }
 
 fn from_the_database_to_openbao_and_back() {

@@ -1,5 +1,6 @@
 //! `move`.
 
+use cloakroom_core::platform::PlatformMoves as _;
 use cloakroom_core::store::{MoveSize, MoveState};
 use cloakroom_documents::{MoveObserver, MoveOrder, MoveReport, MoveSettings, MoveStep, Mover};
 use serde::Serialize;
@@ -24,6 +25,7 @@ pub(super) async fn moving(
     if let Some(platform) = args.platform.clone() {
         return Box::pin(moving_platform::moving(args, &platform, context, console)).await;
     }
+    refuse_a_platforms(&args, context).await?;
     let watch = Bar::new(console, "documents ({elapsed}, {eta} left)")?;
     let mover = Mover::new(
         context.documents.clone(),
@@ -44,6 +46,18 @@ pub(super) async fn moving(
         print(&told, console)?;
     }
     Ok(exit(&report))
+}
+
+/// A platform's move has an id like any other.
+async fn refuse_a_platforms(args: &MoveArgs, context: &Context) -> anyhow::Result<()> {
+    let Some(id) = args.finish.or(args.reverse) else {
+        return Ok(());
+    };
+    if let Some(record) = context.store.platform_move(id).await? {
+        let platform = record.platform;
+        anyhow::bail!("move {id} is of platform {platform}: say --platform {platform} too");
+    }
+    Ok(())
 }
 
 /// Takes the step that was asked for; beside its report, what of the configuration still sends new

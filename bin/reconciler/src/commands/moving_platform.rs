@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use cloakroom_core::platform::PlatformMoves as _;
+use cloakroom_core::store::MoveState;
 use cloakroom_core::{BackendId, MoveId, WorkspaceId};
 use cloakroom_reconcile::{PlatformMoveReport, PlatformMoveStep, PlatformMover};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::configuration::Platform;
 use crate::exit::Exit;
 use crate::harmless::harmless;
 use crate::listing::Listing;
-use crate::output::Console;
+use crate::output::{Console, count};
 use crate::platform::{
     self, PlatformProgress, airbytes_prefix_of, demand_readable, refuse_if_held,
 };
@@ -92,10 +93,12 @@ async fn step(
     let mover = mover(context, platform, &from, &to, stop)?.accepting_managers(accepts);
     if leads_to == PlatformMoveStep::Reverse {
         demand(platform, &configured, &from)?;
+        let mover = mover.beside(platform::neighbours(context, platform, &to)?);
         return Ok(mover.reverse(id, &by, dry_run, &observer).await?);
     }
     demand(platform, &configured, &to)?;
     readable(context, platform, section, &to)?;
+    let mover = mover.beside(platform::neighbours(context, platform, &from)?);
     Ok(mover.finish(id, &by, dry_run, &observer).await?)
 }
 
@@ -202,16 +205,38 @@ fn next_steps(report: &PlatformMoveReport) -> Vec<String> {
             report.put_off
         )];
     }
+    if report.step == PlatformMoveStep::Reverse && report.only_new > 0 {
+        return vec![format!(
+            "{platform} writes in {to}, so it reads {to}: set platforms.{platform}.backend to {to} and finish, \
+             `reconciler move --platform {platform} --finish {id}`; or set {platform} itself back to {from}, \
+             write there what only {to} has, under the same names, and take it back again"
+        )];
+    }
     if !report.is_complete() {
         return vec!["see to what was in the way, and run the same command again".to_owned()];
     }
     match report.step {
         _ if report.dry_run => vec!["run it without --dry-run".to_owned()],
+        PlatformMoveStep::Copy if report.state == Some(MoveState::Finishing) => vec![format!(
+            "it is being finished, go on with that: `reconciler move --platform {platform} --finish {id}`"
+        )],
         PlatformMoveStep::Copy if !report.owners.is_empty() => vec![format!(
             "only what has these workspaces in its name is there ({}), and {platform} reads one manager: run \
              `{again}` for the rest before it is switched",
             words(&report.owners)
         )],
+        PlatformMoveStep::Copy if report.only_new > 0 => vec![
+            format!(
+                "{platform} writes in {to} already: what it mentions and only {to} has is {} by now. See that \
+                 all of {platform} reads {to}, and set platforms.{platform}.backend to {to} here",
+                count(report.only_new, "secret", "secrets")
+            ),
+            format!("for good: `reconciler move --platform {platform} --finish {id}`"),
+            format!(
+                "there is no way back by `--reverse` unless {platform} itself is set back to {from} and these \
+                 are written there by hand, under the same names"
+            ),
+        ],
         PlatformMoveStep::Copy => vec![
             format!(
                 "ready: set {platform} to use {to} in its own configuration and restart it; then \
@@ -292,7 +317,15 @@ fn table(report: &PlatformMoveReport) -> Listing {
         (report.gone, format!("gone from {removed} before")),
         (report.put_off, "waiting out the backup horizon".to_owned()),
         (report.left_alone, "left alone".to_owned()),
+        (
+            report.left_to_others,
+            format!("left in {removed}, perhaps another installation's"),
+        ),
         (report.dangling, "mentioned, and in neither".to_owned()),
+        (
+            report.only_new,
+            format!("mentioned, and only in {}", report.to),
+        ),
         (
             report.changed,
             format!("changed in {} meanwhile", report.from),

@@ -83,8 +83,12 @@ async fn what_was_changed_while_it_waited_stays() {
     moving.stage().clock.advance(DAY * 5);
     let report = moving.finish(id).await;
     assert_eq!(report.failures(), 1, "{report:#?}");
-    assert_eq!(report.removed, moving.removable() - 1);
-    assert!(moving.stage().is_there(&here(4, 1)).await);
+    assert_eq!(
+        (report.changed, report.removed),
+        (1, 0),
+        "it is looked at again"
+    );
+    moving.littered.assert_untouched().await;
     assert_eq!(report.state, Some(MoveState::Finishing));
 }
 

@@ -6,6 +6,7 @@
 //! new as often as wanted. The old side is removed once the platform is configured to read the new one,
 //! nothing changes in the old one any more, and each secret was compared with its copy again.
 
+mod beside;
 mod compare;
 mod copy;
 mod ready;
@@ -13,7 +14,9 @@ mod remove;
 mod replace;
 mod report;
 mod sides;
+mod unlisted;
 mod waiting;
+mod whose;
 
 use std::sync::Arc;
 
@@ -26,12 +29,13 @@ use cloakroom_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Pass, PlatformObserver, PlatformReader};
+use super::{Neighbour, Pass, PlatformObserver, PlatformReader};
 use crate::settings::Settings;
 use compare::Comparison;
 use copy::Copying;
 use remove::Removing;
 use sides::Sides;
+use unlisted::Unlisted;
 
 pub use report::{PlatformMoveIssue, PlatformMoveReport, PlatformMoveStep};
 
@@ -52,6 +56,7 @@ pub struct PlatformMover {
     settings: Settings,
     stop: CancellationToken,
     accepts_managers: bool,
+    neighbours: Arc<[Neighbour]>,
 }
 
 impl PlatformMover {
@@ -89,6 +94,7 @@ impl PlatformMover {
             settings,
             stop,
             accepts_managers: false,
+            neighbours: Arc::default(),
         })
     }
 
@@ -100,24 +106,35 @@ impl PlatformMover {
         self
     }
 
+    /// One that removes nothing that these other platforms mention: their secrets are in the manager that
+    /// copies are removed from.
+    #[must_use]
+    pub fn beside(self, neighbours: Vec<Neighbour>) -> Self {
+        Self {
+            neighbours: neighbours.into(),
+            ..self
+        }
+    }
+
     /// Copies what the database keeps and the new manager does not have yet; only that of `owners`,
-    /// unless there are none. A dry run writes nothing. `Unavailable` while anybody else is at this
-    /// platform; `Conflict` while another move of it is not over.
+    /// unless there are none. A dry run writes nothing. A finish that has begun goes on as that.
+    /// `Unavailable` while anybody else is at this platform; `Conflict` while another move of it is not
+    /// over.
     pub async fn copy(
         &self,
         owners: &[WorkspaceId],
         dry_run: bool,
         observer: PlatformObserver<'_>,
     ) -> Result<PlatformMoveReport> {
-        let pass = self.reader.begin(observer).await?;
-        let done = self.copy_within(&pass, owners, dry_run).await;
+        let mut pass = self.reader.begin(observer).await?;
+        let done = Box::pin(self.copy_within(&mut pass, owners, dry_run)).await;
         pass.lease.give_back().await;
         done
     }
 
     async fn copy_within(
         &self,
-        pass: &Pass<'_>,
+        pass: &mut Pass<'_>,
         owners: &[WorkspaceId],
         dry_run: bool,
     ) -> Result<PlatformMoveReport> {
@@ -127,11 +144,16 @@ impl PlatformMover {
         report.owners = owners.to_vec();
         let under_way = self.store.platform_move_under_way(&target.platform).await?;
         let between = (&target.backend, self.to.id());
-        if let Some(record) = under_way.filter(|it| (&it.from, &it.to) == between) {
-            self.demand_managers(pass, &record, dry_run).await?;
-            report.goes_on_with(&record);
+        let under_way = under_way.filter(|it| (&it.from, &it.to) == between);
+        if let Some(record) = &under_way {
+            self.demand_managers(pass, record, dry_run).await?;
+            report.goes_on_with(record);
         }
-        if !dry_run {
+        if let Some(record) = under_way.filter(|it| it.state == MoveState::Finishing) {
+            demand_scope(&record, owners)?;
+            report.stands(&record);
+            pass.emptying = true;
+        } else if !dry_run {
             let new = NewPlatformMove {
                 id: MoveId(self.reader.randomness.uuid()),
                 platform: target.platform.clone(),
@@ -144,6 +166,7 @@ impl PlatformMover {
             let record = self.store.begin_platform_move(&lease, &new).await?;
             report.stands(&record);
         }
+        let pass = &*pass;
         let Some(seen) = self.unless_stopped(pass.work()).await? else {
             report.cut_short = true;
             return Ok(report);
@@ -223,15 +246,15 @@ impl PlatformMover {
         dry_run: bool,
         observer: PlatformObserver<'_>,
     ) -> Result<PlatformMoveReport> {
-        let pass = self.reader.begin(observer).await?;
-        let done = self.remove_within(&pass, id, step, by, dry_run).await;
+        let mut pass = self.reader.begin(observer).await?;
+        let done = Box::pin(self.remove_within(&mut pass, id, step, by, dry_run)).await;
         pass.lease.give_back().await;
         done
     }
 
     async fn remove_within(
         &self,
-        pass: &Pass<'_>,
+        pass: &mut Pass<'_>,
         id: MoveId,
         step: PlatformMoveStep,
         by: &str,
@@ -255,20 +278,25 @@ impl PlatformMover {
             let error = Error::new(ErrorKind::Conflict, OPERATION, message);
             return Err(error.with_coordinate(id));
         }
+        pass.emptying = record.state == MoveState::Finishing;
+        let pass = &*pass;
         let sides = Sides::new(self)?;
-        if step == PlatformMoveStep::Finish && record.state == MoveState::Open {
-            let Some(seen) = self.unless_stopped(pass.work()).await? else {
-                report.cut_short = true;
-                return Ok(report);
-            };
-            report.saw(&seen);
+        let Some(seen) = self.unless_stopped(pass.work()).await? else {
+            report.cut_short = true;
+            return Ok(report);
+        };
+        report.saw(&seen);
+        if step == PlatformMoveStep::Reverse {
+            let unlisted = Unlisted::new(self, pass, sides);
+            unlisted.look(&mut report).await?;
+        } else {
             let comparison = Comparison::new(self, pass, sides, &record);
             report = comparison.run(seen.started, report).await?;
-            if !report.is_complete() {
-                return Ok(report);
-            }
         }
-        Removing::new(self, pass, sides, report, by)?
+        if !report.is_complete() {
+            return Ok(report);
+        }
+        Removing::new(self, pass, sides, &seen, report, by)?
             .run(&record, begun, over)
             .await
     }
@@ -325,6 +353,17 @@ impl PlatformMover {
     fn id_of(&self, side: Side) -> &BackendId {
         self.backend_of(side).id()
     }
+}
+
+/// A finish that has begun is of what it was.
+fn demand_scope(record: &PlatformMove, owners: &[WorkspaceId]) -> Result<()> {
+    if owners.iter().all(|it| record.owners.contains(it)) {
+        return Ok(());
+    }
+    let message = "the move is being finished, and not for these workspaces alone: run it again without \
+                   naming any";
+    let error = Error::new(ErrorKind::Conflict, OPERATION, message);
+    Err(error.with_coordinate(record.id))
 }
 
 /// One of the two managers.

@@ -1,19 +1,18 @@
 //! What of the old manager the platform needs, and whether anything there changed since it was last
 //! compared.
 
+use cloakroom_core::ledger::RowState;
 use cloakroom_core::platform::{
     CopyState, PlatformCopy, PlatformMove, SecretName, Shape, Standing,
 };
-use cloakroom_core::{Error, ErrorKind, Result, SecretState, Timestamp, WorkspaceId};
+use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretState, Timestamp, WorkspaceId};
 
 use super::super::standing::last_changed;
 use super::super::{Judged, Pass, PlatformPhase};
 use super::report::PlatformMoveReport;
 use super::sides::Sides;
+use super::unlisted::Unlisted;
 use super::{PlatformMover, Side};
-
-/// Names asked for together.
-const TOGETHER: u32 = 100;
 
 /// A secret that the platform needs in the new manager.
 #[derive(Clone, Debug)]
@@ -28,12 +27,51 @@ impl Needed {
     /// Whether it was compared since it was last changed. Where its manager does not tell when that
     /// was, it never was.
     pub(super) fn is_compared(&self, known: Option<&PlatformCopy>) -> bool {
-        known.is_some_and(|known| {
-            known.state == CopyState::Copied
-                && known.source == self.source
-                && known.changed.is_some()
-                && known.changed == self.changed
-        })
+        known.is_some_and(|known| self.is_as_copied(known) && !self.is_of_unknown_age(known))
+    }
+
+    fn is_of_unknown_age(&self, known: &PlatformCopy) -> bool {
+        known.state == CopyState::Copied && self.changed.is_none()
+    }
+
+    /// Whether it is as it was copied, or goes since a finish that has begun. A manager that never tells
+    /// when has its values compared once more before they go.
+    fn is_as_copied(&self, known: &PlatformCopy) -> bool {
+        let is_same = match known.state {
+            CopyState::Writing => false,
+            CopyState::Copied => known.changed == self.changed,
+            CopyState::Removed => waits(self.state),
+        };
+        is_same && known.source == self.source
+    }
+}
+
+fn waits(state: SecretState) -> bool {
+    matches!(state, SecretState::ScheduledForDeletion { .. })
+}
+
+impl PlatformMover {
+    /// What became of these. What a run that was cut off had handed to deletion counts as removed.
+    pub(super) async fn known(
+        &self,
+        pass: &Pass<'_>,
+        id: MoveId,
+        needed: &[Needed],
+    ) -> Result<Vec<Option<PlatformCopy>>> {
+        let names: Vec<SecretName> = needed.iter().map(|it| it.name.clone()).collect();
+        let mut known = self.store.copies(id, &names).await?;
+        let going: Vec<usize> = (0..needed.len())
+            .filter(|&at| pass.emptying && waits(needed[at].state))
+            .collect();
+        let names: Vec<SecretName> = going.iter().map(|&at| needed[at].source.clone()).collect();
+        let rows = self.store.removals(pass.target(), &names).await?;
+        for (at, row) in going.into_iter().zip(rows) {
+            let was_taken_on = row.is_some_and(|row| row.state == RowState::Deleting);
+            if let Some(copy) = known[at].as_mut().filter(|_| was_taken_on) {
+                copy.state = CopyState::Removed;
+            }
+        }
+        Ok(known)
     }
 }
 
@@ -61,16 +99,16 @@ impl Sides<'_> {
     ) -> Result<Compared> {
         let mut compared = Compared::default();
         let times = self.times(page).await;
-        for (judged, changed) in page.iter().zip(times) {
+        let is_moot = moot(pass, page).await?;
+        for ((judged, changed), is_moot) in page.iter().zip(times).zip(is_moot) {
             let state = judged.evidence.secret.state;
-            let waits = matches!(state, SecretState::ScheduledForDeletion { .. });
-            if judged.standing.is_the_platforms() && !waits {
+            if judged.standing.is_the_platforms() && !waits(state) {
                 compared.newest = compared.newest.max(changed);
                 if since.is_some_and(|since| changed.is_none_or(|changed| changed > since)) {
                     compared.later.push(judged.name().to_owned());
                 }
             }
-            if is_needed(pass, judged, owners) {
+            if is_needed(pass, judged, owners) && !is_moot {
                 self.names(pass, judged, changed, &mut compared).await?;
             }
         }
@@ -157,6 +195,33 @@ fn is_needed(pass: &Pass<'_>, judged: &Judged, owners: &[WorkspaceId]) -> bool {
     standing && (owners.is_empty() || is_theirs())
 }
 
+/// Which of a page look needed only since a version of theirs that the database mentions went: where a name
+/// is not listed, and not made as names are today, any version may be meant. The database knows better.
+async fn moot(pass: &Pass<'_>, page: &[Judged]) -> Result<Vec<bool>> {
+    let mut moot = vec![false; page.len()];
+    if !pass.emptying {
+        return Ok(moot);
+    }
+    let in_doubt = |judged: &Judged| {
+        let mentions = &judged.evidence.mentions;
+        let is_mentioned = mentions.iter().any(|it| it.name == judged.name());
+        let is_kept = matches!(judged.standing, Standing::InUse | Standing::Tombstoned);
+        let has_version = pass.naming().read(judged.name()).version.is_some();
+        is_kept && has_version && !is_mentioned
+    };
+    let asked = page.iter().enumerate().filter(|(_, it)| in_doubt(it));
+    let asked = asked.filter_map(|(at, it)| Some((at, it.name().parse::<SecretName>().ok()?)));
+    let (at, names): (Vec<usize>, Vec<SecretName>) = asked.unzip();
+    if names.is_empty() {
+        return Ok(moot);
+    }
+    let mentioned = pass.mentioned(&names).await?.unwrap_or_default();
+    for (at, mentioned) in at.into_iter().zip(mentioned) {
+        moot[at] = !mentioned;
+    }
+    Ok(moot)
+}
+
 /// The database keeps no more of a time.
 pub(super) fn in_milliseconds(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
@@ -214,7 +279,9 @@ impl<'a> Comparison<'a> {
             self.pass.keep_lease().await?;
             self.pass.progressed(PlatformPhase::Judging, report.needed);
         }
-        unlisted(self.pass, self.sides, &mut report).await?;
+        Unlisted::new(self.mover, self.pass, self.sides)
+            .look(&mut report)
+            .await?;
         Ok(report)
     }
 
@@ -224,68 +291,14 @@ impl<'a> Comparison<'a> {
         }
         report.changed += compared.later.len() as u64;
         report.needed += compared.needed.len() as u64;
-        let names: Vec<SecretName> = compared.needed.iter().map(|it| it.name.clone()).collect();
-        let known = self.mover.store.copies(self.record.id, &names).await?;
+        let needed = &compared.needed;
+        let known = self.mover.known(self.pass, self.record.id, needed).await?;
         for (needed, known) in compared.needed.iter().zip(known) {
-            if known.is_none_or(|known| !is_as_copied(needed, &known)) {
+            if known.is_none_or(|known| !needed.is_as_copied(&known)) {
                 let message = "it has no copy, or was changed since: run the move again".to_owned();
                 report.take_issue(needed.name.as_str(), ErrorKind::Conflict, message);
             }
         }
         Ok(())
-    }
-}
-
-/// Whether it is as it was copied. A manager that never tells when has its values compared once more
-/// before they go.
-fn is_as_copied(needed: &Needed, known: &PlatformCopy) -> bool {
-    known.state == CopyState::Copied
-        && known.source == needed.source
-        && known.changed == needed.changed
-}
-
-/// What the database mentions and the old manager did not list: gone before, or not listed yet.
-pub(super) async fn unlisted(
-    pass: &Pass<'_>,
-    sides: Sides<'_>,
-    report: &mut PlatformMoveReport,
-) -> Result<()> {
-    if !report.obstacles.is_empty() {
-        return Ok(());
-    }
-    let mut after = None;
-    loop {
-        let page = pass
-            .sightings()
-            .unlisted(
-                pass.target(),
-                pass.run,
-                pass.reader.settings.storage,
-                after.as_ref(),
-                TOGETHER.min(pass.reader.settings.page),
-            )
-            .await?;
-        let Some(last) = page.last() else {
-            return Ok(());
-        };
-        after = Some(last.cursor.clone());
-        let kept = page.iter().filter(|it| it.kept > 0);
-        let names: Vec<String> = kept.map(|it| it.name().to_owned()).collect();
-        let old = sides.describe(Side::Old, &names).await;
-        let new = sides.describe(Side::New, &names).await;
-        for ((name, old), new) in names.iter().zip(old).zip(new) {
-            match (old, new) {
-                // The platform writes there already.
-                (Err(old), Ok(_)) if old.is_missing() => {}
-                (Err(old), Err(new)) if old.is_missing() && new.is_missing() => {
-                    report.dangling += 1;
-                }
-                (Ok(_), _) => report.changed += 1,
-                (Err(error), _) if !error.is_missing() => report.take_error(name, &error),
-                (_, Err(error)) => report.take_error(name, &error),
-                (Err(_), Ok(_)) => {}
-            }
-        }
-        pass.keep_lease().await?;
     }
 }

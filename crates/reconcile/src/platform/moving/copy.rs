@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cloakroom_core::platform::{CopyState, NamedSecret, PlatformCopy, SecretName};
+use cloakroom_core::platform::{CopyState, NamedSecret, PlatformCopy};
 use cloakroom_core::{
     Digest, Error, ErrorKind, KeyRing, MoveId, Precondition, Result, SecretState, SecretValue,
     Timestamp, ValueKind, WorkspaceId,
@@ -12,9 +12,10 @@ use cloakroom_core::{
 use futures_util::future::join_all;
 
 use super::super::{Pass, PlatformPhase};
-use super::compare::{Needed, unlisted};
+use super::compare::Needed;
 use super::report::PlatformMoveReport;
 use super::sides::Sides;
+use super::unlisted::Unlisted;
 use super::{PlatformMover, Side};
 
 /// Secrets under way at once. No more values than these are in memory.
@@ -123,7 +124,8 @@ impl<'a> Copying<'a> {
             }
             self.copy_page(compared.needed).await?;
         }
-        unlisted(self.pass, self.sides, &mut self.report).await?;
+        let unlisted = Unlisted::new(self.mover, self.pass, self.sides);
+        unlisted.look(&mut self.report).await?;
         self.tell_of_nobody(asked);
         if let Some(id) = self.writes()
             && self.report.obstacles.is_empty()
@@ -201,8 +203,7 @@ impl<'a> Copying<'a> {
         let Some(id) = self.report.id else {
             return Ok(vec![None; needed.len()]);
         };
-        let names: Vec<SecretName> = needed.iter().map(|it| it.name.clone()).collect();
-        self.mover.store.copies(id, &names).await
+        self.mover.known(self.pass, id, needed).await
     }
 
     async fn copy_together(&mut self, needed: Vec<(Needed, Option<PlatformCopy>)>) -> Result<()> {
@@ -395,8 +396,12 @@ fn begin_one(
 fn is_as_compared(found: Result<NamedSecret>, known: Option<&PlatformCopy>) -> bool {
     let Ok(found) = found else { return false };
     let described = description(&found);
-    let is_same = known.is_some_and(|known| known.described == described);
-    !found.marked && found.state == SecretState::Enabled && described.is_some() && is_same
+    let is_same = known.is_some_and(|known| {
+        // The old one goes already, so there is nothing left to compare it with.
+        let is_last = known.state == CopyState::Removed;
+        is_last || described.is_some() && known.described == described
+    });
+    !found.marked && found.state == SecretState::Enabled && is_same
 }
 
 /// What a manager tells that changes with a value; `None` where it tells no such thing. When it was made is

@@ -73,6 +73,12 @@ impl Removing<'_> {
             }
             SecretState::Enabled => {}
         }
+        if self.unlisted.contains(self.name(copy)) {
+            return Err(spared(
+                "the manager's listing did not tell of it, so whose it is is not known: run this again \
+                 later",
+            ));
+        }
         let changed = last_changed(&found).map(in_milliseconds);
         if found.marked || (self.of == Side::Old && changed != copy.changed) {
             return Err(spared("it was changed since it was copied"));

@@ -2,34 +2,40 @@
 //! handed to deletion so that it can be brought back, or put off where it could not be, and with a
 //! receipt, as a clean-up does it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use cloakroom_core::ledger::DeletionOutcome;
 use cloakroom_core::platform::{
-    CopyState, PlatformCopy, PlatformMove, PlatformScope, PlatformTarget, RemovalEnd, RemovalItem,
+    CopyState, PlatformCopy, PlatformMove, PlatformTarget, RemovalEnd, RemovalItem,
     RemovalSettlement, SecretName, ShownPlan, Standing,
 };
 use cloakroom_core::store::{MoveState, RunOutcome};
-use cloakroom_core::{BackendId, DeleteMode, Deletion, Error, ErrorKind, Result, RunId};
+use cloakroom_core::{DeleteMode, Deletion, Error, ErrorKind, Result, RunId};
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
 
 use super::super::ruling::Rules;
-use super::super::{Pass, PlatformPhase};
+use super::super::{Pass, PlatformPhase, PlatformReport};
 use super::ready::Ready;
 use super::report::{PlatformMoveReport, PlatformMoveStep};
 use super::sides::Sides;
+use super::whose::{Owners, Whose};
 use super::{OPERATION, PlatformMover, Side};
 
 /// Secrets under way at once. No more than twice as many values are in memory.
-const TOGETHER: u32 = 16;
+const TOGETHER: usize = 16;
+
+/// Secrets for which other platforms are asked once.
+const ASKED_FOR: u32 = 500;
 
 /// One run that removes.
 pub(super) struct Removing<'a> {
     pub(super) mover: &'a PlatformMover,
     pub(super) pass: &'a Pass<'a>,
     pub(super) sides: Sides<'a>,
+    /// What the pass before saw.
+    seen: &'a PlatformReport,
     pub(super) report: PlatformMoveReport,
     by: String,
     /// The side that is removed, and the side that stays.
@@ -43,6 +49,8 @@ pub(super) struct Removing<'a> {
     pub(super) plan: String,
     /// Whether a run was one of this move's.
     pub(super) runs: HashMap<RunId, bool>,
+    /// What is to go, and the pass did not list.
+    pub(super) unlisted: HashSet<SecretName>,
 }
 
 /// How it ended for one secret.
@@ -60,6 +68,7 @@ impl<'a> Removing<'a> {
         mover: &'a PlatformMover,
         pass: &'a Pass<'a>,
         sides: Sides<'a>,
+        seen: &'a PlatformReport,
         report: PlatformMoveReport,
         by: &str,
     ) -> Result<Self> {
@@ -78,6 +87,7 @@ impl<'a> Removing<'a> {
             mover,
             pass,
             sides,
+            seen,
             report,
             by: by.to_owned(),
             of,
@@ -86,6 +96,7 @@ impl<'a> Removing<'a> {
             wait,
             plan: String::new(),
             runs: HashMap::new(),
+            unlisted: HashSet::new(),
         })
     }
 
@@ -96,10 +107,13 @@ impl<'a> Removing<'a> {
         begun: MoveState,
         over: MoveState,
     ) -> Result<PlatformMoveReport> {
-        let plan = plan_of(record, self.mover.id_of(self.of));
+        let plan = self.plan_of(record).await?;
         self.plan.clone_from(&plan.id);
         if self.report.dry_run {
             self.go_through(record, None).await?;
+            return Ok(self.report);
+        }
+        if !self.can_ask_all_others().await {
             return Ok(self.report);
         }
         let store = &self.mover.store;
@@ -137,45 +151,83 @@ impl<'a> Removing<'a> {
     }
 
     async fn go_through(&mut self, record: &PlatformMove, run: Option<RunId>) -> Result<()> {
+        let mut owners = Owners::new(self.pass, self.seen.started);
         let mut after: Option<SecretName> = None;
         loop {
-            if self.mover.stop.is_cancelled() {
-                self.report.cut_short = true;
-                return Ok(());
-            }
             let page = self
                 .mover
                 .store
-                .copies_after(record.id, after.as_ref(), TOGETHER)
+                .copies_after(record.id, after.as_ref(), ASKED_FOR)
                 .await?;
             let Some(last) = page.last() else {
                 return Ok(());
             };
             after = Some(last.name.clone());
-            let mut going = Vec::with_capacity(page.len());
-            for copy in page {
-                if copy.state == CopyState::Removed {
-                    continue;
+            let going = self.those_that_may_go(page, &mut owners).await?;
+            let Some(mut left) = self.mentioned_by_no_other(going).await? else {
+                return Ok(());
+            };
+            while !left.is_empty() {
+                if self.mover.stop.is_cancelled() {
+                    self.report.cut_short = true;
+                    return Ok(());
                 }
-                if self.may_go(&copy) {
-                    going.push(copy);
-                } else {
-                    self.report.left_alone += 1;
+                let rest = left.split_off(left.len().min(TOGETHER));
+                let going = self.waited(run, left).await?;
+                match run {
+                    Some(run) => self.remove(record, run, going).await?,
+                    None => self.look(going).await?,
                 }
-            }
-            let going = self.waited(run, going).await?;
-            match run {
-                Some(run) => self.remove(record, run, going).await?,
-                None => self.look(going).await?,
+                self.pass.keep_lease().await?;
+                let done = self.report.removed;
+                self.pass.progressed(PlatformPhase::Deleting, done);
+                left = rest;
             }
             self.pass.keep_lease().await?;
-            let done = self.report.removed;
-            self.pass.progressed(PlatformPhase::Deleting, done);
         }
     }
 
-    /// What a user made, or an older release wrote without a version, stays, and so does what was there
-    /// before the move.
+    /// Counts the others.
+    async fn those_that_may_go(
+        &mut self,
+        page: Vec<PlatformCopy>,
+        owners: &mut Owners<'_>,
+    ) -> Result<Vec<PlatformCopy>> {
+        self.unlisted.clear();
+        let mut going = Vec::with_capacity(page.len());
+        for copy in page {
+            if copy.state == CopyState::Removed {
+                continue;
+            }
+            if !self.may_go(&copy) {
+                self.report.left_alone += 1;
+                continue;
+            }
+            let whose = match self.of {
+                Side::Old => owners.of(&copy.source).await?,
+                Side::New => Whose::Ours,
+            };
+            match whose {
+                Whose::Ours => {}
+                Whose::Unlisted => {
+                    self.unlisted.insert(copy.source.clone());
+                }
+                Whose::AUsers => {
+                    self.report.left_alone += 1;
+                    continue;
+                }
+                Whose::PerhapsOthers => {
+                    self.report.left_to_others += 1;
+                    continue;
+                }
+            }
+            going.push(copy);
+        }
+        Ok(going)
+    }
+
+    /// What has no name as the platform makes them, or an older release wrote without a version, stays,
+    /// and so does what was there before the move.
     fn may_go(&self, copy: &PlatformCopy) -> bool {
         let is_versioned = self.name(copy).coordinate().is_some();
         match self.of {
@@ -343,21 +395,33 @@ impl<'a> Removing<'a> {
         }
     }
 
+    /// The operator's word that what is superfluous in a manager may go. Beside that it is for what the
+    /// platform is configured to use, so that nothing else looks changed to whoever cleans that.
+    async fn plan_of(&self, record: &PlatformMove) -> Result<ShownPlan> {
+        let mut scope = self.pass.reader.scope(&self.seen.database).await?;
+        let stays = self.mover.backend_of(self.beside);
+        let purpose = format!(
+            "purpose (move {} has taken the place of the plan)",
+            record.id
+        );
+        for (part, it) in [
+            ("backend", stays.id().to_string()),
+            ("manager", stays.manager().to_owned()),
+            (&purpose, self.mover.id_of(self.of).to_string()),
+        ] {
+            scope.0.insert(part.to_owned(), it);
+        }
+        let text = format!("{} of {}", record.platform, record.id);
+        Ok(ShownPlan {
+            id: hex::encode(Sha256::digest(text)),
+            scope,
+        })
+    }
+
     pub(super) fn target(&self) -> PlatformTarget {
         PlatformTarget {
             platform: self.report.platform.clone(),
             backend: self.mover.id_of(self.of).clone(),
         }
-    }
-}
-
-/// The operator's word that what is superfluous in a manager may go.
-fn plan_of(record: &PlatformMove, of: &BackendId) -> ShownPlan {
-    let parts = [("move", record.id.to_string()), ("backend", of.to_string())];
-    let scope = parts.map(|(part, it)| (part.to_owned(), it));
-    let text = format!("{} of {}", record.platform, record.id);
-    ShownPlan {
-        id: hex::encode(Sha256::digest(text)),
-        scope: PlatformScope(BTreeMap::from(scope)),
     }
 }

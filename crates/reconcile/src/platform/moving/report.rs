@@ -75,8 +75,14 @@ pub struct PlatformMoveReport {
     /// Secrets that stay, though the move is over for them: a user made them, they are in use under a
     /// name without a version, or they were there before the move.
     pub left_alone: u64,
+    /// Old copies that stay, though the move is over for them, since another installation of the platform
+    /// may need them: their owner is not in this database, or another platform of this configuration
+    /// mentions them.
+    pub left_to_others: u64,
     /// Names that the database mentions and neither manager has. They were gone before.
     pub dangling: u64,
+    /// Names that the database mentions and only the new manager has: the platform writes there already.
+    pub only_new: u64,
     /// What in the old manager was changed or written since it was last compared: run the move again.
     pub changed: u64,
     /// Secrets that stand as before, by what was in the way.
@@ -114,7 +120,9 @@ impl PlatformMoveReport {
             put_off: 0,
             put_off_until: None,
             left_alone: 0,
+            left_to_others: 0,
             dangling: 0,
+            only_new: 0,
             changed: 0,
             failed: BTreeMap::new(),
             issues: Vec::new(),
