@@ -12,6 +12,8 @@ mod browser;
 mod by_hand;
 #[path = "airbyte/cleaning.rs"]
 mod cleaning;
+#[path = "airbyte/cleaning_beside.rs"]
+mod cleaning_beside;
 mod common;
 #[path = "airbyte/database.rs"]
 mod database;
@@ -42,7 +44,7 @@ use managers::Kind;
 type Law = fn(Kind);
 
 fn main() -> ExitCode {
-    let laws: [(&str, Kind, Law); 15] = [
+    let laws: [(&str, Kind, Law); 16] = [
         (
             "aws::planted_leaks_are_counted",
             Kind::Aws,
@@ -82,6 +84,11 @@ fn main() -> ExitCode {
             "openbao::whoever_bears_the_token_cleans_a_platform",
             Kind::OpenBao,
             by_hand::whoever_bears_the_token_cleans_a_platform,
+        ),
+        (
+            "openbao::what_another_platform_mentions_stays",
+            Kind::OpenBao,
+            cleaning_beside::what_another_platform_mentions_stays,
         ),
         (
             "aws::who_was_killed_is_followed_at_once",

@@ -7,6 +7,10 @@
 mod adversary;
 #[path = "platform/cleaning.rs"]
 mod cleaning;
+#[path = "platform/cleaning_beside.rs"]
+mod cleaning_beside;
+#[path = "platform/cleaning_rests.rs"]
+mod cleaning_rests;
 #[path = "platform/failing.rs"]
 mod failing;
 #[path = "platform/leasing.rs"]
@@ -19,6 +23,8 @@ mod moving;
 mod moving_again;
 #[path = "platform/moving_for_good.rs"]
 mod moving_for_good;
+#[path = "platform/moving_guarded.rs"]
+mod moving_guarded;
 #[path = "platform/ours.rs"]
 mod ours;
 #[path = "platform/ownership.rs"]

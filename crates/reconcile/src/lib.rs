@@ -46,8 +46,8 @@ pub use observe::{Observer, Phase, Silent};
 pub use plan::{Plan, PlanHeader, PlanItem, PlanRescue, RescueReason};
 pub use platform::{
     Age, AirbyteNaming, CleanCount, CleanCounted, CleanFailure, CleanGuard, CleanGuardTrip,
-    CleanOptions, CleanReport, Cost, NextRun, PlannedFate, PlatformCleaner, PlatformFinding,
-    PlatformFindingKind, PlatformMoveIssue, PlatformMoveReport, PlatformMoveStep,
+    CleanOptions, CleanReport, Cost, Neighbour, NextRun, PlannedFate, PlatformCleaner,
+    PlatformFinding, PlatformFindingKind, PlatformMoveIssue, PlatformMoveReport, PlatformMoveStep,
     PlatformMoveStore, PlatformMover, PlatformObserver, PlatformPhase, PlatformPlan,
     PlatformPlanHeader, PlatformPlanItem, PlatformReader, PlatformReport, PlatformSettings,
     StandingCount, UnusedSecret, alone_at_platform, platform_lease_name,

@@ -38,6 +38,7 @@ use ruling::Rules;
 use standing::standing_of;
 use unlisted::Unseen;
 
+pub use asking::Neighbour;
 pub use naming::AirbyteNaming;
 
 pub use clean::{
@@ -61,7 +62,7 @@ pub struct PlatformSettings {
     pub naming: Arc<dyn PlatformNaming>,
     /// The platform's id of the storage that the manager is; nil is its default one.
     pub storage: Uuid,
-    /// How long secrets of a check or discover live.
+    /// How long secrets of a check or discover live; the two hours that Airbyte means them to, at least.
     pub ephemeral: Duration,
     /// How long a secret has to be unchanged before a clean-up may take it.
     pub grace: Duration,
@@ -81,6 +82,9 @@ pub struct PlatformSettings {
     /// How long a pass may be silent before another may take over.
     pub lease: Duration,
 }
+
+/// How long Airbyte means secrets of a check or discover to live: whoever made one may read it until then.
+const OF_A_CHECK: Duration = Duration::from_hours(2);
 
 /// How far a pass has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +141,7 @@ impl PlatformReader {
         store: Arc<dyn Store>,
         sightings: Arc<dyn Sightings>,
         randomness: Arc<dyn Randomness>,
-        settings: PlatformSettings,
+        mut settings: PlatformSettings,
     ) -> Result<Self> {
         if backend.named().is_none() {
             let message =
@@ -147,6 +151,7 @@ impl PlatformReader {
                     .with_backend(backend.id()),
             );
         }
+        settings.ephemeral = settings.ephemeral.max(OF_A_CHECK);
         Ok(Self {
             source,
             backend,
@@ -197,6 +202,7 @@ impl PlatformReader {
             observer,
             lease: self.take_lease(run).await?,
             unseen: Mutex::default(),
+            emptying: false,
         })
     }
 
@@ -264,6 +270,9 @@ struct Pass<'a> {
     observer: PlatformObserver<'a>,
     lease: PlatformLease,
     unseen: Mutex<Unseen>,
+    /// Whether what the database mentions is being taken out of this manager, so that having nothing of it
+    /// tells nothing.
+    emptying: bool,
 }
 
 /// A listed secret and how it stands.
@@ -319,7 +328,7 @@ impl Pass<'_> {
         self.unseen().half_listed = !is_listed;
         let is_the_one = scanned.stranger.is_none();
         // Half a listing may have ended before the first of them.
-        obstacles.extend(scanned.stranger.filter(|_| is_listed));
+        obstacles.extend(scanned.stranger.filter(|_| is_listed && !self.emptying));
         let seen = Seen {
             database,
             started,
@@ -349,6 +358,7 @@ impl Pass<'_> {
             scan: seen.scan,
             obstacles: seen.obstacles,
             secrets: BTreeMap::new(),
+            ephemeral_seconds: settings.ephemeral.as_secs(),
             kept_by_history: BTreeMap::new(),
             elsewhere: seen.elsewhere,
             leaked_by_age: BTreeMap::new(),

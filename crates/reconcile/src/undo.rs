@@ -456,8 +456,12 @@ fn held_until(described: &Description, row: &LedgerRow, now: Timestamp) -> Optio
     row.unreferenced_since.filter(|until| held && *until > now)
 }
 
+/// The same hold, asked for again a while later, is no longer one.
+const LONGER: Duration = Duration::from_hours(1);
+
 fn is_longer(hold: Duration, held: Timestamp, now: Timestamp) -> bool {
-    Duration::try_from(held.duration_since(now)).is_ok_and(|left| hold > left)
+    let left = Duration::try_from(held.duration_since(now));
+    left.is_ok_and(|left| hold > left.saturating_add(LONGER))
 }
 
 /// Until when a deletion that was asked for may arrive yet: until its claim is over, or where it failed,

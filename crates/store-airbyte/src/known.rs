@@ -36,12 +36,25 @@ const ESSENTIAL: &[&str] = &[
     "actor",
     "actor_oauth_parameter",
     "connection",
+    "connection_template",
     "connector_builder_project",
     "secret_config",
     "secret_persistence_config",
     "secret_reference",
     "secret_storage",
     "workspace",
+];
+
+/// Tables of what once was: leaving one out loses nothing that Airbyte goes by, but for running a job of before
+/// again.
+const HISTORY: &[&str] = &[
+    "attempts",
+    "connection_timeline_event",
+    "jobs",
+    "normalization_summaries",
+    "stream_stats",
+    "stream_statuses",
+    "sync_stats",
 ];
 
 /// Tables that are read for what they say, and need not hold a text.
@@ -62,13 +75,17 @@ pub(crate) fn is_speaking(schema: &str, table: &Table) -> bool {
     table.schema == schema && SPEAKING.contains(&table.name.as_str())
 }
 
+pub(crate) fn is_history(schema: &str, table: &Table) -> bool {
+    table.schema == schema && HISTORY.contains(&table.name.as_str())
+}
+
 pub(crate) fn kind(schema: &str, table: &Table) -> MentionKind {
     if table.schema != schema {
         return MentionKind::Other;
     }
     match table.name.as_str() {
         "actor" => MentionKind::Connector,
-        "connection" => MentionKind::Connection,
+        "connection" | "connection_template" => MentionKind::Connection,
         "actor_oauth_parameter" => MentionKind::OauthParameter,
         "workspace" => MentionKind::Workspace,
         "connector_builder_project" => MentionKind::Builder,
@@ -83,6 +100,7 @@ pub(crate) fn kind_of_scope(scope: &str) -> MentionKind {
         "actor" => MentionKind::Connector,
         "secret_storage" => MentionKind::Storage,
         "actor_oauth_parameter" => MentionKind::OauthParameter,
+        "connection_template" => MentionKind::Connection,
         _ => MentionKind::Other,
     }
 }

@@ -215,6 +215,9 @@ impl Pass<'_, '_> {
         reader.settle().await?;
         let count = reader.count;
         self.report.tables += 1;
+        if known::is_history(&self.options.schema, table) {
+            self.report.history.push(table.shown());
+        }
         self.report.columns += select.columns.len() as u64;
         self.report.rows += count.rows;
         self.report.bytes += count.bytes;

@@ -8,6 +8,9 @@ use cloakroom_core::platform::Obstacle;
 use crate::entity::EntityTable;
 use crate::failure::invalid;
 
+/// Versions that entities had, and what was changed in them.
+const HISTORY: [&str; 2] = ["change_event", "entity_extension"];
+
 /// A table that holds rows.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -124,6 +127,11 @@ impl Catalog {
     pub(crate) fn grant_to_write(&self, table: &Table) -> String {
         let grant = self.remedy.replace("{}", &table.quoted);
         grant.replacen("SELECT", "SELECT, UPDATE", 1)
+    }
+
+    /// Whether it holds nothing but what once was.
+    pub(crate) fn is_history(&self, table: &Table) -> bool {
+        table.schema == self.schema && HISTORY.contains(&table.name.as_str())
     }
 
     /// What kind of entities a table has.

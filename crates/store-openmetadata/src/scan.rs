@@ -37,6 +37,9 @@ pub(crate) async fn scan(
         let count = reader.count;
         note(&mut report, table, count, &read, options);
         report.tables += 1;
+        if catalog.is_history(table) {
+            report.history.push(table.shown());
+        }
         report.columns += table.columns.iter().filter(|it| it.readable).count() as u64;
         if let Some(select) = table.select_history() {
             // What a row said once is no field any more.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::CleanArgs;
 use crate::exit::Exit;
 use crate::harmless::harmless;
-use crate::listing::Listing;
+use crate::listing::{Listing, moment};
 use crate::output::{Console, count};
 use crate::platform::{self, Holder, PlatformProgress, Work, title};
 use crate::signals;
@@ -98,6 +98,17 @@ fn print(report: &CleanReport, horizon: Duration, console: &Console) -> anyhow::
     }
     for failure in &report.failures {
         console.line(failed(failure))?;
+    }
+    if let Some(until) = report.taken_on_until {
+        console.line(format_args!(
+            "! {} taken on by a run that was cut off, and could go from {} on: run again then",
+            count(report.taken_on, "secret was", "secrets were"),
+            moment(until)
+        ))?;
+    }
+    for (platform, number) in &report.kept_by_others {
+        let secrets = count(*number, "secret stays", "secrets stay");
+        console.line(format_args!("{secrets}: platform {platform} mentions them"))?;
     }
     for (number, what) in [
         (

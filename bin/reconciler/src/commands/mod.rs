@@ -56,7 +56,7 @@ pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
                 global.log_level.as_deref(),
                 "warn",
             )?;
-            demo::run(args, console).await
+            Box::pin(demo::run(args, console)).await
         }
         Command::Serve(args) => {
             let loaded = start(&global, "info")?;

@@ -22,6 +22,6 @@ pub(crate) use openmetadata::{lists_tags, manager, provider};
 pub use openmetadata::{openmetadata, openmetadata_options};
 pub use page::html;
 pub use progress::PlatformProgress;
-pub use source::{cleaner, reader, reader_of};
+pub use source::{cleaner, neighbours, reader, reader_of};
 pub use table::print;
 pub use words::{put_off, title};

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use cloakroom_core::platform::{PlatformNaming, PlatformSource, PlatformTarget};
-use cloakroom_core::{BackendId, Grammar};
-use cloakroom_reconcile::{AirbyteNaming, PlatformCleaner, PlatformReader, PlatformSettings};
+use cloakroom_core::{BackendId, Error, ErrorKind, Grammar};
+use cloakroom_reconcile::{
+    AirbyteNaming, Neighbour, PlatformCleaner, PlatformReader, PlatformSettings,
+};
 use cloakroom_store_openmetadata::{DeploymentNames, OpenMetadataSource};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -26,12 +28,42 @@ pub fn cleaner(
     asked: Option<&str>,
     stop: CancellationToken,
 ) -> anyhow::Result<PlatformCleaner> {
-    Ok(PlatformCleaner::new(
+    let cleaner = PlatformCleaner::new(
         reader(context, asked, EXAMPLES)?,
         context.store.clone(),
         job_settings(&context.configuration.reconcile),
         stop,
-    ))
+    );
+    let (name, section) = chosen(&context.configuration, asked)?;
+    Ok(cleaner.beside(neighbours(context, name, &section.backend().parse()?)?))
+}
+
+/// The other platforms whose secrets are in the manager that this backend leads to.
+pub fn neighbours(
+    context: &Context,
+    platform: &str,
+    backend: &BackendId,
+) -> anyhow::Result<Vec<Neighbour>> {
+    let manager = context.backends.get(backend)?.manager();
+    let mut neighbours = Vec::new();
+    for (other, section) in &context.configuration.platforms {
+        let backend = context.backends.get(&section.backend().parse()?)?;
+        if other != platform && backend.manager() == manager {
+            let live = live(context, other, section, backend.id());
+            let source = live.map(|it| it.source).map_err(|error| {
+                Error::new(
+                    ErrorKind::Invalid,
+                    "reach its database",
+                    format!("{error:#}"),
+                )
+            });
+            neighbours.push(Neighbour {
+                platform: other.clone(),
+                source,
+            });
+        }
+    }
+    Ok(neighbours)
 }
 
 /// What reads the platform that was asked for, or the only one there is. Reports of it hold at most

@@ -61,7 +61,7 @@ fn secrets(report: &PlatformReport, console: &Console) -> anyhow::Result<()> {
             line.number.to_string(),
             line.waiting.to_string(),
             line.dollars,
-            line.meaning.to_owned(),
+            line.meaning,
         ]);
     }
     list(&listing, console)

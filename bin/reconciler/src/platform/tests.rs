@@ -50,6 +50,7 @@ fn report() -> PlatformReport {
             rows: 1_234_567,
             bytes: 1,
             left_out: Vec::new(),
+            history: vec!["public.attempts".into(), "public.jobs".into()],
             obstacles: Vec::new(),
         },
         obstacles: Vec::new(),
@@ -59,6 +60,7 @@ fn report() -> PlatformReport {
             (Standing::Ephemeral, counted(5_000, 0)),
             (Standing::Stranger, counted(20, 0)),
         ]),
+        ephemeral_seconds: 7_200,
         kept_by_history: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         leaked_by_age: BTreeMap::from([(Age::Week, 100), (Age::Older, 10_000)]),
@@ -227,6 +229,44 @@ fn what_history_keeps_and_what_is_elsewhere_is_told() {
     assert!(told.len() == 1 && told[0].contains(&storage), "{told:?}");
     let page = html(&report).unwrap();
     assert!(page.contains(expected) && page.contains(&storage));
+}
+
+#[test]
+fn how_long_a_check_lives_is_told_as_it_is() {
+    let mut report = report();
+    for (seconds, told) in [(7_200, "over 2h ago"), (93_600, "over 1day 2h ago")] {
+        report.ephemeral_seconds = seconds;
+        let lines = view::secrets(&report);
+        let checks = lines.iter().find(|it| it.title == "left by a check");
+        assert!(checks.unwrap().meaning.ends_with(told));
+        assert!(html(&report).unwrap().contains(told));
+    }
+}
+
+/// Whoever left out a table of templates would lose what they need.
+#[test]
+fn only_history_is_said_to_be_left_out() {
+    let mut report = report();
+    for (tables, is_history) in [
+        ("public.jobs", true),
+        ("public.attempts, public.jobs", true),
+        ("public.notes", false),
+        ("public.jobs, public.notes", false),
+        ("other.jobs", false),
+    ] {
+        report.kept_by_history = BTreeMap::from([(tables.into(), 3)]);
+        let told = view::kept_by_history(&report).remove(0);
+        assert!(
+            told.starts_with("3 secrets are kept by nothing but"),
+            "{told}"
+        );
+        assert_eq!(
+            told.contains("list that under `leave_out`"),
+            is_history,
+            "{told}"
+        );
+        assert_eq!(told.contains("is not known"), !is_history, "{told}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A report as lines of text, the same for a terminal and for a page.
 
+use std::time::Duration;
+
 use cloakroom_core::platform::{OwnerTally, Standing};
 use cloakroom_reconcile::{Age, PlatformFindingKind, PlatformReport};
 
@@ -10,7 +12,7 @@ use crate::output::count;
 /// A row of secrets.
 pub(super) struct SecretLine {
     pub(super) title: &'static str,
-    pub(super) meaning: &'static str,
+    pub(super) meaning: String,
     pub(super) number: u64,
     /// Of these, how many wait for their deletion.
     pub(super) waiting: u64,
@@ -51,13 +53,13 @@ pub(super) struct UnusedLine {
 
 pub(super) fn secrets(report: &PlatformReport) -> Vec<SecretLine> {
     let counts = report.secrets.iter();
+    let of_a_check = Duration::from_secs(report.ephemeral_seconds);
     counts
         .map(|(&standing, count)| {
-            let word = words::of_standing(standing);
             let price = count.paid() as f64 * report.cost.per_secret;
             SecretLine {
-                title: word.title,
-                meaning: word.meaning,
+                title: words::of_standing(standing).title,
+                meaning: words::meaning(standing, of_a_check),
                 number: count.total(),
                 waiting: count.waiting,
                 dollars: dollars(if standing.is_the_platforms() {
@@ -222,16 +224,20 @@ pub(super) fn scope(report: &PlatformReport) -> String {
     )
 }
 
-/// What nothing keeps but history, a line for each set of tables.
+/// What only places without a known meaning keep, a line for each set of tables.
 pub(super) fn kept_by_history(report: &PlatformReport) -> Vec<String> {
     let kept = report.kept_by_history.iter();
     kept.map(|(tables, number)| {
         let price = dollars(*number as f64 * report.cost.per_secret);
         let secrets = count(*number, "secret is", "secrets are");
-        format!(
-            "{secrets} kept by nothing but {tables} (${price} a month): list that under `leave_out` if its \
-             history need not be run again"
-        )
+        let known = &report.scan.history;
+        let is_history = tables.split(", ").all(|it| known.iter().any(|known| known == it));
+        let advice = if is_history {
+            "list that under `leave_out` if its history need not be run again"
+        } else {
+            "what that means is not known, so leave it in unless you know that nothing in it is in use"
+        };
+        format!("{secrets} kept by nothing but {tables} (${price} a month): {advice}")
     })
     .collect()
 }

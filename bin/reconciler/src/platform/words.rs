@@ -1,5 +1,7 @@
 //! What a report's words mean, for somebody who has not read the documentation.
 
+use std::time::Duration;
+
 use cloakroom_core::Timestamp;
 use cloakroom_core::platform::Standing;
 use cloakroom_reconcile::{Age, NextRun, PlatformFindingKind};
@@ -22,6 +24,18 @@ pub fn title(standing: Standing) -> &'static str {
     of_standing(standing).title
 }
 
+/// What a standing means in a report, where secrets of a check live so long.
+pub(super) fn meaning(standing: Standing, of_a_check: Duration) -> String {
+    let meaning = of_standing(standing).meaning;
+    match standing {
+        Standing::Ephemeral => {
+            let lived = humantime::format_duration(of_a_check);
+            format!("{meaning}, over {lived} ago")
+        }
+        _ => meaning.to_owned(),
+    }
+}
+
 pub(super) fn of_standing(standing: Standing) -> Word {
     match standing {
         Standing::InUse => word("in use", "the database mentions it"),
@@ -35,10 +49,7 @@ pub(super) fn of_standing(standing: Standing) -> Word {
             "above the version in use: the platform may write it again",
         ),
         Standing::Orphaned => word("orphaned", "leaked: nothing mentions it, in any version"),
-        Standing::Ephemeral => word(
-            "left by a check",
-            "leaked: made for a check or discover, over two hours ago",
-        ),
+        Standing::Ephemeral => word("left by a check", "leaked: made for a check or discover"),
         Standing::Young => word("of a check", "made for a check or discover, lately"),
         Standing::Stranger => word(
             "another deployment's",

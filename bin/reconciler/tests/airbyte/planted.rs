@@ -13,7 +13,8 @@ pub struct Planted {
     pub superseded: u64,
     pub ahead: u64,
     pub orphaned: u64,
-    pub ephemeral: u64,
+    /// Of checks, which live two hours.
+    pub young: u64,
     pub stranger: u64,
     pub unrelated: u64,
     pub dangling: u64,
@@ -46,7 +47,7 @@ pub fn plant(deployment: &Deployment) -> Planted {
     }
     for n in 0..25 {
         planted.names.push(name(Uuid::nil(), 2_000 + n, 1));
-        planted.ephemeral += 1;
+        planted.young += 1;
     }
     for n in 0..11 {
         planted

@@ -15,6 +15,8 @@ use crate::stage::HERE;
 
 /// The platform's database.
 pub struct Source {
+    /// The workspace that it has.
+    owner: Uuid,
     state: Mutex<Tables>,
     pub adversary: Arc<Adversary>,
 }
@@ -32,7 +34,13 @@ struct Tables {
 
 impl Source {
     pub fn new(adversary: Arc<Adversary>) -> Self {
+        Self::of(HERE, adversary)
+    }
+
+    /// The database of a platform with this workspace.
+    pub fn of(owner: Uuid, adversary: Arc<Adversary>) -> Self {
         Self {
+            owner,
             state: Mutex::default(),
             adversary,
         }
@@ -108,7 +116,7 @@ impl PlatformSource for Source {
             return Err(Error::new(ErrorKind::Unavailable, "scan", "it went away"));
         }
         let owner = Owner {
-            id: HERE,
+            id: self.owner,
             title: Some("Analytics".into()),
             tombstone: false,
         };

@@ -416,6 +416,11 @@ impl Manager {
         trouble.left_out.insert(name.to_owned());
     }
 
+    /// A listing that has heard of everything.
+    pub fn list_all(&self) {
+        self.trouble.lock().unwrap().left_out.clear();
+    }
+
     /// From now on values may be read and written.
     pub fn let_move(&self) {
         self.moves.store(true, Ordering::Relaxed);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use cloakroom_core::Capabilities;
 use cloakroom_core::platform::{Obstacle, Standing};
 use cloakroom_testkit::memory::MemoryBackend;
+use uuid::Uuid;
 
 use crate::adversary::Event;
-use crate::stage::{HOUR, Stage, here, mention};
+use crate::stage::{HOUR, Stage, here, mention, named};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -42,6 +43,43 @@ const FINAL: [(bool, Standing); 3] = [
     (false, Standing::Ahead),
     (false, Standing::Orphaned),
 ];
+
+/// However short ours live: who made it goes by the platform's time, not by our configuration.
+#[tokio::test]
+async fn a_check_of_the_platforms_lives_two_hours_at_least() {
+    for (configured, lives) in [
+        (Duration::from_secs(5), HOUR * 2),
+        (HOUR * 2, HOUR * 2),
+        (HOUR * 3, HOUR * 3),
+    ] {
+        let mut stage = Stage::new().await;
+        stage.settings.ephemeral = configured;
+        stage.settings.grace = Duration::ZERO;
+        let check = named(Uuid::nil(), 1, 1);
+        stage.write([here(90, 1), check.clone()]);
+        stage.mention(mention(&here(90, 1)));
+        stage.clock.advance(Duration::from_secs(8));
+        stage.adopt().await;
+        stage
+            .clock
+            .advance(lives.checked_sub(Duration::from_secs(9)).unwrap());
+        let early = stage.clean().await;
+        let told = early.secrets.get(&Standing::Young).map(|it| it.total());
+        assert_eq!(
+            (told, early.deleted()),
+            (Some(1), 0),
+            "{configured:?}: {early:#?}"
+        );
+        let report = stage.fresh_reader().pass(&|_, _| {}).await.unwrap();
+        assert_eq!(report.ephemeral_seconds, lives.as_secs());
+        // Seen unused twice by then.
+        stage.clock.advance(HOUR);
+        stage.clean().await;
+        stage.clock.advance(HOUR);
+        stage.clean().await;
+        assert!(!stage.is_there(&check).await, "{configured:?}");
+    }
+}
 
 fn unreadable() -> Obstacle {
     Obstacle {

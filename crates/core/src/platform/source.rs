@@ -219,6 +219,9 @@ pub struct ScanReport {
     pub bytes: u64,
     /// Tables that the configuration leaves out.
     pub left_out: Vec<String>,
+    /// Tables that were read and are known to hold nothing but what once was, as `schema.table`.
+    #[serde(default)]
+    pub history: Vec<String>,
     /// What may have been missed, and why.
     pub obstacles: Vec<Obstacle>,
 }

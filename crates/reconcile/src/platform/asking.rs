@@ -1,11 +1,50 @@
 //! Asking a platform's database once more, right before or behind a deletion.
 
-use cloakroom_core::Result;
-use cloakroom_core::platform::{Judgement, PlatformIdentity, SecretName, Standing};
+use std::sync::Arc;
+
+use cloakroom_core::platform::{Judgement, PlatformIdentity, PlatformSource, SecretName, Standing};
+use cloakroom_core::{Error, ErrorKind, Result};
 
 use super::Pass;
 
+const ASK: &str = "ask another platform's database";
+
+/// Another platform whose secrets are in the same manager: what its database mentions stays.
+pub struct Neighbour {
+    /// Its name in the configuration.
+    pub platform: String,
+    /// Its database, or why there is no way to it.
+    pub source: Result<Arc<dyn PlatformSource>>,
+}
+
 impl Pass<'_> {
+    /// Which of these the database of another platform mentions now. An error where it does not say, or is
+    /// not the one that it was so far.
+    pub(super) async fn mentioned_by_other(
+        &self,
+        neighbour: &Neighbour,
+        names: &[String],
+    ) -> Result<Vec<bool>> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Unavailable, ASK, message));
+        let source = match &neighbour.source {
+            Ok(source) => source,
+            Err(error) => return refuse(error.to_string()),
+        };
+        let known = self.sightings().platform(&neighbour.platform).await?;
+        // On both sides of the scan: the address may have come to lead elsewhere.
+        let before = source.identity().await?;
+        let mentioned = source.still_mentioned(names).await?;
+        let after = source.identity().await?;
+        let expected = known.map_or_else(|| before.database.clone(), |it| it.database);
+        if [before, after].iter().any(|it| it.database != expected) {
+            return refuse("its database is not the one of its earlier passes".to_owned());
+        }
+        if mentioned.len() != names.len() {
+            return refuse("its database did not answer for every name".to_owned());
+        }
+        Ok(mentioned)
+    }
+
     /// Which of these the database mentions now; `None` where it does not say, or is another one. What
     /// is not known to be unmentioned is not deleted.
     pub(super) async fn mentioned(&self, names: &[SecretName]) -> Result<Option<Vec<bool>>> {

@@ -4,6 +4,7 @@
 //! right behind the batch the database is asked again, and what has come to be mentioned is restored.
 
 mod batch;
+mod neighbours;
 mod plan;
 mod report;
 mod rescue;
@@ -19,7 +20,7 @@ use cloakroom_core::platform::{Confirmation, PlatformStore, ShownPlan};
 use cloakroom_core::{Result, RunId, SecretBackend};
 use tokio_util::sync::CancellationToken;
 
-use super::{PlatformObserver, PlatformReader};
+use super::{Neighbour, PlatformObserver, PlatformReader};
 use crate::settings::Settings;
 
 pub use plan::{PlannedFate, PlatformPlan, PlatformPlanHeader, PlatformPlanItem};
@@ -42,6 +43,7 @@ pub struct PlatformCleaner {
     store: Arc<dyn PlatformStore>,
     settings: Settings,
     stop: CancellationToken,
+    neighbours: Arc<[Neighbour]>,
 }
 
 impl PlatformCleaner {
@@ -58,6 +60,16 @@ impl PlatformCleaner {
             store,
             settings,
             stop,
+            neighbours: Arc::default(),
+        }
+    }
+
+    /// One that deletes nothing that these other platforms mention: their secrets are in the same manager.
+    #[must_use]
+    pub fn beside(self, neighbours: Vec<Neighbour>) -> Self {
+        Self {
+            neighbours: neighbours.into(),
+            ..self
         }
     }
 

@@ -7,7 +7,7 @@ use cloakroom_core::platform::{Evidence, Judgement, NamedSecret, Standing};
 use cloakroom_core::{Result, SecretState};
 
 use super::ruling::Ruling;
-use super::standing::last_changed;
+use super::standing::{is_to_be_brought_back, last_changed};
 use super::{
     Age, Judged, Pass, PlatformFinding, PlatformFindingKind, PlatformPhase, PlatformReport,
     UnusedSecret,
@@ -64,8 +64,11 @@ impl Pass<'_> {
             self.count_next(standing, evidence, report);
             self.show_unused(standing, evidence, report);
         }
-        let is_needed = standing == Standing::InUse
-            || standing == Standing::Tombstoned && self.naming().brings_back();
+        let is_needed = match standing {
+            Standing::InUse => is_to_be_brought_back(self.naming(), evidence),
+            Standing::Tombstoned => self.naming().brings_back(),
+            _ => false,
+        };
         match standing {
             _ if is_needed && is_endangered(secret) => {
                 let detail = danger(secret);
@@ -149,9 +152,7 @@ impl Pass<'_> {
     }
 }
 
-/// Whether nothing keeps a secret of that standing. What a pass saw keep one does so whatever else it may
-/// have missed.
-/// Counts what nothing keeps but tables that an operator may leave out.
+/// Counts what nothing keeps but places without a known meaning.
 fn count_history(evidence: &Evidence, report: &mut PlatformReport) {
     let name = &evidence.secret.name;
     let itself = evidence.mentions.iter().find(|it| it.name == *name);
@@ -164,6 +165,8 @@ fn count_history(evidence: &Evidence, report: &mut PlatformReport) {
     }
 }
 
+/// Whether nothing keeps a secret of that standing. What a pass saw keep one does so whatever else it may
+/// have missed.
 fn unused(standing: Standing, report: &PlatformReport) -> Option<bool> {
     if standing.is_unused() {
         report.is_complete().then_some(true)

@@ -272,6 +272,9 @@ pub struct PlatformReport {
     pub obstacles: Vec<Obstacle>,
     /// Listed secrets by standing; standings without any are left out.
     pub secrets: BTreeMap<Standing, StandingCount>,
+    /// How long secrets of a check or discover live, in seconds.
+    #[serde(default)]
+    pub ephemeral_seconds: u64,
     /// Listed secrets in use that nothing keeps but tables without a known meaning, by the names of these
     /// tables.
     #[serde(default)]

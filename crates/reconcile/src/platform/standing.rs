@@ -72,6 +72,14 @@ fn is_this_databases(named: Named<'_>, evidence: &Evidence) -> bool {
     of_an_owner || evidence.mentions.iter().any(|it| it.known)
 }
 
+/// Whether a secret in use is this platform's to bring back. Any text may mention a secret of somebody
+/// else's workspace, whose own clean-up would delete it again.
+pub(super) fn is_to_be_brought_back(naming: &dyn PlatformNaming, evidence: &Evidence) -> bool {
+    let owner = naming.read(&evidence.secret.name).owner;
+    let is_strangers = owner.is_some_and(|owner| !owner.is_nil()) && !evidence.owner_known;
+    !is_strangers || evidence.mentions.iter().any(|it| it.known && it.kept > 0)
+}
+
 /// The lowest version of its base that anything keeps.
 fn lowest_kept(naming: &dyn PlatformNaming, evidence: &Evidence) -> Option<Version> {
     let kept = evidence
@@ -313,6 +321,26 @@ mod tests {
         // The owner alone tells it.
         let evidence = listed(of(1), vec![in_prose(of(2))]);
         assert_eq!(judged(&evidence), Standing::Superseded);
+    }
+
+    #[test]
+    fn a_strangers_secret_is_brought_back_for_a_place_of_known_meaning_alone() {
+        let naming = AirbyteNaming::new(Grammar::default());
+        let legacy = "airbyte_oldSecretFullCoordinate_v2".to_owned();
+        for (secret, owner_known, expected) in [
+            (of(1), true, true),
+            (of(1), false, false),
+            // They tell no workspace that would know them as its own.
+            (name(Uuid::nil(), 1), false, true),
+            (legacy, false, true),
+        ] {
+            let mut evidence = listed(secret.clone(), vec![in_prose(secret.clone())]);
+            evidence.owner_known = owner_known;
+            let brought_back = is_to_be_brought_back(&naming, &evidence);
+            assert_eq!(brought_back, expected, "{secret}");
+            evidence.mentions.push(kept(secret.clone()));
+            assert!(is_to_be_brought_back(&naming, &evidence), "{secret}");
+        }
     }
 
     #[test]

@@ -47,6 +47,7 @@ fn main() {
             storages_come_from_the_references, a_storage_is_known_by_its_name_too,
             a_reference_alone_keeps_its_secret, a_nodes_text_may_be_the_secret,
             a_users_own_secret_may_be_named_like_airbytes, an_index_alone_keeps_nothing,
+            a_template_of_connections_uses_its_secrets, history_is_told_by_its_tables,
             the_built_in_store_keeps_nothing, a_table_of_that_name_elsewhere_keeps_what_it_names, a_connectors_own_version_counts,
             what_stands_in_clear_is_told_as_it_is, rows_that_disagree_are_told,
             an_organisation_may_have_a_manager_of_its_own, a_definition_may_hold_its_spec, what_cannot_be_judged_is_said, names_are_asked_for_in_one_scan,

@@ -1,6 +1,7 @@
 //! What the known tables say about a name.
 
 use cloakroom_core::platform::{DefectKind, MentionKind, PlatformSource as _};
+use cloakroom_store_airbyte::AirbyteSource;
 use cloakroom_testkit::airbyte::{Deployment, Field};
 use uuid::Uuid;
 
@@ -188,6 +189,52 @@ pub(crate) async fn an_index_alone_keeps_nothing(bench: Bench) {
     assert_eq!(deployment.connectors(), 1);
 }
 
+/// A secret in it is in use like a connector's, and is not to be left out as a mere text.
+pub(crate) async fn a_template_of_connections_uses_its_secrets(bench: Bench) {
+    small(&bench).await;
+    bench
+        .sql(&format!(
+            "CREATE TABLE connection_template (id uuid PRIMARY KEY, organization_id uuid, \
+             destination_config jsonb, tombstone boolean NOT NULL DEFAULT false); \
+             INSERT INTO connection_template VALUES ('{id}', '{id}', \
+             '{{\"password\": {{\"_secret\": \"{}\"}}}}')",
+            coordinate(1),
+            id = Uuid::from_u128(8),
+        ))
+        .await;
+    let (found, report) = bench.scan().await;
+    let [mention] = found.of(&coordinate(1))[..] else {
+        panic!("it is mentioned once");
+    };
+    assert_eq!(mention.kind, MentionKind::Connection);
+    assert_eq!(mention.row, Some(Uuid::from_u128(8)));
+    assert!(
+        mention.keeps
+            && !report
+                .history
+                .contains(&"public.connection_template".to_owned())
+    );
+    let mut options = bench.options();
+    options.leave_out = vec!["connection_template".to_owned()];
+    let refused = AirbyteSource::new(options).err().unwrap().to_string();
+    assert!(refused.contains("which secrets are in use"), "{refused}");
+}
+
+/// Only what Airbyte's own schema is known to keep of the past is called history.
+pub(crate) async fn history_is_told_by_its_tables(bench: Bench) {
+    small(&bench).await;
+    bench
+        .sql(
+            "CREATE TABLE IF NOT EXISTS attempts (id bigint, output jsonb); CREATE TABLE notes (v text); \
+             CREATE SCHEMA other; CREATE TABLE other.jobs (v text)",
+        )
+        .await;
+    let (_, report) = bench.scan().await;
+    let mut history = report.history.clone();
+    history.sort();
+    assert_eq!(history, ["public.attempts", "public.jobs"], "{report:#?}");
+}
+
 pub(crate) async fn the_built_in_store_keeps_nothing(bench: Bench) {
     bench
         .sql(&format!(
@@ -215,9 +262,7 @@ pub(crate) async fn the_built_in_store_keeps_nothing(bench: Bench) {
     bench
         .sql(&format!("GRANT SELECT (coordinate) ON secrets TO {role}"))
         .await;
-    let source =
-        cloakroom_store_airbyte::AirbyteSource::new(crate::support::options(bench.url_as(&role)))
-            .unwrap();
+    let source = AirbyteSource::new(crate::support::options(bench.url_as(&role))).unwrap();
     let (found, report) = scan(&source).await;
     assert_eq!(report.obstacles, []);
     assert!(!found.keeps(&coordinate(3)) && found.of(&coordinate(1)).len() == 1);
@@ -378,7 +423,7 @@ pub(crate) async fn an_organisation_may_have_a_manager_of_its_own(bench: Bench) 
     assert!(found.of(&elsewhere).iter().all(|it| it.storage.is_nil()));
     let mut options = bench.options();
     options.storage = own;
-    let source = cloakroom_store_airbyte::AirbyteSource::new(options).unwrap();
+    let source = AirbyteSource::new(options).unwrap();
     assert_eq!(scan(&source).await.1.obstacles, []);
 }
 

@@ -175,6 +175,8 @@ pub(crate) async fn what_is_left_out(bench: Bench) {
             id(1)
         ))
         .await;
+    let (_, report) = bench.scan().await;
+    assert_eq!(report.history, [format!("{}.change_event", bench.schema())]);
     let mut options = bench.options();
     options.leave_out = vec!["change_event".to_owned()];
     let source = OpenMetadataSource::new(options.clone()).unwrap();

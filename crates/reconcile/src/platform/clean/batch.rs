@@ -19,8 +19,8 @@ const IN_FLIGHT: usize = 8;
 
 /// A secret that could go.
 pub(super) struct Candidate {
-    name: SecretName,
-    standing: Standing,
+    pub(super) name: SecretName,
+    pub(super) standing: Standing,
     mode: DeleteMode,
     /// When the manager said that it was last changed, where it said so.
     changed: Option<Timestamp>,
@@ -81,6 +81,9 @@ impl Run<'_> {
             self.report.cut_short = true;
             return Ok(Flow::Stop);
         }
+        let Some(batch) = self.mentioned_by_no_other(batch).await? else {
+            return Ok(Flow::Stop);
+        };
         let Some(batch) = self.still_unused(batch).await? else {
             return Ok(Flow::Stop);
         };

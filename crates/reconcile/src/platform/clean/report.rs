@@ -145,6 +145,15 @@ pub struct CleanReport {
     /// Why what could go is still there, where its deletion failed; the first causes that were met.
     #[serde(default)]
     pub failures: Vec<CleanFailure>,
+    /// Of what rests: taken on by a run that was cut off, so that what it asked for may be under way still.
+    #[serde(default)]
+    pub taken_on: u64,
+    /// When the last of that can be taken on again.
+    #[serde(default)]
+    pub taken_on_until: Option<Timestamp>,
+    /// What could go but for another platform of this manager that mentions it, by that platform.
+    #[serde(default)]
+    pub kept_by_others: BTreeMap<String, u64>,
     /// Deletions of earlier runs that were cut off, and whose end is written down now.
     pub resumed: u64,
     /// Mentioned secrets that waited for their deletion and were brought back, or carried an expiry that
@@ -182,6 +191,9 @@ impl CleanReport {
             cost: seen.cost,
             deletions: BTreeMap::new(),
             failures: Vec::new(),
+            taken_on: 0,
+            taken_on_until: None,
+            kept_by_others: BTreeMap::new(),
             resumed: 0,
             rescued: 0,
             endangered: 0,
@@ -208,6 +220,11 @@ impl CleanReport {
         }
     }
 
+    pub(super) fn add_taken_on(&mut self, until: Option<Timestamp>) {
+        self.taken_on += 1;
+        self.taken_on_until = self.taken_on_until.max(until);
+    }
+
     /// The sum of one count over all standings.
     pub fn total(&self, of: impl Fn(&CleanCount) -> u64) -> u64 {
         self.deletions.values().map(of).sum()
@@ -232,7 +249,7 @@ impl CleanReport {
             || !self.obstacles.is_empty()
             || !self.lost.is_empty()
             || !self.failures.is_empty()
-            || self.endangered + self.unchecked + self.total(|it| it.failed) > 0;
+            || self.taken_on + self.endangered + self.unchecked + self.total(|it| it.failed) > 0;
         if self.is_refused() {
             RunOutcome::Refused
         } else if left {

@@ -8,6 +8,7 @@ use cloakroom_core::store::RunOutcome;
 use cloakroom_core::{Error, ErrorKind, Result};
 
 use super::super::ruling::Ruling;
+use super::super::standing::is_to_be_brought_back;
 use super::super::{Judged, Pass, PlatformObserver, PlatformReport};
 use super::batch::Candidate;
 use super::report::{CleanGuard, CleanGuardTrip, CleanReport};
@@ -260,6 +261,8 @@ impl Run<'_> {
         self.report.of(judged.standing).resting += 1;
         if let Some(error) = &row.last_error {
             self.report.add_failure(judged.name(), error);
+        } else if is_begun(row) {
+            self.report.add_taken_on(row.until);
         }
     }
 
@@ -268,7 +271,7 @@ impl Run<'_> {
     fn is_to_be_rescued(&self, judged: &Judged, row: Option<&Removal>) -> bool {
         self.pass.is_going(&judged.evidence.secret)
             && match judged.standing {
-                Standing::InUse => true,
+                Standing::InUse => is_to_be_brought_back(self.pass.naming(), &judged.evidence),
                 Standing::Tombstoned => row.is_some() || self.pass.naming().brings_back(),
                 _ => false,
             }
