@@ -50,6 +50,7 @@ impl Laws {
             pardoned: self.pardoned.clone(),
             held: self.held.clone(),
             taken_late: self.taken_late.clone(),
+            given_up: self.given_up.clone(),
             copied: Some(Copied {
                 is_the_copy: true,
                 ..copied
@@ -128,8 +129,13 @@ impl Laws {
         Ok(())
     }
 
-    /// Whether another copy deleted this, and the time to give it back is over.
-    pub(super) fn is_lost_to_a_copy(&self, key: &Key) -> bool {
+    /// Whether another database than this deleted it, be it this one as it was brought back for a while, and the
+    /// time to give it back is over.
+    pub(super) fn is_lost_to_another(&self, key: &Key) -> bool {
+        self.given_up.contains(key) || self.is_lost_to_a_copy(key)
+    }
+
+    fn is_lost_to_a_copy(&self, key: &Key) -> bool {
         let handed = self.copied.as_ref().and_then(|it| it.handed.get(key));
         let now = self.world.stage.truth();
         handed.is_some_and(|due| due.is_none_or(|due| due.as_millisecond() <= now))

@@ -19,6 +19,7 @@ impl Laws {
     pub(super) fn judge_happening(&mut self, happening: Happening) -> Verdict {
         match happening {
             Happening::Intended { key, reused } => {
+                self.given_up.remove(&key);
                 if reused {
                     broken(Law::Names, format!("{} was intended twice", key.1))
                 } else {
@@ -358,7 +359,7 @@ impl Laws {
             {
                 true
             }
-            FindingKind::Dangling => named.is_some_and(|key| self.is_lost_to_a_copy(&key)),
+            FindingKind::Dangling => named.is_some_and(|key| self.is_lost_to_another(&key)),
             _ => false,
         };
         if expected {
@@ -390,6 +391,9 @@ impl Laws {
         let now = self.world.stage.truth();
         if self.held.get(key).is_some_and(|until| now < *until) {
             self.taken_late.insert(key.clone());
+        }
+        if self.restored && due.is_none() && !self.model.once.contains(key) {
+            self.given_up.insert(key.clone());
         }
         if self.restored && self.model.is_in_use(key) && due.is_some() {
             // By somebody who claimed it in the database as it was before.

@@ -123,6 +123,8 @@ pub(crate) struct Laws {
     held: BTreeMap<Key, i64>,
     /// Of that, what a request took that was held up past every deadline.
     taken_late: BTreeSet<Key>,
+    /// What a database that never used it deleted for good. One that did may be brought back after it.
+    given_up: BTreeSet<Key>,
     /// How often the database was restored, and how often it had been when a run began.
     restores: u64,
     restores_before: BTreeMap<usize, u64>,
@@ -171,6 +173,7 @@ impl Laws {
             faulty: BTreeSet::new(),
             held: BTreeMap::new(),
             taken_late: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             restores: 0,
             restores_before: BTreeMap::new(),
             copied: None,
@@ -261,7 +264,7 @@ impl Laws {
             return broken(Law::Agreement, format!("there is no manager {}", key.0));
         };
         let Some((there, value)) = manager.inner.look(&key.1) else {
-            if self.is_lost_to_a_copy(key) {
+            if self.is_lost_to_another(key) {
                 return Ok(());
             }
             return broken(Law::InUse, format!("{} is in use and gone for good", key.1));

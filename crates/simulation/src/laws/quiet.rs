@@ -13,7 +13,7 @@ impl Laws {
     /// Nothing is in danger any more once a pass has been made.
     pub(crate) fn judge_rescues(&self) -> Verdict {
         // What a pass met within the lag of its listing it may have saved without having begun later.
-        let is_settled = |key: &Key| self.is_enabled(key) || self.is_lost_to_a_copy(key);
+        let is_settled = |key: &Key| self.is_enabled(key) || self.is_lost_to_another(key);
         let endangered = self.pardoned.keys().find(|key| !is_settled(key));
         let named = endangered.map(|key| key.1.to_string());
         let all = self.all_pardoned.keys().next().map(ToString::to_string);
