@@ -62,6 +62,14 @@ pub enum SecretState {
     },
 }
 
+impl SecretState {
+    /// Whether it waits for its deletion.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::ScheduledForDeletion { .. })
+    }
+}
+
 /// An opaque token of the manager's for one state of one secret (an etag, a uid with a version).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Precondition(pub Arc<str>);

@@ -186,11 +186,10 @@ impl Pass<'_> {
     ) -> Result<()> {
         match described {
             Ok(described) if self.is_ours(&described) && endangered(&described) => {
-                let rescued = self.rescue_if_referenced(&described).await?;
-                if rescued {
-                    return Ok(());
+                if !self.rescue_if_referenced(&described).await? {
+                    self.rescue_if_held(&described).await?;
                 }
-                self.rescue_if_held(&described).await
+                Ok(())
             }
             // Safe again, or somebody else's by now.
             Ok(_) => Ok(()),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::Pass;
 use crate::ask::{Delete, Describe};
 use crate::observe::Phase;
-use crate::survey::{Resurfaced, is_waiting};
+use crate::survey::Resurfaced;
 
 /// Whether a run goes on behind a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,7 +345,7 @@ impl Pass<'_> {
     /// Whether something waits whose window a run has to end: it is deleted once more, so that it has
     /// an end, and one that leaves the whole window.
     fn renews(&self, seen: &Result<Description>) -> bool {
-        self.backend.purges().is_some() && seen.as_ref().is_ok_and(is_waiting)
+        self.backend.purges().is_some() && seen.as_ref().is_ok_and(|seen| seen.state.is_waiting())
     }
 
     /// What was never in use goes for good, also where it expired or somebody deleted it; an end that
@@ -388,7 +388,7 @@ impl Pass<'_> {
 
 /// Whether it was neither gone nor waiting when it was looked at.
 fn was_there(seen: &Result<Description>) -> bool {
-    seen.as_ref().is_ok_and(|seen| !is_waiting(seen))
+    seen.as_ref().is_ok_and(|seen| !seen.state.is_waiting())
 }
 
 fn is_already_gone(answer: &Result<Deletion>) -> bool {

@@ -175,11 +175,7 @@ impl Pass<'_> {
         options: &LetGoOptions,
         each: &mut (dyn FnMut(&Missed) + Send),
     ) -> Result<LetGoReport> {
-        let guard = if options.apply {
-            self.stopped_by(&self.look_through_marks().await?)
-        } else {
-            None
-        };
+        let guard = self.guard_of_marks(options.apply).await?;
         let mut report = LetGoReport {
             run: self.run(),
             backend: self.backend_id().clone(),

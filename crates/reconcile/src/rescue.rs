@@ -9,7 +9,7 @@ use crate::Pass;
 use crate::ask::Describe;
 use crate::observe::Phase;
 use crate::plan::{PlanContent, PlanRescue, RescueReason};
-use crate::survey::{endangered, is_waiting};
+use crate::survey::endangered;
 
 /// Findings written to the journal together.
 const FINDINGS_TOGETHER: usize = 500;
@@ -110,7 +110,7 @@ impl Pass<'_> {
             });
             return Ok(false);
         }
-        let waited = is_waiting(endangered);
+        let waited = endangered.state.is_waiting();
         let danger = if waited {
             "it waited for its deletion"
         } else {
@@ -275,7 +275,7 @@ impl Pass<'_> {
 }
 
 fn reason(endangered: &Description) -> RescueReason {
-    if is_waiting(endangered) {
+    if endangered.state.is_waiting() {
         RescueReason::ScheduledForDeletion
     } else {
         RescueReason::Expiring

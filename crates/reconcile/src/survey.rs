@@ -192,7 +192,9 @@ impl Pass<'_> {
     /// Whose mark cannot be read is touched by nothing, but where it waits for its deletion under a name that
     /// is in use: restoring it harms nobody.
     async fn survey_unreadable(&mut self, page: &[Description]) -> Result<()> {
-        let unreadable = page.iter().filter(|it| it.mark.is_none() && is_waiting(it));
+        let unreadable = page
+            .iter()
+            .filter(|it| it.mark.is_none() && it.state.is_waiting());
         let unreadable: Vec<&Description> = unreadable.collect();
         if unreadable.is_empty() {
             return Ok(());
@@ -330,15 +332,13 @@ pub(crate) fn unreadable_row(message: &str) -> String {
 }
 
 fn resurfaced(listed: &Description, row: &LedgerRow) -> bool {
-    row.state == RowState::Deleted && !is_waiting(listed) && !mutant::on(Mutant::SweepLeftOut)
+    row.state == RowState::Deleted
+        && !listed.state.is_waiting()
+        && !mutant::on(Mutant::SweepLeftOut)
 }
 
 pub(crate) fn endangered(described: &Description) -> bool {
-    is_waiting(described) || described.native_expiry.is_some()
-}
-
-pub(crate) fn is_waiting(described: &Description) -> bool {
-    matches!(described.state, SecretState::ScheduledForDeletion { .. })
+    described.state.is_waiting() || described.native_expiry.is_some()
 }
 
 fn may_be_in_use(row: &LedgerRow) -> bool {

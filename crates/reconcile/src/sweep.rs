@@ -10,7 +10,6 @@ use crate::guard::GuardTrip;
 use crate::listing::Listing;
 use crate::observe::Observer;
 use crate::settings::RunOptions;
-use crate::survey::is_waiting;
 use crate::{Pass, Phase, Reconciler};
 
 /// What is asked of a sweep.
@@ -110,11 +109,7 @@ impl Pass<'_> {
         options: &SweepOptions,
         each: &mut (dyn FnMut(&Swept) + Send),
     ) -> Result<SweepReport> {
-        let guard = if options.adopt {
-            self.stopped_by(&self.look_through_marks().await?)
-        } else {
-            None
-        };
+        let guard = self.guard_of_marks(options.adopt).await?;
         let adopts = options.adopt && guard.is_none();
         let mut report = SweepReport {
             run: self.run(),
@@ -186,7 +181,7 @@ impl Pass<'_> {
             let swept = Swept {
                 coordinate: listed.coordinate.clone(),
                 created: listed.created,
-                waiting: is_waiting(listed),
+                waiting: listed.state.is_waiting(),
                 fate,
                 known_as: None,
             };

@@ -27,7 +27,7 @@ use crate::epoch::Fence;
 use crate::guard::GuardTrip;
 use crate::observe::Silent;
 use crate::settings::RunOptions;
-use crate::survey::{endangered, is_waiting};
+use crate::survey::endangered;
 use crate::{Pass, Reconciler, lease_name};
 
 pub(crate) use deeds::last_words;
@@ -397,7 +397,7 @@ impl Pass<'_> {
         now: Timestamp,
         terms: &Terms<'_>,
     ) -> (UndoFate, String) {
-        let waits = is_waiting(described);
+        let waits = described.state.is_waiting();
         let found = match &described.state {
             SecretState::Enabled => "it could be read".to_owned(),
             SecretState::Disabled => "it is switched off in the manager".to_owned(),

@@ -158,7 +158,7 @@ async fn check_listing(deployment: &Deployment, verdict: &mut Verdict) -> Result
                 });
                 continue;
             };
-            let waiting = matches!(listed.state, SecretState::ScheduledForDeletion { .. });
+            let waiting = listed.state.is_waiting();
             match Standing::of(&row) {
                 Standing::InUse if waiting => {
                     verdict.wrong(|| format!("{coordinate} is in use and waits for deletion"));

@@ -42,6 +42,18 @@ impl Adversary {
         *self.dies_in.lock().unwrap() = Some(request);
     }
 
+    /// Whether the step died at that request.
+    pub async fn cut(&self, at: u32, step: impl Future<Output = ()>) -> bool {
+        self.kill_at(at);
+        let died = tokio::select! {
+            biased;
+            () = self.died.notified() => true,
+            () = step => false,
+        };
+        self.rest();
+        died
+    }
+
     /// Before, or behind, every request.
     pub async fn meet(&self, event: Event) {
         self.events.lock().unwrap().push(event.clone());

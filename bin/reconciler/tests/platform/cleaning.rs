@@ -507,16 +507,7 @@ async fn a_run_killed_anywhere_is_taken_up_again() {
     loop {
         let littered = Littered::adopted().await;
         let stage = &littered.stage;
-        stage.manager.adversary.kill_at(at);
-        let died = tokio::select! {
-            biased;
-            () = stage.manager.adversary.died.notified() => true,
-            report = stage.clean_with(CleanOptions::default()) => {
-                report.unwrap();
-                false
-            }
-        };
-        stage.manager.adversary.rest();
+        let died = stage.clean_killed_at(at).await;
         stage.mention(mention(&littered.leaked[2]));
         // Lease and claim lapse.
         stage.clock.advance(HOUR);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use cloakroom_core::Clock as _;
 use cloakroom_core::store::RunOutcome;
-use cloakroom_reconcile::CleanOptions;
 
 use crate::litter::Littered;
 use crate::stage::HOUR;
@@ -18,16 +17,7 @@ async fn no_run_is_done_while_what_a_dead_one_had_taken_on_rests() {
         let mut littered = Littered::adopted().await;
         littered.stage.jobs.claim_deadline = HOUR;
         let stage = &littered.stage;
-        stage.manager.adversary.kill_at(at);
-        let died = tokio::select! {
-            biased;
-            () = stage.manager.adversary.died.notified() => true,
-            report = stage.clean_with(CleanOptions::default()) => {
-                report.unwrap();
-                false
-            }
-        };
-        stage.manager.adversary.rest();
+        let died = stage.clean_killed_at(at).await;
         stage.clock.advance(stage.settings.lease);
         let report = stage.clean().await;
         let resting = report.total(|it| it.resting);

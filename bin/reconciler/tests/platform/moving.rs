@@ -454,14 +454,7 @@ async fn killed_anywhere_it_goes_on() {
 
 /// Whether the step died at that request.
 pub async fn cut(moving: &Moving, at: u32, step: impl Future<Output = ()>) -> bool {
-    let adversary = &moving.stage().source.adversary;
-    adversary.kill_at(at);
-    let died = tokio::select! {
-        () = step => false,
-        () = adversary.died.notified() => true,
-    };
-    adversary.rest();
-    died
+    moving.stage().source.adversary.cut(at, step).await
 }
 
 #[tokio::test]

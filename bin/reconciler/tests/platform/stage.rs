@@ -254,6 +254,14 @@ impl Stage {
         self.clean_with(CleanOptions::default()).await.unwrap()
     }
 
+    /// Cleans, and says whether that died at this request.
+    pub async fn clean_killed_at(&self, at: u32) -> bool {
+        let clean = Box::pin(async {
+            self.clean().await;
+        });
+        self.manager.adversary.cut(at, clean).await
+    }
+
     /// Lets that time go by with a pass every day.
     pub async fn watch(&self, time: Duration) {
         let mut left = time;

@@ -6,6 +6,7 @@ use cloakroom_core::{BackendId, Error, ErrorKind, Result, RunId, StoreId};
 use serde::Serialize;
 
 use super::{EpochStanding, Fence, SeenMarks, epoch_mark};
+use crate::guard::GuardTrip;
 use crate::listing::Listing;
 use crate::observe::Silent;
 use crate::settings::RunOptions;
@@ -93,6 +94,14 @@ impl Pass<'_> {
             self.keep_lease().await?;
         }
         self.look_at_epoch(seen, true).await
+    }
+
+    /// The guard that stops whoever is to change something, and what it saw.
+    pub(crate) async fn guard_of_marks(&self, changes: bool) -> Result<Option<GuardTrip>> {
+        if !changes {
+            return Ok(None);
+        }
+        Ok(self.stopped_by(&self.look_through_marks().await?))
     }
 
     async fn adopt(&self, adoption: &EpochAdoption) -> Result<EpochReport> {

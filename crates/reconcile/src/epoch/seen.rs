@@ -62,7 +62,7 @@ impl SeenMarks {
         if described.coordinate.base() != base_of(&identity.deployment) {
             return;
         }
-        let waits = matches!(described.state, SecretState::ScheduledForDeletion { .. });
+        let waits = described.state.is_waiting();
         let known = self.left.iter().any(|(it, _)| *it == described.coordinate);
         if ours && !waits && !known && self.left.len() < MOST_LEFT {
             let put = (described.coordinate.clone(), described.created);
@@ -91,11 +91,8 @@ impl SeenMarks {
         };
         let listed = self.left.iter().filter(|(_, put)| is_listed(*put));
         let listed = listed.map(|(it, _)| version(it)).filter(|it| *it < number);
-        let needed = if lag.is_zero() {
-            number
-        } else {
-            listed.max().unwrap_or_default()
-        };
+        let at_once = lag.is_zero().then_some(number);
+        let needed = listed.chain(at_once).max().unwrap_or_default();
         let left = self.left.iter().map(|(coordinate, _)| coordinate);
         left.filter(move |it| version(it) < needed)
     }

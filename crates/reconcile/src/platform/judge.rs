@@ -75,7 +75,7 @@ impl Pass<'_> {
                 let kind = PlatformFindingKind::Endangered;
                 self.found(kind, &secret.name, detail, report).await
             }
-            Standing::Tombstoned if !is_needed && !is_waiting(secret) => {
+            Standing::Tombstoned if !is_needed && !secret.state.is_waiting() => {
                 let detail = "only rows that were removed mention it, and it is still there";
                 let kind = PlatformFindingKind::HeldByRemoved;
                 self.found(kind, &secret.name, detail, report).await
@@ -89,7 +89,7 @@ impl Pass<'_> {
     pub(super) fn is_going(&self, secret: &NamedSecret) -> bool {
         let expiry = self.reader.backend.capabilities().native_expiry;
         let expires = secret.native_expiry.is_some() && expiry != NativeExpiry::Advises;
-        is_waiting(secret) || expires
+        secret.state.is_waiting() || expires
     }
 
     /// What a clean-up would do with an unused secret.
@@ -188,10 +188,6 @@ fn is_another_example(
 
 pub(super) fn is_endangered(secret: &NamedSecret) -> bool {
     secret.state != SecretState::Enabled || secret.native_expiry.is_some()
-}
-
-pub(super) fn is_waiting(secret: &NamedSecret) -> bool {
-    matches!(secret.state, SecretState::ScheduledForDeletion { .. })
 }
 
 /// What endangers a secret in use.

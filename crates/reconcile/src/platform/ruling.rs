@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::platform::{Evidence, PlatformNaming, Standing};
-use cloakroom_core::{Capabilities, DeleteMode, SecretState, Timestamp};
+use cloakroom_core::{Capabilities, DeleteMode, Timestamp};
 
 use super::PlatformSettings;
 use super::naming::touched;
@@ -71,7 +71,7 @@ impl Rules {
     /// What to do with a secret that is unused; `now` is when the pass began.
     pub(super) fn ruling(&self, standing: Standing, evidence: &Evidence, now: Timestamp) -> Ruling {
         let secret = &evidence.secret;
-        if matches!(secret.state, SecretState::ScheduledForDeletion { .. }) {
+        if secret.state.is_waiting() {
             return Ruling::Waiting;
         }
         if touched(&*self.naming, &secret.name).is_none() {
@@ -129,6 +129,7 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use cloakroom_core::Grammar;
+    use cloakroom_core::SecretState;
     use cloakroom_core::capabilities::{
         Calls, Characters, CoordinateName, ListOrder, NameRules, NameShape, NativeExpiry, Rates,
         Recovery,

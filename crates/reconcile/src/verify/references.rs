@@ -12,7 +12,7 @@ use crate::Pass;
 use crate::ask::{Describe, Get};
 use crate::listing::Listing;
 use crate::observe::Phase;
-use crate::survey::{endangered, is_waiting, unreadable_row};
+use crate::survey::{endangered, unreadable_row};
 
 /// Values read together; bounds the memory of `--read-values`.
 const VALUES_TOGETHER: usize = 100;
@@ -135,7 +135,7 @@ impl Pass<'_> {
             }
         };
         if !self.is_ours(&described) {
-            let detail = if is_waiting(&described) {
+            let detail = if described.state.is_waiting() {
                 "it does not bear this store's mark and waits for its deletion, so no run restores it: \
                  restore it in the manager, or put the document again with the value"
             } else {
@@ -149,7 +149,7 @@ impl Pass<'_> {
         let mut readable = true;
         if endangered(&described) {
             let restored = self.rescue_if_referenced(&described).await?;
-            readable = restored || !is_waiting(&described);
+            readable = restored || !described.state.is_waiting();
         }
         match described.state {
             SecretState::Destroyed => {

@@ -88,7 +88,7 @@ pub(super) async fn a_deletion_is_taken_back(subject: &dyn NamedSubject) -> Verd
     let listed = asked.listed(name).await?;
     ensure_eq(&listed.len(), &1, "how often it is listed while it waits")?;
     for seen in [&listed[0], &asked.describe(name).await?] {
-        let waits = matches!(seen.state, SecretState::ScheduledForDeletion { .. });
+        let waits = seen.state.is_waiting();
         ensure(waits, || format!("seen as {:?} while it waits", seen.state))?;
         ensure_eq(&seen.marked, &false, "whether it is marked")?;
     }

@@ -5,7 +5,7 @@ use cloakroom_core::ledger::DeletionOutcome;
 use cloakroom_core::platform::{
     NamedSecret, NamedSecrets, RemovalEnd, RemovalItem, RemovalSettlement, SecretName, Standing,
 };
-use cloakroom_core::{DeleteMode, Deletion, Error, ErrorKind, Result, SecretState, Timestamp};
+use cloakroom_core::{DeleteMode, Deletion, Error, ErrorKind, Result, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
@@ -198,7 +198,7 @@ impl Run<'_> {
     /// nothing that only a description tells shows that it is another deployment's.
     fn is_as_judged(&self, candidate: &Candidate, found: &NamedSecret, now: Timestamp) -> bool {
         let grace = self.pass.rules.grace(candidate.standing, candidate.mode);
-        let waits = matches!(found.state, SecretState::ScheduledForDeletion { .. });
+        let waits = found.state.is_waiting();
         // Where a listing does not tell, a description alone does.
         // What was written down of it has no more than milliseconds.
         let moment = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);

@@ -7,7 +7,6 @@ use cloakroom_core::platform::{
 use cloakroom_core::{Error, Result, Timestamp};
 
 use super::super::Judged;
-use super::super::judge::is_waiting;
 use super::batch::describe;
 use super::run::{Run, spared};
 
@@ -28,7 +27,7 @@ impl Run<'_> {
         match self.pass.touched(judged.name()) {
             Some(name) if self.changes() => self.rescue(&name, judged.standing).await,
             // Whoever gave it a name of their own may have meant its expiry: the report tells.
-            None if !is_waiting(&judged.evidence.secret) => Ok(()),
+            None if !judged.evidence.secret.state.is_waiting() => Ok(()),
             _ => {
                 self.report.endangered += 1;
                 Ok(())
@@ -88,7 +87,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let mut saved = Saved {
-            waited: is_waiting(&found),
+            waited: found.state.is_waiting(),
             expiry: None,
             left: None,
         };

@@ -188,7 +188,7 @@ impl PlatformCleaner {
         held: Option<Timestamp>,
         options: &UndoOptions,
     ) -> Result<(UndoFate, String)> {
-        let waits = matches!(found.state, SecretState::ScheduledForDeletion { .. });
+        let waits = found.state.is_waiting();
         let detail = match (&found.state, held) {
             (SecretState::Destroyed, _) => return Ok(destroyed()),
             (SecretState::Enabled | SecretState::Disabled, Some(until)) => {

@@ -40,14 +40,10 @@ impl Needed {
         let is_same = match known.state {
             CopyState::Writing => false,
             CopyState::Copied => known.changed == self.changed,
-            CopyState::Removed => waits(self.state),
+            CopyState::Removed => self.state.is_waiting(),
         };
         is_same && known.source == self.source
     }
-}
-
-fn waits(state: SecretState) -> bool {
-    matches!(state, SecretState::ScheduledForDeletion { .. })
 }
 
 impl PlatformMover {
@@ -61,17 +57,27 @@ impl PlatformMover {
         let names: Vec<SecretName> = needed.iter().map(|it| it.name.clone()).collect();
         let mut known = self.store.copies(id, &names).await?;
         let going: Vec<usize> = (0..needed.len())
-            .filter(|&at| pass.emptying && waits(needed[at].state))
+            .filter(|&at| pass.emptying && needed[at].state.is_waiting())
             .collect();
         let names: Vec<SecretName> = going.iter().map(|&at| needed[at].source.clone()).collect();
-        let rows = self.store.removals(pass.target(), &names).await?;
-        for (at, row) in going.into_iter().zip(rows) {
-            let was_taken_on = row.is_some_and(|row| row.state == RowState::Deleting);
+        let taken_on = self.taken_on(pass, &names).await?;
+        for (at, was_taken_on) in going.into_iter().zip(taken_on) {
             if let Some(copy) = known[at].as_mut().filter(|_| was_taken_on) {
                 copy.state = CopyState::Removed;
             }
         }
         Ok(known)
+    }
+
+    /// Which of these a run took on to delete them, and wrote no end of.
+    pub(super) async fn taken_on(
+        &self,
+        pass: &Pass<'_>,
+        names: &[SecretName],
+    ) -> Result<Vec<bool>> {
+        let rows = self.store.removals(pass.target(), names).await?;
+        let rows = rows.into_iter().map(|row| row.map(|it| it.state));
+        Ok(rows.map(|it| it == Some(RowState::Deleting)).collect())
     }
 }
 
@@ -102,7 +108,7 @@ impl Sides<'_> {
         let is_moot = moot(pass, page).await?;
         for ((judged, changed), is_moot) in page.iter().zip(times).zip(is_moot) {
             let state = judged.evidence.secret.state;
-            if judged.standing.is_the_platforms() && !waits(state) {
+            if judged.standing.is_the_platforms() && !state.is_waiting() {
                 compared.newest = compared.newest.max(changed);
                 if since.is_some_and(|since| changed.is_none_or(|changed| changed > since)) {
                     compared.later.push(judged.name().to_owned());

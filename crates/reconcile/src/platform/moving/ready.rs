@@ -5,7 +5,6 @@ use cloakroom_core::ledger::DeletionOutcome;
 use cloakroom_core::platform::{NamedSecret, PlatformCopy, SecretName};
 use cloakroom_core::{Error, ErrorKind, Result, SecretState, SecretValue};
 
-use super::super::judge::is_waiting;
 use super::super::standing::last_changed;
 use super::compare::in_milliseconds;
 use super::remove::{End, Removing};
@@ -84,7 +83,7 @@ impl Removing<'_> {
             return Err(spared("it was changed since it was copied"));
         }
         let beside = match beside {
-            Ok(beside) if is_waiting(&beside) => None,
+            Ok(beside) if beside.state.is_waiting() => None,
             Ok(beside) => Some(beside),
             Err(error) if error.is_missing() => None,
             Err(error) => return Err(End::Spared(error)),

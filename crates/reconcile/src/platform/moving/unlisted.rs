@@ -1,12 +1,10 @@
 //! What the database mentions and the old manager did not list: gone before, not listed yet, or written
 //! where only the new manager has it.
 
-use cloakroom_core::ledger::RowState;
 use cloakroom_core::platform::{CopyState, NamedSecret, SecretName};
 use cloakroom_core::{ErrorKind, Result};
 
 use super::super::Pass;
-use super::super::judge::is_waiting;
 use super::report::{PlatformMoveReport, PlatformMoveStep};
 use super::sides::Sides;
 use super::{PlatformMover, Side};
@@ -75,11 +73,13 @@ impl<'a> Unlisted<'a> {
         };
         let store = &self.mover.store;
         let copies = store.copies(id, &asked).await?;
-        let rows = store.removals(self.pass.target(), &asked).await?;
-        let mut removed = copies.into_iter().zip(rows).map(|(copy, row)| {
-            let was_taken_on = row.is_some_and(|row| row.state == RowState::Deleting);
-            copy.is_some_and(|copy| was_taken_on || copy.state == CopyState::Removed)
-        });
+        let taken_on = self.mover.taken_on(self.pass, &asked).await?;
+        let mut removed = copies
+            .into_iter()
+            .zip(taken_on)
+            .map(|(copy, was_taken_on)| {
+                copy.is_some_and(|copy| was_taken_on || copy.state == CopyState::Removed)
+            });
         let removed = known
             .into_iter()
             .map(|name| name.and_then(|_| removed.next()).unwrap_or_default());
@@ -97,7 +97,7 @@ fn tell(
     let takes_back = report.step == PlatformMoveStep::Reverse;
     match (old, new) {
         // As it is to be once the platform reads the new one.
-        (Ok(old), Ok(_)) if removed && !takes_back && is_waiting(&old) => {}
+        (Ok(old), Ok(_)) if removed && !takes_back && old.state.is_waiting() => {}
         (Err(old), Ok(_)) if removed && !takes_back && old.is_missing() => {}
         (Err(old), Ok(_)) if old.is_missing() => {
             report.only_new += 1;
