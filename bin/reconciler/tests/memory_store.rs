@@ -326,7 +326,11 @@ impl Pair {
         let items: Vec<ClaimItem> = claimed.map(|(item, _)| item).collect();
         if self.dice.happens(0.2) {
             let coordinates: Vec<_> = items.into_iter().map(|it| it.coordinate).collect();
-            let _ = both!(self, when, |store| store.release(&backend, &coordinates));
+            let _ = both!(self, when, |store| store.release(
+                &lease,
+                &backend,
+                &coordinates
+            ));
             return;
         }
         let mut settlements = Vec::new();

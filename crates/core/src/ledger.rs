@@ -467,8 +467,14 @@ pub trait Ledger: Send + Sync {
         settlements: &[Settlement],
     ) -> Result<()>;
 
-    /// Gives claims back without an attempt (a shutdown, a lost lease): they are due at once.
-    async fn release(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()>;
+    /// Gives the claims of the lease's holder back without an attempt (a shutdown, a lost lease): they
+    /// are due at once. The lease may have lapsed; what somebody else has claimed since is left alone.
+    async fn release(
+        &self,
+        lease: &Lease,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<()>;
 
     /// Writes down or takes back what verify-blobs found wrong with a stored value.
     async fn set_damage(

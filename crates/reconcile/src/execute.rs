@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cloakroom_core::ledger::{Claim, ClaimItem, DeletionOutcome, LedgerRow, Reason, Settlement};
 use cloakroom_core::mutant::{self, Mutant};
+use cloakroom_core::store::Lease;
 use cloakroom_core::{
     Coordinate, DeleteMode, Deletion, Description, Error, ErrorKind, Result, SecretState, Timestamp,
 };
@@ -83,7 +84,9 @@ impl Pass<'_> {
         self.progressed(Phase::Deleting, self.report.deleted());
         if !unreached.is_empty() {
             tracing::warn!(backend.id = %self.backend_id(), deletions.left = unreached.len(), "the backend is slow; the next run deletes the rest");
-            self.store().release(self.backend_id(), &unreached).await?;
+            self.store()
+                .release(&self.held_lease()?, self.backend_id(), &unreached)
+                .await?;
             self.report.cut_short = true;
         }
         let is_parked = |it: &Settlement| {
@@ -114,10 +117,7 @@ impl Pass<'_> {
                 reason: item.reason,
             })
             .collect();
-        let Some(lease) = self.lease() else {
-            let message = "a run without a lease claims nothing";
-            return Err(Error::new(ErrorKind::Invalid, "claim secrets", message));
-        };
+        let lease = self.held_lease()?;
         let deadline = self.settings().claim_deadline;
         let claims = self
             .store()
@@ -137,6 +137,12 @@ impl Pass<'_> {
             }
         }
         Ok(claimed)
+    }
+
+    fn held_lease(&self) -> Result<Lease> {
+        let message = "a run without a lease claims nothing";
+        self.lease()
+            .ok_or_else(|| Error::new(ErrorKind::Invalid, "claim secrets", message))
     }
 
     /// Asks the backend about each once more, and deletes what is there and ours. `None` where the

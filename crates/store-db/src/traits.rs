@@ -226,8 +226,13 @@ impl Ledger for DbStore {
         of_either!(self, inner => inner.settle(run, backend, settlements).await)
     }
 
-    async fn release(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
-        of_either!(self, inner => inner.release(backend, coordinates).await)
+    async fn release(
+        &self,
+        lease: &Lease,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<()> {
+        of_either!(self, inner => inner.release(lease, backend, coordinates).await)
     }
 
     async fn set_damage(

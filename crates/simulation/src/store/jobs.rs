@@ -386,13 +386,22 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn release(&mut self, backend: &BackendId, coordinates: &[Coordinate], now: i64) {
+    pub(super) fn release(
+        &mut self,
+        lease: &Lease,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+        now: i64,
+    ) {
         for coordinate in coordinates {
             let key = (backend.clone(), coordinate.clone());
             let Some(row) = self.rows.get_mut(&key) else {
                 continue;
             };
             let row = &mut row.ledger;
+            if row.claimed_by.as_ref() != Some(&lease.holder) {
+                continue;
+            }
             row.next_attempt = match (row.state, row.next_attempt) {
                 (RowState::Deleting, Some(_)) => Some(moment(now)),
                 (RowState::Deleted, Some(_)) => None,

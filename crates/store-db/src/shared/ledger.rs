@@ -1,6 +1,7 @@
 //! Small changes to single rows of the ledger.
 
 use cloakroom_core::ledger::Damage;
+use cloakroom_core::store::Lease;
 use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Result};
 
 use super::locks::{Key, by_backend};
@@ -67,6 +68,7 @@ impl Store {
 
     pub(crate) async fn release(
         &self,
+        lease: &Lease,
         backend: &BackendId,
         coordinates: &[Coordinate],
     ) -> Result<()> {
@@ -75,11 +77,16 @@ impl Store {
             .map(|coordinate| (backend.clone(), coordinate.clone()))
             .collect();
         in_transaction!(self, "release claims", |tx| self
-            .release_within(&mut tx, &keys)
+            .release_within(&mut tx, &lease.holder, &keys)
             .await)
     }
 
-    async fn release_within(&self, conn: &mut Conn, keys: &[Key]) -> Result<Ending<()>, Failure> {
+    async fn release_within(
+        &self,
+        conn: &mut Conn,
+        holder: &str,
+        keys: &[Key],
+    ) -> Result<Ending<()>, Failure> {
         let now = self.moment(conn).await?;
         for (backend, chunk) in by_backend(keys) {
             // A claimed tombstone (a put that landed late) has no turn of its own to wait for.
@@ -88,7 +95,8 @@ impl Store {
             query
                 .push_bind(now)
                 .push(" END WHERE state IN ('deleting', 'deleted')");
-            query.push(" AND next_attempt_at IS NOT NULL AND backend_id = ");
+            query.push(" AND next_attempt_at IS NOT NULL AND claimed_by = ");
+            query.push_bind(holder).push(" AND backend_id = ");
             query
                 .push_bind(backend.as_str())
                 .push(" AND coordinate IN ");

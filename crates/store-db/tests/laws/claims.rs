@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloakroom_core::ledger::{
     Claim, ClaimItem, DeletionOutcome, DueClass, Ledger, Reason, RowState, Windows,
 };
-use cloakroom_core::store::Expected;
+use cloakroom_core::store::{Expected, Journal};
 
 use crate::support::*;
 
@@ -104,7 +104,11 @@ pub(crate) async fn a_tombstone_is_claimed_as_resurfaced(bench: Bench) {
     );
     bench
         .store
-        .release(&backend(), std::slice::from_ref(&orphan))
+        .release(
+            &lease(&bench.store).await,
+            &backend(),
+            std::slice::from_ref(&orphan),
+        )
         .await
         .unwrap();
     assert!(matches!(
@@ -193,7 +197,11 @@ pub(crate) async fn released_claims_are_due_at_once(bench: Bench) {
     assert!(bench.due(DueClass::Resumable, &windows()).await.is_empty());
     bench
         .store
-        .release(&backend(), std::slice::from_ref(&orphan))
+        .release(
+            &lease(&bench.store).await,
+            &backend(),
+            std::slice::from_ref(&orphan),
+        )
         .await
         .unwrap();
     let due = bench.due(DueClass::Resumable, &windows()).await;
@@ -203,6 +211,34 @@ pub(crate) async fn released_claims_are_due_at_once(bench: Bench) {
         bench.claim(&orphan, Reason::Orphaned).await,
         Claim::Ready(_)
     ));
+}
+
+pub(crate) async fn a_release_leaves_what_somebody_else_has_claimed_since(bench: Bench) {
+    let orphan = bench.orphan(1).await;
+    bench.clock.advance(2 * HOUR);
+    let slow = lease(&bench.store).await;
+    bench.claim(&orphan, Reason::Orphaned).await;
+    bench.clock.advance(2 * HOUR);
+    let next = bench.store.acquire_lease("laws", "next", HOUR);
+    let next = next.await.unwrap().unwrap();
+    let item = ClaimItem {
+        coordinate: orphan.clone(),
+        reason: Reason::Orphaned,
+    };
+    let claims = bench
+        .store
+        .claim(&next, &backend(), &[item], &windows(), HOUR)
+        .await
+        .unwrap();
+    assert!(matches!(claims[..], [Claim::Ready(_)]), "{claims:?}");
+
+    bench
+        .store
+        .release(&slow, &backend(), std::slice::from_ref(&orphan))
+        .await
+        .unwrap();
+
+    assert!(bench.due(DueClass::Resumable, &windows()).await.is_empty());
 }
 
 pub(crate) async fn a_date_on_a_referenced_row_is_cleared(bench: Bench) {

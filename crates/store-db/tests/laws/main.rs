@@ -77,6 +77,7 @@ fn main() {
             claims_mark_and_lapse, a_referenced_row_is_not_claimed, reasons_are_checked_again,
             a_tombstone_is_claimed_as_resurfaced, one_coordinate_twice_is_claimed_once,
             kept_versions_are_not_claimed, released_claims_are_due_at_once,
+            a_release_leaves_what_somebody_else_has_claimed_since,
             a_date_on_a_referenced_row_is_cleared;
         settling:
             outcomes_and_receipts, failures_pause_and_park, quarantine_is_released,

@@ -407,7 +407,10 @@ impl History<'_> {
                 .await
                 .unwrap();
         } else if ends == 3 {
-            store.release(&self.backend, &coordinates).await.unwrap();
+            store
+                .release(&lease, &self.backend, &coordinates)
+                .await
+                .unwrap();
         }
         let now = self.model.now;
         for coordinate in &coordinates {

@@ -180,9 +180,14 @@ impl Ledger for MemoryStore {
         .await
     }
 
-    async fn release(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
+    async fn release(
+        &self,
+        lease: &Lease,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<()> {
         self.transact("release", |state, now| {
-            state.release(backend, coordinates, now);
+            state.release(lease, backend, coordinates, now);
             Ok(())
         })
         .await
