@@ -174,6 +174,29 @@ fn a_demo_takes_no_folder_of_an_earlier_one_unasked() {
     assert_ne!(std::fs::read(folder.join("cloakroom.key")).unwrap(), key);
 }
 
+#[test]
+fn a_demo_takes_no_configuration_and_says_so() {
+    let newcomer = Newcomer::new();
+    let folder = newcomer.home.path().join("demo");
+    let folder = folder.to_str().unwrap();
+    let given = [
+        "demo",
+        "--once",
+        "--folder",
+        folder,
+        "--config",
+        "mine.yaml",
+    ];
+    let refused = newcomer.run(&given);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("--config") && said.contains("run all"),
+        "{said}"
+    );
+    assert!(!PathBuf::from(folder).exists());
+}
+
 /// Whatever store the variables of the newcomer's shell name.
 #[test]
 fn what_the_demo_says_to_try_next_is_about_the_demo() {

@@ -51,6 +51,7 @@ pub async fn dispatch(cli: Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Man { folder } => completions::man(folder.as_deref(), console),
         Command::Config(command) => config::config(command, &global, console),
         Command::Demo(args) => {
+            usage::no_file_for_the_demo(&global)?;
             telemetry::start(
                 &configuration::Log::default(),
                 global.log_level.as_deref(),

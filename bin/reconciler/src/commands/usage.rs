@@ -5,7 +5,7 @@ use cloakroom_core::BackendId;
 use cloakroom_core::store::Job;
 
 use super::migrate_secrets::DATABASE;
-use crate::cli::{BackendCommand, Command, EpochCommand, QuarantineCommand, SecretCommand};
+use crate::cli::{BackendCommand, Command, EpochCommand, Global, QuarantineCommand, SecretCommand};
 use crate::configuration::{Configuration, nearest};
 use crate::exit::Misuse;
 use crate::repeatable::repeated;
@@ -91,6 +91,19 @@ fn contradictions(command: &Command, configuration: &Configuration) -> Checked {
             }
             Ok(())
         }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses `--config` for the demo, whose deployment has a configuration of its own. A shell whose
+/// environment names a file for the other commands means nothing by it here.
+pub(super) fn no_file_for_the_demo(global: &Global) -> Checked {
+    let of_the_shell = std::env::var_os("CLOAKROOM_CONFIG");
+    match &global.config {
+        Some(file) if of_the_shell.as_deref() != Some(file.as_os_str()) => wrong(
+            "demo takes no --config: it makes a deployment with a configuration of its own, in --folder; \
+             to run the jobs on yours, use `reconciler run all`",
+        ),
         _ => Ok(()),
     }
 }
