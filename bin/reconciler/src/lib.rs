@@ -12,6 +12,7 @@ pub mod examples {
 }
 
 pub mod backlog;
+mod bounded;
 pub mod cleaning;
 pub mod cli;
 pub mod commands;

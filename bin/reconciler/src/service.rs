@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::store::Job;
 use cloakroom_core::{SystemClock, SystemRandomness};
@@ -24,7 +24,12 @@ use crate::presence::{BEAT, Presence};
 use crate::runner::MeasuredRunner;
 use crate::schedule::Schedules;
 use crate::signals::UserSignal;
-use crate::wiring::{Connection, Context, RequestBudget};
+use crate::wiring::{Connection, Context, Refreshed, RequestBudget};
+
+/// A database that is not the one that was opened is looked at only by a start: its schema, its identity and
+/// its epoch.
+const ELSEWHERE: &str = "store.postgres.url names another server, database or search path than the one this \
+                         process has open; it ends here, and a start goes there";
 
 /// How the service runs.
 #[derive(Clone, Debug)]
@@ -66,10 +71,12 @@ pub async fn serve(
         intervals: BTreeMap::new(),
         store: context.store.clone(),
         metrics: metrics.clone(),
-        connection: context.connection()?,
+        connection: context.connection(),
     };
     // The first scrape finds what is true.
-    Box::pin(upkeep.once()).await;
+    if Box::pin(upkeep.once()).await == Refreshed::Elsewhere {
+        bail!(ELSEWHERE);
+    }
     let jitter = settings
         .jobs
         .as_ref()
@@ -138,9 +145,10 @@ pub async fn serve(
         driver.join().await;
         cleaning.join().await;
         let served = server.await;
-        scheduled.await.and(upkeep.await).and(served)
+        (upkeep.await, scheduled.await.and(served))
     };
-    let Ok(served) = tokio::time::timeout(settings.shutdown_deadline, stopped).await else {
+    let Ok((place, served)) = tokio::time::timeout(settings.shutdown_deadline, stopped).await
+    else {
         // A request that waits for its answer may still do its work: until it cannot, the lease keeps
         // others out.
         tracing::error!(
@@ -151,6 +159,9 @@ pub async fn serve(
         return Ok(Exit::NotStoppedInTime);
     };
     served.context("end the HTTP server")??;
+    if place.context("end the upkeep")? == Refreshed::Elsewhere {
+        bail!(ELSEWHERE);
+    }
     tracing::info!("stopped");
     Ok(Exit::Done)
 }
@@ -195,20 +206,31 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    async fn until(mut self, stop: CancellationToken) {
-        loop {
+    /// Works until told to stop, and stops the whole process where the database is another one by now.
+    async fn until(mut self, stop: CancellationToken) -> Refreshed {
+        let mut place = Refreshed::Here;
+        while place == Refreshed::Here {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(BEAT) => self.once().await,
+                () = tokio::time::sleep(BEAT) => place = self.once().await,
             }
         }
+        if place == Refreshed::Elsewhere {
+            tracing::warn!("{ELSEWHERE}");
+        }
+        stop.cancel();
         self.presence.leave().await;
+        place
     }
 
-    async fn once(&mut self) {
+    async fn once(&mut self) -> Refreshed {
         self.metrics.run_upkeep();
-        if let Some(Err(error)) = self.connection.as_mut().map(Connection::refresh) {
-            tracing::warn!(error = %format_args!("{error:#}"), "the last database URL stays in force");
+        match self.connection.as_mut().map(Connection::refresh) {
+            Some(Ok(Refreshed::Elsewhere)) => return Refreshed::Elsewhere,
+            Some(Err(error)) => {
+                tracing::warn!(error = %format_args!("{error:#}"), "the last database URL stays in force");
+            }
+            Some(Ok(Refreshed::Here)) | None => {}
         }
         match self.presence.beat().await {
             Ok(beat) => {
@@ -229,6 +251,7 @@ impl Upkeep {
         if self.jobs.is_some() {
             self.platforms.tell_schedules().await;
         }
+        Refreshed::Here
     }
 
     async fn tell_schedules(&mut self) {

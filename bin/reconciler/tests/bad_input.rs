@@ -4,6 +4,8 @@
 mod common;
 #[path = "bad_input/databases.rs"]
 mod databases;
+#[path = "bad_input/endless.rs"]
+mod endless;
 #[path = "bad_input/misplaced.rs"]
 mod misplaced;
 #[path = "bad_input/results.rs"]

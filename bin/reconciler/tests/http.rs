@@ -94,7 +94,7 @@ fn throttled_by_aws() -> Trial {
 
 fn with_a_ledger_that_answers_nobody() -> Vec<Trial> {
     type Law = fn(&str);
-    let laws: [(&str, Law); 2] = [
+    let laws: [(&str, Law); 3] = [
         (
             "locked::whoever_asks_for_the_status_keeps_no_probe_waiting",
             locked::whoever_asks_for_the_status_keeps_no_probe_waiting,
@@ -102,6 +102,10 @@ fn with_a_ledger_that_answers_nobody() -> Vec<Trial> {
         (
             "locked::a_database_that_hangs_is_told_in_the_form_that_was_asked_for",
             locked::a_database_that_hangs_is_told_in_the_form_that_was_asked_for,
+        ),
+        (
+            "locked::a_url_of_another_database_ends_it",
+            locked::a_url_of_another_database_ends_it,
         ),
     ];
     let trial = |(name, law): (&str, fn(&str))| {

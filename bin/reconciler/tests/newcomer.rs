@@ -331,6 +331,28 @@ fn a_demo_of_a_spec_with_secrets_in_lists_alone_damages_some() {
 }
 
 #[test]
+fn a_demo_names_the_links_to_folders_that_it_does_not_follow() {
+    let deployment = Deployment::without_database("");
+    std::fs::create_dir_all(deployment.path("specs/near")).unwrap();
+    std::fs::create_dir(deployment.path("elsewhere")).unwrap();
+    let spec = r#"{"properties": {"t": {"type": "string", "airbyte_secret": true}}}"#;
+    deployment.write("elsewhere/spec.json", spec);
+    std::os::unix::fs::symlink("../elsewhere", deployment.path("specs/far")).unwrap();
+    let demo = ["demo", "--once", "--specs", "specs", "--folder", "demo"];
+    let said = deployment.run(&demo).refused(1);
+    assert!(said.contains("links to folders"), "{said}");
+
+    deployment.write("specs/near/spec.json", spec);
+    let told = deployment.run(&demo);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let told = format!("{}{}", told.stdout, told.stderr);
+    assert!(
+        told.contains("far") && told.contains("link to a folder"),
+        "{told}"
+    );
+}
+
+#[test]
 fn the_manual_and_the_help_tell_what_an_option_takes() {
     let deployment = Deployment::without_database("");
     let manual = deployment.run(&["man"]).done();

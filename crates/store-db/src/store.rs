@@ -130,8 +130,9 @@ impl DbStore {
     }
 
     /// New connections to PostgreSQL use this URL, so that a rotated password needs no restart;
-    /// connections that stand are left alone. `Unsupported` for SQLite, `Invalid` where it is no
-    /// PostgreSQL URL.
+    /// connections that stand are left alone. `Conflict` where it names another server, database or
+    /// search path than the one that is open, `Invalid` where it is no PostgreSQL URL, `Unsupported` for
+    /// SQLite; each leaves the last URL in force.
     pub fn redirect(&self, url: &SecretValue) -> Result<()> {
         const OPERATION: &str = "take the new database URL";
         match &self.kind {

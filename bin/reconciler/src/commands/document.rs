@@ -9,7 +9,6 @@ use super::input;
 use crate::cli::{DocumentCommand, GetArgs, HydrateArgs, ListDocumentsArgs, PutArgs, RemoveArgs};
 use crate::exit::Exit;
 use crate::listing::{Listing, moment};
-use crate::lost_database;
 use crate::output::{Console, count};
 use crate::wiring::Context;
 
@@ -78,7 +77,7 @@ async fn put(args: PutArgs, context: &Context, console: &Console) -> anyhow::Res
         None => before.map(|document| document.revision),
     };
     let config = input::configuration(&args.document, &spec)?;
-    lost_database::log_doubt(&context.store, context.key_file().as_deref()).await?;
+    context.log_doubt().await?;
     let doubt = input::doubt(config.expose(), spec.compiled());
     let done = context
         .documents

@@ -10,7 +10,6 @@ use serde::Serialize;
 use crate::cli::FindingsArgs;
 use crate::exit::Exit;
 use crate::listing::{Listing, or_nothing};
-use crate::lost_database;
 use crate::output::{Console, count};
 use crate::verified::{Verified, found_by};
 use crate::wiring::Context;
@@ -55,7 +54,7 @@ pub(super) async fn findings(
         }
         return Ok(ended(printed.total(), false, console));
     }
-    lost_database::log_doubt(&context.store, context.key_file().as_deref()).await?;
+    context.log_doubt().await?;
     let (mut found, mut any_whole, mut any_broken_off) = (0, false, false);
     for backend in context.backends.iter() {
         let verified = Verified::read(&*context.store, backend.id()).await?;

@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use super::outcome::Runs;
 use crate::cli::RunArgs;
 use crate::exit::Exit;
-use crate::lost_database;
 use crate::output::Console;
 use crate::progress::Progress;
 use crate::signals;
@@ -23,7 +22,7 @@ pub(super) async fn run(
     let stop = CancellationToken::new();
     signals::cancel_on_signal_within(stop.clone(), context.configuration.shutdown.deadline.0)?;
     context.configuration.log_doubts();
-    lost_database::log_doubt(&context.store, context.key_file().as_deref()).await?;
+    context.log_doubt().await?;
     let reconciler = context.reconciler(stop.clone());
     let backends: Vec<BackendId> = match args.backend {
         Some(ref id) => vec![context.backends.get(id)?.id().clone()],

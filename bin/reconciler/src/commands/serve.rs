@@ -9,7 +9,6 @@ use crate::cli::ServeArgs;
 use crate::configuration::Configuration;
 use crate::exit::Exit;
 use crate::http::{self, Limits, Token};
-use crate::lost_database;
 use crate::metrics::Metrics;
 use crate::service::{self, Settings};
 use crate::signals::{self, UserSignal};
@@ -44,7 +43,7 @@ pub(super) async fn serve(args: ServeArgs, configuration: Configuration) -> anyh
     let context = Context::open_measured(configuration, schema, metrics.clone()).await?;
     // Otherwise it would listen, never be ready, and do nothing.
     context.store.ensure_writable().await?;
-    lost_database::log_doubt(&context.store, context.key_file().as_deref()).await?;
+    context.log_doubt().await?;
     let exit = service::serve(listener, &context, metrics, settings, wishes, stop).await?;
     context.close().await;
     Ok(exit)

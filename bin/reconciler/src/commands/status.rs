@@ -14,7 +14,6 @@ use serde::Serialize;
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::listing::{Listing, moment, or_nothing};
-use crate::lost_database;
 use crate::managers;
 use crate::output::{Console, count};
 use crate::unconfigured::{Unconfigured, unconfigured};
@@ -62,7 +61,7 @@ pub(super) async fn status(
     // No other begins before the latest is over.
     let moving = context.store.moves(1).await?.pop();
     let moving = moving.filter(|it| !it.state.is_over());
-    let doubt = lost_database::doubt(&context.store, context.key_file().as_deref()).await?;
+    let doubt = context.doubt().await?;
     let schedules = Job::ALL.map(|job| (job, context.configuration.jobs.of(job)));
     if console.is_json() {
         let backends: Vec<_> = backends

@@ -9,6 +9,7 @@ use super::reader::{self, ReadError};
 use super::sections::Configuration;
 use super::variables::nearest_variable;
 use super::{addresses, check, environment, paths, yaml};
+use crate::bounded;
 use crate::repeatable::{NOT_REPEATED, is_there, reads_like_a_path, repeated_key};
 
 /// A configuration, and where its values came from.
@@ -55,14 +56,12 @@ pub(super) fn read_file(file: &Path) -> anyhow::Result<String> {
             )
         }
     };
-    let metadata = std::fs::metadata(file).with_context(context)?;
-    if metadata.is_dir() {
+    if std::fs::metadata(file).with_context(context)?.is_dir() {
         return Err(anyhow!("it is a folder").context(context()));
     }
-    if metadata.len() > MOST_BYTES {
-        return Err(anyhow!("it is larger than {MOST_BYTES} bytes").context(context()));
-    }
-    std::fs::read_to_string(file).with_context(context)
+    let text = bounded::read(file, MOST_BYTES).with_context(context)?;
+    let text = std::str::from_utf8(&text).context("it is not UTF-8");
+    text.map(str::to_owned).with_context(context)
 }
 
 /// Says where something wrong was written.

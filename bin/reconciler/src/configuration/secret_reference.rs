@@ -9,12 +9,15 @@ use cloakroom_core::SecretValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use zeroize::Zeroizing;
 
+use crate::bounded;
 use crate::repeatable::{
     has_a_files_ending, is_there, nearest_folder, not_there, reads_like_a_secrets_file,
     reads_like_a_token, reads_like_a_variable,
 };
+
+/// No URL, token or key is longer, and no service account's file.
+const MOST_BYTES: u64 = 64 * 1024;
 
 /// Where a secret is: in an environment variable or in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +25,7 @@ use crate::repeatable::{
 pub enum SecretReference {
     /// In the environment variable of this name.
     Env(String),
-    /// In the file at this path; one newline at its end is not part of it.
+    /// In the file at this path, of 64 KiB at most; one newline at its end is not part of it.
     File(PathBuf),
 }
 
@@ -38,7 +41,7 @@ impl SecretReference {
                 Ok(SecretValue::from(text))
             }
             Self::File(path) => {
-                let bytes = std::fs::read(path).map(Zeroizing::new);
+                let bytes = bounded::read_regular(path, MOST_BYTES);
                 let bytes = bytes.with_context(|| format!("read the secret in {self}"))?;
                 Ok(SecretValue::new(without_line_end(&bytes).to_vec()))
             }

@@ -46,11 +46,14 @@ pub struct Found {
 /// other are of one connector. A file that cannot be used is among them with the reason; that there is
 /// none is an error.
 pub fn read(folder: &Path) -> Result<Vec<Found>> {
-    let mut files = Vec::new();
-    collect(folder, 0, &mut files)?;
+    let Seen { mut files, links } = Seen::below(folder)?;
     if files.is_empty() {
+        let linked = match links.len() {
+            0 => String::new(),
+            links => format!("; {links} links to folders there are not followed"),
+        };
         bail!(
-            "there is no {}, in whatever case, in or below {}",
+            "there is no {}, in whatever case, in or below {}{linked}",
             names(),
             folder.display()
         );
@@ -84,31 +87,56 @@ pub fn read(folder: &Path) -> Result<Vec<Found>> {
         if connector.is_ok() {
             used = file.parent().map(Path::to_path_buf);
         }
-        let file = file
-            .strip_prefix(folder)
-            .map_or_else(|_| file.clone(), Path::to_path_buf);
+        let file = within(folder, &file);
         found.push(Found { file, connector });
     }
+    found.extend(links.iter().map(|link| Found {
+        file: within(folder, link),
+        connector: Err(anyhow::anyhow!(
+            "it is a link to a folder, and none is followed; give the folder itself with --specs"
+        )),
+    }));
     Ok(found)
 }
 
-/// Follows no link to a folder: it may lead back here.
-fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("read the folder {}", folder.display()))?;
-    for entry in entries {
-        let entry = entry.with_context(|| format!("read the folder {}", folder.display()))?;
-        let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            if depth < DEEPEST {
-                collect(&path, depth + 1, files)?;
-            }
-        // What is no file, such as a pipe, may never end.
-        } else if kind(&path).is_some() && path.is_file() {
-            files.push(path);
-        }
+fn within(folder: &Path, file: &Path) -> PathBuf {
+    file.strip_prefix(folder).unwrap_or(file).to_owned()
+}
+
+/// What there is below a folder.
+#[derive(Default)]
+struct Seen {
+    files: Vec<PathBuf>,
+    /// To folders. None is followed: it may lead back here, or to the whole disk.
+    links: Vec<PathBuf>,
+}
+
+impl Seen {
+    fn below(folder: &Path) -> Result<Self> {
+        let mut seen = Self::default();
+        seen.look_into(folder, 0)?;
+        seen.links.sort();
+        Ok(seen)
     }
-    Ok(())
+
+    fn look_into(&mut self, folder: &Path, depth: usize) -> Result<()> {
+        let unread = || format!("read the folder {}", folder.display());
+        for entry in fs::read_dir(folder).with_context(unread)? {
+            let entry = entry.with_context(unread)?;
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if depth < DEEPEST {
+                    self.look_into(&path, depth + 1)?;
+                }
+            } else if path.is_dir() {
+                self.links.push(path);
+            // What is no file, such as a pipe, may never end.
+            } else if kind(&path).is_some() && path.is_file() {
+                self.files.push(path);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn kind(file: &Path) -> Option<Kind> {

@@ -13,7 +13,6 @@ use super::platforms::platforms;
 use super::routes::App;
 use super::status;
 use super::token::Caller;
-use crate::lost_database;
 use crate::metrics::cleaning_job_name;
 
 /// A probe waits no longer than this for the store.
@@ -65,6 +64,6 @@ async fn look(app: &App) -> Result<(Vec<String>, Option<String>)> {
     let platforms = platforms(app, Caller::Anybody, now).await?.into_iter();
     let platforms = platforms.filter(|platform| platform.overdue);
     overdue.extend(platforms.map(|platform| cleaning_job_name(&platform.platform)));
-    let doubt = lost_database::doubt(&app.store, app.key_file.as_deref()).await?;
+    let doubt = app.doubt().await?;
     Ok((overdue, doubt))
 }

@@ -23,6 +23,7 @@ use crate::backlog::Backlogs;
 use crate::cleaning::{CleanUps, CleaningRunner, CleaningSchedules};
 use crate::configuration::Jobs;
 use crate::last_success::Ahead;
+use crate::lost_database;
 use crate::metrics::{Metrics, cleaning_job_name};
 use crate::wiring::RequestBudget;
 
@@ -70,6 +71,12 @@ impl App {
     /// The backends' names.
     pub(super) fn backends(&self) -> impl Iterator<Item = &BackendId> {
         self.budgets.iter().map(|budget| budget.backend())
+    }
+
+    /// What there is to say of an empty database that may stand in the place of a lost one.
+    pub(super) async fn doubt(&self) -> cloakroom_core::Result<Option<String>> {
+        let platforms = self.platforms.keys().map(String::as_str);
+        lost_database::doubt(&self.store, self.key_file.as_deref(), platforms).await
     }
 
     /// When this process began, or, where that is later than now, when it saw so.

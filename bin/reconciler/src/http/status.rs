@@ -19,7 +19,6 @@ use super::routes::App;
 use super::token::Caller;
 use super::without_ids::without_ids;
 use crate::last_success::last_success;
-use crate::lost_database;
 use crate::verified::Verified;
 
 /// The whole of it.
@@ -226,7 +225,7 @@ async fn look(app: &App, caller: Caller) -> Result<Status> {
         quarantined: counted.in_state(RowState::Quarantined),
         held: counted.in_state(RowState::Held),
         open_moves: open_moves(app).await?,
-        doubt: lost_database::doubt(&app.store, app.key_file.as_deref()).await?,
+        doubt: app.doubt().await?,
         unconfigured: counted.unconfigured.clone(),
     })
 }

@@ -1,5 +1,6 @@
 //! From a backend's section to the backend.
 
+use std::io;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -16,10 +17,14 @@ use cloakroom_core::{
     BackendId, CredentialSource, Error, ErrorKind, Result, SecretBackend, SecretValue, SystemClock,
 };
 
+use crate::bounded;
 use crate::configuration::{
     Aws, AwsLogin, Azure, AzureLogin, Backend, Gcp, GcpLogin, Kubernetes, SecretReference, Vault,
     VaultLogin,
 };
+
+/// As many as a distribution ships, and more.
+const MOST_BYTES_OF_CERTIFICATES: u64 = 1024 * 1024;
 
 /// The backend of a section that is not the embedded one. Nothing is asked of the manager yet where
 /// that can wait, so that one that is down for the moment stops nobody else. A program that logs in
@@ -99,7 +104,12 @@ fn aws(section: &Aws) -> AwsSettings {
 
 fn azure(section: &Azure) -> anyhow::Result<AzureSettings> {
     let ca_certificates = section.ca_file.as_ref().map(|path| {
-        std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+        let read = bounded::read_regular(path, MOST_BYTES_OF_CERTIFICATES);
+        let text = read.and_then(|bytes| {
+            let text = std::str::from_utf8(&bytes).map(str::to_owned);
+            text.map_err(io::Error::other)
+        });
+        text.with_context(|| format!("read {}", path.display()))
     });
     Ok(AzureSettings {
         vault_url: section.vault_url.clone(),

@@ -222,9 +222,9 @@ fn tell_of(path: &Path) {
     if reads_like_a_secrets_file(path) {
         tracing::info!(path = %path.display(), "made a key file; back it up apart from the database");
     } else {
-        let folder = path.parent().unwrap_or(path);
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         tracing::warn!(
-            folder = %folder.display(),
+            folder = %path.parent().unwrap_or(&path).display(),
             "made a key file in this folder, under the name that `keys` gives (it is not repeated, for it may be a \
              secret; if so, name a file there and remove this one); back it up apart from the database"
         );

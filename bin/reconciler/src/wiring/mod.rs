@@ -26,13 +26,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::configuration::{Configuration, SecretReference, Store, key_of};
 use crate::http::Token;
+use crate::lost_database;
 use crate::metrics::Metrics;
 use crate::presence;
 use governed::Governed;
 use quota::Together;
 
 pub use budget::RequestBudget;
-pub use connection::Connection;
+pub use connection::{Connection, Refreshed};
 pub use keys::open_file as open_key_file;
 pub(crate) use settings::reconcile as job_settings;
 
@@ -228,8 +229,22 @@ impl Context {
     }
 
     /// What keeps the database URL up to date while a service runs; `None` where there is none.
-    pub fn connection(&self) -> anyhow::Result<Option<Connection>> {
+    pub fn connection(&self) -> Option<Connection> {
         Connection::new(&self.configuration, self.store.clone())
+    }
+
+    /// What there is to say of an empty database that may stand in the place of a lost one.
+    pub async fn doubt(&self) -> cloakroom_core::Result<Option<String>> {
+        let platforms = self.configuration.platforms.keys().map(String::as_str);
+        lost_database::doubt(&self.store, self.key_file().as_deref(), platforms).await
+    }
+
+    /// Says it in the log, for whatever acts on the database.
+    pub async fn log_doubt(&self) -> cloakroom_core::Result<()> {
+        if let Some(doubt) = self.doubt().await? {
+            tracing::warn!("{doubt}");
+        }
+        Ok(())
     }
 
     /// The file of the key-encryption keys; `None` where they are in no file.

@@ -366,6 +366,16 @@ impl Served {
         }
     }
 
+    /// Waits for an end that nobody asked for: exit status and log.
+    pub fn ended_by_itself(mut self) -> (Option<i32>, String) {
+        let log = std::mem::replace(&mut self.log, std::thread::spawn(String::new));
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || ended.send(log.join().unwrap()));
+        let log = end.recv_timeout(PATIENCE).expect("it goes on");
+        assert_clean("the log", log.as_bytes());
+        (self.child.wait().unwrap().code(), log)
+    }
+
     /// Sends SIGTERM and waits for the end: exit status, time it took, and the log.
     pub fn terminate(mut self) -> (Option<i32>, Duration, String) {
         let began = Instant::now();

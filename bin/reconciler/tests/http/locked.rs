@@ -21,7 +21,7 @@ struct Locked {
     holder: PgConnection,
     name: String,
     clear: String,
-    _deployment: Deployment,
+    deployment: Deployment,
 }
 
 impl Locked {
@@ -53,7 +53,7 @@ impl Locked {
             holder,
             name,
             clear,
-            _deployment: deployment,
+            deployment,
         }
     }
 
@@ -108,6 +108,27 @@ pub fn a_database_that_hangs_is_told_in_the_form_that_was_asked_for(url: &str) {
     let told: Value = serde_json::from_str(&status.body).unwrap();
     assert_eq!(told["error"]["kind"], "unavailable");
     runtime.block_on(locked.end());
+}
+
+/// Connections to both would be one process at two databases; the next start looks at where it comes to.
+pub fn a_url_of_another_database_ends_it(url: &str) {
+    let runtime = runtime();
+    let Locked {
+        served,
+        mut admin,
+        mut holder,
+        clear,
+        deployment,
+        ..
+    } = runtime.block_on(Locked::make(url, "4s"));
+    runtime.block_on(execute(&mut holder, "ROLLBACK"));
+    let here = std::fs::read_to_string(deployment.path("url")).unwrap();
+    deployment.write("url", &format!("{here}_restored"));
+    let (code, log) = served.ended_by_itself();
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("names another server"), "{log}");
+    drop(holder);
+    runtime.block_on(execute(&mut admin, &clear));
 }
 
 async fn waiters(admin: &mut PgConnection, name: &str) -> i64 {

@@ -75,14 +75,33 @@ pub(crate) async fn connect(
     Ok(Store::new(options, pool.clone(), pool))
 }
 
-/// From now on new connections go to this URL; those that stand are left alone.
+/// From now on new connections go to this URL; those that stand are left alone. One that names another
+/// database would leave some connections here and some there.
 pub(crate) fn redirect(
     operation: &'static str,
     pool: &sqlx::PgPool,
     url: &SecretValue,
 ) -> Result<()> {
-    pool.set_connect_options(address(operation, url)?);
+    let address = address(operation, url)?;
+    if names_another_database(&pool.connect_options(), &address) {
+        let message = "the URL names another server, database or search path than the one that is open; \
+                       only a restart goes there";
+        return Err(Error::new(ErrorKind::Conflict, operation, message));
+    }
+    pool.set_connect_options(address);
     Ok(())
+}
+
+fn names_another_database(one: &PgConnectOptions, other: &PgConnectOptions) -> bool {
+    let database = |of: &PgConnectOptions| {
+        let named = of.get_database().unwrap_or(of.get_username());
+        (
+            place(of),
+            named.to_owned(),
+            of.get_options().map(str::to_owned),
+        )
+    };
+    database(one) != database(other)
 }
 
 /// One connection outside the pool: a pool tries until its time is over and then only knows that

@@ -161,7 +161,8 @@ fn main() {
             a_locked_row_is_left_to_whoever_has_it, a_commit_waits_for_a_claim,
             a_claim_sees_what_was_committed_before_it, waits_end, passwords_are_not_shown,
             a_silent_transaction_ends, the_servers_clock, deadlocks_are_tried_again,
-            new_connections_go_to_the_new_url, a_default_of_reading_only_is_kept,
+            new_connections_go_to_the_new_url, no_connection_goes_to_another_database,
+            a_default_of_reading_only_is_kept,
             a_schema_that_is_up_to_date_is_only_read, another_list_of_migrations_is_on_the_path,
             the_ways_to_a_schema_of_ones_own_lead_there, a_schema_that_takes_no_tables_is_named;
         homes: a_dump_that_was_read_in_is_another;

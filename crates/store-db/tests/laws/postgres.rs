@@ -307,6 +307,36 @@ pub(crate) async fn new_connections_go_to_the_new_url(bench: Bench) {
     assert_eq!(name, "rotated");
 }
 
+/// Half of the connections there and half here would be two databases in one process.
+pub(crate) async fn no_connection_goes_to_another_database(bench: Bench) {
+    let Location::Postgres(url) = &bench.options.location else {
+        panic!()
+    };
+    let url = url.expose_text().unwrap();
+    let (server, _) = url.split_once('?').unwrap_or((url, ""));
+    let (server, database) = server.rsplit_once('/').unwrap();
+    let elsewhere = [
+        format!("{server}/{database}_restored"),
+        format!("{server}/{database}?port=1"),
+        format!("{server}/{database}?host=restored.invalid"),
+        format!("{server}/{database}?options=-c%20search_path%3Drestored"),
+    ];
+    for elsewhere in elsewhere {
+        let refused = bench.store.redirect(&SecretValue::from(elsewhere));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+    }
+    let mut taken = Vec::new();
+    for _ in 0..bench.options.max_connections {
+        let mut connection = pool(&bench.store).acquire().await.unwrap();
+        let name: String = sqlx::query_scalar("SELECT current_database()")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert_eq!(name, database);
+        taken.push(connection);
+    }
+}
+
 /// An operator who sets it means it, for every transaction.
 pub(crate) async fn a_default_of_reading_only_is_kept(bench: Bench) {
     let written = bench
