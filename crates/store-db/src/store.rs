@@ -1,6 +1,6 @@
 //! The store as the rest of the program holds it.
 
-use cloakroom_core::store::{ReceiptPage, RunRecord};
+use cloakroom_core::store::{Home, ReceiptPage, RunRecord};
 use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretValue, Timestamp};
 
 use crate::audit::AuditPage;
@@ -13,6 +13,8 @@ use crate::{Audit, postgres, sqlite};
 #[derive(Clone)]
 pub struct DbStore {
     pub(crate) kind: Kind,
+    /// Where a SQLite file was when it was opened: its connections go on with it when it is removed.
+    opened: Option<Home>,
 }
 
 #[derive(Clone)]
@@ -54,13 +56,25 @@ impl DbStore {
     /// Opens a store whose schema is this program's; `Invalid` where migrations are missing, were
     /// changed after they were applied, or are newer than this program.
     pub async fn open(options: &Options) -> Result<Self> {
-        let store = Self::connect(OPEN, options, sqlite::connect::Absent::Refuse).await?;
-        match of_either!(store, inner => inner.check(OPEN).await) {
-            Ok(()) => Ok(store),
+        let mut store = Self::connect(OPEN, options, sqlite::connect::Absent::Refuse).await?;
+        match store.look_around().await {
+            Ok(opened) => {
+                store.opened = opened;
+                Ok(store)
+            }
             Err(error) => {
                 store.close().await;
                 Err(error)
             }
+        }
+    }
+
+    /// Looks at the schema, and tells where a SQLite file is.
+    async fn look_around(&self) -> Result<Option<Home>> {
+        of_either!(self, inner => inner.check(OPEN).await)?;
+        match &self.kind {
+            Kind::Sqlite(store) => sqlite::connect::home(OPEN, store).await.map(Some),
+            Kind::Postgres(_) => Ok(None),
         }
     }
 
@@ -108,7 +122,7 @@ impl DbStore {
                 Kind::Postgres(postgres::connect::connect(operation, options, url).await?)
             }
         };
-        Ok(Self { kind })
+        Ok(Self { kind, opened: None })
     }
 
     /// Whether this process can write: `Denied` for a SQLite file that it may only read, `Unavailable`
@@ -145,9 +159,20 @@ impl DbStore {
         }
     }
 
-    /// Whether the database answers and its schema is this program's.
+    /// Whether the database answers and its schema is this program's, and whether a SQLite file is the one
+    /// that was opened: `Unavailable` where it was removed, or another one is in its place.
     pub async fn check(&self) -> Result<()> {
-        of_either!(self, inner => inner.check(CHECK).await)
+        of_either!(self, inner => inner.check(CHECK).await)?;
+        match (&self.kind, &self.opened) {
+            (Kind::Sqlite(store), Some(opened))
+                if sqlite::connect::home(CHECK, store).await? != *opened =>
+            {
+                let message = "another file is in the place of the one that this process has open; \
+                               start it anew";
+                Err(Error::new(ErrorKind::Unavailable, CHECK, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Closes every connection, after the transactions that are under way.

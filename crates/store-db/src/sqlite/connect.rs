@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cloakroom_core::store::Home;
 use cloakroom_core::{Error, ErrorKind, Result};
 use sqlx::Connection as _;
 use sqlx::sqlite::{
@@ -28,6 +29,16 @@ const LOG_PAGES: &str = "4000";
 pub(crate) enum Absent {
     Create,
     Refuse,
+}
+
+/// Where the file is that has the name of the one that is open.
+pub(crate) async fn home(operation: &'static str, store: &Store) -> Result<Home> {
+    let home = async {
+        let mut conn = store.read.acquire().await?;
+        dialect::home(&mut conn).await
+    };
+    let home: Result<Home, Failure> = home.await;
+    home.map_err(|failure| failure.into_error(operation, dialect::meaning_of))
 }
 
 /// Opens the file. An absolute path is handed to SQLite, which would read meaning into `:memory:`

@@ -35,6 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         locked_by_somebody_else,
         locked_before_its_first_migration,
         a_full_disk,
+        one_that_is_removed_or_replaced_while_it_is_open,
     ]
 }
 
@@ -261,4 +262,28 @@ async fn a_full_disk(folder: &Path) {
         .unwrap();
     assert_eq!(sound, "ok");
     bench.store.close().await;
+}
+
+/// Its connections go on with the old file, and whoever probes is to start the process anew.
+async fn one_that_is_removed_or_replaced_while_it_is_open(folder: &Path) {
+    let path = folder.join("store.db");
+    let options = with_one_document(&path).await;
+    let open = DbStore::open(&options).await.unwrap();
+    open.check().await.unwrap();
+
+    let aside = folder.join("aside.db");
+    std::fs::rename(&path, &aside).unwrap();
+    assert_eq!(
+        open.check().await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+
+    std::fs::copy(&aside, &path).unwrap();
+    let error = open.check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("another file"), "{error}");
+
+    std::fs::rename(&aside, &path).unwrap();
+    open.check().await.unwrap();
+    open.close().await;
 }
