@@ -121,21 +121,22 @@ impl Pair {
 
     fn new(still: StillStore, real: DbStore, seed: u64) -> Self {
         let dice = SeededRandomness::new(seed);
+        let organization = Uuid::from_u128(0x6666_0000_0000_4000_8000_0000_0000_0000);
         let base = |number: u128| {
-            let owner = if number == 3 {
-                Uuid::nil()
-            } else {
-                workspace(1 + number % 2).0
+            let (scope, owner) = match number {
+                3 => (Scope::Workspace, Uuid::nil()),
+                4 => (Scope::Organization, organization),
+                _ => (Scope::Workspace, workspace(1 + number % 2).0),
             };
             let secret = Uuid::from_u128(0x5555_0000_0000_4000_8000_0000_0000_0000 + number);
-            Grammar::default().managed(Scope::Workspace, owner, secret, Version::FIRST)
+            Grammar::default().managed(scope, owner, secret, Version::FIRST)
         };
         Self {
             memory: still.store(),
             still,
             real,
             backends: ["one".parse().unwrap(), "two".parse().unwrap()],
-            bases: (0..4).map(base).collect(),
+            bases: (0..5).map(base).collect(),
             windows: Windows {
                 keep_superseded: u32::from(dice.happens(0.3)),
                 ..Windows::default()
@@ -195,8 +196,15 @@ impl Pair {
         let backend = self.backend();
         let mut intents = Vec::new();
         for _ in 0..=self.pick(3) {
+            let base = self.bases[self.pick(5)].clone();
+            let workspace = if base.is_ephemeral() {
+                WorkspaceId(Uuid::nil())
+            } else {
+                workspace(1 + u128::from(self.dice.below(2)))
+            };
             intents.push(Intent {
-                base: self.bases[self.pick(4)].clone(),
+                workspace,
+                base,
                 kind: ValueKind::Text,
                 digest: self.digest(),
                 id: IntentId(self.dice.uuid()),
@@ -326,11 +334,8 @@ impl Pair {
         let items: Vec<ClaimItem> = claimed.map(|(item, _)| item).collect();
         if self.dice.happens(0.2) {
             let coordinates: Vec<_> = items.into_iter().map(|it| it.coordinate).collect();
-            let _ = both!(self, when, |store| store.release(
-                &lease,
-                &backend,
-                &coordinates
-            ));
+            let given = &coordinates;
+            let _ = both!(self, when, |store| store.release(&lease, &backend, given));
             return;
         }
         let mut settlements = Vec::new();
@@ -579,6 +584,11 @@ impl Pair {
     async fn compare(&self, when: &str) {
         let (all, windows) = (SecretFilter::default(), self.windows);
         let _ = both!(self, when, |store| store.list_secrets(&all, None, MANY));
+        let of_one = SecretFilter {
+            owner: Some(workspace(1)),
+            ..SecretFilter::default()
+        };
+        let _ = both!(self, when, |store| store.list_secrets(&of_one, None, MANY));
         let _ = both!(self, when, |store| store.list_documents(None, None, MANY));
         let _ = both!(self, when, |store| store.documents(None, MANY));
         for backend in &self.backends {

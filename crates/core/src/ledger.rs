@@ -243,14 +243,15 @@ pub struct Census {
     /// Rows once referenced that are still in the manager, due ones included. Counted only where
     /// at least as many as the caller asked about are due; otherwise `None`.
     pub once_referenced: Option<u64>,
-    /// The same by owner, for owners with at least as many due as the caller asked about.
+    /// The same by workspace, for those with at least as many due as the caller asked about. What nobody
+    /// knows the workspace of is in none.
     pub owners: Vec<OwnerCensus>,
 }
 
 /// The share of one workspace in what is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerCensus {
-    /// The owner in the coordinates.
+    /// The workspace of the documents they were written for.
     pub owner: uuid::Uuid,
     /// Its rows that are due and were once referenced.
     pub due: u64,

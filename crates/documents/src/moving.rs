@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::ledger::Ledger;
-use cloakroom_core::store::{DocumentStore, Journal, MoveRecord, MoveState, Moves, NewMove};
+use cloakroom_core::store::{
+    DocumentStore, Journal, MoveRecord, MoveSize, MoveState, Moves, NewMove,
+};
 use cloakroom_core::{BackendId, Error, ErrorKind, MoveId, Result, WorkspaceId};
 
 pub use report::{MoveIssue, MoveReport, MoveStep};
@@ -123,8 +125,8 @@ impl Mover {
     /// every value, holds it against its digest and the new backend's limits, and writes nothing.
     ///
     /// `Invalid` where the backends cannot be moved between or are one manager under two names, or new
-    /// secrets still go to the one that is left (a dry run says that beside its report); `Conflict`
-    /// while another move is not over; `Unavailable` while another process moves. What stands in the
+    /// secrets still go to the one that is left (a dry run says that beside its report); `Missing` where
+    /// a workspace has no document with a secret in either; `Conflict` while another move is not over; `Unavailable` while another process moves. What stands in the
     /// way of one document is in the report.
     pub async fn copy(
         &self,
@@ -134,6 +136,7 @@ impl Mover {
     ) -> Result<MoveReport> {
         self.check(order)?;
         self.refuse_one_manager(order).await?;
+        self.refuse_unknown(order).await?;
         if dry_run {
             return Run::dry(self, MoveStep::Copy, order, observer).look().await;
         }
@@ -147,6 +150,24 @@ impl Mover {
             workspaces: order.workspaces.clone(),
         };
         run.copy(&new).await
+    }
+
+    /// A workspace without any secret on either side may be a mistyped one, whose secrets would stay behind.
+    async fn refuse_unknown(&self, order: &MoveOrder) -> Result<()> {
+        for workspace in &order.workspaces {
+            let whose = std::slice::from_ref(workspace);
+            let left = self.store.count_to_move(&order.from, whose).await?;
+            let moved = self.store.count_to_move(&order.to, whose).await?;
+            if left == MoveSize::default() && moved == MoveSize::default() {
+                let message = format!(
+                    "no document of this workspace has a secret in {} or {}: look at the id",
+                    order.from, order.to
+                );
+                let error = Error::new(ErrorKind::Missing, OPERATION, message);
+                return Err(error.with_coordinate(workspace));
+            }
+        }
+        Ok(())
     }
 
     /// Takes documents back to where they were: to the old copy where the document still has the value

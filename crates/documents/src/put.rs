@@ -389,6 +389,7 @@ impl Plan {
                     held[*at].coordinate.clone(),
                     *kind,
                     take(value),
+                    workspace,
                 )),
                 Action::New { value, kind } => new.push(NewSecret::new(
                     field.pointer.clone(),
@@ -396,6 +397,7 @@ impl Plan {
                     documents.fresh_base(naming.scope(), owner),
                     *kind,
                     take(value),
+                    workspace,
                 )),
                 Action::Keep { .. } | Action::External { .. } => {}
             }

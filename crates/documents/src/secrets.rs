@@ -8,7 +8,7 @@ use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::{Intended, Intent, StoreIdentity, is_same_manager};
 use cloakroom_core::{
     BackendId, Coordinate, Digest, Error, ErrorKind, IntentId, KeyRing, Mark, PutRequest, Result,
-    SecretBackend, SecretValue, ValueKind,
+    SecretBackend, SecretValue, ValueKind, WorkspaceId,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -31,6 +31,8 @@ pub(crate) struct NewSecret {
     pub(crate) coordinate: Coordinate,
     pub(crate) kind: ValueKind,
     value: SecretValue,
+    /// The document's; the nil one where no document is to refer to it.
+    workspace: WorkspaceId,
     /// The intent that the ledger has its row for, once it has one.
     intent: Option<IntentId>,
 }
@@ -51,6 +53,7 @@ impl NewSecret {
         base: Coordinate,
         kind: ValueKind,
         value: SecretValue,
+        workspace: WorkspaceId,
     ) -> Self {
         Self {
             pointer,
@@ -58,6 +61,7 @@ impl NewSecret {
             coordinate: base,
             kind,
             value,
+            workspace,
             intent: None,
         }
     }
@@ -81,6 +85,7 @@ impl NewSecret {
             kind: self.kind,
             digest: self.digest(ring),
             id,
+            workspace: self.workspace,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cloakroom_core::ledger::{Ledger as _, QuarantineRelease};
-use cloakroom_core::store::{DocumentStore as _, Job, RunOutcome};
+use cloakroom_core::store::{DocumentStore as _, Job, RunOutcome, words};
 use cloakroom_core::{BackendId, DocumentId, Error, ErrorKind, Result, SecretJson};
 use cloakroom_documents::Put;
 use cloakroom_reconcile::{
@@ -279,8 +279,10 @@ impl Actor {
         self.said(format!("{report:?}"));
         // One that stood still while its listing timed out saw nothing, and saves nothing.
         let listed = |trip: &GuardTrip| trip.guard != Guard::ListingFailed;
-        let whole = matches!(report.outcome, RunOutcome::Done | RunOutcome::Refused)
-            && report.guards.iter().all(listed);
+        // One that met nothing but what had failed before looked through everything.
+        let waits = report.outcome == RunOutcome::Partial && report.unpurged == 0;
+        let ended = matches!(report.outcome, RunOutcome::Done | RunOutcome::Refused) || waits;
+        let whole = ended && report.guards.iter().all(listed);
         if whole && !report.cut_short && report.failed == 0 && report.unrestored == 0 {
             self.world.stage.happened(Happening::Passed {
                 task: self.world.stage.current(),
@@ -426,8 +428,9 @@ impl Actor {
         let run = {
             let state = self.world.store.state();
             let receipts = state.receipts.iter().rev();
-            let scheduled = receipts.filter(|it| it.outcome == "scheduled");
-            let runs: Vec<_> = scheduled.take(20).map(|it| it.run).collect();
+            let undoable = ["scheduled", words::ADOPTED];
+            let deeds = receipts.filter(|it| undoable.contains(&&*it.outcome));
+            let runs: Vec<_> = deeds.take(20).map(|it| it.run).collect();
             self.dice.choose(&runs).copied()
         };
         let Some(run) = run else {

@@ -37,6 +37,10 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.migrated_fields(id, after, limit).await)
     }
 
+    async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
+        of_either!(self, inner => inner.left_so_later(id, field).await)
+    }
+
     async fn note_copy(&self, id: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
         of_either!(self, inner => inner.note_copy(id, copy, digest).await)
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use cloakroom_core::platform::{
     Defect, DefectKind, Evidence, Judgement, Mention, Owner, OwnerTally, PlatformIdentity,
-    PlatformTarget, SeenMention, SeenSecret, Sightings, Unlisted, UnlistedCursor,
+    PlatformTarget, SeenMention, SeenSecret, Sightings, StoredName, Unlisted, UnlistedCursor,
 };
 use cloakroom_core::{Result, RunId, Timestamp};
 use uuid::Uuid;
@@ -86,6 +86,23 @@ impl Sightings for DbStore {
         limit: u32,
     ) -> Result<Vec<Unlisted>> {
         of_either!(self, inner => inner.unlisted(target, pass, storage, after, limit).await)
+    }
+
+    async fn listed_without_version(
+        &self,
+        target: &PlatformTarget,
+        pass: RunId,
+        storage: Uuid,
+        after: Option<&UnlistedCursor>,
+        limit: u32,
+    ) -> Result<Vec<Unlisted>> {
+        of_either!(self, inner => {
+            inner.listed_without_version(target, pass, storage, after, limit).await
+        })
+    }
+
+    async fn storages(&self, target: &PlatformTarget, bases: &[&str]) -> Result<Vec<StoredName>> {
+        of_either!(self, inner => inner.storages(target, bases).await)
     }
 
     async fn mentions_of(

@@ -84,9 +84,13 @@ impl DocumentStore for DbStore {
         of_either!(self, inner => inner.commit(commit).await)
     }
 
-    async fn report_missing(&self, backend: &BackendId, coordinate: &Coordinate) -> Result<()> {
-        self.set_damage(backend, coordinate, Some(Damage::Missing))
-            .await
+    async fn report_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        damage: Damage,
+    ) -> Result<()> {
+        self.set_damage(backend, coordinate, Some(damage)).await
     }
 
     async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {

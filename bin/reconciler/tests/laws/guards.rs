@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use cloakroom_core::store::{FindingKind, Job, Journal as _, RunOutcome};
 use cloakroom_core::{Coordinate, DocumentId, ErrorKind, WorkspaceId};
+use cloakroom_documents::Naming;
 use cloakroom_reconcile::{Guard, Report, RunOptions};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::harness::{Fate, Kind, World, hours, loose, workspace};
 
@@ -154,14 +156,42 @@ pub(crate) async fn share_of_the_backend(kind: Kind, seed: u64) {
     world.close().await;
 }
 
+/// Whatever the secrets' names tell, a workspace is that of the documents.
 pub(crate) async fn share_of_one_workspace(kind: Kind, seed: u64) {
-    let world = World::new(kind, seed).await;
+    let organization = Uuid::from_u128(0x0A6A);
+    for naming in [
+        Naming::Workspace,
+        Naming::OauthWorkspace,
+        Naming::Organization(organization),
+        Naming::RsmOrganization(organization),
+        Naming::StorageOrganization(organization),
+    ] {
+        let mut world = World::new(kind, seed).await;
+        world.documents = world.documents.naming(naming);
+        with_secrets(&world, workspace(1), 90).await;
+        with_secrets(&world, workspace(2), 20).await;
+        let goes = with_secrets(&world, workspace(2), 20).await;
+        world.documents.remove(goes, None).await.unwrap();
+        world.clock.advance(hours(10));
+        let report = world.run(Job::ExpireOrphans).await;
+        let owner = workspace(2).to_string();
+        assert_refused(&world, &report, Guard::Share, &["20", "40", &owner]).await;
+        assert_eq!(world.living().await.len(), 130, "{naming:?}");
+        world.close().await;
+    }
+}
+
+/// A secret that an update raised is counted in its document's workspace, as the one before it.
+pub(crate) async fn share_of_one_workspace_looks_at_raised_ones_too(kind: Kind, seed: u64) {
+    let mut world = World::new(kind, seed).await;
+    let organization = Naming::Organization(Uuid::from_u128(0x0A6A));
+    world.documents = world.documents.naming(organization);
     with_secrets(&world, workspace(1), 90).await;
-    with_secrets(&world, workspace(2), 20).await;
-    let goes = with_secrets(&world, workspace(2), 20).await;
-    world.documents.remove(goes, None).await.unwrap();
-    world.clock.advance(hours(10));
-    let report = world.run(Job::ExpireOrphans).await;
+    let id = with_secrets(&world, workspace(2), 20).await;
+    let other: Vec<String> = (0..20).map(|number| format!("other-{number}")).collect();
+    world.update(id, json!({"t": other})).await;
+    world.clock.advance(hours(30));
+    let report = world.run(Job::DeleteSuperseded).await;
     let owner = workspace(2).to_string();
     assert_refused(&world, &report, Guard::Share, &["20", "40", &owner]).await;
     assert_eq!(world.living().await.len(), 130);
@@ -255,7 +285,7 @@ pub(crate) async fn another_stores_secrets_are_nobodys_business(kind: Kind, seed
     let world = World::new(kind, seed).await;
     world.create(json!({"a": "stays"})).await;
     let theirs = loose(1);
-    let store = cloakroom_core::StoreId(uuid::Uuid::from_u128(9));
+    let store = cloakroom_core::StoreId(Uuid::from_u128(9));
     let mark = cloakroom_core::Mark {
         store,
         ..world.mark(&theirs).await

@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::epochs::stopped_by;
-use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours, loose};
+use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours, loose, workspace};
 
 pub(crate) async fn sweep(
     world: &World,
@@ -171,6 +171,7 @@ pub(crate) async fn a_name_that_a_writer_is_about_to_use_is_not_adopted(kind: Ki
         kind: ValueKind::Text,
         digest: world.row(&base).await.unwrap().digest,
         id: IntentId(Uuid::from_u128(1)),
+        workspace: workspace(1),
     };
     let intended = world.db.intend(&world.id(), &[intent], hours(2)).await;
     let theirs = intended.unwrap().remove(0);

@@ -12,7 +12,7 @@ use crate::coordinates::Coordinate;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::ids::{BackendId, DocumentId, IntentId, Revision, StoreId, WorkspaceId};
-use crate::ledger::{LedgerRow, RowState};
+use crate::ledger::{Damage, LedgerRow, RowState};
 use crate::secret::ValueKind;
 
 /// Which store this is; every mark names it.
@@ -69,6 +69,9 @@ pub struct Intent {
     pub digest: Digest,
     /// Never used before, so that it tells this intent from all others.
     pub id: IntentId,
+    /// The workspace of the document it is for, whatever the base names; the nil one for a secret of a
+    /// check or discover.
+    pub workspace: WorkspaceId,
 }
 
 /// A reference as a commit writes it.
@@ -188,7 +191,7 @@ pub struct DocumentSummary {
 pub struct SecretFilter {
     /// Only those of this backend.
     pub backend: Option<BackendId>,
-    /// Only those whose coordinate names this owner.
+    /// Only those written for documents of this workspace.
     pub owner: Option<WorkspaceId>,
     /// Only versions of this base.
     pub base: Option<String>,
@@ -285,10 +288,15 @@ pub trait DocumentStore: Send + Sync {
     /// Step 3: compare-and-swap the revision, write blob and references, rows become `Stored`.
     async fn commit(&self, commit: &DocumentCommit) -> Result<CommitOutcome>;
 
-    /// A reader asked the manager directly for a secret in use and it does not have it: from now on an
-    /// equal value is written again, until verify-blobs sees the secret there. `Missing` where the
-    /// ledger has no such row.
-    async fn report_missing(&self, backend: &BackendId, coordinate: &Coordinate) -> Result<()>;
+    /// A reader asked the manager directly for a secret in use, and it does not have it or has another
+    /// value: from now on an equal value is written again, until verify-blobs sees there what was put.
+    /// `Missing` where the ledger has no such row.
+    async fn report_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        damage: Damage,
+    ) -> Result<()>;
 
     /// The writer gives up: its intended rows expire now.
     async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()>;

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::journal::Lease;
-use crate::coordinates::Coordinate;
+use crate::coordinates::{Coordinate, Scope};
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::ids::{BackendId, IntentId, RunId};
+use crate::ids::{BackendId, IntentId, RunId, WorkspaceId};
 use crate::platform::SecretName;
 
 /// What was done to one secret, why, and how it ended. Holds no value.
@@ -116,6 +116,16 @@ pub struct Adoption {
     pub evidence: String,
 }
 
+impl Adoption {
+    /// The workspace it counts to: no document tells, so its name must. An organisation's tells none.
+    pub fn workspace(&self) -> Option<WorkspaceId> {
+        match self.coordinate.scope()? {
+            Scope::Workspace | Scope::OauthWorkspace => self.coordinate.owner().map(WorkspaceId),
+            Scope::Organization | Scope::RsmOrganization | Scope::StorageOrganization => None,
+        }
+    }
+}
+
 /// A secret that an undo or a rescue brought back in its manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
@@ -174,7 +184,7 @@ pub trait Receipts: Send + Sync {
     /// Its row says that it is stored, and stays as it is.
     async fn rescued(&self, run: RunId, backend: &BackendId, restored: &[Restored]) -> Result<()>;
 
-    /// Puts rows that an undo brought back into state `Held`: no job touches them until `hold` has
+    /// Puts rows that an undo brought back, or that nothing refers to any more, into state `Held`: no job touches them until `hold` has
     /// passed, and then their time-to-live begins; what is held for longer stays so. Rows that are in
     /// use or on their way to be are left alone and get no receipt. The answers, in the order of
     /// `restored`, say which are held. All of it only while `lease` is still its holder's, looked at in

@@ -9,6 +9,7 @@ use cloakroom_core::ledger::RowState;
 use cloakroom_core::store::{CommitOutcome, StoredDocument, Way};
 use cloakroom_core::{
     BackendId, Coordinate, DocumentId, Error, ErrorKind, KeyRing, MoveId, Result, SecretValue,
+    WorkspaceId,
 };
 
 use super::fit::obstacle;
@@ -90,7 +91,9 @@ impl Run<'_> {
             .iter()
             .map(|(held, _)| held.coordinate.clone())
             .collect();
-        let written = mover.documents.write_new(new_secrets(route, values), &ring);
+        let written = mover
+            .documents
+            .write_new(new_secrets(route, document.workspace, values), &ring);
         let written = written.await?;
         let to = written.iter().map(|new| new.coordinate.clone());
         let mut homes = returned.clone();
@@ -387,7 +390,11 @@ fn leaving<'d>(
     document.references.iter().filter(goes).collect()
 }
 
-fn new_secrets(route: &Route<'_>, values: Vec<(Held, SecretValue)>) -> Vec<NewSecret> {
+fn new_secrets(
+    route: &Route<'_>,
+    workspace: WorkspaceId,
+    values: Vec<(Held, SecretValue)>,
+) -> Vec<NewSecret> {
     let new = values.into_iter().map(|(held, value)| {
         NewSecret::new(
             held.pointer.clone(),
@@ -395,6 +402,7 @@ fn new_secrets(route: &Route<'_>, values: Vec<(Held, SecretValue)>) -> Vec<NewSe
             held.coordinate.clone(),
             held.kind,
             value,
+            workspace,
         )
     });
     new.collect()

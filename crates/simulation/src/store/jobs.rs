@@ -9,7 +9,7 @@ use cloakroom_core::ledger::{
 };
 use cloakroom_core::mutant::{self, Mutant};
 use cloakroom_core::store::Lease;
-use cloakroom_core::{BackendId, Coordinate, ErrorKind, Result, RunId, Timestamp};
+use cloakroom_core::{BackendId, Coordinate, ErrorKind, Result, RunId, Timestamp, WorkspaceId};
 
 use super::state::{Row, State, length, past, reason_of, refusal};
 use crate::happening::{Happening, Key};
@@ -152,12 +152,12 @@ impl State {
             references_missed: !any_live_reference && self.rows.iter().any(in_use),
             ..Census::default()
         };
-        let mut owners: BTreeMap<uuid::Uuid, u64> = BTreeMap::new();
+        let mut owners: BTreeMap<WorkspaceId, u64> = BTreeMap::new();
         for class in classes {
             for (key, row) in self.all_due(backend, *class, windows, now) {
                 if row.once_referenced {
                     census.due_once_referenced += 1;
-                    if let Some(owner) = key.1.owner() {
+                    if let Some(owner) = self.rows[key].owner {
                         *owners.entry(owner).or_default() += 1;
                     }
                 } else {
@@ -168,12 +168,12 @@ impl State {
         if classes.is_empty() {
             return census;
         }
-        let there = |owner: Option<uuid::Uuid>| {
+        let there = |owner: Option<WorkspaceId>| {
             let rows = self.rows.iter().filter(|(key, row)| {
                 key.0 == *backend
                     && row.ledger.once_referenced
                     && !matches!(row.ledger.state, RowState::Intended | RowState::Deleted)
-                    && owner.is_none_or(|owner| key.1.owner() == Some(owner))
+                    && (owner.is_none() || row.owner == owner)
             });
             rows.count() as u64
         };
@@ -181,8 +181,8 @@ impl State {
             census.once_referenced = Some(there(None));
         }
         let large = owners.into_iter().filter(|(_, due)| *due >= share_from);
-        let owner = |(owner, due)| OwnerCensus {
-            owner,
+        let owner = |(owner, due): (WorkspaceId, u64)| OwnerCensus {
+            owner: owner.0,
             due,
             once_referenced: there(Some(owner)),
         };

@@ -357,8 +357,10 @@ impl State {
             let elsewhere = self.known_elsewhere(&key, &adoption.digest, adoption.intent);
             let new = new && elsewhere.is_none();
             if new {
-                self.rows
-                    .insert(key.clone(), adopted_row(&key, adoption, now));
+                let known = self.rows.get(&key).map(|row| row.owner);
+                let mut row = adopted_row(&key, adoption, now);
+                row.owner = known.unwrap_or(row.owner);
+                self.rows.insert(key.clone(), row);
                 self.write_receipt(run, &key, words::UNKNOWN_MARKED, words::ADOPTED, now);
             }
             adopted.push(new);
@@ -404,7 +406,9 @@ impl State {
             let row = self.rows.get_mut(&key).filter(|row| {
                 let gone = [RowState::Deleting, RowState::Deleted];
                 let parked = [RowState::Quarantined, RowState::Held];
-                gone.contains(&row.ledger.state) || parked.contains(&row.ledger.state)
+                let next =
+                    row.ledger.state == RowState::Stored && row.ledger.unreferenced_since.is_some();
+                gone.contains(&row.ledger.state) || parked.contains(&row.ledger.state) || next
             });
             let row = row.filter(|_| named.insert(key.clone()));
             let before = row.as_ref().filter(|it| it.ledger.state == RowState::Held);
@@ -459,6 +463,7 @@ fn adopted_row(key: &Key, adoption: &Adoption, now: i64) -> Row {
             last_error: None,
             damage: None,
         },
+        owner: adoption.workspace(),
         quarantined: None,
         claimed: BTreeMap::new(),
     }

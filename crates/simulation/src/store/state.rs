@@ -59,6 +59,8 @@ pub(crate) struct Document {
 #[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) ledger: LedgerRow,
+    /// The workspace it counts to, where that is known.
+    pub(super) owner: Option<WorkspaceId>,
     pub(super) quarantined: Option<i64>,
     /// When each run that claimed it last did: one that slept settles what it claimed itself.
     pub(super) claimed: BTreeMap<usize, i64>,

@@ -323,6 +323,7 @@ fn intended(key: &Key, intent: &Intent, now: i64, expires_in: Duration) -> Row {
             last_error: None,
             damage: None,
         },
+        owner: Some(intent.workspace),
         quarantined: None,
         claimed: BTreeMap::new(),
     }

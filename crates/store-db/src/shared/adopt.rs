@@ -92,7 +92,7 @@ async fn insert(
     .bind(coordinate.as_str())
     .bind(coordinate.base())
     .bind(coordinate.version().get())
-    .bind(coordinate.owner().map(dialect::id))
+    .bind(adoption.workspace().map(|id| dialect::id(id.0)))
     .bind(ValueKind::Text.as_str())
     .bind(adoption.digest.to_string())
     .bind(now)

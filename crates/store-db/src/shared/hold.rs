@@ -46,7 +46,7 @@ impl Store {
     ) -> Result<Vec<bool>, Failure> {
         let mut can_be_held = HashSet::new();
         for chunk in restored.chunks(CHUNK) {
-            can_be_held.extend(lock_deleted(conn, backend, chunk).await?);
+            can_be_held.extend(lock_unused(conn, backend, chunk).await?);
         }
         let now = self.lasting_moment(conn).await?;
         let until = after(now, hold);
@@ -66,15 +66,16 @@ impl Store {
     }
 }
 
-/// Locks those of the rows that are deleted, on their way, or held already.
-async fn lock_deleted(
+/// Locks those of the rows that are deleted, on their way or next to be, or held already.
+async fn lock_unused(
     conn: &mut Conn,
     backend: &BackendId,
     restored: &[Restored],
 ) -> Result<Vec<Coordinate>, Failure> {
     let mut query = Query::new(
         "SELECT s.backend_id, s.coordinate FROM secrets AS s \
-         WHERE s.state IN ('deleting', 'deleted', 'quarantined', 'held') AND s.backend_id = ",
+         WHERE (s.state IN ('deleting', 'deleted', 'quarantined', 'held') \
+         OR s.state = 'stored' AND s.unreferenced_since IS NOT NULL) AND s.backend_id = ",
     );
     query
         .push_bind(backend.as_str())

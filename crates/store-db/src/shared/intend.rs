@@ -129,7 +129,7 @@ async fn insert_intended(
             .push_bind(coordinate.as_str())
             .push_bind(coordinate.base())
             .push_bind(coordinate.version().get())
-            .push_bind(coordinate.owner().map(dialect::id))
+            .push_bind(dialect::id(intent.workspace.0))
             .push_bind(intent.kind.as_str())
             .push("'intended'")
             .push_bind(intent.digest.to_string())

@@ -86,6 +86,40 @@ impl Store {
             .map_err(|failure| told("read migrated fields", failure))
     }
 
+    pub(crate) async fn left_so_later(
+        &self,
+        id: MoveId,
+        field: &MigratedField,
+    ) -> Result<Option<MoveId>> {
+        let later = async {
+            let mut query = Query::new(
+                "SELECT later.migration_id FROM secret_migrations AS this JOIN secret_migrations AS later \
+                 ON later.platform = this.platform AND later.platform_database = this.platform_database \
+                 AND later.started_at > this.started_at \
+                 AND later.state <> 'reversed' \
+                 JOIN migrated_fields AS field ON field.migration_id = later.migration_id \
+                 WHERE this.migration_id = ",
+            );
+            query
+                .push_bind(dialect::id(id.0))
+                .push(" AND field_table = ")
+                .push_bind(field.table.as_str())
+                .push(" AND field_row = ")
+                .push_bind(field.row.as_str())
+                .push(" AND pointer = ")
+                .push_bind(field.pointer.as_str())
+                .push(" AND to_name IS NOT DISTINCT FROM ")
+                .push_bind(field.to.as_deref())
+                .push(" ORDER BY later.started_at DESC LIMIT 1");
+            let row = query.build().fetch_optional(&self.read).await?;
+            let id = |row: &Row| Reader::new(TABLE, row).id("migration_id").map(MoveId);
+            row.as_ref().map(id).transpose()
+        };
+        later
+            .await
+            .map_err(|failure| told("look for later migrations", failure))
+    }
+
     pub(crate) async fn note_copy(
         &self,
         id: MoveId,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cloakroom_core::platform::{
     Defect, DefectKind, Mention, MentionKind, MentionedName, Owner, OwnerTally, PlatformTarget,
-    SeenMention, Standing, Unlisted, UnlistedCursor,
+    SeenMention, Standing, StoredName, Unlisted, UnlistedCursor,
 };
 use cloakroom_core::{Result, RunId};
 use uuid::Uuid;
@@ -91,11 +91,27 @@ impl Store {
         after: Option<&UnlistedCursor>,
         limit: u32,
     ) -> Result<Vec<Unlisted>> {
+        self.not_listed(unlisted_query(target, pass, storage, after, limit))
+            .await
+    }
+
+    pub(crate) async fn listed_without_version(
+        &self,
+        target: &PlatformTarget,
+        pass: RunId,
+        storage: Uuid,
+        after: Option<&UnlistedCursor>,
+        limit: u32,
+    ) -> Result<Vec<Unlisted>> {
+        self.not_listed(listed_without_version_query(
+            target, pass, storage, after, limit,
+        ))
+        .await
+    }
+
+    async fn not_listed(&self, mut query: Query) -> Result<Vec<Unlisted>> {
         let unlisted = async {
-            let rows = unlisted_query(target, pass, storage, after, limit)
-                .build()
-                .fetch_all(&self.read)
-                .await?;
+            let rows = query.build().fetch_all(&self.read).await?;
             let unlisted = rows.iter().map(|row| {
                 let reader = Reader::new("platform_mentions", row);
                 Ok(Unlisted {
@@ -112,6 +128,34 @@ impl Store {
         unlisted
             .await
             .map_err(|failure| told("read what is not listed", failure))
+    }
+
+    pub(crate) async fn storages(
+        &self,
+        target: &PlatformTarget,
+        bases: &[&str],
+    ) -> Result<Vec<StoredName>> {
+        let stored = async {
+            let mut stored = Vec::new();
+            for bases in bases.chunks(CHUNK) {
+                let mut query = storages_query(target, bases);
+                let query = query.build().persistent(false);
+                for row in &query.fetch_all(&self.read).await? {
+                    let reader = Reader::new("platform_mentions", row);
+                    stored.push(StoredName {
+                        base: reader.get("base")?,
+                        name: reader.get("name")?,
+                        storage: reader.id("storage_id")?,
+                        keeps: reader.count("kept")? > 0,
+                        indexed: reader.count("indexed")? > 0,
+                    });
+                }
+            }
+            Ok::<_, Failure>(stored)
+        };
+        stored
+            .await
+            .map_err(|failure| told("read the storages of names", failure))
     }
 
     pub(crate) async fn mentions_of(
@@ -228,6 +272,20 @@ pub(crate) fn mentioned_query(target: &PlatformTarget, bases: &[&str]) -> Query 
     query
 }
 
+fn storages_query(target: &PlatformTarget, bases: &[&str]) -> Query {
+    let mut query = Query::new(
+        "SELECT m.base, m.name, m.storage_id, \
+         COUNT(*) FILTER (WHERE m.keeps) AS kept, \
+         COUNT(*) FILTER (WHERE m.kind = 'index') AS indexed \
+         FROM platform_mentions AS m WHERE m.platform = ",
+    );
+    query.push_bind(target.platform.clone());
+    query.push(" AND m.base IN ");
+    push_list(&mut query, bases.iter().copied());
+    query.push(" GROUP BY m.base, m.name, m.storage_id");
+    query
+}
+
 /// The places that keep a name, where none has a known meaning and they are two at most: the least and the
 /// greatest of more are not all of them.
 fn history(reader: &Reader<'_>) -> Result<Vec<String>, Failure> {
@@ -248,6 +306,33 @@ pub(crate) fn unlisted_query(
     after: Option<&UnlistedCursor>,
     limit: u32,
 ) -> Query {
+    let mut query = mentioned_for_a_reason(target, storage, after);
+    query.push(" AND NOT ");
+    push_is_listed(&mut query, "m.name, m.base", target, pass);
+    paged(query, limit)
+}
+
+pub(crate) fn listed_without_version_query(
+    target: &PlatformTarget,
+    pass: RunId,
+    storage: Uuid,
+    after: Option<&UnlistedCursor>,
+    limit: u32,
+) -> Query {
+    let mut query = mentioned_for_a_reason(target, storage, after);
+    query.push(" AND NOT ");
+    push_is_listed(&mut query, "m.name", target, pass);
+    query.push(" AND ");
+    push_is_listed(&mut query, "m.base", target, pass);
+    paged(query, limit)
+}
+
+/// Names that something of a known meaning keeps, or an index lists; up to what the manager lists.
+fn mentioned_for_a_reason(
+    target: &PlatformTarget,
+    storage: Uuid,
+    after: Option<&UnlistedCursor>,
+) -> Query {
     let mut query = Query::new(
         "SELECT m.base, m.name, \
          COUNT(*) FILTER (WHERE m.keeps AND m.kind <> 'index') AS kept, \
@@ -262,15 +347,23 @@ pub(crate) fn unlisted_query(
     }
     query.push(" AND m.storage_id = ");
     query.push_bind(dialect::id(storage));
+    query.push(" AND NOT m.removed AND (m.kind = 'index' OR (m.keeps AND m.kind <> 'other'))");
+    query
+}
+
+fn push_is_listed(query: &mut Query, names: &'static str, target: &PlatformTarget, pass: RunId) {
     query.push(
-        " AND NOT m.removed AND (m.kind = 'index' OR (m.keeps AND m.kind <> 'other')) \
-         AND NOT EXISTS (SELECT 1 FROM platform_sightings AS s \
+        "EXISTS (SELECT 1 FROM platform_sightings AS s \
          WHERE s.platform = m.platform AND s.backend_id = ",
     );
     query.push_bind(target.backend.as_str().to_owned());
-    query.push(" AND s.name IN (m.name, m.base) AND s.pass_id = ");
-    query.push_bind(dialect::id(pass.0));
-    query.push(") GROUP BY m.base, m.name ORDER BY m.base, m.name LIMIT ");
+    query.push(" AND s.name IN (").push(names);
+    query.push(") AND s.pass_id = ");
+    query.push_bind(dialect::id(pass.0)).push(")");
+}
+
+fn paged(mut query: Query, limit: u32) -> Query {
+    query.push(" GROUP BY m.base, m.name ORDER BY m.base, m.name LIMIT ");
     query.push_bind(i64::from(limit));
     query
 }

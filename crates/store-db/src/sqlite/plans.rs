@@ -16,7 +16,7 @@ use super::shared::receipts::claimed_query;
 use super::shared::references::{recorded_query, references_query};
 use super::shared::removals::state_query;
 use super::shared::sightings::{NAMED, listed_query, named_query};
-use super::shared::staged::{mentioned_query, unlisted_query};
+use super::shared::staged::{listed_without_version_query, mentioned_query, unlisted_query};
 use super::shared::unused::unused_query;
 use crate::{DbStore, Location, Options, Pool};
 
@@ -195,13 +195,15 @@ async fn a_platforms_pages_are_ranges_of_their_indexes() {
         name: "a_v1".into(),
     };
     for after in [None, Some(&cursor)] {
-        let query = unlisted_query(&target, pass, Uuid::nil(), after, 10);
-        let plan = plan_of(query, &read).await;
-        let mentions = "SEARCH m USING INDEX platform_mentions_by_base (platform=?";
-        assert!(plan[0].starts_with(mentions), "{plan:#?}");
-        let listed = "SEARCH s USING PRIMARY KEY (platform=? AND backend_id=? AND name=?)";
-        assert!(plan.iter().any(|it| it == listed), "{plan:#?}");
-        assert!(!plan.concat().contains("TEMP B-TREE"), "{plan:#?}");
+        for query in [unlisted_query, listed_without_version_query] {
+            let query = query(&target, pass, Uuid::nil(), after, 10);
+            let plan = plan_of(query, &read).await;
+            let mentions = "SEARCH m USING INDEX platform_mentions_by_base (platform=?";
+            assert!(plan[0].starts_with(mentions), "{plan:#?}");
+            let listed = "SEARCH s USING PRIMARY KEY (platform=? AND backend_id=? AND name=?)";
+            assert!(plan.iter().any(|it| it == listed), "{plan:#?}");
+            assert!(!plan.concat().contains("TEMP B-TREE"), "{plan:#?}");
+        }
     }
     store.close().await;
 }

@@ -29,6 +29,7 @@ mod sightings;
 mod support;
 mod times;
 mod upgrade;
+mod workspaces;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -135,6 +136,7 @@ fn main() {
             a_platforms_copies_are_kept_by_whoever_has_the_lease;
         secret_migrations:
             a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept,
+            the_last_run_that_went_on_with_a_field_is_known,
             a_copy_is_noted_by_its_name, keys_of_the_way_back_are_counted;
         removals:
             only_the_plan_that_was_shown_is_confirmed, a_plan_is_known_by_its_first_digits, runs_of_a_platform_are_recorded,
@@ -147,6 +149,10 @@ fn main() {
             the_run_begun_last_is_the_newest, the_move_begun_last_is_the_newest,
             the_clean_up_begun_last_is_the_newest, an_older_journal_keeps_its_order;
         times: no_wait_leaves_what_cannot_be_read;
+        workspaces:
+            a_secret_is_of_its_documents_workspace_whatever_it_is_named,
+            what_is_adopted_is_of_the_workspace_it_is_named_after,
+            an_older_ledger_learns_workspaces_from_its_documents;
         model: histories;
     };
     let only_sqlite = laws! {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloakroom_core::ledger::{Claim, Ledger, Reason, RowState};
+use cloakroom_core::ledger::{Claim, Damage, Ledger, Reason, RowState};
 use cloakroom_core::store::{CommitOutcome, DocumentStore, Expected};
 use cloakroom_core::{ErrorKind, Revision, SecretValue};
 use cloakroom_store_db::{DbStore, Location, Options, Pool, StoreClock};
@@ -357,7 +357,9 @@ pub(crate) async fn a_default_of_reading_only_is_kept(bench: Bench) {
             .await
             .map(drop),
         store.commit(&commit).await.map(drop),
-        store.report_missing(&backend(), &written[0]).await,
+        store
+            .report_damage(&backend(), &written[0], Damage::Missing)
+            .await,
         store.remove(document(1), None).await.map(drop),
     ];
     for refused in refusals {

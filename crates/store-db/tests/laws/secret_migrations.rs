@@ -1,5 +1,7 @@
 //! Migrations of a platform's secrets: one at a time, gone on with, and every field kept for the way back.
 
+use std::time::Duration;
+
 use cloakroom_core::keys::Key;
 use cloakroom_core::platform::{
     CopyName, MigratedField, NewSecretMigration, SecretMigrations as _,
@@ -131,6 +133,42 @@ pub(crate) async fn every_migrated_field_is_kept(bench: Bench) {
     store.write_fields(id, &fields[..1]).await.unwrap();
     let first = store.migrated_fields(id, None, 1).await.unwrap();
     assert_eq!(first, fields[..1]);
+}
+
+/// Whoever is taken back is told who went on with a field, until that was taken back itself.
+pub(crate) async fn the_last_run_that_went_on_with_a_field_is_known(bench: Bench) {
+    let store = &bench.store;
+    let over = async |new: &NewSecretMigration, fields: &[MigratedField]| {
+        store.begin_migration(new).await.unwrap();
+        store.write_fields(new.id, fields).await.unwrap();
+        let (from, to) = ([MoveState::Open], MoveState::Finished);
+        store.set_migration(new.id, &from, to).await.unwrap();
+        bench.clock.advance(Duration::from_millis(1));
+        new.id
+    };
+    let (x, y) = (field("a", "1", "/x"), field("a", "1", "/y"));
+    let mut home = x.clone();
+    home.to = None;
+    let mut of_clone = new_migration(4, "om", "aws");
+    of_clone.database.push_str("-clone");
+    let of_other = new_migration(5, "other", "aws");
+    let first = over(&new_migration(1, "om", "aws"), &[x.clone(), y.clone()]).await;
+    let second = over(&new_migration(2, "om", "ssm"), std::slice::from_ref(&x)).await;
+    let third = over(&new_migration(3, "om", "aws"), std::slice::from_ref(&x)).await;
+    over(&of_clone, &[x.clone(), y.clone()]).await;
+    over(&of_other, &[x.clone(), y.clone()]).await;
+    let fourth = over(&new_migration(6, "om", "db"), &[home.clone()]).await;
+    let fifth = over(&new_migration(7, "om", "db"), &[home.clone()]).await;
+    let later = async |id, field: &MigratedField| store.left_so_later(id, field).await.unwrap();
+    assert_eq!(later(first, &y).await, None);
+    assert_eq!(later(fourth, &home).await, Some(fifth));
+    for last in [third, second] {
+        assert_eq!(later(first, &x).await, Some(last));
+        let (from, to) = ([MoveState::Finished], MoveState::Reversed);
+        store.set_migration(last, &from, to).await.unwrap();
+    }
+    assert_eq!(later(first, &x).await, None);
+    assert_eq!(later(third, &x).await, None);
 }
 
 pub(crate) async fn a_copy_is_noted_by_its_name(bench: Bench) {

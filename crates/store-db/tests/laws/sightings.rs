@@ -266,11 +266,14 @@ pub(crate) async fn mentions_are_added_up_by_base(bench: Bench) {
     external.mention.external = true;
     let mut prose = mention("d", "d_v1");
     prose.mention.kind = MentionKind::Other;
+    let mut elsewhere = index.clone();
+    elsewhere.mention.storage = Uuid::from_u128(77);
     let mentions = [
         mention("a", "a_v2"),
         mention("a", "a_v2"),
         removed,
         index,
+        elsewhere,
         external,
         prose,
         mention("z", "z_v1"),
@@ -322,6 +325,22 @@ pub(crate) async fn mentions_are_added_up_by_base(bench: Bench) {
     assert_eq!(
         places,
         [mentions[0].mention.clone(), mentions[1].mention.clone()]
+    );
+
+    let mut stored = store.storages(&target(), &["a", "b", "x"]).await.unwrap();
+    stored.sort_by(|left, right| (&left.name, left.storage).cmp(&(&right.name, right.storage)));
+    let stored = stored.iter().map(|it| {
+        let known = (it.keeps, it.indexed);
+        (it.base.as_str(), it.name.as_str(), it.storage, known)
+    });
+    let (default, own) = (Uuid::nil(), Uuid::from_u128(77));
+    assert_eq!(
+        stored.collect::<Vec<_>>(),
+        [
+            ("a", "a_v2", default, (true, false)),
+            ("b", "b_v1", default, (false, true)),
+            ("b", "b_v1", own, (false, true)),
+        ]
     );
 
     // The next pass starts from nothing; another platform's stays.
@@ -389,6 +408,35 @@ pub(crate) async fn what_is_mentioned_and_not_listed(bench: Bench) {
         .await
         .unwrap();
     assert_eq!(elsewhere.len(), 1);
+    // Of the base of which a name is listed, and the name itself is not.
+    let bare = store
+        .listed_without_version(&target(), run(1), Uuid::nil(), None, 9)
+        .await
+        .unwrap();
+    let told: Vec<_> = bare.iter().map(|it| (it.name(), it.kept)).collect();
+    assert_eq!(told, [("b_v3", 1)]);
+    let more = [
+        with("b_v3", |it| it.kind = MentionKind::Index),
+        with("b_v4", |it| it.kind = MentionKind::Workspace),
+        with("b_v5", |it| it.kind = MentionKind::Other),
+        with("b_v6", |it| it.tombstone = true),
+        with("b_v7", |it| it.storage = Uuid::from_u128(5)),
+        with("b", |_| {}),
+    ];
+    store.stage_mentions(&target(), &more).await.unwrap();
+    let mut told = Vec::new();
+    let mut after: Option<UnlistedCursor> = None;
+    while let Some(one) = store
+        .listed_without_version(&target(), run(1), Uuid::nil(), after.as_ref(), 1)
+        .await
+        .unwrap()
+        .pop()
+    {
+        told.push((one.name().to_owned(), one.kept));
+        after = Some(one.cursor);
+    }
+    let expected = [("b_v3", 1), ("b_v4", 1)].map(|(name, kept)| (name.to_owned(), kept));
+    assert_eq!(told, expected);
 }
 
 pub(crate) async fn owners_with_most_leaked_secrets_come_first(bench: Bench) {

@@ -116,6 +116,7 @@ pub(crate) fn intent(base: &Coordinate) -> Intent {
         kind: ValueKind::Text,
         digest: digest(),
         id: INTENT,
+        workspace: WorkspaceId(base.owner().unwrap_or(owner())),
     }
 }
 

@@ -246,6 +246,7 @@ impl Scenario<'_> {
                 kind: ValueKind::Text,
                 digest: digest.clone(),
                 id: IntentId(self.dice.uuid()),
+                workspace: owner,
             };
             let id = intent.id;
             let expiry = self.deployment.expires_in;

@@ -150,12 +150,17 @@ impl DocumentStore for Crashing {
         )
     }
 
-    async fn report_missing(&self, backend: &BackendId, coordinate: &Coordinate) -> Result<()> {
+    async fn report_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        damage: Damage,
+    ) -> Result<()> {
         fated!(
             self.faults,
-            "report_missing",
+            "report_damage",
             None,
-            DocumentStore::report_missing(&self.inner, backend, coordinate).await
+            DocumentStore::report_damage(&self.inner, backend, coordinate, damage).await
         )
     }
 
@@ -386,12 +391,17 @@ impl Ledger for Crashing {
         )
     }
 
-    async fn release(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
+    async fn release(
+        &self,
+        lease: &Lease,
+        backend: &BackendId,
+        coordinates: &[Coordinate],
+    ) -> Result<()> {
         fated!(
             self.faults,
             "release",
             None,
-            Ledger::release(&self.inner, backend, coordinates).await
+            Ledger::release(&self.inner, lease, backend, coordinates).await
         )
     }
 

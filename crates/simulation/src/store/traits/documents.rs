@@ -74,7 +74,7 @@ impl DocumentStore for MemoryStore {
                 .filter(|(key, row)| {
                     after.as_ref().is_none_or(|it| order(key) > order(it))
                         && filter.backend.as_ref().is_none_or(|it| key.0 == *it)
-                        && filter.owner.is_none_or(|it| key.1.owner() == Some(it.0))
+                        && (filter.owner.is_none() || row.owner == filter.owner)
                         && filter.base.as_ref().is_none_or(|it| key.1.base() == it)
                         && filter.state.is_none_or(|it| row.ledger.state == it)
                 })
@@ -143,9 +143,13 @@ impl DocumentStore for MemoryStore {
         .await
     }
 
-    async fn report_missing(&self, backend: &BackendId, coordinate: &Coordinate) -> Result<()> {
-        self.set_damage(backend, coordinate, Some(Damage::Missing))
-            .await
+    async fn report_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        damage: Damage,
+    ) -> Result<()> {
+        self.set_damage(backend, coordinate, Some(damage)).await
     }
 
     async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
