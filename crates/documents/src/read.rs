@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloakroom_core::config::{Held, Revealed, check_nodes, hydrate, mask, parse_json};
+use cloakroom_core::ledger::Damage;
 use cloakroom_core::store::{RemoveOutcome, StoredDocument};
 use cloakroom_core::{
     BackendId, Coordinate, Digest, DocumentId, Error, ErrorKind, KeyRing, Result, Revision,
@@ -34,10 +35,10 @@ impl Documents {
 
     /// The configuration with its secrets in place. Follows the references recorded for the
     /// document, never a coordinate in the blob. If a value is missing the document is read once
-    /// more, since it may just have been updated; if it was not, that is written down, so that
-    /// putting the value again writes it. `Corrupt`, with the place, where the nodes of the blob are not
-    /// those of the recorded references: somebody changed it in the database, and which of the two is
-    /// meant nobody can tell. verify-blobs finds the same.
+    /// more, since it may just have been updated. What is missing, another value than was put or cannot be
+    /// read back is written down, so that putting the value again writes it. `Corrupt`, with the place,
+    /// where the nodes of the blob are not those of the recorded references: somebody changed it in the
+    /// database, and which of the two is meant nobody can tell. verify-blobs finds the same.
     pub async fn hydrate(&self, id: DocumentId) -> Result<SecretJson> {
         let document = self.load(id).await?;
         let answers = self.ask(&document).await?;
@@ -46,11 +47,10 @@ impl Documents {
             let again = self.load(id).await?;
             if again.revision != document.revision {
                 let answers = self.ask(&again).await?;
-                return self.filled(&again, answers);
+                return self.filled(&again, answers).await;
             }
-            self.report_missing(&document, &answers).await;
         }
-        self.filled(&document, answers)
+        self.filled(&document, answers).await
     }
 
     /// Removes a document in one transaction; its secrets go later. Gives back the coordinates
@@ -87,56 +87,44 @@ impl Documents {
             .ok_or_else(|| missing("read the document", id))
     }
 
-    /// Best effort: whoever asked is told in any case.
-    async fn report_missing(&self, document: &StoredDocument, answers: &[Answer<'_>]) {
-        let is_missing = |answer: &Result<_>| answer.as_ref().is_err_and(Error::is_missing);
-        let unreported = answers
-            .iter()
-            .filter(|(held, answer)| is_missing(answer) && !held.damaged);
-        for (held, _) in unreported {
-            let reported = self
-                .store
-                .report_missing(&held.backend, &held.coordinate)
-                .await;
-            if let Err(error) = reported {
-                tracing::warn!(
-                    document.id = %document.id,
-                    document.pointer = held.pointer,
-                    secret.coordinate = %held.coordinate,
-                    backend.id = %held.backend,
-                    error = %error,
-                    "could not write down that a secret in use is missing; run verify-blobs before its \
-                     value is put again"
-                );
-            }
-        }
-    }
-
-    fn filled(&self, document: &StoredDocument, answers: Vec<Answer<'_>>) -> Result<SecretJson> {
-        let revealed = revealed(document, answers)?;
-        self.warn_of_altered(document, &revealed)?;
-        hydrated(document, revealed)
-    }
-
-    /// Whoever asked gets what the manager has: only its owner can tell whether somebody repaired it there.
-    fn warn_of_altered(
+    /// Whoever asked gets what the manager has, be it another value than was put: only its owner can tell
+    /// whether somebody repaired it there.
+    async fn filled(
         &self,
         document: &StoredDocument,
-        revealed: &[(&Held, SecretValue)],
-    ) -> Result<()> {
+        answers: Vec<Answer<'_>>,
+    ) -> Result<SecretJson> {
         let ring = self.keys.ring()?;
-        for (held, value) in revealed {
-            if is_as_recorded(&ring, held, value) == Some(false) {
-                tracing::warn!(
-                    document.id = %document.id,
-                    document.pointer = held.pointer,
-                    secret.coordinate = %held.coordinate,
-                    backend.id = %held.backend,
-                    "the value in the manager is not the one that was put: it was changed there"
-                );
+        for (held, answer) in &answers {
+            let damage = damage_of(&ring, held, answer);
+            if damage == Some(Damage::Different) && answer.is_ok() {
+                warn_of_altered(document, held);
+            }
+            if let Some(damage) = damage.filter(|_| !held.damaged) {
+                self.report_damage(document, held, damage).await;
             }
         }
-        Ok(())
+        hydrated(document, revealed(document, answers)?)
+    }
+
+    /// Best effort: whoever asked is told in any case.
+    async fn report_damage(&self, document: &StoredDocument, held: &Held, damage: Damage) {
+        let reported = self
+            .store
+            .report_damage(&held.backend, &held.coordinate, damage)
+            .await;
+        if let Err(error) = reported {
+            tracing::warn!(
+                document.id = %document.id,
+                document.pointer = held.pointer,
+                secret.coordinate = %held.coordinate,
+                backend.id = %held.backend,
+                damage = damage.as_str(),
+                error = %error,
+                "could not write down what is wrong with a secret in use; run verify-blobs before its value \
+                 is put again"
+            );
+        }
     }
 
     /// The value behind each reference, in any order.
@@ -191,6 +179,33 @@ impl Documents {
 
 /// What a manager answered about a reference.
 type Answer<'d> = (&'d Held, Result<StoredSecret>);
+
+/// What an answer says is wrong with the stored value. One that is none says nothing, nor does what cannot be
+/// opened or compared for want of a key: with that it is what it was.
+fn damage_of(ring: &KeyRing, held: &Held, answer: &Result<StoredSecret>) -> Option<Damage> {
+    match answer {
+        Ok(secret) if is_as_recorded(ring, held, &secret.value) == Some(false) => {
+            Some(Damage::Different)
+        }
+        Err(error) if error.is_missing() => Some(Damage::Missing),
+        Err(error) if is_damaged(error) => Some(Damage::Different),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn is_damaged(error: &Error) -> bool {
+    error.kind() == ErrorKind::Corrupt && error.missing_key().is_none()
+}
+
+fn warn_of_altered(document: &StoredDocument, held: &Held) {
+    tracing::warn!(
+        document.id = %document.id,
+        document.pointer = held.pointer,
+        secret.coordinate = %held.coordinate,
+        backend.id = %held.backend,
+        "the value in the manager is not the one that was put: it was changed there"
+    );
+}
 
 /// The values, if there is one for each reference.
 fn revealed<'d>(
@@ -253,6 +268,8 @@ fn missing(operation: &'static str, id: DocumentId) -> Error {
 fn no_value(document: DocumentId, held: &Held, cause: Error) -> Error {
     let what_to_do = if cause.is_missing() {
         ", since the manager does not have it; put the document again with the value"
+    } else if is_damaged(&cause) {
+        ", since it or its mark is damaged; put the document again with the value"
     } else {
         ""
     };

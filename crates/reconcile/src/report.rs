@@ -78,6 +78,9 @@ pub struct Report {
     /// for the claim of whoever was at them to lapse.
     #[serde(default)]
     pub waiting: u64,
+    /// Of these, those that wait because the last try failed.
+    #[serde(default)]
+    pub failed_before: u64,
     /// Deletions parked before, and still so.
     #[serde(default)]
     pub parked: u64,
@@ -137,6 +140,7 @@ impl Report {
             failed: 0,
             quarantined: 0,
             waiting: 0,
+            failed_before: 0,
             parked: 0,
             to_purge: 0,
             purged: 0,
@@ -178,11 +182,19 @@ impl Report {
     pub(crate) fn judged(&self) -> RunOutcome {
         if self.refused() {
             RunOutcome::Refused
-        } else if self.cut_short || self.failed > 0 || self.unrestored > 0 || self.unpurged > 0 {
+        } else if self.left_undone() {
             RunOutcome::Partial
         } else {
             RunOutcome::Done
         }
+    }
+
+    /// Whether there is something that a later run tries again. What is parked waits for a person, and what a
+    /// dry run saw failing is not its own.
+    fn left_undone(&self) -> bool {
+        let failed = self.failed + self.unrestored + self.unpurged;
+        let failed_before = !self.dry_run && self.failed_before > 0;
+        self.cut_short || failed > 0 || failed_before
     }
 
     pub(crate) fn of(&mut self, reason: Reason) -> &mut DeletionCount {

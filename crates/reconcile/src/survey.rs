@@ -192,10 +192,7 @@ impl Pass<'_> {
     /// Whose mark cannot be read is touched by nothing, but where it waits for its deletion under a name that
     /// is in use: restoring it harms nobody.
     async fn survey_unreadable(&mut self, page: &[Description]) -> Result<()> {
-        let unreadable = page
-            .iter()
-            .filter(|it| it.mark.is_none() && it.state.is_waiting());
-        let unreadable: Vec<&Description> = unreadable.collect();
+        let unreadable: Vec<&Description> = page.iter().filter(|it| waits_unmarked(it)).collect();
         if unreadable.is_empty() {
             return Ok(());
         }
@@ -205,6 +202,14 @@ impl Pass<'_> {
             if row.map_or(true, |row| row.is_some_and(|row| may_be_in_use(&row))) {
                 self.rescue_if_referenced(listed).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// The same of one that was listed elsewhere.
+    pub(crate) async fn rescue_unreadable(&mut self, listed: &Description) -> Result<()> {
+        if waits_unmarked(listed) {
+            self.rescue_if_referenced(listed).await?;
         }
         Ok(())
     }
@@ -339,6 +344,11 @@ fn resurfaced(listed: &Description, row: &LedgerRow) -> bool {
 
 pub(crate) fn endangered(described: &Description) -> bool {
     described.state.is_waiting() || described.native_expiry.is_some()
+}
+
+/// Whether a listing shows a mark that cannot be read on what waits for its deletion.
+fn waits_unmarked(listed: &Description) -> bool {
+    listed.mark.is_none() && listed.state.is_waiting()
 }
 
 fn may_be_in_use(row: &LedgerRow) -> bool {

@@ -4,7 +4,7 @@
 //! read. A few at a time, so that the lease outlasts them; where it did not, nothing is written down. An
 //! undo that was cut off is taken up again by the next one, and what was deleted again since. What the run
 //! claimed and wrote no end of is judged by what the manager has, and so is what failed: nothing of it is
-//! left for the next run to delete.
+//! left for the next run to delete. What a run let go or adopted is held before one does.
 
 mod deeds;
 mod waits;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use cloakroom_core::ledger::{LedgerRow, RowState};
 use cloakroom_core::platform::SecretName;
-use cloakroom_core::store::{Job, Restored};
+use cloakroom_core::store::{Job, Restored, words};
 use cloakroom_core::{
     BackendId, Coordinate, Description, Error, ErrorKind, Result, RunId, SecretState, Timestamp,
 };
@@ -32,8 +32,8 @@ use crate::{Pass, Reconciler, lease_name};
 
 pub(crate) use deeds::last_words;
 use deeds::{CLAIMED, Deeds};
-use waits::is_ahead;
 pub(crate) use waits::{Ended, has_ended, longest_way};
+use waits::{is_ahead, refuse_at_work};
 
 const OPERATION: &str = "undo the run";
 
@@ -62,7 +62,7 @@ pub enum UndoFate {
     Restorable,
     /// It was brought back before, its row is still held, and the manager still has it.
     Held,
-    /// Its row says that it is stored: it is in use, or on its way to be.
+    /// It is in use by its row, or on its way to be.
     InUse,
     /// The run did not delete it, and no other will.
     NotDeleted,
@@ -189,7 +189,11 @@ impl Pass<'_> {
     ) -> Result<UndoReport> {
         let lease = lease_name(self.backend_id());
         let outlasted = OnceCell::new();
-        if has_ended(self.store(), self.settings(), &lease, run).await? == Ended::ByAnotherClock {
+        if deeds.are_adoptions() {
+            refuse_at_work(self.store(), &lease, run).await?;
+        } else if has_ended(self.store(), self.settings(), &lease, run).await?
+            == Ended::ByAnotherClock
+        {
             self.outlast_requests(&outlasted).await?;
         }
         let mut fence = self.look_through_marks().await?;
@@ -352,7 +356,7 @@ impl Pass<'_> {
             Ok(None) => return (UndoFate::NotOurs, "the ledger has no row for it".to_owned()),
             Err(error) => return (UndoFate::Failed, error.to_string()),
         };
-        if matches!(row.state, RowState::Stored | RowState::Intended) {
+        if is_in_use(&row) {
             let detail = format!("its row is {}", row.state.as_str());
             return (UndoFate::InUse, detail);
         }
@@ -448,6 +452,15 @@ impl Undone {
     }
 }
 
+/// Whether it is in use, or on its way to be. What was let go is stored as well, and the next to be deleted.
+fn is_in_use(row: &LedgerRow) -> bool {
+    match row.state {
+        RowState::Intended => true,
+        RowState::Stored => row.unreferenced_since.is_none(),
+        RowState::Deleting | RowState::Deleted | RowState::Held | RowState::Quarantined => false,
+    }
+}
+
 /// Until when a row is held, where the manager has the secret as it was brought back. What is held no
 /// longer is as good as deleted: the next run may take it.
 fn held_until(described: &Description, row: &LedgerRow, now: Timestamp) -> Option<Timestamp> {
@@ -506,6 +519,10 @@ pub(crate) fn gone(outcome: &str) -> (UndoFate, String) {
         "scheduled" => (
             UndoFate::Gone,
             "its time to be restored has passed".to_owned(),
+        ),
+        words::ADOPTED => (
+            UndoFate::Gone,
+            "the manager does not have it any more".to_owned(),
         ),
         _ => (UndoFate::Gone, "it was deleted for good".to_owned()),
     }

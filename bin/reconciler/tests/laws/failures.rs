@@ -80,6 +80,15 @@ pub(crate) async fn one_bad_item_is_tried_parked_and_released(kind: Kind, seed: 
                     // Not a moment sooner.
                     let early = world.run(Job::ExpireOrphans).await;
                     assert_eq!(early.failed, 0, "{early:#?}");
+                    assert_eq!(
+                        (early.outcome, early.failed_before),
+                        (RunOutcome::Partial, 1),
+                        "what waits to be tried again is not done: {early:#?}"
+                    );
+                    assert_eq!(
+                        world.dry_run(Job::ExpireOrphans).await.outcome,
+                        RunOutcome::Done
+                    );
                     world.clock.advance(Duration::try_from(pause).unwrap());
                 }
             }
@@ -180,6 +189,27 @@ pub(crate) async fn an_outage_counts_against_no_item(kind: Kind, seed: u64) {
     let report = world.run(Job::ExpireOrphans).await;
     assert_eq!((report.failed, report.quarantined), (3, 0), "{report:#?}");
     assert_eq!(state(&world, &orphans[0]).await, RowState::Deleting);
+    world.close().await;
+}
+
+/// What another run took on, be it at work or dead, is that run's until its claim lapses: nobody tried it in
+/// vain.
+pub(crate) async fn what_another_run_is_at_has_not_failed(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let orphans = orphans(&world, 2).await;
+    failing(&world, "delete", &orphans[0], ErrorKind::Denied);
+    let report = world.run(Job::ExpireOrphans).await;
+    assert_eq!(report.outcome, RunOutcome::Partial, "{report:#?}");
+    world
+        .behind_the_back("UPDATE secrets SET claimed_by = 'another' WHERE state = 'deleting'")
+        .await;
+    let beside = world.run(Job::ExpireOrphans).await;
+    assert_eq!(
+        (beside.waiting, beside.failed_before),
+        (1, 0),
+        "{beside:#?}"
+    );
+    assert_eq!(beside.outcome, RunOutcome::Done, "{beside:#?}");
     world.close().await;
 }
 

@@ -13,7 +13,12 @@ use crate::rescue::{Danger, endanger, is_safe};
 use crate::undos::{WEEK, deleted, orphans, undo};
 
 /// A world with held secrets, and something in use.
-async fn held(kind: Kind, seed: u64, count: usize, order: ListOrder) -> (World, Vec<Coordinate>) {
+pub(crate) async fn held(
+    kind: Kind,
+    seed: u64,
+    count: usize,
+    order: ListOrder,
+) -> (World, Vec<Coordinate>) {
     let mut world = World::with_capabilities(kind, seed, |it| it.list_order = order).await;
     world.settings.page = 1;
     let held = orphans(&world, count).await;

@@ -1,15 +1,20 @@
 //! Hydrating follows the references recorded for the document, and reads it once more where it was
 //! just updated.
 
+use std::sync::Arc;
+
+use cloakroom_backends_embedded::EmbeddedBackend;
+use cloakroom_core::keys::Key;
 use cloakroom_core::ledger::Damage;
 use cloakroom_core::store::{FindingKind, Job};
-use cloakroom_core::{DeleteMode, ErrorKind, SecretBackend as _, SecretJson};
-use cloakroom_documents::{ChangeKind, Put, Settings};
+use cloakroom_core::{BackendSet, DeleteMode, ErrorKind, KeyRing, SecretBackend as _, SecretJson};
+use cloakroom_documents::{ChangeKind, Documents, Put, Settings};
 use cloakroom_testkit::canary::marked;
 use serde_json::json;
 
 use crate::harness::faults::Call;
 use crate::harness::{Fate, Kind, MASK, ONCE, World, hours, spec, unmarked, until, workspace};
+use crate::remembered::damage_marks;
 
 pub(crate) async fn never_a_coordinate_in_the_blob(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
@@ -210,6 +215,84 @@ pub(crate) async fn what_is_missing_is_written_by_putting_it_again(kind: Kind, s
     world.close().await;
 }
 
+/// Another value, or one that cannot be read back: what was put is written by putting it again.
+pub(crate) async fn what_is_not_what_was_put_is_written_by_putting_it_again(kind: Kind, seed: u64) {
+    for unreadable in [false, true] {
+        let world = World::new(kind, seed).await;
+        let both = json!({"a": "one", "b": "two"});
+        let id = world.create(both.clone()).await.id;
+        let one = world.coordinate(id, "/a").await;
+        if unreadable {
+            damage_marks(&world, std::slice::from_ref(&one));
+        } else {
+            let mark = world.embedded.get(&one).await.unwrap().mark.unwrap();
+            let gone = world.embedded.delete(&one, DeleteMode::Final, None);
+            gone.await.unwrap();
+            world.plant(&one, mark, "by hand").await;
+        }
+        let hydrated = async || match world.try_hydrated(id).await {
+            Ok(config) => {
+                assert_eq!(config, json!({"a": "by hand", "b": "two"}));
+                assert!(!unreadable);
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                let todo = "put the document again with the value";
+                assert!(unreadable && error.to_string().contains(todo), "{error}");
+            }
+        };
+        hydrated().await;
+        let row = world.row(&one).await.unwrap();
+        assert_eq!(row.damage, Some(Damage::Different));
+        let before = world.dump().await;
+        hydrated().await;
+        assert_eq!(world.dump().await, before, "it is written down once");
+
+        let masked = json!({"a": MASK, "b": MASK});
+        let changes = world.update(id, masked).await.changes;
+        let told: Vec<_> = changes.iter().map(|it| (it.change, it.damaged)).collect();
+        let kept = ChangeKind::Kept;
+        assert_eq!(told, [(kept, true), (kept, false)], "{changes:?}");
+        let changes = world.update(id, both.clone()).await.changes;
+        let told: Vec<_> = changes.iter().map(|it| it.change).collect();
+        let wanted = [ChangeKind::Raised, kept, ChangeKind::Unreferenced];
+        assert_eq!(told, wanted, "{changes:?}");
+        assert_eq!(world.hydrated(id).await, both);
+        world.close().await;
+    }
+}
+
+/// With its key it is what it was: neither a value nor a digest whose key is gone says anything of it.
+pub(crate) async fn what_no_key_is_there_for_is_not_written_down(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    let one = world.coordinate(id, "/a").await;
+    let other = Arc::new(KeyRing::new(vec![Key::derive([8; 32])]).unwrap());
+    let documents = world.documents_under(other.clone(), Settings::default());
+    documents.hydrate(id).await.unwrap();
+    assert_eq!(world.row(&one).await.unwrap().damage, None);
+
+    let sealed = EmbeddedBackend::new(
+        world.id(),
+        crate::harness::database::pool_of(&world.db),
+        other,
+        Arc::new(world.random.stream("other nonces")),
+        Some(Arc::new(world.clock.clone())),
+    );
+    let documents = Documents::new(
+        world.store.clone(),
+        BackendSet::new(vec![Arc::new(sealed)], world.id()).unwrap(),
+        Arc::new(world.ring.clone()),
+        Arc::new(world.random.stream("other documents")),
+        Settings::default(),
+    );
+    let error = documents.hydrate(id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(world.row(&one).await.unwrap().damage, None);
+    assert_eq!(world.hydrated(id).await, json!({"a": "one"}));
+    world.close().await;
+}
+
 /// Neither what is no answer, nor what waits for its deletion, nor a value behind another one's back.
 pub(crate) async fn only_what_is_missing_is_written_down_as_missing(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
@@ -240,7 +323,7 @@ pub(crate) async fn only_what_is_missing_is_written_down_as_missing(kind: Kind, 
     let gone = world.embedded.delete(&one, DeleteMode::Final, None);
     gone.await.unwrap();
     let refuse = |call: &Call<'_>| match call.operation {
-        "report_missing" => Fate::Before(ErrorKind::Unavailable),
+        "report_damage" => Fate::Before(ErrorKind::Unavailable),
         _ => Fate::Pass,
     };
     world.store.faults.set(refuse);

@@ -33,7 +33,7 @@ pub(crate) async fn lose(world: &World, id: DocumentId) {
     }
 }
 
-async fn two_lost(world: &World) -> Vec<Coordinate> {
+pub(crate) async fn two_lost(world: &World) -> Vec<Coordinate> {
     let id = world.create(json!({"a": "one", "b": "two"})).await.id;
     let lost = [
         world.coordinate(id, "/a").await,

@@ -26,8 +26,10 @@ mod managers;
 mod moves;
 mod names;
 mod plans;
+mod probes;
 mod purges;
 mod receipts;
+mod remembered;
 mod rescue;
 mod simulation;
 mod sweeps;
@@ -103,6 +105,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             the_last_document_needs_no_override,
             share_of_the_backend,
             share_of_one_workspace,
+            share_of_one_workspace_looks_at_raised_ones_too,
             share_looks_at_superseded_ones_too,
             share_lets_the_allowed_part_and_small_numbers_pass,
             unknown_marked,
@@ -157,6 +160,11 @@ fn laws() -> Vec<(&'static str, Law)> {
             documents_are_read_although_the_manager_is_away,
             a_backend_the_configuration_lost_is_named,
             documents_come_in_small_pages;
+        remembered:
+            what_somebody_else_wrote,
+            until_what_is_there_is_ours_again,
+            that_a_mark_cannot_be_read,
+            a_mark_of_what_is_held;
         losses:
             a_lost_node_takes_no_secret_with_it,
             a_broken_blob_takes_no_secret_with_it,
@@ -169,6 +177,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             one_bad_item_is_tried_parked_and_released,
             a_backend_that_is_away_parks_nothing,
             an_outage_counts_against_no_item,
+            what_another_run_is_at_has_not_failed,
             an_unsure_answer_deletes_nothing,
             a_lost_answer_to_a_deletion_is_settled_later,
             what_changed_since_it_was_described_is_described_again,
@@ -244,6 +253,8 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_was_just_updated_is_read_once_more,
             what_is_missing_for_good_says_so_and_asks_once,
             what_is_missing_is_written_by_putting_it_again,
+            what_is_not_what_was_put_is_written_by_putting_it_again,
+            what_no_key_is_there_for_is_not_written_down,
             only_what_is_missing_is_written_down_as_missing,
             an_older_version_is_readable_for_the_grace,
             ephemerals_open_nothing_else,
@@ -294,6 +305,13 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_another_name_has_is_not_adopted,
             what_a_document_has_under_another_name_is_not_deleted,
             a_copy_that_a_restore_forgot_is_adopted;
+        probes:
+            a_deletion_that_was_only_answered_is_told,
+            a_restoration_that_was_only_answered_is_told,
+            a_deletion_that_shows_late_is_waited_for,
+            a_listing_without_the_secret_is_told,
+            all_that_may_be_left_is_named,
+            a_put_that_was_refused_leaves_nothing_and_ends_nothing;
         held:
             in_danger_it_is_rescued,
             in_danger_a_plan_rescues_it,
@@ -308,7 +326,9 @@ fn laws() -> Vec<(&'static str, Law)> {
             not_once_it_is_another_database,
             what_was_done_before_an_error_is_told,
             a_secret_that_cannot_be_restored_now_holds_up_no_other,
-            what_it_brought_back_is_deleted_again_in_the_end;
+            what_it_brought_back_is_deleted_again_in_the_end,
+            what_was_let_go_or_adopted_is_held,
+            of_what_was_let_go_it_says_what_is_so;
         brought_back:
             it_keeps_its_lease_however_long_it_takes,
             it_says_nothing_of_what_another_run_deleted_again,
@@ -343,6 +363,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             one_at_a_time,
             whoever_still_writes_there_is_named,
             one_workspace_alone,
+            a_workspace_that_nobody_knows_is_told,
             a_secret_that_two_documents_share,
             a_dry_run_of_a_move_changes_nothing;
         simulation:

@@ -416,9 +416,30 @@ pub(crate) async fn one_workspace_alone(kind: Kind, seed: u64) {
     assert_eq!(house.referenced(&house.world.id()).await.len(), 5);
     house.assert_readable(goes.id, &config(), "moved").await;
     house.assert_readable(stays.id, &config(), "left").await;
+    // Nothing is left of it, which is not the same as one that has none.
+    let again = house.forth.copy(&order, false, &Nobody).await.unwrap();
+    assert!(again.is_complete(), "{again:#?}");
     // The rest goes with the same move.
     assert_eq!(house.copy_all("the rest").await, report.id.unwrap());
     assert_eq!(house.referenced(&house.world.id()).await, [].into());
+    house.close().await;
+}
+
+pub(crate) async fn a_workspace_that_nobody_knows_is_told(kind: Kind, seed: u64) {
+    let house = House::new(kind, seed).await;
+    house.world.create_in(workspace(1), config()).await.unwrap();
+    let before = house.world.dump().await;
+    let order = MoveOrder {
+        workspaces: vec![workspace(1), workspace(5)],
+        ..house.order()
+    };
+    for dry_run in [true, false] {
+        let refused = house.forth.copy(&order, dry_run, &Nobody).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Missing, "{refused}");
+        assert!(refused.to_string().contains(&workspace(5).to_string()));
+    }
+    assert_eq!(house.world.dump().await, before, "no move was opened");
     house.close().await;
 }
 

@@ -10,6 +10,7 @@ use cloakroom_reconcile::{Guard, RescueReason, RunOptions, UndoOptions, Undone};
 use serde_json::json;
 
 use crate::harness::{Fate, Kind, MASK, World, hours};
+use crate::remembered::damage_marks;
 
 /// What can happen to a secret in use.
 #[derive(Clone, Copy, Debug)]
@@ -107,21 +108,22 @@ pub(crate) async fn although_its_mark_cannot_be_read(kind: Kind, seed: u64) {
     let unused = world.create(json!({"a": "given up"})).await.id;
     let old = world.coordinate(unused, "/a").await;
     world.documents.remove(unused, None).await.unwrap();
-    for job in [Job::ExpireOrphans, Job::DeleteSuperseded] {
+    for job in Job::ALL {
+        world.clock.advance(crate::harness::MILLISECOND);
         for it in [&coordinate, &old] {
             if is_safe(&world, it).await {
                 endanger(&world, it, Danger::Waiting).await;
             }
         }
-        let damaged = [coordinate.clone(), old.clone()];
-        world.backend.show(move |shown| {
-            if damaged.contains(&shown.coordinate) {
-                shown.mark = None;
-            }
-        });
+        damage_marks(&world, &[coordinate.clone(), old.clone()]);
+        let dry = world.dry_run(job).await;
+        assert_eq!(dry.findings.get(&FindingKind::Endangered), Some(&1));
         let report = world.run(job).await;
         assert_eq!(report.rescued, 1, "{job}: {report:#?}");
+        let found = world.found(&report).await;
+        assert_eq!(found.get(&FindingKind::NotOurs), None, "{report:#?}");
         world.backend.straighten();
+        world.backend.faults.clear();
         assert!(is_safe(&world, &coordinate).await, "{job}: {report:#?}");
         assert!(!is_safe(&world, &old).await, "{job}: nothing refers to it");
     }

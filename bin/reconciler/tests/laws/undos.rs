@@ -10,7 +10,9 @@ use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, RunId, SecretBackend as 
 use cloakroom_reconcile::{Guard, Report, RunOptions, UndoFate, UndoOptions, UndoReport, Undone};
 use serde_json::json;
 
-use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours, until};
+use crate::harness::{Fate, Kind, MILLISECOND, World, a_millisecond_less, hours, loose, until};
+use crate::letting_go::{self, let_go, two_lost};
+use crate::sweeps::sweep;
 
 pub(crate) const WEEK: u64 = 24 * 7;
 
@@ -389,5 +391,79 @@ pub(crate) async fn what_it_brought_back_is_deleted_again_in_the_end(kind: Kind,
     world.clock.advance(MILLISECOND);
     assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 1);
     world.assert_nothing_unused("after the hold").await;
+    world.close().await;
+}
+
+/// Nothing was deleted yet: it is held before anything is, and at once, since nothing was asked of the manager.
+pub(crate) async fn what_was_let_go_or_adopted_is_held(kind: Kind, seed: u64) {
+    for adopted in [false, true] {
+        let mut world = World::new(kind, seed).await;
+        world.settings.page = 1;
+        world.create(json!({"a": "stays"})).await;
+        let (run, unused) = if adopted {
+            let unused = vec![loose(1), loose(2)];
+            for stranger in &unused {
+                let mark = world.mark(stranger).await;
+                world.plant(stranger, mark, "unknown").await;
+            }
+            (sweep(&world, true).await.unwrap().0.run, unused)
+        } else {
+            let unused = two_lost(&world).await;
+            (
+                let_go(&world, &letting_go::options(true)).await.0.run,
+                unused,
+            )
+        };
+        let before = world.dump().await;
+        let (looked, _) = undo_with(&world, run, &options(true)).await.unwrap();
+        assert_eq!(looked.of(UndoFate::Restorable), 2, "{looked:?}");
+        assert_eq!(world.dump().await, before, "a dry run changes nothing");
+        let (report, fates) = undo(&world, run).await;
+        assert_eq!(report.of(UndoFate::Restored), 2, "{report:?}");
+        let receipts = world.db.receipts_of(report.undo, 0, 10).await.unwrap();
+        assert_eq!(receipts.len(), 2);
+        for secret in &unused {
+            assert_eq!(fates[secret], UndoFate::Restored);
+            assert_eq!(state(&world, secret).await, RowState::Held);
+        }
+        let (again, _) = undo(&world, run).await;
+        assert_eq!(again.of(UndoFate::Held), 2, "{again:?}");
+        world.clock.advance(a_millisecond_less(hours(WEEK + 2)));
+        for job in Job::ALL {
+            let report = world.run(job).await;
+            assert_eq!(report.deleted(), 0, "{report:#?}");
+        }
+        world.clock.advance(MILLISECOND);
+        assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 2);
+        world.assert_nothing_unused("after the hold").await;
+        world.db.verify_receipts().await.unwrap();
+        world.close().await;
+    }
+}
+
+/// What a document refers to again is in use, and what the manager does not have nobody holds.
+pub(crate) async fn of_what_was_let_go_it_says_what_is_so(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    world.create(json!({"a": "stays"})).await;
+    let lost = two_lost(&world).await;
+    let run = let_go(&world, &letting_go::options(true)).await.0.run;
+    let set = format!(
+        "UPDATE secrets SET unreferenced_since = NULL WHERE coordinate = '{}'",
+        lost[0]
+    );
+    world.behind_the_back(&set).await;
+    let gone = world.embedded.delete(&lost[1], DeleteMode::Final, None);
+    gone.await.unwrap();
+    let mut told = Vec::new();
+    let mut each = |undone: &Undone| told.push(undone.clone());
+    let (reconciler, taken_back) = (world.reconciler(), options(false));
+    let report = reconciler.undo(run, &taken_back, &mut each).await.unwrap();
+    assert_eq!(report.of(UndoFate::InUse), 1, "{told:?}");
+    assert_eq!(report.of(UndoFate::Gone), 1, "{told:?}");
+    for lost in &lost {
+        assert_eq!(state(&world, lost).await, RowState::Stored);
+    }
+    let gone = told.iter().find(|it| it.fate == UndoFate::Gone).unwrap();
+    assert!(gone.detail.contains("does not have it"), "{gone:?}");
     world.close().await;
 }

@@ -53,6 +53,12 @@ impl Deeds {
         self.receipts.is_empty() && self.claims.is_empty()
     }
 
+    /// Whether all that the run did was to let secrets go or to adopt them: it asked for no deletion.
+    pub(super) fn are_adoptions(&self) -> bool {
+        let adopted = |it: &Receipt| it.outcome == words::ADOPTED;
+        self.claims.is_empty() && self.receipts.iter().all(adopted)
+    }
+
     pub(super) fn backend(&self) -> Option<&BackendId> {
         let receipt = self.receipts.first().map(|receipt| &receipt.backend);
         receipt.or_else(|| self.claims.first().map(|(backend, _)| backend))

@@ -29,13 +29,7 @@ pub(crate) async fn has_ended(
     lease: &str,
     run: RunId,
 ) -> Result<Ended> {
-    let refused = |message: String| {
-        Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(run)
-    };
-    if store.lease_holder(lease).await? == Some(run.to_string()) {
-        let message = "it is still at work; try again when it has ended";
-        return Err(refused(message.to_owned()));
-    }
+    refuse_at_work(store, lease, run).await?;
     let wait = longest_way(settings);
     let latest = store.latest_receipt_of(run).await?;
     let Some(until) = latest.and_then(|latest| latest.checked_add(wait).ok()) else {
@@ -50,10 +44,23 @@ pub(crate) async fn has_ended(
         Ok(left) if !left.is_zero() => {
             let message =
                 format!("a request of its may still be under way; try again from {until} on");
-            Err(refused(message).with_retry_after(left))
+            Err(refused(message, run).with_retry_after(left))
         }
         _ => Ok(Ended::LongAgo),
     }
+}
+
+/// `Unavailable` while the run still has its lease.
+pub(super) async fn refuse_at_work(store: &dyn Store, lease: &str, run: RunId) -> Result<()> {
+    if store.lease_holder(lease).await? == Some(run.to_string()) {
+        let message = "it is still at work; try again when it has ended";
+        return Err(refused(message.to_owned(), run));
+    }
+    Ok(())
+}
+
+fn refused(message: String, run: RunId) -> Error {
+    Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(run)
 }
 
 impl Pass<'_> {

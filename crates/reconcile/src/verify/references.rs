@@ -78,14 +78,18 @@ impl Pass<'_> {
     /// A description of each, from the listing where its order allows and it goes on, from direct
     /// questions otherwise and for everything the listing does not show.
     pub(super) async fn describe_all(
-        &self,
+        &mut self,
         coordinates: &[&Coordinate],
         listing: &mut Option<Listing>,
     ) -> Result<Vec<Result<Description>>> {
         let mut described: Vec<Option<Result<Description>>> = Vec::with_capacity(coordinates.len());
         for coordinate in coordinates {
             let listed = self.find_listed(listing, coordinate).await;
-            described.push(listed.map(Ok));
+            if let Some(listed) = &listed {
+                // That it waits no direct answer tells: its mark cannot be read.
+                self.rescue_unreadable(listed).await?;
+            }
+            described.push(listed.filter(says_all).map(Ok));
         }
         let unlisted: Vec<usize> = (0..coordinates.len())
             .filter(|&at| described[at].is_none())
@@ -111,8 +115,7 @@ impl Pass<'_> {
         coordinate: &Coordinate,
     ) -> Option<Description> {
         match listing.as_mut()?.find(coordinate).await {
-            // What makes a finding of a secret in use is asked for directly.
-            Ok(listed) => listed.filter(|it| it.state != SecretState::Destroyed),
+            Ok(listed) => listed,
             Err(error) => {
                 tracing::warn!(backend.id = %self.backend_id(), error = %error, "listing failed; every secret in use is asked about directly");
                 *listing = None;
@@ -135,13 +138,7 @@ impl Pass<'_> {
             }
         };
         if !self.is_ours(&described) {
-            let detail = if described.state.is_waiting() {
-                "it does not bear this store's mark and waits for its deletion, so no run restores it: \
-                 restore it in the manager, or put the document again with the value"
-            } else {
-                "it does not bear this store's mark: somebody else wrote it"
-            };
-            self.amiss(FindingKind::NotOurs, group, detail).await?;
+            self.judge_stranger(group, &described).await?;
             return Ok(false);
         }
         self.judge_ledger(group).await?;
@@ -173,6 +170,23 @@ impl Pass<'_> {
         }
         self.judge_mark(group, &described).await?;
         Ok(readable)
+    }
+
+    async fn judge_stranger(
+        &mut self,
+        group: &[ReferenceRow],
+        described: &Description,
+    ) -> Result<()> {
+        let detail = if described.state.is_waiting() {
+            "it does not bear this store's mark and waits for its deletion, so no run restores it: \
+             restore it in the manager, or put the document again with the value"
+        } else {
+            "it does not bear this store's mark: somebody else wrote it; put the document again with the \
+             value"
+        };
+        self.amiss(FindingKind::NotOurs, group, detail).await?;
+        // So that an equal value is written again instead of being kept.
+        self.damage(group, Some(Damage::Different)).await
     }
 
     async fn judge_failure(&mut self, group: &[ReferenceRow], error: Error) -> Result<()> {
@@ -332,4 +346,10 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a listing tells what there is to know of a secret in use. What makes a finding of one, and whose
+/// mark cannot be read, is asked for directly.
+fn says_all(listed: &Description) -> bool {
+    listed.mark.is_some() && listed.state != SecretState::Destroyed
 }
