@@ -11,6 +11,7 @@ use cloakroom_store_db::DbStore;
 use crate::backlog::Backlogs;
 use crate::last_success::{Ahead, awaited_since, last_success};
 use crate::metrics::{Metrics, MoveKind};
+use crate::namesakes;
 use crate::unconfigured::unconfigured;
 use crate::verified::Verified;
 use crate::wiring::Context;
@@ -102,6 +103,9 @@ impl Figures {
         self.metrics.set_backlog(id, &backlog);
         let verified = Verified::read(&*self.store, id).await?;
         self.metrics.set_findings(id, &verified);
+        if let Some(seen) = namesakes::last_seen(&*self.store, id).await? {
+            self.metrics.set_namesakes(id, seen);
+        }
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use cloakroom_core::store::RunOutcome;
 use cloakroom_reconcile::{DeletionCount, Report};
 
 use crate::listing::Listing;
+use crate::namesakes;
 use crate::output::count;
 
 /// An entry a report: what was found, done and left.
@@ -70,12 +71,7 @@ pub fn remarks(report: &Report) -> Vec<String> {
         ));
     }
     if report.namesakes > 0 {
-        remarks.push(format!(
-            "{} on {} the mark of another store that had this deployment's name: its database was lost \
-             and made anew, or two deployments share the name; no run of this one touches them",
-            count(report.namesakes, "secret bears", "secrets bear"),
-            report.backend
-        ));
+        remarks.push(namesakes::in_words(report.namesakes, &report.backend));
     }
     if report.cut_short {
         remarks.push("the run ended before everything due was done; run it again".to_owned());

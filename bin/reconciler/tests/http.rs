@@ -42,7 +42,8 @@ fn main() {
         jobs_by_hand:
             nobody_starts_a_job_without_a_token, only_the_bearer_starts_a_job,
             a_dry_run_tells_and_changes_nothing, a_signal_asks_for_every_job,
-            a_run_that_another_one_keeps_from_beginning_is_told_as_none;
+            a_run_that_another_one_keeps_from_beginning_is_told_as_none,
+            a_backend_tells_which_job_is_at_it;
         broken_off:
             what_was_found_stays_known, what_was_deleted_is_counted,
             what_a_whole_run_found_outlives_those_that_break_off,
@@ -50,12 +51,12 @@ fn main() {
         figures:
             one_replica_alone_tells_the_databases_figures, a_success_from_the_future_is_unknown,
             requests_to_the_backend_are_counted,
-            what_is_due_is_told, the_status_tells_what_metrics_tell,
+            secrets_of_another_store_of_this_name_are_told, what_is_due_is_told, the_status_tells_what_metrics_tell,
             only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready,
             a_status_that_cannot_be_told_is_json;
         ids: no_error_tells_one_to_anybody;
         limits:
-            a_large_head_is_refused, a_large_body_is_refused, silent_clients_keep_no_probe_waiting,
+            a_large_head_is_refused, a_body_is_refused, a_large_body_is_refused, silent_clients_keep_no_probe_waiting,
             clients_that_do_not_read_keep_no_probe_waiting, nonsense_is_refused,
             methods_and_paths, browsers_are_told_to_do_nothing_else;
         page: it_says_how_things_stand;

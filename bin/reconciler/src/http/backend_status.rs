@@ -1,12 +1,14 @@
 //! Each backend's part of the status: what waits to be deleted, what that costs, and the budget of
-//! requests. Numbers only.
+//! requests. No name of a secret.
 
 use std::collections::BTreeMap;
 
 use cloakroom_core::ledger::Reason;
-use cloakroom_core::{BackendId, Result};
+use cloakroom_core::store::Job;
+use cloakroom_core::{BackendId, Result, Timestamp};
 use serde::Serialize;
 
+use super::held_up;
 use super::routes::App;
 use crate::backlog::Backlog;
 use crate::metrics::BudgetFigures;
@@ -28,6 +30,17 @@ pub struct BackendStatus {
     pub drain_seconds: u64,
     /// Requests this replica allows itself, by class.
     pub budget: BTreeMap<&'static str, BudgetStatus>,
+    /// The run that is at it, here or on another replica.
+    pub busy: Option<BusyStatus>,
+}
+
+/// A run that has not ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct BusyStatus {
+    /// Of which job.
+    pub job: Job,
+    /// When it began.
+    pub since: Timestamp,
 }
 
 /// The budget of one class of requests.
@@ -58,6 +71,7 @@ impl BackendStatus {
             budget: budget
                 .map(|figures| (figures.class.as_str(), BudgetStatus::from(figures)))
                 .collect(),
+            busy: None,
         }
     }
 }
@@ -87,5 +101,12 @@ pub(super) async fn of(app: &App) -> Result<BTreeMap<BackendId, BackendStatus>> 
         let status = BackendStatus::new(backlogs.get(id)?, budget.figures());
         Some((id.clone(), status))
     });
-    Ok(told.collect())
+    let mut told: BTreeMap<BackendId, BackendStatus> = told.collect();
+    for (backend, run) in held_up::at_work(app, app.backends()).await? {
+        if let Some(told) = told.get_mut(backend) {
+            let (job, since) = (run.job, run.started);
+            told.busy = Some(BusyStatus { job, since });
+        }
+    }
+    Ok(told)
 }

@@ -1,4 +1,4 @@
-//! What every request has to pass: a deadline, a size, and headers that browsers keep to.
+//! What every request has to pass: a deadline, no body, and headers that browsers keep to.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Nothing here takes a body; clients that send an empty one are let be.
-const MOST_BODY_BYTES: u64 = 1024;
+/// What would be asked for in a body would not be heard, and a dry run would be a real one.
+const NO_BODY: &str = "nothing here takes a body: leave it out, or say Content-Length: 0; a dry run is \
+                       asked for by ?dry_run=true\n";
 
 /// A page shows what this server says and nothing else: no script, no frame, no form.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
@@ -22,21 +23,15 @@ pub(super) async fn in_time(timeout: Duration, request: Request, next: Next) -> 
     }
 }
 
-/// Refuses a body that is large, and one that does not say how long it is: whoever waits for its end
-/// may wait for ever.
-pub(super) async fn in_size(request: Request, next: Next) -> Response {
+/// Refuses a body, and one that does not say how long it is: whoever waits for its end may wait for ever.
+/// Clients that send an empty one are let be.
+pub(super) async fn without_body(request: Request, next: Next) -> Response {
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
-        let message = "nothing here takes a body; leave it out, or say Content-Length: 0\n";
-        return (StatusCode::LENGTH_REQUIRED, message).into_response();
+        return (StatusCode::LENGTH_REQUIRED, NO_BODY).into_response();
     }
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let large = length.is_some_and(|length| {
-        let length = length.to_str().ok().and_then(|text| text.parse().ok());
-        length.is_none_or(|length: u64| length > MOST_BODY_BYTES)
-    });
-    if large {
-        let message = "nothing here takes a body\n";
-        return (StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
+    let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();
+    if lengths.any(|length| length != "0") {
+        return (StatusCode::PAYLOAD_TOO_LARGE, NO_BODY).into_response();
     }
     next.run(request).await
 }

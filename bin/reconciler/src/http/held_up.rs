@@ -1,4 +1,4 @@
-//! Which other run keeps a job from beginning, and since when.
+//! Which run is at a backend, and so which other one keeps a job from beginning, and since when.
 
 use cloakroom_core::store::{Journal as _, RunRecord};
 use cloakroom_core::{BackendId, Result, Timestamp};
@@ -19,24 +19,42 @@ pub(super) struct Obstacle {
 
 /// What the journal and the leases know of it beyond what was met.
 pub(super) async fn tell(app: &App, held_up: &HeldUp) -> Result<Obstacle> {
-    let runs = app.store.runs(LATEST).await?;
-    for backend in &held_up.backends {
+    let at_work = at_work(app, &held_up.backends).await?;
+    Ok(match at_work.first() {
+        Some((backend, run)) => {
+            let whose = format!("another run, {}, is at this backend", run.job);
+            Obstacle {
+                text: since(&whose, Some(*backend), Some(run.started)),
+                at_work: true,
+            }
+        }
+        None => Obstacle {
+            text: elsewhere(held_up),
+            at_work: false,
+        },
+    })
+}
+
+/// The runs that are at these backends now: the journal has them as not ended, and they keep their leases.
+pub(super) async fn at_work<'b>(
+    app: &App,
+    backends: impl IntoIterator<Item = &'b BackendId>,
+) -> Result<Vec<(&'b BackendId, RunRecord)>> {
+    let mut at_work = Vec::new();
+    let mut runs = None;
+    for backend in backends {
         let Some(holder) = app.store.lease_holder(&lease_name(backend)).await? else {
             continue;
         };
+        let runs = match &runs {
+            Some(runs) => runs,
+            None => runs.insert(app.store.runs(LATEST).await?),
+        };
         let is_it = |run: &&RunRecord| run.finished.is_none() && run.id.to_string() == holder;
-        if let Some(run) = runs.iter().find(is_it) {
-            let whose = format!("another run, {}, is at this backend", run.job);
-            return Ok(Obstacle {
-                text: since(&whose, Some(backend), Some(run.started)),
-                at_work: true,
-            });
-        }
+        let run = runs.iter().find(is_it);
+        at_work.extend(run.map(|run| (backend, run.clone())));
     }
-    Ok(Obstacle {
-        text: elsewhere(held_up),
-        at_work: false,
-    })
+    Ok(at_work)
 }
 
 /// What was met.

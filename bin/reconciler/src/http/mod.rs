@@ -18,9 +18,10 @@ mod seated;
 mod server;
 mod status;
 mod token;
+mod told;
 mod without_ids;
 
-pub use backend_status::{BackendStatus, BudgetStatus};
+pub use backend_status::{BackendStatus, BudgetStatus, BusyStatus};
 pub use counts::Counts;
 pub use dry_runs::{DryRuns, Look};
 pub use platforms::{CleaningStatus, PlatformStatus};

@@ -1,6 +1,6 @@
 //! The page for people at `/`: where everything stands, readable on a phone, without a script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use super::page_platforms;
 use super::routes::App;
 use super::status::{self, JobStatus, OpenMoveStatus, Status};
 use super::token::Caller;
+use crate::metrics::cleaning_job_name;
+use crate::namesakes;
 use crate::output::count;
 use crate::unpurged;
 
@@ -88,21 +90,22 @@ pub(super) struct Attention {
 
 pub(super) struct JobCard {
     pub(super) name: String,
-    /// How it went; nothing is known before the first run.
-    pub(super) class: &'static str,
+    /// How it went; `None` where nothing is known of it.
+    pub(super) level: Option<Level>,
     pub(super) state: &'static str,
     pub(super) last_run: String,
     pub(super) last_success: String,
     pub(super) next_run: String,
     pub(super) schedule: String,
     pub(super) did: String,
+    /// What only some have, each with its label.
+    pub(super) more: Vec<(&'static str, String)>,
 }
 
 struct BackendCard {
     name: String,
-    counts: Vec<(&'static str, u64)>,
-    /// What waits to be deleted, in words.
-    backlog: Vec<(&'static str, String)>,
+    /// What is in it, what waits to be deleted and what is going on, each with its label.
+    lines: Vec<(&'static str, String)>,
 }
 
 pub(super) async fn style() -> impl IntoResponse {
@@ -138,10 +141,18 @@ fn rendered(code: StatusCode, page: &impl Template) -> Response {
 impl Page {
     fn new(status: &Status) -> Self {
         let mut attention = Vec::new();
+        let mut jobs = Vec::new();
         for job in &status.jobs {
-            attention.extend(of_job(job));
+            let card = JobCard::new(job, status);
+            attention.extend(card.with_its_own(of_job(job)));
+            jobs.push(card);
         }
-        attention.extend(status.platforms.iter().flat_map(page_platforms::attention));
+        for platform in &status.platforms {
+            let card = JobCard::of_platform(platform, status.now);
+            attention.extend(card.with_its_own(page_platforms::attention(platform)));
+            jobs.push(card);
+        }
+        attention.extend(of_namesakes(status));
         attention.extend(of_counts(status));
         attention.sort_by_key(|item| std::cmp::Reverse(item.level));
         let unseen = unseen(status);
@@ -164,19 +175,8 @@ impl Page {
             (false, 1) => "One thing needs attention.".to_owned(),
             (false, several) => format!("{several} things need attention."),
         };
-        let backends = status.secrets.iter().map(|(id, counts)| BackendCard {
-            name: id.to_string(),
-            counts: RowState::ALL
-                .map(RowState::as_str)
-                .into_iter()
-                .map(|state| (state, counts.get(state).copied().unwrap_or_default()))
-                .collect(),
-            backlog: status.backends.get(id).map(backlog).unwrap_or_default(),
-        });
-        let jobs = status.jobs.iter();
-        let jobs = jobs.map(|job| JobCard::new(job, status.now));
-        let platforms = status.platforms.iter();
-        let platforms = platforms.map(|platform| JobCard::of_platform(platform, status.now));
+        let backends = status.secrets.iter();
+        let backends = backends.map(|(id, counts)| BackendCard::new(id, counts, status));
         Self {
             refresh_seconds: REFRESH_SECONDS,
             sign: level.sign(),
@@ -187,19 +187,23 @@ impl Page {
             level,
             verdict,
             attention,
-            jobs: jobs.chain(platforms).collect(),
+            jobs,
             backends: backends.collect(),
         }
     }
 }
 
-/// The jobs that are to run and have never done all they were to do. Where none is scheduled, somebody
-/// runs all of them by hand.
-fn unseen(status: &Status) -> Vec<&'static str> {
+/// The jobs and clean-ups that are to run and have never done all they were to do. Where no job is scheduled,
+/// somebody runs all of them by hand.
+fn unseen(status: &Status) -> Vec<String> {
     let jobs = status.jobs.iter();
     let unseen = jobs.filter(|job| job.last_success.is_none());
     let awaited = unseen.filter(|job| job.enabled || is_unscheduled(status));
-    awaited.map(|job| job.job.as_str()).collect()
+    let platforms = status.platforms.iter();
+    let unseen = platforms.filter(|it| it.last_success.is_none() && it.schedule.is_some());
+    let jobs = awaited.map(|job| job.job.to_string());
+    jobs.chain(unseen.map(|it| cleaning_job_name(&it.platform)))
+        .collect()
 }
 
 fn is_unscheduled(status: &Status) -> bool {
@@ -256,6 +260,14 @@ fn of_job(job: &JobStatus) -> Vec<Attention> {
             let text = format!("{failed} failed on {backend} in the last {job}.");
             add(Level::Warn, text);
         }
+        if report.failed_before > 0 {
+            let failed = count(report.failed_before, "deletion", "deletions");
+            let text = format!(
+                "{failed} on {backend} failed before the last {job} and wait to be tried again: \
+                 `reconciler secret list --state deleting`."
+            );
+            add(Level::Warn, text);
+        }
         if report.unpurged > 0 {
             let because = report.unpurged_because.as_deref();
             let text = unpurged::in_words(report.unpurged, backend, because);
@@ -308,6 +320,23 @@ fn amiss(job: &JobStatus) -> BTreeMap<(&BackendId, FindingKind), u64> {
     amiss
 }
 
+/// Every job that looks for them sees the same ones.
+fn of_namesakes(status: &Status) -> Vec<Attention> {
+    let reports = || {
+        let jobs = status.jobs.iter().flat_map(|job| &job.reports);
+        jobs.map(status::ReportStatus::report)
+    };
+    let backends: BTreeSet<&BackendId> = reports().map(|report| &report.backend).collect();
+    let of = |backend: &BackendId| {
+        let seen = namesakes::seen(reports().filter(|report| report.backend == *backend))?;
+        (seen > 0).then(|| Attention {
+            level: Level::Warn,
+            text: format!("{}.", namesakes::in_words(seen, backend)),
+        })
+    };
+    backends.into_iter().filter_map(of).collect()
+}
+
 fn of_counts(status: &Status) -> Vec<Attention> {
     let parked = (status.quarantined > 0).then(|| {
         format!(
@@ -332,45 +361,92 @@ fn of_counts(status: &Status) -> Vec<Attention> {
 }
 
 impl JobCard {
-    fn new(job: &JobStatus, now: Timestamp) -> Self {
+    fn new(job: &JobStatus, status: &Status) -> Self {
+        let now = status.now;
         let found = !amiss(job).is_empty();
-        let (class, state) = Self::state(job.running, job.overdue, job.outcome, found);
+        let (level, state) = Self::state(job.running, job.overdue, job.outcome, found);
+        let ahead = status.jobs.iter().find(|other| other.running);
         let next_run = match job.next_run {
             _ if job.waits_for.is_some() => waits(job.waits_for.as_deref()),
-            _ if job.waiting => "now".to_owned(),
+            _ if job.waiting => ahead.map_or_else(
+                || "now".to_owned(),
+                |ahead| format!("once {} has ended", ahead.job),
+            ),
             Some(next) => hence(next, now),
             None => "only by hand".to_owned(),
         };
         Self {
             name: job.job.to_string(),
-            class,
+            level,
             state,
             last_run: ago(job.last_run, now),
             last_success: ago(job.last_success, now),
             next_run,
             schedule: job.schedule.clone().unwrap_or_else(|| "none".to_owned()),
             did: did(job),
+            more: Vec::new(),
         }
     }
 
-    /// How it stands: as a class of the page's style, and in words.
+    fn class(&self) -> &'static str {
+        self.level.map_or("", Level::class)
+    }
+
+    /// What there is to look at, and the state itself where all of that is less urgent.
+    fn with_its_own(&self, mut items: Vec<Attention>) -> Vec<Attention> {
+        let told = items.iter().map(|item| item.level).max();
+        let own = self.level.filter(|level| *level >= Level::Warn);
+        items.extend(own.filter(|_| told < own).map(|level| Attention {
+            level,
+            text: format!("{}: {}.", self.name, self.state),
+        }));
+        items
+    }
+
+    /// How it stands, and in words. A job that runs again is as well as its last run left it.
     pub(super) fn state(
         running: bool,
         overdue: bool,
         outcome: Option<RunOutcome>,
         found: bool,
-    ) -> (&'static str, &'static str) {
-        let (level, state) = match (running, overdue, outcome) {
-            (true, _, _) => (Some(Level::Good), "running"),
-            (_, true, _) => (Some(Level::Bad), "overdue"),
-            (_, _, Some(RunOutcome::Failed)) => (Some(Level::Bad), "failed"),
-            (_, _, Some(RunOutcome::Refused)) => (Some(Level::Bad), "stopped by a guard"),
-            (_, _, Some(RunOutcome::Partial)) => (Some(Level::Warn), "done in part"),
-            (_, _, Some(RunOutcome::Done)) if found => (Some(Level::Warn), "done, with findings"),
-            (_, _, Some(RunOutcome::Done)) => (Some(Level::Good), "done"),
-            (_, _, None) => (None, "not yet run"),
+    ) -> (Option<Level>, &'static str) {
+        let (level, state) = match (overdue, outcome) {
+            (true, _) => (Some(Level::Bad), "overdue"),
+            (_, Some(RunOutcome::Failed)) => (Some(Level::Bad), "failed"),
+            (_, Some(RunOutcome::Refused)) => (Some(Level::Bad), "stopped by a guard"),
+            (_, Some(RunOutcome::Partial)) => (Some(Level::Warn), "done in part"),
+            (_, Some(RunOutcome::Done)) if found => (Some(Level::Warn), "done, with findings"),
+            (_, Some(RunOutcome::Done)) => (Some(Level::Good), "done"),
+            (_, None) => (None, "not yet run"),
         };
-        (level.map_or("", Level::class), state)
+        let state = if running { "running" } else { state };
+        (level, state)
+    }
+}
+
+impl BackendCard {
+    fn new(id: &BackendId, counts: &BTreeMap<&'static str, u64>, status: &Status) -> Self {
+        let backend = status.backends.get(id);
+        let busy = backend.and_then(|backend| backend.busy.as_ref());
+        let busy = busy.map(|busy| {
+            let time = spoken(since(busy.since, status.now));
+            ("busy with", format!("{} for {time}", busy.job))
+        });
+        // Nothing was ever written there for a document; a platform's leaks are on its own card.
+        let is_unused = counts.values().all(|number| *number == 0);
+        let lines = if is_unused {
+            vec![("of documents", "none".to_owned())]
+        } else {
+            let states = RowState::ALL.map(RowState::as_str).into_iter();
+            let number = |state| counts.get(state).copied().unwrap_or_default();
+            let states = states.map(|state| (state, number(state).to_string()));
+            let backlog = backend.map(backlog).unwrap_or_default();
+            states.chain(backlog).collect()
+        };
+        Self {
+            name: id.to_string(),
+            lines: busy.into_iter().chain(lines).collect(),
+        }
     }
 }
 
@@ -483,3 +559,5 @@ fn moment(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod verdicts;

@@ -61,7 +61,18 @@ pub(super) fn attention(platform: &PlatformStatus) -> Vec<Attention> {
         (Level::Warn, report.rescued, "in use and brought back"),
         (
             Level::Warn,
-            report.total(|it| it.failed),
+            report.taken_on,
+            "left to a run before it that was cut off",
+        ),
+        (
+            Level::Warn,
+            report.unchecked,
+            "deleted, and not known not to be mentioned since",
+        ),
+        (
+            Level::Warn,
+            // An older report has no causes.
+            report.total(|it| it.failed) * u64::from(report.failures.is_empty()),
             "not deleted, since that failed",
         ),
     ] {
@@ -72,6 +83,20 @@ pub(super) fn attention(platform: &PlatformStatus) -> Vec<Attention> {
                 format!("{secrets} of {name} {what}, by the last clean-up."),
             );
         }
+    }
+    for failure in &report.failures {
+        let secrets = count(failure.secrets, "secret", "secrets");
+        let cause = &failure.cause;
+        add(
+            Level::Warn,
+            format!("{secrets} of {name} could not be deleted, by the last clean-up: {cause}"),
+        );
+    }
+    if report.cut_short {
+        add(
+            Level::Warn,
+            format!("Cleaning {name} ended before all was done."),
+        );
     }
     for (kind, found) in report.findings.iter().filter(|(_, found)| **found > 0) {
         let level = match kind {
@@ -102,7 +127,7 @@ impl JobCard {
             Some(next) => hence(next, now),
             None => "only by hand".to_owned(),
         };
-        let (class, state) = Self::state(
+        let (level, state) = Self::state(
             platform.running,
             platform.overdue,
             platform.outcome,
@@ -110,7 +135,7 @@ impl JobCard {
         );
         Self {
             name: cleaning_job_name(&platform.platform),
-            class,
+            level,
             state,
             last_run: ago(platform.last_run, now),
             last_success: ago(platform.last_success, now),
@@ -120,8 +145,24 @@ impl JobCard {
                 .clone()
                 .unwrap_or_else(|| "none".to_owned()),
             did: did(platform.report.as_ref().map(CleaningStatus::report)),
+            more: leaked(platform.report.as_ref().map(CleaningStatus::report)),
         }
     }
+}
+
+/// What of it was leaked when the last clean-up began, and what that costs.
+fn leaked(report: Option<&CleanReport>) -> Vec<(&'static str, String)> {
+    let Some(report) = report else {
+        return Vec::new();
+    };
+    let leaked = report.secrets.iter().filter(|(it, _)| it.is_leaked());
+    let leaked = count(
+        leaked.map(|(_, there)| there.total()).sum(),
+        "secret",
+        "secrets",
+    );
+    let cost = report.cost.leaked;
+    vec![("Found leaked", format!("{leaked}, ${cost:.2} a month"))]
 }
 
 /// What the last clean-up did, in a few words.

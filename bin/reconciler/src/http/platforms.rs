@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom_core::platform::{Adoptions as _, PlatformRun, Removals as _};
 use cloakroom_core::store::RunOutcome;
-use cloakroom_core::{Result, Timestamp};
+use cloakroom_core::{Result, RunId, Timestamp};
 use cloakroom_reconcile::{CleanReport, JobState};
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use super::held_up;
 use super::overdue::{allowances, is_overdue};
 use super::routes::App;
 use super::token::Caller;
+use super::told::told;
 use super::without_ids::without_ids;
 use crate::metrics::cleaning_job_name;
 
@@ -48,6 +49,40 @@ pub struct PlatformStatus {
     pub errors: Vec<String>,
 }
 
+/// What anybody is told of a clean-up's report.
+const TOLD: [&str; 30] = [
+    "platform",
+    "backend",
+    "dry_run",
+    "started",
+    "finished",
+    "outcome",
+    "error",
+    "obstacles.*.subject",
+    "obstacles.*.detail",
+    "guards.*.guard",
+    "guards.*.saw",
+    "guards.*.overridden",
+    "listed",
+    "secrets.*.*",
+    "next.*",
+    "next.put_off_from",
+    "next.put_off_until",
+    "findings.*",
+    "cost.*",
+    "deletions.*.*",
+    "failures.*.cause",
+    "failures.*.secrets",
+    "taken_on",
+    "taken_on_until",
+    "kept_by_others.*",
+    "resumed",
+    "rescued",
+    "endangered",
+    "unchecked",
+    "cut_short",
+];
+
 /// The report of a clean-up as it is told: whoever is not the operator reads no name and no id in it.
 #[derive(Clone, Debug)]
 pub struct CleaningStatus {
@@ -56,17 +91,11 @@ pub struct CleaningStatus {
 }
 
 impl CleaningStatus {
-    fn new(mut report: CleanReport, caller: Caller) -> Self {
-        if caller == Caller::Anybody {
-            report.error = report.error.as_deref().map(without_ids);
-            for trip in &mut report.guards {
-                trip.saw = without_ids(&trip.saw);
-            }
-            for obstacle in &mut report.obstacles {
-                obstacle.subject = without_ids(&obstacle.subject);
-                obstacle.detail = without_ids(&obstacle.detail);
-            }
-        }
+    pub(super) fn new(report: CleanReport, caller: Caller) -> Self {
+        let report = match caller {
+            Caller::Operator => report,
+            Caller::Anybody => anonymous(report),
+        };
         Self { report, caller }
     }
 
@@ -81,11 +110,38 @@ impl Serialize for CleaningStatus {
         if self.caller == Caller::Operator {
             return self.report.serialize(serializer);
         }
-        let told = serde_json::to_value(&self.report).map_err(serde::ser::Error::custom)?;
-        let hidden = |key: &str| matches!(key, "run" | "plan" | "lost");
-        let told = told.as_object().into_iter().flatten();
-        serializer.collect_map(told.filter(|(key, _)| !hidden(key)))
+        let report = serde_json::to_value(&self.report).map_err(serde::ser::Error::custom)?;
+        told(&report, &TOLD).serialize(serializer)
     }
+}
+
+/// The report without ids and without the names in it, of which there are as many as before.
+fn anonymous(mut report: CleanReport) -> CleanReport {
+    let examples = report.failures.iter().map(|failure| &failure.example);
+    let mut names: Vec<String> = examples.chain(&report.lost).cloned().collect();
+    names.retain(|name| !name.is_empty());
+    // One may be the beginning of another.
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let told = |text: &str| {
+        let without = |text: String, name: &String| text.replace(name.as_str(), "…");
+        without_ids(&names.iter().fold(text.to_owned(), without))
+    };
+    report.run = RunId(uuid::Uuid::nil());
+    report.plan = None;
+    report.error = report.error.as_deref().map(told);
+    for trip in &mut report.guards {
+        trip.saw = told(&trip.saw);
+    }
+    for obstacle in &mut report.obstacles {
+        obstacle.subject = told(&obstacle.subject);
+        obstacle.detail = told(&obstacle.detail);
+    }
+    for failure in &mut report.failures {
+        failure.cause = told(&failure.cause);
+        failure.example = String::new();
+    }
+    report.lost.fill("…".to_owned());
+    report
 }
 
 /// Where every platform stands, for whoever asks.
@@ -132,7 +188,7 @@ async fn status(
     let last_run = state.last_started.max(last.as_ref().map(|run| run.started));
     let report = latest(&state, last, now);
     let failed = (!state.errors.is_empty()).then_some(RunOutcome::Failed);
-    let told = |error: String| match caller {
+    let error = |error: String| match caller {
         Caller::Operator => error,
         Caller::Anybody => without_ids(&error),
     };
@@ -149,7 +205,7 @@ async fn status(
         last_success,
         next_run: schedule.and_then(|schedule| schedule.next_after(now)),
         report: report.map(|report| CleaningStatus::new(report, caller)),
-        errors: state.errors.into_iter().map(told).collect(),
+        errors: state.errors.into_iter().map(error).collect(),
         platform,
     })
 }
@@ -193,3 +249,6 @@ fn latest(
     let journalled = journalled.and_then(|run| serde_json::from_value(run.report).ok());
     journalled.or_else(|| own.cloned())
 }
+
+#[cfg(test)]
+mod tests;

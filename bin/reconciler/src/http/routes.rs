@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -103,8 +103,7 @@ pub fn router(app: Arc<App>) -> Router {
                 "there are /, /metrics, /healthz, /readyz, /status and POST /jobs/NAME/run\n",
             )
         })
-        .layer(DefaultBodyLimit::max(1024))
-        .layer(middleware::from_fn(guards::in_size))
+        .layer(middleware::from_fn(guards::without_body))
         .layer(middleware::from_fn(move |request, next| {
             guards::in_time(timeout, request, next)
         }))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -60,20 +61,26 @@ struct Told<R> {
 
 pub(super) async fn run_job(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    run(&app, name, &uri, &headers).await
+    run(&app, readable(name), &uri, &headers).await
 }
 
 pub(super) async fn run_clean_up(
     State(app): State<Arc<App>>,
-    Path(platform): Path<String>,
+    platform: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    run(&app, format!("{CLEAN}/{platform}"), &uri, &headers).await
+    let name = format!("{CLEAN}/{}", readable(platform));
+    run(&app, name, &uri, &headers).await
+}
+
+/// One that is no text is no job's, which is said to the bearer of the token alone.
+fn readable(name: Result<Path<String>, PathRejection>) -> String {
+    name.map(|Path(name)| name).unwrap_or_default()
 }
 
 async fn run(app: &App, name: String, uri: &Uri, headers: &HeaderMap) -> Response {

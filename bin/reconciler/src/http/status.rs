@@ -17,6 +17,7 @@ use super::overdue::{LONG_RUN, allowances, is_overdue};
 use super::platforms::{PlatformStatus, platforms};
 use super::routes::App;
 use super::token::Caller;
+use super::told::told;
 use super::without_ids::without_ids;
 use crate::last_success::last_success;
 use crate::verified::Verified;
@@ -115,24 +116,49 @@ pub enum ReportStatus {
 }
 
 /// A report without ids.
-#[derive(Clone, Debug, Serialize)]
-pub struct AnonymousReport {
-    #[serde(flatten)]
-    counts: serde_json::Map<String, serde_json::Value>,
-    #[serde(skip)]
-    report: Report,
-}
+#[derive(Clone, Debug)]
+pub struct AnonymousReport(Report);
+
+/// What anybody is told of a run's report.
+const TOLD: [&str; 26] = [
+    "job",
+    "backend",
+    "dry_run",
+    "started",
+    "finished",
+    "outcome",
+    "deletions.*.*",
+    "failed",
+    "quarantined",
+    "waiting",
+    "failed_before",
+    "parked",
+    "to_purge",
+    "purged",
+    "unpurged",
+    "unpurged_because",
+    "rescued",
+    "unrestored",
+    "namesakes",
+    "findings.*",
+    "checked.*",
+    "guards.*.guard",
+    "guards.*.saw",
+    "guards.*.overridden",
+    "cut_short",
+    "error",
+];
 
 impl ReportStatus {
     /// The report.
     pub fn report(&self) -> &Report {
         match self {
             Self::Whole(report) => report,
-            Self::WithoutIds(told) => &told.report,
+            Self::WithoutIds(told) => &told.0,
         }
     }
 
-    fn new(report: Report, caller: Caller) -> Self {
+    pub(super) fn new(report: Report, caller: Caller) -> Self {
         match caller {
             Caller::Operator => Self::Whole(Box::new(report)),
             Caller::Anybody => Self::WithoutIds(Box::new(AnonymousReport::new(report))),
@@ -150,14 +176,14 @@ impl AnonymousReport {
         }
         report.error = report.error.as_deref().map(without_ids);
         report.unpurged_because = report.unpurged_because.as_deref().map(without_ids);
-        // A report is an object; one that cannot be told has nothing in it.
-        let mut counts = match serde_json::to_value(&report) {
-            Ok(serde_json::Value::Object(counts)) => counts,
-            _ => serde_json::Map::new(),
-        };
-        counts.shift_remove("run");
-        counts.shift_remove("examples");
-        Self { counts, report }
+        Self(report)
+    }
+}
+
+impl Serialize for AnonymousReport {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let report = serde_json::to_value(&self.0).map_err(serde::ser::Error::custom)?;
+        told(&report, &TOLD).serialize(serializer)
     }
 }
 
@@ -287,7 +313,7 @@ async fn job_status(
         .map(|report| report.outcome)
         .chain(failed);
     let outcome = outcomes.max_by_key(|outcome| weight(*outcome));
-    let told = |error: String| match caller {
+    let error = |error: String| match caller {
         Caller::Operator => error,
         Caller::Anybody => without_ids(&error),
     };
@@ -312,7 +338,7 @@ async fn job_status(
             .into_iter()
             .map(|report| ReportStatus::new(report, caller))
             .collect(),
-        errors: state.errors.into_iter().map(told).collect(),
+        errors: state.errors.into_iter().map(error).collect(),
     })
 }
 

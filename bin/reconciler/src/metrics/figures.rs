@@ -9,8 +9,8 @@ use metrics::gauge;
 
 use super::Metrics;
 use super::names::{
-    AWAITED, COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, OLDEST_OPEN_MOVE, OLDEST_ORPHAN, OPEN_MOVES,
-    REPLICAS, SECRETS, UNCONFIGURED,
+    AWAITED, COST, DRAIN, DUE, FINDINGS, LAST_SUCCESS, NAMESAKES, OLDEST_OPEN_MOVE, OLDEST_ORPHAN,
+    OPEN_MOVES, REPLICAS, SECRETS, UNCONFIGURED,
 };
 use crate::backlog::{Backlog, COSTLY};
 use crate::verified::Verified;
@@ -58,6 +58,12 @@ impl Metrics {
     pub fn set_unconfigured(&self, backend: &BackendId, live: u64) {
         self.figures
             .record(|| gauge!(UNCONFIGURED, "backend" => backend.to_string()).set(live as f64));
+    }
+
+    /// Says how many secrets of a backend bear the mark of another store of this deployment's name.
+    pub fn set_namesakes(&self, backend: &BackendId, namesakes: u64) {
+        self.figures
+            .record(|| gauge!(NAMESAKES, "backend" => backend.to_string()).set(namesakes as f64));
     }
 
     /// Says what waits to be deleted on a backend.
@@ -128,6 +134,7 @@ pub(super) fn register() {
 pub(super) fn register_backend(backend: &BackendId) {
     let backend = backend.to_string();
     gauge!(UNCONFIGURED, "backend" => backend.clone()).set(0.0);
+    gauge!(NAMESAKES, "backend" => backend.clone()).set(0.0);
     for kind in FindingKind::ALL {
         gauge!(FINDINGS, "backend" => backend.clone(), "kind" => kind.as_str()).set(0.0);
     }

@@ -30,6 +30,7 @@ pub(super) const LAST_SUCCESS: &str = "cloakroom_job_last_success_timestamp_seco
 pub(super) const AWAITED: &str = "cloakroom_job_awaited_since_timestamp_seconds";
 pub(super) const FINDINGS: &str = "cloakroom_findings";
 pub(super) const SECRETS: &str = "cloakroom_secrets";
+pub(super) const NAMESAKES: &str = "cloakroom_namesake_secrets";
 pub(super) const UNCONFIGURED: &str = "cloakroom_unconfigured_secrets";
 pub(super) const DUE: &str = "cloakroom_due_secrets";
 pub(super) const OLDEST_ORPHAN: &str = "cloakroom_oldest_orphan_age_seconds";
@@ -134,6 +135,10 @@ pub(super) fn describe_figures() {
         "What the latest verify-blobs that went through everything found amiss, or one since then, whichever is more."
     );
     describe_gauge!(SECRETS, "Rows of the ledger by state.");
+    describe_gauge!(
+        NAMESAKES,
+        "Secrets listed that bear the mark of another store of this deployment's name."
+    );
     describe_gauge!(
         UNCONFIGURED,
         "Secrets that may still be in a backend which the configuration does not name."

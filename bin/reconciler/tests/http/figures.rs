@@ -204,6 +204,28 @@ pub fn a_status_that_cannot_be_told_is_json() {
     assert_eq!(served.terminate().0, Some(0));
 }
 
+/// In an empty database in the place of one that was lost, nothing else tells of what that one wrote.
+pub fn secrets_of_another_store_of_this_name_are_told() {
+    let deployment = Deployment::with(NEVER);
+    let series = "cloakroom_namesake_secrets{backend=\"embedded\"}";
+    let served = deployment.serve(&[]);
+    assert_eq!(metric(&served, series), Some(0.0));
+    assert_eq!(served.terminate().0, Some(0));
+    assert_eq!(deployment.run(&["run", "all"]).code, Some(0));
+    let seen = "UPDATE runs SET report = replace(report, '\"namesakes\":0', '\"namesakes\":3') \
+                WHERE job <> 'verify-blobs'";
+    common::behind_its_back(&deployment, seen);
+    let served = deployment.serve(&[]);
+    assert_eq!(metric(&served, series), Some(3.0));
+    let page = ask(&served, "GET", "/", None).body;
+    let words = "3 secrets bear on embedded the mark of another store";
+    assert!(
+        page.contains(words) && !page.contains("All is well"),
+        "{page}"
+    );
+    assert_eq!(served.terminate().0, Some(0));
+}
+
 /// The machine's clock was a month ahead while they ran, and is right again.
 pub fn a_success_from_the_future_is_unknown() {
     let deployment = Deployment::with(NEVER);

@@ -13,6 +13,8 @@ pub fn nobody_starts_a_job_without_a_token() {
             "/jobs/expire-orphans/run",
             "/jobs/expire-orphans/run?dry_run=true",
             "/jobs/no/run",
+            "/jobs/%ff/run",
+            "/jobs/clean/%ff/run",
         ] {
             let answer = ask(&served, "POST", path, token);
             assert_eq!(answer.code, 401, "{answer:?}");
@@ -22,13 +24,13 @@ pub fn nobody_starts_a_job_without_a_token() {
     assert_eq!(job(&served.status(), "expire-orphans")["runs"], 0);
     assert_eq!(
         metric(&served, "cloakroom_http_unauthorized_total"),
-        Some(12.0)
+        Some(20.0)
     );
     let (code, _, log) = served.terminate();
     assert_eq!(code, Some(0));
     // Whoever guesses fills no log.
     let told = log.matches("without the right token").count();
-    assert!((1..12).contains(&told), "{log}");
+    assert!((1..20).contains(&told), "{log}");
     assert!(!log.contains(TOKEN), "{log}");
 }
 
@@ -44,6 +46,8 @@ pub fn only_the_bearer_starts_a_job() {
     for name in Job::ALL {
         assert!(unknown.body.contains(name.as_str()), "{unknown:?}");
     }
+    let unreadable = ask(&served, "POST", "/jobs/%ff/run", Some(TOKEN));
+    assert_eq!(unreadable.code, 404, "{unreadable:?}");
     // Without a platform there is nothing of that kind.
     for clean in ["/jobs/clean/run", "/jobs/clean/production/run"] {
         assert_eq!(ask(&served, "POST", clean, None).code, 401);
@@ -128,6 +132,30 @@ pub fn a_signal_asks_for_every_job() {
 
 const TAKEN: &str = "INSERT INTO leases (name, holder, token, acquired_at, expires_at) \
     VALUES ('reconcile/embedded', 'somebody', 7, 0, 9000000000000000)";
+
+/// Whose run it is that a backend is busy with, and since when.
+pub fn a_backend_tells_which_job_is_at_it() {
+    const RUN: &str = "INSERT INTO runs (run_id, job, backend_id, dry_run, report, started_at) \
+        VALUES ('6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11', 'verify-blobs', 'embedded', FALSE, '{}', \
+        1700000000000)";
+    const LEASE: &str = "INSERT INTO leases (name, holder, token, acquired_at, expires_at) VALUES \
+        ('reconcile/embedded', '6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11', 7, 0, 9000000000000000)";
+    let deployment = Deployment::with(NEVER);
+    let served = deployment.serve(&[]);
+    let busy = || served.status()["backends"]["embedded"]["busy"].clone();
+    assert!(busy().is_null(), "{}", busy());
+    behind_its_back(&deployment, RUN);
+    behind_its_back(&deployment, LEASE);
+    let told = busy();
+    assert_eq!(told["job"], "verify-blobs", "{told:#}");
+    assert_eq!(told["since"], "2023-11-14T22:13:20Z", "{told:#}");
+    let page = ask(&served, "GET", "/", None).body;
+    assert!(
+        page.contains("<dt>busy with</dt><dd>verify-blobs for "),
+        "{page}"
+    );
+    assert_eq!(served.terminate().0, Some(0));
+}
 
 /// Another run's lease makes no run of this one, on the status, the page and in the metrics; it begins
 /// once that has ended, and was asked for all the while.

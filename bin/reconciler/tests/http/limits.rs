@@ -32,6 +32,27 @@ pub fn a_large_head_is_refused() {
     well(served);
 }
 
+/// What is asked for in a body is not asked for: a dry run there would be a real one.
+pub fn a_body_is_refused() {
+    let (_deployment, served) = served();
+    for body in ["dry_run=true", "{\"dry_run\": true}", "x"] {
+        for path in ["/jobs/expire-orphans/run", "/jobs/clean/run", "/status"] {
+            let length = body.len();
+            let request = format!(
+                "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                 Authorization: Bearer {TOKEN}\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+            let answer = raw(&served, request.as_bytes());
+            assert_eq!(answer.code, 413, "{path}, {body}: {answer:?}");
+            assert!(answer.body.contains("?dry_run=true"), "{answer:?}");
+        }
+    }
+    let runs = served.status()["jobs"].clone();
+    let ran = runs.as_array().unwrap().iter().find(|job| job["runs"] != 0);
+    assert_eq!(ran, None);
+    well(served);
+}
+
 pub fn a_large_body_is_refused() {
     let (_deployment, served) = served();
     for length in ["1025", "100000000", "99999999999999999999999"] {

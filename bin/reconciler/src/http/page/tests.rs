@@ -10,7 +10,7 @@ use serde_json::json;
 use super::super::status::ReportStatus;
 use super::*;
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
@@ -34,7 +34,7 @@ fn job(job: Job) -> JobStatus {
     }
 }
 
-fn status() -> Status {
+pub(super) fn status() -> Status {
     Status {
         version: "1.2.3",
         deployment: "<b>mine & yours</b>".to_owned(),
@@ -67,7 +67,7 @@ fn backend() -> BackendStatus {
     }
 }
 
-fn report(job: Job) -> Report {
+pub(super) fn report(job: Job) -> Report {
     serde_json::from_value(json!({
         "run": RunId(uuid::Uuid::nil()), "job": job, "backend": "main", "dry_run": false,
         "started": "2026-03-01T11:58:00Z", "finished": "2026-03-01T11:58:01Z", "outcome": "done",
