@@ -34,7 +34,7 @@ type Law = fn(Stage) -> Pin<Box<dyn Future<Output = ()>>>;
 type Case = (&'static str, Kind, [&'static str; 2], Law);
 
 fn main() -> ExitCode {
-    let cases: [Case; 8] = [
+    let cases: [Case; 9] = [
         (
             "aws::what_was_left_behind_goes_and_nothing_else",
             Kind::Aws,
@@ -64,6 +64,14 @@ fn main() -> ExitCode {
             Kind::Kubernetes,
             ["labels-postgres", "labels-mariadb"],
             |stage| Box::pin(cleaning::labels_tell_whose_a_secret_is(stage)),
+        ),
+        (
+            "aws::a_tag_that_openmetadata_does_not_write_keeps_a_secret",
+            Kind::Aws,
+            ["me-central-1", "ap-south-2"],
+            |stage| {
+                Box::pin(cleaning::a_tag_that_openmetadata_does_not_write_keeps_a_secret(stage))
+            },
         ),
         (
             "aws::what_may_be_restored_gets_its_secrets_back",

@@ -58,7 +58,7 @@ const ON_MYSQL: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 12] = [
+    let laws: [(&str, &[&'static str], Law); 13] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -85,6 +85,11 @@ fn main() -> ExitCode {
             "a_writer_at_another_database_is_refused",
             &[AWS_URL, AWS_USER],
             guarded::a_writer_at_another_database_is_refused,
+        ),
+        (
+            "platforms_of_one_manager_are_kept_apart",
+            &[AWS_URL, AWS_USER],
+            guarded::platforms_of_one_manager_are_kept_apart,
         ),
         (
             "what_may_not_be_written_is_told_beforehand",
@@ -252,13 +257,7 @@ impl Stage {
 
     /// A service of this password, or reference.
     fn with_a_service(&self, password: &str) {
-        let keys = FernetKeys::parse(&SecretValue::from(KEY.to_owned())).unwrap();
-        let token = seal(&keys, password);
-        self.execute(&format!(
-            "INSERT INTO dbservice_entity (json, nameHash) VALUES ('{{\"id\": \"{LOST_SERVICE}\", \
-             \"name\": \"lost\", \"deleted\": false, \
-             \"connection\": {{\"config\": {{\"authType\": {{\"password\": \"{token}\"}}}}}}}}', 'lost')"
-        ));
+        self.execute(&inserted(password));
     }
 
     fn execute(&self, sql: &str) {
@@ -268,6 +267,17 @@ impl Stage {
     fn end(self) {
         self.runtime.block_on(self.database.drop());
     }
+}
+
+/// What makes a service of this password, or reference.
+fn inserted(password: &str) -> String {
+    let keys = FernetKeys::parse(&SecretValue::from(KEY.to_owned())).unwrap();
+    let token = seal(&keys, password);
+    format!(
+        "INSERT INTO dbservice_entity (json, nameHash) VALUES ('{{\"id\": \"{LOST_SERVICE}\", \
+         \"name\": \"lost\", \"deleted\": false, \
+         \"connection\": {{\"config\": {{\"authType\": {{\"password\": \"{token}\"}}}}}}}}', 'lost')"
+    )
 }
 
 fn section(may_write: bool) -> String {

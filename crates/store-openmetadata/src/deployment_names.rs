@@ -28,6 +28,8 @@ struct Written {
     tags: BTreeMap<String, String>,
     /// Whether there are others among them than those of every OpenMetadata.
     has_own_tags: bool,
+    /// What else it may bear.
+    tags_beside: BTreeMap<String, String>,
 }
 
 impl DeploymentNames {
@@ -51,6 +53,7 @@ impl DeploymentNames {
                     ids: Ids::new(naming)?,
                     tags,
                     has_own_tags,
+                    tags_beside: BTreeMap::new(),
                 })
             }),
             Provider::NotManaged(_) | Provider::Database => None,
@@ -66,9 +69,17 @@ impl DeploymentNames {
             written: written.transpose()?,
         })
     }
-}
 
-impl DeploymentNames {
+    /// The same where the backend that leads to the manager puts tags of its own on what it writes: with these a
+    /// secret may be a copy that was made for the deployment.
+    #[must_use]
+    pub fn with_tags_of_the_backend(mut self, tags: &BTreeMap<String, String>) -> Self {
+        if let Some(written) = &mut self.written {
+            written.tags_beside.clone_from(tags);
+        }
+        self
+    }
+
     /// Whether its tags say that a secret is another deployment's. A manager that does not tell tags says nothing.
     pub(crate) fn has_other_tags(&self, secret: &NamedSecret) -> bool {
         let (Some(written), Some(tags)) = (&self.written, &secret.tags) else {
@@ -80,6 +91,15 @@ impl DeploymentNames {
 }
 
 impl Written {
+    /// Whether a secret bears a tag that neither OpenMetadata nor the backend writes.
+    fn is_of_another_hand(&self, secret: &NamedSecret) -> bool {
+        let is_known = |(key, value): (&String, &String)| {
+            let mut known = [&self.tags, &self.tags_beside].into_iter();
+            known.any(|tags| tags.get(key) == Some(value)) || is_of_the_cloud_or_ours(key)
+        };
+        secret.tags.iter().flatten().any(|tag| !is_known(tag))
+    }
+
     /// An id that is the same in every pass.
     fn id(&self) -> Uuid {
         let digest: [u8; 32] = Sha256::digest(self.ids.head().as_bytes()).into();
@@ -118,19 +138,28 @@ impl PlatformNaming for DeploymentNames {
     }
 
     /// Where its id may be another deployment's it is taken for that one's, unless the deployment has tags of its own
-    /// and the secret bears them.
+    /// and the secret bears them. A tag that OpenMetadata does not write is somebody else's hand.
     fn is_foreign(&self, secret: &NamedSecret) -> bool {
         let Some(written) = &self.written else {
             return false;
         };
         let is_tagged = written.has_own_tags && secret.tags.is_some();
-        self.has_other_tags(secret) || !is_tagged && written.ids.may_be_anothers(&secret.name)
+        self.has_other_tags(secret)
+            || written.is_of_another_hand(secret)
+            || !is_tagged && written.ids.may_be_anothers(&secret.name)
     }
 
     /// What was deleted softly can be restored.
     fn brings_back(&self) -> bool {
         true
     }
+}
+
+/// Tags that no user sets: AWS's own, and those of Cloakroom's marks.
+fn is_of_the_cloud_or_ours(key: &str) -> bool {
+    ["aws:", "cloakroom:", "cloakroom-", "cloakroom/"]
+        .iter()
+        .any(|beginning| key.starts_with(beginning))
 }
 
 #[cfg(test)]
@@ -259,14 +288,63 @@ mod tests {
     #[test]
     fn a_secret_without_the_deployments_tags_is_anothers() {
         let tagging = names("managed-aws", "[team:data,url:http://x]");
-        let own = [("team", "data"), ("url", "http"), ("cost", "1")];
+        let own = [("team", "data"), ("url", "http")];
         assert!(!tagging.is_foreign(&tagged(Some(&own))));
         for tags in [&[][..], &own[..1], &[("team", "web"), ("url", "http")]] {
             assert!(tagging.is_foreign(&tagged(Some(tags))), "{tags:?}");
         }
         assert!(!tagging.is_foreign(&tagged(None)), "not told");
-        let none = names("managed-aws", "");
-        assert!(!none.is_foreign(&tagged(Some(&own))));
+    }
+
+    /// OpenMetadata writes no tag but those of its configuration.
+    #[test]
+    fn a_secret_with_a_tag_that_openmetadata_does_not_write_is_anothers() {
+        let [app, by] = KUBERNETES_LABELS;
+        for (provider, written) in [
+            ("managed-aws", vec![]),
+            ("managed-aws", vec![("team", "data")]),
+            ("managed-azure-kv", vec![("team", "data")]),
+            ("kubernetes", vec![app, by, ("team", "data")]),
+        ] {
+            let text = if written.is_empty() {
+                ""
+            } else {
+                "[team:data]"
+            };
+            let plain = names(provider, text);
+            let backends = BTreeMap::from([("cost".to_owned(), "1".to_owned())]);
+            let beside = names(provider, text).with_tags_of_the_backend(&backends);
+            let with = |more: &[(&str, &str)]| {
+                let name = match provider {
+                    "managed-aws" => OURS,
+                    _ => "openmetadata-database-x-password",
+                };
+                NamedSecret {
+                    name: name.to_owned(),
+                    ..tagged(Some(&[written.as_slice(), more].concat()))
+                }
+            };
+            let clouds_and_ours = [("aws:createdBy", "x"), ("cloakroom:store", "x")];
+            assert!(!plain.is_foreign(&with(&clouds_and_ours)), "{provider}");
+            for strange in [
+                ("owner", "payroll"),
+                ("cost", "1"),
+                ("Team", "data"),
+                ("awsome", ""),
+            ] {
+                assert!(
+                    plain.is_foreign(&with(&[strange])),
+                    "{provider}: {strange:?}"
+                );
+            }
+            assert!(!beside.is_foreign(&with(&[("cost", "1")])), "{provider}");
+            for strange in [("cost", "2"), ("owner", "payroll")] {
+                assert!(
+                    beside.is_foreign(&with(&[strange])),
+                    "{provider}: {strange:?}"
+                );
+            }
+        }
     }
 
     #[test]

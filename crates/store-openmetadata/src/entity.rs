@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::ids::{Base, Ids};
 
+/// The connection to the server, which pipelines and automations share.
+pub(crate) const SERVER: &str = "openMetadataServerConnection";
+
 /// A table of entities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EntityTable {
@@ -65,7 +68,7 @@ impl EntityTable {
     /// The id that a field's secret is given; `None` where the field is not below the root.
     pub(crate) fn id(&self, ids: &Ids, name: &str, path: &[&str]) -> Option<String> {
         if matches!(self, Self::Pipelines | Self::Workflows)
-            && let Some(rest) = path.strip_prefix(&["openMetadataServerConnection"])
+            && let Some(rest) = path.strip_prefix(&[SERVER])
         {
             return Some(ids.build(Base::ServerConnection, rest));
         }
@@ -75,13 +78,13 @@ impl EntityTable {
 
     /// Whether a secret may be looked for at this path by its name.
     pub(crate) fn is_watched(&self, path: &[&str]) -> bool {
-        let starts = match self {
-            Self::Services(_) => "connection",
-            Self::Users => "authenticationMechanism",
-            Self::Pipelines => "sourceConfig",
-            Self::Workflows => "request",
+        let starts: &[&str] = match self {
+            Self::Services(_) => &["connection"],
+            Self::Users => &["authenticationMechanism"],
+            Self::Pipelines => &["sourceConfig", SERVER],
+            Self::Workflows => &["request", SERVER],
         };
-        path.first() == Some(&starts)
+        path.first().is_some_and(|first| starts.contains(first))
     }
 }
 

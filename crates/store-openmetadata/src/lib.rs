@@ -34,7 +34,7 @@ pub use fernet_keys::{FernetKeys, TOKEN_PREFIX};
 pub use ids::{Base, BaseKind, Ids};
 pub use migrate::{
     MigrationGround, MigrationIssue, MigrationItem, MigrationObserver, MigrationReport,
-    OutsideReferences, OwnReference, SecretsMigration, Side,
+    OtherPlatform, OutsideReferences, OwnReference, SecretsMigration, Side,
 };
 pub use options::{Options, Provider};
 pub use rotate::{FernetRotation, RotationObserver, RotationReport, TableRotation, UnopenedValue};

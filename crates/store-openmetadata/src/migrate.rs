@@ -5,6 +5,7 @@ mod copying;
 mod forth;
 mod literal;
 mod met;
+mod others;
 mod outside;
 mod reading;
 
@@ -29,6 +30,7 @@ use crate::ids::Ids;
 use crate::options::{Options, Provider};
 use crate::source::OpenMetadataSource;
 use crate::writer::{RowKey, Target, Writer};
+pub use others::OtherPlatform;
 use reading::Rows;
 
 const OPERATION: &str = "migrate secrets";
@@ -63,6 +65,8 @@ pub struct MigrationGround {
     /// `secretsManagerConfiguration.tags`, as it is written there: a secret without one of them is another
     /// deployment's, and neither taken for a copy nor replaced. Copies have to bear them.
     pub tags: String,
+    /// The other platforms whose ids could be this one's, or whose secrets are in the manager that is written to.
+    pub others: Vec<OtherPlatform>,
     /// Where the migration is written down.
     pub journal: Arc<dyn SecretMigrations>,
     /// For digests.

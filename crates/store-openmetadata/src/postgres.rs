@@ -31,7 +31,7 @@ const COLUMNS: &str = "SELECT n.nspname::text, c.relname::text, \
      JOIN pg_catalog.pg_namespace m ON m.oid = t.typnamespace \
      WHERE c.relkind IN ('r', 'm', 'f') AND c.relpersistence <> 't' AND c.relispopulated \
      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
-     AND n.nspname !~ '^pg_(toast_)?temp_' AND t.typtype <> 'e' \
+     AND n.nspname !~ '^pg_(toast_)?temp_' \
      AND NOT (m.nspname = 'pg_catalog' AND (t.typcategory::text ~ '[BDGINRTV]' OR t.typname IN \
      ('uuid', 'macaddr', 'macaddr8', 'pg_lsn', 'tid', 'xid', 'xid8', 'cid', 'char', 'oid'))) \
      ORDER BY n.nspname, c.relname, a.attnum";

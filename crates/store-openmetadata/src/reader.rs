@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use crate::catalog::Table;
 use crate::collide::{Collisions, Place};
-use crate::entity::{About, EntityTable, Leaf, each_text};
+use crate::entity::{About, EntityTable, Leaf, SERVER, each_text};
 use crate::failure;
 use crate::fernet_keys::{FernetKeys, TOKEN_PREFIX};
 use crate::find::{is_telling, tokens};
 use crate::ids::Ids;
 use crate::options::Provider;
 use crate::rows::{Fields, Reader};
-use crate::secret_names::is_secret;
+use crate::secret_names::is_secret_at;
 use crate::standing_ids::{Standing, StandingIds};
 use crate::stored::{Reference, Stored};
 
@@ -305,9 +305,10 @@ impl<'a, 's> TableReader<'a, 's> {
     }
 
     fn is_watched(&self, leaf: &Leaf<'_>) -> bool {
-        let secret = || leaf.path.last().is_some_and(|name| is_secret(name));
         let watched = |it: &EntityTable| it.is_watched(leaf.path);
-        !leaf.text.is_empty() && self.entities.as_ref().is_some_and(watched) && secret()
+        !leaf.text.is_empty()
+            && self.entities.as_ref().is_some_and(watched)
+            && is_secret_at(leaf.path)
     }
 
     fn clear(&mut self, place: &Text<'_>, leaf: &Leaf<'_>) {
@@ -355,7 +356,7 @@ impl<'a, 's> TableReader<'a, 's> {
             return;
         };
         let is_managed = matches!(self.knowledge.provider, Provider::Managed(_));
-        let is_shared = leaf.path.first() == Some(&"openMetadataServerConnection");
+        let is_shared = leaf.path.first() == Some(&SERVER);
         if !is_managed || is_shared || leaf.in_list {
             return;
         }

@@ -28,6 +28,14 @@ const ENDINGS: &[&str] = &[
     "authstring",
     "accountkey",
     "jwt",
+    "bottoken",
+    "usertoken",
+    "proxyauthentication",
+    "cacertificate",
+    "sslcertificate",
+    "x509certificate",
+    "cacertvalue",
+    "clientcertvalue",
 ];
 
 /// Names that are secret as they stand and not as an ending.
@@ -40,9 +48,19 @@ const WHOLE: &[&str] = &[
     "credentials",
 ];
 
+/// Whether the property at the end of this path holds a secret.
+pub(crate) fn is_secret_at(path: &[&str]) -> bool {
+    match path {
+        // A connector's own is a password; beside a secret key, below `awsConfig` and its like, it is a name.
+        [.., "config", "awsAccessKeyId"] => true,
+        [.., name] => is_secret(name),
+        [] => false,
+    }
+}
+
 /// Whether a property of this name holds a secret. Keys of maps count by all their words:
 /// `sasl.password` does.
-pub(crate) fn is_secret(name: &str) -> bool {
+fn is_secret(name: &str) -> bool {
     let plain: String = name
         .chars()
         .filter(char::is_ascii_alphanumeric)
@@ -71,6 +89,8 @@ mod tests {
             "privateKeyValue",
             "credentials",
             "passwd",
+            "caCertificate",
+            "proxyAuthentication",
         ] {
             assert!(is_secret(name), "{name}");
         }
@@ -83,6 +103,15 @@ mod tests {
             "key",
         ] {
             assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_access_key_is_secret_where_openmetadata_says_so() {
+        let key = "awsAccessKeyId";
+        assert!(is_secret_at(&["connection", "config", key]));
+        for path in [&["connection", "config", "awsConfig", key][..], &[key], &[]] {
+            assert!(!is_secret_at(path), "{path:?}");
         }
     }
 }

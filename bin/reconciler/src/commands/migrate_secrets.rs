@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::bar::Bar;
 use super::fernet::writing_options;
+use super::migrate_beside::others;
 use crate::cli::MigrateSecretsArgs;
 use crate::configuration::{Backend, OpenMetadata};
 use crate::exit::Exit;
@@ -43,6 +44,7 @@ pub(super) async fn migrate_secrets(
     let mut ground = ground(name, section, context, args.dry_run).await?;
     if order.reverse.is_none() {
         refuse_without_tags(context, section, &order.to)?;
+        ground.others = others(context, (name, section), &order.to)?;
     }
     let holder = if args.dry_run {
         None
@@ -194,6 +196,7 @@ async fn ground(
         options,
         platform: name.to_owned(),
         tags: section.tags.clone(),
+        others: Vec::new(),
         journal: context.store.clone(),
         keys: context.keys.clone(),
         clock: Arc::new(SystemClock),

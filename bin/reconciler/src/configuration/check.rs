@@ -1,13 +1,13 @@
 //! What no single key can tell: whether the values hold together.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom_core::BackendId;
-use cloakroom_core::coordinates::openmetadata::{Manager, Naming, parse_tags};
+use cloakroom_core::coordinates::openmetadata::{Manager, parse_tags};
 use cloakroom_store_openmetadata::Ids;
 
 use super::addresses;
+use super::apart::{naming, share_ids, told_apart};
 use super::backends::{AzureLogin, Backend};
 use super::platforms::{OpenMetadata, Platform};
 use super::secret_reference::SecretReference;
@@ -73,6 +73,9 @@ fn backends(configuration: &Configuration) -> Checked {
                 &format!("backends.{name}.{key}"),
                 "an address is http(s)://host, perhaps with a port and a path, and has no user, query or fragment",
             )?;
+        }
+        if let Some((key, rule)) = backend.beyond_its_limits() {
+            return wrong(&format!("backends.{name}.{key}"), rule);
         }
         let price = backend.dollars_per_secret_month();
         require(
@@ -150,49 +153,38 @@ fn backends(configuration: &Configuration) -> Checked {
     deployments_apart(configuration)
 }
 
-/// Of two OpenMetadatas on one manager neither takes the other's secrets for its own.
+/// Of two OpenMetadatas on one manager neither takes the other's secrets for its own. One that keeps them in its
+/// database may be taken to the manager that its section names.
 fn deployments_apart(configuration: &Configuration) -> Checked {
-    let sections = configuration
-        .platforms
-        .iter()
-        .filter_map(|(name, it)| match it {
-            Platform::OpenMetadata(section) => Some((name, section, ids(section)?)),
-            Platform::Airbyte(_) => None,
-        });
+    let sections = configuration.platforms.iter();
+    let sections = sections.filter_map(|(name, it)| match it {
+        Platform::OpenMetadata(section) => Some((name, section)),
+        Platform::Airbyte(_) => None,
+    });
     let sections: Vec<_> = sections.collect();
-    for (at, (name, one, ids)) in sections.iter().enumerate() {
+    for (at, (name, one)) in sections.iter().enumerate() {
         let on_one_backend = sections[..at]
             .iter()
             .filter(|it| it.1.backend == one.backend);
-        for (other_name, other, others) in on_one_backend {
-            let (tags, other_tags) = (parse_tags(&one.tags), parse_tags(&other.tags));
-            let has_all = |tags: &BTreeMap<_, _>, all: &BTreeMap<_, _>| {
-                all.iter().all(|(key, value)| tags.get(key) == Some(value))
+        for (other_name, other) in on_one_backend {
+            let Some(manager) = manager_of(one).or_else(|| manager_of(other)) else {
+                continue;
             };
-            let told_apart = !has_all(&tags, &other_tags) && !has_all(&other_tags, &tags);
             let message = format!(
                 "ids of {other_name} begin as this one's do, on the same backend: each would delete the \
-                 other's; give each deployment `tags` of its own, or leave one of them out"
+                 other's; give each deployment `tags` of its own, leave one of them out, or, where its \
+                 provider is `db`, name another backend"
             );
-            let path = format!("platforms.{name}.cluster");
-            require(told_apart || !ids.overlap(others), &path, &message)?;
+            let apart = told_apart(one, other, manager) || !share_ids(one, other, manager);
+            require(apart, &format!("platforms.{name}.cluster"), &message)?;
         }
     }
     Ok(())
 }
 
-/// The ids that a deployment could have made; `None` where it makes none, or none that can be told.
-fn ids(section: &OpenMetadata) -> Option<Ids> {
-    let manager = platform::provider(section).ok()?.manager()?;
-    Ids::new(naming(section, manager)).ok()
-}
-
-fn naming(section: &OpenMetadata, manager: Manager) -> Naming {
-    Naming {
-        prefix: section.prefix.clone(),
-        cluster: section.cluster.clone(),
-        manager,
-    }
+/// The manager that its secrets are in; `None` where they are in its database.
+fn manager_of(section: &OpenMetadata) -> Option<Manager> {
+    platform::provider(section).ok()?.manager()
 }
 
 fn openmetadata(path: &str, section: &OpenMetadata, backend: Option<&Backend>) -> Checked {

@@ -444,6 +444,61 @@ mod tests {
         load_text(&openmetadata(ssm, ", provider: db"), &[]).unwrap();
     }
 
+    /// Two OpenMetadatas on one backend, each with more keys.
+    fn two_openmetadatas(backend: &str, one: &str, other: &str) -> String {
+        let platform = |name: &str, more: &str| {
+            format!(
+                "{name}: {{type: openmetadata, backend: om, database: {{env: {name}}}, \
+                 fernet_key: {{file: key}}{more}}}"
+            )
+        };
+        format!(
+            "backends: {{om: {{{backend}}}}}\nplatforms: {{{}, {}}}\n",
+            platform("one", one),
+            platform("two", other)
+        )
+    }
+
+    /// One that keeps its secrets in its database may be taken to the manager that its section names.
+    #[test]
+    fn of_two_openmetadatas_on_one_manager_each_has_ids_of_its_own() {
+        let aws = "type: aws-secrets-manager, region: r";
+        let ssm = "type: aws-parameter-store, region: r";
+        let managed = ", provider: managed-aws";
+        let (db, tagged) = (", provider: db", "[team:data]");
+        let team = |provider: &str, tags: &str| format!("{provider}, tags: '{tags}'");
+        let cluster = |provider: &str| format!("{provider}, cluster: other");
+        let apart = [team(managed, tagged), team(db, "[team:ops]")];
+        for (backend, [one, other], is_refused) in [
+            (aws, [managed, managed], true),
+            (aws, [managed, db], true),
+            (aws, [db, managed], true),
+            (ssm, [db, ", provider: managed-aws-ssm"], true),
+            (aws, [managed, ", provider: aws"], true),
+            (aws, [&*team(managed, tagged), db], true),
+            (aws, [managed, &*cluster(managed)], false),
+            (aws, [managed, &*cluster(db)], false),
+            (aws, [&*apart[0], &*apart[1]], false),
+            // Where no tags are listed they tell nothing.
+            (ssm, [", provider: managed-aws-ssm", &*apart[1]], true),
+            // Neither writes there; a migration refuses.
+            (aws, [db, db], false),
+            ("type: embedded", [db, db], false),
+        ] {
+            let text = two_openmetadatas(backend, one, other);
+            match load_text(&text, &[]) {
+                Ok(_) => assert!(!is_refused, "{text}"),
+                Err(error) => {
+                    let told = format!("{error:#}");
+                    assert!(
+                        is_refused && told.contains("begin as this one's do"),
+                        "{text}: {told}"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn one_manager_by_two_names_is_refused_before_anything_asks_it() {
         let aws = "type: aws-secrets-manager, region: eu-west-1";

@@ -1,6 +1,7 @@
 //! The configuration: a YAML file, overrides from the environment, secrets by reference.
 
 mod addresses;
+mod apart;
 mod backends;
 mod check;
 mod cron;
@@ -22,6 +23,7 @@ mod variables;
 mod withheld;
 mod yaml;
 
+pub(crate) use apart::{share_ids, told_apart};
 pub use backends::{
     AppRole, Aws, AwsKeys, AwsLogin, Azure, AzureLogin, Backend, Embedded, Gcp, GcpLogin,
     Kubernetes, KubernetesLogin, PublishedRates, Vault, VaultLogin,

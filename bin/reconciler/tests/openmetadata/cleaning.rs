@@ -2,7 +2,7 @@
 
 use crate::common::CANARY;
 use crate::managers::cluster;
-use crate::stage::{Stage, sum, total};
+use crate::stage::{Stage, TAGS, sum, total};
 
 pub async fn what_was_left_behind_goes_and_nothing_else(mut stage: Stage) {
     let (report, code) = stage.json(&["report"]);
@@ -117,7 +117,28 @@ pub async fn what_may_be_another_deployments_stays(mut stage: Stage) {
 /// Two deployments of one cluster name in one account: their tags alone tell them apart.
 pub async fn a_foreign_tag_keeps_a_secret(stage: Stage) {
     let theirs = "/openmetadata/database/theirs/authtype/password";
+    stage.manager.clear().await;
+    let own = stage.planted.kept().chain(&stage.planted.orphaned);
+    stage.manager.write(own, &TAGS).await;
     only_the_deployments_own_goes(stage, theirs, 1).await;
+}
+
+/// Whoever has no tags of its own writes none: what bears one was made or is looked after by somebody else.
+pub async fn a_tag_that_openmetadata_does_not_write_keeps_a_secret(mut stage: Stage) {
+    let theirs = "/openmetadata/database/theirs/authtype/password".to_owned();
+    let tags = [("managed-by", "terraform"), ("owner", "payroll")];
+    stage.manager.write([&theirs], &tags).await;
+    stage.planted.keep(theirs);
+    stage.without_horizon();
+    stage.see_twice();
+    stage.adopt();
+    let (report, code) = stage.json(&["clean"]);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(total(&report, "stranger"), 1, "{report:#}");
+    assert_eq!(sum(&report, "deleted"), stage.planted.orphaned.len() as u64);
+    assert_eq!(stage.orphans().await, 0);
+    stage.assert_kept().await;
+    stage.clear().await;
 }
 
 /// In a namespace people name Secrets as OpenMetadata does: its labels tell whose one is, and the

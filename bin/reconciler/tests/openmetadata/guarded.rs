@@ -2,7 +2,7 @@
 
 use crate::database::{Database, KEY, Server};
 use crate::managers::{Kind, Manager};
-use crate::{NEW, PUBLIC, Stage, openmetadata, report, sum};
+use crate::{NEW, PUBLIC, Stage, inserted, openmetadata, report, sum};
 
 const FORTH: [&str; 4] = ["--from", "db", "--to", "aws"];
 
@@ -60,6 +60,85 @@ fn tagged(stage: &Stage, section: &str, provider: &str) {
          platforms:\n  om: {{type: openmetadata, {provider}, database: {{env: READER}}, \
          writer: {{env: WRITER}}, fernet_key: {{env: FERNET_KEY}}, tags: '[team:data,cost:1]'}}\n"
     ));
+}
+
+/// Of two platforms whose ids are alike only one is taken to a manager, and what the other uses there stays its own.
+pub fn platforms_of_one_manager_are_kept_apart(stage: &Stage) {
+    let region = region(
+        stage,
+        ["ap-southeast-4", "ap-southeast-5", "ap-southeast-7"],
+    );
+    let aws = stage.runtime.block_on(Manager::new(Kind::Aws, region));
+    let section = aws.section(&stage.cloakroom);
+    let planted = openmetadata();
+    let other = Database::create(stage.server, &planted);
+    let other = stage.runtime.block_on(other);
+    let configured = |backend: &str| {
+        let platform = |name: &str, backend: &str, database: &str| {
+            format!(
+                "{name}: {{type: openmetadata, provider: db, backend: {backend}, \
+                 database: {{env: {database}}}, writer: {{env: WRITER}}, fernet_key: {{env: FERNET_KEY}}}}"
+            )
+        };
+        stage.cloakroom.configure(&format!(
+            "default_backend: main\nbackends: {{main: {{type: embedded}}, aws: {section}}}\n\
+             platforms:\n  {}\n  {}\n",
+            platform("om", "aws", "READER"),
+            platform("om2", backend, "OTHER")
+        ));
+    };
+    let migrate = |more: &[&str], code: i32| {
+        let arguments = ["migrate-secrets", "--output", "json", "--platform", "om"];
+        let mut command = stage.command(
+            &[&arguments, &FORTH[..], more].concat(),
+            KEY,
+            Some(&stage.owner),
+        );
+        let done = command.env("OTHER", other.url()).output().unwrap();
+        assert_eq!(done.status.code(), Some(code), "{done:?}");
+        done
+    };
+    stage.without_what_cannot_be_moved();
+    stage.configure(&format!("aws: {section}"), true);
+    stage.cloakroom.run(&["migrate-schema"]).done();
+    configured("aws");
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = migrate(more, 1);
+        let told = String::from_utf8(refused.stderr).unwrap();
+        for part in ["platforms.om2", "cluster name", "tags"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+    // It is said to be elsewhere, and refers to a secret there all the same.
+    configured("main");
+    let name = "/openmetadata/database/lost/authtype/password".to_owned();
+    stage.runtime.block_on(aws.write([&name], &[]));
+    stage.with_a_service(&format!("{}-{name}", crate::common::CANARY));
+    let refers = inserted(&format!("secret:{name}"));
+    stage.runtime.block_on(other.execute(&refers));
+    for more in [&["--dry-run"][..], &[]] {
+        let done = migrate(more, 3);
+        let told: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert!(told["moved"].as_u64() > Some(0), "{told}");
+        let issues = told["issues"].as_array().unwrap();
+        assert_eq!(issues.len(), 1, "{told}");
+        assert_eq!(
+            (&issues[0]["kind"], &issues[0]["id"]),
+            (&"conflict".into(), &(*name).into())
+        );
+        assert!(
+            issues[0]["message"]
+                .as_str()
+                .unwrap()
+                .contains("platform om2"),
+            "{told}"
+        );
+    }
+    assert_eq!(stage.runtime.block_on(aws.there([&name])), [true]);
+    stage.runtime.block_on(async {
+        aws.clear().await;
+        other.drop().await;
+    });
 }
 
 /// A clone would be changed, and what was said of it believed of the real one.

@@ -15,7 +15,7 @@ const SERVICES: u32 = 40;
 /// The secrets were seen unused eight days ago: listings lag, and nobody waits for a horizon.
 const AGED: &str = "UPDATE platform_sightings SET unused_since = unused_since - 691200000";
 
-/// What has tags of its own, where the deployment's are told.
+/// What the deployment's secrets bear, where it has tags of its own.
 pub const TAGS: [(&str, &str); 1] = [("team", "data")];
 
 /// Names in the manager.
@@ -110,7 +110,9 @@ impl Stage {
         let manager = Manager::new(kind, region).await;
         let planted = Planted::of(&openmetadata, &naming);
         let all = planted.kept().chain(&planted.orphaned);
-        let tags: &[(&str, &str)] = if kind == Kind::Ssm { &[] } else { &TAGS };
+        // Where names are joined by what they may have in them themselves, tags alone tell them from others'.
+        let is_joined = kind == Kind::Kubernetes;
+        let tags: &[(&str, &str)] = if is_joined { &TAGS } else { &[] };
         manager.write(all, tags).await;
         let mut cloakroom = Deployment::without_database("");
         cloakroom.set("OPENMETADATA_DATABASE_URL", &database.url());
@@ -122,8 +124,6 @@ impl Stage {
             cloakroom,
             provider: kind.provider(),
         };
-        // Where names are joined by what they may have in them themselves, tags alone tell them from others'.
-        let is_joined = kind == Kind::Kubernetes;
         stage.configure(if is_joined {
             ", tags: '[team:data]'"
         } else {

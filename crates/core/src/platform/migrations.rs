@@ -99,6 +99,10 @@ pub trait SecretMigrations: Send + Sync {
         limit: u32,
     ) -> Result<Vec<MigratedField>>;
 
+    /// The last migration of the same platform and database that began after this one, was not taken back, and left
+    /// this field under the same name: what the field holds may have been changed since, where that one took it.
+    async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>>;
+
     /// Writes down the digest of a value that is about to be written under a name, in place of the one
     /// before. `Conflict` unless the migration is open.
     async fn note_copy(&self, id: MoveId, copy: &CopyName, digest: &Digest) -> Result<()>;

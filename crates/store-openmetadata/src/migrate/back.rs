@@ -4,6 +4,7 @@
 use cloakroom_core::platform::{CopyName, MigratedField};
 use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 
+use super::copying::no_answer;
 use super::literal::{exchange, literal_at};
 use super::reading::Rows;
 use super::{
@@ -71,8 +72,8 @@ impl SecretsMigration {
                 }
                 observer.about_to_write(&field.table);
                 let target = targets.iter().find(|it| it.shown == field.table);
-                let done = self.field_back(&mut writer, target, field, dry_run).await;
-                note(&mut report, field, done?, was_over);
+                let done = self.field_back(&mut writer, target, (id, field), dry_run);
+                note(&mut report, field, done.await?, was_over);
                 observer.progressed(report.moved + report.gone + report.issue_count);
             }
             if report.cut_short {
@@ -88,7 +89,7 @@ impl SecretsMigration {
         &self,
         writer: &mut Writer,
         target: Option<&Target>,
-        field: &MigratedField,
+        (id, field): (MoveId, &MigratedField),
         dry_run: bool,
     ) -> Result<Result<How>> {
         let in_the_way = |message| Ok(Err(Error::new(ErrorKind::Conflict, OPERATION, message)));
@@ -102,7 +103,7 @@ impl SecretsMigration {
             let Some(old) = text else {
                 return Ok(Ok(How::Gone));
             };
-            let stored = match self.standing(field, &old).await {
+            let stored = match self.standing(id, field, &old).await {
                 Ok(Standing::Returning(stored)) => stored,
                 Ok(Standing::Settled(how)) => return Ok(Ok(how)),
                 Err(error) => return Ok(Err(error)),
@@ -125,7 +126,12 @@ impl SecretsMigration {
     }
 
     /// Looks at a field and at its old secret.
-    async fn standing(&self, field: &MigratedField, text: &SecretValue) -> Result<Standing> {
+    async fn standing(
+        &self,
+        id: MoveId,
+        field: &MigratedField,
+        text: &SecretValue,
+    ) -> Result<Standing> {
         let entity = cloakroom_core::config::parse_document(text.expose())?;
         let Some(value) = entity.expose().pointer(&field.pointer) else {
             return Ok(Standing::Settled(How::Gone));
@@ -138,6 +144,7 @@ impl SecretsMigration {
             let message = "the field was edited since; it stays as it is";
             return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         }
+        self.refuse_before_later_runs(id, field).await?;
         if !self.is_unedited_there(field).await? {
             return Err(Error::new(ErrorKind::Conflict, OPERATION, EDITED_THERE));
         }
@@ -155,6 +162,9 @@ impl SecretsMigration {
                 }
             };
             return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+        }
+        if let (Side::Manager { .. }, Some(name)) = (&self.from.side, &field.from) {
+            self.refuse_anothers(name).await?;
         }
         // Of one id on both sides the reference never changed, but where it led to nothing.
         if field.from == field.to && field.digest.is_some() {
@@ -175,6 +185,31 @@ impl SecretsMigration {
             (None, Some(value)) => Stored::Value(value),
             (None, None) => Stored::Null,
         }))
+    }
+
+    /// A later run may have taken the secret on under the very name that the field has: what was edited there since,
+    /// this run's own places do not tell.
+    async fn refuse_before_later_runs(&self, id: MoveId, field: &MigratedField) -> Result<()> {
+        let later = self.ground.journal.left_so_later(id, field).await?;
+        later.map_or(Ok(()), |later| {
+            let message = format!(
+                "a later migration took the secret on: take that one back first (`--reverse {later}`)"
+            );
+            Err(Error::new(ErrorKind::Conflict, OPERATION, message))
+        })
+    }
+
+    /// Nothing is let refer again to a secret that is another deployment's by now.
+    async fn refuse_anothers(&self, name: &str) -> Result<()> {
+        let secrets = self.from.side.secrets()?;
+        let described = secrets.describe_named(&[name.to_owned()]).await.pop();
+        let described = described.unwrap_or_else(|| Err(no_answer(name)))?;
+        if !self.from.is_anothers(&described) {
+            return Ok(());
+        }
+        let message = "the tags of the old secret are not the deployment's: where it is this one's all the same, put \
+                       the tags on it; otherwise give the deployments other names";
+        Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name))
     }
 
     fn is_as_left(&self, field: &MigratedField, now: &Stored) -> Result<bool> {

@@ -7,6 +7,7 @@ use cloakroom_core::{
     SecretState, SecretValue, ValueKind,
 };
 
+use super::others::Answer;
 use super::{OPERATION, SecretsMigration, Side};
 use crate::options::Provider;
 use crate::source::OpenMetadataSource;
@@ -24,21 +25,23 @@ pub(super) enum There {
 impl SecretsMigration {
     /// What stands under a name; `Conflict` where it is another value that is not a run's own, or is in
     /// use, and what the manager does not take at all. `is_first` says that this run took no other
-    /// field's value there. Writes nothing.
+    /// field's value there; `others` is what other platforms said when it began. Writes nothing.
     pub(super) async fn look_there(
         &self,
         copy: &CopyName,
         value: &SecretValue,
         is_first: bool,
+        others: &[Answer],
     ) -> Result<There> {
         let Side::Manager { backend, .. } = &self.to.side else {
             return Ok(There::Nothing);
         };
-        refuse_what_does_not_fit(backend.capabilities(), value)
+        refuse_what_does_not_fit(backend.capabilities(), &copy.name, value)
             .map_err(|error| error.with_coordinate(&copy.name))?;
         match self.read_there(&copy.name).await {
             Ok(there) if there == *value => {
                 self.refuse_what_does_not_last(&copy.name).await?;
+                self.refuse_what_others_use(copy, value, others).await?;
                 Ok(There::Same)
             }
             Ok(there) => self.judge_another(copy, &there, is_first).await,
@@ -54,8 +57,9 @@ impl SecretsMigration {
         copy: &CopyName,
         value: &SecretValue,
         is_first: bool,
+        others: &[Answer],
     ) -> Result<()> {
-        match self.look_there(copy, value, is_first).await? {
+        match self.look_there(copy, value, is_first, others).await? {
             There::Same => {
                 self.refuse_what_may_be_going(copy, value).await?;
                 // The manager itself looks at how what is there is kept.
@@ -138,6 +142,9 @@ impl SecretsMigration {
                  to it",
             );
         }
+        // What they said when the run began is too old for what cannot be brought back.
+        let others = self.ask_others().await;
+        self.refuse_what_others_use(copy, there, &others).await?;
         Ok(There::LeftBehind(own))
     }
 
@@ -232,20 +239,28 @@ fn may_be_going(copy: &CopyName) -> Error {
     Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(&copy.name)
 }
 
-fn no_answer(name: &str) -> Error {
+pub(super) fn no_answer(name: &str) -> Error {
     let message = "the manager gave no answer";
     Error::new(ErrorKind::Unavailable, OPERATION, message).with_coordinate(name)
 }
 
 /// Whether a digest is this value's under this name.
-fn is_of(ring: &KeyRing, noted: &Digest, name: &str, value: &SecretValue) -> bool {
+pub(super) fn is_of(ring: &KeyRing, noted: &Digest, name: &str, value: &SecretValue) -> bool {
     let key = ring.find(noted.key());
     key.is_some_and(|key| Digest::of(key, name, ValueKind::Text, value) == *noted)
 }
 
 /// What a manager would not take.
-fn refuse_what_does_not_fit(capabilities: &Capabilities, value: &SecretValue) -> Result<()> {
+fn refuse_what_does_not_fit(
+    capabilities: &Capabilities,
+    name: &str,
+    value: &SecretValue,
+) -> Result<()> {
     let refused = |kind, message| Err(Error::new(kind, OPERATION, message));
+    if let Err(fault) = capabilities.written(name) {
+        let message = format!("no secret of the new place can have this id: {fault}");
+        return refused(fault.kind(), message);
+    }
     if value.len() < capabilities.least_bytes {
         let message = format!(
             "the value has {} bytes, and the manager takes none of less than {}: leave the field empty, \
@@ -268,6 +283,7 @@ fn refuse_what_does_not_fit(capabilities: &Capabilities, value: &SecretValue) ->
 
 #[cfg(test)]
 mod tests {
+    use cloakroom_core::capabilities::NameShape;
     use cloakroom_testkit::MemoryBackend;
 
     use super::*;
@@ -278,11 +294,30 @@ mod tests {
         (capabilities.least_bytes, capabilities.most_bytes) = (1, 3);
         let kind = |length: usize| {
             let value = SecretValue::from("x".repeat(length));
-            let refused = refuse_what_does_not_fit(&capabilities, &value);
+            let refused = refuse_what_does_not_fit(&capabilities, "/om/x", &value);
             refused.err().map(|error| error.kind())
         };
         assert_eq!(kind(0), Some(ErrorKind::Invalid));
         assert_eq!([kind(1), kind(3)], [None, None]);
         assert_eq!(kind(4), Some(ErrorKind::TooLarge));
+    }
+
+    #[test]
+    fn a_name_that_the_manager_does_not_take_is_told_before_it_is_written() {
+        let mut capabilities = MemoryBackend::CAPABILITIES;
+        capabilities.names.shape = NameShape::Hierarchy(3);
+        capabilities.names.reserved = &["aws"];
+        capabilities.names.longest = 12;
+        let value = SecretValue::from("x".to_owned());
+        let kind = |name: &str| {
+            let refused = refuse_what_does_not_fit(&capabilities, name, &value);
+            refused.err().map(|error| error.kind())
+        };
+        assert_eq!(kind("/om/x/y"), None);
+        for name in ["/om/x/y/z", "/om//y", "/aws/x", "/om/ä"] {
+            assert_eq!(kind(name), Some(ErrorKind::Invalid), "{name}");
+        }
+        assert_eq!(kind("/om/x/123456"), None);
+        assert_eq!(kind("/om/x/1234567"), Some(ErrorKind::TooLarge));
     }
 }

@@ -9,6 +9,7 @@ use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::literal::{exchange, literal_at};
 use super::met::Met;
+use super::others::Answer;
 use super::reading::{Rows, Seen};
 use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, OwnReference, SecretsMigration,
@@ -22,6 +23,8 @@ use crate::writer::{Change, RowKey, Swap, Swapped, Target, Writer};
 
 /// How often a row that is changed or held meanwhile is begun anew.
 const ATTEMPTS: u32 = 4;
+
+const MASKED: &str = "the mask was saved in place of the secret; save it again";
 
 /// One run.
 struct Forth<'a> {
@@ -48,6 +51,8 @@ struct Gathered {
     collisions: Collisions,
     /// Fields that refer to there already, and were not asked for yet.
     met: Vec<Met>,
+    /// What other platforms said of the names there when the run began.
+    others: Vec<Answer>,
 }
 
 /// What a row has.
@@ -93,6 +98,7 @@ impl SecretsMigration {
             taken: HashMap::new(),
             collisions: Collisions::new(self.ground.options.max_fields),
             met: Vec::new(),
+            others: self.ask_others().await,
         };
         for index in rows.tables() {
             let Some(entities) = rows.catalog().entities(rows.table(index)) else {
@@ -307,8 +313,7 @@ impl Forth<'_> {
                 }
                 (Side::Database, Stored::Value(value)) => {
                     if value.expose_text().is_some_and(is_mask) {
-                        let message = "the mask was saved in place of the secret; save it again";
-                        return tell(leaf.pointer, None, ErrorKind::Invalid, message);
+                        return tell(leaf.pointer, None, ErrorKind::Invalid, MASKED);
                     }
                     None
                 }
@@ -393,7 +398,10 @@ impl Forth<'_> {
                 let is_first = self.is_first(&copy, &place);
                 match self.id {
                     Some(migration) => {
-                        let copied = self.migration.copy_there(migration, &copy, value, is_first);
+                        let others = &self.gathered.others;
+                        let copied = self
+                            .migration
+                            .copy_there(migration, &copy, value, is_first, others);
                         copied.await?;
                     }
                     None => self.look_there(&copy, value, is_first).await?,
@@ -456,8 +464,9 @@ impl Forth<'_> {
             let error = Error::new(ErrorKind::Conflict, OPERATION, message);
             return Err(error.with_coordinate(&copy.name));
         }
-        let looked = self.migration.look_there(copy, value, is_first).await;
-        looked.map(|_| ())
+        let others = &self.gathered.others;
+        let looked = self.migration.look_there(copy, value, is_first, others);
+        looked.await.map(|_| ())
     }
 
     /// The row as it is to be; `None` where nothing of it changes.
@@ -515,7 +524,7 @@ impl Forth<'_> {
     }
 }
 
-/// The text `null`, a reference or a sealed token would come back as something else.
+/// The text `null`, a reference or a sealed token would come back as something else, and a mask is nobody's secret.
 fn refuse_what_reads_otherwise(value: &SecretValue) -> Result<()> {
     let failed = |message| Err(Error::new(ErrorKind::Invalid, OPERATION, message));
     match value.expose_text() {
@@ -523,6 +532,7 @@ fn refuse_what_reads_otherwise(value: &SecretValue) -> Result<()> {
         Some(text) if text.starts_with(TOKEN_PREFIX) => {
             return failed("the value is itself a sealed token: enter it anew");
         }
+        Some(text) if is_mask(text) => return failed(MASKED),
         Some(_) => {}
     }
     match Stored::of_value(value.clone()) {

@@ -1,11 +1,13 @@
-//! What is secret is found where OpenMetadata itself does not look: in lists and maps.
+//! What is secret is found where OpenMetadata itself does not look, in lists and maps, and where pipelines and automations
+//! keep what is not theirs.
 
 use std::collections::BTreeSet;
 
 use cloakroom_core::platform::DefectKind;
+use cloakroom_testkit::openmetadata::Deployment;
 use serde_json::json;
 
-use crate::support::{Bench, id, keys, seal};
+use crate::support::{Bench, id, keys, naming, seal};
 
 pub(crate) async fn secrets_in_lists_and_maps(bench: Bench) {
     bench.with_a_table().await;
@@ -42,4 +44,37 @@ pub(crate) async fn secrets_in_lists_and_maps(bench: Bench) {
         "/connection/config/anything/ofWhich/0/nobody/apiKey",
     ];
     assert_eq!(places, BTreeSet::from(expected));
+}
+
+/// Pipelines and automations hold the connection to the server beside what is their own.
+pub(crate) async fn the_connection_to_the_server(bench: Bench) {
+    bench.fill(&Deployment::new(0, naming())).await;
+    let shared = "/openmetadata/serverconnection/securityconfig/jwttoken";
+    for (number, table) in ["ingestion_pipeline_entity", "automations_workflow"]
+        .iter()
+        .enumerate()
+    {
+        let entity = json!({
+            "id": format!("00000000-0000-4000-8000-00000000000{number}"), "name": "one",
+            "openMetadataServerConnection": {
+                "hostPort": "in clear",
+                "securityConfig": {"jwtToken": format!("secret:{shared}")},
+                "sslConfig": {"sslKey": "in clear"},
+            }
+        });
+        let text = bench.literal(&entity.to_string());
+        bench
+            .sql(&format!(
+                "INSERT INTO {table} (json, nameHash) VALUES ('{text}', 'x')"
+            ))
+            .await;
+    }
+    let (found, report) = bench.scan().await;
+    assert_eq!(report.obstacles, []);
+    assert_eq!(found.of(shared).len(), 2, "{:?}", found.mentions);
+    assert!(found.of(shared).iter().all(|it| !it.external && it.keeps));
+    let clear = found.defects.iter();
+    let clear = clear.filter(|it| it.kind == DefectKind::ClearText);
+    let clear: Vec<_> = clear.filter_map(|it| it.pointer.as_deref()).collect();
+    assert_eq!(clear, ["/openMetadataServerConnection/sslConfig/sslKey"; 2]);
 }

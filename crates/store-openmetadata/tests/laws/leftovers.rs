@@ -254,6 +254,64 @@ pub(crate) async fn what_the_manager_does_not_take_is_told_before(bench: Bench) 
     assert_eq!(looked.issues, done.issues);
 }
 
+pub(crate) async fn a_name_that_the_manager_does_not_take_is_told_before(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "value").await;
+    let long = "x".repeat(600);
+    let sealed = seal(&keys(), "value");
+    let config = json!({long.as_str(): {"password": sealed}});
+    stage.service(2, "two", config).await;
+    let looked = stage.look("db", "aws").await;
+    let done = stage.copy("db", "aws").await;
+    for report in [&looked, &done] {
+        assert_eq!(
+            (report.moved, kinds(report)),
+            (1, vec!["too_large"]),
+            "{report:?}"
+        );
+        let issue = &report.issues[0];
+        let id = format!("/openmetadata/database/two/{long}/password");
+        assert_eq!(issue.id, Some(id));
+        assert!(issue.message.contains("the name has"), "{issue:?}");
+    }
+    assert_eq!(looked.issues, done.issues);
+}
+
+/// What was saved there in place of a secret is nobody's password, wherever it is taken.
+pub(crate) async fn a_mask_in_a_manager_is_no_value(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    for (number, name, value) in [
+        (1, "one", "value"),
+        (2, "nine", "*********"),
+        (3, "ten", "**********"),
+    ] {
+        let reference = format!("secret:{}", on_aws(name));
+        stage.with_password(number, name, &reference).await;
+        put(&stage.aws, &on_aws(name), value).await;
+    }
+    for to in ["db", "google", "ssm"] {
+        let looked = stage.look("aws", to).await;
+        let done = stage.copy("aws", to).await;
+        for report in [&looked, &done] {
+            assert_eq!(
+                (report.moved, kinds(report)),
+                (1, vec!["invalid"; 2]),
+                "{report:?}"
+            );
+            let told = report.issues.iter();
+            let told: Vec<_> = told.map(|it| it.id.clone()).collect();
+            assert_eq!(told, [Some(on_aws("nine")), Some(on_aws("ten"))]);
+            let message = &report.issues[0].message;
+            assert!(message.contains("mask"), "{message}");
+        }
+        assert_eq!(there(&stage.google, &on_google("nine")).await, None);
+        let reference = Some(format!("secret:{}", on_aws("nine")));
+        assert_eq!(stage.field(2, PASSWORD).await, reference);
+        let back = stage.reverse("aws", to, &done).await;
+        assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    }
+}
+
 pub(crate) async fn references_elsewhere_are_told_and_keep_the_old_side(bench: Bench) {
     let stage = Stage::new(&bench).await;
     for (number, name) in [(1, "one"), (2, "two"), (3, "three")] {

@@ -4,6 +4,7 @@
     reason = "a law fails by panicking; the lint knows only #[test]"
 )]
 
+mod beside;
 mod conventions;
 mod deployment;
 mod kept_rows;
@@ -17,6 +18,7 @@ mod places;
 mod rotation;
 mod stage;
 mod support;
+mod taking_back;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -46,12 +48,13 @@ fn main() {
                 what_the_user_made_is_not_the_platforms, a_database_without_a_manager,
                 what_is_asked_again_is_answered_the_same, a_database_is_told_from_another,
                 wrong_addresses_are_told, a_sink_that_fails_ends_it;
-            conventions: secrets_in_lists_and_maps;
+            conventions: secrets_in_lists_and_maps, the_connection_to_the_server;
             lookalikes:
                 without_a_manager_a_value_is_no_reference, what_is_no_name_is_not_repeated;
             places:
                 ids_wherever_they_stand, names_of_every_form_keep_a_secret,
-                tokens_wherever_they_stand, all_from_one_snapshot;
+                tokens_wherever_they_stand, all_from_one_snapshot,
+                words_of_an_enumeration;
             meanwhile: what_is_rewritten_or_replaced, what_hides_nothing;
             obstacles:
                 reading_is_enough, a_table_that_may_not_be_read, a_key_that_is_missing,
@@ -76,6 +79,8 @@ fn main() {
                 a_copy_in_use_or_of_others_is_never_replaced,
                 two_fields_of_one_id_keep_both_values, equal_values_of_one_id_are_told,
                 what_the_manager_does_not_take_is_told_before,
+                a_name_that_the_manager_does_not_take_is_told_before,
+                a_mask_in_a_manager_is_no_value,
                 references_elsewhere_are_told_and_keep_the_old_side, taking_back_loses_no_edit,
                 one_odd_value_stops_nothing, a_reference_in_a_description_is_prose,
                 a_table_without_a_key_is_not_written;
@@ -84,6 +89,13 @@ fn main() {
                 references_met_on_the_way_are_asked_for,
                 what_is_in_another_manager_is_not_ready, what_is_no_id_is_not_repeated,
                 an_edit_in_the_new_place_is_called_so;
+            beside:
+                a_copy_that_another_platform_uses_stays, what_another_platform_copied_is_no_copy,
+                whoever_gives_no_answer_is_in_the_way, platforms_of_other_ids_are_in_nobodys_way;
+            taking_back:
+                an_earlier_run_waits_for_later_ones, what_went_on_is_not_called_back,
+                what_a_later_run_gave_back_goes_on_back,
+                an_old_secret_that_is_anothers_by_now_is_not_gone_back_to;
             rotation:
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,

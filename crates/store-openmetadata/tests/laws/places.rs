@@ -244,3 +244,28 @@ pub(crate) async fn all_from_one_snapshot(bench: Bench) {
         [format!("{schema}.a.v"), format!("{schema}.z.v")]
     );
 }
+
+/// What a column may say is part of what it says.
+pub(crate) async fn words_of_an_enumeration(bench: Bench) {
+    bench.with_a_table().await;
+    let word = format!("'secret:{}'", id(7));
+    let made = match bench.server {
+        Server::Postgres => format!(
+            "CREATE TYPE secret AS ENUM ('none', {word}); CREATE TABLE notes (which secret, many secret[])"
+        ),
+        Server::MariaDb | Server::MySql => {
+            format!("CREATE TABLE notes (which ENUM ('none', {word}))")
+        }
+    };
+    bench.sql(&made).await;
+    bench
+        .sql(&format!(
+            "INSERT INTO notes (which) VALUES ({word}), ('none'), (NULL)"
+        ))
+        .await;
+    let (found, report) = bench.scan().await;
+    assert_eq!(report.obstacles, []);
+    let mentions = found.of(&id(7));
+    assert_eq!(mentions.len(), 1);
+    assert!(mentions[0].keeps && mentions[0].column.ends_with("notes.which"));
+}

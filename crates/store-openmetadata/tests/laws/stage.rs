@@ -16,7 +16,8 @@ use cloakroom_core::{
     SystemClock, Timestamp,
 };
 use cloakroom_store_openmetadata::{
-    Manager, MigrationGround, MigrationObserver, MigrationReport, SecretsMigration, Side,
+    Manager, MigrationGround, MigrationObserver, MigrationReport, OtherPlatform, SecretsMigration,
+    Side,
 };
 use cloakroom_testkit::MemoryBackend;
 use serde_json::{Value, json};
@@ -40,6 +41,10 @@ fn key_of(id: MoveId, it: &MigratedField) -> FieldKey {
     (id.0, it.table.clone(), it.row.clone(), it.pointer.clone())
 }
 
+fn copied(it: &CopyName) -> String {
+    format!("{} {} {} {}", it.platform, it.database, it.to, it.name)
+}
+
 /// A journal in memory.
 #[derive(Default)]
 pub(crate) struct Journal {
@@ -57,7 +62,9 @@ pub(crate) struct Journal {
 impl SecretMigrations for Journal {
     async fn begin_migration(&self, new: &NewSecretMigration) -> Result<SecretMigration> {
         let mut records = self.records.lock().unwrap();
-        if let Some(open) = records.iter().find(|it| it.state == MoveState::Open) {
+        let of_platform = |it: &&SecretMigration| it.platform == new.platform;
+        let mut records_of = records.iter().filter(of_platform);
+        if let Some(open) = records_of.find(|it| it.state == MoveState::Open) {
             return Ok(open.clone());
         }
         records.push(SecretMigration {
@@ -117,6 +124,21 @@ impl SecretMigrations for Journal {
             .collect())
     }
 
+    async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
+        let records = self.records.lock().unwrap();
+        let at = records.iter().position(|it| it.id == id).unwrap();
+        let this = &records[at];
+        let fields = self.fields.lock().unwrap();
+        let left_so = |it: &&SecretMigration| {
+            let switched = fields.get(&key_of(it.id, field));
+            it.state != MoveState::Reversed
+                && (&it.platform, &it.database) == (&this.platform, &this.database)
+                && switched.is_some_and(|it| it.to == field.to)
+        };
+        let last = records[at + 1..].iter().rfind(left_so);
+        Ok(last.map(|it| it.id))
+    }
+
     async fn note_copy(&self, _: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
         if self
             .ends_at
@@ -127,13 +149,13 @@ impl SecretMigrations for Journal {
         {
             return Err(Error::new(ErrorKind::Unavailable, "test", "dead"));
         }
-        let key = format!("{} {} {}", copy.database, copy.to, copy.name);
+        let key = copied(copy);
         self.copies.lock().unwrap().insert(key, digest.clone());
         Ok(())
     }
 
     async fn noted_copy(&self, copy: &CopyName) -> Result<Option<Digest>> {
-        let key = format!("{} {} {}", copy.database, copy.to, copy.name);
+        let key = copied(copy);
         Ok(self.copies.lock().unwrap().get(&key).cloned())
     }
 }
@@ -145,6 +167,9 @@ pub(crate) struct Stage {
     pub(crate) google: MemoryBackend,
     /// The platform's.
     pub(crate) tags: &'static str,
+    pub(crate) platform: &'static str,
+    /// The other platforms of the configuration.
+    pub(crate) others: Vec<OtherPlatform>,
     pub(crate) journal: Arc<Journal>,
 }
 
@@ -162,6 +187,8 @@ impl Stage {
             aws: backend("aws"),
             google: backend("google"),
             tags: "",
+            platform: "om",
+            others: Vec::new(),
             journal: Arc::default(),
         }
     }
@@ -194,8 +221,9 @@ impl Stage {
         let ground = MigrationGround {
             replaces_copies,
             options: self.bench.options(),
-            platform: "om".to_owned(),
+            platform: self.platform.to_owned(),
             tags: self.tags.to_owned(),
+            others: self.others.clone(),
             journal: self.journal.clone(),
             keys: Arc::new(KeyRing::new(vec![Key::derive([7; 32])]).unwrap()),
             clock: Arc::new(SystemClock),

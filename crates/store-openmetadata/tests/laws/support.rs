@@ -121,6 +121,14 @@ impl Bench {
         }
     }
 
+    /// Another one on the same server, which whoever asks for it makes and removes.
+    pub(crate) fn another(&self) -> Self {
+        let mut another = self.clone();
+        another.database.truncate(60);
+        another.database.push_str("_2");
+        another
+    }
+
     pub(crate) async fn make(&self) {
         self.remove().await;
         self.on_server(&format!("CREATE DATABASE {}", self.database))

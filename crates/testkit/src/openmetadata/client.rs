@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 pub const CLIENT: &str = "CLOAKROOM_TEST_OPENMETADATA_CLIENT";
 
 const READER: &str = include_str!("client.py");
+const PASSWORDS: &str = include_str!("passwords.py");
 
 /// What the client makes of a reference to each of these ids, in their order, each as its
 /// [`client_digest`]. `variables` are all of its environment.
@@ -41,6 +42,29 @@ pub fn read_by_client(
     }
     let read = String::from_utf8_lossy(&output.stdout);
     Ok(read.lines().map(str::to_owned).collect())
+}
+
+/// The properties that the client takes for passwords: of each whose it is (a type of services, `pipeline of its own`,
+/// `workflow of its own` or `bot`) and the way to it, with `[]` for a list and `{}` for a map on it.
+///
+/// # Errors
+/// As of [`read_by_client`].
+pub fn passwords_of_client(python: &OsStr) -> io::Result<Vec<(String, Vec<String>)>> {
+    let output = Command::new(python)
+        .args(["-I", "-c", PASSWORDS])
+        .env_clear()
+        .output()?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(complaint.into_owned()));
+    }
+    let told = String::from_utf8_lossy(&output.stdout);
+    let password = |line: &str| {
+        let mut words: Vec<String> = serde_json::from_str(line)?;
+        let way = words.split_off(words.len().min(1));
+        Ok((words.concat(), way))
+    };
+    told.lines().map(password).collect()
 }
 
 /// The digest that stands for a text.

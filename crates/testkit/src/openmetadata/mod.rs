@@ -8,7 +8,7 @@ mod schema;
 use cloakroom_core::coordinates::openmetadata::Naming;
 use uuid::Uuid;
 
-pub use client::{CLIENT, client_digest, read_by_client};
+pub use client::{CLIENT, client_digest, passwords_of_client, read_by_client};
 pub use entities::{ServiceKind, Table};
 
 /// Which server the SQL is for.

@@ -1,0 +1,133 @@
+//! The way back where something came in between: a later run that stands, or somebody else who has the old name.
+
+use cloakroom_core::{DeleteMode, SecretBackend as _};
+use cloakroom_store_openmetadata::MigrationReport;
+use cloakroom_testkit::MemoryBackend;
+
+use crate::stage::{PASSWORD, Stage, on_aws, on_google, put, there};
+use crate::support::Bench;
+
+const OURS: &[(&str, &str)] = &[("team", "data")];
+const THEIRS: &[(&str, &str)] = &[("team", "ops")];
+
+fn kinds(report: &MigrationReport) -> Vec<&str> {
+    report.issues.iter().map(|it| it.kind).collect()
+}
+
+async fn edit_there(backend: &MemoryBackend, name: &str, value: &str) {
+    let named = backend.named().unwrap();
+    let removed = named.delete_named(name, DeleteMode::Final, None).await;
+    removed.unwrap();
+    put(backend, name, value).await;
+}
+
+/// Between managers of one id a later run changes no field, so that nothing of the row tells of it: what was edited
+/// where it went is what the field holds.
+pub(crate) async fn an_earlier_run_waits_for_later_ones(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "first").await;
+    let one = on_aws("one");
+    let reference = Some(format!("secret:{one}"));
+    let earlier = stage.copy("db", "aws").await;
+    let later = stage.copy("aws", "ssm").await;
+    let last = stage.copy("ssm", "aws").await;
+    assert_eq!((earlier.moved, later.moved, last.moved), (1, 1, 1));
+    for (edited, waits) in [(&stage.aws, &last), (&stage.google, &later)] {
+        edit_there(edited, &one, "second").await;
+        let back = stage.reverse("db", "aws", &earlier).await;
+        assert_eq!(
+            (back.moved, kinds(&back)),
+            (0, vec!["conflict"]),
+            "{back:?}"
+        );
+        let message = &back.issues[0].message;
+        let first = format!("--reverse {}", waits.id.unwrap());
+        assert!(message.contains(&first), "{message}");
+        assert_eq!(stage.field(1, PASSWORD).await, reference);
+        assert_eq!(there(edited, &one).await.as_deref(), Some("second"));
+        edit_there(edited, &one, "first").await;
+        let (from, to) = if waits == &last {
+            ("ssm", "aws")
+        } else {
+            ("aws", "ssm")
+        };
+        assert!(stage.reverse(from, to, waits).await.is_complete());
+    }
+    let back = stage.reverse("db", "aws", &earlier).await;
+    assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("first"));
+}
+
+/// The same for a run that changed no field itself.
+pub(crate) async fn what_went_on_is_not_called_back(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let one = on_aws("one");
+    stage
+        .with_password(1, "one", &format!("secret:{one}"))
+        .await;
+    put(&stage.aws, &one, "first").await;
+    let earlier = stage.copy("aws", "ssm").await;
+    let later = stage.copy("ssm", "aws").await;
+    let back = stage.reverse("aws", "ssm", &earlier).await;
+    assert_eq!(
+        (back.moved, kinds(&back)),
+        (0, vec!["conflict"]),
+        "{back:?}"
+    );
+    assert!(stage.reverse("ssm", "aws", &later).await.is_complete());
+    assert!(stage.reverse("aws", "ssm", &earlier).await.is_complete());
+}
+
+/// Of a later run that was taken back in part, what is back is in nobody's way.
+pub(crate) async fn what_a_later_run_gave_back_goes_on_back(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "first").await;
+    stage.with_password(2, "two", "first").await;
+    let earlier = stage.copy("db", "aws").await;
+    let later = stage.copy("aws", "google").await;
+    assert_eq!((earlier.moved, later.moved), (2, 2));
+    edit_there(&stage.google, &on_google("one"), "second").await;
+    let back = stage.reverse("aws", "google", &later).await;
+    assert_eq!((back.moved, kinds(&back)), (1, vec!["conflict"]));
+    let back = stage.reverse("db", "aws", &earlier).await;
+    assert_eq!(
+        (back.moved, kinds(&back)),
+        (1, vec!["conflict"]),
+        "{back:?}"
+    );
+    assert_eq!(stage.field(2, PASSWORD).await.as_deref(), Some("first"));
+    let reference = Some(format!("secret:{}", on_google("one")));
+    assert_eq!(stage.field(1, PASSWORD).await, reference);
+}
+
+/// Nothing is let refer again to what is another deployment's by now: saving the field would overwrite it.
+pub(crate) async fn an_old_secret_that_is_anothers_by_now_is_not_gone_back_to(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.tags = "[team:data]";
+    let one = on_aws("one");
+    stage
+        .with_password(1, "one", &format!("secret:{one}"))
+        .await;
+    put(&stage.aws, &one, "value").await;
+    stage.aws.tag_past(&one, OURS).unwrap();
+    for (to, field) in [
+        ("db", "value".to_owned()),
+        ("google", format!("secret:{}", on_google("one"))),
+    ] {
+        let done = stage.copy("aws", to).await;
+        assert!(done.is_complete() && done.moved == 1, "{done:?}");
+        stage.aws.tag_past(&one, THEIRS).unwrap();
+        let back = stage.reverse("aws", to, &done).await;
+        assert_eq!(
+            (back.moved, kinds(&back)),
+            (0, vec!["conflict"]),
+            "{back:?}"
+        );
+        let message = &back.issues[0].message;
+        assert!(message.contains("tags"), "{message}");
+        assert_eq!(stage.field(1, PASSWORD).await, Some(field));
+        stage.aws.tag_past(&one, OURS).unwrap();
+        let back = stage.reverse("aws", to, &done).await;
+        assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    }
+}
