@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use cloakroom_core::{Randomness as _, SystemRandomness};
 use cloakroom_testkit::conformance::{run, skipped};
-use cloakroom_testkit::proxy::{Fault, Proxy, Rule, Seen, Upstream};
+use cloakroom_testkit::proxy::{Answer, Fault, Proxy, Rule, Seen, Upstream};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -30,7 +30,7 @@ const VERIFY_ONLY: &str = include_str!("../../../deploy/policies/vault/verify-on
 
 type Law = fn(&Bao);
 
-const LAWS: [(&str, Law); 8] = [
+const LAWS: [(&str, Law); 9] = [
     (
         "a_token_that_is_refused_lacks_no_right",
         a_token_that_is_refused_lacks_no_right,
@@ -50,6 +50,10 @@ const LAWS: [(&str, Law); 8] = [
     (
         "who_may_only_verify_is_told_what_else",
         who_may_only_verify_is_told_what_else,
+    ),
+    (
+        "a_deletion_that_never_arrived_is_told",
+        a_deletion_that_never_arrived_is_told,
     ),
     (
         "killed_in_the_middle_it_leaves_what_ends",
@@ -78,6 +82,13 @@ fn main() -> ExitCode {
         None => skipped(name, &format!("{URL} is not set; cargo xtask test sets it")),
     };
     let mut trials: Vec<Trial> = LAWS.into_iter().map(trial).collect();
+    trials.push(Trial::test(
+        "settings_that_no_backend_takes_do_not_hold",
+        || {
+            settings_that_no_backend_takes_do_not_hold();
+            Ok(())
+        },
+    ));
     let name = "aws::an_action_that_is_missing_is_named";
     trials.push(if let Some(aws) = Aws::from_environment() {
         Trial::test(name, move || {
@@ -237,12 +248,12 @@ fn a_right_that_is_missing_is_named(bao: &Bao) {
         (
             after("delete"),
             &["delete it recoverably"],
-            "create and update on secret/delete/",
+            "it takes update on secret/delete/",
         ),
         (
             after("undelete"),
             &["restore it"],
-            "create and update on secret/undelete/",
+            "it takes update on secret/undelete/",
         ),
     ] {
         assert_ne!(policy, POLICY, "{right}");
@@ -309,8 +320,73 @@ fn a_credential_that_cannot_be_read_is_told_as_that(bao: &Bao) {
 fn who_may_only_verify_is_told_what_else(bao: &Bao) {
     let stage = Stage::at(&bao.url, &bao.token(VERIFY_ONLY));
     let (code, steps) = stage.check();
-    assert_eq!((code, failed(&steps)), (Some(1), vec!["write a secret"]));
+    // What its policy allows it is tried all the same.
+    let refused = vec!["write a secret", "read its value"];
+    assert_eq!((code, failed(&steps)), (Some(1), refused), "{steps:#?}");
+    let tried: Vec<_> = steps.iter().map(|it| &it["operation"]).collect();
+    assert_eq!(tried[2..], ["describe it", "list secrets"], "{steps:#?}");
     assert_eq!(bao.held(&stage.prefix), Vec::<Value>::new());
+    let ended = stage.deployment.run(&["backend", "check", "bao"]);
+    assert!(!ended.stderr.contains("may be left"), "{ended:?}");
+}
+
+/// Something between here and the server answers in its stead.
+fn a_deletion_that_never_arrived_is_told(bao: &Bao) {
+    let runtime = Runtime::new().unwrap();
+    let upstream = Upstream::new(&bao.url).unwrap();
+    let proxy = runtime.block_on(Proxy::start(upstream)).unwrap();
+    let deletes = |it: &Seen<'_>| it.method == "DELETE" || it.path.contains("/delete/");
+    let done = Fault::Answer(Answer::json(204, ""));
+    proxy.add(Rule::new(done).matching(deletes));
+    let stage = Stage::at(&proxy.url(), &bao.token(POLICY));
+    let ended = stage.deployment.run(&["backend", "check", "bao"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(!ended.stdout.contains("ok   delete"), "{ended:?}");
+    assert_eq!(bao.held(&stage.prefix).len(), 2);
+    assert_eq!(ended.stderr.matches("_secret_").count(), 2, "{ended:?}");
+}
+
+/// What a manager would refuse, or its crate, is told by `config check`.
+fn settings_that_no_backend_takes_do_not_hold() {
+    let kubernetes = "type: kubernetes, namespace: n";
+    let vault = "type: vault, auth: {token: {env: PATH}}";
+    for (settings, says) in [
+        (
+            "type: aws-secrets-manager, region: r, tags: {'cloakroom:store': x}".to_owned(),
+            "cloakroom:",
+        ),
+        (
+            format!("{vault}, address: 'https://v', mount: a//b"),
+            "mount",
+        ),
+        (format!("{vault}, address: 'http://v'"), "allow_http"),
+        (
+            format!("{kubernetes}, labels: {{cloakroom/store: y}}"),
+            "labels",
+        ),
+        (
+            format!("{kubernetes}, labels: {{'bad key': x}}"),
+            "the key of a label",
+        ),
+        (
+            format!("{kubernetes}, labels: {{key: 'vä lue'}}"),
+            "a label's text",
+        ),
+        (
+            "type: azure, vault_url: 'http://vault.example'".to_owned(),
+            "plain http",
+        ),
+    ] {
+        let configuration = format!("backends: {{main: {{{settings}}}}}\n");
+        let deployment = Deployment::without_database(&configuration);
+        let ended = deployment.run(&["config", "check"]);
+        assert_ne!(ended.code, Some(0), "{settings}: {ended:?}");
+        assert!(
+            ended.stderr.contains("backends.main"),
+            "{settings}: {ended:?}"
+        );
+        assert!(ended.stderr.contains(says), "{settings}: {ended:?}");
+    }
 }
 
 /// A check that waits for an answer while the server has its secret.

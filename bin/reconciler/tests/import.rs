@@ -267,6 +267,17 @@ fn the_platform_of_openmetadata_is_carried_over() {
                 "prefix": "team", "cluster": "prod.eu", "tags": "team:data,stage:prod",
                 "database": {"env": "OPENMETADATA_DATABASE_URL"}, "fernet_key": {"env": "OM_KEY"}}),
     );
+    // Where its tables are, and how the connection is encrypted.
+    let text = "database: {url: 'jdbc:postgresql://db/om?currentSchema=meta,x&sslmode=verify-full&sslcert=/c'}\n\
+                secretsManagerConfiguration: {secretsManager: db}\n";
+    let done = run("--openmetadata", text, "table", &[]);
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    let address = "postgres://ROLE:PASSWORD@db/om?sslmode=verify-full";
+    for part in [address, "`currentSchema`", "`sslcert`"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let platform = &configured(&done)["platforms"]["openmetadata"];
+    ensure(platform, &json!({"schema": "meta"}));
     // A key that stands there, and an address with a login, are not repeated.
     let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
     let text = format!(

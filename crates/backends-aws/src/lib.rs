@@ -1,6 +1,7 @@
 //! AWS Secrets Manager and SSM Parameter Store as backends.
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -13,6 +14,7 @@ mod sdk;
 mod secrets_manager;
 mod settings;
 
+pub use address::address_of_manager;
 pub use parameter_store::ParameterStoreBackend;
 pub use secrets_manager::SecretsManagerBackend;
 pub use settings::{Authentication, AwsSettings};

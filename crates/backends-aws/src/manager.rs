@@ -4,6 +4,7 @@ use cloakroom_core::{
     BackendId, Coordinate, Error, ErrorKind, Mark, PutRequest, Result, SecretValue,
 };
 
+use crate::address::address_of_manager;
 use crate::failure::Failure;
 use crate::mark_text::to_tags;
 use crate::sdk::account_of_caller;
@@ -45,8 +46,12 @@ impl Place {
             },
             settings.region,
             // Emulators have the same accounts as each other.
-            match &settings.endpoint_url {
-                Some(url) => format!(" at {}", url.trim_end_matches('/')),
+            match settings
+                .endpoint_url
+                .as_deref()
+                .and_then(address_of_manager)
+            {
+                Some(address) => format!(" at {address}"),
                 None => String::new(),
             },
             settings.name_prefix,

@@ -35,6 +35,8 @@ const ADVANCED: usize = 8 * 1024;
 const BATCH: usize = 10;
 /// Names that one filter of DescribeParameters takes.
 const NAMES: usize = 50;
+/// The number of a parameter's version where nothing had the name before.
+const FIRST_VERSION: i64 = 1;
 /// What tells a parameter of Cloakroom's to a filter, which needs a value to compare with.
 const MANAGED: (&str, &str) = ("cloakroom:managed", "true");
 /// Values and descriptions are asked for apart.
@@ -65,6 +67,14 @@ pub struct ParameterStoreBackend {
 }
 
 impl ParameterStoreBackend {
+    /// Whether settings can be right for Parameter Store. Nothing is asked, and no file is read.
+    ///
+    /// # Errors
+    /// `Invalid` for what AWS would refuse at every request.
+    pub fn validate(settings: &AwsSettings) -> Result<()> {
+        settings.validate(Service::ParameterStore)
+    }
+
     /// What Parameter Store can do under `settings`: without advanced parameters values end at
     /// 4,096 bytes and there is no expiry.
     pub fn capabilities_of(settings: &AwsSettings) -> Capabilities {
@@ -154,7 +164,7 @@ impl ParameterStoreBackend {
             replaces: false,
         };
         match self.parameters.put(&new).await {
-            Ok(()) => Ok(PutOutcome::Created),
+            Ok(_) => Ok(PutOutcome::Created),
             Err(failure) if failure.kind() == ErrorKind::Conflict => {
                 let taken = self.try_get(&request.mark.coordinate).await;
                 let taken = taken.map_err(|failure| match failure.kind() {
@@ -351,7 +361,8 @@ impl ParameterStoreBackend {
     }
 
     /// Parameter Store changes policies only by writing the value again: the same bytes, under the
-    /// same key, with the same description.
+    /// same key, with the same description. That would make anew what was deleted meanwhile, and so is
+    /// taken back there.
     async fn try_lift_expiry(&self, coordinate: &Coordinate) -> Result<(), Failure> {
         let name = self.place.name(coordinate);
         let names = std::slice::from_ref(&name);
@@ -359,6 +370,9 @@ impl ParameterStoreBackend {
         let Some(parameter) = described.get(&name) else {
             return Err(self.why_not_described(&name).await);
         };
+        if of_description(&parameter.description, coordinate)?.is_none() {
+            return Err(Failure::missing());
+        }
         if policy::expiry(&parameter.policies).is_none() {
             return Ok(());
         }
@@ -378,7 +392,11 @@ impl ParameterStoreBackend {
             policies: Some(policy::NONE.to_owned()),
             replaces: true,
         };
-        self.parameters.put(&new).await
+        if self.parameters.put(&new).await? == FIRST_VERSION {
+            self.parameters.delete(&name).await?;
+            return Err(Failure::missing());
+        }
+        Ok(())
     }
 
     fn answers<T>(

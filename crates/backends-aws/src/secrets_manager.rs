@@ -57,6 +57,14 @@ pub struct SecretsManagerBackend {
 }
 
 impl SecretsManagerBackend {
+    /// Whether settings can be right for Secrets Manager. Nothing is asked, and no file is read.
+    ///
+    /// # Errors
+    /// `Invalid` for what AWS would refuse at every request.
+    pub fn validate(settings: &AwsSettings) -> Result<()> {
+        settings.validate(Service::SecretsManager)
+    }
+
     /// What Secrets Manager can do, without a prefix.
     pub const CAPABILITIES: Capabilities = Capabilities {
         least_bytes: 1,

@@ -66,7 +66,7 @@ impl AzureBackend {
     /// `Invalid` where the settings cannot be right.
     pub fn new(id: BackendId, settings: AzureSettings) -> Result<Self> {
         let named = |error: Error| error.with_backend(&id);
-        settings.check().map_err(named)?;
+        settings.validate().map_err(named)?;
         let vault = Vault::new(&settings).map_err(named)?;
         Ok(Self {
             manager: format!(

@@ -10,7 +10,7 @@ use crate::backend::AzureBackend;
 use crate::failure::{Failure, Reason};
 use crate::mark::{Standing, beside};
 use crate::put::copy;
-use crate::read::missing;
+use crate::read::{missing, ours};
 use crate::sdk::{Change, NewVersion, Retention, Version};
 use crate::standing::standing;
 
@@ -101,7 +101,8 @@ impl AzureBackend {
         .await
     }
 
-    /// A vault never forgets an expiry, so the secret gets a new version without one.
+    /// A vault never forgets an expiry, so the secret gets a new version without one. That would make
+    /// anew what was deleted meanwhile, and so is taken back there.
     pub(crate) async fn try_lift_expiry(&self, coordinate: &Coordinate) -> Result<(), Failure> {
         let name = self.secret_name(coordinate);
         let versions = self.vault.versions(&name).await?;
@@ -115,6 +116,9 @@ impl AzureBackend {
                 Err(failure) => Err(failure),
             };
         };
+        if ours(&self.settings.prefix, version).is_none() {
+            return Err(missing());
+        }
         if version.expires.is_none() {
             return Ok(());
         }
@@ -128,8 +132,14 @@ impl AzureBackend {
             tags: Some(beside(held.version.tags, Standing::Superseded)),
             ..Change::default()
         };
-        self.vault.change(&name, &version.id, change).await?;
-        Ok(())
+        match self.vault.change(&name, &version.id, change).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is_missing() => {
+                self.vault.delete(&name).await?;
+                Err(failure)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Asks the vault about a name, for what it says about itself.

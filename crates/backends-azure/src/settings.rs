@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use cloakroom_core::{CredentialSource, Error, ErrorKind, Result};
 
+use crate::sdk::check_address;
+
 /// The longest prefix of names, in bytes: a name has 127, and the longest of ours takes 105.
 pub const LONGEST_PREFIX: usize = 20;
 
@@ -109,8 +111,15 @@ impl AzureSettings {
         }
     }
 
-    /// Fails with `Invalid` where no vault could be used with them.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Nothing is asked, and no file is read.
+    ///
+    /// # Errors
+    /// `Invalid` where no vault could be used with them.
+    pub fn validate(&self) -> Result<()> {
+        check_address(&self.vault_url, "vault_url")?;
+        if let Some(authority) = &self.authority {
+            check_address(authority, "authority")?;
+        }
         check_prefix(&self.prefix)?;
         check_tags(&self.tags)?;
         if !(7..=90).contains(&self.retention_days) {
@@ -206,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_in_order_and_their_limits_are_checked() {
-        assert!(settings().check().is_ok());
+        assert!(settings().validate().is_ok());
         let wrong: [fn(&mut AzureSettings); 9] = [
             |it| it.prefix = "Upper".to_owned(),
             |it| it.prefix = "a".repeat(LONGEST_PREFIX + 1),
@@ -221,7 +230,7 @@ mod tests {
         for change in wrong {
             let mut settings = settings();
             change(&mut settings);
-            assert_eq!(settings.check().unwrap_err().kind(), ErrorKind::Invalid);
+            assert_eq!(settings.validate().unwrap_err().kind(), ErrorKind::Invalid);
         }
     }
 

@@ -65,7 +65,9 @@ impl GcpBackend {
     /// # Errors
     /// `Invalid` where the settings cannot be right.
     pub fn new(id: BackendId, settings: GcpSettings) -> Result<Self> {
-        settings.check().map_err(|error| error.with_backend(&id))?;
+        settings
+            .validate()
+            .map_err(|error| error.with_backend(&id))?;
         Ok(Self {
             manager: settings.manager().into(),
             capabilities: Self::capabilities_for(&settings),

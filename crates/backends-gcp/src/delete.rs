@@ -218,12 +218,16 @@ impl GcpBackend {
 
     pub(crate) async fn try_lift_expiry(&self, coordinate: &Coordinate) -> Result<(), Failure> {
         let id = self.id_to_read(coordinate)?;
-        self.lift_expiry_of(&id).await
+        self.lift_expiry_of(&id, Asked::Coordinate(coordinate))
+            .await
     }
 
-    pub(crate) async fn lift_expiry_of(&self, id: &str) -> Result<(), Failure> {
+    pub(crate) async fn lift_expiry_of(&self, id: &str, asked: Asked<'_>) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
             let secret = self.secret(id).await?;
+            if !asked.is_of(&secret)? {
+                return Err(Failure::missing());
+            }
             if secret.waits() {
                 return Err(waiting());
             }

@@ -231,7 +231,7 @@ impl NamedSecrets for GcpBackend {
 
     async fn lift_expiry_named(&self, name: &str) -> Result<()> {
         let lifted = match self.id_of_name(name) {
-            Ok(id) => self.lift_expiry_of(&id).await,
+            Ok(id) => self.lift_expiry_of(&id, Asked::Name).await,
             Err(invalid) => Err(invalid),
         };
         lifted.map_err(|failure| self.error("lift the expiry of", name, &failure))

@@ -211,6 +211,14 @@ pub(crate) enum Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Whether a secret of that name is one that was asked for: by a coordinate, one of ours.
+    pub(crate) fn is_of(self, secret: &Secret) -> Result<bool, Failure> {
+        match self {
+            Self::Coordinate(coordinate) => Ok(mark_of(secret, coordinate)?.is_some()),
+            Self::Name => Ok(true),
+        }
+    }
+
     pub(crate) fn which(self, secret: &Secret) -> Result<Which, Failure> {
         match self {
             Self::Coordinate(coordinate) => Ok(which_of(mark_of(secret, coordinate)?.as_ref())),

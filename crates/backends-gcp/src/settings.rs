@@ -146,7 +146,11 @@ impl GcpSettings {
         self.kms_keys.iter().find(here).map(String::as_str)
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Nothing is asked, and no file is read.
+    ///
+    /// # Errors
+    /// `Invalid` where Google could not be used with them.
+    pub fn validate(&self) -> Result<()> {
         let word = |text: &str, more: &str| {
             let allowed = |it: char| it.is_ascii_alphanumeric() || more.contains(it);
             !text.is_empty() && text.chars().all(allowed)
@@ -282,13 +286,13 @@ mod tests {
     fn refused(change: impl FnOnce(&mut GcpSettings)) -> String {
         let mut settings = GcpSettings::new("project");
         change(&mut settings);
-        settings.check().unwrap_err().message().to_owned()
+        settings.validate().unwrap_err().message().to_owned()
     }
 
     #[test]
     fn the_defaults_hold() {
-        GcpSettings::new("project-1").check().unwrap();
-        GcpSettings::new("example.com:project").check().unwrap();
+        GcpSettings::new("project-1").validate().unwrap();
+        GcpSettings::new("example.com:project").validate().unwrap();
     }
 
     #[test]
@@ -340,17 +344,17 @@ mod tests {
         let key = |place: &str| format!("projects/p/locations/{place}/keyRings/r/cryptoKeys/k");
         let mut settings = GcpSettings::new("project");
         settings.kms_keys = vec![key("global")];
-        settings.check().unwrap();
+        settings.validate().unwrap();
         settings.replica_locations = vec!["us-east1".to_owned(), "us-west1".to_owned()];
-        assert!(settings.check().is_err());
+        assert!(settings.validate().is_err());
         settings.kms_keys = vec![key("us-west1"), key("us-east1")];
-        settings.check().unwrap();
+        settings.validate().unwrap();
         assert_eq!(settings.key_in("us-east1"), Some(key("us-east1").as_str()));
         settings.replica_locations.clear();
         settings.location = Some("us-east1".to_owned());
-        assert!(settings.check().is_err());
+        assert!(settings.validate().is_err());
         settings.kms_keys = vec!["k".to_owned()];
-        assert!(settings.check().is_err());
+        assert!(settings.validate().is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::{CredentialSource, ErrorKind};
+use cloakroom_core::{CredentialSource, ErrorKind, Result};
 
 use crate::failure::Failure;
 use crate::mark::{MANAGED_BY, PREFIX};
@@ -85,6 +85,15 @@ impl KubernetesSettings {
         }
     }
 
+    /// Nothing is asked, and no file is read.
+    ///
+    /// # Errors
+    /// `Invalid` for what cannot be meant.
+    pub fn validate(&self) -> Result<()> {
+        self.check()
+            .map_err(|failure| failure.into_error("connect"))
+    }
+
     /// Refuses what cannot be meant.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let kubeconfig = self.kubeconfig.is_some() || self.context.is_some();
@@ -107,6 +116,16 @@ impl KubernetesSettings {
             .any(is_ours)
         {
             "labels and annotations of the mark cannot be set"
+        } else if !self
+            .labels
+            .keys()
+            .chain(self.annotations.keys())
+            .all(|key| is_key(key))
+        {
+            "the key of a label or an annotation is 1 to 63 of A-Z, a-z, 0-9, - _ and ., with a letter or \
+             a digit at both ends, perhaps behind a domain and a /"
+        } else if !self.labels.values().all(|it| it.is_empty() || is_name(it)) {
+            "a label's text is at most 63 of A-Z, a-z, 0-9, - _ and ., with a letter or a digit at both ends"
         } else {
             return Ok(());
         };
@@ -121,6 +140,24 @@ fn is_namespace(name: &str) -> bool {
         && name.bytes().all(allowed)
         && !name.starts_with('-')
         && !name.ends_with('-')
+}
+
+/// The rule for the keys of labels and of annotations.
+fn is_key(key: &str) -> bool {
+    let (domain, name) = key.split_once('/').unzip();
+    let is_domain = |text: &str| text.len() <= 253 && text.split('.').all(is_namespace);
+    domain.is_none_or(is_domain) && is_name(name.unwrap_or(key))
+}
+
+/// The rule for what stands in labels.
+fn is_name(text: &str) -> bool {
+    let within = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let at_an_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= 63
+        && text.bytes().all(within)
+        && at_an_end(bytes.first())
+        && at_an_end(bytes.last())
 }
 
 /// Whether what is sent there can be read on the way.
@@ -201,6 +238,45 @@ mod tests {
             let pairs = BTreeMap::from([(key.to_owned(), "x".to_owned())]);
             assert!(wrong(|it| it.labels = pairs.clone()));
             assert!(wrong(|it| it.annotations = pairs));
+        }
+    }
+
+    #[test]
+    fn labels_are_what_kubernetes_takes() {
+        let long = "a".repeat(64);
+        let wrong_with = |key: &str, text: &str, label: bool| {
+            let pairs = BTreeMap::from([(key.to_owned(), text.to_owned())]);
+            wrong(|it| {
+                if label {
+                    it.labels = pairs;
+                } else {
+                    it.annotations = pairs;
+                }
+            })
+        };
+        for key in ["a", "A.b_c-1", "team.example.com/a", &long[1..]] {
+            assert!(!wrong_with(key, "x", true), "{key}");
+            assert!(!wrong_with(key, "any \u{e4} text", false), "{key}");
+        }
+        for key in [
+            "",
+            "bad key",
+            "-a",
+            "a-",
+            "/a",
+            "a/",
+            "a/b/c",
+            "Upper.com/a",
+            &long,
+        ] {
+            assert!(wrong_with(key, "x", true), "{key}");
+            assert!(wrong_with(key, "x", false), "{key}");
+        }
+        for text in ["", "a", "A.b_c-1"] {
+            assert!(!wrong_with("a", text, true), "{text}");
+        }
+        for text in ["v\u{e4} lue", "-a", "a.", "a/b", &long] {
+            assert!(wrong_with("a", text, true), "{text}");
         }
     }
 

@@ -25,7 +25,7 @@ use crate::list::{self, Plain};
 use crate::names::{self, NAMES, Names};
 use crate::record::{self, Record};
 use crate::session::Sessions;
-use crate::settings::{VaultAuth, VaultSettings};
+use crate::settings::VaultSettings;
 use crate::{delete, purge, put};
 
 /// The engine keeps what it deleted until it is told otherwise; this is as long as anybody means.
@@ -84,12 +84,8 @@ impl VaultBackend {
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) for settings that cannot be right.
     pub fn new(id: BackendId, settings: VaultSettings) -> Result<Self> {
+        settings.validate()?;
         let names = Names::new(&settings.mount, &settings.prefix)?;
-        if let VaultAuth::AppRole { mount, .. } | VaultAuth::Kubernetes { mount, .. } =
-            &settings.auth
-        {
-            Names::new(mount, "")?;
-        }
         let client = Client::new(&settings)?;
         let mount = names::path(&settings.mount).unwrap_or_default();
         let manager = format!(

@@ -3,6 +3,7 @@
 //! vaultrs' own requests give neither the headers of a refusal nor the body of a 404, which here is
 //! half of what there is to know; so its middleware is used, with requests of ours.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(crate) struct Call {
     path: String,
     query: Option<String>,
     body: Option<SecretValue>,
+    /// Whether it changes only what is there.
+    updates: bool,
 }
 
 /// One answer, whatever its status.
@@ -75,11 +78,20 @@ impl Call {
         }
     }
 
+    /// One of what is there already.
+    pub(crate) fn update(path: String, body: SecretValue) -> Self {
+        Self {
+            updates: true,
+            ..Self::post(path, body)
+        }
+    }
+
     /// The capability in a policy that allows this. Writing takes `create` where there is nothing yet.
     fn right(&self) -> String {
         let capability = match self.method {
             RequestMethod::LIST => "list",
             RequestMethod::DELETE => "delete",
+            RequestMethod::POST if self.updates => "update",
             RequestMethod::POST => "create and update",
             _ => "read",
         };
@@ -92,6 +104,7 @@ impl Call {
             path,
             query: None,
             body: None,
+            updates: false,
         }
     }
 }
@@ -110,11 +123,8 @@ impl Answer {
 impl Client {
     /// Fails with `Invalid` for settings that cannot be right. Asks nothing of the server.
     pub(crate) fn new(settings: &VaultSettings) -> Result<Self> {
-        let address = address(&settings.address)?;
-        let namespace = settings.namespace.as_deref().map(|namespace| {
-            path(namespace.trim_start_matches('/'))
-                .ok_or_else(|| invalid(format!("the namespace {namespace:?} is not a plain path")))
-        });
+        let address = address(settings)?;
+        let namespace = namespace(settings)?;
         let encrypted = address.starts_with("https:");
         let mut builder = reqwest::Client::builder()
             .timeout(settings.timeout)
@@ -135,7 +145,7 @@ impl Client {
             .map_err(|error| invalid("no HTTP client can be built").with_source(error))?;
         Ok(Self {
             http: HttpClient::new(&address, http),
-            namespace: namespace.transpose()?.map(str::to_owned),
+            namespace: namespace.map(str::to_owned),
             timeout: settings.timeout,
         })
     }
@@ -222,8 +232,17 @@ impl Endpoint for &Call {
 }
 
 /// The address as it is compared and used: no trailing slash, no credential.
-fn address(text: &str) -> Result<String> {
-    let url = Url::parse(text).map_err(|_| invalid("the address is not a URL"))?;
+pub(crate) fn namespace(settings: &VaultSettings) -> Result<Option<&str>> {
+    let namespace = settings.namespace.as_deref().map(|namespace| {
+        path(namespace.trim_start_matches('/'))
+            .ok_or_else(|| invalid(format!("the namespace {namespace:?} is not a plain path")))
+    });
+    namespace.transpose()
+}
+
+/// The address in one form.
+pub(crate) fn address(settings: &VaultSettings) -> Result<String> {
+    let url = Url::parse(&settings.address).map_err(|_| invalid("the address is not a URL"))?;
     let right = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.username().is_empty()
@@ -235,7 +254,19 @@ fn address(text: &str) -> Result<String> {
             "the address is not http(s)://host:port without user, query and fragment",
         ));
     }
+    if url.scheme() == "http" && !settings.allow_http && !is_loopback(&url) {
+        return Err(invalid(
+            "the address is plain http, over which anybody on the way reads token and values: use \
+             https, or say `allow_http: true` where something else encrypts the way there, such as a mesh",
+        ));
+    }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 fn certificates(file: &Path) -> Result<Vec<Certificate>> {
@@ -272,7 +303,41 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use cloakroom_core::CredentialSource;
+
     use super::*;
+    use crate::settings::VaultAuth;
+
+    fn at(address: &str) -> VaultSettings {
+        let token: Arc<dyn CredentialSource> = Arc::new(SecretValue::from("t".to_owned()));
+        VaultSettings::new(address, VaultAuth::Token { token })
+    }
+
+    #[test]
+    fn plain_http_leaves_this_machine_only_where_that_is_said() {
+        for here in [
+            "http://127.0.0.1:8200",
+            "http://localhost",
+            "http://[::1]:8200",
+        ] {
+            assert!(address(&at(here)).is_ok(), "{here}");
+        }
+        for elsewhere in [
+            "http://vault:8200",
+            "http://10.0.0.1",
+            "http://127.0.0.1.example",
+            "HTTP://vault",
+        ] {
+            let mut settings = at(elsewhere);
+            let error = address(&settings).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.message().contains("allow_http"), "{error}");
+            settings.allow_http = true;
+            assert!(address(&settings).is_ok(), "{elsewhere}");
+        }
+    }
 
     #[test]
     fn an_address_is_one_text_and_holds_no_credential() {
@@ -281,7 +346,7 @@ mod tests {
             ("https://vault.example:443", "https://vault.example"),
             ("http://[::1]:8200/behind/", "http://[::1]:8200/behind"),
         ] {
-            assert_eq!(address(text).unwrap(), same);
+            assert_eq!(address(&at(text)).unwrap(), same);
         }
         for wrong in [
             "",
@@ -291,7 +356,7 @@ mod tests {
             "https://vault?token=canary-7f3a9c1e2b",
             "https://vault#canary-7f3a9c1e2b",
         ] {
-            let error = address(wrong).unwrap_err();
+            let error = address(&at(wrong)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(!format!("{error:?}").contains("canary"));
         }

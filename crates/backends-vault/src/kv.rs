@@ -48,8 +48,12 @@ pub(crate) struct Metadata {
 impl Metadata {
     /// Whether versions that are written or brought back from now on would expire.
     pub(crate) fn expires_versions(&self) -> bool {
-        !matches!(self.delete_version_after.as_str(), "" | "0s")
+        expires(&self.delete_version_after)
     }
+}
+
+fn expires(delete_version_after: &str) -> bool {
+    !matches!(delete_version_after, "" | "0s")
 }
 
 /// What is known about one version.
@@ -140,6 +144,24 @@ impl Kv {
 
     pub(crate) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// Whether the mount itself lets whatever is written expire; not known where its settings may not be read.
+    pub(crate) async fn expires_all(&self) -> Result<bool, Failure> {
+        #[derive(Deserialize)]
+        struct Settings {
+            delete_version_after: String,
+        }
+        let path = format!("{}/config", self.names.mount());
+        let answer = self.call(&Call::get(path)).await?;
+        match answer.status {
+            200 => {
+                let Envelope { data } = read::<Envelope<Settings>>(&answer.body)?;
+                Ok(expires(&data.delete_version_after))
+            }
+            403 => Ok(false),
+            _ => Err(answer.refusal()),
+        }
     }
 
     /// Everything about a secret but its values; `None` where the name is free.
@@ -299,7 +321,7 @@ impl Kv {
             versions: &'a [u64],
         }
         let path = self.names.path(part, name);
-        let call = Call::post(path, json(&Body { versions }));
+        let call = Call::update(path, json(&Body { versions }));
         self.call(&call).await?.done()
     }
 

@@ -5,6 +5,7 @@
 //! in the order of the keys. A deletion that can be taken back is the engine's own, of the latest
 //! version: it has no end, and nothing is noted on the secret.
 
+use std::collections::BTreeMap;
 use std::mem;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use cloakroom_core::{
     DeleteMode, Deletion, ErrorKind, PageToken, Precondition, Result, SecretBackend as _,
     SecretValue,
 };
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{VaultBackend, missing, together};
@@ -181,10 +183,33 @@ async fn put(backend: &VaultBackend, name: &str, value: &SecretValue) -> Result<
     }
     // A live secret that the manager deletes one day is worse than none.
     kv.remove(&name).await?;
-    Err(Failure::new(
+    Err(expires_all())
+}
+
+fn expires_all() -> Failure {
+    Failure::new(
         ErrorKind::Invalid,
         "the mount itself lets every secret expire; set its delete_version_after to 0",
-    ))
+    )
+}
+
+async fn keeps(backend: &VaultBackend) -> Result<(), Failure> {
+    if backend.kv().expires_all().await? {
+        return Err(expires_all());
+    }
+    Ok(())
+}
+
+/// The engine keeps any number of keys, of which the platform reads one.
+async fn parts_beside(backend: &VaultBackend, name: &str) -> Result<usize, Failure> {
+    check(backend, name)?;
+    let (content, _) = backend.content(&name).await?;
+    #[expect(
+        clippy::zero_sized_map_values,
+        reason = "a set is not read from an object, and no value is to be kept"
+    )]
+    let keys: BTreeMap<String, IgnoredAny> = crate::kv::read(&content)?;
+    Ok(keys.keys().filter(|key| *key != "value").count())
 }
 
 /// What the platform itself would write.
@@ -312,6 +337,16 @@ impl NamedSecrets for VaultBackend {
             read.map_err(self.error("get", name))
         });
         together(self.in_flight(), read.collect::<Vec<_>>()).await
+    }
+
+    async fn parts_beside_named(&self, name: &str) -> Result<usize> {
+        let counted = parts_beside(self, name).await;
+        counted.map_err(self.error("get", &name))
+    }
+
+    async fn keeps_named(&self) -> Result<()> {
+        let kept = keeps(self).await;
+        kept.map_err(|failure| failure.to_error("put").with_backend(self.id()))
     }
 
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {

@@ -5,13 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::CredentialSource;
+use cloakroom_core::{CredentialSource, Result};
+
+use crate::client;
+use crate::names::Names;
 
 /// One place in one Vault or OpenBao: an address, a namespace, a KV version 2 mount and a prefix.
 #[derive(Clone, Debug)]
 pub struct VaultSettings {
     /// Where the server is, `https://vault.example.com:8200`. No user, query or fragment.
     pub address: String,
+    /// Whether the token and the values may be sent over plain `http` to another machine, since
+    /// something else encrypts the way there, such as a mesh. False by default.
+    pub allow_http: bool,
     /// The namespace (OpenBao, or Vault Enterprise), `team/data`. None by default.
     pub namespace: Option<String>,
     /// Where the KV version 2 engine is mounted. `secret` by default.
@@ -70,6 +76,7 @@ impl VaultSettings {
     pub fn new(address: impl Into<String>, auth: VaultAuth) -> Self {
         Self {
             address: address.into(),
+            allow_http: false,
             namespace: None,
             mount: "secret".to_owned(),
             prefix: "cloakroom/".to_owned(),
@@ -80,6 +87,21 @@ impl VaultSettings {
             purge_delay: Duration::from_mins(5),
             openbao_extensions: true,
         }
+    }
+}
+
+impl VaultSettings {
+    /// Nothing is asked, and no file is read.
+    ///
+    /// # Errors
+    /// `Invalid` for settings that cannot be right.
+    pub fn validate(&self) -> Result<()> {
+        Names::new(&self.mount, &self.prefix)?;
+        if let VaultAuth::AppRole { mount, .. } | VaultAuth::Kubernetes { mount, .. } = &self.auth {
+            Names::new(mount, "")?;
+        }
+        client::namespace(self)?;
+        client::address(self).map(drop)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use cloakroom_core::config::{Action, Revealed, hydrate, nodes, update};
 use cloakroom_core::{
-    Coordinate, Error, ErrorKind, Result, Scope, SecretJson, SecretValue, ValueKind,
+    Coordinate, Error, ErrorKind, Result, Scope, SecretJson, SecretValue, ValueKind, WorkspaceId,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -36,9 +36,15 @@ impl Documents {
         for field in &mut update.fields {
             if let Action::New { value, kind } = &mut field.action {
                 let value = std::mem::replace(value, SecretValue::new(Vec::new()));
-                let base = self.fresh_base(Scope::Workspace, Uuid::nil());
-                let pointer = field.pointer.clone();
-                new.push(NewSecret::new(pointer, backend.clone(), base, *kind, value));
+                let nobody = Uuid::nil();
+                new.push(NewSecret::new(
+                    field.pointer.clone(),
+                    backend.clone(),
+                    self.fresh_base(Scope::Workspace, nobody),
+                    *kind,
+                    value,
+                    WorkspaceId(nobody),
+                ));
             }
         }
         let new = self.write_ephemeral(new, &ring).await?;

@@ -28,7 +28,7 @@ pub use moving::{
     MoveIssue, MoveObserver, MoveOrder, MoveReport, MoveSettings, MoveStep, MoveStore, Mover,
 };
 pub use naming::Naming;
-pub use probe::{Probe, Step, StepOutcome};
+pub use probe::{Left, Probe, Step, StepOutcome};
 pub use put::{DocumentSpec, Put, PutDone};
 pub use renew::Unprovable;
 

@@ -248,6 +248,16 @@ impl MemoryBackend {
         }
     }
 
+    fn ensure_ours(&self, operation: &'static str, coordinate: &Coordinate) -> Result<()> {
+        let state = self.living();
+        let secret = state.secrets.get(coordinate.as_str());
+        if secret.is_some_and(|it| it.mark.is_none()) {
+            let message = "there is none of ours";
+            return Err(self.error(operation, coordinate, ErrorKind::Missing, message));
+        }
+        Ok(())
+    }
+
     fn restore_name(&self, name: &str) -> Result<()> {
         let now = self.clock.now();
         self.change("restore", name, |secret| {
@@ -441,10 +451,12 @@ impl SecretBackend for MemoryBackend {
             let message = "its value never came";
             return Err(self.error("restore", coordinate, ErrorKind::Missing, message));
         }
+        self.ensure_ours("restore", coordinate)?;
         self.restore_name(name)
     }
 
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()> {
+        self.ensure_ours("lift the expiry of", coordinate)?;
         let now = self.clock.now();
         self.change("lift the expiry of", coordinate.as_str(), |secret| {
             secret.expires = None;

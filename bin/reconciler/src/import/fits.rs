@@ -32,7 +32,16 @@ pub(super) fn fit(backend: &mut Backend, notes: &mut Notes) {
                 notes,
             );
         }
-        Backend::Vault(it) => it.prefix = path_of_vault(&it.prefix, notes),
+        Backend::Vault(it) => {
+            it.prefix = path_of_vault(&it.prefix, notes);
+            if it.address.starts_with("http://") {
+                it.allow_http = true;
+                notes.remark(
+                    "the address is plain http, over which anybody on the way reads token and values: use \
+                     https and take `allow_http` out, unless something else encrypts the way there",
+                );
+            }
+        }
         Backend::Embedded(_) => {}
     }
 }

@@ -39,6 +39,13 @@ pub fn openmetadata(
         let provider = server.text("secretsManagerProvider")?;
         let provider = provider.map(|it| surroundings.expand(&it));
         let provider = provider.unwrap_or_else(|| UNSAID.to_owned());
+        if let Some(cluster) = server.text("clusterName")? {
+            notes.remark(format!(
+                "`clusterName` is not carried over, since a workflow tells nothing of the server's database: the \
+                 platform of this server has `cluster: {}`",
+                surroundings.expand(&cluster)
+            ));
+        }
         let parameters = Source::read("{}")?;
         let backend = backend(&provider, parameters, &surroundings, &mut notes)?;
         surroundings.tell_unset(&mut notes);
@@ -225,8 +232,13 @@ fn kubernetes(
     let in_cluster = surroundings.told(source, IN_CLUSTER, notes)?;
     let in_cluster = in_cluster.is_some_and(|it| it.eq_ignore_ascii_case("true"));
     let mut section = json!({"namespace": namespace.unwrap_or_else(|| "default".into())});
-    if let Some(kubeconfig) = kubeconfig.filter(|_| !in_cluster) {
-        section["kubeconfig"] = Value::String(kubeconfig);
+    match kubeconfig {
+        Some(_) if in_cluster => notes.remark(
+            "`kubeconfigPath` is not carried over: with `inCluster: true` OpenMetadata logs in as its own pod \
+             and reads no kubeconfig; for Cloakroom outside the cluster set `kubeconfig`",
+        ),
+        Some(kubeconfig) => section["kubeconfig"] = Value::String(kubeconfig),
+        None => {}
     }
     typed(section)
 }
@@ -280,6 +292,43 @@ mod tests {
             error.to_string().contains("openMetadataServerConfig"),
             "{error}"
         );
+    }
+
+    /// A workflow tells nothing of the server's database, and so makes no platform.
+    #[test]
+    fn the_cluster_of_a_workflow_is_told() {
+        let server = |more: &str| {
+            let text = format!(
+                "workflowConfig: {{openMetadataServerConfig: {{secretsManagerProvider: db{more}}}}}"
+            );
+            let remarks = with(&text, &[("CLUSTER", "prod")]).remarks;
+            remarks.into_iter().find(|it| it.contains("clusterName"))
+        };
+        assert_eq!(server(""), None);
+        for written in ["prod", "${CLUSTER}"] {
+            let told = server(&format!(", clusterName: {written}")).unwrap();
+            assert!(told.contains("`cluster: prod`"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_kubeconfig_that_is_not_read_is_told() {
+        for (in_cluster, is_told) in [("true", true), ("false", false)] {
+            let text = format!(
+                "secretsManagerConfiguration: {{secretsManager: kubernetes, parameters: \
+                 {{namespace: n, inCluster: '{in_cluster}', kubeconfigPath: /etc/kubeconfig}}}}"
+            );
+            let imported = of(&text).unwrap();
+            let Backend::Kubernetes(section) = &imported.backend else {
+                panic!("another backend");
+            };
+            assert_eq!(section.kubeconfig.is_none(), is_told);
+            let told = imported
+                .remarks
+                .iter()
+                .any(|it| it.contains("kubeconfigPath"));
+            assert_eq!(told, is_told, "{:?}", imported.remarks);
+        }
     }
 
     fn with(text: &str, variables: &[(&str, &str)]) -> Imported {

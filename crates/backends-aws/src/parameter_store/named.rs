@@ -89,7 +89,7 @@ impl ParameterStoreBackend {
             Err(failure) if failure.kind() == ErrorKind::Conflict => {
                 self.compare_named(&full, value).await
             }
-            put => put,
+            put => put.map(drop),
         }
     }
 

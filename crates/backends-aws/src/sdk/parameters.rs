@@ -76,8 +76,9 @@ impl Parameters {
         }
     }
 
-    /// Writes a parameter of type SecureString, with tags and policies in one step.
-    pub(crate) async fn put(&self, new: &NewParameter<'_>) -> Result<(), Failure> {
+    /// Writes a parameter of type SecureString, with tags and policies in one step. The number of the
+    /// version it made is 1 where nothing had the name.
+    pub(crate) async fn put(&self, new: &NewParameter<'_>) -> Result<i64, Failure> {
         let Some(text) = new.value.expose_text() else {
             return Err(Failure::new(
                 ErrorKind::Unsupported,
@@ -109,7 +110,7 @@ impl Parameters {
                     .set_tags((!tags.is_empty()).then(|| tags.clone()));
                 async move {
                     let put = request.send().await;
-                    put.map(drop).map_err(|error| failure(&error))
+                    put.map(|it| it.version).map_err(|error| failure(&error))
                 }
             })
             .await

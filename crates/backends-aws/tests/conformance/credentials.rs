@@ -274,6 +274,12 @@ pub(crate) async fn one_manager_has_one_identity(server: &Server) -> Outcome {
             .connect(server.settings(&server.admin, &prefix))
             .await?;
         assert_eq!(one.manager(), again.manager());
+        let by_name = AwsSettings {
+            endpoint_url: Some(server.url.replace("127.0.0.1", "LOCALHOST")),
+            ..settings.clone()
+        };
+        let by_name = service.connect(by_name).await?;
+        assert_eq!(one.manager(), by_name.manager());
         for different in [
             AwsSettings {
                 name_prefix: service.prefix(),

@@ -89,6 +89,11 @@ pub(crate) struct Change {
     pub(crate) expires: Option<Timestamp>,
 }
 
+/// Fails with `Invalid` for what is no address, and for plain HTTP to anywhere but loopback.
+pub(crate) fn check_address(text: &str, what: &'static str) -> Result<()> {
+    Address::new(text, what).map(drop)
+}
+
 /// Which of the vault's two listings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listing {

@@ -247,7 +247,7 @@ impl Subject for Namespace {
         let name = self.backend.secret_name(coordinate);
         let now = self.double.clock().now();
         let text = value.expose_text().unwrap();
-        self.double.vault().write_past(&name, text, now);
+        self.double.vault().write_expiring_past(&name, text, now);
         Ok(())
     }
 }

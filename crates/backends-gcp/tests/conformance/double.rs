@@ -16,6 +16,7 @@ use google_cloud_auth::credentials::anonymous;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 use google_cloud_secretmanager_v1::model::replication::Automatic;
 use google_cloud_secretmanager_v1::model::{Replication, Secret, SecretPayload};
+use google_cloud_wkt as wkt;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -300,7 +301,7 @@ impl Subject for Namespace {
         let create = others.create_secret().set_parent(parent);
         let made = create
             .set_secret_id(coordinate.as_str())
-            .set_secret(plain());
+            .set_secret(plain().set_ttl(wkt::Duration::clamp(7_200, 0)));
         made.send().await.map_err(|_| failed("create"))?;
         let add = others.add_secret_version();
         let add = add

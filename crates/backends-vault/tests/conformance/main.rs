@@ -198,7 +198,12 @@ impl Subject for Namespace {
     async fn write_foreign(&self, coordinate: &Coordinate, value: &SecretValue) -> Result<()> {
         let value = value.expose_text().unwrap();
         let body = format!("{{\"data\":{{\"value\":\"{value}\"}}}}");
-        self.place.as_root("POST", "data", coordinate, &body).await;
+        let expiring = r#"{"delete_version_after":"2h"}"#;
+        let place = &self.place;
+        place
+            .as_root("POST", "metadata", coordinate, expiring)
+            .await;
+        place.as_root("POST", "data", coordinate, &body).await;
         Ok(())
     }
 }

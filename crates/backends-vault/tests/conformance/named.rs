@@ -113,6 +113,44 @@ pub(crate) async fn folders_within_folders_are_listed(place: &Place) -> Result<(
     Ok(())
 }
 
+/// Where its settings may be read.
+pub(crate) async fn a_mount_that_keeps_nothing_says_so_before_a_write(place: &Place) -> Result<()> {
+    let fleeting = format!("short-{}", place.prefix.split('/').nth(1).unwrap());
+    place.server.mount(None, &fleeting).await;
+    let mut settings = place.settings(place.root());
+    settings.mount.clone_from(&fleeting);
+    let expiring = backend(settings);
+    expiring.keeps_named().await?;
+    let config = format!("{fleeting}/config");
+    let hour = r#"{"delete_version_after":"1h"}"#;
+    place.server.done("POST", &config, hour).await;
+    let told = expiring.keeps_named().await.unwrap_err();
+    let put = expiring.put_named("airbyte_x_v1", &marked("value")).await;
+    let put = put.unwrap_err();
+    assert_eq!(
+        (told.kind(), put.kind()),
+        (ErrorKind::Invalid, ErrorKind::Invalid)
+    );
+    assert!(told.to_string().contains("delete_version_after"), "{told}");
+    let without_a_right = backend(place.settings(place.token("read-write").await));
+    without_a_right.keeps_named().await
+}
+
+/// The platform reads one of them.
+pub(crate) async fn keys_beside_the_value_are_counted(place: &Place) -> Result<()> {
+    let backend = place.backend(|_| ()).await;
+    let value = marked("value");
+    backend.put_named("airbyte_x_v1", &value).await?;
+    assert_eq!(backend.parts_beside_named("airbyte_x_v1").await?, 0);
+    let body = json!({ "data": { "value": value.expose_text(), "user": "u", "ca": ["c"] } });
+    let path = format!("{}/data/{}team-own", place.mount, place.prefix);
+    place.server.done("POST", &path, &body.to_string()).await;
+    assert_eq!(backend.parts_beside_named("team-own").await?, 2);
+    let missing = backend.parts_beside_named("nothing").await.unwrap_err();
+    assert!(missing.is_missing(), "{missing}");
+    Ok(())
+}
+
 /// What somebody lets expire stays, once that is taken off, and so does whatever stands beside it.
 pub(crate) async fn an_expiry_is_taken_off_and_nothing_else(place: &Place) -> Result<()> {
     let backend = place.backend(|_| ()).await;

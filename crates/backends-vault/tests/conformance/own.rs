@@ -55,6 +55,8 @@ const CHECKS: &[(&str, Check)] = checks![
     named::folders_within_folders_are_listed,
     named::verify_only_lists_and_describes,
     named::an_expiry_is_taken_off_and_nothing_else,
+    named::a_mount_that_keeps_nothing_says_so_before_a_write,
+    named::keys_beside_the_value_are_counted,
     requests::each_operation_takes_the_least_requests,
     rights::verify_only_sees_everything_and_reads_nothing,
     rights::namespaces_are_apart,

@@ -1,6 +1,6 @@
 //! Laws of what is not ours: seen only where it bears a mark, and never touched.
 
-use cloakroom_core::{Coordinate, DeleteMode, ErrorKind};
+use cloakroom_core::{Coordinate, DeleteMode, Description, ErrorKind, SecretBackend};
 
 use super::Subject;
 use super::hand::{Hand, ensure_repeated, list_all, listed, window};
@@ -25,12 +25,31 @@ pub async fn the_unmarked_is_neither_listed_nor_touched(subject: &dyn Subject) -
             "a put on somebody else's name",
         )?;
     }
+    let described = describe_unmarked(&*backend, &coordinate).await?;
+    // Whichever way they answer, they leave it as it is.
+    let _ = backend.restore(&coordinate).await;
+    let _ = backend.lift_expiry(&coordinate).await;
+    let afterwards = describe_unmarked(&*backend, &coordinate).await?;
+    ensure_eq(&afterwards, &described, "what is described of it")?;
     ensure(subject.read_foreign(&coordinate).await? == value, || {
         "somebody else's secret was changed".to_owned()
-    })?;
-    match backend.describe(&coordinate).await {
-        Ok(described) => ensure_eq(&described.mark, &None, "the mark of what is unmarked"),
-        Err(error) => ensure(error.is_missing(), || format!("describing it: {error}")),
+    })
+}
+
+/// What a backend says of a secret without a mark: as much as it sees, or that there is none of ours.
+async fn describe_unmarked(
+    backend: &dyn SecretBackend,
+    coordinate: &Coordinate,
+) -> Result<Option<Description>, Broken> {
+    match backend.describe(coordinate).await {
+        Ok(described) => {
+            ensure_eq(&described.mark, &None, "the mark of what is unmarked")?;
+            Ok(Some(described))
+        }
+        Err(error) => {
+            ensure(error.is_missing(), || format!("describing it: {error}"))?;
+            Ok(None)
+        }
     }
 }
 

@@ -136,7 +136,8 @@ pub trait Subject: Send + Sync {
     }
 
     /// Writes a secret under the very name the backend would give `coordinate`, but without a mark
-    /// of Cloakroom's, as somebody else's program would.
+    /// of Cloakroom's, as somebody else's program would; with an expiry, hours away, where the manager
+    /// has one.
     async fn write_foreign(&self, _coordinate: &Coordinate, _value: &SecretValue) -> Result<()> {
         Err(beyond("write somebody else's secret"))
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
+use super::limits::ACCOUNT;
 use super::{ADDRESS, PublishedRates, half, ten_seconds};
 
 /// AWS Secrets Manager or SSM Parameter Store: an account, a region, and how to use them.
@@ -17,6 +18,7 @@ pub struct Aws {
     pub region: String,
     /// The account's 12 digits; asked of STS once where neither this nor `role_arn` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = ACCOUNT))]
     pub account: Option<String>,
     /// Another address of the service: a VPC endpoint, an emulator.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -41,6 +41,7 @@ pub struct Azure {
     pub authority: Option<String>,
     /// The vault's retention of deleted secrets in days, 7 to 90.
     #[serde(default = "ninety")]
+    #[schemars(range(min = 7, max = 90))]
     pub retention_days: u16,
     /// Whether the vault has purge protection.
     #[serde(default)]
@@ -62,6 +63,7 @@ pub struct Azure {
     pub settle_timeout: Span,
     /// Secrets on a page of a listing, 1 to 25.
     #[serde(default = "twenty_five")]
+    #[schemars(range(min = 1, max = 25))]
     pub page_size: u32,
     /// The share of the manager's published request rate that is used, 0.0 to 1.0; all replicas
     /// divide it.

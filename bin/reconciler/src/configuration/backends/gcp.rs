@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
-use super::{ADDRESS, PublishedRates, half, sixteen, ten_seconds};
+use super::limits::ENCRYPTED;
+use super::{PublishedRates, half, sixteen, ten_seconds};
 
 /// Google Secret Manager.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +25,7 @@ pub struct Gcp {
     pub prefix: String,
     /// Another address of the service, such as a private endpoint's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = ADDRESS))]
+    #[schemars(regex(pattern = ENCRYPTED))]
     pub endpoint: Option<String>,
     /// Who the backend is to Google.
     #[serde(default)]
@@ -50,9 +51,11 @@ pub struct Gcp {
     pub timeout: Span,
     /// Secrets on a page of a listing, 1 to 25,000.
     #[serde(default = "a_thousand")]
+    #[schemars(range(min = 1, max = 25_000))]
     pub page_size: u32,
     /// Requests of one batch at once.
     #[serde(default = "sixteen")]
+    #[schemars(range(min = 1))]
     pub concurrency: usize,
     /// Whether a listing also asks for the version of each secret.
     #[serde(default)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration::Span;
 use super::super::secret_reference::SecretReference;
+use super::limits::NAMESPACE;
 use super::{PublishedRates, half, ten_seconds};
 
 /// Kubernetes Secrets. With `server` that address and `token`; with `kubeconfig` or `context` what
@@ -16,6 +17,7 @@ use super::{PublishedRates, half, ten_seconds};
 #[serde(deny_unknown_fields)]
 pub struct Kubernetes {
     /// The namespace; nothing outside it is read or written.
+    #[schemars(regex(pattern = NAMESPACE))]
     pub namespace: String,
     /// The API server's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +42,7 @@ pub struct Kubernetes {
     pub annotations: BTreeMap<String, String>,
     /// Secrets on a page of a listing, 1 to 10,000.
     #[serde(default = "five_hundred")]
+    #[schemars(range(min = 1, max = 10_000))]
     pub page_size: u32,
     /// How long one request may take.
     #[serde(default = "ten_seconds")]

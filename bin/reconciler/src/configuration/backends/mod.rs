@@ -4,10 +4,12 @@ mod aws;
 mod azure;
 mod gcp;
 mod kubernetes;
+mod limits;
 mod price;
 mod rates;
 mod vault;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -106,6 +108,17 @@ impl Backend {
             Self::Gcp(it) => it.published_rates,
             Self::Kubernetes(it) => it.published_rates,
             Self::Vault(it) => it.published_rates,
+        }
+    }
+
+    /// The tags that it puts on what it writes, where the manager has such.
+    pub fn tags(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::AwsSecretsManager(it) | Self::AwsParameterStore(it) => Some(&it.tags),
+            Self::Azure(it) => Some(&it.tags),
+            Self::Gcp(it) => Some(&it.labels),
+            Self::Kubernetes(it) => Some(&it.labels),
+            Self::Embedded(_) | Self::Vault(_) => None,
         }
     }
 

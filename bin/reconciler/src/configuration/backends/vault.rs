@@ -17,6 +17,10 @@ pub struct Vault {
     /// Where the server is, `https://vault.example.com:8200`.
     #[schemars(regex(pattern = ADDRESS))]
     pub address: String,
+    /// Whether token and values may be sent over plain `http` to another machine, since something else
+    /// encrypts the way there, such as a mesh.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub allow_http: bool,
     /// The namespace (OpenBao, Vault Enterprise).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -133,4 +137,9 @@ fn five_minutes() -> Span {
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn is_no(it: &bool) -> bool {
+    !it
 }

@@ -41,6 +41,7 @@ fn candidates() -> Vec<Value> {
         "2h",
         "1h 30m",
         "5",
+        "123456789012",
         "-5s",
         "3 parsecs",
         "*/15 * * * *",
@@ -71,7 +72,7 @@ fn candidates() -> Vec<Value> {
         json!([1]),
         json!({}),
     ]);
-    candidates.extend([0, 1, 65_536, 4_294_967_296_i64, -1].map(Value::from));
+    candidates.extend([0, 1, 30, 65_536, 4_294_967_296_i64, -1].map(Value::from));
     candidates.extend([0.5, 1.0, 1.5, 1e30].map(Value::from));
     candidates.extend([
         json!({"x": "y"}),

@@ -118,6 +118,14 @@ impl Vault {
         assert_eq!(status, 200);
     }
 
+    /// The same with an expiry.
+    pub(crate) fn write_expiring_past(&mut self, name: &str, value: &str, now: Timestamp) {
+        let expires = now.as_second() + 2 * 60 * 60;
+        let body = json!({ "value": value, "attributes": { "exp": expires } });
+        let (status, _) = self.set(name, &body, now.as_second());
+        assert_eq!(status, 200);
+    }
+
     /// What somebody who asks for the name alone is given; `None` where that is refused.
     pub(crate) fn read_past(&mut self, name: &str) -> Option<String> {
         let (status, body) = self.get(name, None);
