@@ -11,6 +11,8 @@ mod cleaning;
 mod cleaning_beside;
 #[path = "platform/cleaning_rests.rs"]
 mod cleaning_rests;
+#[path = "platform/costing.rs"]
+mod costing;
 #[path = "platform/failing.rs"]
 mod failing;
 #[path = "platform/leasing.rs"]
@@ -25,6 +27,10 @@ mod moving_again;
 mod moving_for_good;
 #[path = "platform/moving_guarded.rs"]
 mod moving_guarded;
+#[path = "platform/moving_held_back.rs"]
+mod moving_held_back;
+#[path = "platform/moving_storages.rs"]
+mod moving_storages;
 #[path = "platform/ours.rs"]
 mod ours;
 #[path = "platform/ownership.rs"]
@@ -149,8 +155,14 @@ async fn what_nothing_but_history_keeps_is_told() {
     let mut other = mention(&here(2, 1));
     other.storage = Uuid::from_u128(77);
     stage.mention(other);
+    // What cannot be left out is no history, whatever it is.
+    stage.write([here(3, 1), here(4, 1)]);
+    stage.source.call_essential("public.managers");
+    stage.mention(by(&here(3, 1), "public.managers.coordinate"));
+    stage.mention(by(&here(4, 1), "public.managers.coordinate"));
+    stage.mention(by(&here(4, 1), "public.jobs.config"));
     let report = stage.pass().await.unwrap();
-    assert_eq!(report.count(Standing::InUse), 4, "{report:#?}");
+    assert_eq!(report.count(Standing::InUse), 6, "{report:#?}");
     let history = &report.kept_by_history;
     assert_eq!(history.len(), 2, "{history:?}");
     assert_eq!(history["public.jobs"], 1);
@@ -239,6 +251,36 @@ async fn what_is_mentioned_and_gone_is_dangling_once_the_manager_is_sure() {
         assert_eq!(finding(&report, Kind::Dangling), 0, "{kind:?}");
         assert_eq!(finding(&report, Kind::IndexWithoutSecret), 0, "{kind:?}");
         assert_eq!(report.unanswered, 2, "{kind:?}");
+    }
+}
+
+/// Only where the platform looks for the name without a version too is a secret there for it.
+#[tokio::test]
+async fn a_name_without_a_version_answers_for_one_only_where_the_platform_reads_it() {
+    for (reads, dangling, asked) in [(true, 0, 0), (false, 1, 2)] {
+        let mut stage = Stage::new().await;
+        stage.settings.reads_bare_names = reads;
+        stage.write([here(1, 1), base(&here(2, 1)), base(&here(3, 1)), here(4, 1)]);
+        stage.manager.leave_out(&here(4, 1));
+        stage.write([base(&here(4, 1))]);
+        for name in [here(1, 1), here(2, 5), base(&here(3, 1)), here(4, 1)] {
+            stage.mention(mention(&name));
+        }
+        let mut history = mention(&here(3, 2));
+        history.kind = MentionKind::Other;
+        let mut removed = mention(&here(3, 3));
+        removed.tombstone = true;
+        for it in [history, removed] {
+            stage.mention(it);
+        }
+        let report = stage.fresh_reader().pass(&|_, _| {}).await.unwrap();
+        assert_eq!(finding(&report, Kind::Dangling), dangling, "{report:#?}");
+        assert_eq!(report.asked, asked);
+        let told = report.examples.iter().find(|it| it.kind == Kind::Dangling);
+        let told = told.and_then(|it| it.name.clone());
+        assert_eq!(told, (!reads).then(|| here(2, 5)));
+        // Whatever is read, no clean-up takes it.
+        assert_eq!(standing(&report, Standing::InUse), 4, "{report:#?}");
     }
 }
 

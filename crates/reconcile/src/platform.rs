@@ -62,6 +62,9 @@ pub struct PlatformSettings {
     pub naming: Arc<dyn PlatformNaming>,
     /// The platform's id of the storage that the manager is; nil is its default one.
     pub storage: Uuid,
+    /// Whether the platform, where this manager does not have a name, reads the one without a version:
+    /// older releases wrote so.
+    pub reads_bare_names: bool,
     /// How long secrets of a check or discover live; the two hours that Airbyte means them to, at least.
     pub ephemeral: Duration,
     /// How long a secret has to be unchanged before a clean-up may take it.
@@ -370,13 +373,13 @@ impl Pass<'_> {
             examples: Vec::new(),
             unused: Vec::new(),
         };
-        self.judge(&mut report).await?;
+        let left = self.judge(&mut report).await?;
         if seen.answers {
             self.look_for_the_unlisted(&mut report).await?;
         }
         self.tell_defects(&mut report).await?;
         self.tell_owners(&mut report).await?;
-        report.cost = cost(&report, settings.dollars_per_secret_month);
+        report.cost = cost(&report, left, settings.dollars_per_secret_month);
         report.finished = self.reader.store.now().await?;
         self.log(&report);
         Ok(report)
@@ -492,7 +495,7 @@ fn nothing_mentioned() -> Obstacle {
     }
 }
 
-fn cost(report: &PlatformReport, per_secret: f64) -> Cost {
+fn cost(report: &PlatformReport, left: u64, per_secret: f64) -> Cost {
     let paid = |of: fn(Standing) -> bool| {
         let counts = report.secrets.iter().filter(|(it, _)| of(**it));
         counts.map(|(_, count)| count.paid()).sum::<u64>() as f64 * per_secret
@@ -501,5 +504,6 @@ fn cost(report: &PlatformReport, per_secret: f64) -> Cost {
         per_secret,
         now: paid(Standing::is_the_platforms),
         leaked: paid(Standing::is_leaked),
+        after: left as f64 * per_secret,
     }
 }

@@ -24,6 +24,8 @@ pub(crate) const SIGN: &[u8] = b"_secret";
 
 const NAME: &str = "_secret";
 const REFERENCE: &str = "_secret_reference_id";
+/// What a node may have.
+pub(crate) const MEMBERS: [&str; 3] = [NAME, REFERENCE, "_secret_storage_id"];
 
 /// Every node in a document; nodes in nodes too.
 pub(crate) fn nodes(document: &Value) -> Vec<Node> {

@@ -105,7 +105,7 @@ pub(crate) fn kind_of_scope(scope: &str) -> MentionKind {
     }
 }
 
-fn is_essential(schema: &str, of: &str, table: &str) -> bool {
+pub(crate) fn is_essential(schema: &str, of: &str, table: &str) -> bool {
     of == schema && ESSENTIAL.contains(&table)
 }
 

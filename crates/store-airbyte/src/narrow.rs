@@ -9,7 +9,7 @@ pub(crate) fn narrowed(spec: &Value, document: &Value, depth: usize) -> Value {
         return spec.clone();
     };
     let mut narrow = members.clone();
-    if members.get("const") == Some(document) {
+    if said(members) == Some(document) {
         narrow.remove("airbyte_secret");
         narrow.remove("format");
     }
@@ -45,10 +45,19 @@ fn narrow_members(properties: &mut Map<String, Value>, values: &Map<String, Valu
 fn contradicts(alternative: &Value, document: &Value) -> bool {
     let properties = alternative.get("properties").and_then(Value::as_object);
     properties.into_iter().flatten().any(|(key, property)| {
-        let said = property.get("const");
+        let said = property.as_object().and_then(said);
         let is = document.get(key);
         matches!((said, is), (Some(said), Some(is)) if said != is)
     })
+}
+
+/// The one value that a schema allows, where it says which.
+fn said(schema: &Map<String, Value>) -> Option<&Value> {
+    let only = || match schema.get("enum")?.as_array()?.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    };
+    schema.get("const").or_else(only)
 }
 
 #[cfg(test)]
@@ -65,33 +74,52 @@ mod tests {
         found
     }
 
+    /// A value that the spec says word for word, in either way.
+    fn sayings(value: &str) -> [Value; 2] {
+        [
+            json!({"type": "string", "const": value}),
+            json!({"type": "string", "enum": [value]}),
+        ]
+    }
+
     #[test]
     fn an_alternative_that_is_not_meant_marks_nothing() {
         let secret = json!({"type": "string", "airbyte_secret": true});
         let text = json!({"type": "string"});
-        let of = |kind: &str, user: &Value| json!({"properties": {"kind": {"const": kind}, "user": user, "pass": secret}});
-        let spec = json!({"type": "object", "properties": {
-            "credentials": {"oneOf": [of("a", &text), of("b", &secret)]}
-        }});
-        let credentials =
-            |kind: Value| json!({"credentials": {"kind": kind, "user": "u", "pass": "p"}});
-        assert_eq!(told(&spec, &credentials(json!("a"))), ["/credentials/pass"]);
-        let both = ["/credentials/pass", "/credentials/user"];
-        assert_eq!(told(&spec, &credentials(json!("b"))), both);
-        // Where none is meant, any may be.
-        assert_eq!(told(&spec, &credentials(json!("c"))), both);
-        assert_eq!(
-            told(&spec, &json!({"credentials": {"user": "u"}})),
-            ["/credentials/user"]
-        );
+        let of = |kind: &Value, user: &Value| json!({"properties": {"kind": kind, "user": user, "pass": secret}});
+        for (a, b) in sayings("a").iter().zip(&sayings("b")) {
+            let spec = json!({"type": "object", "properties": {
+                "credentials": {"oneOf": [of(a, &text), of(b, &secret)]}
+            }});
+            let credentials =
+                |kind: Value| json!({"credentials": {"kind": kind, "user": "u", "pass": "p"}});
+            assert_eq!(told(&spec, &credentials(json!("a"))), ["/credentials/pass"]);
+            let both = ["/credentials/pass", "/credentials/user"];
+            assert_eq!(told(&spec, &credentials(json!("b"))), both);
+            // Where none is meant, any may be.
+            assert_eq!(told(&spec, &credentials(json!("c"))), both);
+            assert_eq!(
+                told(&spec, &json!({"credentials": {"user": "u"}})),
+                ["/credentials/user"]
+            );
+        }
+    }
+
+    /// A list of values may have come to be longer since the configuration was saved.
+    #[test]
+    fn one_value_of_several_tells_no_alternatives_apart() {
+        let of = |modes: Value, is_secret: bool| json!({"properties": {"mode": {"enum": modes}, "user": {"type": "string", "airbyte_secret": is_secret}}});
+        let spec = json!({"type": "object", "oneOf": [of(json!(["a", "b"]), true), of(json!(["c", "d"]), false)]});
+        assert_eq!(told(&spec, &json!({"mode": "c", "user": "u"})), ["/user"]);
     }
 
     #[test]
     fn what_the_spec_says_word_for_word_is_no_secret() {
-        let spec = json!({"type": "object", "properties": {
-            "kind": {"type": "string", "const": "k", "airbyte_secret": true}
-        }});
-        assert_eq!(told(&spec, &json!({"kind": "k"})), [""; 0]);
-        assert_eq!(told(&spec, &json!({"kind": "other"})), ["/kind"]);
+        for mut kind in sayings("k") {
+            kind["airbyte_secret"] = json!(true);
+            let spec = json!({"type": "object", "properties": {"kind": kind}});
+            assert_eq!(told(&spec, &json!({"kind": "k"})), [""; 0]);
+            assert_eq!(told(&spec, &json!({"kind": "other"})), ["/kind"]);
+        }
     }
 }

@@ -218,6 +218,9 @@ impl Pass<'_, '_> {
         if known::is_history(&self.options.schema, table) {
             self.report.history.push(table.shown());
         }
+        if known::is_essential(&self.options.schema, &table.schema, &table.name) {
+            self.report.essential.push(table.shown());
+        }
         self.report.columns += select.columns.len() as u64;
         self.report.rows += count.rows;
         self.report.bytes += count.bytes;

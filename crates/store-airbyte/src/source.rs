@@ -10,6 +10,7 @@ use cloakroom_core::platform::{
 use cloakroom_core::{Error, ErrorKind, Grammar, Result};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use uuid::Uuid;
 
 use crate::connect::{address, connect, part, place};
 use crate::failure::{self, OPERATION};
@@ -97,6 +98,17 @@ impl PlatformSource for AirbyteSource {
     }
 
     async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
+        self.still(names, None).await
+    }
+
+    async fn still_mentioned_here(&self, names: &[String]) -> Result<Vec<bool>> {
+        self.still(names, Some(self.options.storage)).await
+    }
+}
+
+impl AirbyteSource {
+    /// Which of these are mentioned, without what only other storages than the given one are known to keep.
+    async fn still(&self, names: &[String], storage: Option<Uuid>) -> Result<Vec<bool>> {
         // What does not show itself by its shape is looked for letter by letter, in longer names too.
         let grammar = &self.options.grammar;
         let has_shape = |name: &str| {
@@ -106,7 +118,7 @@ impl PlatformSource for AirbyteSource {
         };
         let odd = names.iter().filter(|name| !has_shape(name));
         let finder = Finder::new(grammar.clone(), odd.cloned().collect())?;
-        let mut sink = Kept::of(names, grammar);
+        let mut sink = Kept::of(names, grammar, storage);
         let connection = self.connect().await?;
         let report = scan(
             connection,
@@ -141,11 +153,15 @@ struct Kept<'n> {
     grammar: &'n Grammar,
     /// What was asked for, by what all its versions have in common.
     wanted: HashMap<&'n str, Vec<&'n str>>,
+    /// The storage that is asked about, if it is one alone.
+    storage: Option<Uuid>,
+    /// What the index, which is read first, has in the default storage.
+    in_default: HashSet<String>,
     found: HashSet<&'n str>,
 }
 
 impl<'n> Kept<'n> {
-    fn of(names: &'n [String], grammar: &'n Grammar) -> Self {
+    fn of(names: &'n [String], grammar: &'n Grammar, storage: Option<Uuid>) -> Self {
         let mut wanted: HashMap<_, Vec<_>> = HashMap::new();
         for name in names {
             let (base, _) = apart(grammar, name);
@@ -154,8 +170,26 @@ impl<'n> Kept<'n> {
         Self {
             grammar,
             wanted,
+            storage,
+            in_default: HashSet::new(),
             found: HashSet::new(),
         }
+    }
+
+    fn note(&mut self, mention: Mention) {
+        let is_wanted = self
+            .wanted
+            .contains_key(apart(self.grammar, &mention.name).0);
+        if is_wanted && mention.storage.is_nil() {
+            self.in_default.insert(mention.name);
+        }
+    }
+
+    /// Of what no index knows, the default storage is a guess.
+    fn may_be_of_it(&self, mention: &Mention) -> bool {
+        let is_guess = mention.storage.is_nil() && !self.in_default.contains(&mention.name);
+        let is_it = |storage| mention.storage == storage || is_guess;
+        self.storage.is_none_or(is_it)
     }
 
     fn keep(&mut self, mentioned: &str) {
@@ -190,8 +224,12 @@ impl ScanSink for Kept<'_> {
     }
 
     async fn mentions(&mut self, mentions: Vec<Mention>) -> Result<()> {
-        for mention in mentions.iter().filter(|it| it.keeps) {
-            self.keep(&mention.name);
+        for mention in mentions {
+            if !mention.keeps {
+                self.note(mention);
+            } else if self.may_be_of_it(&mention) {
+                self.keep(&mention.name);
+            }
         }
         Ok(())
     }

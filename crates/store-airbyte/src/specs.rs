@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::copy::{self, Read, Reader, Row};
+use crate::documents;
 use crate::known;
 use crate::narrow::narrowed;
 
@@ -38,17 +39,29 @@ impl Spec {
         {
             found = clear_text(&narrow, document)?;
         }
-        // A user's own secret may be named as the platform names its own.
-        found.retain(|it| !document.pointer(it).is_some_and(is_a_users_own));
+        found.retain(|it| {
+            let value = document.pointer(it);
+            !value.is_some_and(|it| is_a_users_own(it) || is_a_node_of_nothing(it))
+        });
         Ok(found)
     }
 }
 
+/// A user's own secret may be named as the platform names its own.
 fn is_a_users_own(value: &Value) -> bool {
     let name = value
         .as_str()
         .and_then(|it| it.strip_prefix(EXTERNAL_PREFIX));
     name.is_some_and(|it| !it.trim().is_empty())
+}
+
+/// What the platform leaves where there was no secret.
+fn is_a_node_of_nothing(value: &Value) -> bool {
+    let is_nothing =
+        |(key, value): (&String, &Value)| documents::MEMBERS.contains(&&**key) && value.is_null();
+    value
+        .as_object()
+        .is_some_and(|members| !members.is_empty() && members.iter().all(is_nothing))
 }
 
 /// Reads the specs of the versions that connectors have; `None` where the database does not have
@@ -116,4 +129,35 @@ fn compiled(text: &[u8]) -> Option<Spec> {
     let text = spec.get_mut("connectionSpecification")?.take();
     let compiled = CompiledSpec::compile(&text).ok()?;
     Some(Spec { compiled, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_node_of_nothing_holds_no_text() {
+        let spec = json!({"connectionSpecification": {"type": "object", "properties": {
+            "password": {"type": "string", "airbyte_secret": true}
+        }}});
+        let spec = compiled(spec.to_string().as_bytes()).unwrap();
+        let told = |password: Value| spec.clear_text(&json!({"password": password})).unwrap();
+        for nothing in [
+            json!({"_secret": null, "_secret_reference_id": null}),
+            json!({"_secret": null}),
+            json!({"_secret_storage_id": null}),
+        ] {
+            assert_eq!(told(nothing), [""; 0]);
+        }
+        for text in [
+            json!({"_secret": null, "password": "p"}),
+            json!({"password": null}),
+            json!({"_secret": "p", "_secret_reference_id": null}),
+            json!({}),
+        ] {
+            assert_eq!(told(text), ["/password"]);
+        }
+    }
 }

@@ -80,6 +80,10 @@ impl PlatformSource for BesideStore {
     async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
         self.source().await?.still_mentioned(names).await
     }
+
+    async fn still_mentioned_here(&self, names: &[String]) -> Result<Vec<bool>> {
+        self.source().await?.still_mentioned_here(names).await
+    }
 }
 
 /// Where the store's tables are, as far as its server tells; nothing where they are in a file.

@@ -60,7 +60,7 @@ pub fn html(report: &PlatformReport) -> anyhow::Result<String> {
         notes: [view::kept_by_history(report), view::elsewhere(report)].concat(),
         now: view::dollars(report.cost.now),
         leaked: view::dollars(report.cost.leaked),
-        after: view::dollars(report.cost.after_clean_up()),
+        after: view::dollars(report.cost.after),
         secrets: view::secrets(report),
         ages: view::ages(report),
         owners: view::owners(report),

@@ -111,6 +111,7 @@ fn reader_at(
         },
         naming: live.naming,
         storage: live.storage,
+        reads_bare_names: matches!(manager, Some(Backend::AwsSecretsManager(_))),
         ephemeral: context.configuration.documents.expires_in.0,
         grace: jobs.windows.superseded_grace.max(jobs.windows.orphan_ttl),
         backup_horizon: jobs.backup_horizon,
@@ -188,7 +189,10 @@ fn live(
 ) -> anyhow::Result<Live> {
     match section {
         Platform::Airbyte(section) => airbyte(context, section, backend),
-        Platform::OpenMetadata(section) => openmetadata(name, section),
+        Platform::OpenMetadata(section) => {
+            let manager = context.configuration.backends.get(backend.as_str());
+            openmetadata(name, section, manager)
+        }
     }
 }
 
@@ -209,10 +213,18 @@ fn airbyte(context: &Context, section: &Airbyte, backend: &BackendId) -> anyhow:
     })
 }
 
-fn openmetadata(name: &str, section: &OpenMetadata) -> anyhow::Result<Live> {
+fn openmetadata(
+    name: &str,
+    section: &OpenMetadata,
+    manager: Option<&Backend>,
+) -> anyhow::Result<Live> {
     let options = openmetadata_options(name, section)?;
+    let mut naming = DeploymentNames::new(&options, &section.tags)?;
+    if let Some(tags) = manager.and_then(Backend::tags) {
+        naming = naming.with_tags_of_the_backend(tags);
+    }
     Ok(Live {
-        naming: Arc::new(DeploymentNames::new(&options, &section.tags)?),
+        naming: Arc::new(naming),
         source: Arc::new(OpenMetadataSource::new(options)?),
         storage: Uuid::nil(),
     })

@@ -73,7 +73,7 @@ fn money(report: &PlatformReport, console: &Console) -> anyhow::Result<()> {
         "Dollars a month: {} now, {} of it leaked, {} after a clean-up",
         view::dollars(report.cost.now),
         view::dollars(report.cost.leaked),
-        view::dollars(report.cost.after_clean_up()),
+        view::dollars(report.cost.after),
     ))?;
     let ages = view::ages(report);
     if !ages.is_empty() {

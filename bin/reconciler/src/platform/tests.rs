@@ -50,6 +50,7 @@ fn report() -> PlatformReport {
             rows: 1_234_567,
             bytes: 1,
             left_out: Vec::new(),
+            essential: Vec::new(),
             history: vec!["public.attempts".into(), "public.jobs".into()],
             obstacles: Vec::new(),
         },
@@ -78,6 +79,7 @@ fn report() -> PlatformReport {
             per_secret: 0.4,
             now: 16_000.0,
             leaked: 4_000.0,
+            after: 12_000.0,
         },
         owners: vec![
             OwnerTally {

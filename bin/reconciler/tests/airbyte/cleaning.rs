@@ -36,7 +36,7 @@ impl Stage {
         let airbyte = Airbyte::new(CONNECTORS, 7);
         let database = Database::create(&airbyte).await;
         let manager = Manager::new(kind).await;
-        let planted = plant(&airbyte);
+        let planted = plant(&airbyte, kind);
         manager.write(planted.names.clone()).await;
         let (cloakroom, proxy) = beside(&manager, &database, AT_ONCE).await;
         Self {

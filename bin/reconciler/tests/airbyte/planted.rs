@@ -4,6 +4,8 @@ use cloakroom_core::coordinates::{Grammar, Scope, Version};
 use cloakroom_testkit::airbyte::{Deployment, Field};
 use uuid::Uuid;
 
+use crate::managers::Kind;
+
 /// Names in the manager, and the counts that follow from them.
 #[derive(Debug, Default)]
 pub struct Planted {
@@ -24,14 +26,15 @@ pub struct Planted {
 /// Of these connectors one secret each is gone from the manager.
 const DANGLING: [u32; 2] = [20, 21];
 
-/// Of this one the first secret is there under a name without version.
+/// Of this one the first secret is there under a name without version, where older releases wrote so.
 const BARE: u32 = 3;
 
-pub fn plant(deployment: &Deployment) -> Planted {
+pub fn plant(deployment: &Deployment, kind: Kind) -> Planted {
     let mut planted = Planted::default();
     for index in 0..deployment.connectors() {
         for field in Field::ALL {
-            of_connector(deployment, index, field, &mut planted);
+            let bare = kind == Kind::Aws && index == BARE && field == Field::Password;
+            of_connector(deployment, index, field, bare, &mut planted);
         }
     }
     let owner = deployment.workspaces().next().unwrap();
@@ -63,14 +66,19 @@ pub fn plant(deployment: &Deployment) -> Planted {
     planted
 }
 
-fn of_connector(deployment: &Deployment, index: u32, field: Field, planted: &mut Planted) {
+fn of_connector(
+    deployment: &Deployment,
+    index: u32,
+    field: Field,
+    bare: bool,
+    planted: &mut Planted,
+) {
     let secret = deployment.planted(index, field);
     let coordinate = secret.coordinate;
     if DANGLING.contains(&index) && field == Field::TunnelKey {
         planted.dangling += 1;
         return;
     }
-    let bare = index == BARE && field == Field::Password;
     planted.names.push(if bare {
         coordinate.base().to_owned()
     } else {

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use cloakroom_core::capabilities::NativeExpiry;
-use cloakroom_core::platform::{NamedSecrets as _, Removals as _};
+use cloakroom_core::platform::{Mention, MentionKind, NamedSecrets as _, Removals as _};
 use cloakroom_core::store::{Receipts as _, RunOutcome};
 use cloakroom_core::{
     Capabilities, Clock as _, DeleteMode, ErrorKind, SecretBackend as _, Timestamp,
 };
 use cloakroom_reconcile::{CleanOptions, PlatformFindingKind, UndoFate, UndoOptions};
 use cloakroom_testkit::memory::MemoryBackend;
+use uuid::Uuid;
 
 use crate::adversary::Event;
-use crate::stage::{HOUR, Stage, here, mention};
+use crate::stage::{HOUR, Stage, here, mention, named};
 
 /// In use, more of them than a page of anything holds; adopted.
 const SECRETS: std::ops::RangeInclusive<u128> = 1..=10;
@@ -209,4 +210,67 @@ async fn an_expiry_that_is_a_note_only_stays() {
     assert_eq!(report.outcome, RunOutcome::Done);
     assert_eq!(report.findings[&PlatformFindingKind::Endangered], 1);
     assert_eq!(expiry(&stage, &name).await, Some(at));
+}
+
+fn in_history(name: &str) -> Mention {
+    Mention {
+        kind: MentionKind::Other,
+        column: "public.jobs.config".into(),
+        ..mention(name)
+    }
+}
+
+/// A check's secret is meant to expire: that a job of before mentions it keeps it from nothing but our own
+/// deletion.
+#[tokio::test]
+async fn a_checks_secret_that_only_history_mentions_may_expire() {
+    let stage = adopted().await;
+    let (expiring, gone, referred_to) = (
+        named(Uuid::nil(), 50, 1),
+        named(Uuid::nil(), 51, 1),
+        named(Uuid::nil(), 52, 1),
+    );
+    let all = [&expiring, &gone, &referred_to];
+    for name in all {
+        stage.write([name.clone()]);
+        stage.mention(in_history(name));
+    }
+    stage.mention(mention(&referred_to));
+    let at = expire(&stage, &expiring);
+    expire(&stage, &referred_to);
+    // An expiry that has passed looks like a deletion to some managers.
+    doom(&stage, &gone).await;
+
+    let dry_run = CleanOptions {
+        dry_run: true,
+        ..CleanOptions::default()
+    };
+    let dry = stage.clean_with(dry_run).await.unwrap();
+    assert_eq!((dry.rescued, dry.endangered), (0, 1), "{dry:#?}");
+    let report = stage.clean().await;
+    assert_eq!(report.findings[&PlatformFindingKind::Endangered], 1);
+    assert_eq!((report.rescued, report.endangered), (1, 0), "{report:#?}");
+    assert_eq!(expiry(&stage, &expiring).await, Some(at));
+    assert_eq!(expiry(&stage, &referred_to).await, None);
+    assert!(!stage.is_there(&gone).await);
+    let again = stage.clean().await;
+    assert_eq!(again.findings.get(&PlatformFindingKind::Endangered), None);
+    assert_eq!((again.rescued, again.endangered), (0, 0), "{again:#?}");
+}
+
+/// What a run of ours deleted comes back for any mention.
+#[tokio::test]
+async fn a_checks_secret_that_we_deleted_comes_back_for_any_mention() {
+    let stage = adopted().await;
+    let name = named(Uuid::nil(), 50, 1);
+    stage.write([name.clone()]);
+    stage.clock.advance(HOUR * 24);
+    stage.pass().await.unwrap();
+    stage.clock.advance(HOUR * 24);
+    assert_eq!(stage.clean().await.deleted(), 1);
+    assert!(!stage.is_there(&name).await);
+    stage.mention(in_history(&name));
+    let report = stage.clean().await;
+    assert_eq!((report.rescued, report.endangered), (1, 0), "{report:#?}");
+    assert!(stage.is_there(&name).await);
 }

@@ -11,6 +11,7 @@ use cloakroom_store_openmetadata::{DeploymentNames, FernetKeys, Options, Provide
 use cloakroom_testkit::memory::MemoryBackend;
 
 use crate::adversary::Event;
+use crate::costing::assert_true_in_the_end;
 use crate::stage::{HOUR, Stage, mention};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -231,4 +232,18 @@ async fn a_confirmation_is_for_these_names_alone() {
     }
     stage.settings.naming = naming("managed-aws", "");
     assert_eq!(stage.clean().await.outcome, RunOutcome::Done);
+}
+
+/// What a manager would not set free stays and is paid for.
+#[tokio::test]
+async fn what_is_paid_for_after_a_clean_up_is_what_it_leaves() {
+    let sets_nothing_free = Capabilities {
+        final_deletion: false,
+        ..MemoryBackend::CAPABILITIES
+    };
+    for (capabilities, leaked) in [(MemoryBackend::CAPABILITIES, 0), (sets_nothing_free, 1)] {
+        let stage = deployed(capabilities, "managed-aws", "").await;
+        assert_true_in_the_end(&stage).await;
+        assert_eq!(stage.pass().await.unwrap().leaked(), leaked);
+    }
 }

@@ -24,9 +24,13 @@ pub struct Source {
 #[derive(Default)]
 struct Tables {
     database: String,
+    /// The storage that its manager is.
+    storage: Uuid,
     mentions: Vec<Mention>,
     defects: Vec<Defect>,
     obstacles: Vec<Obstacle>,
+    /// Tables that cannot be left out.
+    essential: Vec<String>,
     fails: bool,
     /// Scans that ask once more fail.
     silent: bool,
@@ -50,8 +54,18 @@ impl Source {
         name.clone_into(&mut self.state.lock().unwrap().database);
     }
 
+    pub fn become_storage(&self, storage: Uuid) {
+        self.state.lock().unwrap().storage = storage;
+    }
+
     pub fn obstruct(&self, obstacle: Obstacle) {
         self.state.lock().unwrap().obstacles.push(obstacle);
+    }
+
+    /// A table that cannot be left out.
+    pub fn call_essential(&self, table: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.essential.push(table.to_owned());
     }
 
     pub fn clear_obstacles(&self) {
@@ -102,13 +116,14 @@ impl PlatformSource for Source {
 
     async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
         self.adversary.meet(Event::Scanning).await;
-        let (mentions, defects, obstacles, fails) = {
+        let (mentions, defects, obstacles, essential, fails) = {
             let state = self.state.lock().unwrap();
             let mentions = state.mentions.clone();
             (
                 mentions,
                 state.defects.clone(),
                 state.obstacles.clone(),
+                state.essential.clone(),
                 state.fails,
             )
         };
@@ -133,20 +148,34 @@ impl PlatformSource for Source {
         sink.defects(defects).await?;
         Ok(ScanReport {
             obstacles,
+            essential,
             ..ScanReport::default()
         })
     }
 
     async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
+        self.still(names, None).await
+    }
+
+    async fn still_mentioned_here(&self, names: &[String]) -> Result<Vec<bool>> {
+        let storage = self.state.lock().unwrap().storage;
+        self.still(names, Some(storage)).await
+    }
+}
+
+impl Source {
+    async fn still(&self, names: &[String], storage: Option<Uuid>) -> Result<Vec<bool>> {
         self.adversary.meet(Event::AskingAgain).await;
         let state = self.state.lock().unwrap();
         if state.silent {
             return Err(Error::new(ErrorKind::Unavailable, "scan", "it went away"));
         }
+        let is_meant = |it: &&Mention| storage.is_none_or(|storage| it.storage == storage);
         let kept: BTreeSet<&str> = state
             .mentions
             .iter()
             .filter(|it| it.keeps)
+            .filter(is_meant)
             .flat_map(|it| [it.name.as_str(), base_of(&it.name)])
             .collect();
         let is_kept = |name: &String| kept.contains(name.as_str());

@@ -132,6 +132,7 @@ impl Stage {
             },
             naming,
             storage: Uuid::nil(),
+            reads_bare_names: true,
             ephemeral: HOUR * 2,
             grace: HOUR * 24,
             backup_horizon: HOUR * 24 * 7,
@@ -364,6 +365,10 @@ struct Trouble {
     stuck: BTreeMap<String, ErrorKind>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
     destroyed: BTreeSet<String>,
+    /// So many parts are beside the values of these.
+    parts: BTreeMap<String, usize>,
+    /// Nothing that is put would stay.
+    keeps_nothing: bool,
     /// Descriptions tell neither times nor versions.
     is_vague: bool,
 }
@@ -398,6 +403,17 @@ impl Manager {
     pub fn destroy(&self, name: &str) {
         let mut trouble = self.trouble.lock().unwrap();
         trouble.destroyed.insert(name.to_owned());
+    }
+
+    /// Says from now on that so much is beside its value.
+    pub fn put_beside(&self, name: &str, parts: usize) {
+        let mut trouble = self.trouble.lock().unwrap();
+        trouble.parts.insert(name.to_owned(), parts);
+    }
+
+    /// Says from now on whether what is put would stay.
+    pub fn keep_nothing(&self, is_so: bool) {
+        self.trouble.lock().unwrap().keeps_nothing = is_so;
     }
 
     /// Says from now on neither when anything was changed nor which version it is.
@@ -484,6 +500,19 @@ impl NamedSecrets for Manager {
             self.adversary.meet(Event::Reading(name.clone())).await;
         }
         self.inner.read_named(names).await
+    }
+
+    async fn parts_beside_named(&self, name: &str) -> Result<usize> {
+        self.assert_moves();
+        let parts = self.trouble.lock().unwrap().parts.get(name).copied();
+        Ok(parts.unwrap_or_default())
+    }
+
+    async fn keeps_named(&self) -> Result<()> {
+        if self.trouble.lock().unwrap().keeps_nothing {
+            return Err(Error::new(ErrorKind::Invalid, "put", "all expires"));
+        }
+        Ok(())
     }
 
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {

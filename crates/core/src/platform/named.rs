@@ -55,6 +55,17 @@ pub trait NamedSecrets: Send + Sync {
     /// Reads values as the platform reads them; the answers are in the order of the names.
     async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>>;
 
+    /// How many parts of its own a secret has beside the value that the platform reads: a copy of the value
+    /// would lose them.
+    async fn parts_beside_named(&self, _name: &str) -> Result<usize> {
+        Ok(0)
+    }
+
+    /// An error where the manager would not keep what is put by a name, as far as it tells without a write.
+    async fn keeps_named(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Writes a value as the platform writes it. Create-only: the same bytes again succeed, other
     /// bytes are `Conflict`.
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()>;

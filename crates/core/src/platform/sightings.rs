@@ -57,6 +57,21 @@ pub struct MentionedName {
     pub history: Vec<String>,
 }
 
+/// A mentioned name in one storage of the platform, by the latest scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredName {
+    /// As in [`SeenSecret::base`].
+    pub base: String,
+    /// The name.
+    pub name: String,
+    /// The platform's id of the storage; nil is its default one.
+    pub storage: Uuid,
+    /// Whether any place keeps it there.
+    pub keeps: bool,
+    /// Whether an index says that it is there. Of what no index knows, the default storage is a guess.
+    pub indexed: bool,
+}
+
 /// A listed secret, and all that the latest scan says of its base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
@@ -100,7 +115,7 @@ pub struct UnlistedCursor {
     pub name: String,
 }
 
-/// A mentioned name that the manager does not list, and neither its base.
+/// A mentioned name that the manager does not list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unlisted {
     /// Where the scan goes on behind it.
@@ -215,6 +230,19 @@ pub trait Sightings: Send + Sync {
         after: Option<&UnlistedCursor>,
         limit: u32,
     ) -> Result<Vec<Unlisted>>;
+
+    /// The same of names that this pass did not list itself, while it listed their base.
+    async fn listed_without_version(
+        &self,
+        target: &PlatformTarget,
+        pass: RunId,
+        storage: Uuid,
+        after: Option<&UnlistedCursor>,
+        limit: u32,
+    ) -> Result<Vec<Unlisted>>;
+
+    /// The storages of every mentioned name of these bases, in no order.
+    async fn storages(&self, target: &PlatformTarget, bases: &[&str]) -> Result<Vec<StoredName>>;
 
     /// Some mentions of a name, those that keep it first.
     async fn mentions_of(

@@ -222,6 +222,9 @@ pub struct ScanReport {
     /// Tables that were read and are known to hold nothing but what once was, as `schema.table`.
     #[serde(default)]
     pub history: Vec<String>,
+    /// Tables that were read and cannot be left out, likewise.
+    #[serde(default)]
+    pub essential: Vec<String>,
     /// What may have been missed, and why.
     pub obstacles: Vec<Obstacle>,
 }
@@ -259,4 +262,9 @@ pub trait PlatformSource: Send + Sync {
     /// many names. A name without a version is mentioned where any version of it is, and every version
     /// where that name is. `Unavailable` where anything could not be read.
     async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>>;
+
+    /// The same without what, as far as is known, only other storages than the configured one read.
+    async fn still_mentioned_here(&self, names: &[String]) -> Result<Vec<bool>> {
+        self.still_mentioned(names).await
+    }
 }

@@ -25,6 +25,25 @@ impl Pass<'_> {
         neighbour: &Neighbour,
         names: &[String],
     ) -> Result<Vec<bool>> {
+        self.ask_other(neighbour, names, false).await
+    }
+
+    /// The same, but of this pass's own database without what is known to be another storage's than the
+    /// neighbour's: whose that is, the pass itself tells.
+    pub(super) async fn read_by_other(
+        &self,
+        neighbour: &Neighbour,
+        names: &[String],
+    ) -> Result<Vec<bool>> {
+        self.ask_other(neighbour, names, true).await
+    }
+
+    async fn ask_other(
+        &self,
+        neighbour: &Neighbour,
+        names: &[String],
+        tells_storages_apart: bool,
+    ) -> Result<Vec<bool>> {
         let refuse = |message: String| Err(Error::new(ErrorKind::Unavailable, ASK, message));
         let source = match &neighbour.source {
             Ok(source) => source,
@@ -33,7 +52,13 @@ impl Pass<'_> {
         let known = self.sightings().platform(&neighbour.platform).await?;
         // On both sides of the scan: the address may have come to lead elsewhere.
         let before = source.identity().await?;
-        let mentioned = source.still_mentioned(names).await?;
+        let own = self.sightings().platform(self.platform()).await?;
+        let is_own = own.is_some_and(|it| it.database == before.database);
+        let mentioned = if is_own && tells_storages_apart {
+            source.still_mentioned_here(names).await?
+        } else {
+            source.still_mentioned(names).await?
+        };
         let after = source.identity().await?;
         let expected = known.map_or_else(|| before.database.clone(), |it| it.database);
         if [before, after].iter().any(|it| it.database != expected) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::platform::{Evidence, Judgement, NamedSecret, Standing};
-use cloakroom_core::{Result, SecretState};
+use cloakroom_core::{Result, SecretState, Timestamp};
 
 use super::ruling::Ruling;
 use super::standing::{is_to_be_brought_back, last_changed};
@@ -14,9 +14,11 @@ use super::{
 };
 
 impl Pass<'_> {
-    /// Judges everything that this pass listed, writes it down and counts it.
-    pub(super) async fn judge(&self, report: &mut PlatformReport) -> Result<()> {
+    /// Judges everything that this pass listed, writes it down and counts it. Tells how many secrets are
+    /// left to be paid for once clean-ups have run to their end.
+    pub(super) async fn judge(&self, report: &mut PlatformReport) -> Result<u64> {
         let mut after: Option<String> = None;
+        let mut left = 0;
         loop {
             let page = self.page(after.as_deref(), report.started).await?;
             let Some(last) = page.last() else { break };
@@ -30,6 +32,7 @@ impl Pass<'_> {
                     anew: !self.rules.goes_on(*standing, evidence, report.started),
                 });
                 self.count(*standing, evidence, report).await?;
+                left += u64::from(self.is_left(*standing, evidence, report.started));
             }
             self.sightings()
                 .judge(self.target(), report.started, &judgements)
@@ -37,7 +40,26 @@ impl Pass<'_> {
             self.keep_lease().await?;
             self.progressed(PlatformPhase::Judging, report.listed);
         }
-        Ok(())
+        Ok(left)
+    }
+
+    /// Whether a secret of the platform's is paid for once clean-ups have run to their end: what they bring
+    /// back is too.
+    fn is_left(&self, standing: Standing, evidence: &Evidence, now: Timestamp) -> bool {
+        if evidence.secret.state.is_waiting() {
+            return self.is_needed(standing, evidence)
+                && self.touched(&evidence.secret.name).is_some();
+        }
+        standing.is_the_platforms() && !self.rules.goes_in_the_end(standing, evidence, now)
+    }
+
+    /// Whether a clean-up brings it back, whoever handed it to deletion.
+    fn is_needed(&self, standing: Standing, evidence: &Evidence) -> bool {
+        match standing {
+            Standing::InUse => is_to_be_brought_back(self.naming(), evidence),
+            Standing::Tombstoned => self.naming().brings_back(),
+            _ => false,
+        }
     }
 
     async fn count(
@@ -64,11 +86,7 @@ impl Pass<'_> {
             self.count_next(standing, evidence, report);
             self.show_unused(standing, evidence, report);
         }
-        let is_needed = match standing {
-            Standing::InUse => is_to_be_brought_back(self.naming(), evidence),
-            Standing::Tombstoned => self.naming().brings_back(),
-            _ => false,
-        };
+        let is_needed = self.is_needed(standing, evidence);
         match standing {
             _ if is_needed && is_endangered(secret) => {
                 let detail = danger(secret);
@@ -152,14 +170,15 @@ impl Pass<'_> {
     }
 }
 
-/// Counts what nothing keeps but places without a known meaning.
+/// Counts what nothing keeps but places without a known meaning that can be left out.
 fn count_history(evidence: &Evidence, report: &mut PlatformReport) {
     let name = &evidence.secret.name;
     let itself = evidence.mentions.iter().find(|it| it.name == *name);
     let places = itself.map_or(&[][..], |it| &it.history);
     let table = |place: &String| place.rsplit_once('.').map(|(table, _)| table.to_owned());
     let tables: BTreeSet<String> = places.iter().filter_map(table).collect();
-    if !tables.is_empty() {
+    let is_essential = |table: &String| report.scan.essential.contains(table);
+    if !tables.is_empty() && !tables.iter().any(is_essential) {
         let tables: Vec<String> = tables.into_iter().collect();
         *report.kept_by_history.entry(tables.join(", ")).or_default() += 1;
     }

@@ -14,14 +14,18 @@ mod remove;
 mod replace;
 mod report;
 mod sides;
+mod staying;
+mod storages;
 mod unlisted;
 mod waiting;
 mod whose;
 
 use std::sync::Arc;
 
+use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::platform::{
-    MoveManagers, NewPlatformMove, PlatformMove, PlatformMoves, PlatformStore, PlatformTarget,
+    MoveManagers, NamedSecret, NewPlatformMove, PlatformMove, PlatformMoves, PlatformStore,
+    PlatformTarget,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{
@@ -348,6 +352,12 @@ impl PlatformMover {
             Side::Old => &*self.reader.backend,
             Side::New => &*self.to,
         }
+    }
+
+    /// Whether a manager itself takes a secret away one day.
+    fn expires(&self, side: Side, found: &NamedSecret) -> bool {
+        let expiry = self.backend_of(side).capabilities().native_expiry;
+        found.native_expiry.is_some() && expiry != NativeExpiry::Advises
     }
 
     fn id_of(&self, side: Side) -> &BackendId {

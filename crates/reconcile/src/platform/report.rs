@@ -125,13 +125,9 @@ pub struct Cost {
     pub now: f64,
     /// What of it is leaked.
     pub leaked: f64,
-}
-
-impl Cost {
-    /// What remains once everything leaked is gone.
-    pub fn after_clean_up(&self) -> f64 {
-        (self.now - self.leaked).max(0.0)
-    }
+    /// What is left once clean-ups have run to their end, if nothing changes meanwhile.
+    #[serde(default)]
+    pub after: f64,
 }
 
 /// What can be amiss with what is in use.

@@ -96,6 +96,22 @@ impl Rules {
         }
     }
 
+    /// Whether clean-ups delete it in the end, if nothing changes meanwhile.
+    pub(super) fn goes_in_the_end(
+        &self,
+        standing: Standing,
+        evidence: &Evidence,
+        now: Timestamp,
+    ) -> bool {
+        let in_the_end = match standing {
+            Standing::Young => Standing::Ephemeral,
+            other => other,
+        };
+        let is_dated = last_changed(&evidence.secret).is_some();
+        let never = |ruling| matches!(ruling, Ruling::Never(_));
+        in_the_end.is_unused() && is_dated && !never(self.ruling(in_the_end, evidence, now))
+    }
+
     /// Whether the time that an unused secret was seen so goes on with this pass. What waits must not be in
     /// use meanwhile, so passes have to come often enough to notice.
     pub(super) fn goes_on(&self, standing: Standing, evidence: &Evidence, now: Timestamp) -> bool {

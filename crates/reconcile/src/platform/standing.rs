@@ -72,12 +72,13 @@ fn is_this_databases(named: Named<'_>, evidence: &Evidence) -> bool {
     of_an_owner || evidence.mentions.iter().any(|it| it.known)
 }
 
-/// Whether a secret in use is this platform's to bring back. Any text may mention a secret of somebody
-/// else's workspace, whose own clean-up would delete it again.
+/// Whether a secret in use is this platform's to bring back, whoever handed it to deletion. Any text may
+/// mention a secret of somebody else's workspace, whose own clean-up would delete it again, or one of a check,
+/// which is meant to expire.
 pub(super) fn is_to_be_brought_back(naming: &dyn PlatformNaming, evidence: &Evidence) -> bool {
     let owner = naming.read(&evidence.secret.name).owner;
-    let is_strangers = owner.is_some_and(|owner| !owner.is_nil()) && !evidence.owner_known;
-    !is_strangers || evidence.mentions.iter().any(|it| it.known && it.kept > 0)
+    let may_go = owner.is_some_and(|owner| owner.is_nil() || !evidence.owner_known);
+    !may_go || evidence.mentions.iter().any(|it| it.known && it.kept > 0)
 }
 
 /// The lowest version of its base that anything keeps.
@@ -330,8 +331,10 @@ mod tests {
         for (secret, owner_known, expected) in [
             (of(1), true, true),
             (of(1), false, false),
-            // They tell no workspace that would know them as its own.
-            (name(Uuid::nil(), 1), false, true),
+            // A check's is meant to go by itself, and every installation has an organisation of the nil id.
+            (name(Uuid::nil(), 1), false, false),
+            (name(Uuid::nil(), 1), true, false),
+            // It tells no workspace that would know it as its own.
             (legacy, false, true),
         ] {
             let mut evidence = listed(secret.clone(), vec![in_prose(secret.clone())]);

@@ -24,10 +24,19 @@ pub(super) struct Unseen {
     going: Vec<String>,
 }
 
+/// What of a mentioned name a listing lacks.
+#[derive(Clone, Copy)]
+enum Gap {
+    /// The name and its base.
+    Secret,
+    /// The name, though it has the base.
+    Version,
+}
+
 /// What the manager says of a name that it did not list.
 enum Answer {
     There(Box<NamedSecret>),
-    /// It has neither the name nor its base, and is sure of both.
+    /// It has nothing that the platform would read there, and is sure of it.
     Missing,
     /// Anything else.
     Unsure,
@@ -36,8 +45,16 @@ enum Answer {
 impl Pass<'_> {
     /// Tells a secret that is gone from one that a listing left out.
     pub(super) async fn look_for_the_unlisted(&self, report: &mut PlatformReport) -> Result<()> {
+        self.look_for(Gap::Secret, report).await?;
+        if !self.reader.settings.reads_bare_names {
+            self.look_for(Gap::Version, report).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_for(&self, gap: Gap, report: &mut PlatformReport) -> Result<()> {
         let mut after = None;
-        while let Some(page) = self.unlisted_page(&mut after).await? {
+        while let Some(page) = self.unlisted_page(gap, &mut after).await? {
             let answers = self.ask_for(&page, &mut report.asked).await?;
             for (unlisted, answer) in page.iter().zip(answers) {
                 self.tell_unlisted(unlisted, answer, report).await?;
@@ -71,7 +88,7 @@ impl Pass<'_> {
 
     async fn ask_for_all_in_use(&self) -> Result<()> {
         let (mut after, mut asked) = (None, 0);
-        while let Some(mut page) = self.unlisted_page(&mut after).await? {
+        while let Some(mut page) = self.unlisted_page(Gap::Secret, &mut after).await? {
             page.retain(|it| it.kept > 0);
             let answers = self.ask_for(&page, &mut asked).await?;
             let is_away = answers.iter().all(|it| matches!(it, Answer::Unsure));
@@ -91,14 +108,17 @@ impl Pass<'_> {
 
     async fn unlisted_page(
         &self,
+        gap: Gap,
         after: &mut Option<UnlistedCursor>,
     ) -> Result<Option<Vec<Unlisted>>> {
         let settings = &self.reader.settings;
         let limit = TOGETHER.min(settings.page);
-        let (target, storage) = (self.target(), settings.storage);
-        let unlisted = self
-            .sightings()
-            .unlisted(target, self.run, storage, after.as_ref(), limit);
+        let (target, storage, sightings) = (self.target(), settings.storage, self.sightings());
+        let (run, behind) = (self.run, after.as_ref());
+        let unlisted = match gap {
+            Gap::Secret => sightings.unlisted(target, run, storage, behind, limit),
+            Gap::Version => sightings.listed_without_version(target, run, storage, behind, limit),
+        };
         let mut page = unlisted.await?;
         *after = page.last().map(|it| it.cursor.clone());
         // What is not made as the platform makes names may be the value of a secret.
@@ -140,11 +160,13 @@ impl Pass<'_> {
         self.found(kind, unlisted.name(), detail, report).await
     }
 
-    /// Asks for each name, and for the base of what is not there: older releases wrote so.
+    /// Asks for each name, and for the base of what is not there where the platform reads that.
     async fn ask_for(&self, page: &[Unlisted], asked: &mut u64) -> Result<Vec<Answer>> {
         let names: Vec<String> = page.iter().map(|it| it.name().to_owned()).collect();
         let mut answers = self.describe(&names, asked).await?;
-        let with_base = |at: &usize| page[*at].cursor.base != page[*at].cursor.name;
+        let reads_bare_names = self.reader.settings.reads_bare_names;
+        let with_base =
+            |at: &usize| reads_bare_names && page[*at].cursor.base != page[*at].cursor.name;
         let missing: Vec<usize> = (0..page.len())
             .filter(|at| answers[*at].as_ref().is_err_and(Error::is_missing))
             .filter(with_base)

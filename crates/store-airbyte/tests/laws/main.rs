@@ -45,6 +45,7 @@ fn main() {
             all_from_one_snapshot;
         meaning:
             storages_come_from_the_references, a_storage_is_known_by_its_name_too,
+            what_other_storages_read_is_not_asked_about,
             a_reference_alone_keeps_its_secret, a_nodes_text_may_be_the_secret,
             a_users_own_secret_may_be_named_like_airbytes, an_index_alone_keeps_nothing,
             a_template_of_connections_uses_its_secrets, history_is_told_by_its_tables,

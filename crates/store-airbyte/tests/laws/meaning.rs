@@ -60,6 +60,44 @@ pub(crate) async fn a_storage_is_known_by_its_name_too(bench: Bench) {
     );
 }
 
+/// What no index knows may be in any storage.
+pub(crate) async fn what_other_storages_read_is_not_asked_about(bench: Bench) {
+    let deployment = small(&bench).await;
+    let storage = Uuid::from_u128(77);
+    let of_it = deployment.planted(0, Field::TunnelKey).coordinate;
+    let of_default = deployment.planted(0, Field::Password).coordinate;
+    bench
+        .sql(&format!(
+            "INSERT INTO secret_storage (id, scope_type, scope_id, descriptor, storage_type, \
+             configured_from_environment) VALUES ('{storage}', 'organization', '{storage}', 'own', \
+             'vault', false); \
+             UPDATE secret_config SET secret_storage_id = '{storage}' \
+             WHERE external_coordinate = '{of_it}'; \
+             CREATE TABLE notes (v text); INSERT INTO notes VALUES ('see {of_it}'), \
+             ('{of_default}'), ('{}')",
+            coordinate(5)
+        ))
+        .await;
+    let names = [
+        of_it.to_string(),
+        of_default.to_string(),
+        coordinate(5),
+        coordinate(6),
+    ];
+    for (asked, expected) in [
+        (storage, [true, false, true, false]),
+        (Uuid::nil(), [false, true, true, false]),
+    ] {
+        let mut options = bench.options();
+        options.storage = asked;
+        let source = AirbyteSource::new(options).unwrap();
+        let answers = source.still_mentioned_here(&names).await.unwrap();
+        assert_eq!(answers, expected, "{asked}");
+        let all = source.still_mentioned(&names).await.unwrap();
+        assert_eq!(all, [true, true, true, false]);
+    }
+}
+
 pub(crate) async fn a_reference_alone_keeps_its_secret(bench: Bench) {
     let deployment = small(&bench).await;
     let secret = deployment.planted(0, Field::Password).coordinate;
@@ -233,6 +271,23 @@ pub(crate) async fn history_is_told_by_its_tables(bench: Bench) {
     let mut history = report.history.clone();
     history.sort();
     assert_eq!(history, ["public.attempts", "public.jobs"], "{report:#?}");
+    // What cannot be left out, and it alone, is told as such.
+    let mut told = 0;
+    for table in [
+        "actor",
+        "workspace",
+        "jobs",
+        "notes",
+        "secret_persistence_config",
+    ] {
+        let mut options = bench.options();
+        options.leave_out = vec![table.to_owned()];
+        let refused = AirbyteSource::new(options).is_err();
+        let essential = report.essential.contains(&format!("public.{table}"));
+        assert_eq!(essential, refused, "{table}: {report:#?}");
+        told += u32::from(essential);
+    }
+    assert_eq!(told, 3, "{report:#?}");
 }
 
 pub(crate) async fn the_built_in_store_keeps_nothing(bench: Bench) {

@@ -269,9 +269,13 @@ impl Run<'_> {
     /// Whether something keeps a secret that is going. What only removed rows hold is brought back where
     /// this program deleted it, or where those rows can be brought back too.
     fn is_to_be_rescued(&self, judged: &Judged, row: Option<&Removal>) -> bool {
-        self.pass.is_going(&judged.evidence.secret)
+        let secret = &judged.evidence.secret;
+        let is_deleted_here = row.is_some() && secret.state.is_waiting();
+        self.pass.is_going(secret)
             && match judged.standing {
-                Standing::InUse => is_to_be_brought_back(self.pass.naming(), &judged.evidence),
+                Standing::InUse => {
+                    is_deleted_here || is_to_be_brought_back(self.pass.naming(), &judged.evidence)
+                }
                 Standing::Tombstoned => row.is_some() || self.pass.naming().brings_back(),
                 _ => false,
             }

@@ -18,7 +18,7 @@ impl Removing<'_> {
                 break;
             }
             let names: Vec<String> = going.iter().map(|it| self.name(it).to_string()).collect();
-            let asked = self.pass.mentioned_by_other(neighbour, &names);
+            let asked = self.pass.read_by_other(neighbour, &names);
             match self.pass.lease.keep_during(asked).await {
                 Ok(mentioned) => {
                     let before = going.len();
@@ -40,7 +40,7 @@ impl Removing<'_> {
         let before = self.report.failures();
         let mover = self.mover;
         for neighbour in mover.neighbours.iter() {
-            let asked = self.pass.mentioned_by_other(neighbour, &[]);
+            let asked = self.pass.read_by_other(neighbour, &[]);
             if let Err(error) = self.pass.lease.keep_during(asked).await {
                 self.could_not_ask(&neighbour.platform, &error);
             }

@@ -11,6 +11,7 @@ use super::super::standing::last_changed;
 use super::super::{Judged, Pass, PlatformPhase};
 use super::report::PlatformMoveReport;
 use super::sides::Sides;
+use super::storages::ReadBy;
 use super::unlisted::Unlisted;
 use super::{PlatformMover, Side};
 
@@ -91,6 +92,8 @@ pub(super) struct Compared {
     pub(super) newest: Option<Timestamp>,
     /// What the platform wrote and was changed later than asked.
     pub(super) later: Vec<String>,
+    /// What only other storages of the platform need.
+    pub(super) of_others: u64,
 }
 
 impl Sides<'_> {
@@ -106,7 +109,14 @@ impl Sides<'_> {
         let mut compared = Compared::default();
         let times = self.times(page).await;
         let is_moot = moot(pass, page).await?;
-        for ((judged, changed), is_moot) in page.iter().zip(times).zip(is_moot) {
+        let read_by = pass.read_by(page).await?;
+        let told = times.into_iter().zip(is_moot).zip(read_by);
+        for (judged, ((changed, is_moot), read_by)) in page.iter().zip(told) {
+            let is_needed = is_needed(pass, judged, owners) && !is_moot;
+            if read_by == ReadBy::OthersAlone {
+                compared.of_others += u64::from(is_needed);
+                continue;
+            }
             let state = judged.evidence.secret.state;
             if judged.standing.is_the_platforms() && !state.is_waiting() {
                 compared.newest = compared.newest.max(changed);
@@ -114,7 +124,7 @@ impl Sides<'_> {
                     compared.later.push(judged.name().to_owned());
                 }
             }
-            if is_needed(pass, judged, owners) && !is_moot {
+            if is_needed {
                 self.names(pass, judged, changed, &mut compared).await?;
             }
         }

@@ -11,6 +11,7 @@ use cloakroom_core::{
 };
 use futures_util::future::join_all;
 
+use super::super::naming::is_canonical;
 use super::super::{Pass, PlatformPhase};
 use super::compare::Needed;
 use super::report::PlatformMoveReport;
@@ -32,6 +33,8 @@ pub(super) struct Copying<'a> {
     pub(super) ring: Arc<KeyRing>,
     /// Whose secrets were met.
     met: HashSet<WorkspaceId>,
+    /// Whether the new manager keeps what is put, once it was asked.
+    keeps: Option<std::result::Result<(), Arc<Error>>>,
 }
 
 /// What the new manager has under a name.
@@ -53,6 +56,8 @@ pub(super) struct Begun {
     pub(super) precondition: Option<Precondition>,
     /// Whether this move wrote, or is about to write, what is there.
     written: bool,
+    /// Whether the new manager takes away one day what is there.
+    expires: bool,
     /// The digest of what this move wrote there last.
     pub(super) wrote: Option<Digest>,
 }
@@ -97,6 +102,7 @@ impl<'a> Copying<'a> {
             newest: None,
             ring: mover.keys.ring()?,
             met: HashSet::new(),
+            keeps: None,
         })
     }
 
@@ -119,6 +125,7 @@ impl<'a> Copying<'a> {
             after = Some(last.name().to_owned());
             let compared = self.sides.compared(self.pass, &page, &owners, None).await?;
             self.newest = self.newest.max(compared.newest);
+            self.report.of_other_storages += compared.of_others;
             for (name, error) in &compared.failed {
                 self.report.take_error(name, error);
             }
@@ -189,14 +196,32 @@ impl<'a> Copying<'a> {
             } else {
                 None
             };
-            let there = found.is_some_and(|found| is_as_compared(found, it.1.as_ref()));
-            if there {
-                self.report.already_there += 1;
-            } else {
+            let expires = found.as_ref().is_some_and(|found| self.expires(found));
+            if !found.is_some_and(|found| is_as_compared(found, it.1.as_ref())) {
                 left.push(it);
+                continue;
+            }
+            match self.keep(it.0.name.as_str(), expires).await {
+                Ok(()) => self.report.already_there += 1,
+                Err(error) => self.report.take_error(it.0.name.as_str(), &error),
             }
         }
         left
+    }
+
+    fn expires(&self, found: &Result<NamedSecret>) -> bool {
+        let found = found.as_ref();
+        found.is_ok_and(|found| self.mover.expires(Side::New, found))
+    }
+
+    /// Takes the new manager's own expiry off.
+    async fn keep(&self, name: &str, expires: bool) -> Result<()> {
+        if !expires || self.report.dry_run {
+            return Ok(());
+        }
+        let (new, request) = (self.sides.of(Side::New), self.sides.request());
+        let lifted = request.run("lift the expiry", || new.lift_expiry_named(name));
+        lifted.await
     }
 
     async fn known(&self, needed: &[Needed]) -> Result<Vec<Option<PlatformCopy>>> {
@@ -208,6 +233,7 @@ impl<'a> Copying<'a> {
 
     async fn copy_together(&mut self, needed: Vec<(Needed, Option<PlatformCopy>)>) -> Result<()> {
         let begun = self.begin(needed).await;
+        let begun = self.without_those_in_parts(begun).await;
         let begun = self.make_way(begun).await;
         if self.report.dry_run {
             return self.look(begun).await;
@@ -246,19 +272,49 @@ impl<'a> Copying<'a> {
         let mut begun = Vec::with_capacity(needed.len());
         for (((needed, known), value), found) in needed.into_iter().zip(values).zip(found) {
             let name = needed.name.to_string();
+            let expires = self.expires(&found);
             match begin_one(needed, known.as_ref(), value, found) {
-                Ok(it) => begun.push(it),
+                Ok(it) => begun.push(Begun { expires, ..it }),
                 Err(error) => self.report.take_error(&name, &error),
             }
         }
         begun
     }
 
+    /// Leaves out what the platform reads but a part of: a copy would lose the rest. What the platform itself
+    /// named is the value alone.
+    async fn without_those_in_parts(&mut self, begun: Vec<Begun>) -> Vec<Begun> {
+        let mut left = Vec::with_capacity(begun.len());
+        for begun in begun {
+            let source = begun.needed.source.to_string();
+            let is_written = matches!(begun.found, Found::Nothing) || self.was_changed(&begun);
+            if !is_written || is_canonical(self.pass.naming(), &source) {
+                left.push(begun);
+                continue;
+            }
+            let (old, request) = (self.sides.of(Side::Old), self.sides.request());
+            let parts = request.run("read the secret", || old.parts_beside_named(&source));
+            match parts.await {
+                Ok(0) => left.push(begun),
+                Ok(parts) => {
+                    let message = format!(
+                        "in the old manager it has {parts} more beside the value that the platform reads, \
+                         which a copy would lose: copy it by hand, and run this again"
+                    );
+                    self.report
+                        .take_issue(&source, ErrorKind::Unsupported, message);
+                }
+                Err(error) => self.report.take_error(&source, &error),
+            }
+        }
+        left
+    }
+
     /// What was just put is described before it is read back, so that a change behind that shows.
     async fn describe_anew(&self, there: &mut [Begun]) {
         let put = there
             .iter_mut()
-            .filter(|it| !matches!(it.found, Found::Something));
+            .filter(|it| it.expires || !matches!(it.found, Found::Something));
         let put: Vec<&mut Begun> = put.collect();
         let names: Vec<String> = put.iter().map(|it| it.name()).collect();
         let found = self.sides.describe(Side::New, &names).await;
@@ -272,14 +328,27 @@ impl<'a> Copying<'a> {
         let (new, there): (Vec<Begun>, Vec<Begun>) = begun
             .into_iter()
             .partition(|it| !matches!(it.found, Found::Something));
+        let refusal = self.refusal().await;
         for begun in new {
-            match fits(&begun, self.mover.to.capabilities()) {
-                Ok(()) => self.report.copied += 1,
-                Err(error) => self.report.take_error(begun.needed.name.as_str(), &error),
+            let name = begun.needed.name.as_str();
+            match (fits(&begun, self.mover.to.capabilities()), &refusal) {
+                (Err(error), _) => self.report.take_error(name, &error),
+                (Ok(()), Some(error)) => self.report.take_error(name, error),
+                (Ok(()), None) => self.report.copied += 1,
             }
         }
         self.report.already_there += self.compare(there).await.len() as u64;
         Ok(())
+    }
+
+    /// Why the new manager would keep nothing.
+    async fn refusal(&mut self) -> Option<Arc<Error>> {
+        if self.keeps.is_none() {
+            let (new, request) = (self.sides.of(Side::New), self.sides.request());
+            let keeps = request.run("ask the new manager", || new.keeps_named());
+            self.keeps = Some(keeps.await.map_err(Arc::new));
+        }
+        self.keeps.clone()?.err()
     }
 
     async fn put(&self, begun: &Begun) -> Result<()> {
@@ -293,9 +362,13 @@ impl<'a> Copying<'a> {
             }
             Found::Waiting => {
                 let restored = request.run("restore the secret", || new.restore_named(&name));
-                restored.await
+                restored.await?;
+                // What is brought back may carry an expiry again.
+                let found = self.sides.describe(Side::New, std::slice::from_ref(&name));
+                let expires = found.await.iter().any(|found| self.expires(found));
+                self.keep(&name, expires).await
             }
-            Found::Something => Ok(()),
+            Found::Something => self.keep(&name, begun.expires).await,
         }
     }
 
@@ -389,6 +462,7 @@ fn begin_one(
         described,
         precondition,
         written,
+        expires: false,
     })
 }
 
@@ -406,7 +480,7 @@ fn is_as_compared(found: Result<NamedSecret>, known: Option<&PlatformCopy>) -> b
 
 /// What a manager tells that changes with a value; `None` where it tells no such thing. When it was made is
 /// none.
-fn description(found: &NamedSecret) -> Option<String> {
+pub(super) fn description(found: &NamedSecret) -> Option<String> {
     let changed = found.changed.map(|it| it.to_string());
     let version = found.precondition.as_ref().map(|it| it.0.to_string());
     let told: Vec<String> = changed.into_iter().chain(version).collect();

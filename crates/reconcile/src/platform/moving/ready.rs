@@ -8,6 +8,7 @@ use cloakroom_core::{Error, ErrorKind, Result, SecretState, SecretValue};
 use super::super::standing::last_changed;
 use super::compare::in_milliseconds;
 use super::remove::{End, Removing};
+use super::staying::EXPIRES;
 use super::{OPERATION, Side};
 
 /// A secret that may go.
@@ -84,6 +85,7 @@ impl Removing<'_> {
         }
         let beside = match beside {
             Ok(beside) if beside.state.is_waiting() => None,
+            Ok(beside) if self.mover.expires(self.beside, &beside) => return Err(spared(EXPIRES)),
             Ok(beside) => Some(beside),
             Err(error) if error.is_missing() => None,
             Err(error) => return Err(End::Spared(error)),
@@ -141,7 +143,7 @@ fn spared(message: &'static str) -> End {
 }
 
 /// Why two values, as they were read, are not known to be the same.
-fn difference(values: (Result<SecretValue>, Result<SecretValue>)) -> Option<Error> {
+pub(super) fn difference(values: (Result<SecretValue>, Result<SecretValue>)) -> Option<Error> {
     match values {
         (Ok(ours), Ok(theirs)) if ours == theirs => None,
         (Ok(_), Ok(_)) => {

@@ -24,7 +24,7 @@ use super::whose::{Owners, Whose};
 use super::{OPERATION, PlatformMover, Side};
 
 /// Secrets under way at once. No more than twice as many values are in memory.
-const TOGETHER: usize = 16;
+pub(super) const TOGETHER: usize = 16;
 
 /// Secrets for which other platforms are asked once.
 const ASKED_FOR: u32 = 500;
@@ -109,6 +109,9 @@ impl<'a> Removing<'a> {
     ) -> Result<PlatformMoveReport> {
         let plan = self.plan_of(record).await?;
         self.plan.clone_from(&plan.id);
+        if record.state == MoveState::Open && !self.all_stays(record).await? {
+            return Ok(self.report);
+        }
         if self.report.dry_run {
             self.go_through(record, None).await?;
             return Ok(self.report);
@@ -218,6 +221,10 @@ impl<'a> Removing<'a> {
                 }
                 Whose::PerhapsOthers => {
                     self.report.left_to_others += 1;
+                    continue;
+                }
+                Whose::AnotherStoragesToo => {
+                    self.report.of_other_storages += 1;
                     continue;
                 }
             }

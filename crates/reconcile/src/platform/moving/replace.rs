@@ -37,7 +37,7 @@ impl Copying<'_> {
     }
 
     /// Whether the old manager has another value than this move wrote.
-    fn was_changed(&self, begun: &Begun) -> bool {
+    pub(super) fn was_changed(&self, begun: &Begun) -> bool {
         matches!(begun.found, Found::Something) && self.wrote(begun, &begun.value) == Some(false)
     }
 

@@ -79,6 +79,9 @@ pub struct PlatformMoveReport {
     /// may need them: their owner is not in this database, or another platform of this configuration
     /// mentions them.
     pub left_to_others: u64,
+    /// Secrets that other storages of the platform read in the old manager. A copy leaves out what they alone
+    /// read; a finish removes none of those that have a copy.
+    pub of_other_storages: u64,
     /// Names that the database mentions and neither manager has. They were gone before.
     pub dangling: u64,
     /// Names that the database mentions and only the new manager has: the platform writes there already.
@@ -121,6 +124,7 @@ impl PlatformMoveReport {
             put_off_until: None,
             left_alone: 0,
             left_to_others: 0,
+            of_other_storages: 0,
             dangling: 0,
             only_new: 0,
             changed: 0,

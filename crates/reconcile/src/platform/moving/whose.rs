@@ -7,6 +7,7 @@ use cloakroom_core::platform::{SecretName, Standing};
 use cloakroom_core::{Result, Timestamp};
 
 use super::super::{Judged, Pass};
+use super::storages::ReadBy;
 
 /// Who made a secret, as far as a pass tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(super) enum Whose {
     AUsers,
     /// Perhaps another installation of the platform.
     PerhapsOthers,
+    /// Perhaps another storage of the platform reads it.
+    AnotherStoragesToo,
     /// The pass did not list it.
     Unlisted,
 }
@@ -25,7 +28,7 @@ pub(super) enum Whose {
 pub(super) struct Owners<'a> {
     pass: &'a Pass<'a>,
     started: Timestamp,
-    page: VecDeque<Judged>,
+    page: VecDeque<(Judged, ReadBy)>,
     after: Option<String>,
     has_ended: bool,
 }
@@ -45,9 +48,9 @@ impl<'a> Owners<'a> {
     pub(super) async fn of(&mut self, name: &SecretName) -> Result<Whose> {
         loop {
             match self.page.front() {
-                Some(judged) if judged.name() < name.as_str() => drop(self.page.pop_front()),
-                Some(judged) if judged.name() == name.as_str() => {
-                    return Ok(whose(self.pass, judged));
+                Some((judged, _)) if judged.name() < name.as_str() => drop(self.page.pop_front()),
+                Some((judged, read_by)) if judged.name() == name.as_str() => {
+                    return Ok(whose(self.pass, judged, *read_by));
                 }
                 None if !self.has_ended => self.read_on().await?,
                 _ => return Ok(Whose::Unlisted),
@@ -59,15 +62,17 @@ impl<'a> Owners<'a> {
         let page = self.pass.page(self.after.as_deref(), self.started).await?;
         self.after = page.last().map(|it| it.name().to_owned());
         self.has_ended = page.is_empty();
-        self.page = page.into();
+        let read_by = self.pass.read_by(&page).await?;
+        self.page = page.into_iter().zip(read_by).collect();
         Ok(())
     }
 }
 
-fn whose(pass: &Pass<'_>, judged: &Judged) -> Whose {
+fn whose(pass: &Pass<'_>, judged: &Judged, read_by: ReadBy) -> Whose {
     match judged.standing {
         Standing::External => Whose::AUsers,
         Standing::Marked | Standing::Stranger | Standing::Unrelated => Whose::PerhapsOthers,
+        _ if read_by != ReadBy::Ours => Whose::AnotherStoragesToo,
         _ if is_surely_ours(pass, judged) => Whose::Ours,
         _ => Whose::PerhapsOthers,
     }

@@ -1,0 +1,211 @@
+//! What the new manager is about to lose, or does not have as it was copied, holds a whole finish back; and what
+//! it could not keep whole is not copied.
+
+use std::collections::BTreeSet;
+
+use cloakroom_core::capabilities::NativeExpiry;
+use cloakroom_core::platform::NamedSecrets as _;
+use cloakroom_core::store::MoveState;
+use cloakroom_core::{
+    Capabilities, Clock as _, Coordinate, DeleteMode, ErrorKind, MoveId, SecretValue, Timestamp,
+};
+use cloakroom_testkit::memory::MemoryBackend;
+
+use crate::moving::Moving;
+use crate::stage::{HOUR, here};
+
+const KEPT_BY_EVERY_RUN: &str = "referred-to";
+
+impl Moving {
+    fn write_in_new(&self, name: &str, value: &str) {
+        let value = SecretValue::from(value.to_owned());
+        self.new.inner.write_as_platform(name, value).unwrap();
+    }
+
+    fn expire_in_new(&self, name: &str) -> Timestamp {
+        let at = self.stage().clock.now() + HOUR;
+        self.new.inner.expire_past(name, at).unwrap();
+        at
+    }
+
+    async fn expiry(&self, name: &str) -> Option<Timestamp> {
+        let described = self.new.inner.describe_named(&[name.to_owned()]).await;
+        described.into_iter().next().unwrap().unwrap().native_expiry
+    }
+
+    async fn assert_open(&self, id: MoveId) {
+        use cloakroom_core::platform::PlatformMoves as _;
+        let record = self.stage().store.platform_move(id).await.unwrap();
+        assert_eq!(record.unwrap().state, MoveState::Open);
+        self.littered.assert_untouched().await;
+    }
+}
+
+#[tokio::test]
+async fn on_the_first_copy_in_trouble_nothing_goes_and_the_way_back_stays_open() {
+    let moving = Moving::new().await;
+    let id = moving.copy().await.id.unwrap();
+    moving.stage().clock.advance(HOUR);
+    let legacy = "airbyte_oldSecretFullCoordinate_v2";
+    let mut troubled = vec![here(4, 1), here(5, 1), legacy.to_owned(), here(1, 3)];
+    troubled.push(KEPT_BY_EVERY_RUN.to_owned());
+    let gone = Coordinate::from_stored(&here(4, 1)).unwrap();
+    moving.new.inner.remove_past(&gone);
+    let window = DeleteMode::Recoverable(HOUR * 24);
+    let waits = here(5, 1);
+    let deleted = moving.new.inner.delete_named(&waits, window, None);
+    deleted.await.unwrap();
+    moving.write_in_new(legacy, "theirs");
+    moving.expire_in_new(&here(1, 3));
+    // The platform reads what its users made there too.
+    moving.write_in_new(KEPT_BY_EVERY_RUN, "rotated");
+    troubled.sort();
+    let dry = moving.mover().finish(id, "ada", true, &|_, _| {}).await;
+    for report in [dry.unwrap(), moving.finish(id).await] {
+        let mut told: Vec<String> = report.issues.iter().map(|it| it.name.clone()).collect();
+        told.sort();
+        assert_eq!(told, troubled, "{report:#?}");
+        assert_eq!((report.removed, report.failures()), (0, 5));
+        assert_eq!(report.state, Some(MoveState::Open));
+        moving.assert_open(id).await;
+    }
+
+    // The move, run again, mends what is not somebody else's doing.
+    let report = moving.copy().await;
+    assert_eq!(report.failed["conflict"], 2, "{report:#?}");
+    moving.write_in_new(legacy, "value");
+    moving.write_in_new(KEPT_BY_EVERY_RUN, "value");
+    let report = moving.copy().await;
+    assert!(report.is_complete(), "{report:#?}");
+    let finished = moving.finish(id).await;
+    assert_eq!(finished.state, Some(MoveState::Finished), "{finished:#?}");
+    assert_eq!(moving.copies().await, moving.needed);
+}
+
+/// What nothing mentions any more need not have a copy.
+#[tokio::test]
+async fn a_copy_that_nothing_needs_holds_nothing_back() {
+    let moving = Moving::new().await;
+    let id = moving.copy().await.id.unwrap();
+    moving.stage().source.forget(&here(4, 1));
+    let gone = Coordinate::from_stored(&here(4, 1)).unwrap();
+    moving.new.inner.remove_past(&gone);
+    let finished = moving.finish(id).await;
+    assert_eq!(finished.state, Some(MoveState::Finished), "{finished:#?}");
+}
+
+#[tokio::test]
+async fn nothing_is_ready_that_the_new_manager_takes_away_one_day() {
+    let moving = Moving::new().await;
+    let (found, later) = (here(4, 1), here(5, 1));
+    moving.write_in_new(&found, "value");
+    moving.expire_in_new(&found);
+    moving.write_in_new(KEPT_BY_EVERY_RUN, "value");
+    let waits = DeleteMode::Recoverable(HOUR * 24);
+    let name = KEPT_BY_EVERY_RUN;
+    moving.expire_in_new(name);
+    let deleted = moving.new.inner.delete_named(name, waits, None).await;
+    deleted.unwrap();
+    let dry = moving.mover().copy(&[], true, &|_, _| {}).await.unwrap();
+    assert!(dry.is_complete() && moving.expiry(&found).await.is_some());
+    let report = moving.copy().await;
+    assert!(report.is_complete(), "{report:#?}");
+    for name in [&found, name] {
+        assert_eq!(moving.expiry(name).await, None, "{name}");
+    }
+    // One that it comes to have after it was compared.
+    moving.expire_in_new(&later);
+    moving.stage().clock.advance(HOUR / 2);
+    let report = moving.copy().await;
+    assert!(report.is_complete(), "{report:#?}");
+    assert_eq!(moving.expiry(&later).await, None);
+    // Or that cannot be taken off.
+    for name in [&found, &later] {
+        moving.expire_in_new(name);
+        moving
+            .new
+            .refuse_deletion(name, Some(ErrorKind::Unsupported));
+    }
+    let report = moving.copy().await;
+    let told: Vec<&str> = report.issues.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(told, [&found, &later], "{report:#?}");
+    assert!(!report.is_complete());
+    moving.assert_open(report.id.unwrap()).await;
+}
+
+#[tokio::test]
+async fn an_expiry_that_is_a_note_only_holds_nothing_back() {
+    let mut moving = Moving::new().await;
+    let advises = Capabilities {
+        native_expiry: NativeExpiry::Advises,
+        ..MemoryBackend::CAPABILITIES
+    };
+    moving.new = moving.stage().another_that("new", advises);
+    let id = moving.copy().await.id.unwrap();
+    let at = moving.expire_in_new(&here(4, 1));
+    assert!(moving.copy().await.is_complete());
+    let finished = moving.finish(id).await;
+    assert_eq!(finished.state, Some(MoveState::Finished), "{finished:#?}");
+    assert_eq!(moving.expiry(&here(4, 1)).await, Some(at));
+}
+
+/// Whichever way it goes.
+#[tokio::test]
+async fn what_the_old_manager_takes_away_is_not_taken_back() {
+    let moving = Moving::new().await;
+    let id = moving.copy().await.id.unwrap();
+    let at = moving.stage().clock.now() + HOUR;
+    let old = &moving.stage().manager.inner;
+    old.expire_past(&here(4, 1), at).unwrap();
+    let refused = moving.reverse(id).await;
+    assert_eq!(
+        (refused.removed, refused.failures()),
+        (0, 1),
+        "{refused:#?}"
+    );
+    assert_eq!(refused.issues[0].name, here(4, 1));
+    assert_eq!(moving.copies().await, moving.needed);
+    moving.assert_open(id).await;
+}
+
+/// A dry run tells what a move would: here, that the manager lets everything expire.
+#[tokio::test]
+async fn what_the_new_manager_would_not_keep_is_told_before_anything_is_copied() {
+    let moving = Moving::new().await;
+    moving.write_in_new(&here(4, 1), "value");
+    moving.new.keep_nothing(true);
+    let dry = moving.mover().copy(&[], true, &|_, _| {}).await.unwrap();
+    let told = dry.issues.iter().map(|it| it.name.clone());
+    let mut expected = moving.needed.clone();
+    expected.remove(&here(4, 1));
+    assert_eq!(told.collect::<BTreeSet<_>>(), expected, "{dry:#?}");
+    assert_eq!((dry.copied, dry.already_there), (0, 1));
+    moving.new.keep_nothing(false);
+    let dry = moving.mover().copy(&[], true, &|_, _| {}).await.unwrap();
+    assert!(dry.is_complete(), "{dry:#?}");
+}
+
+/// The platform reads one part of it, and whoever made it may need the others.
+#[tokio::test]
+async fn a_users_secret_in_parts_is_left_to_be_copied_by_hand() {
+    let moving = Moving::new().await;
+    let old = &moving.stage().manager;
+    old.put_beside("referred-to", 2);
+    for dry in [true, false] {
+        let report = moving.mover().copy(&[], dry, &|_, _| {}).await.unwrap();
+        assert_eq!((report.failures(), report.failed["unsupported"]), (1, 1));
+        assert_eq!(report.issues[0].name, "referred-to", "{report:#?}");
+        assert!(report.issues[0].message.contains("2 more"), "{report:#?}");
+        assert!(!moving.copies().await.contains("referred-to"));
+    }
+    moving.write_in_new("referred-to", "value");
+    let report = moving.copy().await;
+    assert!(report.is_complete(), "{report:#?}");
+    // By now the other parts may differ, and the value too.
+    moving.stage().clock.advance(HOUR);
+    let changed = SecretValue::from("changed".to_owned());
+    old.inner.write_as_platform("referred-to", changed).unwrap();
+    let report = moving.copy().await;
+    assert_eq!(report.failures(), 1, "{report:#?}");
+    assert!(moving.copies().await.contains("referred-to"));
+}

@@ -1,0 +1,166 @@
+//! Before the first secret goes: whether the side that stays has all that it is to have, as it was compared.
+//! What it has not is told by name, and nothing goes.
+
+use cloakroom_core::platform::{CopyState, NamedSecret, PlatformCopy, PlatformMove, SecretName};
+use cloakroom_core::{Error, ErrorKind, Result, SecretState};
+
+use super::super::standing::last_changed;
+use super::compare::in_milliseconds;
+use super::copy::description;
+use super::ready::difference;
+use super::remove::{Removing, TOGETHER};
+use super::{OPERATION, Side};
+
+/// Copies that are asked for together.
+const ASKED_FOR: u32 = 100;
+
+/// How a copy stands on the side that stays.
+enum Stays {
+    AsCompared,
+    /// Its value has to be compared.
+    Perhaps,
+    /// It is not there any more, or about to go.
+    Gone,
+    Not(Error),
+}
+
+impl Removing<'_> {
+    /// Whether nothing stands against the first removal.
+    pub(super) async fn all_stays(&mut self, record: &PlatformMove) -> Result<bool> {
+        let before = self.report.failures();
+        let mut after: Option<SecretName> = None;
+        loop {
+            if self.mover.stop.is_cancelled() {
+                self.report.cut_short = true;
+                return Ok(false);
+            }
+            let store = &self.mover.store;
+            let page = store.copies_after(record.id, after.as_ref(), ASKED_FOR);
+            let page = page.await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.name.clone());
+            let staying = page.into_iter().filter(|it| self.has_to_stay(it));
+            let staying = staying.collect();
+            self.look_at_staying(staying).await?;
+            self.pass.keep_lease().await?;
+        }
+        Ok(self.report.failures() == before)
+    }
+
+    /// What the platform reads in the new manager stays there, whether or not its old one goes. What was in
+    /// the new one before the move tells nothing of the old one.
+    fn has_to_stay(&self, copy: &PlatformCopy) -> bool {
+        let is_copied = copy.state == CopyState::Copied;
+        is_copied && (self.of == Side::Old || copy.written)
+    }
+
+    async fn look_at_staying(&mut self, copies: Vec<PlatformCopy>) -> Result<()> {
+        let names: Vec<String> = copies
+            .iter()
+            .map(|it| self.other_name(it).to_string())
+            .collect();
+        let found = self.sides.describe(self.beside, &names).await;
+        let (mut doubtful, mut gone) = (Vec::new(), Vec::new());
+        for (copy, found) in copies.into_iter().zip(found) {
+            match self.stays(&copy, found) {
+                Stays::AsCompared => {}
+                Stays::Perhaps => doubtful.push(copy),
+                Stays::Gone => gone.push(copy),
+                Stays::Not(error) => self.report.take_error(self.name(&copy).as_str(), &error),
+            }
+        }
+        for some in doubtful.chunks(TOGETHER) {
+            self.compare_staying(some).await;
+        }
+        self.tell_missed(gone).await
+    }
+
+    fn stays(&self, copy: &PlatformCopy, found: Result<NamedSecret>) -> Stays {
+        let refuse =
+            |message: &'static str| Stays::Not(Error::new(ErrorKind::Conflict, OPERATION, message));
+        let found = match found {
+            Ok(found) if found.state.is_waiting() => return Stays::Gone,
+            Ok(found) => found,
+            Err(error) if error.is_missing() => return Stays::Gone,
+            Err(error) => return Stays::Not(error),
+        };
+        if found.state != SecretState::Enabled {
+            return refuse("in the manager that stays it cannot be read: enable it there");
+        }
+        if self.mover.expires(self.beside, &found) {
+            return refuse(EXPIRES);
+        }
+        let is_same = match self.beside {
+            Side::New => copy.described.is_some() && description(&found) == copy.described,
+            Side::Old => {
+                let changed = last_changed(&found).map(in_milliseconds);
+                changed.is_some() && changed == copy.changed
+            }
+        };
+        if is_same && !found.marked {
+            Stays::AsCompared
+        } else {
+            Stays::Perhaps
+        }
+    }
+
+    /// What is gone on the side that is removed, or waits there, has nothing to be compared with.
+    async fn compare_staying(&mut self, copies: &[PlatformCopy]) {
+        let pick = |of: fn(&Self, &PlatformCopy) -> String| -> Vec<String> {
+            copies.iter().map(|it| of(self, it)).collect()
+        };
+        let names = pick(|it, copy| it.name(copy).to_string());
+        let others = pick(|it, copy| it.other_name(copy).to_string());
+        let values = self.sides.read(self.of, &names).await;
+        let theirs = self.sides.read(self.beside, &others).await;
+        for (name, values) in names.iter().zip(values.into_iter().zip(theirs)) {
+            let is_moot = |error: &Error| {
+                error.is_missing() || error.kind() == ErrorKind::ScheduledForDeletion
+            };
+            if values.0.as_ref().is_err_and(is_moot) {
+                continue;
+            }
+            if let Some(error) = difference(values) {
+                self.report.take_error(name, &error);
+            }
+        }
+    }
+
+    /// What only the side that is removed has is missed where the database mentions it.
+    async fn tell_missed(&mut self, gone: Vec<PlatformCopy>) -> Result<()> {
+        let names: Vec<String> = gone.iter().map(|it| self.name(it).to_string()).collect();
+        let found = self.sides.describe(self.of, &names).await;
+        let is_there = |found: &Result<NamedSecret>| !found.as_ref().is_err_and(Error::is_missing);
+        let gone = gone.into_iter().zip(found);
+        let gone: Vec<PlatformCopy> = gone
+            .filter_map(|(copy, found)| is_there(&found).then_some(copy))
+            .collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<SecretName> = gone.iter().map(|it| it.name.clone()).collect();
+        let mentioned = self.pass.mentioned(&names).await?;
+        for (number, copy) in gone.iter().enumerate() {
+            let (kind, why) = match mentioned.as_ref().map(|it| it[number]) {
+                Some(false) => continue,
+                Some(true) => (ErrorKind::Conflict, "the database mentions it"),
+                None => {
+                    let why = "whether the database mentions it is not known";
+                    (ErrorKind::Unavailable, why)
+                }
+            };
+            let message = format!(
+                "{} has it no more, and {why}: nothing goes until it is back (a move that is run again copies \
+                 it anew)",
+                self.mover.id_of(self.beside)
+            );
+            let name = self.name(copy).to_string();
+            self.report.take_issue(&name, kind, message);
+        }
+        Ok(())
+    }
+}
+
+/// What stands against a secret that the side which stays takes away one day.
+pub(super) const EXPIRES: &str = "in the manager that stays it carries an expiry: take that off there; in the new \
+                                  one a move that is run again does so where it can";
