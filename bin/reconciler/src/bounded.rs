@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Reads what the path leads to, a pipe too; an error where it has more than `most` bytes.
-pub fn read(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
@@ -20,7 +20,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Reads a regular file, or one that links to it: what is read again and again is no pipe.
-pub fn read_regular(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_regular(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     if !path.metadata()?.is_file() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,

@@ -29,6 +29,7 @@ pub mod listing;
 pub mod lost_database;
 pub mod managers;
 pub mod metrics;
+pub mod namesakes;
 pub mod output;
 pub mod platform;
 pub mod presence;

@@ -355,9 +355,13 @@ async fn check_one(
                 "  left for two hours: {coordinate}; the reconciler deletes it then"
             ))?;
         }
-    } else if let Err(error) = probe.clean_up().await {
-        let told = format!("{coordinate}: {error}; the reconciler tries again");
-        console.note(format_args!("warning: the test secret may be left: {told}"));
+    } else if let Err(all) = probe.clean_up().await {
+        let all = all.iter();
+        let told: Vec<_> = all
+            .map(|it| format!("{}: {}", it.coordinate, it.error.message()))
+            .collect();
+        let told = format!("{}; the reconciler tries again", told.join("; "));
+        console.note(format_args!("warning: test secrets may be left: {told}"));
         left = Some(told);
     }
     anyhow::ensure!(!interrupted, "interrupted");
@@ -391,6 +395,7 @@ fn tell(step: Step, manager: &dyn SecretBackend, section: Option<&Backend>) -> T
     };
     match step.outcome {
         StepOutcome::Works => {}
+        StepOutcome::WorksSoFar(unseen) => told.message = Some(unseen.to_owned()),
         StepOutcome::NotTried(reason) => {
             told.outcome = "not tried";
             told.message = Some(reason.to_owned());

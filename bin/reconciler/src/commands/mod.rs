@@ -18,6 +18,7 @@ mod health;
 mod input;
 mod key;
 mod let_go;
+mod migrate_beside;
 mod migrate_schema;
 mod migrate_secrets;
 mod moving;

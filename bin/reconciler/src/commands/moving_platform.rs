@@ -321,6 +321,10 @@ fn table(report: &PlatformMoveReport) -> Listing {
             report.left_to_others,
             format!("left in {removed}, perhaps another installation's"),
         ),
+        (
+            report.of_other_storages,
+            format!("read in {} by another storage", report.from),
+        ),
         (report.dangling, "mentioned, and in neither".to_owned()),
         (
             report.only_new,

@@ -53,7 +53,7 @@ pub(super) async fn report(
         complete: report.is_complete(),
         leaked: report.leaked(),
         would_delete: report.would_delete(),
-        dollars_after_clean_up: report.cost.after_clean_up(),
+        dollars_after_clean_up: report.cost.after,
         report: &report,
     };
     if let Some(path) = &args.html {

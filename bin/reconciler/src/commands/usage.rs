@@ -1,6 +1,8 @@
 //! What a command line cannot mean, though it could be read: names that the configuration does not know,
 //! and words that contradict each other. Told before anything is opened.
 
+use std::path::{Path, PathBuf};
+
 use cloakroom_core::BackendId;
 use cloakroom_core::store::Job;
 
@@ -14,7 +16,7 @@ type Checked = Result<(), Misuse>;
 
 /// Refuses such a command line.
 pub(super) fn check(command: &Command, configuration: &Configuration) -> Checked {
-    known_platform(platform(command), configuration)?;
+    platform(command, configuration)?;
     for backend in backends(command) {
         known_backend(backend.as_str(), configuration)?;
     }
@@ -28,16 +30,17 @@ pub(super) fn check(command: &Command, configuration: &Configuration) -> Checked
     contradictions(command, configuration)
 }
 
-/// The name of a platform that is on the command line.
-fn platform(command: &Command) -> Option<&str> {
-    match command {
-        Command::Report(args) => args.platform.as_deref(),
-        Command::Adopt(args) => args.platform.as_deref(),
-        Command::Clean(args) => args.platform.as_deref(),
-        Command::Move(args) => args.platform.as_deref(),
-        Command::MigrateSecrets(args) => args.platform.as_deref(),
-        _ => None,
-    }
+/// Refuses a command that is about a platform and does not tell which, or one that is not there.
+fn platform(command: &Command, configuration: &Configuration) -> Checked {
+    let asked = match command {
+        Command::Report(args) => &args.platform,
+        Command::Adopt(args) => &args.platform,
+        Command::Clean(args) => &args.platform,
+        Command::MigrateSecrets(args) => &args.platform,
+        Command::Move(args) if args.platform.is_some() => &args.platform,
+        _ => return Ok(()),
+    };
+    known_platform(asked.as_deref(), configuration)
 }
 
 /// The backends that are on the command line and have to be configured. The ledger may know one that is
@@ -77,6 +80,9 @@ fn contradictions(command: &Command, configuration: &Configuration) -> Checked {
         {
             wrong("--read-values is for verify-blobs; the other jobs read no value")
         }
+        Command::Report(args) if is_one_file(args.html.as_deref(), args.json.as_deref()) => {
+            wrong("--html and --json are one file: the one would replace the other; name two")
+        }
         Command::Move(args) if args.from.is_some() && args.from == args.to => {
             wrong("--from and --to are one backend: nothing is to be moved")
         }
@@ -95,6 +101,20 @@ fn contradictions(command: &Command, configuration: &Configuration) -> Checked {
     }
 }
 
+fn is_one_file(one: Option<&Path>, other: Option<&Path>) -> bool {
+    one.zip(other)
+        .is_some_and(|(one, other)| place(one) == place(other))
+}
+
+/// Where a file is or would be made, whichever way it is named.
+fn place(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+    let made = || Some(folder.ok()?.join(file.file_name()?));
+    let found = file.canonicalize().ok();
+    found.or_else(made).unwrap_or_else(|| file.to_owned())
+}
+
 /// Refuses `--config` for the demo, whose deployment has a configuration of its own. A shell whose
 /// environment names a file for the other commands means nothing by it here.
 pub(super) fn no_file_for_the_demo(global: &Global) -> Checked {
@@ -108,10 +128,18 @@ pub(super) fn no_file_for_the_demo(global: &Global) -> Checked {
     }
 }
 
-/// Refuses the name of a platform that the configuration has not.
+/// Refuses the name of a platform that the configuration has not, and no name where it has several.
 pub(super) fn known_platform(name: Option<&str>, configuration: &Configuration) -> Checked {
     let configured = configuration.platforms.keys().map(String::as_str);
-    name.map_or(Ok(()), |name| known("platform", name, configured))
+    match name {
+        Some(name) => known("platform", name, configured),
+        None if configuration.platforms.len() > 1 => {
+            let names: Vec<&str> = configured.collect();
+            let names = names.join(", ");
+            wrong(&format!("there are several platforms; say which: {names}"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses the name of a backend that the configuration has not.

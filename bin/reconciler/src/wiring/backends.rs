@@ -57,6 +57,26 @@ pub(super) async fn connect(
     })
 }
 
+/// Whether a section's settings can be right for its manager. Nothing is asked, and no file is read.
+pub(super) fn validate(section: &Backend) -> anyhow::Result<()> {
+    match section {
+        Backend::AwsSecretsManager(section) => SecretsManagerBackend::validate(&aws(section))?,
+        Backend::AwsParameterStore(section) => ParameterStoreBackend::validate(&aws(section))?,
+        Backend::Azure(section) => {
+            let unread = Azure {
+                ca_file: None,
+                ..section.clone()
+            };
+            azure(&unread)?.validate()?;
+        }
+        Backend::Embedded(_) => {}
+        Backend::Gcp(section) => gcp(section).validate()?,
+        Backend::Kubernetes(section) => kubernetes(section, &[]).validate()?,
+        Backend::Vault(section) => vault(section).validate()?,
+    }
+    Ok(())
+}
+
 /// A reference is read whenever the credential is needed.
 impl CredentialSource for SecretReference {
     fn read(&self) -> Result<SecretValue> {
@@ -180,6 +200,7 @@ fn kubernetes(section: &Kubernetes, withheld_variables: &[String]) -> Kubernetes
 fn vault(section: &Vault) -> VaultSettings {
     VaultSettings {
         address: section.address.clone(),
+        allow_http: section.allow_http,
         namespace: section.namespace.clone(),
         mount: section.mount.clone(),
         prefix: section.prefix.clone(),

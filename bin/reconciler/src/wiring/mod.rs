@@ -316,12 +316,14 @@ pub fn in_force(configuration: &Configuration) -> Configuration {
     place::written_out(configuration)
 }
 
-/// Reads every secret the configuration refers to, without using any.
+/// Looks whether each manager's own crate takes its settings, and reads every secret the configuration
+/// refers to, without using any.
 pub fn check_references(configuration: &Configuration) -> anyhow::Result<()> {
     if let Store::Postgres(postgres) = &configuration.store {
         postgres.url.read().context("store.postgres.url")?;
     }
     for (name, section) in &configuration.backends {
+        backends::validate(section).with_context(|| format!("backends.{name}"))?;
         for reference in section.references() {
             reference.read().with_context(|| {
                 let key = key_of(section, &reference).map(|key| format!(".{key}"));

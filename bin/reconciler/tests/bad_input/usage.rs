@@ -265,6 +265,44 @@ fn is_told_as_such() {
 }
 
 #[test]
+fn one_of_several_platforms_has_to_be_named() {
+    let airbyte = "{type: airbyte, database: {env: PATH}, backend: main}";
+    let deployment = Deployment::without_database(&format!(
+        "backends: {{main: {{type: embedded}}}}\nplatforms: {{a: {airbyte}, b: {airbyte}}}"
+    ));
+    for arguments in [
+        &["report"][..],
+        &["adopt"],
+        &["clean"],
+        &["migrate-secrets", "--from", "db", "--to", "main"],
+        &["fernet", "rotate"],
+    ] {
+        let told = deployment.run(arguments).refused(2);
+        says(&told, "there are several platforms; say which: a, b");
+    }
+}
+
+#[test]
+fn two_results_need_two_files() {
+    let airbyte = "{type: airbyte, database: {env: PATH}, backend: main}";
+    let deployment = Deployment::without_database(&format!(
+        "backends: {{main: {{type: embedded}}}}\nplatforms: {{a: {airbyte}}}"
+    ));
+    let there = deployment.write("there.html", "");
+    let beside = deployment.path("beside").display().to_string();
+    let around = deployment.path(".").join("beside").display().to_string();
+    let linked = deployment.path("linked").display().to_string();
+    std::os::unix::fs::symlink(&there, &linked).unwrap();
+    for (html, json) in [(&beside, &beside), (&beside, &around), (&there, &linked)] {
+        let told = deployment.run(&["report", "--html", html, "--json", json]);
+        says(&told.refused(2), "--html and --json are one file");
+    }
+    // What the report itself fails of is another matter.
+    let told = deployment.run(&["report", "--html", &there, "--json", &beside]);
+    assert_ne!(told.code, Some(2), "{told:?}");
+}
+
+#[test]
 fn is_told_as_json_where_results_are() {
     let deployment = Deployment::new();
     for arguments in [

@@ -55,6 +55,17 @@ impl NamedSecrets for Governed {
             .await
     }
 
+    async fn parts_beside_named(&self, name: &str) -> Result<usize> {
+        let call = self.inner_named()?.parts_beside_named(name);
+        self.one(Request::Get, self.calls().read_named, call).await
+    }
+
+    async fn keeps_named(&self) -> Result<()> {
+        let call = self.inner_named()?.keeps_named();
+        self.one(Request::Describe, self.calls().describe, call)
+            .await
+    }
+
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {
         let call = self.inner_named()?.put_named(name, value);
         self.one(Request::Put, self.calls().put_named, call).await
