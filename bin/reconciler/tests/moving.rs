@@ -351,7 +351,7 @@ platforms:
 /// What has two addresses is still one manager: its secrets would be their own old copies.
 fn two_names_of_one_manager_are_no_move() {
     let stage = Stage::new("{sqlite: {path: cloakroom.db}}", Kind::Aws);
-    let other = stage.section.replace("127.0.0.1", "localhost");
+    let other = stage.section.replace("127.0.0.1", "0.0.0.0");
     assert_ne!(other, stage.section, "moto has two addresses");
     let text = format!(
         "store: {}\ndefault_backend: there\nbackends:\n  there: {}\n  again: {other}\n",
@@ -375,7 +375,7 @@ fn two_names_of_one_manager_are_no_move() {
 /// The same manager under two spellings of its address, and the backend under a name that it had not before.
 fn what_another_name_of_the_manager_has_is_not_adopted() {
     let stage = Stage::new("{sqlite: {path: cloakroom.db}}", Kind::Aws);
-    let other = stage.section.replace("127.0.0.1", "localhost");
+    let other = stage.section.replace("127.0.0.1", "0.0.0.0");
     let named = |names: &str| {
         let text = format!("store: {}\nbackends:\n{names}", stage.store);
         stage.deployment.write("reconciler.yaml", &text);

@@ -311,7 +311,7 @@ mod tests {
     use crate::settings::VaultAuth;
 
     fn at(address: &str) -> VaultSettings {
-        let token: Arc<dyn CredentialSource> = Arc::new(SecretValue::from("t".to_owned()));
+        let token: Arc<dyn CredentialSource> = Arc::new(cloakroom_testkit::canary::marked("token"));
         VaultSettings::new(address, VaultAuth::Token { token })
     }
 

@@ -53,7 +53,8 @@ impl Metadata {
 }
 
 fn expires(delete_version_after: &str) -> bool {
-    !matches!(delete_version_after, "" | "0s")
+    // A negative duration switches it off for a whole mount.
+    !matches!(delete_version_after, "" | "0s") && !delete_version_after.starts_with('-')
 }
 
 /// What is known about one version.

@@ -27,8 +27,9 @@ pub(super) fn others(
         let Platform::OpenMetadata(it) = it else {
             continue;
         };
-        // Of one database both sections are one deployment.
-        if other == name || it.database == section.database {
+        // Of one database's schema both sections are one deployment.
+        let is_itself = it.database == section.database && it.schema == section.schema;
+        if other == name || is_itself {
             continue;
         }
         let is_there = context.backends.get(&it.backend.parse()?)?.manager() == there;

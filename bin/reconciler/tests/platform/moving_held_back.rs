@@ -133,6 +133,18 @@ async fn nothing_is_ready_that_the_new_manager_takes_away_one_day() {
     moving.assert_open(report.id.unwrap()).await;
 }
 
+/// Whoever keeps another value under the name may mean that it expires.
+#[tokio::test]
+async fn the_expiry_of_somebody_elses_value_is_left_on() {
+    let moving = Moving::new().await;
+    let name = here(4, 1);
+    moving.write_in_new(&name, "theirs");
+    let at = moving.expire_in_new(&name);
+    let report = moving.copy().await;
+    assert_eq!(report.failed["conflict"], 1, "{report:#?}");
+    assert_eq!(moving.expiry(&name).await, Some(at));
+}
+
 #[tokio::test]
 async fn an_expiry_that_is_a_note_only_holds_nothing_back() {
     let mut moving = Moving::new().await;

@@ -238,6 +238,7 @@ impl<'a> Copying<'a> {
         if self.report.dry_run {
             return self.look(begun).await;
         }
+        let begun = self.without_other_values(begun).await;
         let ring = self.ring.clone();
         let new = begun.iter().filter(|it| matches!(it.found, Found::Nothing));
         let new: Vec<PlatformCopy> = new.map(|it| it.copy(CopyState::Writing, &ring)).collect();
@@ -308,6 +309,15 @@ impl<'a> Copying<'a> {
             }
         }
         left
+    }
+
+    /// Leaves out what expires in the new manager and is another's value: that expiry is not the move's to take off.
+    async fn without_other_values(&mut self, begun: Vec<Begun>) -> Vec<Begun> {
+        let (expiring, mut begun): (Vec<Begun>, Vec<Begun>) = begun
+            .into_iter()
+            .partition(|it| it.expires && matches!(it.found, Found::Something));
+        begun.extend(self.compare(expiring).await);
+        begun
     }
 
     /// What was just put is described before it is read back, so that a change behind that shows.

@@ -235,7 +235,7 @@ impl<'a> Removing<'a> {
 
     /// What has no name as the platform makes them, or an older release wrote without a version, stays,
     /// and so does what was there before the move.
-    fn may_go(&self, copy: &PlatformCopy) -> bool {
+    pub(super) fn may_go(&self, copy: &PlatformCopy) -> bool {
         let is_versioned = self.name(copy).coordinate().is_some();
         match self.of {
             Side::Old => {

@@ -51,7 +51,7 @@ impl Removing<'_> {
     /// the new one before the move tells nothing of the old one.
     fn has_to_stay(&self, copy: &PlatformCopy) -> bool {
         let is_copied = copy.state == CopyState::Copied;
-        is_copied && (self.of == Side::Old || copy.written)
+        is_copied && (self.of == Side::Old || self.may_go(copy))
     }
 
     async fn look_at_staying(&mut self, copies: Vec<PlatformCopy>) -> Result<()> {
@@ -149,9 +149,12 @@ impl Removing<'_> {
                     (ErrorKind::Unavailable, why)
                 }
             };
+            let anew = match self.beside {
+                Side::New => " (a move that is run again copies it anew)",
+                Side::Old => "",
+            };
             let message = format!(
-                "{} has it no more, and {why}: nothing goes until it is back (a move that is run again copies \
-                 it anew)",
+                "{} has it no more, and {why}: nothing goes until it is back{anew}",
                 self.mover.id_of(self.beside)
             );
             let name = self.name(copy).to_string();
