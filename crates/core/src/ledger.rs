@@ -277,6 +277,8 @@ pub struct Unused {
 pub struct Begun {
     /// Rows in `Deleting` that wait: for the pause after a failure, or for a claim to lapse.
     pub waiting: u64,
+    /// Of these, the ones whose last try failed. What another run took on is that run's.
+    pub failed: u64,
     /// Rows that are parked.
     pub parked: u64,
 }

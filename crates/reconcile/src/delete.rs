@@ -1,10 +1,8 @@
 //! expire-orphans and delete-superseded: what is due, in batches, as far as the guards allow.
 
-use cloakroom_core::ledger::{
-    Candidate, Census, DueClass, DueCursor, LedgerRow, Reason, RowState, Windows,
-};
+use cloakroom_core::ledger::{Candidate, Census, DueClass, DueCursor, Reason, Windows};
 use cloakroom_core::mutant::{self, Mutant};
-use cloakroom_core::store::{Job, SecretFilter};
+use cloakroom_core::store::Job;
 use cloakroom_core::{Capabilities, Result};
 
 use crate::Pass;
@@ -73,9 +71,7 @@ impl Pass<'_> {
         }
         let begun = self.store().begun(self.backend_id()).await?;
         (self.report.waiting, self.report.parked) = (begun.waiting, begun.parked);
-        if begun.waiting > 0 {
-            self.report.failed_before = self.failed_before().await?;
-        }
+        self.report.failed_before = begun.failed;
         let job = self.report.job;
         // What was begun passed the guards of its own run.
         let begun = Stops {
@@ -102,31 +98,6 @@ impl Pass<'_> {
             self.purge_overdue(&survey.overdue, stops).await?;
         }
         Ok(())
-    }
-
-    /// How many wait because the last try failed. What another run took on is that run's.
-    async fn failed_before(&mut self) -> Result<u64> {
-        let filter = SecretFilter {
-            backend: Some(self.backend_id().clone()),
-            state: Some(RowState::Deleting),
-            ..SecretFilter::default()
-        };
-        let now = self.store().now().await?;
-        let failed = |row: &&LedgerRow| {
-            let waits = row.next_attempt.is_some_and(|next| next > now);
-            waits && row.claimed_by.is_none() && row.last_error.is_some()
-        };
-        let (mut number, mut after) = (0, None);
-        loop {
-            self.keep_lease().await?;
-            let size = self.settings().page;
-            let page = self.store().list_secrets(&filter, after, size).await?;
-            number += page.rows.iter().filter(failed).count() as u64;
-            after = page.next;
-            if after.is_none() {
-                return Ok(number);
-            }
-        }
     }
 
     /// Lets every guard look, and writes down those that step in. Gives back the counts they saw:

@@ -237,8 +237,10 @@ impl State {
             row.state == RowState::Deleting && later
         };
         let parked = |row: &LedgerRow| row.state == RowState::Quarantined;
+        let failed = |row: &LedgerRow| row.claimed_by.is_none() && row.last_error.is_some();
         Begun {
             waiting: rows.iter().filter(|row| waits(row)).count() as u64,
+            failed: rows.iter().filter(|row| waits(row) && failed(row)).count() as u64,
             parked: rows.iter().filter(|row| parked(row)).count() as u64,
         }
     }

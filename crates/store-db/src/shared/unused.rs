@@ -52,6 +52,7 @@ impl Store {
             let reader = Reader::new("secrets", &row);
             Ok(Begun {
                 waiting: reader.count("waiting")?,
+                failed: reader.count("failed")?,
                 parked: reader.count("parked")?,
             })
         };
@@ -65,17 +66,20 @@ impl Store {
 pub(crate) fn begun_query(backend: &BackendId, now: i64) -> Query {
     let mut query = Query::new("SELECT (SELECT COUNT(*) FROM secrets AS s WHERE ");
     query
+        .push(BEGUN[1])
+        .push(" AND s.backend_id = ")
+        .push_bind(backend.as_str());
+    query
+        .push(
+            ") AS parked, COUNT(*) AS waiting, \
+             COUNT(*) FILTER (WHERE s.claimed_by IS NULL AND s.last_error IS NOT NULL) AS failed \
+             FROM secrets AS s WHERE ",
+        )
         .push(BEGUN[0])
         .push(" AND s.backend_id = ")
         .push_bind(backend.as_str())
         .push(" AND s.next_attempt_at > ")
         .push_bind(now);
-    query
-        .push(") AS waiting, (SELECT COUNT(*) FROM secrets AS s WHERE ")
-        .push(BEGUN[1])
-        .push(" AND s.backend_id = ")
-        .push_bind(backend.as_str())
-        .push(") AS parked");
     query
 }
 
