@@ -145,6 +145,17 @@ fn a_secret_is_shown_once_with_its_other_versions() {
         assert_eq!(refused.contains(nowhere), nowhere != "nope", "{refused}");
         says(&refused, "`reconciler secret list`");
     }
+    let listed = |base: &str| deployment.run(&["secret", "list", "--base", base]).done();
+    let all = deployment.run(&["secret", "list"]).done();
+    let (base, _) = first.rsplit_once("_v").unwrap();
+    for it in [base, &first] {
+        assert_eq!(
+            listed(it),
+            all,
+            "a base means all its versions, and so does any of them"
+        );
+    }
+    assert!(!listed("airbyte_other").contains(base));
     let elsewhere = ["secret", "show", &first, "--backend", "other"];
     says(&deployment.run(&elsewhere).refused(2), "no backend other");
 }

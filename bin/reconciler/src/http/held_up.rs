@@ -1,13 +1,10 @@
 //! Which run is at a backend, and so which other one keeps a job from beginning, and since when.
 
 use cloakroom_core::store::{Journal as _, RunRecord};
-use cloakroom_core::{BackendId, Result, Timestamp};
+use cloakroom_core::{BackendId, Result, RunId, Timestamp};
 use cloakroom_reconcile::{HeldUp, lease_name};
 
 use super::routes::App;
-
-/// Among so many runs is whichever holds a lease: each backend has one at a time.
-const LATEST: u32 = 100;
 
 /// What keeps a job from beginning.
 pub(super) struct Obstacle {
@@ -41,18 +38,15 @@ pub(super) async fn at_work<'b>(
     backends: impl IntoIterator<Item = &'b BackendId>,
 ) -> Result<Vec<(&'b BackendId, RunRecord)>> {
     let mut at_work = Vec::new();
-    let mut runs = None;
     for backend in backends {
-        let Some(holder) = app.store.lease_holder(&lease_name(backend)).await? else {
+        let holder = app.store.lease_holder(&lease_name(backend)).await?;
+        // What is no run's has another form: what an operator does by hand takes the lease too.
+        let Some(run) = holder.and_then(|holder| holder.parse::<RunId>().ok()) else {
             continue;
         };
-        let runs = match &runs {
-            Some(runs) => runs,
-            None => runs.insert(app.store.runs(LATEST).await?),
-        };
-        let is_it = |run: &&RunRecord| run.finished.is_none() && run.id.to_string() == holder;
-        let run = runs.iter().find(is_it);
-        at_work.extend(run.map(|run| (backend, run.clone())));
+        let run = app.store.run(run).await?;
+        let run = run.filter(|run| run.finished.is_none());
+        at_work.extend(run.map(|run| (backend, run)));
     }
     Ok(at_work)
 }

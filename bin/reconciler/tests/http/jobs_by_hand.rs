@@ -140,12 +140,18 @@ pub fn a_backend_tells_which_job_is_at_it() {
         1700000000000)";
     const LEASE: &str = "INSERT INTO leases (name, holder, token, acquired_at, expires_at) VALUES \
         ('reconcile/embedded', '6a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7c11', 7, 0, 9000000000000000)";
+    // However many began since.
+    const BEGUN_SINCE: &str = "INSERT INTO runs (run_id, job, backend_id, dry_run, report, started_at) \
+        WITH RECURSIVE n(n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM n WHERE n < 300) \
+        SELECT '7a1d7e9c-8d3b-4e55-9d6f-0f2c5b1a7' || n, 'expire-orphans', 'other', TRUE, '{}', \
+        1700000000000 + n FROM n";
     let deployment = Deployment::with(NEVER);
     let served = deployment.serve(&[]);
     let busy = || served.status()["backends"]["embedded"]["busy"].clone();
     assert!(busy().is_null(), "{}", busy());
     behind_its_back(&deployment, RUN);
     behind_its_back(&deployment, LEASE);
+    behind_its_back(&deployment, BEGUN_SINCE);
     let told = busy();
     assert_eq!(told["job"], "verify-blobs", "{told:#}");
     assert_eq!(told["since"], "2023-11-14T22:13:20Z", "{told:#}");
