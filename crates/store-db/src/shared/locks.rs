@@ -48,33 +48,42 @@ pub(super) async fn lock<'a>(
     conn: &mut Conn,
     keys: impl IntoIterator<Item = &'a Key>,
 ) -> Result<LockedRows, Failure> {
+    let mut rows = BTreeMap::new();
+    for (backend, bases) in bases_by_backend(keys) {
+        for row in living_query(backend, &bases)
+            .build()
+            .persistent(false)
+            .fetch_all(&mut *conn)
+            .await?
+        {
+            let reader = Reader::new("secrets", &row);
+            let locked = Locked {
+                state: reader.word("state", RowState::from_word)?,
+                intent: reader.optional_id("intent")?.map(IntentId),
+                expires_at: reader.get("expires_at")?,
+                unreferenced: reader.get::<Option<i64>>("unreferenced_since")?.is_some(),
+                superseded: reader.get("superseded")?,
+            };
+            rows.insert((backend.clone(), reader.coordinate()?), locked);
+        }
+    }
+    Ok(LockedRows { rows })
+}
+
+/// The bases that `keys` name, each once, as many as a query takes at a time.
+fn bases_by_backend<'a>(
+    keys: impl IntoIterator<Item = &'a Key>,
+) -> Vec<(&'a BackendId, Vec<&'a str>)> {
     let mut bases: BTreeMap<&BackendId, BTreeSet<&str>> = BTreeMap::new();
     for (backend, coordinate) in keys {
         bases.entry(backend).or_default().insert(coordinate.base());
     }
-    let mut rows = BTreeMap::new();
+    let mut chunked = Vec::new();
     for (backend, bases) in bases {
         let bases: Vec<&str> = bases.into_iter().collect();
-        for bases in bases.chunks(CHUNK) {
-            for row in living_query(backend, bases)
-                .build()
-                .persistent(false)
-                .fetch_all(&mut *conn)
-                .await?
-            {
-                let reader = Reader::new("secrets", &row);
-                let locked = Locked {
-                    state: reader.word("state", RowState::from_word)?,
-                    intent: reader.optional_id("intent")?.map(IntentId),
-                    expires_at: reader.get("expires_at")?,
-                    unreferenced: reader.get::<Option<i64>>("unreferenced_since")?.is_some(),
-                    superseded: reader.get("superseded")?,
-                };
-                rows.insert((backend.clone(), reader.coordinate()?), locked);
-            }
-        }
+        chunked.extend(bases.chunks(CHUNK).map(|chunk| (backend, chunk.to_vec())));
     }
-    Ok(LockedRows { rows })
+    chunked
 }
 
 /// Looks at the rows of these bases alone, however many the ledger has.
@@ -172,24 +181,17 @@ pub(super) async fn highest_referenced<'a>(
     conn: &mut Conn,
     keys: impl IntoIterator<Item = &'a Key>,
 ) -> Result<HashMap<(BackendId, String), Coordinate>, Failure> {
-    let mut bases: BTreeMap<&BackendId, BTreeSet<&str>> = BTreeMap::new();
-    for (backend, coordinate) in keys {
-        bases.entry(backend).or_default().insert(coordinate.base());
-    }
     let mut highest = HashMap::new();
-    for (backend, bases) in bases {
-        let bases: Vec<&str> = bases.into_iter().collect();
-        for bases in bases.chunks(CHUNK) {
-            for row in highest_query(backend, bases)
-                .build()
-                .persistent(false)
-                .fetch_all(&mut *conn)
-                .await?
-            {
-                let coordinate = Reader::new("secrets", &row).coordinate()?;
-                // The last of each base is its highest.
-                highest.insert((backend.clone(), coordinate.base().to_owned()), coordinate);
-            }
+    for (backend, bases) in bases_by_backend(keys) {
+        for row in highest_query(backend, &bases)
+            .build()
+            .persistent(false)
+            .fetch_all(&mut *conn)
+            .await?
+        {
+            let coordinate = Reader::new("secrets", &row).coordinate()?;
+            // The last of each base is its highest.
+            highest.insert((backend.clone(), coordinate.base().to_owned()), coordinate);
         }
     }
     Ok(highest)
