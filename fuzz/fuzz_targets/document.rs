@@ -74,6 +74,7 @@ fn put_twice(spec: &CompiledSpec, document: &Value) {
             digest: Digest::of(ring.current(), coordinate.base(), *kind, value),
             array_digest: array
                 .map(|scope| array_digest(ring.current(), DOCUMENT, scope, *kind, value)),
+            damage: None,
             damaged: false,
         });
         revealed.push(reveal(&field.pointer, *kind, value));

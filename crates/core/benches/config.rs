@@ -116,6 +116,7 @@ fn bench(criterion: &mut Criterion) {
                 .array_scope
                 .as_deref()
                 .map(|scope| array_digest(key, "document", scope, *kind, value)),
+            damage: None,
             damaged: false,
         });
         values.push((field.pointer.clone(), *kind, value.clone()));

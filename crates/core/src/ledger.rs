@@ -74,6 +74,15 @@ pub enum Damage {
 }
 
 impl Damage {
+    /// What is known once this was found, too. That the value is another one outlasts its absence: only
+    /// reading it tells that it is right again.
+    #[must_use]
+    pub fn beside(self, known: Option<Self>) -> Self {
+        known
+            .filter(|known| *known == Self::Different)
+            .unwrap_or(self)
+    }
+
     /// The damage as a stable lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -100,7 +100,7 @@ impl Documents {
             if damage == Some(Damage::Different) && answer.is_ok() {
                 warn_of_altered(document, held);
             }
-            if let Some(damage) = damage.filter(|_| !held.damaged) {
+            if let Some(damage) = damage.filter(|found| is_news(held, *found)) {
                 self.report_damage(document, held, damage).await;
             }
         }
@@ -190,6 +190,14 @@ fn damage_of(ring: &KeyRing, held: &Held, answer: &Result<StoredSecret>) -> Opti
         Err(error) if error.is_missing() => Some(Damage::Missing),
         Err(error) if is_damaged(error) => Some(Damage::Different),
         Ok(_) | Err(_) => None,
+    }
+}
+
+/// Whether the ledger says less of the stored value. What it does not have as stored it says enough of.
+fn is_news(held: &Held, found: Damage) -> bool {
+    match held.damage {
+        Some(known) => found.beside(Some(known)) != known,
+        None => !held.damaged,
     }
 }
 

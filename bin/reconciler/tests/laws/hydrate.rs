@@ -262,6 +262,45 @@ pub(crate) async fn what_is_not_what_was_put_is_written_by_putting_it_again(kind
     }
 }
 
+/// That it is back says nothing of its value: what was missing, and came back as another, is not forgotten.
+pub(crate) async fn another_value_is_remembered_although_it_was_missing_before(
+    kind: Kind,
+    seed: u64,
+) {
+    let world = World::new(kind, seed).await;
+    let id = world.create(json!({"a": "one"})).await.id;
+    let one = world.coordinate(id, "/a").await;
+    let mark = world.embedded.get(&one).await.unwrap().mark.unwrap();
+    let take_away = async || {
+        let gone = world.embedded.delete(&one, DeleteMode::Final, None);
+        gone.await.unwrap();
+    };
+    let damage = async || world.row(&one).await.unwrap().damage;
+    take_away().await;
+    assert!(world.try_hydrated(id).await.unwrap_err().is_missing());
+    assert_eq!(damage().await, Some(Damage::Missing));
+    world.plant(&one, mark.clone(), "by hand").await;
+    assert_eq!(world.hydrated(id).await, json!({"a": "by hand"}));
+    assert_eq!(damage().await, Some(Damage::Different));
+    let verified = async || {
+        let report = world.run(Job::VerifyBlobs).await;
+        world.found(&report).await
+    };
+    assert_eq!(verified().await, [(FindingKind::Altered, 1)].into());
+
+    // Missing once more, and back as it was: by its mark alone it is nobody's right value.
+    take_away().await;
+    assert_eq!(verified().await, [(FindingKind::Dangling, 1)].into());
+    assert!(world.try_hydrated(id).await.unwrap_err().is_missing());
+    world.plant(&one, mark, "by hand").await;
+    assert_eq!(verified().await, [(FindingKind::Altered, 1)].into());
+    assert_eq!(damage().await, Some(Damage::Different));
+    let changes = world.update(id, json!({"a": "one"})).await.changes;
+    assert_eq!(changes[0].change, ChangeKind::Raised, "{changes:?}");
+    assert_eq!(world.hydrated(id).await, json!({"a": "one"}));
+    world.close().await;
+}
+
 /// With its key it is what it was: neither a value nor a digest whose key is gone says anything of it.
 pub(crate) async fn what_no_key_is_there_for_is_not_written_down(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;

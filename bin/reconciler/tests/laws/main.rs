@@ -254,6 +254,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_is_missing_for_good_says_so_and_asks_once,
             what_is_missing_is_written_by_putting_it_again,
             what_is_not_what_was_put_is_written_by_putting_it_again,
+            another_value_is_remembered_although_it_was_missing_before,
             what_no_key_is_there_for_is_not_written_down,
             only_what_is_missing_is_written_down_as_missing,
             an_older_version_is_readable_for_the_grace,

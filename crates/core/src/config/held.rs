@@ -3,6 +3,7 @@
 use crate::coordinates::Coordinate;
 use crate::digest::Digest;
 use crate::ids::BackendId;
+use crate::ledger::Damage;
 use crate::secret::ValueKind;
 
 /// One reference a stored document holds, with what is known of its value.
@@ -20,6 +21,8 @@ pub struct Held {
     pub digest: Digest,
     /// Finds the value again where it moved within its array; `None` outside arrays.
     pub array_digest: Option<Digest>,
+    /// What was reported of the stored value.
+    pub damage: Option<Damage>,
     /// Whether the stored value was reported missing or different, or the ledger does not have it as
     /// stored: an equal value is written again.
     pub damaged: bool,

@@ -132,6 +132,7 @@ impl Document {
                     .map(|scope| array_digest(key, DOCUMENT, scope, kind, &value)),
                 coordinate: coordinate.clone(),
                 kind,
+                damage: None,
                 damaged: false,
             });
             coordinates.push(coordinate.clone());
@@ -178,6 +179,7 @@ impl Document {
                 array_digest: None,
                 coordinate: coordinate.clone(),
                 kind,
+                damage: None,
                 damaged: false,
             });
             document.stored.insert(coordinate, (kind, value));

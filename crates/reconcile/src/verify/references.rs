@@ -159,11 +159,8 @@ impl Pass<'_> {
                 let detail = "it cannot be read: it is switched off in the manager; enable it there, or put \
                               the document again with the value";
                 self.amiss(FindingKind::Disabled, group, detail).await?;
-                // So that an equal value is written again instead of being kept. A value that was found
-                // to be another stays so when it is enabled.
-                let known = group[0].ledger.as_ref().and_then(|row| row.damage);
-                let damage = known.unwrap_or(Damage::Missing);
-                self.damage(group, Some(damage)).await?;
+                // So that an equal value is written again instead of being kept.
+                self.damage(group, Some(Damage::Missing)).await?;
                 return Ok(false);
             }
             SecretState::Enabled | SecretState::ScheduledForDeletion { .. } => {}
@@ -319,8 +316,11 @@ impl Pass<'_> {
     }
 
     async fn damage(&self, group: &[ReferenceRow], damage: Option<Damage>) -> Result<()> {
-        let known = group[0].ledger.as_ref().map(|row| row.damage);
-        if self.options.dry_run || known.is_none_or(|known| known == damage) {
+        let Some(row) = &group[0].ledger else {
+            return Ok(());
+        };
+        let damage = damage.map(|found| found.beside(row.damage));
+        if self.options.dry_run || row.damage == damage {
             return Ok(());
         }
         self.store()

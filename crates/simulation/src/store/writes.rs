@@ -31,6 +31,7 @@ impl State {
                 kind: row.kind,
                 digest: row.digest.clone(),
                 array_digest: reference.array_digest.clone(),
+                damage: row.damage,
                 damaged: row.damage.is_some() || row.state != RowState::Stored,
             })
         };

@@ -129,6 +129,7 @@ async fn held_by(conn: &mut Conn, id: DocumentId) -> Result<Vec<Held>, Failure> 
             kind: ledger.word("kind", value_kind)?,
             digest: ledger.word("digest", parsed::<Digest>)?,
             array_digest: reader.optional_word("array_digest", parsed::<Digest>)?,
+            damage,
             damaged: damage.is_some() || !is_stored,
         })
     });

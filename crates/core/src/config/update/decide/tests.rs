@@ -58,6 +58,7 @@ impl Stored {
                     kind: *kind,
                     digest: Digest::of(key, coordinate.base(), *kind, value),
                     array_digest: Some(array_digest(key, "d", scope, *kind, value)),
+                    damage: None,
                     damaged: false,
                 }
             });
