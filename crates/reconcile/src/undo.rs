@@ -356,9 +356,10 @@ impl Pass<'_> {
             Ok(None) => return (UndoFate::NotOurs, "the ledger has no row for it".to_owned()),
             Err(error) => return (UndoFate::Failed, error.to_string()),
         };
-        if is_in_use(&row) {
-            let detail = format!("its row is {}", row.state.as_str());
-            return (UndoFate::InUse, detail);
+        match self.why_in_use(&row).await {
+            Ok(None) => {}
+            Ok(Some(detail)) => return (UndoFate::InUse, detail),
+            Err(error) => return (UndoFate::Failed, error.to_string()),
         }
         let claim = self.settings().claim_deadline;
         let asked = asked_until(&row, terms).filter(|until| *until > now);
@@ -392,6 +393,26 @@ impl Pass<'_> {
             }
             Err(error) if error.is_missing() => gone(outcome),
             Err(error) => (UndoFate::Failed, error.to_string()),
+        }
+    }
+
+    /// Why it is in use, or on its way to be. What was let go is stored as well, and the next to be deleted; its
+    /// references may have come back by a hand that left the row as it was.
+    async fn why_in_use(&self, row: &LedgerRow) -> Result<Option<String>> {
+        match row.state {
+            RowState::Deleting | RowState::Deleted | RowState::Held | RowState::Quarantined => {
+                Ok(None)
+            }
+            RowState::Stored if row.unreferenced_since.is_some() => {
+                let (store, backend) = (self.store(), self.backend_id());
+                let referrers = store.referrers(backend, &row.coordinate, 1).await?;
+                let told =
+                    |(document, pointer)| format!("document {document} refers to it at {pointer}");
+                Ok(referrers.into_iter().next().map(told))
+            }
+            RowState::Intended | RowState::Stored => {
+                Ok(Some(format!("its row is {}", row.state.as_str())))
+            }
         }
     }
 
@@ -449,15 +470,6 @@ impl Undone {
     pub(crate) fn has_moved_on(&mut self) {
         self.fate = UndoFate::InUse;
         "its row has changed meanwhile".clone_into(&mut self.detail);
-    }
-}
-
-/// Whether it is in use, or on its way to be. What was let go is stored as well, and the next to be deleted.
-fn is_in_use(row: &LedgerRow) -> bool {
-    match row.state {
-        RowState::Intended => true,
-        RowState::Stored => row.unreferenced_since.is_none(),
-        RowState::Deleting | RowState::Deleted | RowState::Held | RowState::Quarantined => false,
     }
 }
 

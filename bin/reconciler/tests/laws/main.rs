@@ -329,6 +329,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_secret_that_cannot_be_restored_now_holds_up_no_other,
             what_it_brought_back_is_deleted_again_in_the_end,
             what_was_let_go_or_adopted_is_held,
+            what_was_let_go_and_is_referred_to_again_is_not_held,
             of_what_was_let_go_it_says_what_is_so;
         brought_back:
             it_keeps_its_lease_however_long_it_takes,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cloakroom_core::ledger::RowState;
-use cloakroom_core::store::{Job, Receipts as _};
+use cloakroom_core::store::{Job, Journal as _, Receipts as _, Restored};
 use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, RunId, SecretBackend as _};
 use cloakroom_reconcile::{Guard, Report, RunOptions, UndoFate, UndoOptions, UndoReport, Undone};
 use serde_json::json;
@@ -439,6 +439,48 @@ pub(crate) async fn what_was_let_go_or_adopted_is_held(kind: Kind, seed: u64) {
         world.db.verify_receipts().await.unwrap();
         world.close().await;
     }
+}
+
+/// Its document came back by hand, and its row says nothing of that: it is in use, and stays what it is.
+pub(crate) async fn what_was_let_go_and_is_referred_to_again_is_not_held(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    world.create(json!({"a": "stays"})).await;
+    let id = world.create(json!({"a": "one", "b": "two"})).await.id;
+    let back = world.coordinate(id, "/a").await;
+    let lost = world.coordinate(id, "/b").await;
+    let blob = world.documents.stored(id).await.unwrap().to_string();
+    let gone = format!("DELETE FROM secret_references WHERE document_id = '{id}'");
+    world.behind_the_back(&gone).await;
+    world.replace_blob(id, "{}").await;
+    let run = let_go(&world, &letting_go::options(true)).await.0.run;
+    world.replace_blob(id, &blob).await;
+    let again = format!(
+        "INSERT INTO secret_references (document_id, pointer, backend_id, coordinate) \
+         VALUES ('{id}', '/a', '{}', '{back}')",
+        world.id()
+    );
+    world.behind_the_back(&again).await;
+
+    let lease = world.db.acquire_lease("a law", "a law", hours(1));
+    let lease = lease.await.unwrap().unwrap();
+    let restored = [&back, &lost].map(|coordinate| Restored {
+        coordinate: coordinate.clone(),
+        evidence: "by a law".to_owned(),
+    });
+    let own = RunId(uuid::Uuid::from_u128(77));
+    let backend = world.id();
+    let held = world.db.hold(&lease, own, &backend, &restored, hours(1));
+    assert_eq!(held.await.unwrap(), [false, true]);
+    for dry_run in [true, false] {
+        let undone = undo_with(&world, run, &options(dry_run)).await;
+        let (report, fates) = undone.unwrap();
+        assert_eq!(fates[&back], UndoFate::InUse, "{report:?}");
+        assert_ne!(fates[&lost], UndoFate::InUse, "{report:?}");
+    }
+    assert_eq!(state(&world, &back).await, RowState::Stored);
+    assert_eq!(state(&world, &lost).await, RowState::Held);
+    world.db.verify_receipts().await.unwrap();
+    world.close().await;
 }
 
 /// What a document refers to again is in use, and what the manager does not have nobody holds.

@@ -403,11 +403,12 @@ impl State {
         let mut named = BTreeSet::new();
         for restored in restored {
             let key = (backend.clone(), restored.coordinate.clone());
+            let referenced = self.is_referenced(&key);
             let row = self.rows.get_mut(&key).filter(|row| {
                 let gone = [RowState::Deleting, RowState::Deleted];
                 let parked = [RowState::Quarantined, RowState::Held];
-                let next =
-                    row.ledger.state == RowState::Stored && row.ledger.unreferenced_since.is_some();
+                let let_go = row.ledger.unreferenced_since.is_some() && !referenced;
+                let next = row.ledger.state == RowState::Stored && let_go;
                 gone.contains(&row.ledger.state) || parked.contains(&row.ledger.state) || next
             });
             let row = row.filter(|_| named.insert(key.clone()));

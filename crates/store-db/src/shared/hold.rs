@@ -66,7 +66,8 @@ impl Store {
     }
 }
 
-/// Locks those of the rows that are deleted, on their way or next to be, or held already.
+/// Locks those of the rows that are deleted, on their way or next to be, or held already. What was let go and
+/// a document refers to all the same is in use: its references were brought back by hand.
 async fn lock_unused(
     conn: &mut Conn,
     backend: &BackendId,
@@ -75,7 +76,10 @@ async fn lock_unused(
     let mut query = Query::new(
         "SELECT s.backend_id, s.coordinate FROM secrets AS s \
          WHERE (s.state IN ('deleting', 'deleted', 'quarantined', 'held') \
-         OR s.state = 'stored' AND s.unreferenced_since IS NOT NULL) AND s.backend_id = ",
+         OR s.state = 'stored' AND s.unreferenced_since IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM secret_references AS r \
+         WHERE r.backend_id = s.backend_id AND r.coordinate = s.coordinate)) \
+         AND s.backend_id = ",
     );
     query
         .push_bind(backend.as_str())
