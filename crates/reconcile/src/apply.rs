@@ -201,7 +201,7 @@ impl Pass<'_> {
                     document: rescue.document,
                     pointer: rescue.pointer.clone(),
                     coordinate: Some(rescue.coordinate.clone()),
-                    detail: format!("it was in danger and could not be restored: {error}"),
+                    detail: why_unrestored(&error),
                 })
                 .await
             }
@@ -299,6 +299,23 @@ impl Pass<'_> {
         let more = items.len() > limit;
         items.truncate(limit);
         Ok((items, more))
+    }
+}
+
+/// Why nothing was restored: whoever restored it was asked nothing yet.
+fn why_unrestored(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Corrupt => format!(
+            "it was in danger when the plan was made, and its mark cannot be read, so that this plan restores \
+             nothing there: {error}; a run of expire-orphans does"
+        ),
+        ErrorKind::Missing => {
+            "it was in danger when the plan was made, and the manager does not have it any more"
+                .to_owned()
+        }
+        _ => format!(
+            "it was in danger when the plan was made, and how it is now cannot be seen: {error}"
+        ),
     }
 }
 

@@ -197,6 +197,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_the_plan_calls_never_referenced_and_was_is_spared,
             rescues_are_planned_and_applied_once,
             a_planned_rescue_that_nothing_asks_for_any_more_is_left_alone,
+            a_planned_rescue_that_cannot_be_looked_at_says_so,
             a_planned_rescue_that_fails_is_reported,
             a_dry_run_changes_nothing,
             a_dry_run_tells_the_truth;

@@ -440,6 +440,31 @@ pub(crate) async fn a_planned_rescue_that_fails_is_reported(kind: Kind, seed: u6
     world.close().await;
 }
 
+/// By the listing it is in danger; asked directly its mark cannot be read, or it is gone. Nobody tried to restore
+/// it, and the report does not say so.
+pub(crate) async fn a_planned_rescue_that_cannot_be_looked_at_says_so(kind: Kind, seed: u64) {
+    for (answer, words) in [
+        (ErrorKind::Corrupt, "its mark cannot be read"),
+        (ErrorKind::Missing, "does not have it any more"),
+        (ErrorKind::Denied, "cannot be seen"),
+    ] {
+        let world = World::new(kind, seed).await;
+        let id = world.create(json!({"a": "one"})).await.id;
+        let coordinate = world.coordinate(id, "/a").await;
+        endanger(&world, &coordinate, Danger::Waiting).await;
+        let plan = plan(&world, Job::VerifyBlobs, 100).await;
+        world.backend.faults.refuse("describe", answer);
+        let report = apply(&world, &plan).await.unwrap();
+        let endangered = [(FindingKind::Endangered, 1)].into();
+        assert_eq!(world.found(&report).await, endangered);
+        assert_eq!((report.rescued, report.unrestored), (0, 1));
+        let told = &report.examples[0].detail;
+        assert!(told.contains(words), "{told}");
+        assert!(!told.contains("could not be restored"), "{told}");
+        world.close().await;
+    }
+}
+
 /// Something of every kind that any job would act on.
 async fn a_mess(world: &World) -> DocumentId {
     let id = world

@@ -95,7 +95,10 @@ pub(crate) async fn until_what_is_there_is_ours_again(kind: Kind, seed: u64) {
         replace(&world, &coordinate, theirs, "one").await;
         assert_eq!(verify(&world, true).await.findings, only(NotOurs));
         replace(&world, &coordinate, ours, "one").await;
-        assert_eq!(verify(&world, false).await.findings, only(Altered));
+        let report = verify(&world, false).await;
+        assert_eq!(report.findings, only(Altered));
+        let told = &report.examples[0].detail;
+        assert!(told.contains("somebody else's mark"), "{told}");
         assert!(damage(&world, &coordinate).await.is_some());
         assert!(!verify(&world, true).await.has_findings());
         assert_eq!(damage(&world, &coordinate).await, None);

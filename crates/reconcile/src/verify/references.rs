@@ -258,9 +258,9 @@ impl Pass<'_> {
         match row.damage {
             Some(Damage::Missing) => self.damage(group, None).await,
             Some(Damage::Different) if !self.options.read_values => {
-                let detail = "when its value was last read it was not the one that was stored, or \
-                              could not be read; put the document again with the value, or, where it \
-                              is readable again, run verify-blobs with --read-values, which forgets this";
+                let detail = "a run or a reader found another value here, or one or a mark that could not be \
+                              read, or somebody else's mark; put the document again with the value, or, \
+                              where it is right again, run verify-blobs with --read-values, which forgets this";
                 self.amiss(FindingKind::Altered, group, detail).await
             }
             _ => Ok(()),
