@@ -19,7 +19,8 @@ use crate::secrets::NewSecret;
 /// Pages of a listing that are looked through for the test secret.
 const MOST_PAGES: usize = 10;
 
-/// So many times as often is a manager asked again that says its answers lag.
+/// So many times as often is a manager asked again that says its answers lag, and any for its listing: also one that
+/// publishes no lag may have some there.
 const PATIENCE: usize = 4;
 
 const NEVER_WRITTEN: &str = "what was never written is told as if it were there";
@@ -208,7 +209,7 @@ impl Probe {
     async fn delete_as_far_as_allowed(&self, put: &Put) -> Result<()> {
         let last = self.last_mode();
         let deleted = self.delete(&put.coordinate, last).await;
-        if deleted.is_err() && put.refused && !self.is_described(&put.coordinate).await {
+        if deleted.is_err() && put.refused && self.is_absent(&put.coordinate).await {
             return Ok(());
         }
         if let (Err(_), DeleteMode::Final, Some(recovery)) =
@@ -221,8 +222,14 @@ impl Probe {
         deleted
     }
 
-    async fn is_described(&self, coordinate: &Coordinate) -> bool {
-        self.backend.describe(coordinate).await.is_ok()
+    /// Whether nothing says that a secret is there whose put was refused: also who may not look is believed
+    /// the refusal, and no answer is none.
+    async fn is_absent(&self, coordinate: &Coordinate) -> bool {
+        let policy = &self.documents.settings.put;
+        let described = policy.run("describe the secret", || self.backend.describe(coordinate));
+        described
+            .await
+            .is_err_and(|error| error.is_missing() || error.kind() == ErrorKind::Denied)
     }
 
     fn deletes_for_good(&self) -> bool {
@@ -362,7 +369,11 @@ impl Probe {
     /// Until it is seen, on the first pages: a listing may lag, and a full manager has many.
     async fn list(&self) -> Result<Option<&'static str>> {
         let lags = !self.backend.capabilities().listing_lag.is_zero();
-        let found = self.eventually(|| self.listed(), |it| lags || *it != Found::Nowhere);
+        let found = self.eventually(
+            self.patient(),
+            || self.listed(),
+            |it| lags || *it != Found::Nowhere,
+        );
         match found.await? {
             Found::There => Ok(None),
             Found::NotYet => Ok(Some("not seen on its first pages; there are many")),
@@ -454,7 +465,12 @@ impl Probe {
             gone.try_fold(true, |all, it| Ok(all && it?))
         };
         let first = coordinates.first().unwrap_or(self.coordinate());
-        match self.eventually(look, |gone| *gone).await {
+        let patience = if self.backend.capabilities().listing_lag.is_zero() {
+            self.documents.settings.put
+        } else {
+            self.patient()
+        };
+        match self.eventually(patience, look, |gone| *gone).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(self
                 .wrong(
@@ -474,11 +490,15 @@ impl Probe {
     }
 
     /// What is seen as soon as it is so, or at last.
-    async fn eventually<T, F>(&self, look: impl Fn() -> F, is_so: impl Fn(&T) -> bool) -> Result<T>
+    async fn eventually<T, F>(
+        &self,
+        patience: RetryPolicy,
+        look: impl Fn() -> F,
+        is_so: impl Fn(&T) -> bool,
+    ) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        let patience = self.patience();
         let seen = patience.run("look again", || async {
             let seen = look().await?;
             if is_so(&seen) {
@@ -496,11 +516,8 @@ impl Probe {
         }
     }
 
-    fn patience(&self) -> RetryPolicy {
+    fn patient(&self) -> RetryPolicy {
         let policy = self.documents.settings.put;
-        if self.backend.capabilities().listing_lag.is_zero() {
-            return policy;
-        }
         RetryPolicy {
             retries: policy.retries * PATIENCE,
             ..policy

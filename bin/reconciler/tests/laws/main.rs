@@ -311,6 +311,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_deletion_that_was_only_answered_is_told,
             a_restoration_that_was_only_answered_is_told,
             a_deletion_that_shows_late_is_waited_for,
+            a_listing_that_shows_late_is_waited_for,
             a_listing_without_the_secret_is_told,
             all_that_may_be_left_is_named,
             a_put_that_was_refused_leaves_nothing_and_ends_nothing;

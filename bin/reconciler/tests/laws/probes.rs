@@ -23,8 +23,8 @@ struct Lies {
     deletes: bool,
     /// Restorations are answered as done.
     restores: bool,
-    /// The listing has nothing in it.
-    lists_nothing: bool,
+    /// So often has the listing nothing in it.
+    lists_nothing: usize,
     /// So often is what was deleted described as it was before.
     describes_behind: usize,
 }
@@ -35,6 +35,7 @@ struct Liar {
     capabilities: Capabilities,
     lies: Lies,
     asked: AtomicUsize,
+    listed: AtomicUsize,
     before: std::sync::Mutex<Vec<Description>>,
 }
 
@@ -84,7 +85,7 @@ impl SecretBackend for Liar {
     }
 
     async fn list(&self, page: Option<&PageToken>) -> Result<ListPage> {
-        if self.lies.lists_nothing {
+        if self.listed.fetch_add(1, Ordering::Relaxed) < self.lies.lists_nothing {
             return Ok(ListPage::default());
         }
         self.inner.list(page).await
@@ -129,6 +130,7 @@ async fn probed(world: &World, lies: Lies, lag: Duration) -> (Vec<Step>, Vec<Lef
         capabilities,
         lies,
         asked: AtomicUsize::default(),
+        listed: AtomicUsize::default(),
         before: std::sync::Mutex::default(),
     });
     let documents = Documents::new(
@@ -205,10 +207,23 @@ pub(crate) async fn a_deletion_that_shows_late_is_waited_for(kind: Kind, seed: u
     world.close().await;
 }
 
+/// A manager may answer before its listing shows what it was given, though it publishes no lag.
+pub(crate) async fn a_listing_that_shows_late_is_waited_for(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let late = Lies {
+        lists_nothing: 5,
+        ..Lies::default()
+    };
+    let (steps, _) = probed(&world, late, NONE).await;
+    let listed = outcome(&steps, Operation::List);
+    assert!(matches!(listed, StepOutcome::Works), "{listed:?}");
+    world.close().await;
+}
+
 pub(crate) async fn a_listing_without_the_secret_is_told(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     let blind = Lies {
-        lists_nothing: true,
+        lists_nothing: usize::MAX,
         ..Lies::default()
     };
     let (steps, _) = probed(&world, blind, NONE).await;
@@ -254,6 +269,17 @@ pub(crate) async fn a_put_that_was_refused_leaves_nothing_and_ends_nothing(kind:
         faults.set(move |call| match call.operation {
             "put" => Fate::After(answer),
             "delete" => Fate::Before(ErrorKind::Denied),
+            _ => Fate::Pass,
+        });
+        let (_, left) = probed(&world, Lies::default(), NONE).await;
+        assert_eq!(left.len(), 1, "{answer}: {left:?}");
+    }
+    // Who gets no answer to the question knows nothing.
+    for answer in [ErrorKind::Unavailable, ErrorKind::Throttled] {
+        faults.set(move |call| match call.operation {
+            "put" => Fate::After(ErrorKind::Denied),
+            "delete" => Fate::Before(ErrorKind::Denied),
+            "describe" => Fate::Before(answer),
             _ => Fate::Pass,
         });
         let (_, left) = probed(&world, Lies::default(), NONE).await;
