@@ -150,7 +150,7 @@ pub(crate) fn ours(prefix: &str, version: &Version) -> Option<Mark> {
 }
 
 /// The same with its coordinate, which may be readable where the mark as a whole is not.
-fn marked(prefix: &str, version: &Version) -> Option<(Coordinate, Option<Mark>)> {
+pub(crate) fn marked(prefix: &str, version: &Version) -> Option<(Coordinate, Option<Mark>)> {
     if !version.name.starts_with(prefix) {
         return None;
     }

@@ -194,7 +194,7 @@ impl GcpBackend {
     }
 
     async fn enable_versions(&self, asked: Asked<'_>, secret: &Secret) -> Result<(), Failure> {
-        let which = asked.which(secret)?;
+        let which = asked.which_to_restore(secret);
         let versions = match which {
             ONLY => Vec::from_iter(if_there(self.sdk.version(&secret.id, ONLY).await)?),
             _ => self.sdk.versions(&secret.id).await?,
@@ -225,7 +225,7 @@ impl GcpBackend {
     pub(crate) async fn lift_expiry_of(&self, id: &str, asked: Asked<'_>) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
             let secret = self.secret(id).await?;
-            if !asked.is_of(&secret)? {
+            if !asked.is_of(&secret) {
                 return Err(Failure::missing());
             }
             if secret.waits() {

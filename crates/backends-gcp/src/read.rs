@@ -211,12 +211,18 @@ pub(crate) enum Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Whether a secret of that name is one that was asked for: by a coordinate, one of ours.
-    pub(crate) fn is_of(self, secret: &Secret) -> Result<bool, Failure> {
+    /// Whether a secret of that name is one that was asked for: by a coordinate, one that bears a mark, be it
+    /// damaged.
+    pub(crate) fn is_of(self, secret: &Secret) -> bool {
         match self {
-            Self::Coordinate(coordinate) => Ok(mark_of(secret, coordinate)?.is_some()),
-            Self::Name => Ok(true),
+            Self::Coordinate(coordinate) => !matches!(secret.mark(coordinate), Ok(None)),
+            Self::Name => true,
         }
+    }
+
+    /// The versions to bring back. What bears a damaged mark was put by us, and has one.
+    pub(crate) fn which_to_restore(self, secret: &Secret) -> Which {
+        self.which(secret).unwrap_or(ONLY)
     }
 
     pub(crate) fn which(self, secret: &Secret) -> Result<Which, Failure> {

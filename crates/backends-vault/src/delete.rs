@@ -81,7 +81,7 @@ async fn is_back(backend: &VaultBackend, coordinate: &Coordinate) -> Result<(), 
 
 /// Takes the expiry off, also off what a restoration of an expired secret would bring back.
 pub(crate) async fn lift(backend: &VaultBackend, coordinate: &Coordinate) -> Result<(), Failure> {
-    let record = ours(backend, coordinate).await?.ok_or_else(missing)?;
+    let record = marked(backend, coordinate).await?.ok_or_else(missing)?;
     lift_of(backend, coordinate, &record.metadata, record.standing).await
 }
 
@@ -143,7 +143,7 @@ async fn ours(backend: &VaultBackend, coordinate: &Coordinate) -> Result<Option<
     Err(not_ours())
 }
 
-/// The same where the mark may be damaged: bringing a secret back harms nobody.
+/// The same where the mark may be damaged: bringing a secret back, and taking its expiry off, harms nobody.
 async fn marked(
     backend: &VaultBackend,
     coordinate: &Coordinate,

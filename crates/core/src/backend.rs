@@ -291,6 +291,7 @@ pub trait SecretBackend: Send + Sync {
     /// Brings back a secret that waits for its deletion; one that is enabled already succeeds.
     async fn restore(&self, coordinate: &Coordinate) -> Result<()>;
 
-    /// Takes the manager's own expiry off; one without expiry succeeds.
+    /// Takes the manager's own expiry off; one without expiry succeeds. As in restoring, a mark that is damaged is
+    /// no reason to refuse: it harms nobody, and what is in use may bear it.
     async fn lift_expiry(&self, coordinate: &Coordinate) -> Result<()>;
 }

@@ -189,10 +189,11 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Whose mark cannot be read is touched by nothing, but where it waits for its deletion under a name that
-    /// is in use: restoring it harms nobody.
+    /// Whose mark cannot be read is touched by nothing, but where it is in danger under a name that is in use:
+    /// restoring it harms nobody.
     async fn survey_unreadable(&mut self, page: &[Description]) -> Result<()> {
-        let unreadable: Vec<&Description> = page.iter().filter(|it| waits_unmarked(it)).collect();
+        let unreadable: Vec<&Description> =
+            page.iter().filter(|it| endangered_unmarked(it)).collect();
         if unreadable.is_empty() {
             return Ok(());
         }
@@ -208,7 +209,7 @@ impl Pass<'_> {
 
     /// The same of one that was listed elsewhere.
     pub(crate) async fn rescue_unreadable(&mut self, listed: &Description) -> Result<()> {
-        if waits_unmarked(listed) {
+        if endangered_unmarked(listed) {
             self.rescue_if_referenced(listed).await?;
         }
         Ok(())
@@ -346,9 +347,9 @@ pub(crate) fn endangered(described: &Description) -> bool {
     described.state.is_waiting() || described.native_expiry.is_some()
 }
 
-/// Whether a listing shows a mark that cannot be read on what waits for its deletion.
-fn waits_unmarked(listed: &Description) -> bool {
-    listed.mark.is_none() && listed.state.is_waiting()
+/// Whether a listing shows a mark that cannot be read on what is in danger.
+fn endangered_unmarked(listed: &Description) -> bool {
+    listed.mark.is_none() && endangered(listed)
 }
 
 fn may_be_in_use(row: &LedgerRow) -> bool {

@@ -99,8 +99,8 @@ pub(crate) async fn by_any_job(kind: Kind, seed: u64) {
     world.close().await;
 }
 
-/// Somebody took a field of its mark off and deleted it by hand: a listing tells that it is there and waits,
-/// and a direct question, such as verify-blobs asks, that its mark cannot be read.
+/// Somebody took a field of its mark off and deleted it by hand, or let it expire: a listing tells that it is there
+/// and in danger, and a direct question, such as verify-blobs asks, that its mark cannot be read.
 pub(crate) async fn although_its_mark_cannot_be_read(kind: Kind, seed: u64) {
     let world = World::new(kind, seed).await;
     let id = world.create(json!({"a": "in use"})).await.id;
@@ -108,11 +108,12 @@ pub(crate) async fn although_its_mark_cannot_be_read(kind: Kind, seed: u64) {
     let unused = world.create(json!({"a": "given up"})).await.id;
     let old = world.coordinate(unused, "/a").await;
     world.documents.remove(unused, None).await.unwrap();
-    for job in Job::ALL {
+    let jobs = Job::ALL.into_iter();
+    for (job, danger) in jobs.flat_map(|job| [(job, Danger::Expiring), (job, Danger::Waiting)]) {
         world.clock.advance(crate::harness::MILLISECOND);
         for it in [&coordinate, &old] {
             if is_safe(&world, it).await {
-                endanger(&world, it, Danger::Waiting).await;
+                endanger(&world, it, danger).await;
             }
         }
         damage_marks(&world, &[coordinate.clone(), old.clone()]);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use aws_sdk_ssm::types::{
     ParameterMetadata, ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging,
 };
-use cloakroom_core::{DeleteMode, Deletion, ErrorKind, SecretBackend};
+use cloakroom_core::{DeleteMode, Deletion, ErrorKind, PutRequest, SecretBackend};
 use cloakroom_testkit::canary::{marked, marked_to};
-use cloakroom_testkit::proxy::{Answer, Fault, Proxy, Rule};
+use cloakroom_testkit::proxy::{Answer, Fault, Gate, Proxy, Rule, Seen};
 
 use crate::faults::upstream;
 use crate::own::{Outcome, request, request_for, request_of};
@@ -211,6 +211,101 @@ pub(crate) async fn lifting_an_expiry_keeps_everything_else(server: &Server) -> 
     let stored = here.backend.get(&put.mark.coordinate).await?;
     assert_eq!(stored.value, put.value);
     assert_eq!(stored.mark, Some(put.mark));
+    Ok(())
+}
+
+/// One that expires, and how somebody else describes it.
+async fn expiring_as(
+    server: &Server,
+    here: &Namespace,
+    description: &str,
+) -> Result<PutRequest, Failed> {
+    let mut put = request("a value");
+    put.native_expiry = Some(EXPIRY);
+    here.backend.put(&put).await?;
+    let name = here.name(&put.mark.coordinate);
+    let policies = described(server, &name).await?.policies.unwrap_or_default();
+    let policies: Vec<_> = policies
+        .into_iter()
+        .filter_map(|it| it.policy_text)
+        .collect();
+    let written = server.parameters().put_parameter().name(&name);
+    let written = written.value(put.value.expose_text().unwrap_or_default());
+    let written = written.r#type(ParameterType::SecureString).overwrite(true);
+    let written = written
+        .tier(ParameterTier::Advanced)
+        .description(description);
+    let policies = format!("[{}]", policies.join(","));
+    written.policies(policies).send().await?;
+    Ok(put)
+}
+
+/// Somebody wrote over the description: what is in danger is saved all the same.
+pub(crate) async fn an_expiry_is_taken_off_whatever_became_of_the_mark(server: &Server) -> Outcome {
+    let here = namespace(server).await?;
+    let damaged = "cloakroom:store=not.an.id";
+    let put = expiring_as(server, &here, damaged).await?;
+    let coordinate = &put.mark.coordinate;
+    let error = here.backend.describe(coordinate).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let listed = async || Ok::<_, Failed>(here.backend.list(None).await?.secrets.remove(0));
+    let before = listed().await?;
+    assert!(before.mark.is_none() && before.native_expiry.is_some());
+    here.backend.lift_expiry(coordinate).await?;
+    let after = listed().await?;
+    assert_eq!((after.mark, after.native_expiry), (None, None));
+    let name = here.name(coordinate);
+    assert_eq!(described(server, &name).await?.description(), Some(damaged));
+    let read = server.parameters().get_parameter().name(&name);
+    let read = read.with_decryption(true).send().await?;
+    let value = read.parameter.and_then(|it| it.value);
+    assert!(
+        value.as_deref() == put.value.expose_text(),
+        "another value"
+    );
+    Ok(())
+}
+
+pub(crate) async fn no_expiry_is_taken_off_what_is_not_ours_or_not_there(
+    server: &Server,
+) -> Outcome {
+    let here = namespace(server).await?;
+    let theirs = expiring_as(server, &here, "somebody else's").await?;
+    let theirs = &theirs.mark.coordinate;
+    for coordinate in [theirs, &request("never put").mark.coordinate] {
+        let refused = here.backend.lift_expiry(coordinate).await.unwrap_err();
+        assert!(refused.is_missing(), "{refused}");
+    }
+    let described = here.backend.describe(theirs).await?;
+    assert!(described.mark.is_none() && described.native_expiry.is_some());
+    Ok(())
+}
+
+/// Writing the value again would make it anew.
+pub(crate) async fn what_is_deleted_while_its_expiry_is_taken_off_stays_deleted(
+    server: &Server,
+) -> Outcome {
+    let here = namespace(server).await?;
+    let mut put = request("a value");
+    put.native_expiry = Some(EXPIRY);
+    let coordinate = &put.mark.coordinate;
+    here.backend.put(&put).await?;
+    let (proxy, backend) = proxied(server, &here.prefix).await?;
+    let gate = Gate::default();
+    let writes = |seen: &Seen<'_>| seen.aws_operation() == Some("AmazonSSM.PutParameter");
+    proxy.add(Rule::new(Fault::Hold(gate.clone())).matching(writes));
+    let delete = async {
+        gate.reached().await;
+        let deleted = here.backend.delete(coordinate, DeleteMode::Final, None);
+        let deleted = deleted.await;
+        gate.open();
+        deleted
+    };
+    let (lifted, deleted) = tokio::join!(backend.lift_expiry(coordinate), delete);
+    assert_eq!(deleted?, Deletion::Deleted);
+    let error = lifted.unwrap_err();
+    assert!(error.is_missing(), "{error}");
+    assert!(here.backend.list(None).await?.secrets.is_empty());
     Ok(())
 }
 

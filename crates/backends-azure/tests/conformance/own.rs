@@ -23,6 +23,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         background_deletions_are_waited_for,
         prefixes_keep_apart,
         other_tags_are_kept,
+        an_expiry_is_taken_off_whatever_became_of_the_mark,
+        no_expiry_is_taken_off_what_is_not_ours_or_not_there,
+        what_is_deleted_while_its_expiry_is_taken_off_stays_deleted,
     ]
 }
 
@@ -152,5 +155,78 @@ async fn other_tags_are_kept() -> Verdict {
     put.mark.coordinate = coordinate("airbyte_own_v2");
     let error = backend.put(&put).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
+    Ok(())
+}
+
+async fn with_expiry() -> cloakroom_core::Result<(Scene, String)> {
+    let scene = Scene::new().await;
+    let mut put = request(&scene.coordinate, "value");
+    put.native_expiry = Some(Duration::from_hours(1));
+    scene.backend.put(&put).await?;
+    let name = scene.backend.secret_name(&scene.coordinate).to_lowercase();
+    Ok((scene, name))
+}
+
+/// Somebody took a tag off: who is in danger is saved all the same.
+async fn an_expiry_is_taken_off_whatever_became_of_the_mark() -> Verdict {
+    let (scene, name) = with_expiry().await?;
+    let (backend, it) = (&scene.backend, &scene.coordinate);
+    let value = scene.double.vault().read_past(&name);
+    scene.double.vault().untag_past(&name, "cloakroom-digest");
+    let error = backend.describe(it).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let listed = backend.list(None).await?.secrets.remove(0);
+    assert!(listed.mark.is_none() && listed.native_expiry.is_some());
+    backend.lift_expiry(it).await?;
+    let listed = backend.list(None).await?.secrets.remove(0);
+    assert_eq!((&listed.coordinate, listed.mark), (it, None));
+    assert_eq!(listed.native_expiry, None);
+    assert_eq!(scene.double.vault().read_past(&name), value);
+    Ok(())
+}
+
+async fn no_expiry_is_taken_off_what_is_not_ours_or_not_there() -> Verdict {
+    use cloakroom_core::Clock as _;
+    let (scene, _) = with_expiry().await?;
+    let (backend, ours) = (&scene.backend, &scene.coordinate);
+    let absent = coordinate("airbyte_absent_v1");
+    let theirs = coordinate("airbyte_theirs_v1");
+    let now = scene.double.clock().now();
+    let name = backend.secret_name(&theirs);
+    scene
+        .double
+        .vault()
+        .write_expiring_past(&name, "theirs", now);
+    for it in [&absent, &theirs] {
+        let refused = backend.lift_expiry(it).await.unwrap_err();
+        assert!(refused.is_missing(), "{refused}");
+    }
+    assert!(backend.describe(&theirs).await?.native_expiry.is_some());
+    let mode = DeleteMode::Recoverable(Duration::from_secs(1));
+    backend.delete(ours, mode, None).await?;
+    let refused = backend.lift_expiry(ours).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ScheduledForDeletion, "{refused}");
+    Ok(())
+}
+
+/// The new version without an expiry would make it anew.
+async fn what_is_deleted_while_its_expiry_is_taken_off_stays_deleted() -> Verdict {
+    let (scene, name) = with_expiry().await?;
+    let (backend, it) = (&scene.backend, &scene.coordinate);
+    let mut turns = scene.double.take_turns();
+    let remove = async {
+        while let Some(ticket) = turns.recv().await {
+            if ticket.kind == "set" {
+                scene.double.vault().remove_past(&name);
+                scene.double.end_turns();
+            }
+            let _ = ticket.go.send(());
+        }
+    };
+    let (lifted, ()) = tokio::join!(backend.lift_expiry(it), remove);
+    let error = lifted.unwrap_err();
+    assert!(error.is_missing(), "{error}");
+    let left = backend.get(it).await.unwrap_err();
+    assert_eq!(left.kind(), ErrorKind::ScheduledForDeletion, "{left}");
     Ok(())
 }

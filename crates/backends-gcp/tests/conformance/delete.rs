@@ -24,6 +24,7 @@ laws![
     a_strangers_new_version_is_a_change,
     a_strange_precondition_is_invalid,
     an_expiry_is_not_taken_off_what_waits,
+    what_bears_a_damaged_mark_is_brought_back,
 ];
 
 const DAY: Duration = Duration::from_hours(24);
@@ -307,5 +308,53 @@ async fn an_expiry_is_not_taken_off_what_waits(double: Double) -> Result<()> {
         described.native_expiry, None,
         "the end of the window is no expiry"
     );
+    Ok(())
+}
+
+/// Somebody took a field of its mark off: what is in danger is saved all the same, and nothing else is done to it.
+async fn what_bears_a_damaged_mark_is_brought_back(double: Double) -> Result<()> {
+    let project = double.project();
+    let backend = project.backend();
+    for waits in [true, false] {
+        let mut request = request("value");
+        request.native_expiry = (!waits).then_some(DAY);
+        let coordinate = &request.mark.coordinate;
+        backend.put(&request).await?;
+        if waits {
+            backend.delete(coordinate, WEEK, None).await?;
+        }
+        let others = project.others().await;
+        let seen = others.get_secret().set_name(project.secret(coordinate));
+        let mut secret = seen.send().await.unwrap();
+        secret.annotations.remove("cloakroom-digest").unwrap();
+        let mask = FieldMask::default().set_paths(["annotations"]);
+        let update = others.update_secret().set_secret(secret);
+        update.set_update_mask(mask).send().await.unwrap();
+        let listed = async || {
+            let mut all = backend.list(None).await?.secrets;
+            all.retain(|it| it.coordinate == *coordinate);
+            Ok::<_, cloakroom_core::Error>(all.remove(0))
+        };
+        let before = listed().await?;
+        assert_eq!(before.mark, None);
+        assert!(before.state.is_waiting() == waits && before.native_expiry.is_some() != waits);
+
+        let refused = backend.describe(coordinate).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+        if waits {
+            backend.restore(coordinate).await?;
+        } else {
+            backend.lift_expiry(coordinate).await?;
+        }
+        let after = listed().await?;
+        assert_eq!((after.mark, after.native_expiry), (None, None));
+        assert_eq!(after.state, SecretState::Enabled);
+        let version = format!("{}/versions/1", project.secret(coordinate));
+        let read = others.access_secret_version().set_name(&version);
+        let payload = read.send().await.unwrap().payload.unwrap();
+        assert!(payload.data == request.value.expose(), "other bytes");
+        let seen = others.get_secret().set_name(project.secret(coordinate));
+        assert_eq!(seen.send().await.unwrap().expiration, None);
+    }
     Ok(())
 }

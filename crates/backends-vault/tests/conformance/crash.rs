@@ -204,6 +204,31 @@ pub(crate) async fn a_damaged_mark_is_corrupt_and_listed_as_none(place: &Place) 
     Ok(())
 }
 
+/// Somebody took fields of it off: what is in danger is saved all the same.
+pub(crate) async fn an_expiry_is_taken_off_whatever_became_of_the_mark(
+    place: &Place,
+) -> Result<()> {
+    let backend = place.backend(|_| ()).await;
+    let mut request = text("value");
+    request.native_expiry = Some(Duration::from_hours(1));
+    let coordinate = &request.mark.coordinate;
+    backend.put(&request).await?;
+    let body = format!(
+        "{{\"custom_metadata\":{{\"cloakroom_store\":\"{}\"}}}}",
+        request.mark.store
+    );
+    place.as_root("POST", "metadata", coordinate, &body).await;
+    let error = backend.describe(coordinate).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let listed = backend.list(None).await?.secrets.remove(0);
+    assert!(listed.mark.is_none() && listed.native_expiry.is_some());
+    backend.lift_expiry(coordinate).await?;
+    let listed = backend.list(None).await?.secrets.remove(0);
+    assert_eq!((listed.mark, listed.native_expiry), (None, None));
+    assert_eq!(listed.state, SecretState::Enabled);
+    Ok(())
+}
+
 pub(crate) async fn a_copy_under_another_name_is_not_ours(place: &Place) -> Result<()> {
     let backend = place.backend(|_| ()).await;
     let (request, copy) = (text("value"), text("value"));

@@ -28,6 +28,7 @@ const CHECKS: &[(&str, Check)] = checks![
     crash::a_destroyed_secret_blocks_its_name_until_it_is_deleted,
     crash::a_mark_that_somebody_took_off_makes_it_theirs,
     crash::a_damaged_mark_is_corrupt_and_listed_as_none,
+    crash::an_expiry_is_taken_off_whatever_became_of_the_mark,
     crash::a_copy_under_another_name_is_not_ours,
     crash::a_value_that_lands_late_finds_the_mark_of_its_put,
     credentials::a_rotated_token_needs_no_restart,

@@ -86,7 +86,7 @@ impl Pass<'_> {
         for coordinate in coordinates {
             let listed = self.find_listed(listing, coordinate).await;
             if let Some(listed) = &listed {
-                // That it waits no direct answer tells: its mark cannot be read.
+                // That it is in danger no direct answer tells: its mark cannot be read.
                 self.rescue_unreadable(listed).await?;
             }
             described.push(listed.filter(says_all).map(Ok));

@@ -144,6 +144,18 @@ impl Vault {
         versions.last_mut().unwrap().enabled = false;
     }
 
+    /// Takes a tag off every version.
+    pub(crate) fn untag_past(&mut self, name: &str, tag: &str) {
+        for version in &mut self.secrets.get_mut(name).unwrap().versions {
+            version.tags.remove(tag).unwrap();
+        }
+    }
+
+    /// Deletes and purges.
+    pub(crate) fn remove_past(&mut self, name: &str) {
+        self.secrets.remove(name).unwrap();
+    }
+
     pub(crate) fn names(&self) -> Vec<String> {
         self.secrets.keys().cloned().collect()
     }
