@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{Deployment, WORKSPACE, config};
+use common::{CANARY, Deployment, WORKSPACE, config};
 use sqlx::Connection as _;
 
 /// The program of somebody who has configured nothing, with a document to put.
@@ -297,6 +297,25 @@ fn keys_may_come_from_the_environment() {
     let id = deployment.put(&config("one"));
     assert!(deployment.hydrated(&id)["password"].is_string());
     assert!(!deployment.path("cloakroom.key").exists());
+}
+
+/// A credential that is read again and again: the log says once who else can read it, and nothing stops.
+#[test]
+fn a_secret_that_everybody_can_read_is_told_once() {
+    // Nobody listens there: a check that fails reads the token for each of its requests.
+    let deployment = Deployment::with(
+        "backends:\n  bao:\n    type: vault\n    address: http://127.0.0.1:9\n    \
+         auth: {token: {file: token}}\n",
+    );
+    let path = deployment.write("token", &format!("{CANARY}-token"));
+    for (mode, times) in [(0o644, 1), (0o640, 0), (0o600, 0)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let ended = deployment.run(&["backend", "check", "bao"]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let told = format!("{path} has mode {mode:03o}");
+        assert_eq!(ended.stderr.matches(&told).count(), times, "{ended:?}");
+        assert_eq!(ended.stderr.matches("has mode").count(), times, "{ended:?}");
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Secrets in a configuration stand there by reference only.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
 use cloakroom_core::SecretValue;
@@ -43,10 +45,35 @@ impl SecretReference {
             Self::File(path) => {
                 let bytes = bounded::read_regular(path, MOST_BYTES);
                 let bytes = bytes.with_context(|| format!("read the secret in {self}"))?;
+                self.warn_of_readers(path);
                 Ok(SecretValue::new(without_line_end(&bytes).to_vec()))
             }
         }
     }
+}
+
+/// The files that were warned of.
+static TOLD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+impl SecretReference {
+    /// Says once that everybody can read the file. It is no refusal: platforms mount secrets so.
+    #[cfg(unix)]
+    fn warn_of_readers(&self, path: &Path) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let Ok(metadata) = path.metadata() else {
+            return;
+        };
+        let mode = metadata.permissions().mode() & 0o777;
+        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+        if mode & 0o004 != 0 && told.insert(path.to_owned()) {
+            tracing::warn!(
+                "{self} has mode {mode:03o}: everybody on this machine can read the secret in it (chmod 600)"
+            );
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn warn_of_readers(&self, _: &Path) {}
 }
 
 /// One newline at the end of a file is not part of the secret in it.
