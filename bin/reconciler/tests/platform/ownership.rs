@@ -5,7 +5,7 @@ use cloakroom_core::coordinates::Scope;
 use cloakroom_core::platform::{Mention, MentionKind, Standing};
 use uuid::Uuid;
 
-use crate::stage::{HOUR, Stage, base, here, mention, named, scoped};
+use crate::stage::{HERE, HOUR, Stage, base, here, mention, named, scoped};
 
 const NIL: Uuid = Uuid::nil();
 
@@ -58,24 +58,54 @@ async fn the_default_organisation_of_another_installation_keeps_its_secrets() {
     assert_cleaned(&stage, &others, &[check]).await;
 }
 
-/// What this database says of its own is believed, and waits as long as every orphan.
+/// What this database uses of its own is believed; what it only lists is not.
 #[tokio::test]
 async fn the_default_organisation_of_this_one_is_cleaned_by_what_the_database_tells() {
     let of = |version| scoped(Scope::Organization, NIL, 7, version);
     let listed = scoped(Scope::StorageOrganization, NIL, 8, 1);
-    let mut index = mention(&listed);
-    (index.keeps, index.kind) = (false, MentionKind::Index);
     let names = [of(1), of(2), listed.clone()];
-    let stage = long_ago(&names, vec![mention(&of(2)), index]).await;
+    let stage = long_ago(&names, vec![mention(&of(2)), in_the_index(&listed)]).await;
     let report = stage.pass().await.unwrap();
     for (standing, expected) in [
         (Standing::Superseded, 1),
-        (Standing::Orphaned, 1),
+        (Standing::Orphaned, 0),
+        (Standing::Stranger, 1),
         (Standing::Ephemeral, 0),
     ] {
         assert_eq!(report.count(standing), expected, "{standing}: {report:#?}");
     }
-    assert_cleaned(&stage, &[of(2)], &[of(1), listed]).await;
+    assert_cleaned(&stage, &[of(2), listed], &[of(1)]).await;
+}
+
+/// A copy that lost its workspaces still lists what the original uses.
+#[tokio::test]
+async fn what_only_an_index_lists_goes_where_its_owner_is_known_and_nowhere_else() {
+    let stranger = Uuid::from_u128(0xBAD);
+    let organization = |version| scoped(Scope::Organization, NIL, 7, version);
+    let theirs: [&dyn Fn(i64) -> String; 3] = [
+        &|version| format!("airbyte_team_db_v{version}"),
+        &|version| named(stranger, 7, version),
+        &organization,
+    ];
+    let organization_here = |version| scoped(Scope::Organization, HERE, 7, version);
+    let ours: [&dyn Fn(i64) -> String; 2] = [&|version| here(7, version), &organization_here];
+    let all = |of: &dyn Fn(i64) -> String| [of(1), of(2), of(3)];
+    let stay: Vec<String> = theirs.into_iter().flat_map(all).collect();
+    let go: Vec<String> = ours.into_iter().flat_map(all).collect();
+    let names = [&stay[..], &go].concat();
+    // A text beside it proves no more.
+    let mut mentions: Vec<Mention> = names.iter().map(|it| in_the_index(it)).collect();
+    mentions.extend(theirs.map(|of| prose(&of(2))));
+    let stage = long_ago(&names, mentions).await;
+    assert_cleaned(&stage, &stay, &go).await;
+}
+
+fn in_the_index(name: &str) -> Mention {
+    Mention {
+        kind: MentionKind::Index,
+        keeps: false,
+        ..mention(name)
+    }
 }
 
 fn prose(name: &str) -> Mention {
@@ -94,9 +124,8 @@ fn own(name: &str) -> Mention {
 
 fn own_in_the_index(name: &str) -> Mention {
     Mention {
-        kind: MentionKind::Index,
-        keeps: false,
-        ..own(name)
+        external: true,
+        ..in_the_index(name)
     }
 }
 

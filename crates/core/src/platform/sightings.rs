@@ -49,7 +49,7 @@ pub struct MentionedName {
     pub kept: u64,
     /// Places that keep it and are removed as far as the platform's users see.
     pub kept_by_removed: u64,
-    /// Whether a place of a known meaning says that it is a secret which the platform made.
+    /// Whether a place of a known meaning, an index aside, says that it is a secret which the platform made.
     pub known: bool,
     /// Whether the platform says somewhere that its user made the secret.
     pub external: bool,

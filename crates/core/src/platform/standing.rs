@@ -14,7 +14,7 @@ pub enum Standing {
     Superseded,
     /// Above a version of its base that is mentioned: the platform may write it again.
     Ahead,
-    /// Its owner, or its base, is known here and nothing mentions any of its versions.
+    /// Its owner is known here, and nothing keeps any of its versions.
     Orphaned,
     /// A check's or discover's, past the time those live.
     Ephemeral,

@@ -66,10 +66,14 @@ pub(super) fn standing_of(
 }
 
 /// Whether what the database says of a base shows that its secrets are this database's. Any text may
-/// mention a secret of somebody else's.
+/// mention a secret of somebody else's, and an index outlives the workspaces that a copy has lost.
 fn is_this_databases(named: Named<'_>, evidence: &Evidence) -> bool {
     let of_an_owner = named.owner.is_some_and(|owner| !owner.is_nil()) && evidence.owner_known;
-    of_an_owner || evidence.mentions.iter().any(|it| it.known)
+    of_an_owner || evidence.mentions.iter().any(|it| it.known && is_kept(it))
+}
+
+fn is_kept(mentioned: &MentionedName) -> bool {
+    mentioned.kept + mentioned.kept_by_removed > 0
 }
 
 /// Whether a secret in use is this platform's to bring back, whoever handed it to deletion. Any text may
@@ -83,10 +87,7 @@ pub(super) fn is_to_be_brought_back(naming: &dyn PlatformNaming, evidence: &Evid
 
 /// The lowest version of its base that anything keeps.
 fn lowest_kept(naming: &dyn PlatformNaming, evidence: &Evidence) -> Option<Version> {
-    let kept = evidence
-        .mentions
-        .iter()
-        .filter(|it| it.kept + it.kept_by_removed > 0);
+    let kept = evidence.mentions.iter().filter(|it| is_kept(it));
     kept.filter_map(|it| naming.read(&it.name).version).min()
 }
 
@@ -263,6 +264,42 @@ mod tests {
         assert_eq!(judged(&evidence), Standing::Orphaned);
     }
 
+    /// It lists what another installation made, where this database is a copy that lost its workspaces.
+    #[test]
+    fn an_index_alone_changes_no_standing() {
+        let scoped = |scope, owner, version| {
+            let version = Version::new(version).unwrap();
+            let name = Grammar::default().managed(scope, owner, Uuid::from_u128(9), version);
+            name.as_str().to_owned()
+        };
+        let owners = [Uuid::nil(), Uuid::from_u128(1)];
+        let all = |version| {
+            let of_scope = |scope| owners.map(|owner| scoped(scope, owner, version));
+            let legacy = format!("airbyte_oldSecretFullCoordinate_v{version}");
+            let names = Scope::ALL.into_iter().flat_map(of_scope);
+            names.chain([legacy]).collect::<Vec<String>>()
+        };
+        for (first, second) in all(1).into_iter().zip(all(2)) {
+            let base = first.trim_end_matches("_v1").to_owned();
+            for owner_known in [false, true] {
+                for name in [&first, &second, &base] {
+                    for kept in [
+                        None,
+                        Some(in_prose(first.clone())),
+                        Some(kept(second.clone())),
+                    ] {
+                        let mut evidence = listed(name.clone(), kept.into_iter().collect());
+                        evidence.owner_known = owner_known;
+                        let before = judged(&evidence);
+                        let rows = [&first, &second, &base].map(|it| indexed(it.clone()));
+                        evidence.mentions.extend(rows);
+                        assert_eq!(judged(&evidence), before, "{name} {owner_known}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_unknown_owners_secret_is_another_deployments() {
         let mut evidence = listed(of(1), Vec::new());
@@ -274,7 +311,7 @@ mod tests {
         evidence.owner_known = false;
         assert_eq!(judged(&evidence), Standing::Stranger);
         evidence.mentions = vec![indexed(legacy())];
-        assert_eq!(judged(&evidence), Standing::Orphaned);
+        assert_eq!(judged(&evidence), Standing::Stranger);
         evidence.mentions = vec![kept(legacy().replace("_v2", "_v3"))];
         assert_eq!(judged(&evidence), Standing::Superseded);
     }

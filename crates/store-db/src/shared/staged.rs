@@ -257,7 +257,7 @@ pub(crate) fn mentioned_query(target: &PlatformTarget, bases: &[&str]) -> Query 
         "SELECT m.base, m.name, \
          COUNT(*) FILTER (WHERE m.keeps AND NOT m.removed) AS kept, \
          COUNT(*) FILTER (WHERE m.keeps AND m.removed) AS kept_by_removed, \
-         COUNT(*) FILTER (WHERE m.kind <> 'other' AND NOT m.external) AS known, \
+         COUNT(*) FILTER (WHERE m.kind NOT IN ('index', 'other') AND NOT m.external) AS known, \
          COUNT(*) FILTER (WHERE m.external) AS external, \
          COUNT(*) FILTER (WHERE m.keeps AND m.kind <> 'other') AS kept_for_a_reason, \
          COUNT(DISTINCT m.place) FILTER (WHERE m.keeps) AS places, \
