@@ -11,8 +11,9 @@ use cloakroom_core::{
 };
 use cloakroom_testkit::memory::MemoryBackend;
 
+use crate::adversary::Event;
 use crate::moving::Moving;
-use crate::stage::{HOUR, here};
+use crate::stage::{HOUR, here, mention};
 
 const KEPT_BY_EVERY_RUN: &str = "referred-to";
 
@@ -92,6 +93,69 @@ async fn a_copy_that_nothing_needs_holds_nothing_back() {
     moving.new.inner.remove_past(&gone);
     let finished = moving.finish(id).await;
     assert_eq!(finished.state, Some(MoveState::Finished), "{finished:#?}");
+}
+
+/// Nor need its copy be as it was, whatever became of that.
+#[tokio::test]
+async fn trouble_with_a_copy_counts_as_long_as_the_database_mentions_it() {
+    let troubles: [fn(&Moving, &str); 4] = [
+        |moving, name| _ = moving.expire_in_new(name),
+        |moving, name| moving.write_in_new(name, "rotated"),
+        |moving, name| moving.new.disable(name),
+        |moving, name| moving.new.destroy(name),
+    ];
+    for (number, make) in troubles.into_iter().enumerate() {
+        let moving = Moving::new().await;
+        let name = here(4, 1);
+        let id = moving.copy().await.id.unwrap();
+        moving.stage().clock.advance(HOUR);
+        make(&moving, &name);
+        let refused = moving.finish(id).await;
+        assert_eq!((refused.removed, refused.failures()), (0, 1), "{number}");
+        assert_eq!(refused.issues[0].name, name, "{refused:#?}");
+        moving.assert_open(id).await;
+
+        moving.stage().source.forget(&name);
+        let dry = moving.mover().finish(id, "ada", true, &|_, _| {}).await;
+        let dry = dry.unwrap();
+        assert!(dry.is_complete(), "{number}: {dry:#?}");
+        let finished = moving.finish(id).await;
+        let expected = Some(MoveState::Finished);
+        assert_eq!(finished.state, expected, "{number}: {finished:#?}");
+        assert_eq!(finished.removed, dry.removed, "{number}");
+        assert!(!moving.stage().is_there(&name).await, "{number}");
+    }
+}
+
+/// A scan of a large database takes long.
+#[tokio::test]
+async fn however_many_copies_are_in_trouble_the_database_is_asked_once() {
+    let moving = Moving::new().await;
+    let stage = moving.stage();
+    let many: Vec<String> = (1_000..1_210).map(|number| here(number, 1)).collect();
+    stage.write(many.iter().cloned());
+    for name in &many {
+        stage.mention(mention(name));
+    }
+    let id = moving.copy().await.id.unwrap();
+    for (at, name) in many.iter().enumerate() {
+        if at % 2 == 0 {
+            let gone = Coordinate::from_stored(name).unwrap();
+            moving.new.inner.remove_past(&gone);
+        } else {
+            moving.expire_in_new(name);
+        }
+    }
+    let events = || stage.manager.adversary.events.lock().unwrap().clone();
+    let before = events().len();
+    let refused = moving.finish(id).await;
+    assert_eq!(refused.failures(), many.len() as u64);
+    let asked = events()[before..]
+        .iter()
+        .filter(|it| **it == Event::AskingAgain)
+        .count();
+    assert_eq!(asked, 1);
+    moving.assert_open(id).await;
 }
 
 #[tokio::test]

@@ -8,14 +8,32 @@ use cloakroom_core::{Error, ErrorKind, Result, SecretState, SecretValue};
 use super::super::standing::last_changed;
 use super::compare::in_milliseconds;
 use super::remove::{End, Removing};
-use super::staying::EXPIRES;
+use super::staying::{EXPIRES, may_go_unmentioned};
 use super::{OPERATION, Side};
 
 /// A secret that may go.
 pub(super) struct Ready {
     pub(super) found: NamedSecret,
-    /// Whether the side that stays has it no more, and nothing mentions it.
-    pub(super) alone: bool,
+    pub(super) beside: Beside,
+}
+
+/// What the side that stays has of it.
+pub(super) enum Beside {
+    Same,
+    /// Nothing, and nothing mentions it.
+    Nothing,
+    /// What is not known to be the same, and nothing mentions it.
+    Amiss(Error),
+}
+
+impl Ready {
+    /// What is amiss beside it; `None` where there is nothing.
+    fn why(&self) -> Option<&Error> {
+        match &self.beside {
+            Beside::Amiss(error) => Some(error),
+            Beside::Same | Beside::Nothing => None,
+        }
+    }
 }
 
 impl Removing<'_> {
@@ -32,7 +50,8 @@ impl Removing<'_> {
         for (copy, (found, beside)) in going.iter().zip(found.into_iter().zip(beside)) {
             ready.push(self.is_as_copied(copy, found, beside));
         }
-        let is_beside = |at: &usize| matches!(&ready[*at], Ok(ready) if !ready.alone);
+        let is_same = |it: &Ready| matches!(it.beside, Beside::Same);
+        let is_beside = |at: &usize| ready[*at].as_ref().is_ok_and(is_same);
         let beside: Vec<usize> = (0..going.len()).filter(is_beside).collect();
         let pick = |names: &[String]| -> Vec<String> {
             beside.iter().map(|&at| names[at].clone()).collect()
@@ -40,8 +59,8 @@ impl Removing<'_> {
         let ours = self.sides.read(self.of, &pick(&names)).await;
         let theirs = self.sides.read(self.beside, &pick(&others)).await;
         for (at, values) in beside.into_iter().zip(ours.into_iter().zip(theirs)) {
-            if let Some(error) = difference(values) {
-                ready[at] = Err(End::Spared(error));
+            if let (Some(error), Ok(ready)) = (difference(values), &mut ready[at]) {
+                ready.beside = Beside::Amiss(error);
             }
         }
         self.spare_what_is_mentioned(going, &mut ready).await?;
@@ -83,16 +102,10 @@ impl Removing<'_> {
         if found.marked || (self.of == Side::Old && changed != copy.changed) {
             return Err(spared("it was changed since it was copied"));
         }
-        let beside = match beside {
-            Ok(beside) if beside.state.is_waiting() => None,
-            Ok(beside) if self.mover.expires(self.beside, &beside) => return Err(spared(EXPIRES)),
-            Ok(beside) => Some(beside),
-            Err(error) if error.is_missing() => None,
-            Err(error) => return Err(End::Spared(error)),
-        };
         // What the move wrote was not there before: that shows that there are two managers.
-        let same = beside.as_ref().is_some_and(|beside| {
-            (found.created, found.changed) == (beside.created, beside.changed)
+        let same = beside.as_ref().is_ok_and(|beside| {
+            let times = (beside.created, beside.changed);
+            !beside.state.is_waiting() && times == (found.created, found.changed)
         });
         if !copy.written && same {
             return Err(spared(
@@ -100,42 +113,67 @@ impl Removing<'_> {
                  this may be the only copy",
             ));
         }
-        let alone = beside.is_none();
-        Ok(Ready { found, alone })
+        let beside = match beside {
+            Ok(beside) if beside.state.is_waiting() => Beside::Nothing,
+            Ok(beside) if self.mover.expires(self.beside, &beside) => {
+                Beside::Amiss(Error::new(ErrorKind::Conflict, OPERATION, EXPIRES))
+            }
+            Ok(_) => Beside::Same,
+            Err(error) if error.is_missing() => Beside::Nothing,
+            Err(error) => Beside::Amiss(error),
+        };
+        Ok(Ready { found, beside })
     }
 
-    /// What only one side has may be the last copy. It may go once nothing mentions it: the platform has
-    /// written another since, and a clean-up has been there.
+    /// What only one side has as it was may be the last copy. It may go once nothing mentions it: the
+    /// platform has written another since, and a clean-up has been there.
     async fn spare_what_is_mentioned(
         &self,
         going: &[PlatformCopy],
         ready: &mut [Result<Ready, End>],
     ) -> Result<()> {
-        let is_alone = |at: &usize| matches!(&ready[*at], Ok(ready) if ready.alone);
-        let alone: Vec<usize> = (0..going.len()).filter(is_alone).collect();
-        if alone.is_empty() {
-            return Ok(());
+        let is_asked = |it: &Ready| {
+            !matches!(it.beside, Beside::Same) && may_go_unmentioned(self.of, it.why())
+        };
+        let asked = (0..going.len()).filter(|&at| ready[at].as_ref().is_ok_and(is_asked));
+        let asked: Vec<usize> = asked.collect();
+        let mut unmentioned = vec![false; going.len()];
+        let mut is_known = true;
+        if !asked.is_empty() {
+            let names: Vec<SecretName> = asked.iter().map(|&at| going[at].name.clone()).collect();
+            let answers = self.pass.mentioned(&names).await?;
+            is_known = answers.is_some();
+            for (at, mentioned) in asked.into_iter().zip(answers.into_iter().flatten()) {
+                unmentioned[at] = !mentioned;
+            }
         }
-        let names: Vec<SecretName> = alone.iter().map(|&at| going[at].name.clone()).collect();
-        let answers = self.pass.mentioned(&names).await?;
-        for (number, at) in alone.into_iter().enumerate() {
-            match answers.as_ref().map(|answers| answers[number]) {
-                Some(false) => {}
-                Some(true) => {
-                    ready[at] = Err(spared(
-                        "the database mentions it, and the other manager has it no more: restore it there",
-                    ));
-                }
-                None => {
-                    let message = "whether the database mentions it is not known, and the other manager \
-                                   has it no more";
-                    let error = Error::new(ErrorKind::Unavailable, OPERATION, message);
-                    ready[at] = Err(End::Spared(error));
-                }
+        for (it, unmentioned) in ready.iter_mut().zip(unmentioned) {
+            if !unmentioned {
+                spare(it, is_known);
             }
         }
         Ok(())
     }
+}
+
+/// What the database mentions, or may, goes only where the side that stays has the same.
+fn spare(ready: &mut Result<Ready, End>, is_known: bool) {
+    let Ok(Ready { beside, .. }) = ready else {
+        return;
+    };
+    let end = match std::mem::replace(beside, Beside::Same) {
+        Beside::Same => return,
+        Beside::Amiss(error) => End::Spared(error),
+        Beside::Nothing if is_known => spared(
+            "the database mentions it, and the other manager has it no more: restore it there",
+        ),
+        Beside::Nothing => {
+            let message = "whether the database mentions it is not known, and the other manager \
+                           has it no more";
+            End::Spared(Error::new(ErrorKind::Unavailable, OPERATION, message))
+        }
+    };
+    *ready = Err(end);
 }
 
 fn spared(message: &'static str) -> End {

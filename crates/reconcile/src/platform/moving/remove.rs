@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::ruling::Rules;
 use super::super::{Pass, PlatformPhase, PlatformReport};
-use super::ready::Ready;
+use super::ready::{Beside, Ready};
 use super::report::{PlatformMoveReport, PlatformMoveStep};
 use super::sides::Sides;
 use super::whose::{Owners, Whose};
@@ -367,16 +367,20 @@ impl<'a> Removing<'a> {
 
     fn evidence(&self, record: &PlatformMove, ready: &Result<Ready, End>) -> String {
         let beside = self.mover.id_of(self.beside);
-        if matches!(ready, Ok(ready) if ready.alone) {
-            return format!(
-                "move {}: the database mentions it no more, and {beside} has let it go",
-                record.id
-            );
-        }
-        format!(
-            "move {}: compared with {beside}, which has the same",
-            record.id
-        )
+        let saw = match ready {
+            Ok(Ready {
+                beside: Beside::Nothing,
+                ..
+            }) => format!("the database mentions it no more, and {beside} has let it go"),
+            Ok(Ready {
+                beside: Beside::Amiss(_),
+                ..
+            }) => format!(
+                "the database mentions it no more, and {beside} is not known to have the same"
+            ),
+            _ => format!("compared with {beside}, which has the same"),
+        };
+        format!("move {}: {saw}", record.id)
     }
 
     async fn delete(&self, copy: &PlatformCopy, ready: Result<Ready, End>) -> End {

@@ -1,5 +1,5 @@
 //! Before the first secret goes: whether the side that stays has all that it is to have, as it was compared.
-//! What it has not is told by name, and nothing goes.
+//! What the platform needs and is not there so is told by name, and nothing goes.
 
 use cloakroom_core::platform::{CopyState, NamedSecret, PlatformCopy, PlatformMove, SecretName};
 use cloakroom_core::{Error, ErrorKind, Result, SecretState};
@@ -14,6 +14,9 @@ use super::{OPERATION, Side};
 /// Copies that are asked for together.
 const ASKED_FOR: u32 = 100;
 
+/// Copies in trouble for which the database is asked once.
+const IN_TROUBLE: usize = 10_000;
+
 /// How a copy stands on the side that stays.
 enum Stays {
     AsCompared,
@@ -24,11 +27,19 @@ enum Stays {
     Not(Error),
 }
 
+/// A copy that stands in the way of the first removal.
+struct Troubled {
+    copy: PlatformCopy,
+    /// What is amiss; `None` where the side that stays has it no more.
+    why: Option<Error>,
+}
+
 impl Removing<'_> {
     /// Whether nothing stands against the first removal.
     pub(super) async fn all_stays(&mut self, record: &PlatformMove) -> Result<bool> {
         let before = self.report.failures();
         let mut after: Option<SecretName> = None;
+        let mut troubled = Vec::new();
         loop {
             if self.mover.stop.is_cancelled() {
                 self.report.cut_short = true;
@@ -41,9 +52,13 @@ impl Removing<'_> {
             after = Some(last.name.clone());
             let staying = page.into_iter().filter(|it| self.has_to_stay(it));
             let staying = staying.collect();
-            self.look_at_staying(staying).await?;
+            troubled.extend(self.look_at_staying(staying).await);
+            if troubled.len() >= IN_TROUBLE {
+                self.tell(std::mem::take(&mut troubled)).await?;
+            }
             self.pass.keep_lease().await?;
         }
+        self.tell(troubled).await?;
         Ok(self.report.failures() == before)
     }
 
@@ -54,25 +69,30 @@ impl Removing<'_> {
         is_copied && (self.of == Side::Old || self.may_go(copy))
     }
 
-    async fn look_at_staying(&mut self, copies: Vec<PlatformCopy>) -> Result<()> {
+    async fn look_at_staying(&self, copies: Vec<PlatformCopy>) -> Vec<Troubled> {
         let names: Vec<String> = copies
             .iter()
             .map(|it| self.other_name(it).to_string())
             .collect();
         let found = self.sides.describe(self.beside, &names).await;
         let (mut doubtful, mut gone) = (Vec::new(), Vec::new());
+        let mut troubled = Vec::new();
         for (copy, found) in copies.into_iter().zip(found) {
             match self.stays(&copy, found) {
                 Stays::AsCompared => {}
                 Stays::Perhaps => doubtful.push(copy),
                 Stays::Gone => gone.push(copy),
-                Stays::Not(error) => self.report.take_error(self.name(&copy).as_str(), &error),
+                Stays::Not(error) => troubled.push(Troubled {
+                    copy,
+                    why: Some(error),
+                }),
             }
         }
         for some in doubtful.chunks(TOGETHER) {
-            self.compare_staying(some).await;
+            troubled.extend(self.differing(some).await);
         }
-        self.tell_missed(gone).await
+        troubled.extend(self.missed(gone).await);
+        troubled
     }
 
     fn stays(&self, copy: &PlatformCopy, found: Result<NamedSecret>) -> Stays {
@@ -105,7 +125,7 @@ impl Removing<'_> {
     }
 
     /// What is gone on the side that is removed, or waits there, has nothing to be compared with.
-    async fn compare_staying(&mut self, copies: &[PlatformCopy]) {
+    async fn differing(&self, copies: &[PlatformCopy]) -> Vec<Troubled> {
         let pick = |of: fn(&Self, &PlatformCopy) -> String| -> Vec<String> {
             copies.iter().map(|it| of(self, it)).collect()
         };
@@ -113,7 +133,8 @@ impl Removing<'_> {
         let others = pick(|it, copy| it.other_name(copy).to_string());
         let values = self.sides.read(self.of, &names).await;
         let theirs = self.sides.read(self.beside, &others).await;
-        for (name, values) in names.iter().zip(values.into_iter().zip(theirs)) {
+        let mut differing = Vec::new();
+        for (copy, values) in copies.iter().zip(values.into_iter().zip(theirs)) {
             let is_moot = |error: &Error| {
                 error.is_missing() || error.kind() == ErrorKind::ScheduledForDeletion
             };
@@ -121,47 +142,80 @@ impl Removing<'_> {
                 continue;
             }
             if let Some(error) = difference(values) {
-                self.report.take_error(name, &error);
+                differing.push(Troubled {
+                    copy: copy.clone(),
+                    why: Some(error),
+                });
             }
         }
+        differing
     }
 
-    /// What only the side that is removed has is missed where the database mentions it.
-    async fn tell_missed(&mut self, gone: Vec<PlatformCopy>) -> Result<()> {
+    /// What only the side that is removed has.
+    async fn missed(&self, gone: Vec<PlatformCopy>) -> Vec<Troubled> {
         let names: Vec<String> = gone.iter().map(|it| self.name(it).to_string()).collect();
         let found = self.sides.describe(self.of, &names).await;
         let is_there = |found: &Result<NamedSecret>| !found.as_ref().is_err_and(Error::is_missing);
-        let gone = gone.into_iter().zip(found);
-        let gone: Vec<PlatformCopy> = gone
-            .filter_map(|(copy, found)| is_there(&found).then_some(copy))
-            .collect();
-        if gone.is_empty() {
+        let there = gone.into_iter().zip(found);
+        let there = there.filter(|(_, found)| is_there(found));
+        there
+            .map(|(copy, _)| Troubled { copy, why: None })
+            .collect()
+    }
+
+    /// Tells what is in the way. What the database mentions no more need not be there.
+    async fn tell(&mut self, troubled: Vec<Troubled>) -> Result<()> {
+        let of = self.of;
+        let (asked, certain): (Vec<Troubled>, Vec<Troubled>) = troubled
+            .into_iter()
+            .partition(|it| may_go_unmentioned(of, it.why.as_ref()));
+        for it in certain {
+            self.tell_one(it, true);
+        }
+        if asked.is_empty() {
             return Ok(());
         }
-        let names: Vec<SecretName> = gone.iter().map(|it| it.name.clone()).collect();
+        let names: Vec<SecretName> = asked.iter().map(|it| it.copy.name.clone()).collect();
         let mentioned = self.pass.mentioned(&names).await?;
-        for (number, copy) in gone.iter().enumerate() {
-            let (kind, why) = match mentioned.as_ref().map(|it| it[number]) {
-                Some(false) => continue,
-                Some(true) => (ErrorKind::Conflict, "the database mentions it"),
-                None => {
-                    let why = "whether the database mentions it is not known";
-                    (ErrorKind::Unavailable, why)
-                }
-            };
-            let anew = match self.beside {
-                Side::New => " (a move that is run again copies it anew)",
-                Side::Old => "",
-            };
-            let message = format!(
-                "{} has it no more, and {why}: nothing goes until it is back{anew}",
-                self.mover.id_of(self.beside)
-            );
-            let name = self.name(copy).to_string();
-            self.report.take_issue(&name, kind, message);
+        for (number, it) in asked.into_iter().enumerate() {
+            match mentioned.as_ref().map(|mentioned| mentioned[number]) {
+                Some(false) => {}
+                Some(true) => self.tell_one(it, true),
+                None => self.tell_one(it, false),
+            }
         }
         Ok(())
     }
+
+    fn tell_one(&mut self, troubled: Troubled, is_mentioned: bool) {
+        let Troubled { copy, why } = troubled;
+        let name = self.name(&copy).to_string();
+        if let Some(error) = why {
+            return self.report.take_error(&name, &error);
+        }
+        let (kind, why) = if is_mentioned {
+            (ErrorKind::Conflict, "the database mentions it")
+        } else {
+            let why = "whether the database mentions it is not known";
+            (ErrorKind::Unavailable, why)
+        };
+        let anew = match self.beside {
+            Side::New => " (a move that is run again copies it anew)",
+            Side::Old => "",
+        };
+        let message = format!(
+            "{} has it no more, and {why}: nothing goes until it is back{anew}",
+            self.mover.id_of(self.beside)
+        );
+        self.report.take_issue(&name, kind, message);
+    }
+}
+
+/// Whether what stands against a removal counts no more once nothing mentions the secret. What is in the new
+/// manager may be somebody else's by now, so that it is taken back only where it was compared, or is not in the
+/// old one.
+pub(super) fn may_go_unmentioned(of: Side, why: Option<&Error>) -> bool {
+    why.is_none() || of == Side::Old
 }
 
 /// What stands against a secret that the side which stays takes away one day.
