@@ -244,6 +244,69 @@ async fn what_the_old_manager_takes_away_is_not_taken_back() {
     moving.assert_open(id).await;
 }
 
+/// Whoever changed it may need it, or show that the platform reads it: as long as nothing went, finishing is
+/// possible too.
+#[tokio::test]
+async fn a_copy_that_somebody_changed_is_not_taken_back_and_none_goes_before() {
+    for is_mentioned in [true, false] {
+        let moving = Moving::new().await;
+        let id = moving.copy().await.id.unwrap();
+        moving.stage().clock.advance(HOUR);
+        let name = here(4, 1);
+        moving.write_in_new(&name, "rotated");
+        if !is_mentioned {
+            moving.stage().source.forget(&name);
+        }
+        let dry = moving.mover().reverse(id, "ada", true, &|_, _| {}).await;
+        for report in [dry.unwrap(), moving.reverse(id).await] {
+            assert_eq!((report.removed, report.failures()), (0, 1), "{report:#?}");
+            assert_eq!(report.issues[0].name, name, "{report:#?}");
+            let message = &report.issues[0].message;
+            assert!(message.contains("write that into the other"), "{message}");
+        }
+        assert_eq!(moving.copies().await, moving.needed);
+        moving.assert_open(id).await;
+        moving.write_in_new(&name, "value");
+        let reversed = moving.reverse(id).await;
+        assert_eq!(reversed.state, Some(MoveState::Reversed), "{reversed:#?}");
+    }
+}
+
+/// The next run ends it, once whoever changed it has said which value is right.
+#[tokio::test]
+async fn a_copy_that_is_changed_while_a_move_is_taken_back_does_not_hold_it_for_ever() {
+    for deletes in [true, false] {
+        let moving = Moving::new().await;
+        let stage = moving.stage();
+        let id = moving.copy().await.id.unwrap();
+        let name = here(4, 1);
+        let stuck = Some(ErrorKind::Unavailable);
+        moving.new.refuse_deletion(&name, stuck);
+        let begun = moving.reverse(id).await;
+        assert_eq!(begun.state, Some(MoveState::Reversing), "{begun:#?}");
+        moving.new.refuse_deletion(&name, None);
+        stage.clock.advance(HOUR);
+        moving.write_in_new(&name, "rotated");
+        let refused = moving.reverse(id).await;
+        assert_eq!((refused.removed, refused.failures()), (0, 1));
+        assert!(refused.issues[0].message.contains("write that into the"));
+        assert!(moving.copies().await.contains(&name));
+        stage.clock.advance(HOUR);
+        if deletes {
+            let changed = Coordinate::from_stored(&name).unwrap();
+            moving.new.inner.remove_past(&changed);
+        } else {
+            let rotated = SecretValue::from("rotated".to_owned());
+            let old = &stage.manager.inner;
+            old.write_as_platform(&name, rotated).unwrap();
+        }
+        let reversed = moving.reverse(id).await;
+        assert_eq!(reversed.state, Some(MoveState::Reversed), "{reversed:#?}");
+        assert!(!moving.copies().await.contains(&name));
+        assert!(stage.is_there(&name).await);
+    }
+}
+
 /// A dry run tells what a move would: here, that the manager lets everything expire.
 #[tokio::test]
 async fn what_the_new_manager_would_not_keep_is_told_before_anything_is_copied() {

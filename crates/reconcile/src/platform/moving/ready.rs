@@ -185,7 +185,8 @@ pub(super) fn difference(values: (Result<SecretValue>, Result<SecretValue>)) -> 
     match values {
         (Ok(ours), Ok(theirs)) if ours == theirs => None,
         (Ok(_), Ok(_)) => {
-            let message = "the two managers have different values";
+            let message = "the two managers have different values: see which is right, and write that into \
+                           the other one too";
             Some(Error::new(ErrorKind::Conflict, OPERATION, message))
         }
         (Err(error), _) | (_, Err(error)) => Some(error),

@@ -75,12 +75,13 @@ impl Removing<'_> {
             .map(|it| self.other_name(it).to_string())
             .collect();
         let found = self.sides.describe(self.beside, &names).await;
+        let was_changed = self.were_changed(&copies).await;
         let (mut doubtful, mut gone) = (Vec::new(), Vec::new());
         let mut troubled = Vec::new();
-        for (copy, found) in copies.into_iter().zip(found) {
+        for ((copy, found), was_changed) in copies.into_iter().zip(found).zip(was_changed) {
             match self.stays(&copy, found) {
-                Stays::AsCompared => {}
-                Stays::Perhaps => doubtful.push(copy),
+                Stays::AsCompared if !was_changed => {}
+                Stays::AsCompared | Stays::Perhaps => doubtful.push(copy),
                 Stays::Gone => gone.push(copy),
                 Stays::Not(error) => troubled.push(Troubled {
                     copy,
@@ -111,7 +112,7 @@ impl Removing<'_> {
             return refuse(EXPIRES);
         }
         let is_same = match self.beside {
-            Side::New => copy.described.is_some() && description(&found) == copy.described,
+            Side::New => is_as_described(copy, &found),
             Side::Old => {
                 let changed = last_changed(&found).map(in_milliseconds);
                 changed.is_some() && changed == copy.changed
@@ -122,6 +123,21 @@ impl Removing<'_> {
         } else {
             Stays::Perhaps
         }
+    }
+
+    /// Which of those that are to be taken back may have been changed since. Of the old ones the comparison
+    /// before told.
+    async fn were_changed(&self, copies: &[PlatformCopy]) -> Vec<bool> {
+        if self.of == Side::Old {
+            return vec![false; copies.len()];
+        }
+        let names: Vec<String> = copies.iter().map(|it| self.name(it).to_string()).collect();
+        let found = self.sides.describe(self.of, &names).await;
+        let is_as_compared = |(copy, found): (&PlatformCopy, Result<NamedSecret>)| {
+            found.is_ok_and(|found| is_as_described(copy, &found))
+        };
+        let pairs = copies.iter().zip(found);
+        pairs.map(|it| !is_as_compared(it)).collect()
     }
 
     /// What is gone on the side that is removed, or waits there, has nothing to be compared with.
@@ -209,6 +225,11 @@ impl Removing<'_> {
         );
         self.report.take_issue(&name, kind, message);
     }
+}
+
+/// Whether the new manager tells the same of it as when it was compared.
+fn is_as_described(copy: &PlatformCopy, found: &NamedSecret) -> bool {
+    copy.described.is_some() && description(found) == copy.described
 }
 
 /// Whether what stands against a removal counts no more once nothing mentions the secret. What is in the new
