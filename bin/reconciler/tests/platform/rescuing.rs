@@ -13,7 +13,7 @@ use cloakroom_testkit::memory::MemoryBackend;
 use uuid::Uuid;
 
 use crate::adversary::Event;
-use crate::stage::{HOUR, Stage, here, mention, named};
+use crate::stage::{HOUR, Stage, base, here, mention, named};
 
 /// In use, more of them than a page of anything holds; adopted.
 const SECRETS: std::ops::RangeInclusive<u128> = 1..=10;
@@ -66,6 +66,26 @@ async fn a_rescue_needs_no_listing() {
     }
     // A report asks for nothing then: what it would say of the rest is not known.
     assert_eq!(stage.pass().await.unwrap().asked, 0);
+}
+
+/// Where the platform finds nothing under a name without its version, that is none of its versions.
+#[tokio::test]
+async fn a_rescue_after_half_a_listing_looks_behind_a_name_without_version() {
+    let mut stage = adopted().await;
+    stage.settings.reads_bare_names = false;
+    let name = here(4, 1);
+    // More than one page of a listing.
+    stage.write((100..160).map(|number| here(number, 1)));
+    stage.write([base(&name)]);
+    doom(&stage, &name).await;
+    stage.manager.leave_out(&name);
+    stage
+        .manager
+        .refuse_later_pages(Some(ErrorKind::Unavailable));
+    let report = stage.clean().await;
+    assert_eq!((report.rescued, report.deleted()), (1, 0), "{report:#?}");
+    assert_eq!(report.outcome, RunOutcome::Partial, "the listing is missed");
+    assert!(stage.is_there(&name).await);
 }
 
 #[tokio::test]

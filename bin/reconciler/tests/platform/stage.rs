@@ -359,6 +359,7 @@ pub struct Manager {
 #[derive(Default)]
 struct Trouble {
     lists: Option<ErrorKind>,
+    later_pages: Option<ErrorKind>,
     describes: Option<ErrorKind>,
     left_out: BTreeSet<String>,
     /// Deletions of these fail, and so does taking an expiry off.
@@ -374,9 +375,14 @@ struct Trouble {
 }
 
 impl Manager {
-    /// Every page of a listing but the first fails.
+    /// Every page of a listing fails.
     pub fn refuse_lists(&self, kind: Option<ErrorKind>) {
         self.trouble.lock().unwrap().lists = kind;
+    }
+
+    /// Every page of a listing but the first fails.
+    pub fn refuse_later_pages(&self, kind: Option<ErrorKind>) {
+        self.trouble.lock().unwrap().later_pages = kind;
     }
 
     pub fn refuse_describes(&self, kind: Option<ErrorKind>) {
@@ -464,7 +470,11 @@ impl Manager {
 #[async_trait]
 impl NamedSecrets for Manager {
     async fn list_named(&self, page: Option<&PageToken>) -> Result<NamedPage> {
-        let refused = self.trouble.lock().unwrap().lists;
+        let refused = {
+            let trouble = self.trouble.lock().unwrap();
+            let later = trouble.later_pages.filter(|_| page.is_some());
+            trouble.lists.or(later)
+        };
         if let Some(kind) = refused {
             return Err(Error::new(kind, "list", "refused"));
         }

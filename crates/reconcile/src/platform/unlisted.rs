@@ -45,11 +45,19 @@ enum Answer {
 impl Pass<'_> {
     /// Tells a secret that is gone from one that a listing left out.
     pub(super) async fn look_for_the_unlisted(&self, report: &mut PlatformReport) -> Result<()> {
-        self.look_for(Gap::Secret, report).await?;
-        if !self.reader.settings.reads_bare_names {
-            self.look_for(Gap::Version, report).await?;
+        for gap in self.gaps() {
+            self.look_for(*gap, report).await?;
         }
         Ok(())
+    }
+
+    /// Behind which of them the platform would find nothing.
+    fn gaps(&self) -> &'static [Gap] {
+        if self.reader.settings.reads_bare_names {
+            &[Gap::Secret]
+        } else {
+            &[Gap::Secret, Gap::Version]
+        }
     }
 
     async fn look_for(&self, gap: Gap, report: &mut PlatformReport) -> Result<()> {
@@ -68,8 +76,13 @@ impl Pass<'_> {
     /// Where the listing ended early, everything in use that was not on it is asked for by name, until the
     /// manager answers nothing.
     pub(super) async fn make_up_for_the_listing(&self) -> Result<()> {
-        if self.unseen().half_listed {
-            self.ask_for_all_in_use().await?;
+        if !self.unseen().half_listed {
+            return Ok(());
+        }
+        for gap in self.gaps() {
+            if !self.ask_for_all_in_use(*gap).await? {
+                break;
+            }
         }
         Ok(())
     }
@@ -86,9 +99,10 @@ impl Pass<'_> {
         }
     }
 
-    async fn ask_for_all_in_use(&self) -> Result<()> {
+    /// Whether the manager answered to the end.
+    async fn ask_for_all_in_use(&self, gap: Gap) -> Result<bool> {
         let (mut after, mut asked) = (None, 0);
-        while let Some(mut page) = self.unlisted_page(Gap::Secret, &mut after).await? {
+        while let Some(mut page) = self.unlisted_page(gap, &mut after).await? {
             page.retain(|it| it.kept > 0);
             let answers = self.ask_for(&page, &mut asked).await?;
             let is_away = answers.iter().all(|it| matches!(it, Answer::Unsure));
@@ -98,12 +112,12 @@ impl Pass<'_> {
                 }
             }
             if is_away && !page.is_empty() {
-                break;
+                return Ok(false);
             }
             self.keep_lease().await?;
             self.progressed(PlatformPhase::Asking, asked);
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn unlisted_page(
