@@ -131,6 +131,14 @@ impl Client {
         Ok((metadata, SecretValue::new(bytes)))
     }
 
+    /// How many keys it has beside the one that is read.
+    pub(crate) async fn keys_beside(&self, name: &str) -> Result<usize, Failure> {
+        let body = self.get(&Call::Read(name)).await?;
+        let secret: Secret = parse(&body)?;
+        let keys = secret.data.unwrap_or_default();
+        Ok(keys.keys().filter(|key| *key != KEY).count())
+    }
+
     pub(crate) async fn describe(&self, name: &str) -> Result<Metadata, Failure> {
         let body = self.get(&Call::Describe(name)).await?;
         let secret: PartialObjectMeta<Secret> = parse(&body)?;

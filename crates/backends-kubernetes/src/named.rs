@@ -36,6 +36,11 @@ impl KubernetesBackend {
         Ok(self.client.read(name).await?.1)
     }
 
+    async fn try_parts_beside_named(&self, name: &str) -> Result<usize, Failure> {
+        check(name)?;
+        self.client.keys_beside(name).await
+    }
+
     async fn try_put_named(&self, name: &str, value: &SecretValue) -> Result<(), Failure> {
         check(name)?;
         refuse_what_is_not_read(value)?;
@@ -105,6 +110,11 @@ impl NamedSecrets for KubernetesBackend {
             read.map_err(self.told("get", name))
         });
         together(read.collect(), IN_FLIGHT).await
+    }
+
+    async fn parts_beside_named(&self, name: &str) -> Result<usize> {
+        let counted = self.try_parts_beside_named(name).await;
+        counted.map_err(self.told("get", name))
     }
 
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {

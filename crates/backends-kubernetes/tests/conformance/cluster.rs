@@ -252,6 +252,13 @@ impl Place {
         told(secrets.patch(name, &PatchParams::default(), &patch).await).map(|_| ())
     }
 
+    /// Puts keys into a Secret past the backend.
+    pub(crate) async fn add_keys(&self, name: &str, keys: serde_json::Value) -> Result<()> {
+        let patch = Patch::Merge(serde_json::json!({ "data": keys }));
+        let secrets = self.api::<Secret>();
+        told(secrets.patch(name, &PatchParams::default(), &patch).await).map(|_| ())
+    }
+
     /// How many Secrets there are, whoever's.
     pub(crate) async fn count(&self) -> Result<usize> {
         let every = kube::api::ListParams::default();

@@ -19,6 +19,7 @@ pub(crate) const CHECKS: &[Check] = checks![
     what_has_the_name_is_not_written_over,
     everything_is_listed_once_with_its_labels,
     answers_are_in_the_order_of_the_names,
+    keys_beside_the_value_are_counted,
     what_no_secret_is_called_is_invalid,
     what_is_deleted_is_what_was_described,
     whoever_may_not_is_denied,
@@ -163,6 +164,23 @@ async fn answers_are_in_the_order_of_the_names(place: &Place) -> Result<()> {
             assert_eq!(described?.name, names[at]);
         }
     }
+    Ok(())
+}
+
+/// The platform reads one of them.
+async fn keys_beside_the_value_are_counted(place: &Place) -> Result<()> {
+    let backend = backend(place, 500).await?;
+    asked(&backend)
+        .put_named(&name("one"), &marked("one"))
+        .await?;
+    assert_eq!(asked(&backend).parts_beside_named(&name("one")).await?, 0);
+    place.write("team-own", &marked("value")).await?;
+    let more = json!({"user": "dQ==", "ca": "Yw=="});
+    place.add_keys("team-own", more).await?;
+    assert_eq!(asked(&backend).parts_beside_named("team-own").await?, 2);
+    assert!(read(&backend, "team-own").await? == marked("value"));
+    let missing = asked(&backend).parts_beside_named("nothing").await;
+    assert!(missing.is_err_and(|it| it.is_missing()));
     Ok(())
 }
 
