@@ -34,7 +34,7 @@ type Law = fn(Stage) -> Pin<Box<dyn Future<Output = ()>>>;
 type Case = (&'static str, Kind, [&'static str; 2], Law);
 
 fn main() -> ExitCode {
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
         (
             "aws::what_was_left_behind_goes_and_nothing_else",
             Kind::Aws,
@@ -72,6 +72,12 @@ fn main() -> ExitCode {
             |stage| {
                 Box::pin(cleaning::a_tag_that_openmetadata_does_not_write_keeps_a_secret(stage))
             },
+        ),
+        (
+            "ssm::a_tag_that_no_listing_tells_keeps_a_secret",
+            Kind::Ssm,
+            ["me-central-1", "ap-south-2"],
+            |stage| Box::pin(cleaning::a_tag_that_no_listing_tells_keeps_a_secret(stage)),
         ),
         (
             "aws::what_may_be_restored_gets_its_secrets_back",

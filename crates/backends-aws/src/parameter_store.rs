@@ -47,6 +47,8 @@ const CALLS: Calls = Calls {
     describe: &[Sent::batched(Describe, 50)],
     // That a search finds nothing does not say that it is missing; its tags do.
     describe_missing: &[Sent::one(Describe)],
+    // Nor does it tell the tags.
+    describe_named_each: &[Sent::one(Describe)],
     delete: &[Sent::batched(Delete, 10)],
     delete_finally: &[Sent::batched(Delete, 10)],
     lift_expiry: &[Sent::one(Read), Sent::one(Write), Sent::one(Describe)],

@@ -261,7 +261,7 @@ fn listed_as(name: String, secret: &Secret) -> NamedSecret {
         } else {
             SecretState::Enabled
         },
-        tags: None,
+        tags: Some(secret.labels.clone()),
         native_expiry: secret.expires.filter(|_| !waits),
         created: secret.created,
         // Ours are written once, when they are made.

@@ -431,6 +431,7 @@ fn secret_of(secret: model::Secret) -> Secret {
     Secret {
         id: id.to_owned(),
         annotations: secret.annotations.into_iter().collect(),
+        labels: secret.labels.into_iter().collect(),
         etag: secret.etag,
         created: secret.create_time.and_then(time_of),
         expires: match secret.expiration {

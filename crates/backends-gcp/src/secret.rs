@@ -24,6 +24,7 @@ pub(crate) struct NewSecret {
 pub(crate) struct Secret {
     pub(crate) id: String,
     pub(crate) annotations: Annotations,
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) etag: String,
     pub(crate) created: Option<Timestamp>,
     /// When the manager deletes it.

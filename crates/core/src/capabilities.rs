@@ -144,6 +144,8 @@ pub struct Calls {
     pub describe: &'static [Sent],
     /// What is sent besides for each secret whose description is that it is missing.
     pub describe_missing: &'static [Sent],
+    /// What is sent besides for each secret that is described by a platform's name.
+    pub describe_named_each: &'static [Sent],
     /// A page of the listing.
     pub list: &'static [Sent],
     /// What is sent besides for each secret on a page.
@@ -168,6 +170,7 @@ impl Calls {
         read_named: &[Sent::one(RequestClass::Read)],
         describe: &[Sent::one(RequestClass::Describe)],
         describe_missing: &[],
+        describe_named_each: &[],
         list: &[Sent::one(RequestClass::List)],
         list_each: &[],
         delete: &[Sent::one(RequestClass::Delete)],

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::ids::Ids;
 use crate::options::{Options, Provider};
-use crate::tags::tags_as_written;
+use crate::tags::{lists_tags, tags_as_written};
 
 /// The names of a deployment's secrets: every id that it could have made, if it makes any. There are
 /// no versions: an id is written again when something of that name is made again.
@@ -28,7 +28,7 @@ struct Written {
     tags: BTreeMap<String, String>,
     /// Whether there are others among them than those of every OpenMetadata.
     has_own_tags: bool,
-    /// What else it may bear.
+    /// What it may bear besides.
     tags_beside: BTreeMap<String, String>,
 }
 
@@ -43,6 +43,11 @@ impl DeploymentNames {
         let written = match options.provider {
             Provider::Managed(manager) => options.naming().map(|naming| {
                 let mut tags = tags_as_written(manager, tags);
+                let mut tags_beside = BTreeMap::new();
+                if !lists_tags(manager) {
+                    // What a listing does not tell proves nothing there.
+                    std::mem::swap(&mut tags, &mut tags_beside);
+                }
                 let has_own_tags = !tags.is_empty();
                 if manager == Manager::Kubernetes {
                     // People name Secrets so, too: those that OpenMetadata wrote bear its labels.
@@ -53,7 +58,7 @@ impl DeploymentNames {
                     ids: Ids::new(naming)?,
                     tags,
                     has_own_tags,
-                    tags_beside: BTreeMap::new(),
+                    tags_beside,
                 })
             }),
             Provider::NotManaged(_) | Provider::Database => None,

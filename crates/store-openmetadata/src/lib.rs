@@ -40,4 +40,4 @@ pub use options::{Options, Provider};
 pub use rotate::{FernetRotation, RotationObserver, RotationReport, TableRotation, UnopenedValue};
 pub use source::{OpenMetadataSource, Survey};
 pub use stored::{Reference, Stored};
-pub use tags::tags_as_written;
+pub use tags::{lists_tags, tags_as_written};

@@ -4,6 +4,15 @@ use std::collections::BTreeMap;
 
 use cloakroom_core::coordinates::openmetadata::{Manager, parse_tags};
 
+/// Whether a manager lists the tags of its secrets and OpenMetadata writes them there, so that a secret without them
+/// is told for another deployment's by the listing alone.
+pub fn lists_tags(manager: Manager) -> bool {
+    matches!(
+        manager,
+        Manager::Aws | Manager::AzureKeyVault | Manager::Kubernetes
+    )
+}
+
 /// The tags that OpenMetadata writes for a configured text `[key:value,…]`.
 ///
 /// For AWS it takes the piece between the first colon and the second and no more.

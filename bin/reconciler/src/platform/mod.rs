@@ -16,9 +16,10 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cloakroom_store_openmetadata::lists_tags;
 pub(crate) use destination::{airbytes_prefix_of, demand_readable};
 pub(crate) use holder::{Holder, Work, refuse_if_held};
-pub(crate) use openmetadata::{lists_tags, manager, provider};
+pub(crate) use openmetadata::{manager, provider};
 pub use openmetadata::{openmetadata, openmetadata_options};
 pub use page::html;
 pub use progress::PlatformProgress;

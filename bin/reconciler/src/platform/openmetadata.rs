@@ -59,11 +59,3 @@ pub(crate) fn manager(backend: &Backend) -> Option<Manager> {
         Backend::Embedded(_) => None,
     }
 }
-
-/// Whether a manager lists the tags of its secrets, so that they can tell whose one is.
-pub(crate) fn lists_tags(manager: Manager) -> bool {
-    matches!(
-        manager,
-        Manager::Aws | Manager::AzureKeyVault | Manager::Kubernetes
-    )
-}

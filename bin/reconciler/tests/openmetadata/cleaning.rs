@@ -141,6 +141,28 @@ pub async fn a_tag_that_openmetadata_does_not_write_keeps_a_secret(mut stage: St
     stage.clear().await;
 }
 
+/// Parameter Store lists no tags: a candidate's are looked at before it goes, in every run.
+pub async fn a_tag_that_no_listing_tells_keeps_a_secret(mut stage: Stage) {
+    let theirs = "/openmetadata/database/theirs/authtype/password".to_owned();
+    stage
+        .manager
+        .write([&theirs], &[("owner", "payroll")])
+        .await;
+    stage.planted.keep(theirs);
+    stage.without_horizon();
+    stage.see_twice();
+    stage.adopt();
+    for goes in [stage.planted.orphaned.len() as u64, 0] {
+        let (report, code) = stage.json(&["clean"]);
+        assert_eq!(code, Some(0), "{report:#}");
+        let counts = (sum(&report, "deleted"), sum(&report, "spared"));
+        assert_eq!(counts, (goes, 1), "{report:#}");
+        assert_eq!(stage.orphans().await, 0);
+        stage.assert_kept().await;
+    }
+    stage.clear().await;
+}
+
 /// In a namespace people name Secrets as OpenMetadata does: its labels tell whose one is, and the
 /// deployment's own whose of two.
 pub async fn labels_tell_whose_a_secret_is(mut stage: Stage) {

@@ -51,7 +51,14 @@ impl ParameterStoreBackend {
             async move {
                 let (full, described) = (full?, described.as_ref().map_err(Clone::clone)?);
                 match described.get(&full) {
-                    Some(found) => Ok(named(name, found)),
+                    Some(found) => {
+                        // Whose it is they may tell alone, and no listing has them.
+                        let tags = self.parameters.tags(&full).await?;
+                        Ok(NamedSecret {
+                            tags: Some(tags.into_iter().collect()),
+                            ..named(name, found)
+                        })
+                    }
                     None => Err(self.why_not_described(&full).await),
                 }
             }

@@ -49,13 +49,13 @@ const PARAMETER_STORE: Requests = &[
     (Operation::LiftExpiry, 3),
 ];
 
-/// The same without marks to read.
+/// The same without marks to read; a description is asked for its tags besides.
 const PARAMETER_STORE_BY_NAME: Requests = &[
     (Operation::Put, 1),
     (Operation::PutAgain, 3),
     (Operation::Get, 1),
     (Operation::GetMany, 2),
-    (Operation::Describe, 1),
+    (Operation::Describe, 2),
     (Operation::List, 1),
     (Operation::Delete, 1),
 ];

@@ -125,6 +125,7 @@ fn answer(asked: &Asked, counts: &Counts) -> Answer {
         "DeleteSecret" => json!({}),
         "GetParameters" | "DescribeParameters" => json!({ "Parameters": parameters() }),
         "DeleteParameters" => json!({ "DeletedParameters": names }),
+        "ListTagsForResource" => json!({ "TagList": [] }),
         _ => return Answer::json(400, r#"{"__type": "ValidationException"}"#),
     };
     Answer::json(200, told.to_string())

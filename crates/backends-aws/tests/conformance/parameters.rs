@@ -10,7 +10,7 @@ use cloakroom_core::{DeleteMode, Deletion, ErrorKind, PutRequest, SecretBackend}
 use cloakroom_testkit::canary::{marked, marked_to};
 use cloakroom_testkit::proxy::{Answer, Fault, Gate, Proxy, Rule, Seen};
 
-use crate::faults::upstream;
+use crate::faults::{coded, upstream};
 use crate::own::{Outcome, request, request_for, request_of};
 use crate::server::{Aws, Namespace, Server};
 
@@ -192,6 +192,27 @@ pub(crate) async fn a_description_that_lags_is_no_missing_secret(server: &Server
     backend.put(&put).await?;
     let missing = request("never put").mark.coordinate;
     assert!(backend.describe(&missing).await.unwrap_err().is_missing());
+    Ok(())
+}
+
+/// By them a platform's secret is told from another's; where they are not told, nothing is.
+pub(crate) async fn a_description_by_name_has_the_tags(server: &Server) -> Outcome {
+    let proxy = Proxy::start(upstream(&server.url)?).await?;
+    let mut settings = server.settings(&server.admin, &AWS.prefix());
+    settings.endpoint_url = Some(proxy.url());
+    settings.tags = vec![("owner".to_owned(), "payroll".to_owned())];
+    let expected = settings.tags.iter().cloned().collect();
+    let backend = AWS.connect(settings).await?;
+    let (named, name) = (backend.named().unwrap(), "tagged".to_owned());
+    named.put_named(&name, &marked("a value")).await?;
+    let described = named.describe_named(std::slice::from_ref(&name)).await;
+    assert_eq!(described.into_iter().next().unwrap()?.tags, Some(expected));
+    let refusal = Fault::Answer(coded(400, "AccessDeniedException"));
+    let tags = Rule::new(refusal)
+        .matching(|seen| seen.aws_operation() == Some("AmazonSSM.ListTagsForResource"));
+    proxy.add(tags);
+    let described = named.describe_named(&[name]).await.pop().unwrap();
+    assert_eq!(described.unwrap_err().kind(), ErrorKind::Denied);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The laws of Secret Manager asked by a platform's names, beside a platform that writes as Airbyte
 //! does: a secret of that id, and a version each time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,10 @@ use google_cloud_wkt as wkt;
 use crate::double::{Double, Namespace, backend, payload, permissions, plain};
 use crate::laws;
 
-laws![an_expiry_is_taken_off_with_the_rights_of_a_clean_up,];
+laws![
+    an_expiry_is_taken_off_with_the_rights_of_a_clean_up,
+    labels_are_listed_and_described,
+];
 
 const CLEAN: &str = include_str!("../../../../deploy/policies/airbyte/gcp-clean.yaml");
 
@@ -165,6 +169,24 @@ async fn an_expiry_is_taken_off_with_the_rights_of_a_clean_up(double: Double) ->
     named.delete_named(name, window, None).await?;
     let waits = named.lift_expiry_named(name).await.unwrap_err();
     assert_eq!(waits.kind(), ErrorKind::ScheduledForDeletion);
+    Ok(())
+}
+
+/// By them a platform's secret is told from another's.
+async fn labels_are_listed_and_described(double: Double) -> Result<()> {
+    let project = double.project();
+    let others = project.others().await;
+    let create = others
+        .create_secret()
+        .set_parent(format!("projects/{}", project.name));
+    let labelled = plain().set_labels([("owner", "payroll")]);
+    let create = create.set_secret_id("x").set_secret(labelled);
+    create.send().await.unwrap();
+    let backend = project.backend();
+    let listed = backend.named().unwrap().list_named(None).await?.secrets;
+    let expected = BTreeMap::from([("owner".to_owned(), "payroll".to_owned())]);
+    assert_eq!(listed[0].tags.as_ref(), Some(&expected));
+    assert_eq!(described(&backend, "x").await?.tags, Some(expected));
     Ok(())
 }
 

@@ -40,8 +40,11 @@ impl NamedSecrets for Governed {
         };
         let call = inner.describe_named(names);
         let sent = self.calls().describe;
-        self.many(Request::Describe, sent, names.len(), batch, call)
-            .await
+        let described = self.many(Request::Describe, sent, names.len(), batch, call);
+        let described = described.await;
+        let each = self.calls().describe_named_each;
+        self.budget.count(each, names.len());
+        described
     }
 
     async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {
