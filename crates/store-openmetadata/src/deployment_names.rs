@@ -80,7 +80,14 @@ impl DeploymentNames {
     #[must_use]
     pub fn with_tags_of_the_backend(mut self, tags: &BTreeMap<String, String>) -> Self {
         if let Some(written) = &mut self.written {
-            written.tags_beside.clone_from(tags);
+            let mut new = tags.clone();
+            new.retain(|key, value| written.tags.get(key) != Some(value));
+            if !new.is_empty() {
+                // What bears them is another hand's no more.
+                let part = "tags of the backend".to_owned();
+                self.scope.insert(part, format!("{new:?}"));
+            }
+            written.tags_beside.extend(new);
         }
         self
     }
@@ -358,6 +365,77 @@ mod tests {
         let [app, by] = KUBERNETES_LABELS;
         let own = ("team", "data");
         assert!(!names.is_foreign(&tagged(Some(&[app, by, own]))));
+    /// Of what is listed without tags a description tells them; which ones are missing says nothing there.
+    #[test]
+    fn where_no_listing_has_tags_those_of_another_hand_tell() {
+        for (provider, name) in [
+            ("managed-aws-ssm", OURS),
+            ("gcp", "openmetadata_database_x_password"),
+        ] {
+            let named = |tags: Option<&[(&str, &str)]>| NamedSecret {
+                name: name.to_owned(),
+                ..tagged(tags)
+            };
+            let team: &[(&str, &str)] = &[("team", "data")];
+            let backends = BTreeMap::from([("team".to_owned(), "data".to_owned())]);
+            let beside = names(provider, "").with_tags_of_the_backend(&backends);
+            for names in [names(provider, "[team:data]"), beside] {
+                for tags in [None, Some(&[][..]), Some(team)] {
+                    assert!(!names.is_foreign(&named(tags)), "{provider}: {tags:?}");
+                }
+                for strange in [("team", "ops"), ("owner", "payroll")] {
+                    let tags = [strange];
+                    assert!(
+                        names.is_foreign(&named(Some(&tags))),
+                        "{provider}: {tags:?}"
+                    );
+                }
+            }
+            assert!(names(provider, "").is_foreign(&named(Some(team))));
+        }
+    }
+
+    /// What the backend's tags make the deployment's own nobody has confirmed.
+    #[test]
+    fn the_backends_tags_are_in_the_scope_where_they_widen_it() {
+        let of = |tags: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let owned = tags.iter();
+            owned
+                .map(|(key, it)| ((*key).to_owned(), (*it).to_owned()))
+                .collect()
+        };
+        for (provider, text) in [
+            ("managed-aws", ""),
+            ("managed-aws", "[team:data]"),
+            ("kubernetes", "[team:data]"),
+        ] {
+            let scope = |tags: &[(&str, &str)]| {
+                let names = names(provider, text);
+                names.with_tags_of_the_backend(&of(tags)).scope()
+            };
+            let (cost, team) = (("cost", "1"), ("team", "data"));
+            let plain = names(provider, text).scope();
+            assert_eq!(scope(&[]), plain, "{provider} {text}");
+            let is_known = !text.is_empty();
+            assert_eq!(scope(&[team]) == plain, is_known, "{provider} {text}");
+            let scopes = [&[cost][..], &[("cost", "2")], &[cost, ("owner", "a")]].map(scope);
+            for (at, one) in scopes.iter().enumerate() {
+                assert_ne!(*one, plain, "{provider} {text}");
+                assert!(!scopes[..at].contains(one), "{provider} {text}");
+            }
+            assert_eq!(scope(&[cost, team]), scope(&[team, cost]));
+        }
+        let users = names("aws", "");
+        assert_eq!(
+            users
+                .clone()
+                .with_tags_of_the_backend(&of(&[("a", "b")]))
+                .scope(),
+            users.scope(),
+            "nothing there is the deployment's"
+        );
+    }
+
         for labels in [&[][..], &[app, by], &[app, own], &[by, own]] {
             assert!(names.is_foreign(&tagged(Some(labels))), "{labels:?}");
         }

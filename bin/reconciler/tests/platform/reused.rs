@@ -28,11 +28,15 @@ const UNRELATED: [&str; 3] = [
 ];
 
 fn naming(provider: &str, tags: &str) -> Arc<dyn PlatformNaming> {
+    Arc::new(names(provider, tags))
+}
+
+fn names(provider: &str, tags: &str) -> DeploymentNames {
     let secret = |text: &str| SecretValue::from(text.to_owned());
     let keys = FernetKeys::parse(&secret("no_encryption_at_rest")).unwrap();
     let provider = Provider::from_name(provider).unwrap();
     let options = Options::new(secret("postgres://db/om"), keys, provider);
-    Arc::new(DeploymentNames::new(&options, tags).unwrap())
+    DeploymentNames::new(&options, tags).unwrap()
 }
 
 fn field(name: &str) -> Mention {
@@ -232,6 +236,22 @@ async fn a_confirmation_is_for_these_names_alone() {
     }
     stage.settings.naming = naming("managed-aws", "");
     assert_eq!(stage.clean().await.outcome, RunOutcome::Done);
+}
+
+/// Tags of the backend's by which somebody else's secret would be the platform's.
+#[tokio::test]
+async fn what_comes_to_be_ours_by_its_tags_is_confirmed_anew() {
+    let mut stage = managed().await;
+    stage.manager.tag(ORPHAN, "owner", "payroll");
+    stage.adopt().await;
+    let tags = [("owner".to_owned(), "payroll".to_owned())].into();
+    let widened = names("managed-aws", "").with_tags_of_the_backend(&tags);
+    stage.settings.naming = Arc::new(widened);
+    let report = after_the_horizon(&stage).await;
+    assert_eq!(report.outcome, RunOutcome::Refused);
+    assert!(stage.is_there(ORPHAN).await);
+    stage.adopt().await;
+    assert_eq!(stage.clean().await.deleted(), 1);
 }
 
 /// What a manager would not set free stays and is paid for.
