@@ -37,6 +37,10 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.migrated_fields(id, after, limit).await)
     }
 
+    async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
+        of_either!(self, inner => inner.note_back(id, fields).await)
+    }
+
     async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
         of_either!(self, inner => inner.left_so_later(id, field).await)
     }

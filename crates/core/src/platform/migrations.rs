@@ -59,6 +59,8 @@ pub struct MigratedField {
     pub to: Option<String>,
     /// A keyed digest of the value; `None` where the field holds nothing.
     pub digest: Option<Digest>,
+    /// Whether a way back brought it back, or found it so.
+    pub taken_back: bool,
 }
 
 /// A name under which migrations of one platform write. No value.
@@ -99,8 +101,11 @@ pub trait SecretMigrations: Send + Sync {
         limit: u32,
     ) -> Result<Vec<MigratedField>>;
 
-    /// The last migration of the same platform and database that began after this one, was not taken back, and left
-    /// this field under the same name: what the field holds may have been changed since, where that one took it.
+    /// Writes down that these fields of a migration were taken back. `Conflict` unless it is being taken back.
+    async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()>;
+
+    /// The last migration of the same platform and database that began after this one, was not taken back, nor this
+    /// field of it, and left it under the same name: what the field holds may have been changed since, where that one took it.
     async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>>;
 
     /// Writes down the digest of a value that is about to be written under a name, in place of the one

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 const BEGIN: &str = "begin a migration";
 const STATE: &str = "say where a migration stands";
 const FIELDS: &str = "write down migrated fields";
+const BACK: &str = "write down fields that were taken back";
 const COPY: &str = "write down a migration's copy";
 const TABLE: &str = "secret_migrations";
 const COPIES: &str = "migration_copies";
@@ -67,7 +68,7 @@ impl Store {
     ) -> Result<Vec<MigratedField>> {
         let fields = async {
             let mut query = Query::new(
-                "SELECT field_table, field_row, pointer, from_name, to_name, digest \
+                "SELECT field_table, field_row, pointer, from_name, to_name, digest, taken_back \
                  FROM migrated_fields WHERE migration_id = ",
             );
             query.push_bind(dialect::id(id.0));
@@ -84,6 +85,14 @@ impl Store {
         fields
             .await
             .map_err(|failure| told("read migrated fields", failure))
+    }
+
+    pub(crate) async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
+        in_transaction!(self, BACK, |tx| {
+            note_back_within(&mut tx, id, fields)
+                .await
+                .map(Ending::Keep)
+        })
     }
 
     pub(crate) async fn left_so_later(
@@ -108,7 +117,7 @@ impl Store {
                 .push_bind(field.row.as_str())
                 .push(" AND pointer = ")
                 .push_bind(field.pointer.as_str())
-                .push(" AND to_name IS NOT DISTINCT FROM ")
+                .push(" AND NOT taken_back AND to_name IS NOT DISTINCT FROM ")
                 .push_bind(field.to.as_deref())
                 .push(" ORDER BY later.started_at DESC LIMIT 1");
             let row = query.build().fetch_optional(&self.read).await?;
@@ -227,10 +236,20 @@ async fn set_within(
 
 /// Locks an open migration until the transaction ends: whoever takes it back sees all that is written.
 async fn lock_open(conn: &mut Conn, operation: &'static str, id: MoveId) -> Result<(), Failure> {
-    let mut open = Query::new("UPDATE secret_migrations SET state = state WHERE migration_id = ");
-    open.push_bind(dialect::id(id.0))
-        .push(" AND state = 'open'");
-    match open.build().execute(conn).await?.rows_affected() {
+    lock_at(conn, operation, id, MoveState::Open).await
+}
+
+async fn lock_at(
+    conn: &mut Conn,
+    operation: &'static str,
+    id: MoveId,
+    state: MoveState,
+) -> Result<(), Failure> {
+    let mut lock = Query::new("UPDATE secret_migrations SET state = state WHERE migration_id = ");
+    lock.push_bind(dialect::id(id.0))
+        .push(" AND state = ")
+        .push_bind(state.as_str());
+    match lock.build().execute(conn).await?.rows_affected() {
         0 => Err(elsewhere(operation, id)),
         _ => Ok(()),
     }
@@ -282,9 +301,32 @@ async fn write_within(
         });
         query.push(
             " ON CONFLICT (migration_id, field_table, field_row, pointer) DO UPDATE SET \
-             from_name = excluded.from_name, to_name = excluded.to_name, digest = excluded.digest",
+             from_name = excluded.from_name, to_name = excluded.to_name, digest = excluded.digest, \
+             taken_back = FALSE",
         );
         execute_exactly(conn, query, "migrated_fields", id, fields.len()).await?;
+    }
+    Ok(())
+}
+
+async fn note_back_within(
+    conn: &mut Conn,
+    id: MoveId,
+    fields: &[MigratedField],
+) -> Result<(), Failure> {
+    lock_at(conn, BACK, id, MoveState::Reversing).await?;
+    for field in fields {
+        let mut query =
+            Query::new("UPDATE migrated_fields SET taken_back = TRUE WHERE migration_id = ");
+        query
+            .push_bind(dialect::id(id.0))
+            .push(" AND field_table = ")
+            .push_bind(field.table.as_str())
+            .push(" AND field_row = ")
+            .push_bind(field.row.as_str())
+            .push(" AND pointer = ")
+            .push_bind(field.pointer.as_str());
+        execute_exactly(conn, query, "migrated_fields", id, 1).await?;
     }
     Ok(())
 }
@@ -317,6 +359,7 @@ fn field(row: &Row) -> Result<MigratedField, Failure> {
         from: reader.get("from_name")?,
         to: reader.get("to_name")?,
         digest: reader.optional_word("digest", parsed)?,
+        taken_back: reader.get("taken_back")?,
     })
 }
 

@@ -33,6 +33,7 @@ fn field(table: &str, row: &str, pointer: &str) -> MigratedField {
         from: None,
         to: Some(format!("/om/{row}{pointer}")),
         digest: Some(digest),
+        taken_back: false,
     }
 }
 
@@ -169,6 +170,40 @@ pub(crate) async fn the_last_run_that_went_on_with_a_field_is_known(bench: Bench
     }
     assert_eq!(later(first, &x).await, None);
     assert_eq!(later(third, &x).await, None);
+}
+
+/// Of a run that could be taken back in part alone, what is back holds up nothing any more.
+pub(crate) async fn a_field_that_was_taken_back_holds_nothing_up(bench: Bench) {
+    let store = &bench.store;
+    let fields = [field("a", "1", "/x"), field("a", "1", "/y")];
+    let mut runs = Vec::new();
+    for new in [new_migration(1, "om", "aws"), new_migration(2, "om", "ssm")] {
+        store.begin_migration(&new).await.unwrap();
+        store.write_fields(new.id, &fields).await.unwrap();
+        let (from, to) = ([MoveState::Open], MoveState::Finished);
+        store.set_migration(new.id, &from, to).await.unwrap();
+        bench.clock.advance(Duration::from_millis(1));
+        runs.push(new.id);
+    }
+    let [earlier, later] = runs[..] else { panic!() };
+    let early = store.note_back(later, &fields[..1]).await;
+    assert_eq!(early.unwrap_err().kind(), ErrorKind::Conflict);
+    let (from, to) = ([MoveState::Finished], MoveState::Reversing);
+    store.set_migration(later, &from, to).await.unwrap();
+    for _ in 0..2 {
+        store.note_back(later, &fields[..1]).await.unwrap();
+    }
+    let back = store.migrated_fields(later, None, 9).await.unwrap();
+    assert_eq!(
+        back.iter().map(|it| it.taken_back).collect::<Vec<_>>(),
+        [true, false]
+    );
+    let (from, to) = ([MoveState::Reversing], MoveState::Finished);
+    store.set_migration(later, &from, to).await.unwrap();
+    let waits = [None, Some(later)];
+    for (field, waits) in fields.iter().zip(waits) {
+        assert_eq!(store.left_so_later(earlier, field).await.unwrap(), waits);
+    }
 }
 
 pub(crate) async fn a_copy_is_noted_by_its_name(bench: Bench) {

@@ -19,9 +19,6 @@ const PAGE: u32 = 200;
 
 const ATTEMPTS: u32 = 4;
 
-const EDITED_THERE: &str =
-    "the secret was edited since, where it was migrated to; the field stays as it is";
-
 /// How a field stands on the way back.
 enum Standing {
     /// It is as the migration left it, and is to say this.
@@ -65,6 +62,7 @@ impl SecretsMigration {
             if page.is_empty() {
                 break;
             }
+            let mut taken_back = Vec::new();
             for field in &page {
                 if observer.told_to_stop() {
                     report.cut_short = true;
@@ -73,8 +71,16 @@ impl SecretsMigration {
                 observer.about_to_write(&field.table);
                 let target = targets.iter().find(|it| it.shown == field.table);
                 let done = self.field_back(&mut writer, target, (id, field), dry_run);
-                note(&mut report, field, done.await?, was_over);
+                let done = done.await?;
+                if done.is_ok() && !field.taken_back {
+                    taken_back.push(field.clone());
+                }
+                note(&mut report, field, done, was_over);
                 observer.progressed(report.moved + report.gone + report.issue_count);
+            }
+            if !dry_run {
+                // One that has to stay is in no other's way, on the ways back of earlier runs.
+                self.ground.journal.note_back(id, &taken_back).await?;
             }
             if report.cut_short {
                 break;
@@ -140,13 +146,19 @@ impl SecretsMigration {
         if field.from != field.to && self.is_back(field, &now)? {
             return Ok(Standing::Settled(How::BackAlready));
         }
+        let stays = |message: String| Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         if !self.is_as_left(field, &now)? {
-            let message = "the field was edited since; it stays as it is";
-            return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+            // What came of it afterwards is not this run's any more.
+            if field.taken_back {
+                return Ok(Standing::Settled(How::BackAlready));
+            }
+            let message = "the field was edited since; it stays as it is: a migration of its own takes along what it \
+                           holds now";
+            return stays(message.to_owned());
         }
         self.refuse_before_later_runs(id, field).await?;
         if !self.is_unedited_there(field).await? {
-            return Err(Error::new(ErrorKind::Conflict, OPERATION, EDITED_THERE));
+            return stays(self.edited_there());
         }
         let value = self.old_value(field).await?;
         let was = match &value {
@@ -154,14 +166,15 @@ impl SecretsMigration {
             None => field.digest.is_none(),
         };
         if !was {
-            let message = match &self.from.side {
+            return stays(match &self.from.side {
                 // The only value there is is that of the new place.
-                Side::Database => EDITED_THERE,
-                Side::Manager { .. } => {
-                    "the old secret is not what it was when it was migrated; the field stays as it is"
-                }
-            };
-            return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+                Side::Database => self.edited_there(),
+                Side::Manager { .. } => format!(
+                    "the old secret is not what it was when it was migrated; the field stays as it is: to take back what \
+                     it holds now, delete that secret and run {}",
+                    self.to_take_what_is_there()
+                ),
+            });
         }
         if let (Side::Manager { .. }, Some(name)) = (&self.from.side, &field.from) {
             self.refuse_anothers(name).await?;
@@ -197,6 +210,24 @@ impl SecretsMigration {
             );
             Err(Error::new(ErrorKind::Conflict, OPERATION, message))
         })
+    }
+
+    fn edited_there(&self) -> String {
+        let run = self.to_take_what_is_there();
+        let before = match &self.from.side {
+            Side::Database => "",
+            Side::Manager { .. } => "delete the old secret and ",
+        };
+        format!(
+            "the secret was edited since, where it was migrated to; the field stays as it is: to take it back as it is \
+             now, {before}run {run}"
+        )
+    }
+
+    /// The command that takes along what nobody can take back.
+    fn to_take_what_is_there(&self) -> String {
+        let [from, to] = [&self.to, &self.from].map(|it| it.side.word());
+        format!("`reconciler migrate-secrets --from {from} --to {to}`")
     }
 
     /// Nothing is let refer again to a secret that is another deployment's by now.

@@ -464,6 +464,7 @@ impl Forth<'_> {
             let error = Error::new(ErrorKind::Conflict, OPERATION, message);
             return Err(error.with_coordinate(&copy.name));
         }
+                taken_back: false,
         let others = &self.gathered.others;
         let looked = self.migration.look_there(copy, value, is_first, others);
         looked.await.map(|_| ())

@@ -97,6 +97,7 @@ fn main() {
                 what_a_later_run_gave_back_goes_on_back,
                 an_old_secret_that_is_anothers_by_now_is_not_gone_back_to;
             rotation:
+                from_the_last_to_the_first_every_way_back_ends,
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,
                 an_edit_that_is_not_committed_yet_wins, a_row_that_goes_meanwhile,

@@ -124,6 +124,14 @@ impl SecretMigrations for Journal {
             .collect())
     }
 
+    async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
+        let mut all = self.fields.lock().unwrap();
+        for it in fields {
+            all.get_mut(&key_of(id, it)).unwrap().taken_back = true;
+        }
+        Ok(())
+    }
+
     async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
         let records = self.records.lock().unwrap();
         let at = records.iter().position(|it| it.id == id).unwrap();
@@ -133,7 +141,7 @@ impl SecretMigrations for Journal {
             let switched = fields.get(&key_of(it.id, field));
             it.state != MoveState::Reversed
                 && (&it.platform, &it.database) == (&this.platform, &this.database)
-                && switched.is_some_and(|it| it.to == field.to)
+                && switched.is_some_and(|it| it.to == field.to && !it.taken_back)
         };
         let last = records[at + 1..].iter().rfind(left_so);
         Ok(last.map(|it| it.id))

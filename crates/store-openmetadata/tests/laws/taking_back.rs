@@ -4,7 +4,7 @@ use cloakroom_core::{DeleteMode, SecretBackend as _};
 use cloakroom_store_openmetadata::MigrationReport;
 use cloakroom_testkit::MemoryBackend;
 
-use crate::stage::{PASSWORD, Stage, on_aws, on_google, put, there};
+use crate::stage::{PASSWORD, Stage, edit_of, id, on_aws, on_google, put, there};
 use crate::support::Bench;
 
 const OURS: &[(&str, &str)] = &[("team", "data")];
@@ -98,6 +98,108 @@ pub(crate) async fn what_a_later_run_gave_back_goes_on_back(bench: Bench) {
     assert_eq!(stage.field(2, PASSWORD).await.as_deref(), Some("first"));
     let reference = Some(format!("secret:{}", on_google("one")));
     assert_eq!(stage.field(1, PASSWORD).await, reference);
+}
+
+/// Whatever way secrets went, over places of one id too, taking the runs back from the last to the first brings every
+/// field home but the one that was edited since; that one is told with what to do, and comes home as soon as its value is
+/// what it was.
+pub(crate) async fn from_the_last_to_the_first_every_way_back_ends(bench: Bench) {
+    bench.with_a_table().await;
+    for places in ways() {
+        bench.sql("DELETE FROM dbservice_entity").await;
+        let stage = Stage::on(&bench);
+        let home = stage.at_home(places[0]).await;
+        let mut runs = Vec::new();
+        for step in places.windows(2) {
+            let done = stage.copy(step[0], step[1]).await;
+            assert!(
+                done.is_complete() && done.moved == 2,
+                "{places:?}: {done:?}"
+            );
+            runs.push((step, done));
+        }
+        stage.edit_at(places[places.len() - 1], "edited").await;
+        let mut told = Vec::new();
+        for (step, done) in runs.iter().rev() {
+            told.extend(stage.reverse(step[0], step[1], done).await.issues);
+        }
+        assert_eq!(
+            stage.field(1, PASSWORD).await.as_ref(),
+            Some(&home[0]),
+            "{places:?}"
+        );
+        for issue in told {
+            assert!(
+                issue.row.contains(&id(2).to_string()),
+                "{places:?}: {issue:?}"
+            );
+            let ways = ["--reverse ", "--from ", "a migration of its own"];
+            let says = |it: &str| issue.message.contains(it);
+            assert!(ways.into_iter().any(says), "{places:?}: {issue:?}");
+        }
+        stage.edit_at(places[places.len() - 1], "first").await;
+        for (step, done) in runs.iter().rev() {
+            let back = stage.reverse(step[0], step[1], done).await;
+            assert!(back.is_complete(), "{places:?}: {back:?}");
+        }
+        for (number, home) in (1..).zip(&home) {
+            assert_eq!(
+                stage.field(number, PASSWORD).await.as_ref(),
+                Some(home),
+                "{places:?}"
+            );
+        }
+    }
+}
+
+/// Two or three migrations, one behind the other.
+fn ways() -> Vec<Vec<&'static str>> {
+    let places = ["db", "aws", "ssm"];
+    let mut ways: Vec<Vec<_>> = places.map(|place| vec![place]).into();
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let longer = ways.iter().flat_map(|way| {
+            let last = way[way.len() - 1];
+            let next = places.into_iter().filter(move |it| *it != last);
+            next.map(|next| [way.as_slice(), &[next]].concat())
+        });
+        ways = longer.collect();
+        all.extend(ways.iter().filter(|it| it.len() > 2).cloned());
+    }
+    all
+}
+
+impl Stage {
+    fn backend(&self, place: &str) -> Option<&MemoryBackend> {
+        match place {
+            "aws" => Some(&self.aws),
+            "ssm" => Some(&self.google),
+            _ => None,
+        }
+    }
+
+    /// Two services whose secrets are at a place; gives what their fields say.
+    async fn at_home(&self, place: &str) -> [String; 2] {
+        let mut home = ["first", "first"].map(str::to_owned);
+        for (number, name) in [(1, "one"), (2, "two")] {
+            if let Some(backend) = self.backend(place) {
+                put(backend, &on_aws(name), "first").await;
+                home[number - 1] = format!("secret:{}", on_aws(name));
+            }
+            let number = u32::try_from(number).unwrap();
+            self.with_password(number, name, &home[number as usize - 1])
+                .await;
+        }
+        home
+    }
+
+    /// Somebody enters another value for the second, where it is now.
+    async fn edit_at(&self, place: &str, value: &str) {
+        match self.backend(place) {
+            Some(backend) => edit_there(backend, &on_aws("two"), value).await,
+            None => self.bench.sql(&edit_of(2, "two", value)).await,
+        }
+    }
 }
 
 /// Nothing is let refer again to what is another deployment's by now: saving the field would overwrite it.
