@@ -92,17 +92,25 @@ impl DeploymentNames {
         self
     }
 
-    /// Whether its tags say that a secret is another deployment's. A manager that does not tell tags says nothing.
-    pub(crate) fn has_other_tags(&self, secret: &NamedSecret) -> bool {
-        let (Some(written), Some(tags)) = (&self.written, &secret.tags) else {
-            return false;
-        };
-        let mut expected = written.tags.iter();
-        expected.any(|(key, value)| tags.get(key) != Some(value))
+    /// Whether its tags say that a secret is another deployment's, or somebody's who has nothing to do with
+    /// OpenMetadata. A manager that does not tell tags says nothing.
+    pub(crate) fn has_tags_of_others(&self, secret: &NamedSecret) -> bool {
+        self.written
+            .as_ref()
+            .is_some_and(|it| it.lacks_a_tag(secret) || it.is_of_another_hand(secret))
     }
 }
 
 impl Written {
+    /// Whether a secret does not bear what every one of the deployment's bears.
+    fn lacks_a_tag(&self, secret: &NamedSecret) -> bool {
+        let Some(tags) = &secret.tags else {
+            return false;
+        };
+        let mut expected = self.tags.iter();
+        expected.any(|(key, value)| tags.get(key) != Some(value))
+    }
+
     /// Whether a secret bears a tag that neither OpenMetadata nor the backend writes.
     fn is_of_another_hand(&self, secret: &NamedSecret) -> bool {
         let is_known = |(key, value): (&String, &String)| {
@@ -156,9 +164,7 @@ impl PlatformNaming for DeploymentNames {
             return false;
         };
         let is_tagged = written.has_own_tags && secret.tags.is_some();
-        self.has_other_tags(secret)
-            || written.is_of_another_hand(secret)
-            || !is_tagged && written.ids.may_be_anothers(&secret.name)
+        self.has_tags_of_others(secret) || !is_tagged && written.ids.may_be_anothers(&secret.name)
     }
 
     /// What was deleted softly can be restored.
@@ -359,12 +365,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_secret_of_kubernetes_bears_openmetadatas_labels() {
-        let names = names("kubernetes", "[team:data]");
-        let [app, by] = KUBERNETES_LABELS;
-        let own = ("team", "data");
-        assert!(!names.is_foreign(&tagged(Some(&[app, by, own]))));
     /// Of what is listed without tags a description tells them; which ones are missing says nothing there.
     #[test]
     fn where_no_listing_has_tags_those_of_another_hand_tell() {
@@ -436,6 +436,12 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_secret_of_kubernetes_bears_openmetadatas_labels() {
+        let names = names("kubernetes", "[team:data]");
+        let [app, by] = KUBERNETES_LABELS;
+        let own = ("team", "data");
+        assert!(!names.is_foreign(&tagged(Some(&[app, by, own]))));
         for labels in [&[][..], &[app, by], &[app, own], &[by, own]] {
             assert!(names.is_foreign(&tagged(Some(labels))), "{labels:?}");
         }

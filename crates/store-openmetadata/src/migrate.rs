@@ -9,6 +9,7 @@ mod others;
 mod outside;
 mod reading;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
@@ -52,6 +53,8 @@ pub enum Side {
         manager: Manager,
         /// The manager.
         backend: Arc<dyn SecretBackend>,
+        /// What the backend puts on what it writes.
+        tags: BTreeMap<String, String>,
     },
 }
 
@@ -281,20 +284,34 @@ impl Place {
         self.ids.as_ref().is_some_and(|ids| ids.check(id).is_some())
     }
 
-    /// Whether its tags say that a secret there is another deployment's.
-    fn is_anothers(&self, secret: &NamedSecret) -> bool {
+    /// `Conflict` where the tags of a secret there say that it is another deployment's. What it is for the migration
+    /// stands in `told`.
+    fn refuse_anothers(&self, secret: &NamedSecret, told: &str) -> Result<()> {
         let names = self.names.as_ref();
-        names.is_some_and(|names| names.has_other_tags(secret))
+        if !names.is_some_and(|names| names.has_tags_of_others(secret)) {
+            return Ok(());
+        }
+        let message = format!(
+            "{told}, and its tags are not the deployment's: where it is this one's all the same, put its `tags` on \
+             it and write what else it bears under the backend's; otherwise give the deployments other names"
+        );
+        Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(&secret.name))
     }
 
     fn new(side: Side, options: &Options, tags: &str) -> Result<Self> {
         let (mut ids, mut names) = (None, None);
-        if let Side::Manager { manager, .. } = &side {
+        if let Side::Manager {
+            manager,
+            tags: written,
+            ..
+        } = &side
+        {
             side.secrets()?;
             ids = Some(Ids::new(naming(options, *manager))?);
             let mut options = options.clone();
             options.provider = Provider::Managed(*manager);
-            names = Some(DeploymentNames::new(&options, tags)?);
+            let known = DeploymentNames::new(&options, tags)?;
+            names = Some(known.with_tags_of_the_backend(written));
         }
         Ok(Self { side, ids, names })
     }

@@ -222,7 +222,11 @@ fn side(context: &Context, place: &str) -> anyhow::Result<Side> {
             "backends.{place} puts a prefix before every name, where OpenMetadata would not find its ids"
         );
     }
-    Ok(Side::Manager { manager, backend })
+    Ok(Side::Manager {
+        manager,
+        backend,
+        tags: section.tags().cloned().unwrap_or_default(),
+    })
 }
 
 /// Copies without the platform's tags would be another deployment's to every report and clean-up.

@@ -235,12 +235,8 @@ impl SecretsMigration {
         let secrets = self.from.side.secrets()?;
         let described = secrets.describe_named(&[name.to_owned()]).await.pop();
         let described = described.unwrap_or_else(|| Err(no_answer(name)))?;
-        if !self.from.is_anothers(&described) {
-            return Ok(());
-        }
-        let message = "the tags of the old secret are not the deployment's: where it is this one's all the same, put \
-                       the tags on it; otherwise give the deployments other names";
-        Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name))
+        let told = "the old secret is there";
+        self.from.refuse_anothers(&described, told)
     }
 
     fn is_as_left(&self, field: &MigratedField, now: &Stored) -> Result<bool> {

@@ -94,11 +94,9 @@ impl SecretsMigration {
             "the value is under this id already, and cannot be used there: restore or enable it first"
         } else if described.native_expiry.is_some() {
             "the value is under this id already, and the manager is going to delete it: take its expiry off first"
-        } else if self.to.is_anothers(&described) {
-            "the value is under this id already, and its tags are not the deployment's: where it is this \
-             one's all the same, put the tags on it; otherwise give the deployments other names"
         } else {
-            return Ok(());
+            let told = "the value is under this id already";
+            return self.to.refuse_anothers(&described, told);
         };
         Err(Error::new(ErrorKind::Conflict, OPERATION, told).with_coordinate(name))
     }
@@ -184,11 +182,8 @@ impl SecretsMigration {
     /// now.
     async fn left_behind(&self, name: &str) -> Result<NamedSecret> {
         let described = self.describe_there(name).await?;
-        if self.to.is_anothers(&described) {
-            let message = "another value is under this id, and its tags are not the deployment's: give the \
-                           deployments other names";
-            return Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name));
-        }
+        let told = "another value is under this id";
+        self.to.refuse_anothers(&described, told)?;
         Ok(described)
     }
 

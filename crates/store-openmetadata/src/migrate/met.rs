@@ -79,12 +79,10 @@ impl SecretsMigration {
                 "the field refers to a secret that cannot be read there: it is switched off, or its value was \
                  destroyed",
             ),
-            _ if self.to.is_anothers(&described) => failed(
-                ErrorKind::Conflict,
-                "the field refers to a secret whose tags are not the deployment's: where it is this one's all \
-                 the same, put the tags on it; otherwise give the deployments other names",
-            ),
-            _ => Ok(()),
+            _ => {
+                let told = "the field refers to a secret that is there";
+                self.to.refuse_anothers(&described, told)
+            }
         }
     }
 }

@@ -56,6 +56,31 @@ pub(crate) async fn a_foreign_tag_keeps_a_secret_safe(bench: Bench) {
     is_refused(&stage, "edited", "value").await;
 }
 
+/// As little what bears a tag that neither OpenMetadata nor the backend writes: a clean-up lets it be, too.
+pub(crate) async fn what_another_hand_tagged_is_neither_taken_nor_replaced(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "value").await;
+    let name = on_aws("one");
+    put(&stage.aws, &name, "value").await;
+    stage.aws.tag_past(&name, &[("owner", "payroll")]).unwrap();
+    is_refused(&stage, "value", "value").await;
+    stage.aws.tag_past(&name, &stage.tags_of_backends).unwrap();
+    let forth = stage.copy("db", "aws").await;
+    assert!(forth.is_complete() && forth.moved == 1, "{forth:?}");
+    let back = stage.reverse("db", "aws", &forth).await;
+    assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    // What the deployment copied there somebody looks after since.
+    let named = stage.aws.named().unwrap();
+    let removed = named.delete_named(&name, DeleteMode::Final, None).await;
+    removed.unwrap();
+    let forth = stage.copy("db", "aws").await;
+    let back = stage.reverse("db", "aws", &forth).await;
+    assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    stage.aws.tag_past(&name, &[("owner", "payroll")]).unwrap();
+    bench.sql(&edit_of(1, "one", "edited")).await;
+    is_refused(&stage, "edited", "value").await;
+}
+
 /// What bears the deployment's tags, and others besides, is as good as any.
 pub(crate) async fn a_copy_bears_the_deployments_tags(bench: Bench) {
     let mut stage = Stage::new(&bench).await;

@@ -175,6 +175,8 @@ pub(crate) struct Stage {
     pub(crate) google: MemoryBackend,
     /// The platform's.
     pub(crate) tags: &'static str,
+    /// What each backend puts on what it writes.
+    pub(crate) tags_of_backends: [(&'static str, &'static str); 1],
     pub(crate) platform: &'static str,
     /// The other platforms of the configuration.
     pub(crate) others: Vec<OtherPlatform>,
@@ -195,6 +197,7 @@ impl Stage {
             aws: backend("aws"),
             google: backend("google"),
             tags: "",
+            tags_of_backends: [("cost", "1")],
             platform: "om",
             others: Vec::new(),
             journal: Arc::default(),
@@ -212,6 +215,10 @@ impl Stage {
         Side::Manager {
             manager,
             backend: Arc::new(backend.clone()),
+            tags: BTreeMap::from(
+                self.tags_of_backends
+                    .map(|(key, it)| (key.into(), it.into())),
+            ),
         }
     }
 
