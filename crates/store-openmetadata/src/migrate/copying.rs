@@ -7,7 +7,7 @@ use cloakroom_core::{
     SecretState, SecretValue, ValueKind,
 };
 
-use super::others::Answer;
+use super::others::Answers;
 use super::{OPERATION, SecretsMigration, Side};
 use crate::options::Provider;
 use crate::source::OpenMetadataSource;
@@ -20,6 +20,8 @@ pub(super) enum There {
     /// A copy that an earlier run left, of a value that was edited since: nothing refers to it. The digest
     /// is the copy's.
     LeftBehind(Digest),
+    /// The same, as far as it is known: the other platforms have to be asked now.
+    ToBeAsked,
 }
 
 impl SecretsMigration {
@@ -31,7 +33,7 @@ impl SecretsMigration {
         copy: &CopyName,
         value: &SecretValue,
         is_first: bool,
-        others: &[Answer],
+        others: &Answers,
     ) -> Result<There> {
         let Side::Manager { backend, .. } = &self.to.side else {
             return Ok(There::Nothing);
@@ -44,27 +46,30 @@ impl SecretsMigration {
                 self.refuse_what_others_use(copy, value, others).await?;
                 Ok(There::Same)
             }
-            Ok(there) => self.judge_another(copy, &there, is_first).await,
+            Ok(there) => self.judge_another(copy, &there, is_first, others).await,
             Err(error) if error.is_missing() => Ok(There::Nothing),
             Err(error) => Err(error),
         }
     }
 
-    /// Takes a value there, noted before it is written, and reads it back.
+    /// Takes a value there, noted before it is written, and reads it back; false where the other platforms have to be
+    /// asked first.
     pub(super) async fn copy_there(
         &self,
         id: MoveId,
         copy: &CopyName,
         value: &SecretValue,
         is_first: bool,
-        others: &[Answer],
-    ) -> Result<()> {
+        others: &Answers,
+    ) -> Result<bool> {
         match self.look_there(copy, value, is_first, others).await? {
             There::Same => {
                 self.refuse_what_may_be_going(copy, value).await?;
                 // The manager itself looks at how what is there is kept.
-                return self.to.side.secrets()?.put_named(&copy.name, value).await;
+                let secrets = self.to.side.secrets()?;
+                return secrets.put_named(&copy.name, value).await.map(|()| true);
             }
+            There::ToBeAsked => return Ok(false),
             There::Nothing => {}
             There::LeftBehind(digest) if self.ground.replaces_copies => {
                 let journal = &self.ground.journal;
@@ -79,7 +84,7 @@ impl SecretsMigration {
         let name = &copy.name;
         self.to.side.secrets()?.put_named(name, value).await?;
         if self.read_there(name).await? == *value {
-            return Ok(());
+            return Ok(true);
         }
         let message = "what was read back is not what was written; nothing refers to it";
         Err(Error::new(ErrorKind::Corrupt, OPERATION, message).with_coordinate(name))
@@ -123,6 +128,7 @@ impl SecretsMigration {
         copy: &CopyName,
         there: &SecretValue,
         is_first: bool,
+        others: &Answers,
     ) -> Result<There> {
         let taken = |message| {
             Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(&copy.name))
@@ -141,8 +147,10 @@ impl SecretsMigration {
             );
         }
         // What they said when the run began is too old for what cannot be brought back.
-        let others = self.ask_others().await;
-        self.refuse_what_others_use(copy, there, &others).await?;
+        if !others.are_fresh {
+            return Ok(There::ToBeAsked);
+        }
+        self.refuse_what_others_use(copy, there, others).await?;
         Ok(There::LeftBehind(own))
     }
 

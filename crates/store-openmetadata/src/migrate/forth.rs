@@ -7,9 +7,10 @@ use cloakroom_core::config::{is_mask, parse_document};
 use cloakroom_core::platform::{CopyName, MigratedField};
 use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result, SecretValue};
 
+use super::copying::There;
 use super::literal::{exchange, literal_at};
 use super::met::Met;
-use super::others::Answer;
+use super::others::Answers;
 use super::reading::{Rows, Seen};
 use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, OwnReference, SecretsMigration,
@@ -51,8 +52,10 @@ struct Gathered {
     collisions: Collisions,
     /// Fields that refer to there already, and were not asked for yet.
     met: Vec<Met>,
-    /// What other platforms said of the names there when the run began.
-    others: Vec<Answer>,
+    /// What other platforms said of the names there, when the run began or for the rows that wait.
+    others: Answers,
+    /// Rows of the table that wait for the other platforms to be asked again.
+    waiting: Vec<RowKey>,
 }
 
 /// What a row has.
@@ -99,6 +102,7 @@ impl SecretsMigration {
             collisions: Collisions::new(self.ground.options.max_fields),
             met: Vec::new(),
             others: self.ask_others().await,
+            waiting: Vec::new(),
         };
         for index in rows.tables() {
             let Some(entities) = rows.catalog().entities(rows.table(index)) else {
@@ -123,6 +127,7 @@ impl SecretsMigration {
                 gathered: &mut gathered,
             };
             rows.read(&target, observer, &mut seen).await?;
+            seen.let_the_waiting_in().await?;
         }
         self.ask_for(&mut gathered.met, &mut report).await?;
         report.cut_short = observer.told_to_stop();
@@ -151,11 +156,28 @@ impl SecretsMigration {
 
 #[async_trait]
 impl Seen for Forth<'_> {
-    async fn row(&mut self, key: RowKey, mut text: SecretValue) -> Result<()> {
+    async fn row(&mut self, key: RowKey, text: SecretValue) -> Result<()> {
+        self.see_to(key, text, true).await
+    }
+
+    fn ends(&self) -> bool {
+        self.observer.told_to_stop()
+    }
+}
+
+impl Forth<'_> {
+    /// Takes a row's fields along. One that waited was met before.
+    async fn see_to(&mut self, key: RowKey, mut text: SecretValue, is_new: bool) -> Result<()> {
         for attempt in 0..=ATTEMPTS {
             // What is told of a row is told once, however often it is begun anew.
             let mut told = MigrationReport::default();
-            let (ready, met) = self.ready(&key, &text, attempt, &mut told).await?;
+            let Some((ready, met)) = self
+                .ready(&key, &text, is_new && attempt == 0, &mut told)
+                .await?
+            else {
+                self.gathered.waiting.push(key);
+                return Ok(());
+            };
             match self.write(&key, &text, &ready).await? {
                 Swapped::Written => {
                     self.count(&ready, told);
@@ -180,25 +202,41 @@ impl Seen for Forth<'_> {
         Ok(())
     }
 
-    fn ends(&self) -> bool {
-        self.observer.told_to_stop()
+    /// Rows with an earlier run's copy that is to be replaced, all of them behind one asking of the other platforms.
+    async fn let_the_waiting_in(&mut self) -> Result<()> {
+        let waiting = std::mem::take(&mut self.gathered.waiting);
+        if waiting.is_empty() || self.ends() {
+            return Ok(());
+        }
+        self.gathered.others = self.migration.ask_others().await;
+        self.gathered.others.are_fresh = true;
+        for key in waiting {
+            let texts = self.writer.read(self.target, &key).await?;
+            if let Some(text) = texts.and_then(|texts| texts.into_iter().next().flatten()) {
+                self.see_to(key, text, false).await?;
+            }
+            if self.ends() {
+                break;
+            }
+        }
+        self.gathered.others.are_fresh = false;
+        Ok(())
     }
-}
 
-impl Forth<'_> {
-    /// Every field whose value is where it is to be, and those that refer there already; the others are told.
+    /// Every field whose value is where it is to be, and those that refer there already; the others are told. `None`
+    /// where the row has to wait for the other platforms.
     async fn ready(
         &mut self,
         key: &RowKey,
         text: &SecretValue,
-        attempt: u32,
+        is_new: bool,
         told: &mut MigrationReport,
-    ) -> Result<(Vec<Ready>, Vec<Met>)> {
+    ) -> Result<Option<(Vec<Ready>, Vec<Met>)>> {
         let row = key.written()?;
         let target = self.target;
         let mut ready = Vec::new();
         let found = self.fields(&row, text, told);
-        if attempt == 0 {
+        if is_new {
             self.gather(&found);
         }
         for field in found.fields {
@@ -210,7 +248,8 @@ impl Forth<'_> {
             };
             let id = field.from.clone().or_else(|| field.id.clone());
             match self.take(place, field).await {
-                Ok(taken) => {
+                Ok(None) => return Ok(None),
+                Ok(Some(taken)) => {
                     let is_copied =
                         matches!(taken.stored, Stored::Reference(_)) && self.id.is_some();
                     told.verified += u64::from(is_copied);
@@ -225,7 +264,7 @@ impl Forth<'_> {
             pointer,
             id,
         });
-        Ok((ready, met.collect()))
+        Ok(Some((ready, met.collect())))
     }
 
     /// Writes down what is about to be switched, and switches it. A dry run does neither.
@@ -386,8 +425,8 @@ impl Forth<'_> {
         to.made(reference.id()) && !from.made(reference.id())
     }
 
-    /// Takes a field's value to where it is to be.
-    async fn take(&mut self, place: FieldPlace<'_>, field: Field) -> Result<Ready> {
+    /// Takes a field's value to where it is to be; `None` where the other platforms have to be asked first.
+    async fn take(&mut self, place: FieldPlace<'_>, field: Field) -> Result<Option<Ready>> {
         let value = self.migration.value(field.holds).await?;
         value.as_ref().map_or(Ok(()), refuse_what_reads_otherwise)?;
         let stored = match (value.as_ref(), field.id.as_ref()) {
@@ -396,15 +435,18 @@ impl Forth<'_> {
             (Some(value), Some(id)) => {
                 let copy = self.copy_name(id);
                 let is_first = self.is_first(&copy, &place);
-                match self.id {
+                let is_seen_to = match self.id {
                     Some(migration) => {
                         let others = &self.gathered.others;
                         let copied = self
                             .migration
                             .copy_there(migration, &copy, value, is_first, others);
-                        copied.await?;
+                        copied.await?
                     }
                     None => self.look_there(&copy, value, is_first).await?,
+                };
+                if !is_seen_to {
+                    return Ok(None);
                 }
                 Stored::Reference(Reference::to(id))
             }
@@ -412,7 +454,7 @@ impl Forth<'_> {
         let digest = value
             .map(|value| self.migration.digest(&place, &value))
             .transpose()?;
-        Ok(Ready {
+        Ok(Some(Ready {
             stays: digest.is_some() && field.from.is_some() && field.from == field.id,
             stored,
             field: MigratedField {
@@ -422,8 +464,9 @@ impl Forth<'_> {
                 from: field.from,
                 to: field.id,
                 digest,
+                taken_back: false,
             },
-        })
+        }))
     }
 
     fn copy_name(&self, name: &str) -> CopyName {
@@ -442,13 +485,13 @@ impl Forth<'_> {
         *first.or_insert(field) == field
     }
 
-    /// Whether a value could be written under a name; writes nothing.
+    /// Whether a value could be written under a name, or that is not known yet; writes nothing.
     async fn look_there(
         &mut self,
         copy: &CopyName,
         value: &SecretValue,
         is_first: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let place = FieldPlace {
             table: "",
             row: "",
@@ -464,10 +507,9 @@ impl Forth<'_> {
             let error = Error::new(ErrorKind::Conflict, OPERATION, message);
             return Err(error.with_coordinate(&copy.name));
         }
-                taken_back: false,
         let others = &self.gathered.others;
         let looked = self.migration.look_there(copy, value, is_first, others);
-        looked.await.map(|_| ())
+        Ok(!matches!(looked.await?, There::ToBeAsked))
     }
 
     /// The row as it is to be; `None` where nothing of it changes.

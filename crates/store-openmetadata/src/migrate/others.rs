@@ -21,10 +21,17 @@ pub struct OtherPlatform {
 }
 
 /// What another platform said of the names that are written to.
-pub(super) struct Answer {
+struct Answer {
     platform: String,
     /// `Err` where it did not say.
     uses: Result<Uses, String>,
+}
+
+/// What all of them said.
+pub(super) struct Answers {
+    of_each: Vec<Answer>,
+    /// Whether that is as late as anything may rest on that cannot be brought back.
+    pub(super) are_fresh: bool,
 }
 
 struct Uses {
@@ -35,22 +42,28 @@ struct Uses {
 
 impl SecretsMigration {
     /// Asks each of them now what it mentions of all that this deployment could have made where it is written to.
-    pub(super) async fn ask_others(&self) -> Vec<Answer> {
-        let mut answers = Vec::new();
+    pub(super) async fn ask_others(&self) -> Answers {
+        let mut of_each = Vec::new();
         if matches!(self.to.side, Side::Database) {
-            return answers;
+            return Answers {
+                of_each,
+                are_fresh: self.ground.others.is_empty(),
+            };
         }
         for other in &self.ground.others {
             let uses = match &other.source {
                 Ok(source) => self.uses(source.as_ref()).await,
                 Err(reason) => Err(reason.clone()),
             };
-            answers.push(Answer {
+            of_each.push(Answer {
                 platform: other.platform.clone(),
                 uses,
             });
         }
-        answers
+        Answers {
+            of_each,
+            are_fresh: self.ground.others.is_empty(),
+        }
     }
 
     async fn uses(&self, source: &dyn PlatformSource) -> Result<Uses, String> {
@@ -78,9 +91,9 @@ impl SecretsMigration {
         &self,
         copy: &CopyName,
         there: &SecretValue,
-        answers: &[Answer],
+        answers: &Answers,
     ) -> Result<()> {
-        for Answer { platform, uses } in answers {
+        for Answer { platform, uses } in &answers.of_each {
             let told = match uses {
                 Err(reason) => format!(
                     "whether platform {platform} uses what is under this id is not known, since its database gave no \

@@ -2,9 +2,11 @@
 //! the other's to take over or to replace.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use cloakroom_core::platform::PlatformSource;
-use cloakroom_core::{DeleteMode, ErrorKind, MoveId, SecretBackend as _};
+use async_trait::async_trait;
+use cloakroom_core::platform::{PlatformIdentity, PlatformSource, ScanReport, ScanSink};
+use cloakroom_core::{DeleteMode, ErrorKind, MoveId, Result, SecretBackend as _};
 use cloakroom_store_openmetadata::{MigrationReport, OpenMetadataSource, OtherPlatform};
 use uuid::Uuid;
 
@@ -131,6 +133,65 @@ async fn is_refused_for(stage: &Stage, named: &str) {
     assert_eq!(kinds(&looked), ["conflict"], "{looked:?}");
     let message = &looked.issues[0].message;
     assert!(message.contains(named), "{message}");
+}
+
+/// Counts how often a whole database is read.
+struct Counting {
+    inner: Arc<dyn PlatformSource>,
+    scans: AtomicU64,
+}
+
+#[async_trait]
+impl PlatformSource for Counting {
+    async fn identity(&self) -> Result<PlatformIdentity> {
+        self.inner.identity().await
+    }
+
+    async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
+        self.inner.scan(sink).await
+    }
+
+    async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
+        self.inner.still_mentioned(names).await
+    }
+}
+
+/// However many copies of earlier runs are replaced, another platform is read when the run begins and once before
+/// they are.
+pub(crate) async fn another_platform_is_asked_once_for_all_copies(bench: Bench) {
+    let (mut one, two) = two(&bench, "value").await;
+    two.bench.sql("DELETE FROM dbservice_entity").await;
+    let names = [(1, "one"), (2, "two"), (3, "three")];
+    for (number, name) in &names[1..] {
+        one.with_password(*number, name, "value").await;
+    }
+    let done = one.copy("db", "aws").await;
+    assert!(done.is_complete() && done.moved == 3, "{done:?}");
+    assert!(one.reverse("db", "aws", &done).await.is_complete());
+    for (number, name) in names {
+        bench.sql(&edit_of(number, name, "edited")).await;
+    }
+    let counting = Arc::new(Counting {
+        inner: one.others[0].source.clone().unwrap(),
+        scans: AtomicU64::new(0),
+    });
+    one.others[0].source = Ok(counting.clone());
+    for is_dry in [true, false] {
+        let report = if is_dry {
+            one.look("db", "aws").await
+        } else {
+            one.copy("db", "aws").await
+        };
+        assert!(report.is_complete() && report.moved == 3, "{report:?}");
+        assert_eq!(counting.scans.swap(0, Ordering::Relaxed), 2);
+    }
+    for (_, name) in names {
+        let there = there(&one.aws, &on_aws(name)).await;
+        assert_eq!(there.as_deref(), Some("edited"), "{name}");
+    }
+    two.bench.remove().await;
 }
 
 /// Another one that neither mentions nor copied what is there.
