@@ -128,10 +128,20 @@ pub(crate) enum Swapped {
     Refused(String),
 }
 
+/// What an update did.
+#[derive(Clone, Copy)]
+enum Updated {
+    Row,
+    /// There is no such row, or it says something else.
+    Nothing,
+    /// The row says what it said before.
+    InVain,
+}
+
 /// How rows that are written together ended.
 enum Together {
     /// Each for itself, in their order.
-    Each(Vec<bool>),
+    Each(Vec<Updated>),
     /// None was written: one of them was in the way.
     Undone(Hitch),
 }
@@ -253,7 +263,8 @@ impl Writer {
             let end = self.together(target, std::slice::from_ref(row)).await?;
             ends.push(match end {
                 Together::Each(written) => {
-                    Swapped::of(written.first().copied().unwrap_or_default())
+                    let written = written.into_iter().next();
+                    written.map_or(Swapped::Changed, Swapped::of)
                 }
                 Together::Undone(Hitch::Busy) => Swapped::Busy,
                 Together::Undone(Hitch::Refused(reason)) => Swapped::Refused(reason),
@@ -299,11 +310,15 @@ impl Writer {
 }
 
 impl Swapped {
-    fn of(written: bool) -> Self {
-        if written {
-            Self::Written
-        } else {
-            Self::Changed
+    fn of(updated: Updated) -> Self {
+        match updated {
+            Updated::Row => Self::Written,
+            Updated::Nothing => Self::Changed,
+            Updated::InVain => Self::Refused(
+                "the server takes the new text and keeps the old one: a trigger of the table restores it; switch it off \
+                 for as long as this takes"
+                    .to_owned(),
+            ),
         }
     }
 }

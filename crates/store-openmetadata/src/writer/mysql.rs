@@ -6,7 +6,7 @@ use cloakroom_core::SecretValue;
 use sqlx::mysql::{MySql, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, QueryBuilder};
 
-use super::{KeyColumn, RowKey, Swap, Target, Telling, TextColumn, texts};
+use super::{KeyColumn, RowKey, Swap, Target, Telling, TextColumn, Updated, texts};
 use crate::catalog::{Column, Table};
 use crate::options::Options;
 use crate::rows::Fields as _;
@@ -90,14 +90,28 @@ impl MySqlWriter {
         transaction.rollback().await
     }
 
-    /// Nothing is read in the transaction: an update then sees what is committed at its moment.
-    pub(super) async fn swap(&mut self, target: &Target, rows: &[Swap]) -> sqlx::Result<Vec<bool>> {
+    /// Nothing is read in the transaction but what it has locked: an update then sees what is committed at its moment.
+    pub(super) async fn swap(
+        &mut self,
+        target: &Target,
+        rows: &[Swap],
+    ) -> sqlx::Result<Vec<Updated>> {
         let mut transaction = self.connection.begin().await?;
         let mut written = Vec::with_capacity(rows.len());
         for row in rows {
             let mut update = update(target, row);
             let done = update.build().execute(&mut *transaction).await?;
-            written.push(done.rows_affected() > 0);
+            if done.rows_affected() == 0 {
+                written.push(Updated::Nothing);
+                continue;
+            }
+            // What a trigger made of it.
+            let mut as_before = as_before(target, row);
+            let found = as_before.build().fetch_optional(&mut *transaction);
+            written.push(match found.await? {
+                Some(_) => Updated::InVain,
+                None => Updated::Row,
+            });
         }
         transaction.commit().await?;
         Ok(written)
@@ -175,16 +189,28 @@ fn update(target: &Target, row: &Swap) -> QueryBuilder<MySql> {
     for column in &target.kept {
         update.push(format_args!(", {column} = {column}"));
     }
-    push_key(&mut update, target, &row.key);
+    push_old(&mut update, target, row);
+    update
+}
+
+/// The row where it says what it said; it is locked already, and another reading would be of a snapshot.
+fn as_before(target: &Target, row: &Swap) -> QueryBuilder<MySql> {
+    let mut select = QueryBuilder::new(format!("SELECT 1 FROM {}", target.quoted));
+    push_old(&mut select, target, row);
+    select.push(" FOR UPDATE");
+    select
+}
+
+fn push_old(query: &mut QueryBuilder<MySql>, target: &Target, row: &Swap) {
+    push_key(query, target, &row.key);
     for change in &row.changes {
         let quoted = &target.columns[change.column].quoted;
         // Byte by byte: a column's own collation may take two texts for one.
-        update.push(format_args!(
+        query.push(format_args!(
             " AND CAST(CONVERT({quoted} USING utf8mb4) AS BINARY) = "
         ));
-        update.push_bind(change.old.expose());
+        query.push_bind(change.old.expose());
     }
-    update
 }
 
 fn push_key(query: &mut QueryBuilder<MySql>, target: &Target, key: &RowKey) {

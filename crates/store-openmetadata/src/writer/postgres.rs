@@ -2,9 +2,9 @@
 
 use cloakroom_core::SecretValue;
 use sqlx::postgres::{PgConnection, PgRow, Postgres};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, QueryBuilder, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, QueryBuilder, Row as _, Transaction};
 
-use super::{KeyColumn, RowKey, Swap, Target, Telling, TextColumn, texts};
+use super::{KeyColumn, RowKey, Swap, Target, Telling, TextColumn, Updated, texts};
 use crate::catalog::Table;
 use crate::options::Options;
 use crate::rows::Fields as _;
@@ -100,13 +100,23 @@ impl PgWriter {
         transaction.rollback().await
     }
 
-    pub(super) async fn swap(&mut self, target: &Target, rows: &[Swap]) -> sqlx::Result<Vec<bool>> {
+    pub(super) async fn swap(
+        &mut self,
+        target: &Target,
+        rows: &[Swap],
+    ) -> sqlx::Result<Vec<Updated>> {
         let mut transaction = self.begin().await?;
         let mut written = Vec::with_capacity(rows.len());
         for row in rows {
             let mut update = update(target, row);
-            let done = update.build().persistent(false).execute(&mut *transaction);
-            written.push(done.await?.rows_affected() > 0);
+            let query = update.build().persistent(false);
+            let row = query.fetch_optional(&mut *transaction).await?;
+            let is_as_before = row.map(|row| row.try_get(0)).transpose()?;
+            written.push(match is_as_before {
+                None => Updated::Nothing,
+                Some(true) => Updated::InVain,
+                Some(false) => Updated::Row,
+            });
         }
         transaction.commit().await?;
         Ok(written)
@@ -159,14 +169,24 @@ fn update(target: &Target, row: &Swap) -> QueryBuilder<Postgres> {
         update.push(format_args!(" AS text) AS {})", column.kind));
     }
     push_key(&mut update, target, &row.key);
-    for change in &row.changes {
-        let quoted = &target.columns[change.column].quoted;
-        // Byte by byte: a column's own collation may take two texts for one.
-        update.push(format_args!(" AND ({quoted}::text) COLLATE \"C\" = CAST("));
-        push_text(&mut update, &change.old);
-        update.push(" AS text)");
-    }
+    push_old(&mut update, " AND ", target, row);
+    // What a trigger made of it.
+    push_old(&mut update, " RETURNING ", target, row);
     update
+}
+
+/// Whether the row says what it said.
+fn push_old(query: &mut QueryBuilder<Postgres>, before: &str, target: &Target, row: &Swap) {
+    for (index, change) in row.changes.iter().enumerate() {
+        let quoted = &target.columns[change.column].quoted;
+        let joint = if index == 0 { before } else { " AND " };
+        // Byte by byte: a column's own collation may take two texts for one.
+        query.push(format_args!(
+            "{joint}COALESCE(({quoted}::text) COLLATE \"C\" = CAST("
+        ));
+        push_text(query, &change.old);
+        query.push(" AS text), FALSE)");
+    }
 }
 
 fn push_key(query: &mut QueryBuilder<Postgres>, target: &Target, key: &RowKey) {

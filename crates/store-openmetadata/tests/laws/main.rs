@@ -97,12 +97,13 @@ fn main() {
             taking_back:
                 an_earlier_run_waits_for_later_ones, what_went_on_is_not_called_back,
                 what_a_later_run_gave_back_goes_on_back,
+                from_the_last_to_the_first_every_way_back_ends,
                 an_old_secret_that_is_anothers_by_now_is_not_gone_back_to;
             rotation:
-                from_the_last_to_the_first_every_way_back_ends,
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,
                 an_edit_that_is_not_committed_yet_wins, a_row_that_goes_meanwhile,
+                what_a_trigger_restores_is_not_called_done,
                 a_role_that_may_not_write, what_is_cut_short_goes_on, rows_of_every_kind;
         }
     };

@@ -326,6 +326,35 @@ pub(crate) async fn an_edit_that_is_not_committed_yet_wins(bench: Bench) {
     assert_eq!(report.tables[0].read_again, 1);
 }
 
+/// A trigger keeps the old text, so that the server says that it wrote and nothing is written.
+pub(crate) async fn what_a_trigger_restores_is_not_called_done(bench: Bench) {
+    let (one, two) = (seal(&keys_of(OLD), "one"), seal(&keys_of(OLD), "two"));
+    with_texts(&bench, &[&one, &two]).await;
+    let trigger = match bench.server {
+        Server::Postgres => {
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN IF OLD.id = 0 THEN NEW.v := OLD.v; END IF; RETURN NEW; END $$; \
+             CREATE TRIGGER keep BEFORE UPDATE ON log FOR EACH ROW EXECUTE FUNCTION keep()"
+        }
+        Server::MariaDb | Server::MySql => {
+            "CREATE TRIGGER keep BEFORE UPDATE ON log FOR EACH ROW \
+             SET NEW.v = IF(OLD.id = 0, OLD.v, NEW.v)"
+        }
+    };
+    bench.sql(trigger).await;
+    let report = rotate(&bench, &Unobserved).await;
+    assert_eq!((report.rotated(), report.older()), (1, 1), "{report:?}");
+    assert!(!report.is_complete());
+    let [left] = &report.left[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!(left.subject, format!("{}.log", bench.schema()));
+    assert!(left.detail.contains("trigger"), "{left:?}");
+    let texts = asked(&bench, "SELECT v FROM log ORDER BY id").await;
+    assert_eq!(texts[0], one);
+    assert_eq!(open_all(&texts[1], &keys()), "two");
+}
+
 pub(crate) async fn a_row_that_goes_meanwhile(bench: Bench) {
     let one = seal(&keys_of(OLD), "one");
     with_texts(&bench, &[&one, &one]).await;
