@@ -1,6 +1,10 @@
 //! What a manager does not take is left out of what is printed, and told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cloakroom_backends_vault::{VaultAuth, VaultSettings};
+use cloakroom_core::SecretValue;
 
 use super::Notes;
 use crate::configuration::Backend;
@@ -34,7 +38,7 @@ pub(super) fn fit(backend: &mut Backend, notes: &mut Notes) {
         }
         Backend::Vault(it) => {
             it.prefix = path_of_vault(&it.prefix, notes);
-            if it.address.starts_with("http://") {
+            if sends_in_clear(&it.address) {
                 it.allow_http = true;
                 notes.remark(
                     "the address is plain http, over which anybody on the way reads token and values: use \
@@ -97,6 +101,13 @@ fn is_label_of_kubernetes(key: &str, value: &str) -> bool {
     let host_fits = (1..=253).contains(&host.len()) && host.bytes().all(is_host);
     let taken = host == "cloakroom" || key == "app.kubernetes.io/managed-by";
     host_fits && !name.is_empty() && fits(name) && fits(value) && !taken
+}
+
+/// Whether the way to an address of Vault's is open to others: the machine itself is no way.
+fn sends_in_clear(address: &str) -> bool {
+    let token = Arc::new(SecretValue::from(String::new()));
+    let settings = VaultSettings::new(address, VaultAuth::Token { token });
+    address.starts_with("http://") && settings.validate().is_err()
 }
 
 /// A path in Vault has no slash at its beginning and no empty part.

@@ -151,12 +151,13 @@ fn read(url: &str) -> Option<Address<'_>> {
                 Some(known) => way = Some(known),
                 None => address.untold.push(name),
             },
-            (_, "useSSL") => {}
             _ if value != "false" && is_of_encryption(name) => address.untold.push(name),
             _ => {}
         }
     }
     if let Some(way) = way {
+        // Beside the way itself it says nothing.
+        address.untold.retain(|it| *it != "useSSL");
         let name = if scheme == "mysql" {
             "ssl-mode"
         } else {
@@ -285,6 +286,7 @@ mod tests {
                 (place, schema),
                 "{url}"
             );
+            assert!(!address.untold.contains(&"useSSL"), "{url}");
         }
     }
 
@@ -303,6 +305,7 @@ mod tests {
                 "verifyServerCertificate",
             ),
             ("jdbc:mysql://db/om?requireSSL=true", "requireSSL"),
+            ("jdbc:mysql://db/om?useSSL=true", "useSSL"),
         ] {
             let address = read(url).unwrap();
             assert_eq!(address.untold, [name], "{url}");

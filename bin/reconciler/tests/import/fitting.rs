@@ -57,6 +57,25 @@ fn labels_that_the_manager_refuses_are_left_out_and_named() {
     }
 }
 
+/// Leave to send token and values in clear is written where it is needed alone.
+#[test]
+fn plain_http_is_allowed_to_other_machines_alone() {
+    for (address, is_needed) in [
+        ("http://vault:8200", true),
+        ("http://127.0.0.1.example", true),
+        ("http://localhost:8200", false),
+        ("http://127.0.0.1:8200", false),
+        ("http://[::1]:8200", false),
+        ("https://vault:8200", false),
+    ] {
+        let storage = json!({"address": address, "token": CANARY, "prefix": "secret/"});
+        let (backend, said) = told("--airbyte-storage", &storage.to_string());
+        let allowed = backend["allow_http"].as_bool().unwrap_or_default();
+        assert_eq!(allowed, is_needed, "{address}: {backend}");
+        assert_eq!(said.contains("plain http"), is_needed, "{address}: {said}");
+    }
+}
+
 /// What Airbyte's options for Vault come to, however they are given, and what is said of them.
 fn vaults(prefix: &str) -> [(Value, String); 2] {
     let storage = json!({"address": "https://v", "token": CANARY, "prefix": prefix});
