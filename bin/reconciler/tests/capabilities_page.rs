@@ -96,13 +96,16 @@ const ROWS: [(&str, Tell); 17] = [
 
 type Sends = fn(&Calls) -> &'static [Sent];
 
-const CALLS: [(&str, Sends); 12] = [
+const CALLS: [(&str, Sends); 13] = [
     ("put", |it| it.put),
     ("put by a platform's name", |it| it.put_named),
     ("get", |it| it.get),
     ("get many", |it| it.get_many),
     ("read by platforms' names", |it| it.read_named),
     ("describe", |it| it.describe),
+    ("describe, each by a platform's name", |it| {
+        it.describe_named_each
+    }),
     ("list, a page", |it| it.list),
     ("list, each secret on it", |it| it.list_each),
     ("delete recoverably", |it| it.delete),
@@ -355,6 +358,7 @@ fn the_calls_that_are_stated_are_those_that_were_measured() {
         };
         let calls = capabilities.calls;
         let by_name = format!("{column}_by_name");
+        let described_by_name = [calls.describe, calls.describe_named_each].concat();
         for (column, operation, stated) in [
             (column, "put", calls.put),
             (column, "get", calls.get),
@@ -365,7 +369,7 @@ fn the_calls_that_are_stated_are_those_that_were_measured() {
             (column, "lift expiry", calls.lift_expiry),
             (&by_name, "put", calls.put_named),
             (&by_name, "get", calls.read_named),
-            (&by_name, "describe", calls.describe),
+            (&by_name, "describe", &described_by_name),
             (&by_name, "delete", calls.delete_finally),
             (&by_name, "delete recoverable", calls.delete),
             (&by_name, "restore", calls.restore),

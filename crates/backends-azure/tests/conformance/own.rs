@@ -6,6 +6,7 @@ use std::time::Duration;
 use cloakroom_core::{
     DeleteMode, Deletion, ErrorKind, PutOutcome, SecretBackend as _, SecretState,
 };
+use cloakroom_testkit::canary::marked;
 use libtest_mimic::Trial;
 
 use crate::double::CLIENT_SECRET;
@@ -193,10 +194,9 @@ async fn no_expiry_is_taken_off_what_is_not_ours_or_not_there() -> Verdict {
     let theirs = coordinate("airbyte_theirs_v1");
     let now = scene.double.clock().now();
     let name = backend.secret_name(&theirs);
-    scene
-        .double
-        .vault()
-        .write_expiring_past(&name, "theirs", now);
+    let value = marked("theirs");
+    let text = value.expose_text().unwrap();
+    scene.double.vault().write_expiring_past(&name, text, now);
     for it in [&absent, &theirs] {
         let refused = backend.lift_expiry(it).await.unwrap_err();
         assert!(refused.is_missing(), "{refused}");
