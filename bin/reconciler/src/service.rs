@@ -232,7 +232,11 @@ impl Upkeep {
             }
             Some(Ok(Refreshed::Here)) | None => {}
         }
-        match self.presence.beat().await {
+        let beat = match self.store.check_place().await {
+            Ok(()) => self.presence.beat().await,
+            Err(gone) => Err(gone),
+        };
+        match beat {
             Ok(beat) => {
                 for budget in &self.budgets {
                     budget.set_replicas(beat.replicas);

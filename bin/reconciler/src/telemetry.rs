@@ -10,8 +10,11 @@ use crate::configuration::{Log, LogFormat};
 use crate::repeatable::repeated;
 use crate::standard_error::Lines;
 
-/// What these say at `info` is for their own developers.
-const QUIET: &str = "rustify=off,sqlx=warn,tokio_cron_scheduler=warn";
+/// What it says is for its own developers.
+const SILENT: &str = "rustify=off";
+
+/// What these say at `info` is so, too.
+const QUIET: &str = "sqlx=warn,tokio_cron_scheduler=warn";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -29,10 +32,13 @@ fn read(directives: &str) -> anyhow::Result<EnvFilter> {
         return Ok(EnvFilter::try_new(directives)?);
     }
     let level: LevelFilter = directives.parse()?;
-    if level > LevelFilter::INFO {
-        return Ok(EnvFilter::try_new(level.to_string())?);
-    }
-    Ok(EnvFilter::try_new(format!("{level},{QUIET}"))?)
+    // A target named would be louder than a lower level.
+    let directives = match level {
+        LevelFilter::INFO => format!("{level},{SILENT},{QUIET}"),
+        lower if lower < LevelFilter::INFO => format!("{level},{SILENT}"),
+        higher => higher.to_string(),
+    };
+    Ok(EnvFilter::try_new(directives)?)
 }
 
 /// Starts logging. `asked` is the level of the command line, which wins over the configuration;
@@ -65,4 +71,21 @@ pub fn start(log: &Log, asked: Option<&str>, usual: &str) -> anyhow::Result<()> 
         tracing::debug!("logging was started before");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_louder_than_the_level() {
+        for level in LEVELS {
+            let most: LevelFilter = level.parse().unwrap();
+            assert_eq!(
+                filter(level).unwrap().max_level_hint(),
+                Some(most),
+                "{level}"
+            );
+        }
+    }
 }

@@ -52,7 +52,7 @@ fn main() {
             one_replica_alone_tells_the_databases_figures, a_success_from_the_future_is_unknown,
             requests_to_the_backend_are_counted,
             secrets_of_another_store_of_this_name_are_told, what_is_due_is_told, the_status_tells_what_metrics_tell,
-            only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready,
+            only_the_bearer_reads_ids, a_schema_that_changed_is_not_ready, a_file_that_is_gone_is_told_wherever_somebody_asks,
             a_status_that_cannot_be_told_is_json;
         ids: no_error_tells_one_to_anybody;
         limits:

@@ -78,6 +78,10 @@ fn main() -> ExitCode {
                 tiles::platforms_are_in_the_first_row,
             ),
             holds(
+                "tiles/platforms_are_below_what_is_in_danger",
+                tiles::platforms_are_below_what_is_in_danger,
+            ),
+            holds(
                 "tiles/bursts_are_seen_between_bursts",
                 tiles::bursts_are_seen_between_bursts,
             ),

@@ -163,6 +163,12 @@ impl DbStore {
     /// that was opened: `Unavailable` where it was removed, or another one is in its place.
     pub async fn check(&self) -> Result<()> {
         of_either!(self, inner => inner.check(CHECK).await)?;
+        self.check_place().await
+    }
+
+    /// Whether a SQLite file is the one that was opened: `Unavailable` where it was removed, or another one
+    /// is in its place. What is open answers all the same.
+    pub async fn check_place(&self) -> Result<()> {
         match (&self.kind, &self.opened) {
             (Kind::Sqlite(store), Some(opened))
                 if sqlite::connect::home(CHECK, store).await? != *opened =>

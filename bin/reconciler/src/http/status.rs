@@ -228,6 +228,7 @@ pub(super) async fn of(app: &App, caller: Caller) -> Result<Status> {
 }
 
 async fn look(app: &App, caller: Caller) -> Result<Status> {
+    app.store.check_place().await?;
     let now = app.store.now().await?;
     let counted = app.counts.recent().await?;
     let named = counted.by_state.iter().map(|(backend, counts)| {

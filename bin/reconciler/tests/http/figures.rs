@@ -204,6 +204,24 @@ pub fn a_status_that_cannot_be_told_is_json() {
     assert_eq!(served.terminate().0, Some(0));
 }
 
+/// Whoever has the file open could go on reading it.
+pub fn a_file_that_is_gone_is_told_wherever_somebody_asks() {
+    let deployment = Deployment::with(NEVER);
+    let served = deployment.serve(&[]);
+    let (file, elsewhere) = (
+        deployment.path("cloakroom.db"),
+        deployment.path("elsewhere.db"),
+    );
+    for (from, to, code) in [(&file, &elsewhere, 503), (&elsewhere, &file, 200)] {
+        std::fs::rename(from, to).unwrap();
+        for place in ["/readyz", "/status", "/"] {
+            let answer = ask(&served, "GET", place, None);
+            assert_eq!(answer.code, code, "{place}: {answer:?}");
+        }
+    }
+    assert_eq!(served.terminate().0, Some(0));
+}
+
 /// In an empty database in the place of one that was lost, nothing else tells of what that one wrote.
 pub fn secrets_of_another_store_of_this_name_are_told() {
     let deployment = Deployment::with(NEVER);

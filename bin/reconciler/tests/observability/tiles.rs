@@ -36,6 +36,8 @@ const DANGER: &str = "Cloakroom: overview: Is anything in danger?";
 const GUARDS: &str = "Cloakroom: overview: Did a guard step in?";
 const DELETED: &str = "Cloakroom: overview: Deleted in 24 hours";
 const COST: &str = "Cloakroom: overview: Leftovers cost a month";
+const STEPPED_IN: &str = "Cloakroom: overview: Guards that stepped in";
+const RESCUED: &str = "Cloakroom: overview: Rescued";
 const FAIL: &str = "Cloakroom: backends: Requests that fail";
 const THROTTLE: &str = "Cloakroom: backends: Requests throttled";
 
@@ -180,6 +182,56 @@ pub(crate) fn platforms_are_in_the_first_row() {
     ]);
 }
 
+/// A guard of a platform has the name of a backend's at times; a platform may be called as a backend is.
+pub(crate) fn platforms_are_below_what_is_in_danger() {
+    // The look is at minute 180.
+    let series = [
+        (
+            r#"cloakroom_guard_trips_total{job="j", backend="b", guard="share"}"#,
+            "0x179 1x60",
+        ),
+        (
+            r#"cloakroom_platform_guard_trips_total{job="j", platform="b", guard="share"}"#,
+            "0x179 2x60",
+        ),
+        (
+            r#"cloakroom_platform_guard_trips_total{job="j", platform="b", guard="scope-changed"}"#,
+            "0x179 4x60",
+        ),
+        (
+            r#"cloakroom_platform_guard_trips_total{job="j", platform="b", guard="not-adopted"}"#,
+            "0x179 8x60",
+        ),
+        (
+            r#"cloakroom_rescues_total{job="j", backend="b"}"#,
+            "0x179 16x60",
+        ),
+        (
+            r#"cloakroom_platform_rescues_total{job="j", platform="b"}"#,
+            "0x179 32x60",
+        ),
+    ];
+    let shown = |labels: &str, value: f64| json!({"labels": labels, "value": value});
+    let [guards] = &expressions(STEPPED_IN)[..] else {
+        panic!("one question tells of every guard");
+    };
+    let [backends, platforms] = &expressions(RESCUED)[..] else {
+        panic!("backends and platforms are asked about one by one");
+    };
+    let looks = [
+        look(
+            guards,
+            &[
+                shown(r#"{guard="scope-changed"}"#, 4.0),
+                shown(r#"{guard="share"}"#, 3.0),
+            ],
+        ),
+        look(backends, &[shown(r#"{backend="b"}"#, 16.0)]),
+        look(platforms, &[shown(r#"{platform="b"}"#, 32.0)]),
+    ];
+    ask(&[case(&series, &looks)]);
+}
+
 /// The jobs ask each quarter of an hour or each hour; the look is between two times.
 pub(crate) fn bursts_are_seen_between_bursts() {
     let hourly = "0x29 10x59 20x59 30x59 40x59";
@@ -228,12 +280,19 @@ pub(crate) fn every_request_counts_against_its_budget() {
 
 /// The first expression of the panel at a place, for whatever deployment and backend.
 fn expression(place: &str) -> String {
+    expressions(place).swap_remove(0)
+}
+
+/// Every expression of the panel at a place.
+fn expressions(place: &str) -> Vec<String> {
     let boards = boards::all();
-    let mut questions = boards.iter().flat_map(boards::Board::questions);
-    let found = questions.find(|it| it.place == place);
+    let questions = boards.iter().flat_map(boards::Board::questions);
+    let found: Vec<String> = questions
+        .filter(|it| it.place == place)
+        .map(|it| it.expression)
+        .collect();
+    assert!(!found.is_empty(), "there is no panel {place}");
     found
-        .unwrap_or_else(|| panic!("there is no panel {place}"))
-        .expression
 }
 
 /// One figure without labels.
