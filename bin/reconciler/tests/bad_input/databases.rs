@@ -269,3 +269,36 @@ async fn a_clock_that_jumps_back() {
     before.deployment.run(&["status"]).done();
     before.nothing_is_lost();
 }
+
+/// By its second name SQLite would not see what the first one's log has committed.
+#[test]
+fn a_database_that_is_mounted_as_a_single_file() {
+    let before = Before::new();
+    let folder = before.deployment.folder.path();
+    std::fs::create_dir(folder.join("inside")).unwrap();
+    before.deployment.write(
+        "inside.yaml",
+        "store: {sqlite: {path: inside/cloakroom.db}}\nkeys: {file: cloakroom.key}\n",
+    );
+    let run = |mounted: &str, command: &str| {
+        let script = format!("set -e; {mounted}; exec \"$0\" --config inside.yaml {command}");
+        Command::new("unshare")
+            .args(["--mount", "sh", "-c", &script])
+            .arg(env!("CARGO_BIN_EXE_reconciler"))
+            .current_dir(folder)
+            .output()
+            .unwrap()
+    };
+    let file = "touch inside/cloakroom.db; mount --bind cloakroom.db inside/cloakroom.db";
+    for command in ["document list", "run expire-orphans", "migrate-schema"] {
+        let ended = run(file, command);
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{command}: {said}");
+        says(&said, "inside/cloakroom.db");
+        says(&said, "mount its folder");
+    }
+    let ended = run("mount --bind . inside", "document list");
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "the folder: {said}");
+    before.nothing_is_lost();
+}

@@ -11,8 +11,8 @@ use sqlx::sqlite::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::dialect;
 use super::shared::Store;
+use super::{dialect, names};
 use crate::failure::Failure;
 use crate::options::{Durability, Options};
 
@@ -116,7 +116,12 @@ fn look_at(operation: &'static str, path: &Path, absent: Absent) -> Result<()> {
             path.display()
         ));
     }
-    Ok(())
+    // SQLite follows symbolic links before it names the log.
+    let file = path.canonicalize().ok();
+    match file.as_deref().and_then(names::second_name) {
+        Some(message) => invalid(message),
+        None => Ok(()),
+    }
 }
 
 /// What is wrong with the disk, where that is why a file on it cannot be opened: SQLite tells no more than

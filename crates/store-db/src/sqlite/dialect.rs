@@ -8,6 +8,7 @@ use cloakroom_core::store::Home;
 use cloakroom_core::{BackendId, Clock as _, Error, ErrorKind, SystemClock};
 use uuid::Uuid;
 
+use super::names;
 use crate::failure::{Failure, Meaning, means};
 use crate::migrations::Embedded;
 use crate::times::{length, millis};
@@ -113,16 +114,21 @@ pub(crate) async fn no_earlier(
 
 /// The file behind the name that was opened: its number in its file system, and when it was made. A
 /// file that is moved keeps both, and a copy has others. Its device is left out: after a restart, or
-/// attached to another machine, a disk often has another number.
+/// attached to another machine, a disk often has another number. All names of a file agree in both, so with
+/// a second name nothing is known.
 pub(crate) async fn home(conn: &mut sqlx::SqliteConnection) -> Result<Home, Failure> {
+    const OPERATION: &str = "look at the database";
+    let unavailable = |message: String| Error::new(ErrorKind::Unavailable, OPERATION, message);
     let path: String =
         sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
             .fetch_one(conn)
             .await?;
-    let file = std::fs::metadata(path).map_err(|source| {
-        let message = "the database's file cannot be looked at";
-        Error::new(ErrorKind::Unavailable, "look at the database", message).with_source(source)
+    let file = std::fs::metadata(&path).map_err(|source| {
+        unavailable("the database's file cannot be looked at".to_owned()).with_source(source)
     })?;
+    if let Some(message) = names::second_name(path.as_ref()) {
+        return Err(unavailable(message).into());
+    }
     let since = |made: SystemTime| made.duration_since(SystemTime::UNIX_EPOCH).ok();
     let born = file.created().ok().and_then(since);
     let born = born.map(|born| ("born", born.as_nanos().to_string()));

@@ -2,6 +2,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod dialect;
+mod names;
 #[cfg(test)]
 mod plans;
 #[path = "../shared/mod.rs"]

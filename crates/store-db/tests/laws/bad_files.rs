@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::ErrorKind;
-use cloakroom_core::store::{DocumentStore, Expected};
+use cloakroom_core::store::{DocumentStore, Epochs, Expected};
 use cloakroom_store_db::{DbStore, Location, Options, Pool};
 use libtest_mimic::Trial;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -36,6 +36,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         locked_before_its_first_migration,
         a_full_disk,
         one_that_is_removed_or_replaced_while_it_is_open,
+        a_second_name_of_the_file,
+        a_second_name_while_it_is_open,
     ]
 }
 
@@ -285,5 +287,51 @@ async fn one_that_is_removed_or_replaced_while_it_is_open(folder: &Path) {
 
     std::fs::rename(&aside, &path).unwrap();
     open.check().await.unwrap();
+    open.close().await;
+}
+
+/// By another name SQLite would not see what was written last: neither name is opened, so long as there are two.
+async fn a_second_name_of_the_file(folder: &Path) {
+    let path = folder.join("store.db");
+    let hard = folder.join("hard.db");
+    let options = with_one_document(&path).await;
+    std::fs::hard_link(&path, &hard).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    for name in [&path, &hard] {
+        let options = at(name);
+        for error in [
+            DbStore::open(&options).await.unwrap_err(),
+            DbStore::migrate(&options).await.unwrap_err(),
+            DbStore::pending(&options).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+            assert!(error.message().contains("hard link"), "{error}");
+            let named = name.canonicalize().unwrap().display().to_string();
+            assert!(error.message().contains(&named), "{error}");
+        }
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    std::fs::remove_file(&hard).unwrap();
+    bench(&options).await.store.close().await;
+}
+
+/// Who has it open goes on reading, and is told before anything is deleted.
+async fn a_second_name_while_it_is_open(folder: &Path) {
+    let path = folder.join("store.db");
+    let hard = folder.join("hard.db");
+    let options = with_one_document(&path).await;
+    let open = DbStore::open(&options).await.unwrap();
+    std::fs::hard_link(&path, &hard).unwrap();
+    for error in [
+        open.check().await.unwrap_err(),
+        open.homes(&backend()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.message().contains("hard link"), "{error}");
+    }
+    assert!(open.document(document(1)).await.unwrap().is_some());
+    std::fs::remove_file(&hard).unwrap();
+    open.check().await.unwrap();
+    open.homes(&backend()).await.unwrap();
     open.close().await;
 }
