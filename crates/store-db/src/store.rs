@@ -71,6 +71,9 @@ impl DbStore {
 
     /// Looks at the schema, and tells where a SQLite file is.
     async fn look_around(&self) -> Result<Option<Home>> {
+        if let Kind::Sqlite(store) = &self.kind {
+            sqlite::connect::refuse_somebody_elses(OPEN, store).await?;
+        }
         of_either!(self, inner => inner.check(OPEN).await)?;
         match &self.kind {
             Kind::Sqlite(store) => sqlite::connect::home(OPEN, store).await.map(Some),

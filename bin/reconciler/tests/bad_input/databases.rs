@@ -28,6 +28,31 @@ fn a_database_that_is_not_there() {
     assert!(!deployment.path("cloakroom.db").exists());
 }
 
+#[tokio::test]
+async fn a_database_of_another_application() {
+    let deployment = Deployment::without_database("");
+    let path = deployment.path("cloakroom.db");
+    std::fs::write(&path, "").unwrap();
+    let mut theirs = connection(&deployment).await;
+    let table = sqlx::query("CREATE TABLE actor (id TEXT)");
+    table.execute(&mut theirs).await.unwrap();
+    theirs.close().await.unwrap();
+    let before = std::fs::read(&path).unwrap();
+    for arguments in [
+        &["status"][..],
+        &["document", "list"],
+        &["migrate-schema"],
+        &["serve", "--listen", "127.0.0.1:0"],
+        &["serve", "--listen", "127.0.0.1:0", "--no-migrate"],
+        &["run", "expire-orphans"],
+    ] {
+        let said = deployment.run(arguments).refused(1);
+        says(&said, "are not Cloakroom's, such as \"actor\"");
+        says(&said, "name another file");
+        assert!(std::fs::read(&path).unwrap() == before, "{arguments:?}");
+    }
+}
+
 /// A program run by a user who may read a database and not write it.
 struct Reader {
     before: Before,

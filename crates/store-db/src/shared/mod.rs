@@ -33,7 +33,7 @@ mod remove;
 mod rescued;
 mod rows;
 mod runs;
-mod schema;
+pub(crate) mod schema;
 mod secret_migrations;
 mod settle;
 pub(crate) mod sightings;

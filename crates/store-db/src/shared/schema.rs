@@ -69,7 +69,7 @@ impl Store {
         let ours = our_schema(conn, MIGRATE).await?;
         let known = applied(conn, ours.as_deref()).await?;
         if known.is_empty() {
-            refuse_foreign_tables(conn).await?;
+            refuse_foreign_tables(conn, MIGRATE).await?;
         }
         let applied = pending(MIGRATE, &migrator, &known)?;
         if let Some(schema) = ours {
@@ -172,7 +172,10 @@ impl Store {
 }
 
 /// A first start in the wrong database would mix two applications' tables.
-async fn refuse_foreign_tables(conn: &mut Conn) -> Result<(), Failure> {
+pub(crate) async fn refuse_foreign_tables(
+    conn: &mut Conn,
+    operation: &'static str,
+) -> Result<(), Failure> {
     let met: Option<String> = sqlx::query_scalar(dialect::FOREIGN_TABLE)
         .fetch_optional(&mut *conn)
         .await?;
@@ -184,7 +187,7 @@ async fn refuse_foreign_tables(conn: &mut Conn) -> Result<(), Failure> {
         format!("there are tables here that are not Cloakroom's, such as {table:?}")
     };
     let message = format!("{whose}: {elsewhere}");
-    Err(Error::new(ErrorKind::Invalid, MIGRATE, message).into())
+    Err(Error::new(ErrorKind::Invalid, operation, message).into())
 }
 
 /// The schema with our migrations, as a statement names it; `None` before the first of them.

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use cloakroom_core::store::Home;
 use cloakroom_core::{Error, ErrorKind, Result};
-use sqlx::Connection as _;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::{Instant, sleep};
 
 use super::shared::Store;
+use super::shared::schema::refuse_foreign_tables;
 use super::{dialect, names};
 use crate::failure::Failure;
 use crate::options::{Durability, Options};
@@ -61,21 +63,13 @@ pub(crate) async fn connect(
     let connect = SqliteConnectOptions::new()
         .filename(&path)
         .create_if_missing(absent == Absent::Create)
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match options.durability {
             Durability::Full => SqliteSynchronous::Full,
             Durability::Relaxed => SqliteSynchronous::Normal,
         })
         .foreign_keys(true)
         .busy_timeout(options.lock_timeout);
-    let writing = connect
-        .clone()
-        .pragma("cache_size", WRITER_CACHE)
-        .pragma("wal_autocheckpoint", LOG_PAGES)
-        // What is deleted or replaced is overwritten in its page: the file is free of it once the log was
-        // moved to its place.
-        .pragma("secure_delete", "ON");
-    let write = first_connection(operation, options, &writing)
+    let (connect, write) = first_connection(operation, options, connect, absent)
         .await
         .map_err(|error| {
             disk_at_fault(operation, &path).unwrap_or_else(|| error.with_coordinate(path.display()))
@@ -87,6 +81,51 @@ pub(crate) async fn connect(
     let read =
         pool(options, options.max_connections.saturating_sub(1).max(1)).connect_lazy_with(reading);
     Ok(Store::new(options, write, read))
+}
+
+/// Who opens it is told that it is somebody else's: no migration of ours goes there.
+pub(crate) async fn refuse_somebody_elses(operation: &'static str, store: &Store) -> Result<()> {
+    let looked = async {
+        let mut conn = store.read.acquire().await?;
+        match whose(&mut conn).await? {
+            Whose::SomebodyElses => refuse_foreign_tables(&mut conn, operation).await,
+            Whose::Ours | Whose::Nobodys => Ok(()),
+        }
+    };
+    let looked: Result<(), Failure> = looked.await;
+    looked.map_err(|failure| failure.into_error(operation, dialect::meaning_of))
+}
+
+enum Whose {
+    Ours,
+    SomebodyElses,
+    Nobodys,
+}
+
+async fn whose(conn: &mut SqliteConnection) -> sqlx::Result<Whose> {
+    let (tables, ours): (i64, i64) = sqlx::query_as(dialect::WHOSE_TABLES)
+        .fetch_one(conn)
+        .await?;
+    Ok(match (tables, ours) {
+        (0, _) => Whose::Nobodys,
+        (_, 0) => Whose::SomebodyElses,
+        _ => Whose::Ours,
+    })
+}
+
+/// With write-ahead logging, to which a file stays switched: only one that is ours, or is to be.
+async fn with_log(
+    connect: SqliteConnectOptions,
+    absent: Absent,
+) -> sqlx::Result<SqliteConnectOptions> {
+    let mut look = connect.clone().pragma("query_only", "ON").connect().await?;
+    let whose = whose(&mut look).await;
+    look.close().await?;
+    Ok(match whose? {
+        Whose::SomebodyElses => connect,
+        Whose::Nobodys if absent == Absent::Refuse => connect,
+        Whose::Ours | Whose::Nobodys => connect.journal_mode(SqliteJournalMode::Wal),
+    })
 }
 
 /// Whether there is nothing in it, not even a table of somebody else's.
@@ -193,17 +232,23 @@ fn pool(options: &Options, connections: u32) -> SqlitePoolOptions {
         })
 }
 
-/// SQLite does not wait for a lock while a file is switched to write-ahead logging, as it is when
-/// two processes make the database at once.
+/// The first connection, which writes, and what others are made with. SQLite does not wait for a lock while a
+/// file is switched to write-ahead logging, as it is when two processes make the database at once.
 async fn first_connection(
     operation: &'static str,
     options: &Options,
-    connect: &SqliteConnectOptions,
-) -> Result<SqlitePool> {
+    connect: SqliteConnectOptions,
+    absent: Absent,
+) -> Result<(SqliteConnectOptions, SqlitePool)> {
     let deadline = Instant::now() + options.lock_timeout;
     loop {
-        let failure = match pool(options, 1).connect_with(connect.clone()).await {
-            Ok(pool) => return Ok(pool),
+        let connecting = async {
+            let connect = with_log(connect.clone(), absent).await?;
+            let write = pool(options, 1).connect_with(writing(&connect)).await?;
+            Ok((connect, write))
+        };
+        let failure: sqlx::Error = match connecting.await {
+            Ok(connected) => return Ok(connected),
             Err(error) => error,
         };
         let locked = failure
@@ -216,4 +261,14 @@ async fn first_connection(
         }
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+fn writing(connect: &SqliteConnectOptions) -> SqliteConnectOptions {
+    connect
+        .clone()
+        .pragma("cache_size", WRITER_CACHE)
+        .pragma("wal_autocheckpoint", LOG_PAGES)
+        // What is deleted or replaced is overwritten in its page: the file is free of it once the log was
+        // moved to its place.
+        .pragma("secure_delete", "ON")
 }

@@ -48,6 +48,11 @@ pub(crate) const OUR_SCHEMA: &str = "SELECT 'main' FROM sqlite_master WHERE type
      AND name = '_sqlx_migrations' AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' \
      AND name IN ('store_identity', 'secret_references', 'receipt_head'))";
 
+/// How many tables and views there are, and how many of them are ours.
+pub(crate) const WHOSE_TABLES: &str = "SELECT count(*), count(*) FILTER (WHERE type = 'table' \
+     AND name IN ('store_identity', 'secret_references', 'receipt_head')) FROM sqlite_master \
+     WHERE type IN ('table', 'view') AND name NOT GLOB 'sqlite_*'";
+
 /// What makes a place for our tables where somebody else's are.
 #[expect(clippy::unused_async, reason = "PostgreSQL asks its server")]
 pub(crate) async fn another_place(_: &mut sqlx::SqliteConnection) -> Result<String, Failure> {

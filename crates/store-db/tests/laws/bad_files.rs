@@ -9,9 +9,10 @@ use cloakroom_core::store::{DocumentStore, Epochs, Expected};
 use cloakroom_store_db::{DbStore, Location, Options, Pool};
 use libtest_mimic::Trial;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::runtime;
+use crate::schema::{THEIR_MIGRATION, THEIR_MIGRATIONS};
 use crate::support::*;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -36,6 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         locked_before_its_first_migration,
         a_full_disk,
         one_that_is_removed_or_replaced_while_it_is_open,
+        somebody_elses_file_is_left_as_it_is,
         a_second_name_of_the_file,
         a_second_name_while_it_is_open,
     ]
@@ -334,4 +336,47 @@ async fn a_second_name_while_it_is_open(folder: &Path) {
     open.check().await.unwrap();
     open.homes(&backend()).await.unwrap();
     open.close().await;
+}
+
+/// No byte of it changes, and whoever opens it is told whose it is. One without a table is changed by who makes the
+/// store in it alone.
+async fn somebody_elses_file_is_left_as_it_is(folder: &Path) {
+    let tables = ["CREATE TABLE actor (id TEXT)"];
+    let migrations = [THEIR_MIGRATIONS, THEIR_MIGRATION];
+    for (name, statements) in [
+        ("tables.db", &tables[..]),
+        ("migrations.db", &migrations),
+        ("nothing.db", &["PRAGMA user_version = 7"]),
+    ] {
+        let path = folder.join(name);
+        let file = SqliteConnectOptions::new().filename(&path);
+        let mut theirs = file.create_if_missing(true).connect().await.unwrap();
+        for statement in statements {
+            theirs.execute(*statement).await.unwrap();
+        }
+        theirs.close().await.unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let unchanged = || std::fs::read(&path).unwrap() == before;
+        let options = at(&path);
+
+        let opened = DbStore::open(&options).await.unwrap_err();
+        DbStore::pending(&options).await.unwrap();
+        let blank = DbStore::is_blank(&options).await.unwrap();
+        assert!(unchanged(), "{name}");
+        assert_eq!(opened.kind(), ErrorKind::Invalid, "{opened}");
+        assert_eq!(blank, name == "nothing.db");
+        if blank {
+            assert!(opened.message().contains("migrate-schema"), "{opened}");
+            DbStore::migrate(&options).await.unwrap();
+            assert!(!unchanged());
+            continue;
+        }
+        let migrated = DbStore::migrate(&options).await.unwrap_err();
+        assert!(unchanged(), "{name}");
+        assert_eq!(opened.message(), migrated.message());
+        assert!(opened.message().contains("another file"), "{opened}");
+        for beside in ["-wal", "-shm", "-journal"] {
+            assert!(!folder.join(format!("{name}{beside}")).exists(), "{beside}");
+        }
+    }
 }
