@@ -285,8 +285,16 @@ fn reconcile(configuration: &Configuration) -> Checked {
 }
 
 fn store(configuration: &Configuration) -> Checked {
-    let Store::Postgres(postgres) = &configuration.store else {
-        return Ok(());
+    let postgres = match &configuration.store {
+        Store::Postgres(postgres) => postgres,
+        Store::Sqlite(sqlite) => {
+            let path = sqlite.path.as_ref();
+            return require(
+                path.is_none_or(|path| !path.as_os_str().is_empty()),
+                "store.sqlite.path",
+                "it is empty: write the file's path, or leave the key out",
+            );
+        }
     };
     require(
         postgres.connections > 0,

@@ -608,6 +608,7 @@ mod tests {
                 "store: {postgres: {url: {env: PG}, statement_timeout: 0s}}",
                 "store.postgres.statement_timeout",
             ),
+            ("store: {sqlite: {path: ''}}", "store.sqlite.path"),
             ("jobs: {jitter: 10d}", "jobs.jitter"),
             ("documents: {expires_in: 20s}", "expires_in"),
             (
@@ -634,5 +635,8 @@ mod tests {
             let refused = refusal(text, &[]);
             assert!(refused.contains(word), "{text}: {refused}");
         }
+        let variable = "CLOAKROOM_STORE__SQLITE__PATH";
+        let refused = refusal("", &[(variable, "")]);
+        assert!(refused.contains(variable), "{refused}");
     }
 }

@@ -16,7 +16,8 @@ pub(super) fn resolve(configuration: &mut Configuration, tree: &Node, folder: &P
     let keys = keys_of_paths(configuration);
     for (at, path) in paths(configuration).into_iter().enumerate() {
         let origin = keys.get(&at).map(|key| &tree.closest(key).origin);
-        if !matches!(origin, Some(Origin::Variable(_))) {
+        // An empty one would become the folder.
+        if !path.as_os_str().is_empty() && !matches!(origin, Some(Origin::Variable(_))) {
             *path = folder.join(&*path);
         }
     }

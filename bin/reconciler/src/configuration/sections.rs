@@ -121,6 +121,7 @@ impl Default for Store {
 #[serde(default, deny_unknown_fields)]
 pub struct Sqlite {
     /// The file; `cloakroom.db` in this platform's data folder where it is left out.
+    #[schemars(extend("pattern" = "."))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
 }
