@@ -74,7 +74,8 @@ pub struct Options {
     pub max_connections: u32,
     /// How long to wait for a free or a new connection.
     pub acquire_timeout: Duration,
-    /// PostgreSQL gives up a statement after this long.
+    /// PostgreSQL gives up a statement after this long. An operation that hears nothing from the server for
+    /// this and `acquire_timeout` together is given up as `Unavailable`.
     pub statement_timeout: Duration,
     /// How long to wait for a row or a database that somebody else has locked.
     pub lock_timeout: Duration,

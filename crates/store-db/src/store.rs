@@ -38,12 +38,16 @@ pub enum Pool {
     Postgres(sqlx::PgPool),
 }
 
-/// Calls the same method of whichever store it is.
+/// Calls the same method of whichever store it is; a server that has gone silent is given up.
 macro_rules! of_either {
     ($store:expr, $inner:ident => $call:expr) => {
         match &$store.kind {
             $crate::store::Kind::Sqlite($inner) => $call,
-            $crate::store::Kind::Postgres($inner) => $call,
+            $crate::store::Kind::Postgres($inner) => {
+                $inner
+                    .unless_silent(stringify!($call), async { $call })
+                    .await
+            }
         }
     };
 }
@@ -90,7 +94,11 @@ impl DbStore {
             sqlite::connect::Absent::Create,
         )
         .await?;
-        let report = of_either!(store, inner => inner.migrate().await);
+        // Another process may be at it, however long that takes.
+        let report = match &store.kind {
+            Kind::Sqlite(inner) => inner.migrate().await,
+            Kind::Postgres(inner) => inner.migrate().await,
+        };
         store.close().await;
         report
     }
@@ -184,9 +192,13 @@ impl DbStore {
         }
     }
 
-    /// Closes every connection, after the transactions that are under way.
+    /// Closes every connection, after the transactions that are under way; those with PostgreSQL are
+    /// waited for a few seconds, since one may have gone silent.
     pub async fn close(&self) {
-        of_either!(self, inner => inner.close().await);
+        match &self.kind {
+            Kind::Sqlite(inner) => inner.close().await,
+            Kind::Postgres(inner) => inner.close().await,
+        }
     }
 
     /// When the store was made, by its own clock.

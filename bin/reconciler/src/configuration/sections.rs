@@ -139,7 +139,8 @@ pub struct Postgres {
     /// How long to wait for a connection.
     #[serde(default = "ten_seconds")]
     pub acquire_timeout: Span,
-    /// How long one statement may take.
+    /// How long one statement may take. A server that has said nothing for this and `acquire_timeout` together
+    /// is given up.
     #[serde(default = "half_a_minute")]
     pub statement_timeout: Span,
 }

@@ -7,8 +7,8 @@ use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use super::dialect;
 use super::shared::Store;
+use super::{dialect, silence};
 use crate::failure::Failure;
 use crate::options::Options;
 
@@ -45,9 +45,16 @@ pub(crate) async fn connect(
     let settings = settings(options);
     let address = address(operation, url)?;
     probe(operation, options, &address).await?;
+    let ping = silence::longest_ping(options);
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(options.acquire_timeout)
+        // The driver's own look at a connection waits without end.
+        .test_before_acquire(false)
+        .before_acquire(move |conn, _| {
+            Box::pin(async move { silence::in_time(ping, conn.ping()).await.map(|()| true) })
+        })
+        .after_release(move |conn, _| Box::pin(silence::is_sound(conn, ping)))
         .after_connect(move |conn, _| {
             let settings = settings.clone();
             Box::pin(async move {
@@ -72,7 +79,9 @@ pub(crate) async fn connect(
         .connect_with(address)
         .await
         .map_err(|error| Failure::from(error).into_error(operation, dialect::meaning_of))?;
-    Ok(Store::new(options, pool.clone(), pool))
+    let mut store = Store::new(options, pool.clone(), pool);
+    store.longest_silence = Some(silence::longest(options));
+    Ok(store)
 }
 
 /// From now on new connections go to this URL; those that stand are left alone. One that names another

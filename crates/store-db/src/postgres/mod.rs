@@ -4,3 +4,4 @@ pub(crate) mod connect;
 mod dialect;
 #[path = "../shared/mod.rs"]
 pub(crate) mod shared;
+pub(crate) mod silence;

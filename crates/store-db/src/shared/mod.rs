@@ -42,6 +42,7 @@ mod switch;
 pub(crate) mod unused;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloakroom_core::Randomness;
 
@@ -56,6 +57,9 @@ pub(crate) type Query = sqlx::QueryBuilder<Db>;
 /// Rows handled by one statement: far below what either database takes as parameters.
 const CHUNK: usize = 500;
 
+/// Longer than a sound connection takes to be handed back and closed.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// A store in one kind of database.
 #[derive(Clone)]
 pub(crate) struct Store {
@@ -64,6 +68,8 @@ pub(crate) struct Store {
     clock: StoreClock,
     randomness: Arc<dyn Randomness>,
     deployment: Arc<str>,
+    /// After this long without a word an operation is given up; `None` where there is no network.
+    pub(crate) longest_silence: Option<Duration>,
 }
 
 impl Store {
@@ -74,12 +80,20 @@ impl Store {
             clock: options.clock.clone(),
             randomness: Arc::clone(&options.randomness),
             deployment: options.deployment.as_str().into(),
+            longest_silence: None,
         }
     }
 
     pub(crate) async fn close(&self) {
-        self.read.close().await;
-        self.write.close().await;
+        let closing = async {
+            self.read.close().await;
+            self.write.close().await;
+        };
+        match self.longest_silence {
+            // What is not closed by then ends with the process.
+            Some(_) => drop(tokio::time::timeout(CLOSING, closing).await),
+            None => closing.await,
+        }
     }
 }
 

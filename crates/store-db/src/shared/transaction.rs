@@ -9,6 +9,7 @@ use super::dialect::{self, Db};
 use super::{Conn, Store};
 use crate::failure::Failure;
 use crate::options::StoreClock;
+use crate::postgres::silence;
 use crate::times::{millis, moment};
 
 /// How a transaction's work ended.
@@ -67,20 +68,31 @@ const MOST_ATTEMPTS: u32 = 6;
 async fn begin(
     pool: &sqlx::Pool<Db>,
     statement: &'static str,
+    longest_silence: Option<Duration>,
 ) -> Result<Transaction<'static, Db>, Failure> {
     let pool = pool.clone();
-    let begun = tokio::spawn(async move { pool.begin_with(statement).await });
-    Ok(begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??)
+    let begun = tokio::spawn(async move {
+        let begun = pool.begin_with(statement);
+        let Some(longest) = longest_silence else {
+            return Ok(begun.await?);
+        };
+        // What is dropped here is looked at before somebody else gets it.
+        match tokio::time::timeout(longest, begun).await {
+            Ok(begun) => Ok(begun?),
+            Err(_) => Err(silence::told("begin", longest).into()),
+        }
+    });
+    begun.await.map_err(|_| sqlx::Error::WorkerCrashed)?
 }
 
 impl Store {
     pub(super) async fn begin_write(&self) -> Result<Transaction<'static, Db>, Failure> {
-        begin(&self.write, dialect::BEGIN_WRITE).await
+        begin(&self.write, dialect::BEGIN_WRITE, self.longest_silence).await
     }
 
     /// A transaction whose statements all see one state.
     pub(super) async fn begin_read(&self) -> Result<Transaction<'static, Db>, Failure> {
-        begin(&self.read, dialect::BEGIN_READ).await
+        begin(&self.read, dialect::BEGIN_READ, self.longest_silence).await
     }
 
     /// The store's present moment. Asked after the locks are held, it is no older than the wait.
