@@ -120,14 +120,17 @@ async fn probe(
     options: &Options,
     address: &PgConnectOptions,
 ) -> Result<()> {
-    let connecting = sqlx::PgConnection::connect_with(address);
-    let connected = match tokio::time::timeout(options.acquire_timeout, connecting).await {
-        Ok(Ok(connection)) => connection.close().await,
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    let asking = async {
+        let mut connection = sqlx::PgConnection::connect_with(address).await?;
+        dialect::ensure_encoding(&mut connection, operation).await?;
+        Ok(connection.close().await?)
     };
-    connected.map_err(|error| {
-        Failure::from(error)
+    let asked = match tokio::time::timeout(options.acquire_timeout, asking).await {
+        Ok(asked) => asked,
+        Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
+    };
+    asked.map_err(|failure: Failure| {
+        failure
             .into_error(operation, dialect::meaning_of)
             .with_coordinate(place(address))
     })

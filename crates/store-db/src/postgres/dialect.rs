@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cloakroom_core::store::Home;
 use cloakroom_core::{BackendId, Error, ErrorKind};
 use sqlx::error::DatabaseError;
+use sqlx::{Executor as _, Row as _};
 use uuid::Uuid;
 
 use crate::failure::{Failure, Meaning, means};
@@ -72,6 +73,25 @@ fn a_schema_of_its_own(user: &str) -> String {
          AUTHORIZATION {user}`, then put `?options[search_path]=cloakroom` behind the database in the URL \
          (`&options[search_path]=cloakroom` where a `?` stands there already)"
     )
+}
+
+/// Refuses a database that lacks characters: a document would be refused when its secrets are written
+/// already. `SQL_ASCII` keeps every byte as it comes, and what comes from here is UTF-8.
+pub(crate) async fn ensure_encoding(
+    conn: &mut sqlx::PgConnection,
+    operation: &'static str,
+) -> Result<(), Failure> {
+    let asked = sqlx::raw_sql("SHOW server_encoding");
+    let encoding: String = conn.fetch_one(asked).await?.try_get(0)?;
+    if ["UTF8", "SQL_ASCII"].contains(&encoding.as_str()) {
+        return Ok(());
+    }
+    let message = format!(
+        "the database's encoding is {encoding}, which lacks characters that documents may have: name one \
+         in the URL that was made with `ENCODING 'UTF8' TEMPLATE template0`; what is here comes along with \
+         pg_dump and pg_restore"
+    );
+    Err(Error::new(ErrorKind::Invalid, operation, message).into())
 }
 
 /// Refuses a search path that leads nowhere: the server would only say so of the first table.

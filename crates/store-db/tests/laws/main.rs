@@ -172,7 +172,8 @@ fn main() {
             new_connections_go_to_the_new_url, no_connection_goes_to_another_database,
             a_default_of_reading_only_is_kept,
             a_schema_that_is_up_to_date_is_only_read, another_list_of_migrations_is_on_the_path,
-            the_ways_to_a_schema_of_ones_own_lead_there, a_schema_that_takes_no_tables_is_named;
+            the_ways_to_a_schema_of_ones_own_lead_there, a_schema_that_takes_no_tables_is_named,
+            an_encoding_without_all_characters_is_refused;
         silent:
             every_operation_ends_and_the_next_succeeds, a_transaction_begun_too_late_is_nobodys;
         homes: a_dump_that_was_read_in_is_another;

@@ -579,3 +579,40 @@ pub(crate) async fn a_schema_that_takes_no_tables_is_named(bench: Bench) {
     assert_eq!(DbStore::migrate(&options).await.unwrap().applied.len(), 1);
     run(&bench, undone).await;
 }
+
+/// A document with a character that the database lacks would be refused once its secrets are written.
+pub(crate) async fn an_encoding_without_all_characters_is_refused(bench: Bench) {
+    for (encoding, is_taken) in [("LATIN1", false), ("SQL_ASCII", true), ("UTF8", true)] {
+        let name = format!("law_{encoding}_{}", std::process::id()).to_lowercase();
+        let gone = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        let made = format!(
+            "CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 \
+             LC_COLLATE 'C' LC_CTYPE 'C'"
+        );
+        run(&bench, gone.clone()).await;
+        run(&bench, made).await;
+        let more = format!("dbname={name}&options[search_path]=public");
+        let options = with(&bench, &more);
+        if is_taken {
+            assert!(DbStore::migrate(&options).await.unwrap().created);
+            let store = DbStore::open(&options).await.unwrap();
+            let name = "\u{1f9e5}\u{20ac}";
+            let told = store.note_manager(&backend(), name).await.unwrap();
+            assert_eq!(told, name);
+            assert_eq!(store.note_manager(&backend(), "").await.unwrap(), name);
+            store.close().await;
+        } else {
+            for refused in [
+                DbStore::migrate(&options).await.map(drop),
+                DbStore::pending(&options).await.map(drop),
+                DbStore::open(&options).await.map(drop),
+            ] {
+                let error = refused.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+                assert!(error.message().contains(encoding), "{error}");
+                assert!(error.message().contains("UTF8"), "{error}");
+            }
+        }
+        run(&bench, gone).await;
+    }
+}
