@@ -232,11 +232,20 @@ impl Upkeep {
             }
             Some(Ok(Refreshed::Here)) | None => {}
         }
-        let beat = match self.store.check_place().await {
-            Ok(()) => self.presence.beat().await,
-            Err(gone) => Err(gone),
-        };
-        match beat {
+        // What is open of a file that is gone answers all the same: nothing is told of it.
+        match self.store.check_place().await {
+            Ok(()) => self.beat().await,
+            Err(error) => tracing::warn!(error = %error, "the database is not where it was opened"),
+        }
+        self.tell_schedules().await;
+        if self.jobs.is_some() {
+            self.platforms.tell_schedules().await;
+        }
+        Refreshed::Here
+    }
+
+    async fn beat(&mut self) {
+        match self.presence.beat().await {
             Ok(beat) => {
                 for budget in &self.budgets {
                     budget.set_replicas(beat.replicas);
@@ -251,11 +260,6 @@ impl Upkeep {
                 tracing::warn!(error = %error, "the other replicas do not hear of this one");
             }
         }
-        self.tell_schedules().await;
-        if self.jobs.is_some() {
-            self.platforms.tell_schedules().await;
-        }
-        Refreshed::Here
     }
 
     async fn tell_schedules(&mut self) {

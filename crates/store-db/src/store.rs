@@ -44,9 +44,9 @@ macro_rules! of_either {
         match &$store.kind {
             $crate::store::Kind::Sqlite($inner) => $call,
             $crate::store::Kind::Postgres($inner) => {
-                $inner
-                    .unless_silent(stringify!($call), async { $call })
-                    .await
+                // On the heap, where it makes no caller's future larger.
+                let call = Box::pin(async { $call });
+                $inner.unless_silent(stringify!($call), call).await
             }
         }
     };
