@@ -280,10 +280,7 @@ pub(crate) async fn an_expiry_is_taken_off_whatever_became_of_the_mark(server: &
     let read = server.parameters().get_parameter().name(&name);
     let read = read.with_decryption(true).send().await?;
     let value = read.parameter.and_then(|it| it.value);
-    assert!(
-        value.as_deref() == put.value.expose_text(),
-        "another value"
-    );
+    assert!(value.as_deref() == put.value.expose_text(), "another value");
     Ok(())
 }
 
