@@ -134,7 +134,7 @@ enum Updated {
     Row,
     /// There is no such row, or it says something else.
     Nothing,
-    /// The row says what it said before.
+    /// The row, or a column of it, says what it said before.
     InVain,
 }
 

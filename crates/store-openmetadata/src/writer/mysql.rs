@@ -189,25 +189,33 @@ fn update(target: &Target, row: &Swap) -> QueryBuilder<MySql> {
     for column in &target.kept {
         update.push(format_args!(", {column} = {column}"));
     }
-    push_old(&mut update, target, row);
+    push_key(&mut update, target, &row.key);
+    push_old(&mut update, [" AND ", " AND "], target, row);
     update
 }
 
-/// The row where it says what it said; it is locked already, and another reading would be of a snapshot.
+/// The row where any column says what it said; it is locked already, and another reading would be of a snapshot.
 fn as_before(target: &Target, row: &Swap) -> QueryBuilder<MySql> {
     let mut select = QueryBuilder::new(format!("SELECT 1 FROM {}", target.quoted));
-    push_old(&mut select, target, row);
-    select.push(" FOR UPDATE");
+    push_key(&mut select, target, &row.key);
+    push_old(&mut select, [" AND (", " OR "], target, row);
+    select.push(") FOR UPDATE");
     select
 }
 
-fn push_old(query: &mut QueryBuilder<MySql>, target: &Target, row: &Swap) {
-    push_key(query, target, &row.key);
-    for change in &row.changes {
+/// Whether columns say what they said, with one word in front and another one between them.
+fn push_old(
+    query: &mut QueryBuilder<MySql>,
+    [before, between]: [&str; 2],
+    target: &Target,
+    row: &Swap,
+) {
+    for (index, change) in row.changes.iter().enumerate() {
         let quoted = &target.columns[change.column].quoted;
+        let joint = if index == 0 { before } else { between };
         // Byte by byte: a column's own collation may take two texts for one.
         query.push(format_args!(
-            " AND CAST(CONVERT({quoted} USING utf8mb4) AS BINARY) = "
+            "{joint}CAST(CONVERT({quoted} USING utf8mb4) AS BINARY) = "
         ));
         query.push_bind(change.old.expose());
     }

@@ -169,17 +169,22 @@ fn update(target: &Target, row: &Swap) -> QueryBuilder<Postgres> {
         update.push(format_args!(" AS text) AS {})", column.kind));
     }
     push_key(&mut update, target, &row.key);
-    push_old(&mut update, " AND ", target, row);
+    push_old(&mut update, [" AND ", " AND "], target, row);
     // What a trigger made of it.
-    push_old(&mut update, " RETURNING ", target, row);
+    push_old(&mut update, [" RETURNING ", " OR "], target, row);
     update
 }
 
-/// Whether the row says what it said.
-fn push_old(query: &mut QueryBuilder<Postgres>, before: &str, target: &Target, row: &Swap) {
+/// Whether columns say what they said, with one word in front and another one between them.
+fn push_old(
+    query: &mut QueryBuilder<Postgres>,
+    [before, between]: [&str; 2],
+    target: &Target,
+    row: &Swap,
+) {
     for (index, change) in row.changes.iter().enumerate() {
         let quoted = &target.columns[change.column].quoted;
-        let joint = if index == 0 { before } else { " AND " };
+        let joint = if index == 0 { before } else { between };
         // Byte by byte: a column's own collation may take two texts for one.
         query.push(format_args!(
             "{joint}COALESCE(({quoted}::text) COLLATE \"C\" = CAST("

@@ -104,6 +104,7 @@ fn main() {
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,
                 an_edit_that_is_not_committed_yet_wins, a_row_that_goes_meanwhile,
                 what_a_trigger_restores_is_not_called_done,
+                what_a_trigger_restores_in_part_is_not_called_done,
                 a_role_that_may_not_write, what_is_cut_short_goes_on, rows_of_every_kind;
         }
     };

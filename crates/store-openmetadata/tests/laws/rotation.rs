@@ -355,6 +355,35 @@ pub(crate) async fn what_a_trigger_restores_is_not_called_done(bench: Bench) {
     assert_eq!(open_all(&texts[1], &keys()), "two");
 }
 
+/// Nor is a row of which the trigger lets one column through.
+pub(crate) async fn what_a_trigger_restores_in_part_is_not_called_done(bench: Bench) {
+    bench.with_a_table().await;
+    let (one, two) = (seal(&keys_of(OLD), "one"), seal(&keys_of(OLD), "two"));
+    let table = format!(
+        "CREATE TABLE pairs (id int PRIMARY KEY, v text, w text); \
+         INSERT INTO pairs VALUES (1, '{one}', '{two}')"
+    );
+    bench.sql(&table).await;
+    let trigger = match bench.server {
+        Server::Postgres => {
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN NEW.v := OLD.v; RETURN NEW; END $$; \
+             CREATE TRIGGER keep BEFORE UPDATE ON pairs FOR EACH ROW EXECUTE FUNCTION keep()"
+        }
+        Server::MariaDb | Server::MySql => {
+            "CREATE TRIGGER keep BEFORE UPDATE ON pairs FOR EACH ROW SET NEW.v = OLD.v"
+        }
+    };
+    bench.sql(trigger).await;
+    let report = rotate(&bench, &Unobserved).await;
+    assert_eq!((report.rotated(), report.older()), (0, 1), "{report:?}");
+    let [left] = &report.left[..] else {
+        panic!("{report:?}")
+    };
+    assert!(left.detail.contains("trigger"), "{left:?}");
+    assert_eq!(asked(&bench, "SELECT v FROM pairs").await, [one]);
+}
+
 pub(crate) async fn a_row_that_goes_meanwhile(bench: Bench) {
     let one = seal(&keys_of(OLD), "one");
     with_texts(&bench, &[&one, &one]).await;
