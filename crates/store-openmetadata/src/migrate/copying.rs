@@ -136,6 +136,11 @@ impl SecretsMigration {
         let noted = self.ground.journal.noted_copy(copy).await?;
         let ring = self.ground.keys.ring()?;
         let own = noted.filter(|noted| is_of(&ring, noted, &copy.name, there));
+        // What they said when the run began is too old for what cannot be brought back. The fields that share an id
+        // wait together: the first one's value is then there for all of them.
+        if own.is_some() && !others.are_fresh {
+            return Ok(There::ToBeAsked);
+        }
         let Some(own) = own.filter(|_| is_first) else {
             return taken("there is another value under this id");
         };
@@ -145,10 +150,6 @@ impl SecretsMigration {
                 "another field's value is under this id, or this one's of before: the database refers \
                  to it",
             );
-        }
-        // What they said when the run began is too old for what cannot be brought back.
-        if !others.are_fresh {
-            return Ok(There::ToBeAsked);
         }
         self.refuse_what_others_use(copy, there, others).await?;
         Ok(There::LeftBehind(own))

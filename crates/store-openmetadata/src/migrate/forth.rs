@@ -434,16 +434,16 @@ impl Forth<'_> {
             (Some(value), None) => Stored::Value(value.clone()),
             (Some(value), Some(id)) => {
                 let copy = self.copy_name(id);
-                let is_first = self.is_first(&copy, &place);
                 let is_seen_to = match self.id {
                     Some(migration) => {
+                        let is_first = self.is_first(&copy, &place);
                         let others = &self.gathered.others;
                         let copied = self
                             .migration
                             .copy_there(migration, &copy, value, is_first, others);
                         copied.await?
                     }
-                    None => self.look_there(&copy, value, is_first).await?,
+                    None => self.look_there(&copy, value).await?,
                 };
                 if !is_seen_to {
                     return Ok(None);
@@ -486,12 +486,7 @@ impl Forth<'_> {
     }
 
     /// Whether a value could be written under a name, or that is not known yet; writes nothing.
-    async fn look_there(
-        &mut self,
-        copy: &CopyName,
-        value: &SecretValue,
-        is_first: bool,
-    ) -> Result<bool> {
+    async fn look_there(&mut self, copy: &CopyName, value: &SecretValue) -> Result<bool> {
         let place = FieldPlace {
             table: "",
             row: "",
@@ -508,7 +503,8 @@ impl Forth<'_> {
             return Err(error.with_coordinate(&copy.name));
         }
         let others = &self.gathered.others;
-        let looked = self.migration.look_there(copy, value, is_first, others);
+        // Another field of this value would find it there.
+        let looked = self.migration.look_there(copy, value, true, others);
         Ok(!matches!(looked.await?, There::ToBeAsked))
     }
 

@@ -207,3 +207,30 @@ pub(crate) async fn platforms_of_other_ids_are_in_nobodys_way(bench: Bench) {
     assert!(again.is_complete() && again.moved == 1, "{again:?}");
     two.bench.remove().await;
 }
+
+/// Fields that share an id, as the connection to the server is one for all pipelines, share their copy too: what an
+/// earlier run left is replaced once, and all of them refer to what takes its place.
+pub(crate) async fn fields_of_one_id_wait_for_others_together(bench: Bench) {
+    let (mut one, two) = two(&bench, "value").await;
+    two.bench.sql("DELETE FROM dbservice_entity").await;
+    one.with_password(2, "ONE", "value").await;
+    for value in ["renewed", "renewed again"] {
+        let done = one.copy("db", "aws").await;
+        assert!(done.is_complete() && done.moved == 2, "{done:?}");
+        assert!(one.reverse("db", "aws", &done).await.is_complete());
+        for (number, name) in [(1, "one"), (2, "ONE")] {
+            bench.sql(&edit_of(number, name, value)).await;
+        }
+        let looked = one.look("db", "aws").await;
+        let done = one.copy("db", "aws").await;
+        for report in [&looked, &done] {
+            assert!(report.is_complete() && report.moved == 2, "{report:?}");
+        }
+        let kept = there(&one.aws, &on_aws("one")).await;
+        assert_eq!(kept.as_deref(), Some(value));
+        assert!(one.reverse("db", "aws", &done).await.is_complete());
+        // The same with nobody to be asked.
+        one.others.clear();
+    }
+    two.bench.remove().await;
+}

@@ -93,7 +93,8 @@ fn main() {
             beside:
                 a_copy_that_another_platform_uses_stays, what_another_platform_copied_is_no_copy,
                 whoever_gives_no_answer_is_in_the_way,
-                another_platform_is_asked_once_for_all_copies, platforms_of_other_ids_are_in_nobodys_way;
+                another_platform_is_asked_once_for_all_copies, platforms_of_other_ids_are_in_nobodys_way,
+                fields_of_one_id_wait_for_others_together;
             taking_back:
                 an_earlier_run_waits_for_later_ones, what_went_on_is_not_called_back,
                 what_a_later_run_gave_back_goes_on_back,
