@@ -148,8 +148,8 @@ impl SecretsMigration {
         }
         let stays = |message: String| Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         if !self.is_as_left(field, &now)? {
-            // What came of it afterwards is not this run's any more.
-            if field.taken_back {
+            // What was entered afterwards is not this run's any more; a reference is where another run took it.
+            if field.taken_back && !matches!(now, Stored::Reference(_)) {
                 return Ok(Standing::Settled(How::BackAlready));
             }
             let message = "the field was edited since; it stays as it is: a migration of its own takes along what it \

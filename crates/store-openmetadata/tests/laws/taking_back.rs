@@ -233,3 +233,23 @@ pub(crate) async fn an_old_secret_that_is_anothers_by_now_is_not_gone_back_to(be
         assert!(back.is_complete() && back.moved == 1, "{back:?}");
     }
 }
+
+/// A field that was brought back and went on to another manager refers to neither place of the run: it is not back.
+pub(crate) async fn what_went_on_elsewhere_is_not_called_back(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "first").await;
+    stage.with_password(2, "two", "first").await;
+    let run = stage.copy("db", "aws").await;
+    edit_there(&stage.aws, &on_aws("two"), "second").await;
+    let back = stage.reverse("db", "aws", &run).await;
+    assert_eq!((back.moved, kinds(&back)), (1, vec!["conflict"]));
+    assert_eq!(stage.copy("db", "google").await.moved, 1);
+    let back = stage.reverse("db", "aws", &run).await;
+    assert_eq!(
+        (back.moved, kinds(&back)),
+        (0, vec!["conflict", "conflict"]),
+        "{back:?}"
+    );
+    let reference = Some(format!("secret:{}", on_google("one")));
+    assert_eq!(stage.field(1, PASSWORD).await, reference);
+}
