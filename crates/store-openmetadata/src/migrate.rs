@@ -5,6 +5,7 @@ mod copying;
 mod forth;
 mod literal;
 mod met;
+mod old_ids;
 mod others;
 mod outside;
 mod reading;

@@ -6,6 +6,7 @@ use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::copying::no_answer;
 use super::literal::{exchange, literal_at};
+use super::old_ids::OldIds;
 use super::reading::Rows;
 use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
@@ -18,6 +19,8 @@ use crate::writer::{Change, RowKey, Swap, Swapped, Target, Writer};
 const PAGE: u32 = 200;
 
 const ATTEMPTS: u32 = 4;
+
+const EDITED_THERE: &str = "the secret was edited since, where it was migrated to";
 
 /// How a field stands on the way back.
 enum Standing {
@@ -53,6 +56,7 @@ impl SecretsMigration {
         }
         rows.close().await;
         let mut after = None;
+        let mut old_ids = OldIds::default();
         loop {
             let page = self
                 .ground
@@ -70,8 +74,12 @@ impl SecretsMigration {
                 }
                 observer.about_to_write(&field.table);
                 let target = targets.iter().find(|it| it.shown == field.table);
-                let done = self.field_back(&mut writer, target, (id, field), dry_run);
+                let done =
+                    self.field_back((&mut writer, &mut old_ids), target, (id, field), dry_run);
                 let done = done.await?;
+                if matches!(done, Ok(How::Back)) {
+                    old_ids.gone_back_to(field);
+                }
                 if done.is_ok() && !field.taken_back {
                     taken_back.push(field.clone());
                 }
@@ -93,7 +101,7 @@ impl SecretsMigration {
 
     async fn field_back(
         &self,
-        writer: &mut Writer,
+        (writer, old_ids): (&mut Writer, &mut OldIds),
         target: Option<&Target>,
         (id, field): (MoveId, &MigratedField),
         dry_run: bool,
@@ -109,7 +117,7 @@ impl SecretsMigration {
             let Some(old) = text else {
                 return Ok(Ok(How::Gone));
             };
-            let stored = match self.standing(id, field, &old).await {
+            let stored = match self.standing(id, field, &old, old_ids).await {
                 Ok(Standing::Returning(stored)) => stored,
                 Ok(Standing::Settled(how)) => return Ok(Ok(how)),
                 Err(error) => return Ok(Err(error)),
@@ -137,6 +145,7 @@ impl SecretsMigration {
         id: MoveId,
         field: &MigratedField,
         text: &SecretValue,
+        old_ids: &mut OldIds,
     ) -> Result<Standing> {
         let entity = cloakroom_core::config::parse_document(text.expose())?;
         let Some(value) = entity.expose().pointer(&field.pointer) else {
@@ -158,26 +167,24 @@ impl SecretsMigration {
         }
         self.refuse_before_later_runs(id, field).await?;
         if !self.is_unedited_there(field).await? {
-            return stays(self.edited_there());
+            match self.refuse_anothers(field).await {
+                Err(error) if !error.is_missing() => return Err(error),
+                _ => return stays(self.not_to_be_had(EDITED_THERE, field, old_ids).await),
+            }
         }
         let value = self.old_value(field).await?;
+        self.refuse_anothers(field).await?;
         let was = match &value {
             Some(value) => self.is_what_it_was(field, value)?,
             None => field.digest.is_none(),
         };
         if !was {
-            return stays(match &self.from.side {
+            let told = match &self.from.side {
                 // The only value there is is that of the new place.
-                Side::Database => self.edited_there(),
-                Side::Manager { .. } => format!(
-                    "the old secret is not what it was when it was migrated; the field stays as it is: to take back what \
-                     it holds now, delete that secret and run {}",
-                    self.to_take_what_is_there()
-                ),
-            });
-        }
-        if let (Side::Manager { .. }, Some(name)) = (&self.from.side, &field.from) {
-            self.refuse_anothers(name).await?;
+                Side::Database => EDITED_THERE,
+                Side::Manager { .. } => "the old secret is not what it was when it was migrated",
+            };
+            return stays(self.not_to_be_had(told, field, old_ids).await);
         }
         // Of one id on both sides the reference never changed, but where it led to nothing.
         if field.from == field.to && field.digest.is_some() {
@@ -212,28 +219,38 @@ impl SecretsMigration {
         })
     }
 
-    fn edited_there(&self) -> String {
-        let run = self.to_take_what_is_there();
+    /// What is told of a field that stays, with the command that takes along what nobody can take back: where that needs
+    /// the old secret to go, only if nothing else refers to it.
+    async fn not_to_be_had(
+        &self,
+        told: &str,
+        field: &MigratedField,
+        old_ids: &mut OldIds,
+    ) -> String {
+        let stays = format!("{told}; the field stays as it is");
         let before = match &self.from.side {
             Side::Database => "",
             Side::Manager { .. } => "delete the old secret and ",
         };
+        if !before.is_empty() && old_ids.are_mentioned(self, field).await {
+            return stays;
+        }
+        let [from, to] = [&self.to, &self.from].map(|it| it.side.word());
         format!(
-            "the secret was edited since, where it was migrated to; the field stays as it is: to take it back as it is \
-             now, {before}run {run}"
+            "{stays}: to take it back as it is now, {before}run `reconciler migrate-secrets --from {from} --to {to}`"
         )
     }
 
-    /// The command that takes along what nobody can take back.
-    fn to_take_what_is_there(&self) -> String {
-        let [from, to] = [&self.to, &self.from].map(|it| it.side.word());
-        format!("`reconciler migrate-secrets --from {from} --to {to}`")
-    }
-
     /// Nothing is let refer again to a secret that is another deployment's by now.
-    async fn refuse_anothers(&self, name: &str) -> Result<()> {
+    async fn refuse_anothers(&self, field: &MigratedField) -> Result<()> {
+        let (Side::Manager { .. }, Some(name)) = (&self.from.side, &field.from) else {
+            return Ok(());
+        };
         let secrets = self.from.side.secrets()?;
-        let described = secrets.describe_named(&[name.to_owned()]).await.pop();
+        let described = secrets
+            .describe_named(std::slice::from_ref(name))
+            .await
+            .pop();
         let described = described.unwrap_or_else(|| Err(no_answer(name)))?;
         let told = "the old secret is there";
         self.from.refuse_anothers(&described, told)

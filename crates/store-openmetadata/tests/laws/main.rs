@@ -100,7 +100,7 @@ fn main() {
                 what_a_later_run_gave_back_goes_on_back,
                 from_the_last_to_the_first_every_way_back_ends,
                 an_old_secret_that_is_anothers_by_now_is_not_gone_back_to,
-                what_went_on_elsewhere_is_not_called_back;
+                nobody_is_told_to_delete_what_is_needed, what_went_on_elsewhere_is_not_called_back;
             rotation:
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,

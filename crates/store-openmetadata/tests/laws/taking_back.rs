@@ -234,6 +234,47 @@ pub(crate) async fn an_old_secret_that_is_anothers_by_now_is_not_gone_back_to(be
     }
 }
 
+/// Whoever follows what a way back tells him deletes nothing that anybody else needs.
+pub(crate) async fn nobody_is_told_to_delete_what_is_needed(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let one = on_aws("one");
+    let reference = format!("secret:{one}");
+    stage.with_password(1, "one", &reference).await;
+    put(&stage.aws, &one, "value").await;
+    let done = stage.copy("aws", "google").await;
+    assert!(done.is_complete() && done.moved == 1, "{done:?}");
+    for (backend, name) in [(&stage.aws, &one), (&stage.google, &on_google("one"))] {
+        edit_there(backend, name, "edited").await;
+        let told = told_by(&stage, &done).await;
+        assert!(told.contains("delete"), "{told}");
+        stage.aws.tag_past(&one, &[("owner", "payroll")]).unwrap();
+        let told = told_by(&stage, &done).await;
+        assert!(told.contains("tags") && !told.contains("delete"), "{told}");
+        stage.aws.tag_past(&one, &stage.tags_of_backends).unwrap();
+        // Another field has it.
+        stage.with_password(2, "two", &reference).await;
+        let told = told_by(&stage, &done).await;
+        assert!(told.contains("stays as it is"), "{told}");
+        assert!(!told.contains("delete"), "{told}");
+        let gone = format!("DELETE FROM dbservice_entity WHERE id = '{}'", id(2));
+        bench.sql(&gone).await;
+        edit_there(backend, name, "value").await;
+    }
+    let back = stage.reverse("aws", "google", &done).await;
+    assert!(back.is_complete() && back.moved == 1, "{back:?}");
+}
+
+/// What is in the way of the only field of a run.
+async fn told_by(stage: &Stage, done: &MigrationReport) -> String {
+    let back = stage.reverse("aws", "google", done).await;
+    assert_eq!(
+        (back.moved, kinds(&back)),
+        (0, vec!["conflict"]),
+        "{back:?}"
+    );
+    back.issues[0].message.clone()
+}
+
 /// A field that was brought back and went on to another manager refers to neither place of the run: it is not back.
 pub(crate) async fn what_went_on_elsewhere_is_not_called_back(bench: Bench) {
     let stage = Stage::new(&bench).await;
