@@ -383,12 +383,20 @@ impl Pair {
                 let _ = both!(self, when, |store| store.abandon(&backend, &these));
             }
             _ => {
-                let damage = [None, Some(Damage::Missing), Some(Damage::Different)][self.pick(3)];
-                let _ = both!(self, when, |store| store.set_damage(
-                    &backend,
-                    &coordinate,
-                    damage
-                ));
+                let damage = [Damage::Missing, Damage::Different][self.pick(2)];
+                if self.dice.happens(0.5) {
+                    let _ = both!(self, when, |store| store.set_damage(
+                        &backend,
+                        &coordinate,
+                        damage
+                    ));
+                } else {
+                    let _ = both!(self, when, |store| store.forget_damage(
+                        &backend,
+                        &coordinate,
+                        damage
+                    ));
+                }
             }
         }
     }

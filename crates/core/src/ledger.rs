@@ -488,12 +488,22 @@ pub trait Ledger: Send + Sync {
         coordinates: &[Coordinate],
     ) -> Result<()>;
 
-    /// Writes down or takes back what verify-blobs found wrong with a stored value.
+    /// Writes down what verify-blobs found wrong with a stored value, [beside](Damage::beside) what is
+    /// known by then.
     async fn set_damage(
         &self,
         backend: &BackendId,
         coordinate: &Coordinate,
-        damage: Option<Damage>,
+        damage: Damage,
+    ) -> Result<()>;
+
+    /// Takes back what verify-blobs knew to be wrong and found right again. What somebody else has found
+    /// since stays.
+    async fn forget_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        known: Damage,
     ) -> Result<()>;
 
     /// How many rows a backend has in each state, for status and metrics. Reads an index.

@@ -90,7 +90,7 @@ impl DocumentStore for DbStore {
         coordinate: &Coordinate,
         damage: Damage,
     ) -> Result<()> {
-        self.set_damage(backend, coordinate, Some(damage)).await
+        self.set_damage(backend, coordinate, damage).await
     }
 
     async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {
@@ -243,9 +243,18 @@ impl Ledger for DbStore {
         &self,
         backend: &BackendId,
         coordinate: &Coordinate,
-        damage: Option<Damage>,
+        damage: Damage,
     ) -> Result<()> {
         of_either!(self, inner => inner.set_damage(backend, coordinate, damage).await)
+    }
+
+    async fn forget_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        known: Damage,
+    ) -> Result<()> {
+        of_either!(self, inner => inner.forget_damage(backend, coordinate, known).await)
     }
 
     async fn count_by_state(&self, backend: &BackendId) -> Result<Vec<(RowState, u64)>> {

@@ -163,6 +163,7 @@ fn laws() -> Vec<(&'static str, Law)> {
         remembered:
             what_somebody_else_wrote,
             until_what_is_there_is_ours_again,
+            that_it_is_gone_when_its_value_is_read,
             that_a_mark_cannot_be_read,
             a_mark_of_what_is_held;
         losses:

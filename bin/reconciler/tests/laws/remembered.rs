@@ -3,7 +3,7 @@
 
 use cloakroom_core::capabilities::ListOrder;
 use cloakroom_core::ledger::Damage;
-use cloakroom_core::store::FindingKind::{Altered, NotOurs, Unreadable};
+use cloakroom_core::store::FindingKind::{Altered, Dangling, NotOurs, Unreadable};
 use cloakroom_core::store::{FindingKind, Job};
 use cloakroom_core::{Coordinate, DeleteMode, ErrorKind, Mark, SecretBackend as _, StoreId};
 use cloakroom_documents::ChangeKind;
@@ -104,6 +104,25 @@ pub(crate) async fn until_what_is_there_is_ours_again(kind: Kind, seed: u64) {
         assert_eq!(damage(&world, &coordinate).await, None);
         let changes = world.update(id, json!({"a": "one"})).await.changes;
         assert_eq!(changes[0].change, ChangeKind::Kept, "{changes:?}");
+        world.close().await;
+    }
+}
+
+/// That it is described as it was takes back nothing that reading its value tells once more.
+pub(crate) async fn that_it_is_gone_when_its_value_is_read(kind: Kind, seed: u64) {
+    for order in ORDERS {
+        let world = ordered(kind, seed, order).await;
+        let id = world.create(json!({"a": "one"})).await.id;
+        let coordinate = world.coordinate(id, "/a").await;
+        world.backend.faults.refuse("get", ErrorKind::Missing);
+        for _ in 0..3 {
+            assert_eq!(verify(&world, true).await.findings, only(Dangling));
+            let missing = Some(Damage::Missing);
+            assert_eq!(damage(&world, &coordinate).await, missing);
+        }
+        world.backend.faults.clear();
+        assert!(!verify(&world, true).await.has_findings());
+        assert_eq!(damage(&world, &coordinate).await, None);
         world.close().await;
     }
 }

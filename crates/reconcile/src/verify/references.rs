@@ -160,7 +160,7 @@ impl Pass<'_> {
                               the document again with the value";
                 self.amiss(FindingKind::Disabled, group, detail).await?;
                 // So that an equal value is written again instead of being kept.
-                self.damage(group, Some(Damage::Missing)).await?;
+                self.damage(group, Damage::Missing).await?;
                 return Ok(false);
             }
             SecretState::Enabled | SecretState::ScheduledForDeletion { .. } => {}
@@ -183,7 +183,7 @@ impl Pass<'_> {
         };
         self.amiss(FindingKind::NotOurs, group, detail).await?;
         // So that an equal value is written again instead of being kept.
-        self.damage(group, Some(Damage::Different)).await
+        self.damage(group, Damage::Different).await
     }
 
     async fn judge_failure(&mut self, group: &[ReferenceRow], error: Error) -> Result<()> {
@@ -200,7 +200,7 @@ impl Pass<'_> {
                     return Ok(());
                 }
                 // So that an equal value is written again instead of being kept.
-                self.damage(group, Some(Damage::Different)).await
+                self.damage(group, Damage::Different).await
             }
             // Anything else is not an answer: nothing can be said about what is stored. A backend
             // that is away ends the run here; one secret that may not be asked about hides no other.
@@ -215,7 +215,7 @@ impl Pass<'_> {
     async fn dangles(&mut self, group: &[ReferenceRow], detail: &str) -> Result<()> {
         if self.still_referenced(group).await? {
             self.amiss(FindingKind::Dangling, group, detail).await?;
-            self.damage(group, Some(Damage::Missing)).await?;
+            self.damage(group, Damage::Missing).await?;
         }
         Ok(())
     }
@@ -252,11 +252,11 @@ impl Pass<'_> {
             let detail = "the digest in its mark is not the one the ledger has: it was written over; \
                           put the document again with the value";
             self.amiss(FindingKind::Altered, group, detail).await?;
-            return self.damage(group, Some(Damage::Different)).await;
+            return self.damage(group, Damage::Different).await;
         }
-        // That the value itself is right again only reading it can tell.
+        // That the value itself is right again only reading it can tell, and where it is read that tells all.
         match row.damage {
-            Some(Damage::Missing) => self.damage(group, None).await,
+            Some(Damage::Missing) if !self.options.read_values => self.forget_damage(group).await,
             Some(Damage::Different) if !self.options.read_values => {
                 let detail = "a run or a reader found another value here, or one or a mark that could not be \
                               read, or somebody else's mark; put the document again with the value, or, \
@@ -306,26 +306,36 @@ impl Pass<'_> {
             let detail =
                 "its value is not the one that was stored; put the document again with the value";
             self.amiss(FindingKind::Altered, group, detail).await?;
-            return self.damage(group, Some(Damage::Different)).await;
+            return self.damage(group, Damage::Different).await;
         }
-        if row.damage.is_some() {
-            self.damage(group, None).await
-        } else {
-            Ok(())
-        }
+        self.forget_damage(group).await
     }
 
-    async fn damage(&self, group: &[ReferenceRow], damage: Option<Damage>) -> Result<()> {
+    async fn damage(&self, group: &[ReferenceRow], found: Damage) -> Result<()> {
         let Some(row) = &group[0].ledger else {
             return Ok(());
         };
-        let damage = damage.map(|found| found.beside(row.damage));
-        if self.options.dry_run || row.damage == damage {
+        if self.options.dry_run || row.damage == Some(found.beside(row.damage)) {
             return Ok(());
         }
         self.store()
-            .set_damage(self.backend_id(), &group[0].coordinate, damage)
+            .set_damage(self.backend_id(), &group[0].coordinate, found)
             .await
+    }
+
+    /// What was known when the page was read.
+    async fn forget_damage(&self, group: &[ReferenceRow]) -> Result<()> {
+        let known = group[0].ledger.as_ref().and_then(|row| row.damage);
+        match known.filter(|_| !self.options.dry_run) {
+            Some(known) => {
+                let coordinate = &group[0].coordinate;
+                let store = self.store();
+                store
+                    .forget_damage(self.backend_id(), coordinate, known)
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 
     async fn amiss(

@@ -58,11 +58,29 @@ impl Store {
         &self,
         backend: &BackendId,
         coordinate: &Coordinate,
-        damage: Option<Damage>,
+        damage: Damage,
     ) -> Result<()> {
         const OPERATION: &str = "write down damage";
+        const NOTED: &str = "UPDATE secrets SET damage = CASE WHEN damage = 'different' THEN damage \
+             ELSE $1 END WHERE backend_id = $2 AND coordinate = $3";
         in_transaction!(self, OPERATION, |tx| {
-            damage_within(&mut tx, OPERATION, backend, coordinate, damage).await
+            let row = (backend, coordinate);
+            damage_within(&mut tx, OPERATION, NOTED, row, damage).await
+        })
+    }
+
+    pub(crate) async fn forget_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        known: Damage,
+    ) -> Result<()> {
+        const OPERATION: &str = "take back damage";
+        const FORGOTTEN: &str = "UPDATE secrets SET damage = CASE WHEN damage = $1 THEN NULL \
+             ELSE damage END WHERE backend_id = $2 AND coordinate = $3";
+        in_transaction!(self, OPERATION, |tx| {
+            let row = (backend, coordinate);
+            damage_within(&mut tx, OPERATION, FORGOTTEN, row, known).await
         })
     }
 
@@ -113,18 +131,17 @@ impl Store {
 async fn damage_within(
     conn: &mut Conn,
     operation: &'static str,
-    backend: &BackendId,
-    coordinate: &Coordinate,
-    damage: Option<Damage>,
+    change: &'static str,
+    (backend, coordinate): (&BackendId, &Coordinate),
+    damage: Damage,
 ) -> Result<Ending<()>, Failure> {
-    let met =
-        sqlx::query("UPDATE secrets SET damage = $1 WHERE backend_id = $2 AND coordinate = $3")
-            .bind(damage.map(Damage::as_str))
-            .bind(backend.as_str())
-            .bind(coordinate.as_str())
-            .execute(conn)
-            .await?
-            .rows_affected();
+    let met = sqlx::query(change)
+        .bind(damage.as_str())
+        .bind(backend.as_str())
+        .bind(coordinate.as_str())
+        .execute(conn)
+        .await?
+        .rows_affected();
     match met {
         1 => Ok(Ending::Keep(())),
         _ => Err(no_row(operation, backend, coordinate)),

@@ -381,23 +381,53 @@ pub(crate) async fn damage_is_remembered(bench: Bench) {
     let written = bench
         .put(document(1), Expected::Absent, &[("/a", base(1))])
         .await;
-    for damage in [Some(Damage::Missing), Some(Damage::Different), None] {
-        bench
-            .store
-            .set_damage(&backend(), &written[0], damage)
-            .await
-            .unwrap();
+    let store = &bench.store;
+    let is_now = async |damage: Option<Damage>| {
         assert_eq!(bench.row(&written[0]).await.damage, damage);
-        let stored = bench.store.document(document(1)).await.unwrap().unwrap();
+        let stored = store.document(document(1)).await.unwrap().unwrap();
         assert_eq!(stored.references[0].damaged, damage.is_some());
+    };
+    let (missing, different) = (Damage::Missing, Damage::Different);
+    let here = backend();
+    for before in [None, Some(missing), Some(different)] {
+        for damage in [missing, different] {
+            for known in [missing, different] {
+                for found in before.into_iter().chain([damage]) {
+                    store.set_damage(&here, &written[0], found).await.unwrap();
+                }
+                // Whoever says so, by whatever was read before.
+                let noted = damage.beside(before);
+                is_now(Some(noted)).await;
+                store
+                    .report_damage(&here, &written[0], missing)
+                    .await
+                    .unwrap();
+                is_now(Some(noted)).await;
+                // Only what is known to be over is taken back.
+                store
+                    .forget_damage(&here, &written[0], known)
+                    .await
+                    .unwrap();
+                is_now(Some(noted).filter(|it| *it != known)).await;
+                store
+                    .forget_damage(&here, &written[0], noted)
+                    .await
+                    .unwrap();
+                is_now(None).await;
+                store
+                    .forget_damage(&here, &written[0], known)
+                    .await
+                    .unwrap();
+                is_now(None).await;
+            }
+        }
     }
-    let error = bench
-        .store
-        .set_damage(&backend(), &base(9), None)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.kind(), error.subject()),
-        (ErrorKind::Missing, Some(base(9).as_str()))
-    );
+    let noted = store.set_damage(&here, &base(9), missing).await;
+    let forgotten = store.forget_damage(&here, &base(9), missing).await;
+    for error in [noted.unwrap_err(), forgotten.unwrap_err()] {
+        assert_eq!(
+            (error.kind(), error.subject()),
+            (ErrorKind::Missing, Some(base(9).as_str()))
+        );
+    }
 }

@@ -409,13 +409,27 @@ impl Ledger for Crashing {
         &self,
         backend: &BackendId,
         coordinate: &Coordinate,
-        damage: Option<Damage>,
+        damage: Damage,
     ) -> Result<()> {
         fated!(
             self.faults,
             "set_damage",
             None,
             Ledger::set_damage(&self.inner, backend, coordinate, damage).await
+        )
+    }
+
+    async fn forget_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        known: Damage,
+    ) -> Result<()> {
+        fated!(
+            self.faults,
+            "forget_damage",
+            None,
+            Ledger::forget_damage(&self.inner, backend, coordinate, known).await
         )
     }
 

@@ -149,7 +149,7 @@ impl DocumentStore for MemoryStore {
         coordinate: &Coordinate,
         damage: Damage,
     ) -> Result<()> {
-        self.set_damage(backend, coordinate, Some(damage)).await
+        self.set_damage(backend, coordinate, damage).await
     }
 
     async fn abandon(&self, backend: &BackendId, coordinates: &[Coordinate]) -> Result<()> {

@@ -197,19 +197,22 @@ impl Ledger for MemoryStore {
         &self,
         backend: &BackendId,
         coordinate: &Coordinate,
-        damage: Option<Damage>,
+        damage: Damage,
     ) -> Result<()> {
-        let key = (backend.clone(), coordinate.clone());
-        self.transact("set damage", |state, _| match state.rows.get_mut(&key) {
-            Some(row) => {
-                row.ledger.damage = damage;
-                Ok(())
-            }
-            None => Err(refusal(
-                ErrorKind::Missing,
-                "write down damage",
-                "table secrets has no such row",
-            )),
+        self.change_damage("write down damage", backend, coordinate, |it| {
+            Some(damage.beside(it))
+        })
+        .await
+    }
+
+    async fn forget_damage(
+        &self,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        known: Damage,
+    ) -> Result<()> {
+        self.change_damage("take back damage", backend, coordinate, |it| {
+            it.filter(|it| *it != known)
         })
         .await
     }
@@ -234,6 +237,30 @@ impl Ledger for MemoryStore {
     ) -> Result<u64> {
         self.transact("release quarantine", |state, now| {
             Ok(state.release_quarantine(backend, release, now))
+        })
+        .await
+    }
+}
+
+impl MemoryStore {
+    async fn change_damage(
+        &self,
+        operation: &'static str,
+        backend: &BackendId,
+        coordinate: &Coordinate,
+        change: impl FnOnce(Option<Damage>) -> Option<Damage>,
+    ) -> Result<()> {
+        let key = (backend.clone(), coordinate.clone());
+        self.transact(operation, |state, _| match state.rows.get_mut(&key) {
+            Some(row) => {
+                row.ledger.damage = change(row.ledger.damage);
+                Ok(())
+            }
+            None => Err(refusal(
+                ErrorKind::Missing,
+                operation,
+                "table secrets has no such row",
+            )),
         })
         .await
     }
