@@ -369,11 +369,7 @@ impl Probe {
     /// Until it is seen, on the first pages: a listing may lag, and a full manager has many.
     async fn list(&self) -> Result<Option<&'static str>> {
         let lags = !self.backend.capabilities().listing_lag.is_zero();
-        let found = self.eventually(
-            self.patient(),
-            || self.listed(),
-            |it| lags || *it != Found::Nowhere,
-        );
+        let found = self.eventually(self.patient(), || self.listed(), |it| *it != Found::Nowhere);
         match found.await? {
             Found::There => Ok(None),
             Found::NotYet => Ok(Some("not seen on its first pages; there are many")),
