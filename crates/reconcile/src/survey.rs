@@ -151,7 +151,7 @@ impl Pass<'_> {
             }
         }
         self.survey_strangers(strangers, survey).await?;
-        self.survey_doubtful(std::mem::take(&mut survey.doubtful))
+        self.rescue_referenced(std::mem::take(&mut survey.doubtful))
             .await?;
         self.survey_landed(survey).await
     }
@@ -173,15 +173,15 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// What its row says is of no use, and a document may refer to all the same: its documents came from a
-    /// backup, and the ledger did not.
-    async fn survey_doubtful(&mut self, doubtful: Vec<Description>) -> Result<()> {
-        if doubtful.is_empty() {
+    /// What its row says is of no use, or is not there, a document may refer to all the same: its documents
+    /// came from a backup, and the ledger did not.
+    async fn rescue_referenced(&mut self, endangered: Vec<Description>) -> Result<()> {
+        if endangered.is_empty() {
             return Ok(());
         }
-        let names: Vec<Coordinate> = doubtful.iter().map(|it| it.coordinate.clone()).collect();
+        let names: Vec<Coordinate> = endangered.iter().map(|it| it.coordinate.clone()).collect();
         let referenced = self.store().referenced(self.backend_id(), &names).await?;
-        for listed in &doubtful {
+        for listed in &endangered {
             if referenced.contains(&listed.coordinate) {
                 self.rescue_if_referenced(listed).await?;
             }
@@ -192,19 +192,8 @@ impl Pass<'_> {
     /// Whose mark cannot be read is touched by nothing, but where it is in danger under a name that is in use:
     /// restoring it harms nobody.
     async fn survey_unreadable(&mut self, page: &[Description]) -> Result<()> {
-        let unreadable: Vec<&Description> =
-            page.iter().filter(|it| endangered_unmarked(it)).collect();
-        if unreadable.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<Coordinate> = unreadable.iter().map(|it| it.coordinate.clone()).collect();
-        let rows = self.store().each_row(self.backend_id(), &names).await?;
-        for (listed, row) in unreadable.into_iter().zip(rows) {
-            if row.map_or(true, |row| row.is_some_and(|row| may_be_in_use(&row))) {
-                self.rescue_if_referenced(listed).await?;
-            }
-        }
-        Ok(())
+        let unreadable = page.iter().filter(|it| endangered_unmarked(it));
+        self.rescue_referenced(unreadable.cloned().collect()).await
     }
 
     /// The same of one that was listed elsewhere.

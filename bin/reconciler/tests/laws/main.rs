@@ -130,6 +130,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             although_nothing_is_listed,
             although_its_mark_cannot_be_read,
             although_its_row_says_deleted,
+            although_mark_and_row_are_of_no_use,
             its_value_can_be_put_again_although_its_row_says_deleted,
             each_has_a_receipt,
             nothing_that_is_unused,

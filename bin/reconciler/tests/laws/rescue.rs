@@ -316,6 +316,30 @@ pub(crate) async fn although_its_row_says_deleted(kind: Kind, seed: u64) {
     }
 }
 
+/// Both at once.
+pub(crate) async fn although_mark_and_row_are_of_no_use(kind: Kind, seed: u64) {
+    for job in Job::ALL {
+        let world = World::new(kind, seed).await;
+        let (id, coordinate) = brought_back_without_the_ledger(&world).await;
+        let unused = world.create(json!({"a": "given up"})).await.id;
+        let old = world.coordinate(unused, "/a").await;
+        world.documents.remove(unused, None).await.unwrap();
+        endanger(&world, &old, Danger::Waiting).await;
+        damage_marks(&world, &[coordinate.clone(), old.clone()]);
+        let dry = world.dry_run(job).await;
+        assert_eq!(dry.findings.get(&FindingKind::Endangered), Some(&1));
+        let report = world.run(job).await;
+        assert_eq!(report.rescued, 1, "{job}: {report:#?}");
+        world.backend.straighten();
+        world.backend.faults.clear();
+        assert!(is_safe(&world, &coordinate).await, "{job}: {report:#?}");
+        assert!(!is_safe(&world, &old).await, "{job}: nothing refers to it");
+        let hydrated = world.hydrated(id).await;
+        assert_eq!(hydrated, json!({"a": "in use", "b": "too"}));
+        world.close().await;
+    }
+}
+
 pub(crate) async fn its_value_can_be_put_again_although_its_row_says_deleted(
     kind: Kind,
     seed: u64,
