@@ -110,7 +110,11 @@ fn a_first_start_that_was_cut_short_is_made_up_for() {
     tokio::runtime::Runtime::new().unwrap().block_on(made);
     let refused = newcomer.run(&["document", "list"]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("migrate-schema"));
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        told.contains("not Cloakroom's") && told.contains("name another file"),
+        "{told}"
+    );
 }
 
 #[test]

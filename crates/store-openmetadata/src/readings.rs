@@ -10,7 +10,9 @@ use crate::ids::{Ids, SERVER_CONNECTION, is_known};
 /// Properties that lead to a secret field, as ids write them: neither a type of services nor what anybody calls a
 /// service. One that is missing here keeps a secret for nothing.
 const PROPERTIES: &[&str] = &[
+    "auth",
     "authconfig",
+    "authentication",
     "authmechanism",
     "authtype",
     "awsconfig",
