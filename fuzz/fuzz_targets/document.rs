@@ -95,6 +95,7 @@ fn put_twice(spec: &CompiledSpec, document: &Value) {
     let previous = Previous {
         blob: &blob,
         held: &held,
+        spec: None,
     };
     let second = update(spec, again(), Some(previous), &ring, DOCUMENT, &options)
         .expect("what was taken once is taken again");
