@@ -292,15 +292,21 @@ async fn brought_back_without_the_ledger(world: &World) -> (DocumentId, Coordina
     (id, coordinate)
 }
 
+/// A secret that no document refers to and that waits for its deletion.
+async fn waits_unused(world: &World) -> Coordinate {
+    let unused = world.create(json!({"a": "given up"})).await.id;
+    let old = world.coordinate(unused, "/a").await;
+    world.documents.remove(unused, None).await.unwrap();
+    endanger(world, &old, Danger::Waiting).await;
+    old
+}
+
 pub(crate) async fn although_its_row_says_deleted(kind: Kind, seed: u64) {
     for job in Job::ALL {
         let world = World::new(kind, seed).await;
         let (id, coordinate) = brought_back_without_the_ledger(&world).await;
         // What no document refers to waits on.
-        let unused = world.create(json!({"a": "given up"})).await.id;
-        let old = world.coordinate(unused, "/a").await;
-        world.documents.remove(unused, None).await.unwrap();
-        endanger(&world, &old, Danger::Waiting).await;
+        let old = waits_unused(&world).await;
         let dry = world.dry_run(job).await;
         assert_eq!(dry.rescued, 0, "{job}: {dry:#?}");
         let report = world.run(job).await;
@@ -321,10 +327,7 @@ pub(crate) async fn although_mark_and_row_are_of_no_use(kind: Kind, seed: u64) {
     for job in Job::ALL {
         let world = World::new(kind, seed).await;
         let (id, coordinate) = brought_back_without_the_ledger(&world).await;
-        let unused = world.create(json!({"a": "given up"})).await.id;
-        let old = world.coordinate(unused, "/a").await;
-        world.documents.remove(unused, None).await.unwrap();
-        endanger(&world, &old, Danger::Waiting).await;
+        let old = waits_unused(&world).await;
         damage_marks(&world, &[coordinate.clone(), old.clone()]);
         let dry = world.dry_run(job).await;
         assert_eq!(dry.findings.get(&FindingKind::Endangered), Some(&1));

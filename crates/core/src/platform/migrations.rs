@@ -105,7 +105,8 @@ pub trait SecretMigrations: Send + Sync {
     async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()>;
 
     /// The last migration of the same platform and database that began after this one, was not taken back, nor this
-    /// field of it, and left it under the same name: what the field holds may have been changed since, where that one took it.
+    /// field of it, and left it under the same name: what the field holds may have been changed since, where that
+    /// one took it.
     async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>>;
 
     /// Writes down the digest of a value that is about to be written under a name, in place of the one

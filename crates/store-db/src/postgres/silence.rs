@@ -111,8 +111,8 @@ pub(crate) fn told(call: &'static str, longest: Duration) -> Error {
     Error::new(ErrorKind::Unavailable, "ask the database", message)
 }
 
-/// Whether a connection that comes back answers, asked before the driver asks without end, and is in no transaction: one whose `BEGIN` was answered
-/// too late is in one that nobody would end.
+/// Whether a connection that comes back answers, asked before the driver asks without end, and is in no
+/// transaction: one whose `BEGIN` was answered too late is in one that nobody would end.
 pub(super) async fn is_sound(
     conn: &mut sqlx::PgConnection,
     longest: Duration,

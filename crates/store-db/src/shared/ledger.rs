@@ -63,10 +63,8 @@ impl Store {
         const OPERATION: &str = "write down damage";
         const NOTED: &str = "UPDATE secrets SET damage = CASE WHEN damage = 'different' THEN damage \
              ELSE $1 END WHERE backend_id = $2 AND coordinate = $3";
-        in_transaction!(self, OPERATION, |tx| {
-            let row = (backend, coordinate);
-            damage_within(&mut tx, OPERATION, NOTED, row, damage).await
-        })
+        self.change_damage(OPERATION, NOTED, (backend, coordinate), damage)
+            .await
     }
 
     pub(crate) async fn forget_damage(
@@ -78,9 +76,29 @@ impl Store {
         const OPERATION: &str = "take back damage";
         const FORGOTTEN: &str = "UPDATE secrets SET damage = CASE WHEN damage = $1 THEN NULL \
              ELSE damage END WHERE backend_id = $2 AND coordinate = $3";
-        in_transaction!(self, OPERATION, |tx| {
-            let row = (backend, coordinate);
-            damage_within(&mut tx, OPERATION, FORGOTTEN, row, known).await
+        self.change_damage(OPERATION, FORGOTTEN, (backend, coordinate), known)
+            .await
+    }
+
+    async fn change_damage(
+        &self,
+        operation: &'static str,
+        change: &'static str,
+        (backend, coordinate): (&BackendId, &Coordinate),
+        damage: Damage,
+    ) -> Result<()> {
+        in_transaction!(self, operation, |tx| {
+            let met = sqlx::query(change)
+                .bind(damage.as_str())
+                .bind(backend.as_str())
+                .bind(coordinate.as_str())
+                .execute(&mut *tx)
+                .await?
+                .rows_affected();
+            match met {
+                1 => Ok(Ending::Keep(())),
+                _ => Err(no_row(operation, backend, coordinate)),
+            }
         })
     }
 
@@ -125,26 +143,6 @@ impl Store {
             query.build().persistent(false).execute(&mut *conn).await?;
         }
         Ok(Ending::Keep(()))
-    }
-}
-
-async fn damage_within(
-    conn: &mut Conn,
-    operation: &'static str,
-    change: &'static str,
-    (backend, coordinate): (&BackendId, &Coordinate),
-    damage: Damage,
-) -> Result<Ending<()>, Failure> {
-    let met = sqlx::query(change)
-        .bind(damage.as_str())
-        .bind(backend.as_str())
-        .bind(coordinate.as_str())
-        .execute(conn)
-        .await?
-        .rows_affected();
-    match met {
-        1 => Ok(Ending::Keep(())),
-        _ => Err(no_row(operation, backend, coordinate)),
     }
 }
 

@@ -78,12 +78,7 @@ fn bases_by_backend<'a>(
     for (backend, coordinate) in keys {
         bases.entry(backend).or_default().insert(coordinate.base());
     }
-    let mut chunked = Vec::new();
-    for (backend, bases) in bases {
-        let bases: Vec<&str> = bases.into_iter().collect();
-        chunked.extend(bases.chunks(CHUNK).map(|chunk| (backend, chunk.to_vec())));
-    }
-    chunked
+    chunked(bases)
 }
 
 /// Looks at the rows of these bases alone, however many the ledger has.
@@ -251,13 +246,18 @@ pub(super) fn by_backend<'a>(
     for (backend, coordinate) in keys {
         backends.entry(backend).or_default().push(coordinate);
     }
-    backends
-        .into_iter()
-        .flat_map(|(backend, coordinates)| {
-            let chunks: Vec<_> = coordinates.chunks(CHUNK).map(<[_]>::to_vec).collect();
-            chunks.into_iter().map(move |chunk| (backend, chunk))
-        })
-        .collect()
+    chunked(backends)
+}
+
+fn chunked<T: Copy>(
+    backends: BTreeMap<&BackendId, impl IntoIterator<Item = T>>,
+) -> Vec<(&BackendId, Vec<T>)> {
+    let mut chunked = Vec::new();
+    for (backend, all) in backends {
+        let all: Vec<T> = all.into_iter().collect();
+        chunked.extend(all.chunks(CHUNK).map(|chunk| (backend, chunk.to_vec())));
+    }
+    chunked
 }
 
 /// Executes a write that must meet exactly `expected` rows.

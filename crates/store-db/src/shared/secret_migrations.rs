@@ -109,14 +109,9 @@ impl Store {
                  JOIN migrated_fields AS field ON field.migration_id = later.migration_id \
                  WHERE this.migration_id = ",
             );
+            query.push_bind(dialect::id(id.0));
+            push_place(&mut query, field);
             query
-                .push_bind(dialect::id(id.0))
-                .push(" AND field_table = ")
-                .push_bind(field.table.as_str())
-                .push(" AND field_row = ")
-                .push_bind(field.row.as_str())
-                .push(" AND pointer = ")
-                .push_bind(field.pointer.as_str())
                 .push(" AND NOT taken_back AND to_name IS NOT DISTINCT FROM ")
                 .push_bind(field.to.as_deref())
                 .push(" ORDER BY later.started_at DESC LIMIT 1");
@@ -318,17 +313,21 @@ async fn note_back_within(
     for field in fields {
         let mut query =
             Query::new("UPDATE migrated_fields SET taken_back = TRUE WHERE migration_id = ");
-        query
-            .push_bind(dialect::id(id.0))
-            .push(" AND field_table = ")
-            .push_bind(field.table.as_str())
-            .push(" AND field_row = ")
-            .push_bind(field.row.as_str())
-            .push(" AND pointer = ")
-            .push_bind(field.pointer.as_str());
+        query.push_bind(dialect::id(id.0));
+        push_place(&mut query, field);
         execute_exactly(conn, query, "migrated_fields", id, 1).await?;
     }
     Ok(())
+}
+
+fn push_place(query: &mut Query, field: &MigratedField) {
+    query
+        .push(" AND field_table = ")
+        .push_bind(field.table.as_str())
+        .push(" AND field_row = ")
+        .push_bind(field.row.as_str())
+        .push(" AND pointer = ")
+        .push_bind(field.pointer.as_str());
 }
 
 fn query_of(id: MoveId) -> Query {

@@ -43,14 +43,12 @@ struct Uses {
 impl SecretsMigration {
     /// Asks each of them now what it mentions of all that this deployment could have made where it is written to.
     pub(super) async fn ask_others(&self) -> Answers {
+        let asked: &[OtherPlatform] = match self.to.side {
+            Side::Database => &[],
+            Side::Manager { .. } => &self.ground.others,
+        };
         let mut of_each = Vec::new();
-        if matches!(self.to.side, Side::Database) {
-            return Answers {
-                of_each,
-                are_fresh: self.ground.others.is_empty(),
-            };
-        }
-        for other in &self.ground.others {
+        for other in asked {
             let uses = match &other.source {
                 Ok(source) => self.uses(source.as_ref()).await,
                 Err(reason) => Err(reason.clone()),
@@ -62,7 +60,7 @@ impl SecretsMigration {
         }
         Answers {
             of_each,
-            are_fresh: self.ground.others.is_empty(),
+            are_fresh: asked.is_empty(),
         }
     }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use cloakroom_core::platform::{PlatformIdentity, PlatformSource, ScanReport, ScanSink};
-use cloakroom_core::{DeleteMode, ErrorKind, MoveId, Result, SecretBackend as _};
+use cloakroom_core::{ErrorKind, MoveId, Result};
 use cloakroom_store_openmetadata::{MigrationReport, OpenMetadataSource, OtherPlatform};
 use uuid::Uuid;
 
-use crate::stage::{Between, PASSWORD, Stage, Unobserved, edit_of, on_aws, put, there};
+use crate::stage::{Between, PASSWORD, Stage, Unobserved, delete, edit_of, on_aws, put, there};
 use crate::support::Bench;
 
 fn kinds(report: &MigrationReport) -> Vec<&str> {
@@ -93,10 +93,8 @@ pub(crate) async fn what_another_platform_copied_is_no_copy(bench: Bench) {
     cut_between(&one).await;
     is_refused(&two, "value", "value", "om").await;
     // What the other copied once and is not there any more is in nobody's way.
-    let named = one.aws.named().unwrap();
     let name = on_aws("one");
-    let removed = named.delete_named(&name, DeleteMode::Final, None);
-    removed.await.unwrap();
+    delete(&one.aws, &name).await;
     two.bench.sql(&edit_of(1, "one", "edited")).await;
     put(&one.aws, &name, "edited").await;
     let done = two.copy("db", "aws").await;

@@ -2,13 +2,13 @@
 //! fields share, references elsewhere, and values that nothing can be done with.
 
 use cloakroom_core::platform::PlatformSource as _;
-use cloakroom_core::{DeleteMode, ErrorKind, MoveId, SecretBackend as _};
+use cloakroom_core::{ErrorKind, MoveId};
 use cloakroom_store_openmetadata::MigrationReport;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::stage::{
-    Between, PASSWORD, Stage, Unobserved, edit_of, id, on_aws, on_google, put, there,
+    Between, PASSWORD, Stage, Unobserved, delete, edit_of, id, on_aws, on_google, put, there,
 };
 use crate::support::{Bench, Server, keys, seal};
 
@@ -97,11 +97,7 @@ async fn about_to_go(stage: &Stage, bench: &Bench) {
 
 /// The manager does what it was asked for.
 async fn goes(stage: &Stage) {
-    let named = stage.aws.named().unwrap();
-    named
-        .delete_named(&on_aws("one"), DeleteMode::Final, None)
-        .await
-        .unwrap();
+    delete(&stage.aws, &on_aws("one")).await;
 }
 
 pub(crate) async fn a_copy_that_may_be_going_is_not_taken_for_the_value(bench: Bench) {
@@ -164,11 +160,7 @@ pub(crate) async fn a_copy_in_use_or_of_others_is_never_replaced(bench: Bench) {
     is_refused(&stage, "before").await;
     // Somebody wrote another value under the name: it is not the copy any more.
     bench.sql("DROP TABLE runbook").await;
-    let named = stage.aws.named().unwrap();
-    named
-        .delete_named(&on_aws("one"), DeleteMode::Final, None)
-        .await
-        .unwrap();
+    delete(&stage.aws, &on_aws("one")).await;
     put(&stage.aws, &on_aws("one"), "somebody's").await;
     is_refused(&stage, "somebody's").await;
     assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("edited"));
@@ -462,12 +454,8 @@ pub(crate) async fn taking_back_loses_no_edit(bench: Bench) {
     let done = stage.copy("aws", "google").await;
     assert!(done.is_complete() && done.moved == 3, "{done:?}");
     // One was edited under its id, as OpenMetadata edits; one in its row.
-    let named = stage.google.named().unwrap();
     let edited = on_google("one");
-    named
-        .delete_named(&edited, DeleteMode::Final, None)
-        .await
-        .unwrap();
+    delete(&stage.google, &edited).await;
     put(&stage.google, &edited, "edited there").await;
     bench.sql(&edit_of(2, "two", "edited here")).await;
     for _ in 0..2 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cloakroom_core::{DeleteMode, SecretBackend as _};
 use cloakroom_store_openmetadata::MigrationReport;
 
-use crate::stage::{PASSWORD, Stage, edit_of, id, on_aws, put, there};
+use crate::stage::{PASSWORD, Stage, delete, edit_of, id, on_aws, put, there};
 use crate::support::Bench;
 
 const OURS: &[(&str, &str)] = &[("team", "data"), ("cost", "1")];
@@ -42,9 +42,7 @@ pub(crate) async fn a_foreign_tag_keeps_a_secret_safe(bench: Bench) {
     put(&stage.aws, &name, "value").await;
     stage.aws.tag_past(&name, THEIRS).unwrap();
     is_refused(&stage, "value", "value").await;
-    let named = stage.aws.named().unwrap();
-    let removed = named.delete_named(&name, DeleteMode::Final, None).await;
-    removed.unwrap();
+    delete(&stage.aws, &name).await;
     // Theirs came to be where the deployment's own copy was, and is equal to that.
     let forth = stage.copy("db", "aws").await;
     assert!(forth.is_complete() && forth.moved == 1, "{forth:?}");
@@ -70,9 +68,7 @@ pub(crate) async fn what_another_hand_tagged_is_neither_taken_nor_replaced(bench
     let back = stage.reverse("db", "aws", &forth).await;
     assert!(back.is_complete() && back.moved == 1, "{back:?}");
     // What the deployment copied there somebody looks after since.
-    let named = stage.aws.named().unwrap();
-    let removed = named.delete_named(&name, DeleteMode::Final, None).await;
-    removed.unwrap();
+    delete(&stage.aws, &name).await;
     let forth = stage.copy("db", "aws").await;
     let back = stage.reverse("db", "aws", &forth).await;
     assert!(back.is_complete() && back.moved == 1, "{back:?}");
@@ -93,9 +89,7 @@ pub(crate) async fn a_copy_bears_the_deployments_tags(bench: Bench) {
     assert!(forth.is_complete() && forth.moved == 1, "{forth:?}");
     let back = stage.reverse("db", "aws", &forth).await;
     assert!(back.is_complete() && back.moved == 1, "{back:?}");
-    let named = stage.aws.named().unwrap();
-    let removed = named.delete_named(&name, DeleteMode::Final, None).await;
-    removed.unwrap();
+    delete(&stage.aws, &name).await;
     // A copy of its own, of what was edited since.
     assert_eq!(stage.copy("db", "aws").await.moved, 1);
     let again = stage.copy("aws", "db").await;

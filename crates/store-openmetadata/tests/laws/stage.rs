@@ -12,7 +12,7 @@ use cloakroom_core::platform::{
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{
-    Digest, Error, ErrorKind, KeyRing, MoveId, Result, SecretBackend as _, SecretValue,
+    DeleteMode, Digest, Error, ErrorKind, KeyRing, MoveId, Result, SecretBackend as _, SecretValue,
     SystemClock, Timestamp,
 };
 use cloakroom_store_openmetadata::{
@@ -355,6 +355,12 @@ pub(crate) async fn there(backend: &MemoryBackend, name: &str) -> Option<String>
         .await
         .remove(0);
     Some(read.ok()?.expose_text()?.to_owned())
+}
+
+pub(crate) async fn delete(backend: &MemoryBackend, name: &str) {
+    let named = backend.named().unwrap();
+    let deleted = named.delete_named(name, DeleteMode::Final, None).await;
+    deleted.unwrap();
 }
 
 pub(crate) async fn put(backend: &MemoryBackend, name: &str, value: &str) {
