@@ -40,6 +40,7 @@ const BESIDE_FIRST_PASS: usize = 50_004;
 const BESIDE_LAST_PASS: usize = 50_005;
 const LETS_GO: usize = 50_006;
 const RIGHT_NAMES: usize = 50_007;
+const RIGHT_NAMES_STILL: usize = 50_008;
 const IN_THE_ORIGINAL: usize = 60_000;
 const IN_THE_COPY: usize = 70_000;
 
@@ -515,6 +516,10 @@ impl Run {
         let behind = self.laws.restored || self.laws.is_copied();
         if behind {
             self.take_the_restored_over().await?;
+        }
+        // A mark that was put under a wrong name may have landed since.
+        if self.world.setting.trouble.moves {
+            self.adopt(RIGHT_NAMES_STILL).await?;
         }
         let overrides = if behind { UNKNOWN } else { SMALL };
         self.pass(LAST_PASS, overrides).await?;

@@ -131,8 +131,8 @@ fn judge_number(
     if seen.ours > number {
         let saw = format!(
             "the backend bears epoch {} and this database knows {number}: it was restored from a \
-             backup, or a clone of it is at work; `reconciler epoch adopt` if this is the database \
-             that goes on",
+             backup, a clone of it is at work, or another backend's name led to this manager for a \
+             while; `reconciler epoch adopt` if this is the database that goes on",
             seen.ours
         );
         return Verdict::of(EpochStanding::Behind, saw);
