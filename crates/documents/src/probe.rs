@@ -14,7 +14,7 @@ use cloakroom_core::{
 use uuid::Uuid;
 
 use crate::Documents;
-use crate::secrets::NewSecret;
+use crate::secrets::{NewSecret, taken};
 
 /// Pages of a listing that are looked through for the test secret.
 const MOST_PAGES: usize = 10;
@@ -40,7 +40,7 @@ pub struct Probe {
     requests: Vec<PutRequest>,
     /// Has the form of a secret and was never put.
     absent: Coordinate,
-    /// Those that the manager may have.
+    /// Those that the manager may have from here.
     may_be_there: Vec<Put>,
 }
 
@@ -266,9 +266,16 @@ impl Probe {
             put
         });
         let put = put.await.map(drop);
-        if let (Err(error), Some(last)) = (&put, self.may_be_there.last_mut()) {
-            let denied = error.kind() == ErrorKind::Denied;
-            last.refused = denied && !doubtful.load(Ordering::Relaxed);
+        match (&put, self.may_be_there.last_mut()) {
+            // Somebody else has the name: an earlier try of this very put would have been met there.
+            (Err(error), _) if taken(error) => {
+                self.may_be_there.pop();
+            }
+            (Err(error), Some(last)) => {
+                let denied = error.kind() == ErrorKind::Denied;
+                last.refused = denied && !doubtful.load(Ordering::Relaxed);
+            }
+            _ => {}
         }
         put
     }
@@ -327,8 +334,12 @@ impl Probe {
 
     /// Those that were written, and one that was not.
     fn all_and_absent(&self) -> Vec<Coordinate> {
-        let written = self.secrets.iter().map(|it| it.coordinate.clone());
-        written.chain([self.absent.clone()]).collect()
+        let absent = [self.absent.clone()];
+        self.written().chain(absent).collect()
+    }
+
+    fn written(&self) -> impl Iterator<Item = Coordinate> {
+        self.may_be_there.iter().map(|it| it.coordinate.clone())
     }
 
     /// The answers to [`Probe::all_and_absent`] without the last, which has to be that it is missing.
@@ -438,14 +449,18 @@ impl Probe {
             .await
     }
 
-    /// One alone, and the rest with one that was never there.
+    /// One alone, and the rest with one that was never there, if that is so.
     async fn delete_all(&self) -> Result<()> {
         let mode = self.last_mode();
-        let mut left = self.all_and_absent();
-        if left.len() > 2 {
+        let mut left: Vec<_> = self.written().collect();
+        if left.len() > 1 {
             self.delete(&left.remove(1), mode).await?;
         }
         let policy = &self.documents.settings.put;
+        let described = policy.run("describe a secret", || self.backend.describe(&self.absent));
+        if described.await.is_err_and(|error| error.is_missing()) {
+            left.push(self.absent.clone());
+        }
         let deleted = policy.run("delete the secrets", || async {
             let deleted = self.backend.delete_many(&left, mode).await;
             deleted.into_iter().collect::<Result<Vec<_>>>()

@@ -362,7 +362,8 @@ pub(crate) fn unanswered(operation: &'static str, backend: &BackendId) -> Error 
     .with_backend(backend)
 }
 
-fn taken(error: &Error) -> bool {
+/// Whether a put found what somebody else has under the name.
+pub(crate) fn taken(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Conflict | ErrorKind::ScheduledForDeletion

@@ -316,7 +316,8 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_listing_that_shows_late_is_waited_for,
             a_listing_without_the_secret_is_told,
             all_that_may_be_left_is_named,
-            a_put_that_was_refused_leaves_nothing_and_ends_nothing;
+            a_put_that_was_refused_leaves_nothing_and_ends_nothing,
+            what_somebody_else_has_stays;
         held:
             in_danger_it_is_rescued,
             in_danger_a_plan_rescues_it,

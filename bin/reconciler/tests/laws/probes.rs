@@ -8,10 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloakroom_core::{
     BackendId, BackendSet, Capabilities, Coordinate, DeleteMode, Deletion, Description, ErrorKind,
-    ListPage, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result, SecretBackend,
-    StoredSecret,
+    ListPage, Mark, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result,
+    SecretBackend, StoreId, StoredSecret,
 };
 use cloakroom_documents::{Documents, Left, Settings, Step, StepOutcome};
+use cloakroom_testkit::canary;
+use uuid::Uuid;
 
 use crate::harness::world::QUICK;
 use crate::harness::{Fate, Kind, World};
@@ -27,6 +29,10 @@ struct Lies {
     lists_nothing: usize,
     /// So often is what was deleted described as it was before.
     describes_behind: usize,
+    /// Somebody else's secret gets the name of the put of this number, just before it.
+    takes_before_put: Option<usize>,
+    /// Somebody else's secret gets a name that is read and free.
+    takes_what_is_read: bool,
 }
 
 /// The world's backend behind whoever lies.
@@ -36,7 +42,10 @@ struct Liar {
     lies: Lies,
     asked: AtomicUsize,
     listed: AtomicUsize,
+    puts: AtomicUsize,
     before: std::sync::Mutex<Vec<Description>>,
+    /// What somebody else put.
+    theirs: std::sync::Mutex<Vec<PutRequest>>,
 }
 
 impl Liar {
@@ -45,6 +54,22 @@ impl Liar {
             self.before.lock().unwrap().push(described);
             self.asked.store(0, Ordering::Relaxed);
         }
+    }
+
+    async fn take(&self, coordinate: &Coordinate) {
+        let theirs = PutRequest {
+            mark: Mark {
+                store: StoreId(Uuid::from_u128(7)),
+                deployment: "theirs".to_owned(),
+                coordinate: coordinate.clone(),
+                digest: format!("theirs:{}", "0".repeat(64)).parse().unwrap(),
+                intent: None,
+            },
+            value: canary::marked("theirs"),
+            native_expiry: None,
+        };
+        self.inner.put(&theirs).await.unwrap();
+        self.theirs.lock().unwrap().push(theirs);
     }
 
     fn behind(&self, coordinate: &Coordinate) -> Option<Description> {
@@ -70,10 +95,17 @@ impl SecretBackend for Liar {
     }
 
     async fn put(&self, request: &PutRequest) -> Result<PutOutcome> {
+        let at = self.puts.fetch_add(1, Ordering::Relaxed);
+        if self.lies.takes_before_put == Some(at) {
+            self.take(&request.mark.coordinate).await;
+        }
         self.inner.put(request).await
     }
 
     async fn get(&self, coordinate: &Coordinate) -> Result<StoredSecret> {
+        if self.lies.takes_what_is_read && self.inner.describe(coordinate).await.is_err() {
+            self.take(coordinate).await;
+        }
         self.inner.get(coordinate).await
     }
 
@@ -120,22 +152,34 @@ impl SecretBackend for Liar {
 
 /// What a probe of the world's backend says behind these lies.
 async fn probed(world: &World, lies: Lies, lag: Duration) -> (Vec<Step>, Vec<Left>) {
+    let (steps, left, _) = probed_among(world, lies, lag).await;
+    (steps, left)
+}
+
+/// The same, and what somebody else put meanwhile.
+async fn probed_among(
+    world: &World,
+    lies: Lies,
+    lag: Duration,
+) -> (Vec<Step>, Vec<Left>, Vec<PutRequest>) {
     let inner = world.backend.clone() as Arc<dyn SecretBackend>;
     let capabilities = Capabilities {
         listing_lag: lag,
         ..inner.capabilities().clone()
     };
-    let liar: Arc<dyn SecretBackend> = Arc::new(Liar {
+    let liar = Arc::new(Liar {
         inner,
         capabilities,
         lies,
         asked: AtomicUsize::default(),
         listed: AtomicUsize::default(),
+        puts: AtomicUsize::default(),
         before: std::sync::Mutex::default(),
+        theirs: std::sync::Mutex::default(),
     });
     let documents = Documents::new(
         world.store.clone(),
-        BackendSet::new(vec![liar], world.id()).unwrap(),
+        BackendSet::new(vec![liar.clone() as Arc<dyn SecretBackend>], world.id()).unwrap(),
         Arc::new(world.ring.clone()),
         Arc::new(world.random.stream("probes")),
         Settings {
@@ -147,7 +191,8 @@ async fn probed(world: &World, lies: Lies, lag: Duration) -> (Vec<Step>, Vec<Lef
     let mut steps = Vec::new();
     probe.run(false, |step| steps.push(step)).await;
     let left = probe.clean_up().await.err().unwrap_or_default();
-    (steps, left)
+    let theirs = liar.theirs.lock().unwrap().clone();
+    (steps, left, theirs)
 }
 
 fn failed(steps: &[Step]) -> Vec<Operation> {
@@ -295,5 +340,31 @@ pub(crate) async fn a_put_that_was_refused_leaves_nothing_and_ends_nothing(kind:
     let (steps, left) = probed(&world, Lies::default(), NONE).await;
     assert_eq!((steps.len(), left.len()), (1, 1), "{steps:#?} {left:?}");
     faults.clear();
+    world.close().await;
+}
+
+/// Whatever a probe meets under its names: what it did not write stays, and is named as nothing it left.
+pub(crate) async fn what_somebody_else_has_stays(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let met = [
+        (Some(0), false, vec![Operation::Put]),
+        (Some(1), false, vec![Operation::Get]),
+        (None, true, vec![Operation::Get, Operation::Describe]),
+    ];
+    for (takes_before_put, takes_what_is_read, fails) in met {
+        let lies = Lies {
+            takes_before_put,
+            takes_what_is_read,
+            ..Lies::default()
+        };
+        let (steps, left, theirs) = probed_among(&world, lies, NONE).await;
+        assert_eq!(failed(&steps), fails, "{steps:#?}");
+        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(theirs.len(), 1);
+        let coordinate = &theirs[0].mark.coordinate;
+        let stays = world.backend.get(coordinate).await.unwrap();
+        assert_eq!(stays.value, theirs[0].value, "{takes_before_put:?}");
+        assert_eq!(stays.mark.as_ref(), Some(&theirs[0].mark));
+    }
     world.close().await;
 }
