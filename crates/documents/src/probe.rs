@@ -19,8 +19,8 @@ use crate::secrets::{NewSecret, taken};
 /// Pages of a listing that are looked through for the test secret.
 const MOST_PAGES: usize = 10;
 
-/// So many times as often is a manager asked again that says its answers lag, and any for its listing: also one that
-/// publishes no lag may have some there.
+/// So many times as often is a manager asked again for what it may show late: also one that publishes no lag may have
+/// some.
 const PATIENCE: usize = 4;
 
 const NEVER_WRITTEN: &str = "what was never written is told as if it were there";
@@ -380,7 +380,7 @@ impl Probe {
     /// Until it is seen, on the first pages: a listing may lag, and a full manager has many.
     async fn list(&self) -> Result<Option<&'static str>> {
         let lags = !self.backend.capabilities().listing_lag.is_zero();
-        let found = self.eventually(self.patient(), || self.listed(), |it| *it != Found::Nowhere);
+        let found = self.eventually(|| self.listed(), |it| *it != Found::Nowhere);
         match found.await? {
             Found::There => Ok(None),
             Found::NotYet => Ok(Some("not seen on its first pages; there are many")),
@@ -476,12 +476,7 @@ impl Probe {
             gone.try_fold(true, |all, it| Ok(all && it?))
         };
         let first = coordinates.first().unwrap_or(self.coordinate());
-        let patience = if self.backend.capabilities().listing_lag.is_zero() {
-            self.documents.settings.put
-        } else {
-            self.patient()
-        };
-        match self.eventually(patience, look, |gone| *gone).await {
+        match self.eventually(look, |gone| *gone).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(self
                 .wrong(
@@ -501,15 +496,15 @@ impl Probe {
     }
 
     /// What is seen as soon as it is so, or at last.
-    async fn eventually<T, F>(
-        &self,
-        patience: RetryPolicy,
-        look: impl Fn() -> F,
-        is_so: impl Fn(&T) -> bool,
-    ) -> Result<T>
+    async fn eventually<T, F>(&self, look: impl Fn() -> F, is_so: impl Fn(&T) -> bool) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
+        let policy = self.documents.settings.put;
+        let patience = RetryPolicy {
+            retries: policy.retries * PATIENCE,
+            ..policy
+        };
         let seen = patience.run("look again", || async {
             let seen = look().await?;
             if is_so(&seen) {
@@ -524,14 +519,6 @@ impl Probe {
         match seen.await {
             Ok(seen) => Ok(seen),
             Err(_) => look().await,
-        }
-    }
-
-    fn patient(&self) -> RetryPolicy {
-        let policy = self.documents.settings.put;
-        RetryPolicy {
-            retries: policy.retries * PATIENCE,
-            ..policy
         }
     }
 
