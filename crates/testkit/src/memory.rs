@@ -89,6 +89,8 @@ struct Secret {
     begun: bool,
     /// What somebody tagged it with; not told otherwise.
     tags: Option<BTreeMap<String, String>>,
+    /// What somebody keeps in it beside the value.
+    parts_beside: usize,
 }
 
 impl MemoryBackend {
@@ -300,6 +302,7 @@ impl State {
             disabled: false,
             begun: false,
             tags: None,
+            parts_beside: 0,
         }
     }
 }

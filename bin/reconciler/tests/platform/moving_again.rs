@@ -232,3 +232,26 @@ async fn a_workspace_that_has_nothing_is_told() {
     let refused = moving.mover().copy(&asked, false, &|_, _| {}).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
 }
+
+/// Somebody keeps more in the new manager's copy than the value: nothing that takes its place would have that.
+#[tokio::test]
+async fn a_copy_that_holds_more_than_the_value_makes_no_way() {
+    let moving = Moving::new().await;
+    moving.copy().await;
+    moving.stage().clock.advance(HOUR);
+    write(&moving.stage().manager, "referred-to", "changed");
+    moving.new.put_beside("referred-to", 1);
+    let dry = moving.mover().copy(&[], true, &|_, _| {}).await.unwrap();
+    let (report, _) = moving.again().await;
+    for report in [&dry, &report] {
+        assert_eq!((report.copied, report.failed["conflict"]), (0, 1));
+        let issue = &report.issues[0];
+        assert_eq!(issue.name, "referred-to", "{report:#?}");
+        assert!(issue.message.contains("1 more beside"), "{issue:?}");
+    }
+    let kept = moving.value(&moving.new, "referred-to").await;
+    assert_eq!(kept, text("value"));
+    write(&moving.new, "referred-to", "changed");
+    let (report, _) = moving.again().await;
+    assert!(report.is_complete(), "{report:#?}");
+}

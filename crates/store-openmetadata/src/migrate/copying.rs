@@ -188,11 +188,19 @@ impl SecretsMigration {
     }
 
     /// An earlier run's copy as it stands; `Conflict` where its tags say that another deployment has the name by
-    /// now.
+    /// now, and where somebody keeps more in it than the value.
     async fn left_behind(&self, name: &str) -> Result<NamedSecret> {
         let described = self.describe_there(name).await?;
         let told = "another value is under this id";
         self.to.refuse_anothers(&described, told)?;
+        let parts = self.to.side.secrets()?.parts_beside_named(name).await?;
+        if parts > 0 {
+            let told = format!(
+                "an earlier run's copy of an older value is under this id, and {parts} more beside the value, which \
+                 would go with it: move those elsewhere, or write the field's value there by hand"
+            );
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, told).with_coordinate(name));
+        }
         Ok(described)
     }
 

@@ -1,7 +1,7 @@
 //! What a migration leaves behind, and what stands beside it: copies that nobody took over, ids that two
 //! fields share, references elsewhere, and values that nothing can be done with.
 
-use cloakroom_core::platform::PlatformSource as _;
+use cloakroom_core::platform::{NamedSecrets as _, PlatformSource as _};
 use cloakroom_core::{ErrorKind, MoveId};
 use cloakroom_store_openmetadata::MigrationReport;
 use serde_json::json;
@@ -164,6 +164,26 @@ pub(crate) async fn a_copy_in_use_or_of_others_is_never_replaced(bench: Bench) {
     put(&stage.aws, &on_aws("one"), "somebody's").await;
     is_refused(&stage, "somebody's").await;
     assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("edited"));
+}
+
+/// A Kubernetes Secret may have other keys than the one that is read.
+pub(crate) async fn a_copy_that_holds_more_than_the_value_is_not_replaced(bench: Bench) {
+    let stage = cut_between(&bench, "before").await;
+    bench.sql(&edit_of(1, "one", "edited")).await;
+    stage.aws.keep_beside_past(&on_aws("one"), 2).unwrap();
+    let looked = stage.look("db", "aws").await;
+    let done = stage.copy("db", "aws").await;
+    for report in [&looked, &done] {
+        let told = (report.moved, kinds(report));
+        assert_eq!(told, (0, vec!["conflict"]), "{report:?}");
+        let message = &report.issues[0].message;
+        assert!(message.contains("2 more beside the value"), "{message}");
+    }
+    let read = there(&stage.aws, &on_aws("one")).await;
+    assert_eq!(read.as_deref(), Some("before"));
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("edited"));
+    let beside = stage.aws.parts_beside_named(&on_aws("one")).await;
+    assert_eq!(beside.unwrap(), 2);
 }
 
 /// Nothing is moved, and what has the name keeps its value.

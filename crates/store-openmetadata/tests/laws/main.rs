@@ -77,6 +77,7 @@ fn main() {
                 an_old_secret_that_may_be_going_is_not_gone_back_to,
                 a_copy_that_is_not_going_is_taken_over_at_once,
                 a_copy_in_use_or_of_others_is_never_replaced,
+                a_copy_that_holds_more_than_the_value_is_not_replaced,
                 two_fields_of_one_id_keep_both_values, equal_values_of_one_id_are_told,
                 what_the_manager_does_not_take_is_told_before,
                 a_name_that_the_manager_does_not_take_is_told_before,

@@ -65,6 +65,14 @@ impl MemoryBackend {
         self.change("tag", name, |secret| secret.tags = tags)
     }
 
+    /// Somebody keeps so much beside the value of whoever has the name.
+    ///
+    /// # Errors
+    /// `Missing` where nobody has it.
+    pub fn keep_beside_past(&self, name: &str, parts: usize) -> Result<()> {
+        self.change("keep beside", name, |secret| secret.parts_beside = parts)
+    }
+
     fn check(&self, operation: &'static str, name: &str) -> Result<()> {
         let refused = |_| {
             self.error(
@@ -135,6 +143,10 @@ impl NamedSecrets for MemoryBackend {
 
     async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {
         names.iter().map(|name| self.read("read", name)).collect()
+    }
+
+    async fn parts_beside_named(&self, name: &str) -> Result<usize> {
+        Ok(self.look_up("read", name)?.parts_beside)
     }
 
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {

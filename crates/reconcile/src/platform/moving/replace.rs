@@ -61,13 +61,24 @@ impl Copying<'_> {
                  deletes, so that the name is not free for the new value: write that there by hand",
             );
         }
+        let (name, request) = (begun.name(), self.sides.request());
+        let new = self.sides.of(Side::New);
+        let parts = request.run("read the secret", || new.parts_beside_named(&name));
+        match parts.await? {
+            0 => {}
+            parts => {
+                let message = format!(
+                    "it was changed in the old manager since it was copied, and in the new one the copy has {parts} \
+                     more beside the value, which would go with it: write the new value there by hand"
+                );
+                return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+            }
+        }
         if self.report.dry_run {
             return Ok(());
         }
         let takes_one = capabilities.delete_precondition;
         let precondition = begun.precondition.as_ref().filter(|_| takes_one);
-        let (name, request) = (begun.name(), self.sides.request());
-        let new = self.sides.of(Side::New);
         let deleted = request.run("delete the older copy", || {
             new.delete_named(&name, DeleteMode::Final, precondition)
         });
