@@ -20,6 +20,7 @@ pub mod platform;
 pub mod randomness;
 pub mod retry;
 pub mod secret;
+pub mod silence;
 pub mod store;
 pub mod written;
 

@@ -7,6 +7,7 @@ use cloakroom_core::coordinates::Reading;
 use cloakroom_core::platform::{
     Defect, Mention, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
 };
+use cloakroom_core::silence::unless_silent;
 use cloakroom_core::{Error, ErrorKind, Grammar, Result};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -46,6 +47,21 @@ impl AirbyteSource {
     async fn connect(&self) -> Result<PgConnection> {
         connect(&self.options, &self.address).await
     }
+
+    /// What is answered, `Unavailable` where nothing comes from the server for longer than a connection or a
+    /// statement may take.
+    async fn unless_silent<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
+        let Options {
+            connect_timeout,
+            statement_timeout,
+            ..
+        } = self.options;
+        let longest = connect_timeout.saturating_add(statement_timeout);
+        unless_silent(longest, asked).await.unwrap_or_else(|| {
+            let place = place(&self.address);
+            Err(failure::silent(longest).with_coordinate(format_args!("at {place}")))
+        })
+    }
 }
 
 #[async_trait]
@@ -54,6 +70,38 @@ impl PlatformSource for AirbyteSource {
     /// has another one; a physical copy of the whole server, such as a promoted standby, the same.
     /// Where the server does not tell its identifier, host and port take its place.
     async fn identity(&self) -> Result<PlatformIdentity> {
+        self.unless_silent(self.ask_identity()).await
+    }
+
+    async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
+        self.unless_silent(async {
+            let (options, leave_out) = (&self.options, &self.leave_out);
+            let connection = self.connect().await?;
+            scan(
+                connection,
+                options,
+                leave_out,
+                &self.finder,
+                Depth::Everything,
+                sink,
+            )
+            .await
+        })
+        .await
+    }
+
+    async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
+        self.unless_silent(self.still(names, None)).await
+    }
+
+    async fn still_mentioned_here(&self, names: &[String]) -> Result<Vec<bool>> {
+        let storage = Some(self.options.storage);
+        self.unless_silent(self.still(names, storage)).await
+    }
+}
+
+impl AirbyteSource {
+    async fn ask_identity(&self) -> Result<PlatformIdentity> {
         let place = place(&self.address);
         let mut connection = self.connect().await?;
         let row = sqlx::query(
@@ -84,29 +132,6 @@ impl PlatformSource for AirbyteSource {
         })
     }
 
-    async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
-        let connection = self.connect().await?;
-        scan(
-            connection,
-            &self.options,
-            &self.leave_out,
-            &self.finder,
-            Depth::Everything,
-            sink,
-        )
-        .await
-    }
-
-    async fn still_mentioned(&self, names: &[String]) -> Result<Vec<bool>> {
-        self.still(names, None).await
-    }
-
-    async fn still_mentioned_here(&self, names: &[String]) -> Result<Vec<bool>> {
-        self.still(names, Some(self.options.storage)).await
-    }
-}
-
-impl AirbyteSource {
     /// Which of these are mentioned, without what only other storages than the given one are known to keep.
     async fn still(&self, names: &[String], storage: Option<Uuid>) -> Result<Vec<bool>> {
         // What does not show itself by its shape is looked for letter by letter, in longer names too.

@@ -7,10 +7,11 @@ use cloakroom_core::Result;
 use cloakroom_core::platform::{
     Defect, DefectKind, Mention, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
 };
+use cloakroom_core::silence::unless_silent;
 
 use crate::collide::{Collision, Collisions};
 use crate::connect::{Address, Connection};
-use crate::failure::unavailable;
+use crate::failure::{self, unavailable};
 use crate::ids::Ids;
 use crate::options::Options;
 use crate::reader::Knowledge;
@@ -66,6 +67,10 @@ impl OpenMetadataSource {
     /// # Errors
     /// Those of [`scan`](PlatformSource::scan).
     pub async fn survey(&self, sink: &mut dyn ScanSink) -> Result<Survey> {
+        self.unless_silent(self.read(sink)).await
+    }
+
+    async fn read(&self, sink: &mut dyn ScanSink) -> Result<Survey> {
         let anywhere = self.options.namings();
         let anywhere: Vec<Ids> = anywhere.filter_map(|it| Ids::new(it).ok()).collect();
         let knowledge = Knowledge {
@@ -89,14 +94,8 @@ impl OpenMetadataSource {
     async fn connect(&self) -> Result<Connection> {
         Connection::open(&self.options, &self.address).await
     }
-}
 
-#[async_trait]
-impl PlatformSource for OpenMetadataSource {
-    /// On PostgreSQL the server's own identifier with the database's number and name, on MySQL and
-    /// MariaDB the server's identifier with the name. A copy on another server has another one.
-    /// Where the server does not tell its identifier, host and port take its place.
-    async fn identity(&self) -> Result<PlatformIdentity> {
+    async fn ask_identity(&self) -> Result<PlatformIdentity> {
         let place = self.address.place();
         let mut connection = self.connect().await?;
         let database = connection.identity(&place).await?;
@@ -106,6 +105,31 @@ impl PlatformSource for OpenMetadataSource {
             database,
             place,
         })
+    }
+
+    /// What is answered, `Unavailable` where nothing comes from the server for longer than a connection or a
+    /// statement may take.
+    async fn unless_silent<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
+        let Options {
+            connect_timeout,
+            statement_timeout,
+            ..
+        } = self.options;
+        let longest = connect_timeout.saturating_add(statement_timeout);
+        unless_silent(longest, asked).await.unwrap_or_else(|| {
+            let place = self.address.place();
+            Err(failure::silent(longest).with_coordinate(format_args!("at {place}")))
+        })
+    }
+}
+
+#[async_trait]
+impl PlatformSource for OpenMetadataSource {
+    /// On PostgreSQL the server's own identifier with the database's number and name, on MySQL and
+    /// MariaDB the server's identifier with the name. A copy on another server has another one.
+    /// Where the server does not tell its identifier, host and port take its place.
+    async fn identity(&self) -> Result<PlatformIdentity> {
+        self.unless_silent(self.ask_identity()).await
     }
 
     /// Names are ids, without `secret:`. There are no owners: ids hold names, not UUIDs. Which fields

@@ -9,6 +9,7 @@ pub mod elsewhere;
 pub mod fault;
 pub mod faults;
 pub mod memory;
+pub mod mute;
 pub mod named;
 pub mod openmetadata;
 pub mod proxy;

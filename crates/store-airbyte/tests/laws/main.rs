@@ -9,6 +9,7 @@ mod meaning;
 mod meanwhile;
 mod obstacles;
 mod places;
+mod silent;
 mod standby;
 mod support;
 
@@ -65,6 +66,7 @@ fn main() {
             a_database_that_follows_another, nothing_is_ever_written, a_partition_is_read_through_the_top;
         standby:
             what_follows_another_server_lets_nothing_go;
+        silent: a_server_that_falls_silent;
     };
     let url = std::env::var(URL).ok();
     let must = std::env::var("CI").is_ok_and(|ci| ci == "true");

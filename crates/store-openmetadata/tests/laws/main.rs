@@ -16,6 +16,7 @@ mod obstacles;
 mod others;
 mod places;
 mod rotation;
+mod silent;
 mod stage;
 mod support;
 mod taking_back;
@@ -85,6 +86,7 @@ fn main() {
                 references_elsewhere_are_told_and_keep_the_old_side, taking_back_loses_no_edit,
                 one_odd_value_stops_nothing, a_reference_in_a_description_is_prose,
                 a_table_without_a_key_is_not_written;
+            silent: a_server_that_falls_silent;
             others:
                 a_foreign_tag_keeps_a_secret_safe, a_copy_bears_the_deployments_tags,
                 what_another_hand_tagged_is_neither_taken_nor_replaced,
