@@ -255,3 +255,15 @@ async fn a_copy_that_holds_more_than_the_value_makes_no_way() {
     let (report, _) = moving.again().await;
     assert!(report.is_complete(), "{report:#?}");
 }
+
+/// They take a request for each on one manager, and a move does not go by them.
+#[tokio::test]
+async fn a_move_asks_for_no_tags() {
+    let moving = Moving::new().await;
+    let id = moving.copy().await.id.unwrap();
+    moving.again().await;
+    let finished = moving.finish(id).await;
+    assert!(finished.is_complete(), "{finished:#?}");
+    let asked = [&moving.stage().manager, &moving.new].map(|it| it.tags_asked_for());
+    assert_eq!(asked, [0, 0]);
+}

@@ -88,6 +88,20 @@ async fn a_rescue_after_half_a_listing_looks_behind_a_name_without_version() {
     assert!(stage.is_there(&name).await);
 }
 
+/// They take a request for each on one manager.
+#[tokio::test]
+async fn a_rescue_asks_for_no_tags() {
+    let stage = adopted().await;
+    let before = stage.manager.tags_asked_for();
+    for number in [1, 5, 10] {
+        doom(&stage, &here(number, 1)).await;
+    }
+    stage.manager.refuse_lists(Some(ErrorKind::Denied));
+    let report = stage.clean().await;
+    assert_eq!(report.rescued, 3, "{report:#?}");
+    assert_eq!(stage.manager.tags_asked_for(), before);
+}
+
 #[tokio::test]
 async fn a_manager_that_answers_nothing_is_not_asked_for_everything() {
     let stage = adopted().await;

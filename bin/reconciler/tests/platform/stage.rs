@@ -372,9 +372,29 @@ struct Trouble {
     keeps_nothing: bool,
     /// Descriptions tell neither times nor versions.
     is_vague: bool,
+    tags_asked_for: usize,
 }
 
 impl Manager {
+    /// How many secrets were asked for together with their tags.
+    pub fn tags_asked_for(&self) -> usize {
+        self.trouble.lock().unwrap().tags_asked_for
+    }
+
+    async fn describe(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
+        for name in names {
+            self.adversary.meet(Event::Describing(name.clone())).await;
+        }
+        let refused = self.trouble.lock().unwrap().describes;
+        if let Some(kind) = refused {
+            let refuse = |_| Err(Error::new(kind, "describe", "refused"));
+            return names.iter().map(refuse).collect();
+        }
+        let described = self.inner.describe_named(names).await;
+        let tagged = described.into_iter().map(|it| it.map(|it| self.tagged(it)));
+        tagged.collect()
+    }
+
     /// Every page of a listing fails.
     pub fn refuse_lists(&self, kind: Option<ErrorKind>) {
         self.trouble.lock().unwrap().lists = kind;
@@ -491,17 +511,14 @@ impl NamedSecrets for Manager {
     }
 
     async fn describe_named(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
-        for name in names {
-            self.adversary.meet(Event::Describing(name.clone())).await;
-        }
-        let refused = self.trouble.lock().unwrap().describes;
-        if let Some(kind) = refused {
-            let refuse = |_| Err(Error::new(kind, "describe", "refused"));
-            return names.iter().map(refuse).collect();
-        }
-        let described = self.inner.describe_named(names).await;
-        let tagged = described.into_iter().map(|it| it.map(|it| self.tagged(it)));
-        tagged.collect()
+        self.trouble.lock().unwrap().tags_asked_for += names.len();
+        self.describe(names).await
+    }
+
+    async fn describe_named_without_tags(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
+        let untagged = |it| NamedSecret { tags: None, ..it };
+        let described = self.describe(names).await.into_iter();
+        described.map(|it| it.map(untagged)).collect()
     }
 
     async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {

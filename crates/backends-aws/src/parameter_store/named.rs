@@ -42,29 +42,45 @@ impl ParameterStoreBackend {
         (full, once)
     }
 
-    /// At most 50, in one request; what is not in the answer is asked for by itself.
-    async fn describe_batch(&self, names: &[String]) -> Vec<Result<NamedSecret, Failure>> {
+    /// At most 50, in one request; what is not in the answer is asked for by itself, and so are tags.
+    async fn describe_batch(
+        &self,
+        names: &[String],
+        with_tags: bool,
+    ) -> Vec<Result<NamedSecret, Failure>> {
         let (full, once) = self.full_names(names);
         let described = self.described(&once).await;
         let answers = names.iter().zip(full).map(|(name, full)| {
             let described = &described;
             async move {
                 let (full, described) = (full?, described.as_ref().map_err(Clone::clone)?);
-                match described.get(&full) {
-                    Some(found) => {
-                        // Whose it is they may tell alone, and no listing has them.
-                        let tags = self.parameters.tags(&full).await?;
-                        Ok(NamedSecret {
-                            tags: Some(tags.into_iter().collect()),
-                            ..named(name, found)
-                        })
-                    }
-                    None => Err(self.why_not_described(&full).await),
+                let Some(found) = described.get(&full) else {
+                    return Err(self.why_not_described(&full).await);
+                };
+                let mut found = named(name, found);
+                if with_tags {
+                    // Whose it is they may tell alone, and no listing has them.
+                    let tags = self.parameters.tags(&full).await?;
+                    found.tags = Some(tags.into_iter().collect());
                 }
+                Ok(found)
             }
         });
         let answers: Vec<_> = answers.collect();
         stream::iter(answers).buffered(AT_ONCE).collect().await
+    }
+
+    async fn describe_batches(
+        &self,
+        names: &[String],
+        with_tags: bool,
+    ) -> Vec<Result<NamedSecret>> {
+        let mut answers = Vec::with_capacity(names.len());
+        for batch in names.chunks(NAMES) {
+            let described = self.describe_batch(batch, with_tags).await;
+            answers.extend(self.place.named_answers("describe", batch, described));
+        }
+        answers
     }
 
     /// At most 50, ten a request.
@@ -152,12 +168,11 @@ impl NamedSecrets for ParameterStoreBackend {
     }
 
     async fn describe_named(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
-        let mut answers = Vec::with_capacity(names.len());
-        for batch in names.chunks(NAMES) {
-            let described = self.describe_batch(batch).await;
-            answers.extend(self.place.named_answers("describe", batch, described));
-        }
-        answers
+        self.describe_batches(names, true).await
+    }
+
+    async fn describe_named_without_tags(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
+        self.describe_batches(names, false).await
     }
 
     async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {

@@ -61,6 +61,7 @@ const CHECKS: &[(&str, Check)] = checks![
     parameters::an_empty_page_by_name_is_not_the_last,
     parameters::a_description_that_lags_is_no_missing_secret,
     parameters::a_description_by_name_has_the_tags,
+    parameters::tags_are_asked_for_by_who_goes_by_them,
     parameters::lifting_an_expiry_keeps_everything_else,
     parameters::an_expiry_is_taken_off_whatever_became_of_the_mark,
     parameters::no_expiry_is_taken_off_what_is_not_ours_or_not_there,

@@ -216,6 +216,35 @@ pub(crate) async fn a_description_by_name_has_the_tags(server: &Server) -> Outco
     Ok(())
 }
 
+/// Tags take a request each, so that whoever does not go by them does not ask for them.
+pub(crate) async fn tags_are_asked_for_by_who_goes_by_them(server: &Server) -> Outcome {
+    let proxy = Proxy::start(upstream(&server.url)?).await?;
+    let mut settings = server.settings(&server.admin, &AWS.prefix());
+    settings.endpoint_url = Some(proxy.url());
+    let backend = AWS.connect(settings).await?;
+    let named = backend.named().unwrap();
+    let names = ["one", "two", "three"].map(str::to_owned);
+    for name in &names {
+        named.put_named(name, &marked("a value")).await?;
+    }
+    let before = proxy.count();
+    for described in named.describe_named_without_tags(&names).await {
+        assert_eq!(described?.tags, None);
+    }
+    assert_eq!(proxy.count() - before, 1, "a search for all");
+    for described in named.describe_named(&names).await {
+        assert!(described?.tags.is_some());
+    }
+    assert_eq!(proxy.count() - before, 2 + names.len());
+    // That a search finds nothing is no proof.
+    let missing = named
+        .describe_named_without_tags(&["never-put".to_owned()])
+        .await;
+    assert!(missing[0].as_ref().unwrap_err().is_missing());
+    assert_eq!(proxy.count() - before, 4 + names.len());
+    Ok(())
+}
+
 pub(crate) async fn lifting_an_expiry_keeps_everything_else(server: &Server) -> Outcome {
     let here = namespace(server).await?;
     let mut put = request("a value");

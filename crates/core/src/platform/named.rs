@@ -52,6 +52,11 @@ pub trait NamedSecrets: Send + Sync {
     /// Describes secrets without reading their values; the answers are in the order of the names.
     async fn describe_named(&self, names: &[String]) -> Vec<Result<NamedSecret>>;
 
+    /// The same, without the tags where those take a request for each: for whoever does not go by them.
+    async fn describe_named_without_tags(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
+        self.describe_named(names).await
+    }
+
     /// Reads values as the platform reads them; the answers are in the order of the names.
     async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>>;
 

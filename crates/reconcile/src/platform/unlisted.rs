@@ -205,7 +205,7 @@ impl Pass<'_> {
         }
         let named = self.named()?;
         *asked += names.len() as u64;
-        let mut answers = named.describe_named(names).await;
+        let mut answers = named.describe_named_without_tags(names).await;
         // A batch that is shorter than its questions answers none of the rest.
         answers.resize_with(names.len(), || Err(no_answer()));
         for (name, answer) in names.iter().zip(&mut answers) {
@@ -220,7 +220,7 @@ impl Pass<'_> {
 }
 
 async fn describe_one(named: &dyn NamedSecrets, name: &str) -> Result<NamedSecret> {
-    let mut answers = named.describe_named(&[name.to_owned()]).await;
+    let mut answers = named.describe_named_without_tags(&[name.to_owned()]).await;
     answers.pop().unwrap_or_else(|| Err(no_answer()))
 }
 

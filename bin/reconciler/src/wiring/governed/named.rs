@@ -47,6 +47,19 @@ impl NamedSecrets for Governed {
         described
     }
 
+    async fn describe_named_without_tags(&self, names: &[String]) -> Vec<Result<NamedSecret>> {
+        let batch = self.capabilities().describe_batch;
+        let Some(inner) = self.inner.named() else {
+            return self.all_unnamed(names);
+        };
+        let call = inner.describe_named_without_tags(names);
+        let sent = self.calls().describe;
+        let described = self.many(Request::Describe, sent, names.len(), batch, call);
+        let described = described.await;
+        self.count_missing(&described);
+        described
+    }
+
     async fn read_named(&self, names: &[String]) -> Vec<Result<SecretValue>> {
         let batch = self.capabilities().get_batch;
         let Some(inner) = self.inner.named() else {

@@ -171,7 +171,7 @@ impl Run<'_> {
             return End::Unreached;
         }
         let name = candidate.name.to_string();
-        let described = request.run("describe the secret", || describe(named, &name));
+        let described = request.run("describe the secret", || describe_with_tags(named, &name));
         let described = match described.await {
             Ok(described) => described,
             Err(error) if error.is_missing() => return End::Gone,
@@ -288,7 +288,15 @@ impl Run<'_> {
 }
 
 pub(super) async fn describe(named: &dyn NamedSecrets, name: &str) -> Result<NamedSecret> {
-    let mut answers = named.describe_named(&[name.to_owned()]).await;
+    only(named.describe_named_without_tags(&[name.to_owned()]).await)
+}
+
+/// Tags may tell that it is another deployment's.
+async fn describe_with_tags(named: &dyn NamedSecrets, name: &str) -> Result<NamedSecret> {
+    only(named.describe_named(&[name.to_owned()]).await)
+}
+
+fn only(mut answers: Vec<Result<NamedSecret>>) -> Result<NamedSecret> {
     answers.pop().unwrap_or_else(|| {
         let message = "the manager did not answer";
         Err(Error::new(

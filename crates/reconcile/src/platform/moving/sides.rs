@@ -66,11 +66,15 @@ impl<'a> Sides<'a> {
             return Vec::new();
         }
         let asked = self.of(side);
-        let mut answers = asked.describe_named(names).await;
+        let mut answers = asked.describe_named_without_tags(names).await;
         for (name, answer) in names.iter().zip(&mut answers) {
             if answer.as_ref().is_err_and(Error::is_retryable) {
                 let again = self.request.run("describe the secret", || async {
-                    only(asked.describe_named(std::slice::from_ref(name)).await)
+                    only(
+                        asked
+                            .describe_named_without_tags(std::slice::from_ref(name))
+                            .await,
+                    )
                 });
                 *answer = again.await;
             }
