@@ -333,6 +333,8 @@ impl Journal for DbStore {
     }
 
     async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<Option<Lease>> {
+        // Whoever deletes renews right before: a file that is not in its place any more may have another log.
+        self.check_place().await?;
         of_either!(self, inner => inner.renew_lease(lease, ttl).await)
     }
 

@@ -1,5 +1,6 @@
 //! What the epoch stops: a restored database, a clone, another store under the same name.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloakroom_core::ledger::RowState;
@@ -285,6 +286,58 @@ pub(crate) async fn a_run_ends_with_the_database_it_looked_through(kind: Kind, s
             left, 4,
             "begun: {begun}; the one under way went, and no other"
         );
+        world.close().await;
+    }
+}
+
+/// A SQLite file that gets a second name, is moved away or replaced between two batches: the second batch is
+/// not deleted, and the run says why.
+pub(crate) async fn a_run_ends_where_its_file_has_another_place(kind: Kind, seed: u64) {
+    type Displace = fn(&Path, &Path);
+    let displace: [(&str, Displace); 3] = [
+        ("hard link", |file, aside| {
+            std::fs::hard_link(file, aside).unwrap();
+        }),
+        ("cannot be looked at", |file, aside| {
+            std::fs::rename(file, aside).unwrap();
+        }),
+        ("another file", |file, aside| {
+            std::fs::rename(file, aside).unwrap();
+            std::fs::copy(aside, file).unwrap();
+        }),
+    ];
+    for (why, displace) in displace {
+        let mut world = World::with_capabilities(kind, seed, |it| it.delete_batch = 1).await;
+        let Some(file) = world.file() else {
+            return world.close().await;
+        };
+        world.settings.batch = 1;
+        orphans(&world, 4).await;
+        let aside = file.with_extension("aside");
+        hold_once(&world, "delete");
+        let reconciler = world.reconciler();
+        let (id, options) = (world.id(), RunOptions::default());
+        let mut run = Box::pin(reconciler.run(Job::ExpireOrphans, &id, &options, &Silent));
+        let ended = until(run.as_mut(), || world.backend.faults.is_holding()).await;
+        assert!(ended.is_none());
+        displace(&file, &aside);
+        world.backend.faults.let_go();
+        let error = run.await.unwrap_err();
+        let told = format!("{error} {}", error.message());
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{why}: {error}");
+        assert!(told.contains(why), "{told}");
+        assert_eq!(
+            world.living().await.len(),
+            4,
+            "{why}: one went and the epoch mark came"
+        );
+        let other = world.try_run(Job::VerifyBlobs).await;
+        assert_eq!(other.unwrap_err().kind(), ErrorKind::Unavailable, "{why}");
+        match why {
+            "hard link" => std::fs::remove_file(&aside).unwrap(),
+            _ => std::fs::rename(&aside, &file).unwrap(),
+        }
+        assert_eq!(world.run(Job::ExpireOrphans).await.deleted(), 3, "{why}");
         world.close().await;
     }
 }

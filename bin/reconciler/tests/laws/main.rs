@@ -284,6 +284,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_copy_that_deletes_first_is_refused,
             what_was_begun_is_left_alone_in_a_copy,
             a_run_ends_with_the_database_it_looked_through,
+            a_run_ends_where_its_file_has_another_place,
             two_copies_in_step_are_told_apart,
             a_copy_that_raises_in_between_wins,
             another_store_under_the_same_name,

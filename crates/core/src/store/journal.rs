@@ -309,7 +309,8 @@ pub trait Journal: Send + Sync {
     -> Result<Option<Lease>>;
 
     /// Renews a lease for `ttl`, also one that has lapsed. `None` where somebody has had it since, and
-    /// where this database is older than its last renewal: it was restored from a backup.
+    /// where this database is older than its last renewal: it was restored from a backup. `Unavailable` where
+    /// a file is not where it was opened.
     async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<Option<Lease>>;
 
     /// Who holds a lease now; `None` where nobody does. Changes nothing.

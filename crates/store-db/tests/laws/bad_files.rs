@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::ErrorKind;
-use cloakroom_core::store::{DocumentStore, Epochs, Expected};
+use cloakroom_core::store::{DocumentStore, Epochs, Expected, Journal as _};
 use cloakroom_store_db::{DbStore, Location, Options, Pool};
 use libtest_mimic::Trial;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -323,10 +323,17 @@ async fn a_second_name_while_it_is_open(folder: &Path) {
     let hard = folder.join("hard.db");
     let options = with_one_document(&path).await;
     let open = DbStore::open(&options).await.unwrap();
+    let minute = Duration::from_mins(1);
+    let lease = open
+        .acquire_lease("a job", "a run", minute)
+        .await
+        .unwrap()
+        .unwrap();
     std::fs::hard_link(&path, &hard).unwrap();
     for error in [
         open.check().await.unwrap_err(),
         open.homes(&backend()).await.unwrap_err(),
+        open.renew_lease(&lease, minute).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.message().contains("hard link"), "{error}");
@@ -335,6 +342,7 @@ async fn a_second_name_while_it_is_open(folder: &Path) {
     std::fs::remove_file(&hard).unwrap();
     open.check().await.unwrap();
     open.homes(&backend()).await.unwrap();
+    open.renew_lease(&lease, minute).await.unwrap().unwrap();
     open.close().await;
 }
 

@@ -1,6 +1,7 @@
 //! A database of its own for each world: a SQLite file in a temporary folder, or a PostgreSQL
 //! database that is dropped again.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cloakroom_backends_embedded as embedded;
@@ -95,6 +96,14 @@ impl Database {
                 }
                 Location::Postgres(SecretValue::from(url))
             }
+        }
+    }
+
+    /// Its file, where it is one.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(folder) => Some(folder.path().join(FILE)),
+            Self::Postgres { .. } => None,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -438,6 +439,10 @@ impl World {
             "DELETE FROM secrets WHERE coordinate = '{coordinate}'"
         ))
         .await;
+    }
+
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        self.database.file()
     }
 
     pub(crate) fn files(&self) -> Vec<Vec<u8>> {
