@@ -239,7 +239,10 @@ impl World {
         let store = DbStore::open(&options).await?;
         let pool = match store.pool() {
             Pool::Sqlite { write, read } => EmbeddedPool::Sqlite { write, read },
-            Pool::Postgres(pool) => EmbeddedPool::Postgres(pool),
+            Pool::Postgres(pool) => EmbeddedPool::Postgres {
+                pool,
+                longest_silence: store.longest_silence(),
+            },
             _ => bail!("a database this benchmark does not know"),
         };
         let keys = Arc::new(KeyRing::new(vec![Key::derive([7; 32])])?);

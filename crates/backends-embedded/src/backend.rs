@@ -22,6 +22,7 @@ use crate::failure::Failure;
 use crate::opening::missing;
 use crate::pool::Pool;
 use crate::row::{Row, Which};
+use crate::silence::unless_silent;
 use crate::table::Table;
 use crate::{postgres, sqlite};
 
@@ -124,14 +125,19 @@ impl EmbeddedBackend {
                 read,
                 clock,
                 key_in_use: OnceLock::new(),
+                longest_silence: None,
             }),
-            Pool::Postgres(pool) => Arc::new(postgres::Secrets {
+            Pool::Postgres {
+                pool,
+                longest_silence,
+            } => Arc::new(postgres::Guarded(postgres::Secrets {
                 backend,
                 write: pool.clone(),
                 read: pool,
                 clock,
                 key_in_use: OnceLock::new(),
-            }),
+                longest_silence,
+            })),
         };
         Self {
             id,
@@ -150,8 +156,11 @@ impl EmbeddedBackend {
     /// does not answer.
     pub async fn prepare(pool: &Pool) -> Result<()> {
         match pool {
-            Pool::Sqlite { write, .. } => sqlite::create(write).await,
-            Pool::Postgres(pool) => postgres::create(pool).await,
+            Pool::Sqlite { write, .. } => sqlite::create(write, None).await,
+            Pool::Postgres {
+                pool,
+                longest_silence,
+            } => unless_silent(*longest_silence, postgres::create(pool, *longest_silence)).await,
         }
         .map_err(|failure| failure.to_error("create the table"))
     }

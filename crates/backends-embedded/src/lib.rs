@@ -18,6 +18,7 @@ mod put;
 mod read;
 mod rotation;
 mod row;
+mod silence;
 mod sqlite;
 mod table;
 

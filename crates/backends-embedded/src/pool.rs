@@ -1,10 +1,12 @@
 //! The database the secrets live in: the caller's pools, never opened or closed here.
 
 use std::fmt;
+use std::time::Duration;
 
 use cloakroom_core::{BackendId, KeyId, Result};
 use sqlx::{PgPool, SqlitePool};
 
+use crate::silence::unless_silent;
 use crate::{postgres, sqlite};
 
 /// Connections to the database that holds the sealed values, usually the store's own.
@@ -31,7 +33,13 @@ pub enum Pool {
         read: SqlitePool,
     },
     /// PostgreSQL.
-    Postgres(PgPool),
+    Postgres {
+        /// Any number of connections.
+        pool: PgPool,
+        /// After this long without a word from the server a question fails as `Unavailable`; `None` waits
+        /// for ever. Longer than the server may be at a statement, or wait for a connection.
+        longest_silence: Option<Duration>,
+    },
 }
 
 impl Pool {
@@ -45,7 +53,7 @@ impl Pool {
                     write.connect_options().get_filename().display()
                 )
             }
-            Self::Postgres(pool) => {
+            Self::Postgres { pool, .. } => {
                 let options = pool.connect_options();
                 // Without a database's name the server takes the user's.
                 let database = options
@@ -75,7 +83,10 @@ impl fmt::Debug for Pool {
 pub async fn has_ciphertexts(pool: &Pool) -> Result<bool> {
     match pool {
         Pool::Sqlite { read, .. } => sqlite::is_empty(read).await,
-        Pool::Postgres(pool) => postgres::is_empty(pool).await,
+        Pool::Postgres {
+            pool,
+            longest_silence,
+        } => unless_silent(*longest_silence, postgres::is_empty(pool)).await,
     }
     .map(|empty| !empty)
     .map_err(|failure| failure.to_error("look for ciphertexts"))
@@ -89,7 +100,10 @@ pub async fn has_ciphertexts(pool: &Pool) -> Result<bool> {
 pub async fn sealed_by_key(pool: &Pool) -> Result<Vec<(BackendId, KeyId, u64)>> {
     match pool {
         Pool::Sqlite { read, .. } => sqlite::sealed_by_key(read).await,
-        Pool::Postgres(pool) => postgres::sealed_by_key(pool).await,
+        Pool::Postgres {
+            pool,
+            longest_silence,
+        } => unless_silent(*longest_silence, postgres::sealed_by_key(pool)).await,
     }
     .map_err(|failure| failure.to_error("count the keys in use"))
 }
@@ -102,7 +116,10 @@ pub async fn sealed_by_key(pool: &Pool) -> Result<Vec<(BackendId, KeyId, u64)>> 
 pub async fn needed_keys(pool: &Pool) -> Result<Vec<KeyId>> {
     let keys = match pool {
         Pool::Sqlite { read, .. } => sqlite::needed_keys(read).await,
-        Pool::Postgres(pool) => postgres::needed_keys(pool).await,
+        Pool::Postgres {
+            pool,
+            longest_silence,
+        } => unless_silent(*longest_silence, postgres::needed_keys(pool)).await,
     };
     keys.map(|keys| keys.into_iter().collect())
         .map_err(|failure| failure.to_error("look for the keys in use"))

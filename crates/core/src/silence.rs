@@ -1,6 +1,6 @@
-//! Work that nothing more comes of: no answer, and no word that there will be none.
+//! Work that waits for somebody who may never be heard of again: no answer, and no word that none will come.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +8,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// What `work` gives; `None` once nothing has happened to it for so long. It may take as long as it likes
-/// while it goes on.
+/// while it goes on: an operation of many statements is not told from one of few.
 pub async fn unless_silent<T>(longest: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let ear = Arc::new(Ear {
-        heard: AtomicBool::new(true),
-        task: Mutex::new(Waker::noop().clone()),
-    });
+    let ear = Arc::new(Ear::new());
     let waker = Waker::from(Arc::clone(&ear));
     let mut work = pin!(work);
     let mut silence = pin!(tokio::time::sleep(longest));
@@ -37,6 +34,13 @@ struct Ear {
 }
 
 impl Ear {
+    fn new() -> Self {
+        Self {
+            heard: AtomicBool::new(true),
+            task: Mutex::new(Waker::noop().clone()),
+        }
+    }
+
     /// Whether there was something since the last call; `task` is woken for what comes next.
     fn has_heard(&self, task: &Waker) -> bool {
         self.task
@@ -63,31 +67,40 @@ impl Wake for Ear {
 mod tests {
     use super::*;
 
-    const LONGEST: Duration = Duration::from_secs(10);
+    const LONGEST: Duration = Duration::from_secs(1);
 
-    #[tokio::test(start_paused = true)]
-    async fn work_that_goes_on_may_take_long() {
-        let work = async {
-            for _ in 0..5 {
-                tokio::time::sleep(LONGEST * 9 / 10).await;
-            }
-            7
-        };
-        assert_eq!(unless_silent(LONGEST, work).await, Some(7));
+    async fn steps(number: u32, each: Duration) {
+        for _ in 0..number {
+            tokio::time::sleep(each).await;
+        }
     }
 
-    /// What the task does besides is no word of the work.
     #[tokio::test(start_paused = true)]
-    async fn silent_work_is_given_up_whatever_goes_on_beside_it() {
-        let mut silent = pin!(unless_silent(LONGEST, std::future::pending::<()>()));
-        let began = tokio::time::Instant::now();
-        let given_up = loop {
-            tokio::select! {
-                biased;
-                done = &mut silent => break done,
-                () = tokio::time::sleep(LONGEST / 3) => {}
-            }
+    async fn what_goes_on_may_take_as_long_as_it_likes() {
+        let just_in_time = LONGEST.saturating_sub(Duration::from_millis(1));
+        let done = unless_silent(LONGEST, steps(1000, just_in_time)).await;
+        assert!(done.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_and_then_stops_is_given_up() {
+        let begun = tokio::time::Instant::now();
+        let stops = async {
+            steps(3, LONGEST / 2).await;
+            std::future::pending::<()>().await;
         };
-        assert_eq!((given_up, began.elapsed()), (None, LONGEST));
+        assert!(unless_silent(LONGEST, stops).await.is_none());
+        assert_eq!(begun.elapsed().as_millis(), 2500);
+    }
+
+    /// A task that does something else beside it is woken for that too.
+    #[tokio::test(start_paused = true)]
+    async fn what_happens_beside_it_is_no_answer() {
+        let silent = unless_silent(LONGEST, std::future::pending::<()>());
+        tokio::select! {
+            biased;
+            given_up = silent => assert!(given_up.is_none()),
+            () = steps(1000, LONGEST / 3) => panic!("it hangs"),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The store as the rest of the program holds it.
 
+use std::time::Duration;
+
 use cloakroom_core::store::{Home, ReceiptPage, RunRecord};
 use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretValue, Timestamp};
 
@@ -151,6 +153,15 @@ impl DbStore {
                 read: store.read.clone(),
             },
             Kind::Postgres(store) => Pool::Postgres(store.write.clone()),
+        }
+    }
+
+    /// After this long without a word from PostgreSQL an operation is given up; what else lives in the
+    /// database waits no longer. `None` with SQLite, which no network is between.
+    pub fn longest_silence(&self) -> Option<Duration> {
+        match &self.kind {
+            Kind::Sqlite(store) => store.longest_silence,
+            Kind::Postgres(store) => store.longest_silence,
         }
     }
 

@@ -14,9 +14,11 @@ pub mod named;
 pub mod openmetadata;
 pub mod proxy;
 pub mod randomness;
+pub mod silent;
 
 pub use canary::{Canaries, Sighting};
 pub use clock::ManualClock;
 pub use fault::{Fault, FaultRates, FaultRecord, FaultyBackend};
 pub use memory::MemoryBackend;
 pub use randomness::SeededRandomness;
+pub use silent::SilentProxy;

@@ -411,7 +411,10 @@ pub(crate) fn governed(
 pub fn pool_of(store: &DbStore) -> anyhow::Result<Pool> {
     match store.pool() {
         cloakroom_store_db::Pool::Sqlite { write, read } => Ok(Pool::Sqlite { write, read }),
-        cloakroom_store_db::Pool::Postgres(pool) => Ok(Pool::Postgres(pool)),
+        cloakroom_store_db::Pool::Postgres(pool) => Ok(Pool::Postgres {
+            pool,
+            longest_silence: store.longest_silence(),
+        }),
         _ => anyhow::bail!("the embedded backend does not know this kind of database"),
     }
 }

@@ -41,7 +41,7 @@ impl Secrets {
         rows: &[NewRow<'_>],
         ring: &KeyRing,
     ) -> Result<HashSet<Coordinate>> {
-        let mut transaction = begin(&self.write).await?;
+        let mut transaction = begin(&self.write, self.longest_silence).await?;
         if let Some(lock) = dialect::LOCK_FIRST {
             sqlx::query(lock).execute(&mut *transaction).await?;
         }

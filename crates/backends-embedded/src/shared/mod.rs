@@ -7,12 +7,14 @@ mod secrets;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use cloakroom_core::{BackendId, Clock, KeyId};
 use sqlx::{QueryBuilder, Row as _};
 
 use super::dialect::{self, Db};
 use crate::failure::Failure;
+use crate::silence::unless_silent;
 
 type Result<T> = std::result::Result<T, Failure>;
 type Connection = <Db as sqlx::Database>::Connection;
@@ -26,6 +28,8 @@ pub(crate) struct Secrets {
     pub(crate) clock: Option<Arc<dyn Clock>>,
     /// A key that rows of this backend have been found under.
     pub(crate) key_in_use: OnceLock<KeyId>,
+    /// After this long without a word from the server a question is given up; `None` where there is none.
+    pub(crate) longest_silence: Option<Duration>,
 }
 
 impl Secrets {
@@ -44,15 +48,23 @@ impl Secrets {
 /// Begins a write, whether or not the caller waits for it. sqlx knows of a transaction only once the
 /// database has answered: dropped before that, the connection would go back to its pool inside a
 /// transaction that nobody ends, and what the next user writes would never be committed.
-async fn begin(write: &sqlx::Pool<Db>) -> Result<sqlx::Transaction<'static, Db>> {
+async fn begin(
+    write: &sqlx::Pool<Db>,
+    longest_silence: Option<Duration>,
+) -> Result<sqlx::Transaction<'static, Db>> {
     let write = write.clone();
-    let begun = tokio::spawn(async move { write.begin_with(dialect::BEGIN_WRITE).await });
-    Ok(begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??)
+    let begun = tokio::spawn(unless_silent(longest_silence, async move {
+        Ok(write.begin_with(dialect::BEGIN_WRITE).await?)
+    }));
+    begun.await.map_err(|_| sqlx::Error::WorkerCrashed)?
 }
 
 /// Creates the table, unless it is there, and the column that a table of an older program lacks.
-pub(crate) async fn create(write: &sqlx::Pool<Db>) -> Result<()> {
-    let mut transaction = begin(write).await?;
+pub(crate) async fn create(
+    write: &sqlx::Pool<Db>,
+    longest_silence: Option<Duration>,
+) -> Result<()> {
+    let mut transaction = begin(write, longest_silence).await?;
     sqlx::raw_sql(dialect::CREATE)
         .execute(&mut *transaction)
         .await?;

@@ -48,7 +48,7 @@ impl Rotation for Secrets {
 
     async fn exchange(&self, exchanges: &[(KeyRow, WrappedKey)]) -> Result<u64> {
         let mut exchanged = 0;
-        let mut transaction = super::begin(&self.write).await?;
+        let mut transaction = super::begin(&self.write, self.longest_silence).await?;
         for (old, new) in exchanges {
             let query = sqlx::query(
                 "UPDATE embedded_secrets SET key_id = $1, key_nonce = $2, wrapped_key = $3 \

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloakroom_backends_embedded::{EmbeddedBackend, Pool};
 use cloakroom_core::keys::{KEY_BYTES, Key};
@@ -10,7 +11,7 @@ use cloakroom_core::{
     Result, Scope, SecretValue, StoreId, SystemRandomness, ValueKind, Version,
 };
 use cloakroom_testkit::canary::{Folder, marked};
-use cloakroom_testkit::{ManualClock, SeededRandomness};
+use cloakroom_testkit::{ManualClock, SeededRandomness, SilentProxy};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr};
@@ -78,6 +79,26 @@ impl Database {
         pool.map_err(|error| told(&error))
     }
 
+    /// Connections to the same schema through a proxy of their own, which are given up after so long.
+    pub(crate) async fn through_a_proxy(&self, longest: Duration) -> Result<(SilentProxy, Pool)> {
+        let Place::Schema { url, name, .. } = &self.place else {
+            panic!("a file has no connections")
+        };
+        let opening = async {
+            let options = on_schema(url, name)?;
+            let proxy = SilentProxy::before(options.get_host(), options.get_port()).await?;
+            let options = options.host("127.0.0.1").port(proxy.port());
+            let pool = PgPoolOptions::new().connect_with(options).await?;
+            let pool = Pool::Postgres {
+                pool,
+                longest_silence: Some(longest),
+            };
+            Ok((proxy, pool))
+        };
+        let opened: Result<_, sqlx::Error> = opening.await;
+        opened.map_err(|error| told(&error))
+    }
+
     /// The folder of the SQLite file.
     pub(crate) fn folder(&self) -> Option<&std::path::Path> {
         match &self.place {
@@ -114,13 +135,19 @@ async fn open_sqlite(folder: &Folder) -> Result<Pool, sqlx::Error> {
 }
 
 async fn open_postgres(url: &str, schema: &str) -> Result<Pool, sqlx::Error> {
-    let options: PgConnectOptions = url.parse()?;
-    let options = options.options([("search_path", schema)]);
     let pool = PgPoolOptions::new()
         .max_connections(4)
-        .connect_with(options)
+        .connect_with(on_schema(url, schema)?)
         .await?;
-    Ok(Pool::Postgres(pool))
+    Ok(Pool::Postgres {
+        pool,
+        longest_silence: None,
+    })
+}
+
+fn on_schema(url: &str, schema: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    let options: PgConnectOptions = url.parse()?;
+    Ok(options.options([("search_path", schema)]))
 }
 
 /// The key whose every byte is `byte`.
@@ -202,7 +229,7 @@ pub(crate) async fn execute(pool: &Pool, statement: impl SqlSafeStr) -> Result<u
             .execute(write)
             .await
             .map(|done| done.rows_affected()),
-        Pool::Postgres(pool) => sqlx::query(statement)
+        Pool::Postgres { pool, .. } => sqlx::query(statement)
             .execute(pool)
             .await
             .map(|done| done.rows_affected()),
@@ -215,7 +242,7 @@ pub(crate) async fn rows(pool: &Pool) -> Result<i64> {
     let count = "SELECT count(*) FROM embedded_secrets";
     let rows = match pool {
         Pool::Sqlite { write, .. } => sqlx::query_scalar(count).fetch_one(write).await,
-        Pool::Postgres(pool) => sqlx::query_scalar(count).fetch_one(pool).await,
+        Pool::Postgres { pool, .. } => sqlx::query_scalar(count).fetch_one(pool).await,
     };
     rows.map_err(|error| told(&error))
 }
@@ -235,7 +262,7 @@ pub(crate) async fn dump(pool: &Pool) -> Result<Vec<String>> {
                 .fetch_all(write)
                 .await
         }
-        Pool::Postgres(pool) => {
+        Pool::Postgres { pool, .. } => {
             let rows = "SELECT row_to_json(t)::text FROM embedded_secrets AS t ORDER BY 1";
             sqlx::query_scalar(rows).fetch_all(pool).await
         }

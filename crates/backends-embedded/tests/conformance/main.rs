@@ -7,6 +7,7 @@ mod kept;
 mod own;
 mod rotation;
 mod seals;
+mod silent;
 mod table;
 
 use std::env;
@@ -27,7 +28,9 @@ fn main() -> ExitCode {
     trials.extend(own::trials(&Embedded::Sqlite));
     if let Ok(url) = env::var(POSTGRES_URL) {
         trials.extend(conformance::trials(Embedded::Postgres { url: url.clone() }));
-        trials.extend(own::trials(&Embedded::Postgres { url }));
+        let postgres = Embedded::Postgres { url };
+        trials.extend(own::trials(&postgres));
+        trials.extend(own::trials_on_a_server(&postgres));
     } else {
         let reason = "CLOAKROOM_TEST_POSTGRES_URL is not set; cargo xtask test sets it";
         trials.extend(conformance::absent("postgres", reason));

@@ -7,7 +7,7 @@ use cloakroom_testkit::conformance::{self, Manager as _};
 use libtest_mimic::Trial;
 
 use crate::common::Database;
-use crate::{Embedded, kept, rotation, seals, table};
+use crate::{Embedded, kept, rotation, seals, silent, table};
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 type Check = for<'a> fn(&'a Database) -> Outcome<'a>;
@@ -53,17 +53,30 @@ const CHECKS: &[(&str, Check)] = checks![
     table::a_row_that_cannot_be_read_is_corrupt,
 ];
 
+const CHECKS_ON_A_SERVER: &[(&str, Check)] =
+    checks![silent::every_question_ends, silent::a_first_put_ends,];
+
 pub(crate) fn trials(embedded: &Embedded) -> Vec<Trial> {
+    trials_of(CHECKS, embedded)
+}
+
+/// What a file cannot do.
+pub(crate) fn trials_on_a_server(embedded: &Embedded) -> Vec<Trial> {
+    trials_of(CHECKS_ON_A_SERVER, embedded)
+}
+
+fn trials_of(checks: &[(&str, Check)], embedded: &Embedded) -> Vec<Trial> {
     let trial = |(name, check): &(&str, Check)| {
         let (embedded, check) = (embedded.clone(), *check);
         let name = format!("{}::{name}", embedded.name());
         Trial::test(name, move || Ok(hold(&embedded, check)?))
     };
-    CHECKS.iter().map(trial).collect()
+    checks.iter().map(trial).collect()
 }
 
 pub(crate) fn absent(name: &str, reason: &str) -> Vec<Trial> {
-    let names = CHECKS.iter().map(|(check, _)| format!("{name}::{check}"));
+    let checks = CHECKS.iter().chain(CHECKS_ON_A_SERVER);
+    let names = checks.map(|(check, _)| format!("{name}::{check}"));
     names
         .map(|name| conformance::skipped(&name, reason))
         .collect()

@@ -182,7 +182,7 @@ pub(crate) async fn a_database_that_is_gone_is_unavailable(database: &Database) 
             write.close().await;
             read.close().await;
         }
-        Pool::Postgres(pool) => pool.close().await,
+        Pool::Postgres { pool, .. } => pool.close().await,
     }
     let kinds = [
         backend.put(&request).await.unwrap_err().kind(),

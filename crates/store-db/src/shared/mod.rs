@@ -44,11 +44,13 @@ pub(crate) mod unused;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::Randomness;
+use cloakroom_core::silence::unless_silent;
+use cloakroom_core::{Randomness, Result};
 
 use super::dialect;
 use super::dialect::Db;
 use crate::options::{Options, StoreClock};
+use crate::postgres::silence;
 
 type Conn = <Db as sqlx::Database>::Connection;
 type Row = <Db as sqlx::Database>::Row;
@@ -81,6 +83,21 @@ impl Store {
             randomness: Arc::clone(&options.randomness),
             deployment: options.deployment.as_str().into(),
             longest_silence: None,
+        }
+    }
+
+    /// What `work` gives, `Unavailable` where the server is silent. `call` is it as the source has it, or in
+    /// words.
+    pub(crate) async fn unless_silent<T>(
+        &self,
+        call: &'static str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match self.longest_silence {
+            Some(longest) => unless_silent(longest, work)
+                .await
+                .unwrap_or_else(|| Err(silence::told(call, longest))),
+            None => work.await,
         }
     }
 

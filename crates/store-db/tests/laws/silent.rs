@@ -1,14 +1,14 @@
 //! Connections to PostgreSQL that go silent: nothing comes any more, and nothing says that they are broken.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom_core::store::{DocumentStore, Journal, Lease};
 use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
-use cloakroom_store_db::{DbStore, Location, Pool};
+use cloakroom_store_db::{DbStore, Location, Options, Pool};
+use cloakroom_testkit::SilentProxy;
+use cloakroom_testkit::silent::{Moment, says};
 use sqlx::{Executor as _, PgPool, Row as _};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::support::*;
@@ -16,105 +16,22 @@ use crate::support::*;
 /// Far longer than any deadline here: a law that runs into it has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Says of what a client sends whether the connection is silent from there on.
-type Moment = Box<dyn FnMut(&[u8]) -> bool + Send>;
-
-/// Passes everything on between clients and the server, until a connection is to go silent.
-struct Proxy {
-    port: u16,
-    moment: Arc<Mutex<Option<Moment>>>,
-    /// Whether a silent connection goes on with everything that was held once it is asked whether it is
-    /// sound.
-    heals: bool,
+async fn before(pool: &PgPool) -> SilentProxy {
+    let options = pool.connect_options();
+    let proxy = SilentProxy::before(options.get_host(), options.get_port());
+    proxy.await.unwrap()
 }
 
-impl Proxy {
-    async fn before(pool: &PgPool, heals: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let moment: Arc<Mutex<Option<Moment>>> = Arc::default();
-        let options = pool.connect_options();
-        let server = (options.get_host().to_owned(), options.get_port());
-        let asked = Arc::clone(&moment);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(server.clone()).await.unwrap();
-                tokio::spawn(carry(client, server, Arc::clone(&asked), heals));
-            }
-        });
-        Self {
-            port,
-            moment,
-            heals,
-        }
-    }
-
-    /// One connection goes silent when a client sends such a thing.
-    fn silence(&self, moment: Moment) {
-        *self.moment.lock().unwrap() = Some(moment);
-    }
-
-    /// Whether a connection went silent since it was asked for.
-    fn has_silenced(&self) -> bool {
-        self.moment.lock().unwrap().is_none()
-    }
-
-    async fn store(&self, bench: &Bench) -> DbStore {
-        let Location::Postgres(url) = &bench.options.location else {
-            panic!()
-        };
-        let url = url.expose_text().unwrap();
-        let url = format!("{url}&host=127.0.0.1&port={}", self.port);
-        let mut options = bench.options.clone();
-        options.location = Location::Postgres(SecretValue::from(url));
-        assert!(!self.heals || options.max_connections == 1);
-        DbStore::open(&options).await.unwrap()
-    }
-}
-
-async fn carry(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    moment: Arc<Mutex<Option<Moment>>>,
-    heals: bool,
-) {
-    let (mut sent, mut answered) = (vec![0; 65536], vec![0; 65536]);
-    loop {
-        tokio::select! {
-            read = client.read(&mut sent) => {
-                let Ok(read @ 1..) = read else { return };
-                let mut chunk = sent[..read].to_vec();
-                if is_now(&moment, &chunk) {
-                    loop {
-                        let Ok(read @ 1..) = client.read(&mut sent).await else { return };
-                        chunk.extend_from_slice(&sent[..read]);
-                        if heals && says(&sent[..read], "transaction_timestamp") {
-                            break;
-                        }
-                    }
-                }
-                if server.write_all(&chunk).await.is_err() { return }
-            }
-            read = server.read(&mut answered) => {
-                let Ok(read @ 1..) = read else { return };
-                if client.write_all(&answered[..read]).await.is_err() { return }
-            }
-        }
-    }
-}
-
-fn is_now(moment: &Mutex<Option<Moment>>, sent: &[u8]) -> bool {
-    let mut moment = moment.lock().unwrap();
-    let now = moment.as_mut().is_some_and(|moment| moment(sent));
-    if now {
-        *moment = None;
-    }
-    now
-}
-
-fn says(sent: &[u8], what: &str) -> bool {
-    sent.windows(what.len())
-        .any(|window| window == what.as_bytes())
+/// The bench's options, through the proxy.
+fn through(proxy: &SilentProxy, bench: &Bench) -> Options {
+    let Location::Postgres(url) = &bench.options.location else {
+        panic!()
+    };
+    let url = url.expose_text().unwrap();
+    let url = format!("{url}&host=127.0.0.1&port={}", proxy.port());
+    let mut options = bench.options.clone();
+    options.location = Location::Postgres(SecretValue::from(url));
+    options
 }
 
 /// A message of the extended protocol: a statement, prepared or bound.
@@ -168,8 +85,8 @@ type Kind = (&'static str, Operation, Outcome, fn() -> Moment);
 
 /// More often than there are connections, so that one that was kept would be missed.
 async fn obeys(bench: &Bench, law: u128, (name, operation, outcome, moment): Kind) {
-    let proxy = Proxy::before(&pool(&bench.store), false).await;
-    let store = proxy.store(bench).await;
+    let proxy = before(&pool(&bench.store)).await;
+    let store = DbStore::open(&through(&proxy, bench)).await.unwrap();
     let lease = store.acquire_lease(name, "law", HOUR).await.unwrap();
     let lease = lease.unwrap();
     for round in 0..2 {
@@ -252,8 +169,10 @@ pub(crate) async fn every_operation_ends_and_the_next_succeeds(bench: Bench) {
 /// would never be committed.
 pub(crate) async fn a_transaction_begun_too_late_is_nobodys(bench: Bench) {
     let bench = impatient(&bench);
-    let proxy = Proxy::before(&pool(&bench.store), true).await;
-    let store = proxy.store(&bench).await;
+    let proxy = before(&pool(&bench.store)).await;
+    // Asked once the connection comes back.
+    proxy.heal_at("transaction_timestamp");
+    let store = DbStore::open(&through(&proxy, &bench)).await.unwrap();
     proxy.silence(Box::new(|sent| says(sent, "BEGIN")));
     let law = async {
         let refused = store.intend(&backend(), &[intent(&base(1))], HOUR).await;

@@ -139,7 +139,10 @@ async fn run_as_admin(url: &str, statement: String) {
 pub(crate) fn pool_of(store: &DbStore) -> embedded::Pool {
     match store.pool() {
         Pool::Sqlite { write, read } => embedded::Pool::Sqlite { write, read },
-        Pool::Postgres(pool) => embedded::Pool::Postgres(pool),
+        Pool::Postgres(pool) => embedded::Pool::Postgres {
+            pool,
+            longest_silence: store.longest_silence(),
+        },
         _ => panic!("a kind of pool these laws do not know"),
     }
 }
