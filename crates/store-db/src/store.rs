@@ -96,7 +96,6 @@ impl DbStore {
             sqlite::connect::Absent::Create,
         )
         .await?;
-        // Another process may be at it, however long that takes.
         let report = match &store.kind {
             Kind::Sqlite(inner) => inner.migrate().await,
             Kind::Postgres(inner) => inner.migrate().await,

@@ -19,15 +19,22 @@ impl Store {
     /// processes that start at once the second finds everything done. Where nothing is missing nothing is
     /// written: the server may be a standby.
     pub(crate) async fn migrate(&self) -> Result<MigrationReport> {
-        if let Some(done) = self.migrated().await? {
+        let looked = self.unless_silent("look at the schema", Box::pin(self.migrated()));
+        if let Some(done) = looked.await? {
             return Ok(done);
         }
+        // However long that takes: here a server that works, or waits for another process, is not told from
+        // one that has gone silent.
         let report = in_transaction!(self, MIGRATE, |tx| self
             .migrate_within(&mut tx)
             .await
             .map(Ending::Keep))?;
-        let settled = self.settle_home().await;
-        settled.map_err(|failure| told(MIGRATE, failure))?;
+        let settling = async {
+            let settled = self.settle_home().await;
+            settled.map_err(|failure| told(MIGRATE, failure))
+        };
+        self.unless_silent("note where the database is", Box::pin(settling))
+            .await?;
         Ok(report)
     }
 

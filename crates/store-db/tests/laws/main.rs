@@ -175,7 +175,8 @@ fn main() {
             the_ways_to_a_schema_of_ones_own_lead_there, a_schema_that_takes_no_tables_is_named,
             an_encoding_without_all_characters_is_refused;
         silent:
-            every_operation_ends_and_the_next_succeeds, a_transaction_begun_too_late_is_nobodys;
+            every_operation_ends_and_the_next_succeeds, a_transaction_begun_too_late_is_nobodys,
+            the_look_at_the_schema_ends;
         homes: a_dump_that_was_read_in_is_another;
     };
 

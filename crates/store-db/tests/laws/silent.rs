@@ -186,3 +186,32 @@ pub(crate) async fn a_transaction_begun_too_late_is_nobodys(bench: Bench) {
     tokio::time::timeout(PATIENCE, law).await.unwrap();
     store.close().await;
 }
+
+/// Where nothing is to be migrated nobody is waited for, so that silence is no work. What is looked at last
+/// has to be written down first.
+pub(crate) async fn the_look_at_the_schema_ends(bench: Bench) {
+    let bench = impatient(&bench);
+    let proxy = before(&pool(&bench.store)).await;
+    for moment in [
+        "BEGIN",
+        "SET home",
+        "_sqlx_migrations",
+        "home IS NOT NULL",
+        "SELECT store_id",
+    ] {
+        if ["BEGIN", "SET home"].contains(&moment) {
+            let forgotten = "UPDATE store_identity SET home = NULL";
+            bench.raw(forgotten).await.unwrap();
+        }
+        proxy.silence(Box::new(move |sent| says(sent, moment)));
+        let options = through(&proxy, &bench);
+        let migrated = tokio::time::timeout(PATIENCE, DbStore::migrate(&options)).await;
+        assert!(proxy.has_silenced(), "{moment}");
+        assert_given_up(
+            &migrated
+                .unwrap_or_else(|_| panic!("{moment} hangs"))
+                .unwrap_err(),
+        );
+        DbStore::migrate(&options).await.unwrap();
+    }
+}
