@@ -8,6 +8,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::shared::Store;
+use super::silence::Doubt;
 use super::{dialect, silence};
 use crate::failure::Failure;
 use crate::options::Options;
@@ -46,15 +47,21 @@ pub(crate) async fn connect(
     let address = address(operation, url)?;
     probe(operation, options, &address).await?;
     let ping = silence::longest_ping(options);
+    let doubt = Doubt::default();
+    let released = doubt.clone();
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(options.acquire_timeout)
         // The driver's own look at a connection waits without end.
         .test_before_acquire(false)
-        .before_acquire(move |conn, _| {
-            Box::pin(async move { silence::in_time(ping, conn.ping()).await.map(|()| true) })
+        .before_acquire(move |conn, meta| {
+            let doubt = doubt.clone();
+            Box::pin(async move { doubt.ping(conn, meta.idle_for, ping).await })
         })
-        .after_release(move |conn, _| Box::pin(silence::is_sound(conn, ping)))
+        .after_release(move |conn, _| {
+            let doubt = released.clone();
+            Box::pin(async move { doubt.is_sound(conn, ping).await })
+        })
         .after_connect(move |conn, _| {
             let settings = settings.clone();
             Box::pin(async move {

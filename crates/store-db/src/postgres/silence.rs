@@ -1,9 +1,11 @@
 //! A server that is not heard of any more: no answer, and no word that the connection is broken.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cloakroom_core::{Error, ErrorKind};
-use sqlx::{Executor as _, Row as _};
+use sqlx::{Connection as _, Executor as _, Row as _};
+use tokio::time::Instant;
 
 use crate::options::Options;
 
@@ -33,26 +35,63 @@ pub(crate) fn told(call: &'static str, longest: Duration) -> Error {
     Error::new(ErrorKind::Unavailable, "ask the database", message)
 }
 
-/// Whether a connection that comes back answers, asked before the driver asks without end, and is in no
-/// transaction: one whose `BEGIN` was answered too late is in one that nobody would end.
-pub(super) async fn is_sound(
-    conn: &mut sqlx::PgConnection,
-    longest: Duration,
-) -> sqlx::Result<bool> {
-    // Of the simple protocol, which poolers take: nothing is prepared.
-    const OUTSIDE: &str = "SELECT transaction_timestamp() = statement_timestamp()";
-    let asked = async { conn.fetch_one(sqlx::raw_sql(OUTSIDE)).await?.try_get(0) };
-    in_time(longest, asked).await
-}
+/// When one of a pool's connections was first asked something that it did not answer: those that have been
+/// idle since before then have most likely gone the same way.
+#[derive(Clone, Default)]
+pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
 
-/// Gives a connection up that takes longer.
-pub(super) async fn in_time<T>(
-    longest: Duration,
-    asked: impl Future<Output = sqlx::Result<T>>,
-) -> sqlx::Result<T> {
-    tokio::time::timeout(longest, asked)
-        .await
-        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+impl Doubt {
+    /// Whether a connection that has been idle for so long answers. Of many that went silent at once one
+    /// alone is waited for.
+    pub(super) async fn ping(
+        &self,
+        conn: &mut sqlx::PgConnection,
+        idle: Duration,
+        longest: Duration,
+    ) -> sqlx::Result<bool> {
+        let idle_since = Instant::now().checked_sub(idle);
+        if idle_since < *self.since() {
+            let doubtful = std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                "it was idle while another connection went silent",
+            );
+            return Err(sqlx::Error::Io(doubtful));
+        }
+        self.in_time(longest, conn.ping()).await.map(|()| true)
+    }
+
+    /// Whether a connection that comes back answers, asked before the driver asks without end, and is in no
+    /// transaction: one whose `BEGIN` was answered too late is in one that nobody would end.
+    pub(super) async fn is_sound(
+        &self,
+        conn: &mut sqlx::PgConnection,
+        longest: Duration,
+    ) -> sqlx::Result<bool> {
+        // Of the simple protocol, which poolers take: nothing is prepared.
+        const OUTSIDE: &str = "SELECT transaction_timestamp() = statement_timestamp()";
+        let asked = async { conn.fetch_one(sqlx::raw_sql(OUTSIDE)).await?.try_get(0) };
+        self.in_time(longest, asked).await
+    }
+
+    /// Gives a connection up that takes longer.
+    async fn in_time<T>(
+        &self,
+        longest: Duration,
+        asked: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        let begun = Instant::now();
+        tokio::time::timeout(longest, asked)
+            .await
+            .unwrap_or_else(|_| {
+                *self.since() = Some(begun);
+                Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+            })
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        // Replaced whole; a panic elsewhere leaves it valid.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ fn main() {
             an_encoding_without_all_characters_is_refused;
         silent:
             every_operation_ends_and_the_next_succeeds, a_transaction_begun_too_late_is_nobodys,
-            the_look_at_the_schema_ends;
+            the_look_at_the_schema_ends, connections_silent_at_once_are_waited_for_once;
         homes: a_dump_that_was_read_in_is_another;
     };
 

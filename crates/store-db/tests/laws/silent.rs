@@ -215,3 +215,27 @@ pub(crate) async fn the_look_at_the_schema_ends(bench: Bench) {
         DbStore::migrate(&options).await.unwrap();
     }
 }
+
+/// A server that has lost its power answers on none of them.
+pub(crate) async fn connections_silent_at_once_are_waited_for_once(bench: Bench) {
+    const CONNECTIONS: u32 = 4;
+    let mut bench = impatient(&bench);
+    bench.options.max_connections = CONNECTIONS;
+    let proxy = before(&pool(&bench.store)).await;
+    let store = DbStore::open(&through(&proxy, &bench)).await.unwrap();
+    let mut taken = Vec::new();
+    for _ in 0..CONNECTIONS {
+        taken.push(pool(&store).acquire().await.unwrap());
+    }
+    let idle = taken.len();
+    drop(taken);
+    while pool(&store).num_idle() < idle {
+        tokio::task::yield_now().await;
+    }
+    proxy.silence_all();
+    for _ in 0..CONNECTIONS {
+        store.identity().await.unwrap();
+    }
+    assert_eq!(proxy.asked_in_vain(), 1);
+    store.close().await;
+}
