@@ -9,6 +9,7 @@ use cloakroom_store_openmetadata::Ids;
 use super::addresses;
 use super::apart::{naming, share_ids, told_apart};
 use super::backends::{AzureLogin, Backend};
+use super::paths::key_of_an_empty_path;
 use super::platforms::{OpenMetadata, Platform};
 use super::secret_reference::SecretReference;
 use super::sections::{Configuration, Store};
@@ -35,11 +36,20 @@ impl Wrong {
 type Checked = Result<(), Wrong>;
 
 pub(super) fn check(configuration: &Configuration) -> Checked {
+    no_empty_path(configuration)?;
     store(configuration)?;
     backends(configuration)?;
     documents(configuration)?;
     reconcile(configuration)?;
     service(configuration)
+}
+
+fn no_empty_path(configuration: &Configuration) -> Checked {
+    let Some(path) = key_of_an_empty_path(configuration) else {
+        return Ok(());
+    };
+    let message = "it is empty: write the file's path, or leave the key out".to_owned();
+    Err(Wrong { path, message })
 }
 
 fn backends(configuration: &Configuration) -> Checked {
@@ -285,16 +295,8 @@ fn reconcile(configuration: &Configuration) -> Checked {
 }
 
 fn store(configuration: &Configuration) -> Checked {
-    let postgres = match &configuration.store {
-        Store::Postgres(postgres) => postgres,
-        Store::Sqlite(sqlite) => {
-            let path = sqlite.path.as_ref();
-            return require(
-                path.is_none_or(|path| !path.as_os_str().is_empty()),
-                "store.sqlite.path",
-                "it is empty: write the file's path, or leave the key out",
-            );
-        }
+    let Store::Postgres(postgres) = &configuration.store else {
+        return Ok(());
     };
     require(
         postgres.connections > 0,

@@ -16,7 +16,7 @@ pub(super) fn resolve(configuration: &mut Configuration, tree: &Node, folder: &P
     let keys = keys_of_paths(configuration);
     for (at, path) in paths(configuration).into_iter().enumerate() {
         let origin = keys.get(&at).map(|key| &tree.closest(key).origin);
-        // An empty one would become the folder.
+        // An empty one would become the folder, and is refused as it is.
         if !path.as_os_str().is_empty() && !matches!(origin, Some(Origin::Variable(_))) {
             *path = folder.join(&*path);
         }
@@ -34,6 +34,15 @@ pub fn key_of(section: &impl Serialize, reference: &SecretReference) -> Option<S
         }
     });
     found
+}
+
+/// The key of a path with nothing in it, if there is one.
+pub(super) fn key_of_an_empty_path(configuration: &Configuration) -> Option<Vec<String>> {
+    let mut copy = configuration.clone();
+    let empty = paths(&mut copy)
+        .into_iter()
+        .position(|path| path.as_os_str().is_empty())?;
+    keys_of_paths(configuration).remove(&empty)
 }
 
 /// Every path that the configuration names, always in the same order.
@@ -97,6 +106,7 @@ fn visit(value: &Value, key: &mut Vec<String>, seen: &mut impl FnMut(&[String], 
 
 #[cfg(test)]
 mod tests {
+    use super::super::check::check;
     use super::super::load;
     use super::*;
 
@@ -149,6 +159,28 @@ default_backend: vault
                 assert_eq!(path, right, "{key:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_empty_path_is_refused_wherever_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("reconciler.yaml");
+        for text in [
+            EVERYWHERE,
+            "store: {sqlite: {path: p0}}\nkeys: {file: p1}\n",
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let whole = load(Some(&file), &[]).unwrap().configuration;
+            for (at, key) in keys_of_paths(&whole) {
+                let mut emptied = whole.clone();
+                *paths(&mut emptied)[at] = PathBuf::new();
+                let wrong = check(&emptied).unwrap_err();
+                assert_eq!(wrong.path, key);
+            }
+        }
+        std::fs::write(&file, "keys: {file: ''}\n").unwrap();
+        let error = load(Some(&file), &[]).unwrap_err().to_string();
+        assert!(error.contains("line 1: `keys.file`: "), "{error}");
     }
 
     #[test]

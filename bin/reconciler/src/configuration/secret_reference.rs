@@ -224,9 +224,9 @@ fn is_secret_itself(path: &Path) -> bool {
 /// What [`is_variable`] takes.
 const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_.-]*$";
 
-/// What [`is_secret_itself`] does not refuse.
+/// What [`is_secret_itself`] does not refuse, and has something in it.
 const NO_SECRET: &str =
-    "^(?![A-Za-z0-9+/_-]{43}=$)(?![\\s\\S]*(?:://|password=|[\\x00-\\x1f\\x7f]))";
+    "^(?![A-Za-z0-9+/_-]{43}=$)(?![\\s\\S]*(?:://|password=|[\\x00-\\x1f\\x7f])).";
 
 impl JsonSchema for SecretReference {
     fn schema_name() -> Cow<'static, str> {

@@ -513,6 +513,7 @@ pub struct Http {
     pub connections: usize,
     /// A file with the token that lets its bearer start jobs and see ids. Read at each request that
     /// bears one, so a new token needs no restart. Left out, nobody can do either.
+    #[schemars(extend("pattern" = "."))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
 }

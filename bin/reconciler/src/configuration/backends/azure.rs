@@ -50,6 +50,7 @@ pub struct Azure {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// Certificates to trust beside the system's (PEM).
+    #[schemars(extend("pattern" = "."))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// Whether the vault must ask for tokens of its own domain.

@@ -26,9 +26,11 @@ pub struct Kubernetes {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretReference>,
     /// The certificates that `server`'s is checked against (PEM).
+    #[schemars(extend("pattern" = "."))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// The kubeconfig file.
+    #[schemars(extend("pattern" = "."))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<PathBuf>,
     /// The kubeconfig's context.

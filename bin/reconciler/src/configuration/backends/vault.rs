@@ -33,6 +33,7 @@ pub struct Vault {
     /// How to log in.
     pub auth: VaultLogin,
     /// The only certificate authorities that are trusted (PEM); the system's where it is left out.
+    #[schemars(extend("pattern" = "."))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// How long one request may take.
