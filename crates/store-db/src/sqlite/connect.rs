@@ -118,14 +118,25 @@ async fn with_log(
     connect: SqliteConnectOptions,
     absent: Absent,
 ) -> sqlx::Result<SqliteConnectOptions> {
-    let mut look = connect.clone().pragma("query_only", "ON").connect().await?;
+    let careful = leaving_the_log(&connect);
+    let mut look = careful.clone().pragma("query_only", "ON").connect().await?;
     let whose = whose(&mut look).await;
     look.close().await?;
     Ok(match whose? {
-        Whose::SomebodyElses => connect,
-        Whose::Nobodys if absent == Absent::Refuse => connect,
+        Whose::SomebodyElses => careful,
+        Whose::Nobodys if absent == Absent::Refuse => careful,
         Whose::Ours | Whose::Nobodys => connect.journal_mode(SqliteJournalMode::Wal),
     })
+}
+
+/// Whoever is the last to close a database moves what its log holds to the file and removes the log, unless
+/// it may only read. Where there is no log, who may only read would leave an empty one.
+fn leaving_the_log(connect: &SqliteConnectOptions) -> SqliteConnectOptions {
+    let file = connect.get_filename();
+    let mut log = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    log.as_mut_os_string().push("-wal");
+    let holds_something = log.metadata().is_ok_and(|found| found.len() > 0);
+    connect.clone().read_only(holds_something)
 }
 
 /// Whether there is nothing in it, not even a table of somebody else's.

@@ -8,7 +8,7 @@ use cloakroom_core::ErrorKind;
 use cloakroom_core::store::{DocumentStore, Epochs, Expected, Journal as _};
 use cloakroom_store_db::{DbStore, Location, Options, Pool};
 use libtest_mimic::Trial;
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::runtime;
@@ -38,6 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_full_disk,
         one_that_is_removed_or_replaced_while_it_is_open,
         somebody_elses_file_is_left_as_it_is,
+        somebody_elses_log_is_left_as_it_is,
         a_second_name_of_the_file,
         a_second_name_while_it_is_open,
     ]
@@ -385,6 +386,56 @@ async fn somebody_elses_file_is_left_as_it_is(folder: &Path) {
         assert!(opened.message().contains("another file"), "{opened}");
         for beside in ["-wal", "-shm", "-journal"] {
             assert!(!folder.join(format!("{name}{beside}")).exists(), "{beside}");
+        }
+    }
+}
+
+/// What somebody's program left behind when it died is in the log alone: nobody but they move it to its place.
+async fn somebody_elses_log_is_left_as_it_is(folder: &Path) {
+    let theirs = folder.join("theirs.db");
+    let log_of = |file: &Path| folder.join(format!("{}-wal", file.file_name().unwrap().display()));
+    for (name, in_the_file, in_the_log) in [
+        (
+            "some.db",
+            "CREATE TABLE actor (id TEXT)",
+            "INSERT INTO actor VALUES ('a')",
+        ),
+        ("all.db", "SELECT 1", "CREATE TABLE actor (id TEXT)"),
+        ("nothing.db", "SELECT 1", "PRAGMA user_version = 7"),
+    ] {
+        let path = folder.join(name);
+        let file = SqliteConnectOptions::new()
+            .filename(&theirs)
+            .create_if_missing(true);
+        let file = file.journal_mode(SqliteJournalMode::Wal);
+        let mut program = file.connect().await.unwrap();
+        program.execute(in_the_file).await.unwrap();
+        program
+            .execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            .await
+            .unwrap();
+        program.execute(in_the_log).await.unwrap();
+        std::fs::copy(&theirs, &path).unwrap();
+        std::fs::copy(log_of(&theirs), log_of(&path)).unwrap();
+        program.close().await.unwrap();
+        std::fs::remove_file(&theirs).unwrap();
+
+        let bytes = || [&path, &log_of(&path)].map(|file| std::fs::read(file).unwrap());
+        let before = bytes();
+        assert!(!before[1].is_empty());
+        let options = at(&path);
+        let blank = DbStore::is_blank(&options).await.unwrap();
+        assert_eq!(blank, name == "nothing.db");
+        DbStore::pending(&options).await.unwrap();
+        assert!(bytes() == before, "{name}");
+        let opened = DbStore::open(&options).await.unwrap_err();
+        assert!(bytes() == before, "{name}");
+        assert_eq!(opened.kind(), ErrorKind::Invalid, "{opened}");
+        if !blank {
+            let migrated = DbStore::migrate(&options).await.unwrap_err();
+            assert!(bytes() == before, "{name}");
+            assert_eq!(opened.message(), migrated.message());
+            assert!(opened.message().contains("another file"), "{opened}");
         }
     }
 }
