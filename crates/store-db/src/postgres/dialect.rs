@@ -1,6 +1,7 @@
 //! What PostgreSQL says differently.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use cloakroom_core::store::Home;
 use cloakroom_core::{BackendId, Error, ErrorKind};
@@ -209,7 +210,7 @@ pub(crate) async fn no_earlier(_: &mut sqlx::PgConnection, now: i64) -> Result<i
 /// anywhere makes a table of another number, a copy of a database has a number of its own, and where a
 /// base backup or a replica goes on by itself a timeline begins. Outside of a transaction: a server that
 /// does not tell one of them would end it.
-pub(crate) async fn home(conn: &mut sqlx::PgConnection) -> Result<Home, Failure> {
+pub(crate) async fn home(conn: &mut sqlx::PgConnection, _: Option<&Path>) -> Result<Home, Failure> {
     let parts = [
         (
             "cluster",

@@ -28,7 +28,7 @@ impl Store {
         let homes = async {
             let mut conn = self.read.acquire().await?;
             Ok(Homes {
-                here: dialect::home(&mut conn).await?,
+                here: dialect::home(&mut conn, self.opened_as.as_deref()).await?,
                 known: known_home(&mut conn, backend).await?,
                 manager: known_manager(&mut conn, backend).await?,
             })

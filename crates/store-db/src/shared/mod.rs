@@ -41,6 +41,7 @@ pub(crate) mod staged;
 mod switch;
 pub(crate) mod unused;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub(crate) struct Store {
     deployment: Arc<str>,
     /// After this long without a word an operation is given up; `None` where there is no network.
     pub(crate) longest_silence: Option<Duration>,
+    /// What a SQLite file was called when it was opened, links followed.
+    pub(crate) opened_as: Option<PathBuf>,
 }
 
 impl Store {
@@ -83,6 +86,7 @@ impl Store {
             randomness: Arc::clone(&options.randomness),
             deployment: options.deployment.as_str().into(),
             longest_silence: None,
+            opened_as: None,
         }
     }
 

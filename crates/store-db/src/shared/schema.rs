@@ -62,7 +62,7 @@ impl Store {
     /// from. Behind the migrations: of a table that is not there yet nothing can be told.
     async fn settle_home(&self) -> Result<(), Failure> {
         let mut conn = self.write.acquire().await?;
-        let home = dialect::home(&mut conn).await?;
+        let home = dialect::home(&mut conn, self.opened_as.as_deref()).await?;
         sqlx::query("UPDATE store_identity SET home = $1 WHERE single = 1 AND home IS NULL")
             .bind(home.as_str())
             .execute(&mut *conn)

@@ -37,7 +37,7 @@ pub(crate) enum Absent {
 pub(crate) async fn home(operation: &'static str, store: &Store) -> Result<Home> {
     let home = async {
         let mut conn = store.read.acquire().await?;
-        dialect::home(&mut conn).await
+        dialect::home(&mut conn, store.opened_as.as_deref()).await
     };
     let home: Result<Home, Failure> = home.await;
     home.map_err(|failure| failure.into_error(operation, dialect::meaning_of))
@@ -80,7 +80,9 @@ pub(crate) async fn connect(
         .pragma("query_only", "ON");
     let read =
         pool(options, options.max_connections.saturating_sub(1).max(1)).connect_lazy_with(reading);
-    Ok(Store::new(options, write, read))
+    let mut store = Store::new(options, write, read);
+    store.opened_as = path.canonicalize().ok();
+    Ok(store)
 }
 
 /// Who opens it is told that it is somebody else's: no migration of ours goes there.

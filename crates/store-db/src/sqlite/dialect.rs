@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::Metadata;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use cloakroom_core::store::Home;
@@ -121,7 +122,13 @@ pub(crate) async fn no_earlier(
 /// file that is moved keeps both, and a copy has others. Its device is left out: after a restart, or
 /// attached to another machine, a disk often has another number. All names of a file agree in both, so with
 /// a second name nothing is known.
-pub(crate) async fn home(conn: &mut sqlx::SqliteConnection) -> Result<Home, Failure> {
+///
+/// A connection that is made later goes by whatever has the name then, so `opened_as` tells of a link in the
+/// place of the file.
+pub(crate) async fn home(
+    conn: &mut sqlx::SqliteConnection,
+    opened_as: Option<&Path>,
+) -> Result<Home, Failure> {
     const OPERATION: &str = "look at the database";
     let unavailable = |message: String| Error::new(ErrorKind::Unavailable, OPERATION, message);
     let path: String =
@@ -131,7 +138,8 @@ pub(crate) async fn home(conn: &mut sqlx::SqliteConnection) -> Result<Home, Fail
     let file = std::fs::metadata(&path).map_err(|source| {
         unavailable("the database's file cannot be looked at".to_owned()).with_source(source)
     })?;
-    if let Some(message) = names::second_name(path.as_ref()) {
+    let moved = opened_as.and_then(names::link_in_its_place);
+    if let Some(message) = moved.or_else(|| names::second_name(path.as_ref())) {
         return Err(unavailable(message).into());
     }
     let since = |made: SystemTime| made.duration_since(SystemTime::UNIX_EPOCH).ok();

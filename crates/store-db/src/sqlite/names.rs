@@ -18,6 +18,19 @@ pub(super) fn second_name(file: &Path) -> Option<String> {
     Some(format!("the database {} {told}", file.display()))
 }
 
+/// What is wrong, and what to do, where a file that is open was moved and a symbolic link has the name it was
+/// opened by.
+pub(super) fn link_in_its_place(opened_as: &Path) -> Option<String> {
+    opened_as.is_symlink().then(|| {
+        format!(
+            "the database {} was moved, and a symbolic link has its name now: whoever comes by that looks for \
+             what was written last beside the file in its new place, and it is beside the old one. Put the file \
+             back, and stop every process before it is moved",
+            opened_as.display()
+        )
+    })
+}
+
 #[cfg(unix)]
 fn has_hard_links(file: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;

@@ -41,6 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         somebody_elses_log_is_left_as_it_is,
         a_second_name_of_the_file,
         a_second_name_while_it_is_open,
+        one_that_is_moved_behind_a_link_while_it_is_open,
     ]
 }
 
@@ -439,3 +440,39 @@ async fn somebody_elses_log_is_left_as_it_is(folder: &Path) {
         }
     }
 }
+
+/// Whoever comes by the link has another log than who has it open.
+#[cfg(unix)]
+async fn one_that_is_moved_behind_a_link_while_it_is_open(folder: &Path) {
+    let path = folder.join("store.db");
+    let elsewhere = folder.join("elsewhere.db");
+    let options = with_one_document(&path).await;
+    let open = DbStore::open(&options).await.unwrap();
+    let Pool::Sqlite { read, .. } = open.pool() else {
+        panic!()
+    };
+    // Others are made once the link is there.
+    let first = read.acquire().await.unwrap();
+    std::fs::rename(&path, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    for error in [
+        open.check().await.unwrap_err(),
+        open.homes(&backend()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.message().contains("symbolic link"), "{error}");
+    }
+    std::fs::rename(&elsewhere, &path).unwrap();
+    open.check().await.unwrap();
+    drop(first);
+    open.close().await;
+    // A link that is there from the first is no other name: SQLite goes by the file's own.
+    let link = folder.join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let linked = bench(&at(&link)).await;
+    linked.store.check().await.unwrap();
+    linked.store.close().await;
+}
+
+#[cfg(not(unix))]
+async fn one_that_is_moved_behind_a_link_while_it_is_open(_: &Path) {}
