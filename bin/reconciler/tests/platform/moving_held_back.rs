@@ -158,6 +158,52 @@ async fn however_many_copies_are_in_trouble_the_database_is_asked_once() {
     moving.assert_open(id).await;
 }
 
+/// A finish that has begun goes on while the new manager is away, with what the database mentions no more.
+#[tokio::test]
+async fn however_long_the_new_manager_is_away_the_database_is_asked_once_for_all_that_stays() {
+    let moving = Moving::new().await;
+    let stage = moving.stage();
+    let many: Vec<String> = (1_000..1_210).map(|number| here(number, 1)).collect();
+    stage.write(many.iter().cloned());
+    for name in &many {
+        stage.mention(mention(name));
+    }
+    let id = moving.copy().await.id.unwrap();
+    for name in &many {
+        let refused = Some(ErrorKind::Unavailable);
+        stage.manager.refuse_deletion(name, refused);
+    }
+    let begun = moving.finish(id).await;
+    assert_eq!(begun.state, Some(MoveState::Finishing), "{begun:#?}");
+    for name in &many {
+        stage.manager.refuse_deletion(name, None);
+    }
+    stage.clock.advance(HOUR);
+    let away = Some(ErrorKind::Unavailable);
+    moving.new.refuse_describes(away);
+    let (first, last) = (&many[0], &many[many.len() - 1]);
+    for forgotten in [None, Some(first), Some(last)] {
+        if let Some(name) = forgotten {
+            stage.source.forget(name);
+        }
+        let events = || stage.manager.adversary.events.lock().unwrap().clone();
+        let before = events().len();
+        let report = moving.finish(id).await;
+        assert_eq!(report.removed, u64::from(forgotten.is_some()));
+        let asked = events()[before..]
+            .iter()
+            .filter(|it| **it == Event::AskingAgain)
+            .count();
+        // Once more right before it goes.
+        let expected = 1 + usize::from(forgotten == Some(last));
+        assert_eq!(asked, expected, "{forgotten:?}");
+        if let Some(name) = forgotten {
+            assert!(!stage.is_there(name).await, "{name}");
+        }
+        stage.clock.advance(HOUR);
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_ready_that_the_new_manager_takes_away_one_day() {
     let moving = Moving::new().await;

@@ -1,6 +1,8 @@
 //! Whether what a move makes superfluous may go: it is as it was copied, and the same on both sides, or
 //! neither the platform nor the side that stays has any use for it.
 
+use std::collections::HashSet;
+
 use cloakroom_core::ledger::DeletionOutcome;
 use cloakroom_core::platform::{NamedSecret, PlatformCopy, SecretName};
 use cloakroom_core::{Error, ErrorKind, Result, SecretState, SecretValue};
@@ -38,7 +40,10 @@ impl Ready {
 
 impl Removing<'_> {
     /// Those that may go; how it ended for the others.
-    pub(super) async fn ready(&self, going: &[PlatformCopy]) -> Result<Vec<Result<Ready, End>>> {
+    pub(super) async fn ready(
+        &mut self,
+        going: &[PlatformCopy],
+    ) -> Result<Vec<Result<Ready, End>>> {
         let names: Vec<String> = going.iter().map(|it| self.name(it).to_string()).collect();
         let others: Vec<String> = going
             .iter()
@@ -128,7 +133,7 @@ impl Removing<'_> {
     /// What only one side has as it was may be the last copy. It may go once nothing mentions it: the
     /// platform has written another since, and a clean-up has been there.
     async fn spare_what_is_mentioned(
-        &self,
+        &mut self,
         going: &[PlatformCopy],
         ready: &mut [Result<Ready, End>],
     ) -> Result<()> {
@@ -136,23 +141,36 @@ impl Removing<'_> {
             !matches!(it.beside, Beside::Same) && may_go_unmentioned(self.of, it.why())
         };
         let asked = (0..going.len()).filter(|&at| ready[at].as_ref().is_ok_and(is_asked));
+        let asked = asked.filter(|&at| !self.mentioned.contains(&going[at].name));
         let asked: Vec<usize> = asked.collect();
-        let mut unmentioned = vec![false; going.len()];
-        let mut is_known = true;
-        if !asked.is_empty() {
-            let names: Vec<SecretName> = asked.iter().map(|&at| going[at].name.clone()).collect();
-            let answers = self.pass.mentioned(&names).await?;
-            is_known = answers.is_some();
-            for (at, mentioned) in asked.into_iter().zip(answers.into_iter().flatten()) {
-                unmentioned[at] = !mentioned;
-            }
-        }
-        for (it, unmentioned) in ready.iter_mut().zip(unmentioned) {
-            if !unmentioned {
-                spare(it, is_known);
+        let names: Vec<SecretName> = asked.iter().map(|&at| going[at].name.clone()).collect();
+        let unmentioned = self.unmentioned(names).await?;
+        for (at, it) in ready.iter_mut().enumerate() {
+            let name = &going[at].name;
+            match &unmentioned {
+                Some(unmentioned) if unmentioned.contains(name) => {}
+                Some(_) => spare(it, true),
+                None => spare(it, self.mentioned.contains(name)),
             }
         }
         Ok(())
+    }
+
+    /// Those of these that the database does not mention; `None` where it does not say. It is asked for what comes
+    /// next as well, since where the other manager is away all of that will be asked for, and what it mentions now
+    /// stays for this time.
+    async fn unmentioned(&mut self, names: Vec<SecretName>) -> Result<Option<HashSet<SecretName>>> {
+        if names.is_empty() {
+            return Ok(Some(HashSet::new()));
+        }
+        let all = [names.as_slice(), &self.ahead].concat();
+        let Some(answers) = self.pass.mentioned(&all).await? else {
+            return Ok(None);
+        };
+        let mentioned = all.into_iter().zip(answers).filter(|(_, it)| *it);
+        self.mentioned.extend(mentioned.map(|(name, _)| name));
+        let unmentioned = names.into_iter().filter(|it| !self.mentioned.contains(it));
+        Ok(Some(unmentioned.collect()))
     }
 }
 

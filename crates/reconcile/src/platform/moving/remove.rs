@@ -51,6 +51,10 @@ pub(super) struct Removing<'a> {
     pub(super) runs: HashMap<RunId, bool>,
     /// What is to go, and the pass did not list.
     pub(super) unlisted: HashSet<SecretName>,
+    /// What may go next.
+    pub(super) ahead: Vec<SecretName>,
+    /// What the database was found to mention.
+    pub(super) mentioned: HashSet<SecretName>,
 }
 
 /// How it ended for one secret.
@@ -97,6 +101,8 @@ impl<'a> Removing<'a> {
             plan: String::new(),
             runs: HashMap::new(),
             unlisted: HashSet::new(),
+            ahead: Vec::new(),
+            mentioned: HashSet::new(),
         })
     }
 
@@ -176,6 +182,7 @@ impl<'a> Removing<'a> {
                     return Ok(());
                 }
                 let rest = left.split_off(left.len().min(TOGETHER));
+                self.ahead = rest.iter().map(|it| it.name.clone()).collect();
                 let going = self.waited(run, left).await?;
                 match run {
                     Some(run) => self.remove(record, run, going).await?,
