@@ -242,7 +242,7 @@ fn describe_counters() {
     );
     describe_counter!(
         RESCUES,
-        "Secrets that a platform mentions, waited for their deletion and were brought back."
+        "Secrets that a platform mentions and that waited for their deletion or carried an expiry, and were rescued."
     );
 }
 
