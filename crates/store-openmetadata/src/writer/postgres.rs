@@ -110,11 +110,12 @@ impl PgWriter {
         for row in rows {
             let mut update = update(target, row);
             let query = update.build().persistent(false);
-            let row = query.fetch_optional(&mut *transaction).await?;
-            let is_as_before = row.map(|row| row.try_get(0)).transpose()?;
+            let done = query.fetch_optional(&mut *transaction).await?;
+            let is_as_before = done.map(|done| done.try_get(0)).transpose()?;
             written.push(match is_as_before {
                 None => Updated::Nothing,
                 Some(true) => Updated::InVain,
+                Some(false) if is_restored(&mut transaction, target, row).await? => Updated::InVain,
                 Some(false) => Updated::Row,
             });
         }
@@ -170,9 +171,28 @@ fn update(target: &Target, row: &Swap) -> QueryBuilder<Postgres> {
     }
     push_key(&mut update, target, &row.key);
     push_old(&mut update, [" AND ", " AND "], target, row);
-    // What a trigger made of it.
+    // What a trigger made of it before it was written.
     push_old(&mut update, [" RETURNING ", " OR "], target, row);
     update
+}
+
+/// Whether a trigger has written a row again behind its update. Where a row stands by then is not known.
+async fn is_restored(
+    transaction: &mut Transaction<'_, Postgres>,
+    target: &Target,
+    row: &Swap,
+) -> sqlx::Result<bool> {
+    if target.telling == Telling::ByPlace {
+        return Ok(false);
+    }
+    let mut as_before = QueryBuilder::new("SELECT");
+    push_old(&mut as_before, [" ", " OR "], target, row);
+    as_before.push(format_args!(" FROM {}", target.from));
+    push_key(&mut as_before, target, &row.key);
+    let query = as_before.build().persistent(false);
+    let found = query.fetch_optional(&mut **transaction).await?;
+    let is_as_before = found.map(|found| found.try_get(0)).transpose()?;
+    Ok(is_as_before.unwrap_or_default())
 }
 
 /// Whether columns say what they said, with one word in front and another one between them.

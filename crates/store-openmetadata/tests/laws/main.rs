@@ -115,7 +115,8 @@ fn main() {
     };
     let of_postgres = laws! {
         obstacles: row_security_in_force, a_foreign_table, large_objects;
-        rotation: what_is_elsewhere_is_left, a_row_without_a_key_that_is_written_meanwhile;
+        rotation:
+            what_a_trigger_restores_afterwards_is_not_called_done, what_is_elsewhere_is_left, a_row_without_a_key_that_is_written_meanwhile;
     };
     let of_mysql = || {
         laws! {

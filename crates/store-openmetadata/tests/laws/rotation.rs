@@ -355,6 +355,37 @@ pub(crate) async fn what_a_trigger_restores_is_not_called_done(bench: Bench) {
     assert_eq!(open_all(&texts[1], &keys()), "two");
 }
 
+/// Nor what a trigger restores once the row is written. MySQL and MariaDB let none write to its own table.
+pub(crate) async fn what_a_trigger_restores_afterwards_is_not_called_done(bench: Bench) {
+    let (one, two) = (seal(&keys_of(OLD), "one"), seal(&keys_of(OLD), "two"));
+    with_texts(&bench, &[&one, &two]).await;
+    let function = format!(
+        "CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF pg_trigger_depth() = 1 THEN UPDATE {}.log SET v = '{one}' WHERE id = 0; END IF; \
+         RETURN NULL; END $$",
+        bench.schema()
+    );
+    bench.sql(&function).await;
+    for level in ["ROW", "STATEMENT"] {
+        let trigger = format!(
+            "UPDATE log SET v = '{two}' WHERE id = 1; \
+             CREATE TRIGGER back AFTER UPDATE ON log FOR EACH {level} EXECUTE FUNCTION back()"
+        );
+        bench.sql(&trigger).await;
+        let report = rotate(&bench, &Unobserved).await;
+        let told = (report.rotated(), report.older());
+        assert_eq!(told, (1, 1), "{level}: {report:?}");
+        let [left] = &report.left[..] else {
+            panic!("{level}: {report:?}")
+        };
+        assert!(left.detail.contains("trigger"), "{level}: {left:?}");
+        let texts = asked(&bench, "SELECT v FROM log ORDER BY id").await;
+        assert_eq!(texts[0], one, "{level}");
+        assert_eq!(open_all(&texts[1], &keys()), "two", "{level}");
+        bench.sql("DROP TRIGGER back ON log").await;
+    }
+}
+
 /// Nor is a row of which the trigger lets one column through.
 pub(crate) async fn what_a_trigger_restores_in_part_is_not_called_done(bench: Bench) {
     bench.with_a_table().await;
