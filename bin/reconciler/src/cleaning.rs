@@ -2,6 +2,7 @@
 //! in the database.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +18,22 @@ use tokio_util::sync::CancellationToken;
 use crate::configuration::CronLine;
 use crate::http::Look;
 use crate::last_success::Ahead;
-use crate::metrics::{CountedCleaning, Metrics};
+use crate::metrics::{CountedCleaning, Metrics, cleaning_job_name};
 use crate::platform;
 use crate::wiring::Context;
 
-/// Activates clean-ups, by the name of the platform, and tells where they stand.
-pub type CleanUps = Activator<String, CleanReport>;
+/// The clean-up of the platform of this name, called as metrics call it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CleanUp(pub String);
+
+impl fmt::Display for CleanUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&cleaning_job_name(&self.0))
+    }
+}
+
+/// Activates clean-ups, and tells where they stand.
+pub type CleanUps = Activator<CleanUp, CleanReport>;
 
 /// When `serve` cleans each platform; `None` where it does not.
 pub type CleaningSchedules = BTreeMap<String, Option<CronLine>>;
@@ -124,12 +135,12 @@ impl CleaningRunner {
 }
 
 #[async_trait]
-impl JobRunner<String, CleanReport> for CleaningRunner {
+impl JobRunner<CleanUp, CleanReport> for CleaningRunner {
     async fn now(&self) -> Result<Timestamp> {
         self.context.store.now().await
     }
 
-    async fn run_job(&self, platform: String) -> Vec<Result<CleanReport>> {
+    async fn run_job(&self, CleanUp(platform): CleanUp) -> Vec<Result<CleanReport>> {
         let began = Instant::now();
         let cleaned = Box::pin(self.clean(&platform)).await;
         match &cleaned {
@@ -242,5 +253,16 @@ impl CleaningFigures {
                 self.metrics.set_cleaning_schedule(platform, next, interval);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_calls_it_as_metrics_do() {
+        let clean_up = CleanUp("production".to_owned());
+        assert_eq!(clean_up.to_string(), "clean/production");
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_cron_scheduler::{Job as Tick, JobScheduler};
 use tokio_util::sync::CancellationToken;
 
-use crate::cleaning::{CleanUps, CleaningSchedules};
+use crate::cleaning::{CleanUp, CleanUps, CleaningSchedules};
 use crate::configuration::{CronLine, Jobs};
 
 /// How often the clock is looked at.
@@ -74,7 +74,8 @@ impl Schedules {
         }
         for (platform, schedule) in &self.platforms {
             if let Some(schedule) = schedule {
-                add(&scheduler, schedule, platform.clone(), &self.clean_ups).await?;
+                let clean_up = CleanUp(platform.clone());
+                add(&scheduler, schedule, clean_up, &self.clean_ups).await?;
             } else {
                 tracing::info!(platform.name = platform, "this platform has no schedule");
             }

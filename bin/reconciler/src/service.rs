@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlogs;
-use crate::cleaning::{CleaningFigures, CleaningRunner, CleaningSchedules};
+use crate::cleaning::{CleanUp, CleaningFigures, CleaningRunner, CleaningSchedules};
 use crate::configuration::Jobs;
 use crate::exit::Exit;
 use crate::figures::Figures;
@@ -181,9 +181,9 @@ fn clean_ups(
     cleaner: &Arc<CleaningRunner>,
     jitter: Duration,
     stop: &CancellationToken,
-) -> Driver<String, CleanReport> {
+) -> Driver<CleanUp, CleanReport> {
     Driver::of(
-        platforms.keys().cloned(),
+        platforms.keys().cloned().map(CleanUp),
         cleaner.clone(),
         Arc::new(SystemRandomness),
         jitter,

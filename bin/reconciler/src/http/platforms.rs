@@ -14,7 +14,7 @@ use super::routes::App;
 use super::token::Caller;
 use super::told::told;
 use super::without_ids::without_ids;
-use crate::metrics::cleaning_job_name;
+use crate::cleaning::CleanUp;
 
 /// Where the clean-ups of one platform stand.
 #[derive(Clone, Debug, Serialize)]
@@ -163,12 +163,12 @@ pub(super) async fn platforms(
 
 async fn status(
     app: &App,
-    mut state: JobState<String, CleanReport>,
+    mut state: JobState<CleanUp, CleanReport>,
     allowance: Duration,
     caller: Caller,
     now: Timestamp,
 ) -> Result<PlatformStatus> {
-    let platform = state.job.clone();
+    let platform = state.job.0.clone();
     let confirmation = app.store.confirmation(&platform).await?;
     let last = app.store.last_removal_run(&platform, None).await?;
     let complete = app
@@ -212,7 +212,7 @@ async fn status(
 
 /// Whether what a clean-up of this process failed with is past: a later one, of whichever process, did not
 /// fail.
-fn is_over(state: &JobState<String, CleanReport>, last: &PlatformRun) -> bool {
+fn is_over(state: &JobState<CleanUp, CleanReport>, last: &PlatformRun) -> bool {
     let failed = last.outcome == Some(RunOutcome::Failed);
     !failed && last.finished > state.last_started
 }
@@ -221,14 +221,14 @@ fn is_over(state: &JobState<String, CleanReport>, last: &PlatformRun) -> bool {
 /// later.
 fn ended(
     app: &App,
-    state: &JobState<String, CleanReport>,
+    state: &JobState<CleanUp, CleanReport>,
     last: Option<&PlatformRun>,
     now: Timestamp,
 ) -> Timestamp {
     // One that failed may have been kept from beginning.
     let began = state.last_started.filter(|_| state.errors.is_empty());
     let ended = last.and_then(|run| run.finished).max(began);
-    let name = cleaning_job_name(&state.job);
+    let name = state.job.to_string();
     let ended = ended.map(|ended| app.ahead.settled(&name, ended, now));
     let started = app.started_by(now);
     ended.map_or(started, |ended| ended.max(started))
@@ -236,7 +236,7 @@ fn ended(
 
 /// The newest report there is, of this process or of another.
 fn latest(
-    state: &JobState<String, CleanReport>,
+    state: &JobState<CleanUp, CleanReport>,
     last: Option<PlatformRun>,
     now: Timestamp,
 ) -> Option<CleanReport> {

@@ -24,7 +24,7 @@ use crate::cleaning::{CleanUps, CleaningRunner, CleaningSchedules};
 use crate::configuration::Jobs;
 use crate::last_success::Ahead;
 use crate::lost_database;
-use crate::metrics::{Metrics, cleaning_job_name};
+use crate::metrics::Metrics;
 use crate::wiring::RequestBudget;
 
 /// What the routes tell about.
@@ -117,9 +117,8 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         app.metrics.set_busy(state.job.as_str(), state.busy());
     }
     for state in app.clean_ups.states() {
-        if app.platforms.get(&state.job).is_some_and(Option::is_some) {
-            let job = cleaning_job_name(&state.job);
-            app.metrics.set_busy(&job, state.busy());
+        if app.platforms.get(&state.job.0).is_some_and(Option::is_some) {
+            app.metrics.set_busy(&state.job.to_string(), state.busy());
         }
     }
     for budget in &app.budgets {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dry_runs::Looked;
 use super::routes::App;
+use crate::cleaning::CleanUp;
 
 /// A dry run that has not ended by then goes on without its asker. Shorter than any sensible
 /// `http.timeout`.
@@ -143,11 +144,11 @@ async fn activate_clean_ups(app: &App, name: String, platforms: Vec<String>) -> 
     let mut running = false;
     let mut unconfirmed = Vec::new();
     for platform in platforms {
-        running |= states.iter().any(|it| it.job == platform && it.running);
+        running |= states.iter().any(|it| it.job.0 == platform && it.running);
         let confirmation = app.store.confirmation(&platform).await;
         unconfirmed.extend(matches!(confirmation, Ok(None)).then(|| platform.clone()));
         app.cleaner.ask_by_hand(&platform);
-        app.clean_ups.activate(platform);
+        app.clean_ups.activate(CleanUp(platform));
     }
     tracing::info!(job.name = name, "activated by hand");
     let but = if unconfirmed.is_empty() {
