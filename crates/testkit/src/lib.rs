@@ -9,7 +9,6 @@ pub mod elsewhere;
 pub mod fault;
 pub mod faults;
 pub mod memory;
-pub mod mute;
 pub mod named;
 pub mod openmetadata;
 pub mod proxy;

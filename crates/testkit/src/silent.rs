@@ -1,4 +1,4 @@
-//! A proxy before a PostgreSQL server whose connections fall silent: what a client sends goes nowhere, and
+//! A proxy before a database's server whose connections fall silent: what a client sends goes nowhere, and
 //! nothing says that the connection is broken.
 
 use std::collections::BTreeSet;
@@ -70,6 +70,15 @@ impl SilentProxy {
     /// One connection falls silent when a client sends such a thing.
     pub fn silence(&self, moment: Moment) {
         locked(&self.state).moment = Some(moment);
+    }
+
+    /// One connection falls silent once clients have sent so many times, on all their connections together.
+    pub fn silence_after(&self, mut times: usize) {
+        self.silence(Box::new(move |_| {
+            let now = times == 0;
+            times = times.saturating_sub(1);
+            now
+        }));
     }
 
     /// Whether a connection fell silent since that was asked for.

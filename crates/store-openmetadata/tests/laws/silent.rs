@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloakroom_core::ErrorKind;
 use cloakroom_core::platform::PlatformSource as _;
 use cloakroom_store_openmetadata::OpenMetadataSource;
-use cloakroom_testkit::mute::Mute;
+use cloakroom_testkit::SilentProxy;
 use cloakroom_testkit::openmetadata::Deployment;
 use futures_util::future::join_all;
 
@@ -42,8 +42,11 @@ async fn is_told(bench: &Bench, question: Question, requests: usize) -> bool {
     let url = bench.url();
     let (_, behind) = url.split_once('@').unwrap();
     let (server, _) = behind.split_once('/').unwrap();
-    let mute = Mute::before(server, requests).await.unwrap();
-    let url = url.replace(server, &mute.address().to_string());
+    let (host, port) = server.split_once(':').unwrap();
+    let proxy = SilentProxy::before(host, port.parse().unwrap());
+    let proxy = proxy.await.unwrap();
+    proxy.silence_after(requests);
+    let url = url.replace(server, &format!("127.0.0.1:{}", proxy.port()));
     let source = impatient(url);
     let names = [name()];
     let asked = async {
@@ -62,7 +65,7 @@ async fn is_told(bench: &Bench, question: Question, requests: usize) -> bool {
             "{question:?}: {error}"
         );
     }
-    mute.is_silent() && answer.is_err()
+    proxy.has_silenced() && answer.is_err()
 }
 
 /// Its connections stay and say nothing: whatever is asked ends all the same, and with no answer.
