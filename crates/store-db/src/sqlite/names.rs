@@ -24,8 +24,8 @@ pub(super) fn link_in_its_place(opened_as: &Path) -> Option<String> {
     opened_as.is_symlink().then(|| {
         format!(
             "the database {} was moved, and a symbolic link has its name now: whoever comes by that looks for \
-             what was written last beside the file in its new place, and it is beside the old one. Put the file \
-             back, and stop every process before it is moved",
+             what was written last beside the file in its new place, and it is beside the old one. Stop \
+             every process, put the file back, and move it with the `-wal` beside it",
             opened_as.display()
         )
     })

@@ -462,10 +462,9 @@ async fn one_that_is_moved_behind_a_link_while_it_is_open(folder: &Path) {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.message().contains("symbolic link"), "{error}");
     }
-    std::fs::rename(&elsewhere, &path).unwrap();
-    open.check().await.unwrap();
     drop(first);
     open.close().await;
+    std::fs::rename(&elsewhere, &path).unwrap();
     // A link that is there from the first is no other name: SQLite goes by the file's own.
     let link = folder.join("link.db");
     std::os::unix::fs::symlink(&path, &link).unwrap();
