@@ -442,3 +442,27 @@ async fn what_could_not_be_purged_is_told() {
         "{shown}"
     );
 }
+
+/// A run whose report does not parse is told in its place: status and undo go on, and so do runs.
+#[tokio::test]
+async fn an_unreadable_report_is_told_in_its_place() {
+    let (deployment, run) = with_a_deletion();
+    its_requests_are_over(&deployment).await;
+    let damage = format!("UPDATE runs SET report = '{{hunter2' WHERE run_id = '{run}'");
+    execute(&deployment, &damage).await;
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    let told = &status["runs"][0];
+    assert_eq!(
+        (&told["id"], &told["state"]),
+        (&run.as_str().into(), &"unreadable".into())
+    );
+    let status = deployment.run(&["status"]);
+    assert_eq!(status.code, Some(0), "{status:?}");
+    let warned = format!("{}{}", status.stdout, status.stderr);
+    for word in ["column report of table runs", &*run, "expire-orphans"] {
+        assert!(warned.contains(word), "{word}: {warned}");
+    }
+    assert!(!warned.contains("hunter2"));
+    deployment.run(&["run", "expire-orphans"]).done();
+    deployment.run(&["undo", &run]).done();
+}

@@ -136,6 +136,16 @@ fn note_names(document: &DocumentRow, named: &mut HashMap<Coordinate, Option<Doc
     }
 }
 
+/// What of a document cannot be read may have named any of them.
+fn refuse_unreadable(document: &DocumentRow) -> Result<()> {
+    let Some(why) = document.unreadable.first() else {
+        return Ok(());
+    };
+    let message =
+        format!("nothing is let go while what a document refers to cannot be read: {why}");
+    Err(Error::new(ErrorKind::Corrupt, "let secrets go", message).with_coordinate(document.id))
+}
+
 /// The row that cannot be read and that a row which can is locked with.
 fn beside(row: &LedgerRow, error: &Error) -> UnreadableRow {
     UnreadableRow {
@@ -252,6 +262,7 @@ impl Pass<'_> {
             let Some(last) = documents.last() else { break };
             after = Some(last.id);
             for document in &documents {
+                refuse_unreadable(document)?;
                 note_names(document, &mut named);
             }
         }

@@ -165,6 +165,11 @@ pub(super) async fn status(
     } else {
         console.list(&listing)?;
     }
+    for Run { record, .. } in &runs {
+        if let Some(why) = record.unreadable() {
+            console.note(format_args!("warning: {why}"));
+        }
+    }
     show_amiss(&amiss, console)?;
     show_parked(&parked, console)?;
     Ok(Exit::Done)
@@ -283,7 +288,9 @@ fn show_parked(parked: &[LedgerRow], console: &Console) -> anyhow::Result<()> {
 async fn runs(limit: u32, context: &Context) -> anyhow::Result<Vec<Run>> {
     let mut runs = Vec::new();
     for record in context.store.runs(limit).await? {
-        let state = if let Some(outcome) = record.outcome {
+        let state = if record.outcome.is_some() && record.unreadable().is_some() {
+            "unreadable"
+        } else if let Some(outcome) = record.outcome {
             match outcome {
                 RunOutcome::Done if has_findings(&record) => "findings",
                 outcome => outcome.as_str(),

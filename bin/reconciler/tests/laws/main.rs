@@ -118,6 +118,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             what_came_back_without_the_ledger_trips_none;
         unreadable_rows:
             one_holds_up_no_other,
+            one_of_a_document_holds_up_no_other,
             no_sweep_adopts_one,
             one_of_no_backend_holds_up_no_other,
             what_is_neither_counts_as_once_referenced,

@@ -1,6 +1,6 @@
 //! Rows of the ledger that cannot be read: each holds up itself alone, and counts as in use.
 
-use cloakroom_core::store::{FindingKind, Job, MoveState, RunOutcome};
+use cloakroom_core::store::{Finding, FindingKind, Job, MoveState, RunOutcome};
 use cloakroom_core::{BackendId, Coordinate, DocumentId, ErrorKind, SecretBackend as _};
 use cloakroom_documents::MoveReport;
 use cloakroom_reconcile::{RunOptions, Silent, SweepOptions};
@@ -75,6 +75,115 @@ pub(crate) async fn one_holds_up_no_other(kind: Kind, seed: u64) {
             .await
             .unwrap();
         assert_eq!(plan.items.len(), 0, "{column}");
+        world.close().await;
+    }
+}
+
+/// A row of the references, a document or a spec that cannot be read is told with its document. Everything else is
+/// verified and rescued, and whatever it may refer to stays.
+pub(crate) async fn one_of_a_document_holds_up_no_other(kind: Kind, seed: u64) {
+    let unknown = "'hunter2'";
+    for (damaged, mismatches) in [
+        (
+            format!("UPDATE secret_references SET coordinate = {unknown} WHERE"),
+            1,
+        ),
+        (
+            "UPDATE secret_references SET backend_id = 'Hunter 2' WHERE".to_owned(),
+            1,
+        ),
+        (
+            "UPDATE documents SET blob = CAST(x'7bff' AS BLOB) WHERE".to_owned(),
+            1,
+        ),
+        (
+            "UPDATE documents SET spec_id = CAST(x'ff' AS BLOB) WHERE".to_owned(),
+            1,
+        ),
+        (
+            "UPDATE specs SET body = CAST(x'ff' AS BLOB) WHERE '' <>".to_owned(),
+            0,
+        ),
+    ] {
+        if kind == Kind::Postgres && damaged.contains("BLOB") {
+            continue;
+        }
+        let mut world = World::new(kind, seed).await;
+        world.settings.page = 1;
+        let id = world.create(json!({"a": "in use", "b": "too"})).await.id;
+        let held = [
+            world.coordinate(id, "/a").await,
+            world.coordinate(id, "/b").await,
+        ];
+        let other = world.create(json!({"a": "in use elsewhere"})).await.id;
+        let wanting = world.coordinate(other, "/a").await;
+        let unused = forgotten(&world).await;
+        let which = if damaged.contains("specs") {
+            ""
+        } else {
+            "document_id ="
+        };
+        let only = if damaged.contains("references") {
+            "AND pointer = '/a'"
+        } else {
+            ""
+        };
+        world
+            .without_rules(&format!("{damaged} {which} '{id}' {only}"))
+            .await;
+        endanger(&world, &wanting, Danger::Waiting).await;
+        let report = world.run(Job::VerifyBlobs).await;
+        assert_eq!(report.outcome, RunOutcome::Done, "{damaged}: {report:#?}");
+        assert_eq!(report.rescued, 1, "{damaged}: {report:#?}");
+        let told = report.findings.get(&FindingKind::LedgerMismatch);
+        assert_eq!(
+            told.copied().unwrap_or_default(),
+            mismatches,
+            "{damaged}: {report:#?}"
+        );
+        assert!(report.has_findings(), "{damaged}");
+        let of_it = |it: &&Finding| it.kind == FindingKind::LedgerMismatch;
+        for found in report.examples.iter().filter(of_it) {
+            assert_eq!(found.document, Some(id), "{damaged}");
+            assert!(
+                found.detail.contains("backup"),
+                "{damaged}: {}",
+                found.detail
+            );
+        }
+        assert!(
+            !format!("{report:?}").to_lowercase().contains("hunter"),
+            "{report:#?}"
+        );
+        world.clock.advance(hours(24 * 30));
+        for job in Job::ALL {
+            world.backend.faults.refuse("list", ErrorKind::Denied);
+            let blind = world.run(job).await;
+            assert_ne!(
+                blind.outcome,
+                RunOutcome::Failed,
+                "{damaged}, {job}: {blind:#?}"
+            );
+            world.backend.faults.clear();
+            let _ = world.run(job).await;
+        }
+        assert!(!is_safe(&world, &unused).await, "{damaged}");
+        for held in held.iter().chain([&wanting]) {
+            assert!(is_safe(&world, held).await, "{damaged}");
+        }
+        // What nobody let go may be what cannot be read names.
+        let lost = world.create(json!({"a": "lost"})).await.id;
+        let missed = world.coordinate(lost, "/a").await;
+        lose(&world, lost).await;
+        if mismatches > 0 {
+            let reconciler = world.reconciler();
+            let (backend, how) = (world.id(), options(true));
+            let refused = reconciler.let_go(&backend, &how, &mut |_| {}).await;
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Corrupt, "{damaged}");
+            assert!(refused.to_string().contains(&id.to_string()), "{refused}");
+        }
+        assert!(is_safe(&world, &missed).await, "{damaged}");
         world.close().await;
     }
 }

@@ -123,6 +123,16 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// What stands for the report of a run that cannot be read.
+    pub fn unreadable_report(why: &str) -> serde_json::Value {
+        serde_json::json!({"unreadable": why, "error": why})
+    }
+
+    /// Why its report cannot be read, where it cannot: what it found is not known.
+    pub fn unreadable(&self) -> Option<&str> {
+        self.report["unreadable"].as_str()
+    }
+
     /// How many findings of a kind its report tells of; 0 where it has not ended.
     pub fn found(&self, kind: FindingKind) -> u64 {
         let found = &self.report["findings"][kind.as_str()];

@@ -50,6 +50,9 @@ pub struct DocumentRow {
     pub blob: String,
     /// The references recorded for it, ordered by pointer text.
     pub references: Vec<RecordedReference>,
+    /// Why what is recorded for it cannot be read, for each column that cannot: references are missing above,
+    /// or the blob is not what was written.
+    pub unreadable: Vec<String>,
 }
 
 /// A reference as it is recorded for its document.
@@ -88,7 +91,8 @@ impl From<&ReferenceRow> for ReferenceCursor {
 #[async_trait]
 pub trait ReferenceSource: Send + Sync {
     /// References into one backend behind `after`, ordered by coordinate text (byte by byte), then
-    /// document, then pointer; at most `limit`.
+    /// document, then pointer; at most `limit`. One whose own row cannot be read is left out:
+    /// [`DocumentRow::unreadable`] tells it.
     async fn references(
         &self,
         backend: &BackendId,

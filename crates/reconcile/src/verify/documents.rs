@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use cloakroom_core::config::{CompiledSpec, clear_text, nodes, parse_json};
 use cloakroom_core::store::{DocumentRow, Finding, FindingKind, RecordedReference, SpecId};
-use cloakroom_core::{DocumentId, Error, Result};
+use cloakroom_core::{DocumentId, Error, ErrorKind, Result};
 
 use crate::Pass;
 use crate::observe::Phase;
@@ -32,10 +32,14 @@ impl Spec {
                 compiled: CompiledSpec::compile_stored(&spec).ok(),
                 refused: CompiledSpec::compile(&spec).err().map(|error| told(&error)),
             },
-            Err(error) => Self {
-                compiled: None,
-                refused: Some(told(&error)),
-            },
+            Err(error) => Self::refused(&error),
+        }
+    }
+
+    fn refused(error: &Error) -> Self {
+        Self {
+            compiled: None,
+            refused: Some(told(error)),
         }
     }
 
@@ -83,6 +87,11 @@ impl Pass<'_> {
     }
 
     async fn verify_document(&mut self, document: &DocumentRow, specs: &mut Specs) -> Result<()> {
+        for why in &document.unreadable {
+            let detail = format!("what is recorded for it cannot be read: {why}");
+            self.about(FindingKind::LedgerMismatch, document, None, &detail)
+                .await?;
+        }
         let blob = match parse_json("read the document", document.blob.as_bytes()) {
             Ok(blob) => blob,
             Err(error) => return self.broken(document, &error).await,
@@ -182,6 +191,7 @@ impl Pass<'_> {
             let spec = match self.reconciler.store.spec_text(id).await {
                 Ok(text) => Spec::read(&text),
                 Err(error) if error.is_missing() => Spec::missing(),
+                Err(error) if error.kind() == ErrorKind::Corrupt => Spec::refused(&error),
                 Err(error) => return Err(error),
             };
             specs.insert(id.clone(), spec);
@@ -191,6 +201,9 @@ impl Pass<'_> {
 
     /// Spec and document are read one after the other, and the database may be brought back in between.
     async fn is_as_read(&self, document: &DocumentRow) -> Result<bool> {
+        if !document.unreadable.is_empty() {
+            return Ok(true);
+        }
         let now = self.store().document(document.id).await?;
         Ok(now.is_some_and(|now| now.spec == document.spec && now.blob == document.blob))
     }

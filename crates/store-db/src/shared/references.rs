@@ -21,14 +21,24 @@ impl Store {
         after: Option<&ReferenceCursor>,
         limit: u32,
     ) -> Result<Vec<ReferenceRow>> {
-        let mut query = references_query(backend, after, limit);
         let references = async {
-            let rows = query.build().fetch_all(&self.read).await?;
-            rows.iter().map(reference).collect::<Result<_, Failure>>()
+            let mut looked_at = limit;
+            loop {
+                let mut query = references_query(backend, after, looked_at);
+                let rows = query.build().fetch_all(&self.read).await?;
+                let read = rows.iter().filter_map(|row| reference(row).transpose());
+                let read: Vec<ReferenceRow> =
+                    read.take(limit as usize).collect::<Result<_, _>>()?;
+                // Where nothing of a page can be read there may be more behind it.
+                if !read.is_empty() || rows.len() < looked_at as usize {
+                    return Ok(read);
+                }
+                looked_at = looked_at.saturating_mul(2);
+            }
         };
         references
             .await
-            .map_err(|failure| told("read references", failure))
+            .map_err(|failure: Failure| told("read references", failure))
     }
 
     pub(crate) async fn documents(
@@ -169,40 +179,64 @@ async fn add_references(conn: &mut Conn, documents: &mut [DocumentRow]) -> Resul
         let owner = DocumentId(reader.id("document_id")?);
         while documents.next_if(|document| document.id < owner).is_some() {}
         if let Some(document) = documents.peek_mut().filter(|document| document.id == owner) {
-            document.references.push(RecordedReference {
-                pointer: reader.get("pointer")?,
-                backend: reader.backend()?,
-                coordinate: reader.coordinate()?,
-            });
+            match or_unreadable(recorded(reader))? {
+                Ok(recorded) => document.references.push(recorded),
+                Err(error) => document.unreadable.push(error.message().to_owned()),
+            }
         }
     }
     Ok(())
 }
 
-fn document(row: &Row) -> Result<DocumentRow, Failure> {
-    let reader = Reader::new("documents", row);
-    Ok(DocumentRow {
-        id: DocumentId(reader.id("document_id")?),
-        spec: SpecId(reader.get("spec_id")?),
-        blob: reader.get("blob")?,
-        references: Vec::new(),
+fn recorded(reader: Reader<'_>) -> Result<RecordedReference, Failure> {
+    Ok(RecordedReference {
+        pointer: reader.get("pointer")?,
+        backend: reader.backend()?,
+        coordinate: reader.coordinate()?,
     })
 }
 
-fn reference(row: &Row) -> Result<ReferenceRow, Failure> {
+/// What cannot be read as text is given as far as it is text: coordinates in it still count.
+fn document(row: &Row) -> Result<DocumentRow, Failure> {
+    let reader = Reader::new("documents", row);
+    let mut unreadable = Vec::new();
+    let mut text = |column| match or_unreadable(reader.get::<String>(column))? {
+        Ok(text) => Ok::<_, Failure>(text),
+        Err(error) => {
+            unreadable.push(error.message().to_owned());
+            let bytes: Vec<u8> = or_unreadable(reader.get(column))?.unwrap_or_default();
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        }
+    };
+    Ok(DocumentRow {
+        id: DocumentId(reader.id("document_id")?),
+        spec: SpecId(text("spec_id")?),
+        blob: text("blob")?,
+        references: Vec::new(),
+        unreadable,
+    })
+}
+
+/// `None` where the reference itself cannot be read.
+fn reference(row: &Row) -> Result<Option<ReferenceRow>, Failure> {
     let reader = Reader::new("secret_references", row);
+    let document = DocumentId(reader.id("document_id")?);
+    let place = || Ok::<_, Failure>((reader.get("pointer")?, reader.coordinate()?));
+    let Ok((pointer, coordinate)) = or_unreadable(place())? else {
+        return Ok(None);
+    };
     // One row that cannot be read hides none of the others.
     let (ledger, unreadable) = match or_unreadable(referenced_row(row))? {
         Ok(ledger) => (ledger, None),
         Err(error) => (None, Some(error.message().to_owned())),
     };
-    Ok(ReferenceRow {
-        document: DocumentId(reader.id("document_id")?),
-        pointer: reader.get("pointer")?,
-        coordinate: reader.coordinate()?,
+    Ok(Some(ReferenceRow {
+        document,
+        pointer,
+        coordinate,
         ledger,
         unreadable,
-    })
+    }))
 }
 
 fn referenced_row(row: &Row) -> Result<Option<ReferencedRow>, Failure> {

@@ -8,7 +8,7 @@ use cloakroom_core::{BackendId, Error, ErrorKind, Result, RunId};
 use sha2::{Digest as _, Sha256};
 
 use super::findings::prune;
-use super::rows::Reader;
+use super::rows::{Reader, or_unreadable, parsed};
 use super::transaction::{Ending, told};
 use super::{Conn, Query, Row, Store, dialect};
 use crate::failure::{Failure, miscounted};
@@ -18,6 +18,8 @@ const RUN_COLUMNS: &str = "SELECT r.run_id, r.job, r.backend_id, r.dry_run, r.st
 /// In the text of a report that was cut short, as it is written. In a string its quotes would be escaped.
 /// No function of the database's reads it: PostgreSQL's give up on a report that has a zero byte anywhere.
 const CUT_SHORT: &str = "%\"cut_short\":true%";
+/// Whole runs that are looked through for one whose report can be read.
+const LOOKED_THROUGH: u32 = 10;
 /// Findings of it are kept.
 const TELLING: &str = " AND r.last_finding > 0";
 /// In the order they were written in, whatever the clock said.
@@ -161,8 +163,10 @@ impl Store {
         job: Job,
         backend: &BackendId,
     ) -> Result<Option<RunRecord>> {
-        let whole = self.newest(whole_runs(job, backend), 1).await?;
-        Ok(whole.into_iter().next())
+        let whole = self
+            .newest(whole_runs(job, backend), LOOKED_THROUGH)
+            .await?;
+        Ok(whole.into_iter().find(|run| run.unreadable().is_none()))
     }
 
     pub(crate) async fn broken_off(
@@ -205,14 +209,18 @@ pub(super) async fn unsettled(
     backend: &BackendId,
 ) -> Result<BTreeSet<RunId>, Failure> {
     let mut query = whole_runs(job, backend);
-    query.push(NEWEST_FIRST).push(" LIMIT 1");
-    let whole = query.build().fetch_optional(&mut *conn).await?;
-    let whole = whole.as_ref().map(record).transpose()?;
+    query.push(NEWEST_FIRST).push(" LIMIT ");
+    query.push_bind(i64::from(LOOKED_THROUGH));
+    let rows = query.build().fetch_all(&mut *conn).await?;
+    let whole = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+    let whole = whole.into_iter().find(|run| run.unreadable().is_none());
     let mut query = broken_off_since(job, backend, whole.as_ref());
     query.push(TELLING).push(NEWEST_FIRST);
     let rows = query.build().fetch_all(conn).await?;
     let since = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
     let mut unsettled = telling_most(&since);
+    let unreadable = since.iter().filter(|run| run.unreadable().is_some());
+    unsettled.extend(unreadable.map(|run| run.id));
     unsettled.extend(whole.map(|run| run.id));
     Ok(unsettled)
 }
@@ -263,7 +271,11 @@ fn record(row: &Row) -> Result<RunRecord, Failure> {
         started: reader.time("started_at")?,
         finished: reader.optional_time("finished_at")?,
         outcome: reader.optional_word("outcome", RunOutcome::from_word)?,
-        report: reader.word("report", |text| serde_json::from_str(text).ok())?,
+        report: match or_unreadable(reader.word("report", parsed))? {
+            Ok(report) => report,
+            // When and how it ended is known all the same, and it hides no other run.
+            Err(error) => RunRecord::unreadable_report(&error.to_string()),
+        },
     })
 }
 

@@ -133,6 +133,86 @@ pub(crate) async fn runs_that_went_through_everything(bench: Bench) {
     assert_eq!(store.first_started(other, &here).await.unwrap(), None);
 }
 
+/// A report that does not parse tells itself in the place of its run. It hides no other run, says nothing of what was
+/// found, and nothing is forgotten because of it.
+pub(crate) async fn an_unreadable_report_holds_up_no_other(bench: Bench) {
+    let (store, here, job) = (&bench.store, backend(), Job::VerifyBlobs);
+    let report = json!({"findings": {"dangling": 1}, "cut_short": false});
+    let dangling = Finding {
+        kind: FindingKind::Dangling,
+        document: None,
+        pointer: None,
+        coordinate: Some(base(1)),
+        detail: "gone".to_owned(),
+    };
+    let done = async |n| {
+        store.start_run(&new_run(n, false, None)).await.unwrap();
+        store
+            .record_findings(run(n), std::slice::from_ref(&dangling))
+            .await
+            .unwrap();
+        store
+            .finish_run(run(n), RunOutcome::Done, &report)
+            .await
+            .unwrap();
+    };
+    for n in 1..=3 {
+        done(n).await;
+    }
+    let damage = |n| {
+        format!(
+            "UPDATE runs SET report = '{{canary' WHERE run_id = '{}'",
+            run(n)
+        )
+    };
+    for n in [2, 3] {
+        bench.raw(damage(n)).await.unwrap();
+    }
+    let runs = store.runs(10).await.unwrap();
+    assert_eq!(
+        runs.iter().map(|it| it.id).collect::<Vec<_>>(),
+        [run(3), run(2), run(1)]
+    );
+    for (record, told) in runs.iter().zip([true, true, false]) {
+        assert_eq!(record.unreadable().is_some(), told);
+        for word in ["report", "runs", "backup", &record.id.to_string()] {
+            assert!(
+                !told || record.unreadable().unwrap().contains(word),
+                "{record:?}"
+            );
+        }
+        assert!(!format!("{record:?}").contains("canary"));
+    }
+    // When it ended is known; what it found is not.
+    let last = store.last_finished(job, &here).await.unwrap().unwrap();
+    assert_eq!(last.id, run(3));
+    let whole = store.last_whole(job, &here).await.unwrap();
+    assert_eq!(whole.as_ref().map(|it| it.id), Some(run(1)));
+    let since = store
+        .broken_off(job, &here, whole.as_ref(), 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        since.iter().map(|it| it.id).collect::<Vec<_>>(),
+        [run(3), run(2)]
+    );
+    // Ten runs later that broke off.
+    for n in 10..20 {
+        store.start_run(&new_run(n, false, None)).await.unwrap();
+        store
+            .finish_run(run(n), RunOutcome::Failed, &json!({}))
+            .await
+            .unwrap();
+    }
+    for n in 1..=3 {
+        assert_eq!(store.findings(run(n), 0, 10).await.unwrap().len(), 1, "{n}");
+    }
+    for n in 20..35 {
+        done(n).await;
+    }
+    assert_eq!(store.findings(run(2), 0, 10).await.unwrap(), []);
+}
+
 pub(crate) async fn a_plan_is_applied_once(bench: Bench) {
     let plan = "p".repeat(100_000);
     bench

@@ -88,7 +88,7 @@ fn main() {
             receipts_and_rows_stay, a_forged_receipt_shows, a_damaged_chain_is_a_finding,
             a_chain_cut_off_lacks_what_was_noted;
         journal:
-            runs_are_recorded, runs_that_went_through_everything, a_plan_is_applied_once,
+            runs_are_recorded, an_unreadable_report_holds_up_no_other, runs_that_went_through_everything, a_plan_is_applied_once,
             findings_are_paged,
             findings_of_ten_runs_stay, what_is_not_settled_stays,
             the_first_run_need_not_have_ended, damage_is_remembered;

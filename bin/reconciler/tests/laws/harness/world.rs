@@ -401,6 +401,19 @@ impl World {
         database::dump(&self.db).await
     }
 
+    /// The same as [`World::behind_the_back`], where the schema would refuse it.
+    pub(crate) async fn without_rules(&self, statement: &str) {
+        let [off, on] = match self.file() {
+            Some(_) => ["PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"],
+            None => [
+                "SET session_replication_role = replica",
+                "SET session_replication_role = DEFAULT",
+            ],
+        };
+        self.behind_the_back(&format!("{off}; {statement}; {on}"))
+            .await;
+    }
+
     pub(crate) async fn behind_the_back(&self, statements: &str) {
         database::behind_the_back(&self.db, statements).await;
     }

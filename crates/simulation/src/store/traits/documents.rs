@@ -240,6 +240,7 @@ impl ReferenceSource for MemoryStore {
                         coordinate: it.coordinate.clone(),
                     })
                     .collect(),
+                unreadable: Vec::new(),
             });
             Ok(rows.take(limit as usize).collect())
         })
