@@ -364,6 +364,8 @@ async fn a_damaged_or_shortened_chain_is_a_finding() {
             (Some(3), &1.into()),
             "{damage}"
         );
+        let shown = deployment.run(&["audit", "verify"]);
+        assert_eq!(shown.code, Some(3), "{damage}: {shown:?}");
     }
     // Cut off with its end put right, it is whole in itself: only what was noted tells.
     let start = "0".repeat(64);

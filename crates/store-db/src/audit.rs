@@ -15,11 +15,18 @@ pub struct Audit {
     pub whole: u64,
     /// The hash of the last of them: kept elsewhere, it shows whether the chain was written anew.
     pub head: String,
-    /// Where it breaks, if it does.
+    /// Where it breaks first, if it does.
     pub broken: Option<Break>,
+    /// Where else, behind that: at most a hundred places.
+    pub further: Vec<Break>,
+    /// In how many places in all.
+    pub breaks: u64,
 }
 
-/// The first place where the chain does not hold.
+/// Places behind the first break that are told one by one.
+const MOST_TOLD: usize = 100;
+
+/// A place where the chain does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Break {
     /// The place in the chain, from 1.
@@ -50,31 +57,43 @@ impl Break {
         )
     }
 
-    /// A row at the place `at`, behind `seq`, that is there and cannot be read.
-    fn of_damaged(at: i64, seq: i64, error: &Error) -> Self {
+    /// A row that is there and cannot be read.
+    fn of_damaged(seq: i64, error: &Error) -> Self {
         Self {
-            seq: seq + 1,
-            what: if at == seq + 1 { DAMAGED } else { MISSING },
+            seq,
+            what: DAMAGED,
             expected: "that of a receipt".to_owned(),
             found: format!("not to be had: {}", error.message()),
         }
     }
 
-    /// What is wrong where the chain ends with `seq` and its `hash`.
-    fn at_the_end(end: Option<(i64, String)>, seq: i64, hash: &str) -> Option<Self> {
+    /// Nothing at the place `seq`, before a receipt that names the hash of the one before it, where it can be read.
+    fn of_missing(seq: i64, next: Option<&Receipt>) -> Self {
+        let expected = next.map(|next| next.previous_hash.as_str());
+        Self {
+            seq,
+            what: MISSING,
+            expected: expected.unwrap_or("that of a receipt").to_owned(),
+            found: "none".to_owned(),
+        }
+    }
+
+    /// What is wrong where the chain ends with `seq` and its `hash`, where that can be read.
+    fn at_the_end(end: Option<(i64, String)>, seq: i64, hash: Option<&str>) -> Option<Self> {
+        let last = hash.unwrap_or("not to be had");
         let Some((length, head)) = end else {
             return Some(Self {
                 seq: seq + 1,
                 what: NO_END,
-                expected: hash.to_owned(),
+                expected: last.to_owned(),
                 found: "none".to_owned(),
             });
         };
-        (length != seq || head != hash).then(|| Self {
+        (length != seq || hash.is_some_and(|hash| head != hash)).then(|| Self {
             seq: length.min(seq) + 1,
             what: CUT_OFF,
             expected: head,
-            found: hash.to_owned(),
+            found: last.to_owned(),
         })
     }
 
@@ -88,27 +107,26 @@ impl Break {
         }
     }
 
-    /// What is wrong with a receipt that follows `seq` and its `hash`.
-    fn of(receipt: &Receipt, seq: i64, hash: &str) -> Option<Self> {
-        let broken = |seq, what, expected: &str, found: &str| {
+    /// What is wrong with a receipt behind one with this hash, where that can be read.
+    fn of(receipt: &Receipt, before: Option<&str>) -> Option<Self> {
+        let broken = |what, expected: &str, found: &str| {
             Some(Self {
-                seq,
+                seq: receipt.seq,
                 what,
                 expected: expected.to_owned(),
                 found: found.to_owned(),
             })
         };
-        if receipt.seq != seq + 1 {
-            return broken(seq + 1, MISSING, &receipt.previous_hash, "none");
-        }
         let expected = receipt.expected_hash();
         if receipt.hash != expected {
-            return broken(receipt.seq, CHANGED, &expected, &receipt.hash);
+            return broken(CHANGED, &expected, &receipt.hash);
         }
-        if receipt.previous_hash != hash {
-            return broken(receipt.seq, REMOVED, hash, &receipt.previous_hash);
+        match before {
+            Some(before) if receipt.previous_hash != before => {
+                broken(REMOVED, before, &receipt.previous_hash)
+            }
+            _ => None,
         }
-        None
     }
 }
 
@@ -133,47 +151,98 @@ pub(crate) enum Audited {
     },
 }
 
+/// The chain as far as it was followed.
+struct Chain<'a> {
+    noted: Option<&'a str>,
+    is_there: bool,
+    /// The place that was looked at last.
+    seq: i64,
+    /// The hash there, where it can be read.
+    hash: Option<String>,
+    audit: Audit,
+}
+
+impl<'a> Chain<'a> {
+    fn begin(noted: Option<&'a str>) -> Self {
+        let hash = "0".repeat(64);
+        Self {
+            noted,
+            is_there: noted.is_none_or(|noted| noted == hash),
+            seq: 0,
+            hash: Some(hash.clone()),
+            audit: Audit {
+                whole: 0,
+                head: hash,
+                broken: None,
+                further: Vec::new(),
+                breaks: 0,
+            },
+        }
+    }
+
+    /// Goes on behind a break with what is there.
+    fn follow(&mut self, audited: &Audited) {
+        let (seq, receipt) = match audited {
+            Audited::Whole(receipt) => (receipt.seq, Some(&**receipt)),
+            Audited::Damaged { seq, .. } => (*seq, None),
+        };
+        if seq != self.seq + 1 {
+            self.note(Break::of_missing(self.seq + 1, receipt));
+            self.hash = None;
+        }
+        let broken = match audited {
+            Audited::Whole(receipt) => Break::of(receipt, self.hash.as_deref()),
+            Audited::Damaged { seq, error } => Some(Break::of_damaged(*seq, error)),
+        };
+        if let Some(broken) = broken {
+            self.note(broken);
+        }
+        self.seq = seq;
+        self.hash = receipt.map(|receipt| receipt.hash.clone());
+        if let (None, Some(hash)) = (&self.audit.broken, &self.hash) {
+            self.is_there |= self.noted == Some(hash.as_str());
+            self.audit.whole = seq.unsigned_abs();
+            self.audit.head.clone_from(hash);
+        }
+    }
+
+    fn end(mut self, end: Option<(i64, String)>) -> Audit {
+        if let Some(broken) = Break::at_the_end(end, self.seq, self.hash.as_deref()) {
+            self.note(broken);
+        }
+        if let (None, false, Some(noted)) = (&self.audit.broken, self.is_there, self.noted) {
+            self.note(Break::of_noted(noted, self.seq, &self.audit.head));
+        }
+        self.audit
+    }
+
+    fn note(&mut self, broken: Break) {
+        self.audit.breaks += 1;
+        if self.audit.broken.is_none() {
+            self.audit.broken = Some(broken);
+        } else if self.audit.further.len() < MOST_TOLD {
+            self.audit.further.push(broken);
+        }
+    }
+}
+
 impl DbStore {
-    /// Follows the chain of receipts and says where it breaks first: a row or an end that is damaged or
-    /// gone breaks it too. Holds a page of it at a time.
+    /// Follows the chain of receipts to its end and says where it breaks: a row or an end that is damaged or
+    /// gone breaks it too. What is behind a break is checked all the same. Holds a page of it at a time.
     ///
     /// `noted` is a hash that was the chain's latest at some moment. It has to be in the chain: a chain
     /// that was cut off, or written anew, is whole in itself and lacks it. Only an error of the database
     /// is an error.
     pub async fn audit_receipts(&self, noted: Option<&str>) -> Result<Audit> {
-        let mut seq = 0;
-        let mut hash = "0".repeat(64);
-        let mut is_there = noted.is_none_or(|noted| noted == hash);
+        let mut chain = Chain::begin(noted);
         loop {
-            let page = self.audit_page(seq, PAGE).await?;
+            let page = self.audit_page(chain.seq, PAGE).await?;
             if page.receipts.is_empty() {
-                let noted = noted.filter(|_| !is_there);
-                let broken = Break::at_the_end(page.end, seq, &hash)
-                    .or_else(|| noted.map(|noted| Break::of_noted(noted, seq, &hash)));
-                return Ok(audited(seq, hash, broken));
+                return Ok(chain.end(page.end));
             }
-            for receipt in page.receipts {
-                let read = match receipt {
-                    Audited::Whole(receipt) => match Break::of(&receipt, seq, &hash) {
-                        None => Ok(receipt),
-                        Some(broken) => Err(broken),
-                    },
-                    Audited::Damaged { seq: at, error } => Err(Break::of_damaged(at, seq, &error)),
-                };
-                match read {
-                    Err(broken) => return Ok(audited(seq, hash, Some(broken))),
-                    Ok(receipt) => (seq, hash) = (receipt.seq, receipt.hash),
-                }
-                is_there |= noted.is_some_and(|noted| noted == hash);
+            for receipt in &page.receipts {
+                chain.follow(receipt);
             }
         }
-    }
-}
-
-fn audited(seq: i64, head: String, broken: Option<Break>) -> Audit {
-    Audit {
-        whole: seq.unsigned_abs(),
-        head,
-        broken,
     }
 }

@@ -51,6 +51,14 @@ async fn verify(args: &VerifyArgs, context: &Context, console: &Console) -> anyh
             ))?;
             console.line(format_args!("  the hash should be {}", broken.expected))?;
             console.line(format_args!("  and is             {}", broken.found))?;
+            for further in &audit.further {
+                let (seq, what, found) = (further.seq, further.what, &further.found);
+                console.line(format_args!("also at receipt {seq}: {what} ({found})"))?;
+            }
+            let told = audit.further.len() as u64 + 1;
+            if audit.breaks > told {
+                console.line(format_args!("and {} more", audit.breaks - told))?;
+            }
             console.line(format_args!(
                 "{} before it can be trusted",
                 count(audit.whole, "receipt", "receipts")

@@ -85,7 +85,7 @@ fn main() {
             outcomes_and_receipts, failures_pause_and_park, quarantine_is_released,
             failures_count_until_somebody_releases_by_hand,
             late_settlements_take_nothing_back, unclaimed_rows_cannot_be_settled,
-            receipts_and_rows_stay, a_forged_receipt_shows, a_damaged_chain_is_a_finding,
+            receipts_and_rows_stay, a_forged_receipt_shows, what_is_behind_a_break_is_checked_too, a_damaged_chain_is_a_finding,
             a_chain_cut_off_lacks_what_was_noted;
         journal:
             runs_are_recorded, an_unreadable_report_holds_up_no_other, runs_that_went_through_everything, a_plan_is_applied_once,

@@ -277,6 +277,40 @@ pub(crate) async fn a_damaged_chain_is_a_finding(bench: Bench) {
     assert_eq!(error.subject(), Some("receipt 2"));
 }
 
+/// A row that cannot be read, was changed or is gone is told by its number, and so is each behind it.
+pub(crate) async fn what_is_behind_a_break_is_checked_too(bench: Bench) {
+    for orphan in &claimed(&bench, 1..10).await {
+        bench.settle(orphan, DeletionOutcome::Deleted).await;
+    }
+    for trigger in ["receipts_stay", "receipts_stand"] {
+        let statement = match (trigger, bench.is_postgres()) {
+            ("receipts_stay", true) => "ALTER TABLE receipts DISABLE TRIGGER receipts_stay",
+            ("receipts_stay", false) => "DROP TRIGGER receipts_stay",
+            (_, true) => "SELECT 1",
+            (_, false) => "DROP TRIGGER receipts_stand",
+        };
+        bench.raw(statement).await.unwrap();
+    }
+    for statement in [
+        "UPDATE receipts SET coordinate = 'no coordinate' WHERE seq IN (2, 6)",
+        "UPDATE receipts SET evidence = 'other' WHERE seq IN (4, 7)",
+        "DELETE FROM receipts WHERE seq = 8",
+    ] {
+        bench.raw(statement).await.unwrap();
+    }
+    let audit = bench.store.audit_receipts(None).await.unwrap();
+    let told = audit.broken.iter().chain(&audit.further);
+    let told: Vec<_> = told.map(|broken| broken.seq).collect();
+    assert_eq!((told, audit.breaks), (vec![2, 4, 6, 7, 8], 5));
+    assert_eq!(audit.whole, 1);
+    let noted = bench.store.receipts(8, 1).await.unwrap().head;
+    let again = bench.store.audit_receipts(Some(&noted)).await.unwrap();
+    assert_eq!(
+        again.breaks, 5,
+        "of what is behind a break nothing is trusted"
+    );
+}
+
 /// A chain that was cut off and given a new end is whole in itself.
 pub(crate) async fn a_chain_cut_off_lacks_what_was_noted(bench: Bench) {
     let orphans = claimed(&bench, 1..4).await;
