@@ -1,11 +1,14 @@
 //! Work that waits for somebody who may never be heard of again: no answer, and no word that none will come.
 
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
+
+use crate::{Error, ErrorKind, Result};
 
 /// What `work` gives; `None` once nothing has happened to it for so long. It may take as long as it likes
 /// while it goes on: an operation of many statements is not told from one of few.
@@ -25,6 +28,31 @@ pub async fn unless_silent<T>(longest: Duration, work: impl Future<Output = T>) 
         silence.as_mut().poll(context).map(|()| None)
     })
     .await
+}
+
+/// What a server at `place` answers; `Unavailable` once nothing has come from there for so long.
+///
+/// # Errors
+/// Those of `asked`, and that one.
+pub fn answer_of<T>(
+    operation: &'static str,
+    place: impl Display,
+    longest: Duration,
+    asked: impl Future<Output = Result<T>>,
+) -> impl Future<Output = Result<T>> {
+    // On the heap, where it makes no caller's future larger.
+    let asked = Box::pin(asked);
+    async move {
+        unless_silent(longest, asked).await.unwrap_or_else(|| {
+            let message = format!(
+                "nothing has come from it for {} s, and nothing says that the connection is broken: look at the \
+                 server, and at the network, load balancer or pooler between",
+                longest.as_secs()
+            );
+            let silent = Error::new(ErrorKind::Unavailable, operation, message);
+            Err(silent.with_coordinate(format_args!("at {place}")))
+        })
+    }
 }
 
 /// Tells a task that is woken for the work from one that is woken for whatever else it waits for.

@@ -1,7 +1,6 @@
 //! What the server's answers mean, told in our own words: the driver's errors may quote rows.
 
 use std::fmt;
-use std::time::Duration;
 
 use cloakroom_core::{Error, ErrorKind};
 
@@ -21,16 +20,6 @@ impl std::error::Error for Code {}
 
 pub(crate) fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Invalid, OPERATION, message)
-}
-
-/// Nothing has come from the server for so long.
-pub(crate) fn silent(longest: Duration) -> Error {
-    let message = format!(
-        "nothing has come from it for {} s, and nothing says that the connection is broken: look at the server, \
-         and at the network, load balancer or pooler between",
-        longest.as_secs()
-    );
-    Error::new(ErrorKind::Unavailable, OPERATION, message)
 }
 
 pub(crate) fn error(error: sqlx::Error) -> Error {

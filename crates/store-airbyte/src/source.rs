@@ -7,7 +7,7 @@ use cloakroom_core::coordinates::Reading;
 use cloakroom_core::platform::{
     Defect, Mention, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
 };
-use cloakroom_core::silence::unless_silent;
+use cloakroom_core::silence;
 use cloakroom_core::{Error, ErrorKind, Grammar, Result};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -50,17 +50,17 @@ impl AirbyteSource {
 
     /// What is answered, `Unavailable` where nothing comes from the server for longer than a connection or a
     /// statement may take.
-    async fn unless_silent<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    fn unless_silent<T>(
+        &self,
+        asked: impl Future<Output = Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
         let Options {
             connect_timeout,
             statement_timeout,
             ..
         } = self.options;
         let longest = connect_timeout.saturating_add(statement_timeout);
-        unless_silent(longest, asked).await.unwrap_or_else(|| {
-            let place = place(&self.address);
-            Err(failure::silent(longest).with_coordinate(format_args!("at {place}")))
-        })
+        silence::answer_of(OPERATION, place(&self.address), longest, asked)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the servers' answers mean, told in our own words: the drivers' errors may quote rows.
 
 use std::fmt;
-use std::time::Duration;
 
 use cloakroom_core::{Error, ErrorKind};
 use sqlx::error::DatabaseError;
@@ -26,16 +25,6 @@ pub(crate) fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Err
 }
 
 pub(crate) fn unavailable(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::Unavailable, OPERATION, message)
-}
-
-/// Nothing has come from the server for so long.
-pub(crate) fn silent(longest: Duration) -> Error {
-    let message = format!(
-        "nothing has come from it for {} s, and nothing says that the connection is broken: look at the server, \
-         and at the network, load balancer or pooler between",
-        longest.as_secs()
-    );
     Error::new(ErrorKind::Unavailable, OPERATION, message)
 }
 

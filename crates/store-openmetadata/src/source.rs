@@ -7,7 +7,7 @@ use cloakroom_core::Result;
 use cloakroom_core::platform::{
     Defect, DefectKind, Mention, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
 };
-use cloakroom_core::silence::unless_silent;
+use cloakroom_core::silence;
 
 use crate::collide::{Collision, Collisions};
 use crate::connect::{Address, Connection};
@@ -109,17 +109,17 @@ impl OpenMetadataSource {
 
     /// What is answered, `Unavailable` where nothing comes from the server for longer than a connection or a
     /// statement may take.
-    async fn unless_silent<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    fn unless_silent<T>(
+        &self,
+        asked: impl Future<Output = Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
         let Options {
             connect_timeout,
             statement_timeout,
             ..
         } = self.options;
         let longest = connect_timeout.saturating_add(statement_timeout);
-        unless_silent(longest, asked).await.unwrap_or_else(|| {
-            let place = self.address.place();
-            Err(failure::silent(longest).with_coordinate(format_args!("at {place}")))
-        })
+        silence::answer_of(failure::OPERATION, self.address.place(), longest, asked)
     }
 }
 

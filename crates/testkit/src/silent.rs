@@ -1,6 +1,8 @@
 //! A proxy before a database's server whose connections fall silent: what a client sends goes nowhere, and
 //! nothing says that the connection is broken.
 
+pub mod platform;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::Ipv4Addr;
