@@ -75,15 +75,13 @@ async fn is_told(
             Question::StillMentioned => source.still_mentioned(&names).await.map(drop),
         }
     };
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Err(_) => panic!("{question:?} hangs after {requests}"),
-        Ok(Ok(())) => false,
-        Ok(Err(error)) => {
-            let kind = error.kind();
-            assert_eq!(kind, ErrorKind::Unavailable, "{question:?}: {error}");
-            true
-        }
+    let answer = tokio::time::timeout(PATIENCE, asked).await;
+    let answer = answer.unwrap_or_else(|_| panic!("{question:?} hangs after {requests}"));
+    if let Err(error) = &answer {
+        let kind = error.kind();
+        assert_eq!(kind, ErrorKind::Unavailable, "{question:?}: {error}");
     }
+    answer.is_err()
 }
 
 struct Nowhere;
