@@ -73,7 +73,11 @@ impl VaultBackend {
             put_named: &[Sent::one(Write), Sent::one(Describe)],
             delete: &[Sent::one(Delete), Sent::one(Write), Sent::one(Describe)],
             delete_finally: &[Sent::one(Delete), Sent::one(Describe)],
-            restore: &[Sent::one(Delete), Sent::one(Write), Sent::one(Describe)],
+            restore: &[
+                Sent::one(Delete),
+                Sent::several(Write, 2),
+                Sent::several(Describe, 2),
+            ],
             lift_expiry: &[Sent::several(Write, 2), Sent::several(Describe, 2)],
             ..Calls::ONE
         },

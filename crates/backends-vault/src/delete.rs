@@ -61,9 +61,10 @@ pub(crate) async fn restore(
             if record.has_due() {
                 write_due(backend, coordinate, &record, None).await?;
             }
-            backend.kv().undelete(coordinate, &versions).await?;
-            if due.is_some_and(|due| record.now.is_none_or(|now| due <= now)) {
-                return is_back(backend, coordinate).await;
+            bring_back(backend, coordinate, &record.metadata, &versions).await?;
+            let is_over = due.is_some_and(|due| record.now.is_none_or(|now| due <= now));
+            if is_over || record.metadata.expires_versions() {
+                return stays(backend, coordinate).await;
             }
             Ok(())
         }
@@ -71,11 +72,45 @@ pub(crate) async fn restore(
     }
 }
 
-/// Where its window is over somebody may be purging a secret while it is brought back.
-async fn is_back(backend: &VaultBackend, coordinate: &Coordinate) -> Result<(), Failure> {
-    match marked(backend, coordinate).await?.map(|it| it.standing) {
-        Some(Standing::Live { .. }) => Ok(()),
-        _ => Err(missing()),
+/// Brings versions back for good: the engine counts the expiry of what is brought back anew, so what it counts from
+/// goes first.
+pub(crate) async fn bring_back(
+    backend: &VaultBackend,
+    name: &(impl Display + Sync),
+    metadata: &Metadata,
+    versions: &[u64],
+) -> Result<(), Failure> {
+    let ended = end_expiry(backend, name, metadata).await;
+    backend.kv().undelete(name, versions).await?;
+    // What is back for a while is better than what is not.
+    ended
+}
+
+async fn end_expiry(
+    backend: &VaultBackend,
+    name: &(impl Display + Sync),
+    metadata: &Metadata,
+) -> Result<(), Failure> {
+    if !metadata.expires_versions() {
+        return Ok(());
+    }
+    let notes = Notes {
+        delete_version_after: Some("0s".to_owned()),
+        ..Notes::default()
+    };
+    backend.note(name, &notes).await.map(drop)
+}
+
+/// Somebody may be purging what was brought back where its window is over, and the mount may let everything expire.
+async fn stays(backend: &VaultBackend, name: &(impl Display + Sync)) -> Result<(), Failure> {
+    let Seen { it, now } = backend.kv().metadata(name).await?.ok_or_else(missing)?;
+    match Standing::of(&it, now) {
+        Standing::Live { expires: None } => Ok(()),
+        Standing::Live { expires: Some(_) } => Err(Failure::new(
+            ErrorKind::Invalid,
+            "the mount itself lets every secret expire; set its delete_version_after to 0",
+        )),
+        Standing::Waiting { .. } | Standing::Hollow { .. } => Err(missing()),
     }
 }
 
@@ -85,36 +120,23 @@ pub(crate) async fn lift(backend: &VaultBackend, coordinate: &Coordinate) -> Res
     lift_of(backend, coordinate, &record.metadata, record.standing).await
 }
 
-/// The same of whatever has the name. The engine counts the expiry of what is brought back anew, so what
-/// it counts from goes first.
+/// The same of whatever has the name.
 pub(crate) async fn lift_of(
     backend: &VaultBackend,
     name: &(impl Display + Sync),
     metadata: &Metadata,
     standing: Standing,
 ) -> Result<(), Failure> {
-    if metadata.expires_versions() {
-        let notes = Notes {
-            delete_version_after: Some("0s".to_owned()),
-            ..Notes::default()
-        };
-        backend.note(name, &notes).await?;
-    }
     match standing {
-        Standing::Live { expires: Some(_) } => {}
-        Standing::Live { expires: None } | Standing::Waiting { .. } => return Ok(()),
-        Standing::Hollow { .. } => return Err(missing()),
+        Standing::Live { expires: Some(_) } => {
+            bring_back(backend, name, metadata, &[metadata.current_version]).await?;
+            stays(backend, name).await
+        }
+        Standing::Live { expires: None } | Standing::Waiting { .. } => {
+            end_expiry(backend, name, metadata).await
+        }
+        Standing::Hollow { .. } => Err(missing()),
     }
-    let kv = backend.kv();
-    kv.undelete(name, &[metadata.current_version]).await?;
-    let Seen { it, now } = kv.metadata(name).await?.ok_or_else(missing)?;
-    if let Standing::Live { expires: None } = Standing::of(&it, now) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        ErrorKind::Invalid,
-        "the mount itself lets every secret expire; set its delete_version_after to 0",
-    ))
 }
 
 /// Refuses a window that nobody means.

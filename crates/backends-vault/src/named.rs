@@ -18,7 +18,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{VaultBackend, missing, together};
-use crate::delete::{check_window, lift_of};
+use crate::delete::{bring_back, check_window, lift_of};
 use crate::entry::{self, MOST_BYTES, MOST_ESCAPED, escaped_length};
 use crate::failure::Failure;
 use crate::kv::{Metadata, Seen, Written, json};
@@ -281,11 +281,10 @@ async fn delete(backend: &VaultBackend, name: &str, mode: DeleteMode) -> Result<
 
 async fn restore(backend: &VaultBackend, name: &str) -> Result<(), Failure> {
     check(backend, name)?;
-    let kv = backend.kv();
-    let Seen { it, now } = kv.metadata(&name).await?.ok_or_else(missing)?;
+    let Seen { it, now } = backend.kv().metadata(&name).await?.ok_or_else(missing)?;
     match Standing::of(&it, now) {
         Standing::Live { .. } => Ok(()),
-        Standing::Waiting { .. } => kv.undelete(&name, &[it.current_version]).await,
+        Standing::Waiting { .. } => bring_back(backend, &name, &it, &[it.current_version]).await,
         Standing::Hollow { .. } => Err(missing()),
     }
 }

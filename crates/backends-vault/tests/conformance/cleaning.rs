@@ -25,6 +25,13 @@ impl Place {
         self.server.done("POST", &path, notes).await;
     }
 
+    /// What has the name, in its first version, expires an hour from now.
+    async fn let_expire(&self, name: &str) {
+        self.expire(name).await;
+        let path = format!("{}/undelete/{}{name}", self.mount, self.prefix);
+        self.server.done("POST", &path, r#"{"versions":[1]}"#).await;
+    }
+
     /// Airbyte's policy as an operator writes it for this place, without the right that a line grants.
     async fn cleaner(
         &self,
@@ -47,6 +54,7 @@ impl Place {
 
 /// Each step of a clean-up on a secret of the platform's, which is there before and behind each.
 async fn steps(
+    place: &Place,
     platform: &dyn NamedSecrets,
     cleaner: &dyn NamedSecrets,
     name: &str,
@@ -60,6 +68,7 @@ async fn steps(
     platform.delete_named(name, WINDOW, None).await.unwrap();
     ended.push(cleaner.restore_named(name).await);
     platform.restore_named(name).await.unwrap();
+    place.let_expire(name).await;
     ended.push(cleaner.lift_expiry_named(name).await);
     let purged = cleaner.delete_named(name, DeleteMode::Final, None).await;
     ended.push(purged.map(drop));
@@ -77,7 +86,10 @@ pub(crate) async fn a_clean_up_needs_its_policy_and_no_more(place: &Place) -> Re
     place.expire(name).await;
     let whole = place.cleaner("clean", None).await;
     let cleaner = whole.named().unwrap();
-    for (step, ended) in STEPS.iter().zip(steps(platform, cleaner, name).await) {
+    for (step, ended) in STEPS
+        .iter()
+        .zip(steps(place, platform, cleaner, name).await)
+    {
         assert!(ended.is_ok(), "{step}: {ended:?}");
     }
     platform.put_named(name, &value).await?;
@@ -113,14 +125,20 @@ pub(crate) async fn a_clean_up_needs_its_policy_and_no_more(place: &Place) -> Re
     for (missed, part, rights, left, too) in [
         ("delete", "delete", r#""update""#, r#""deny""#, ""),
         ("restore", "undelete", r#""update""#, r#""deny""#, "lift"),
-        ("lift", "metadata", all, r#""read", "list", "delete""#, ""),
+        (
+            "lift",
+            "metadata",
+            all,
+            r#""read", "list", "delete""#,
+            "restore",
+        ),
         ("purge", "metadata", all, r#""read", "update", "list""#, ""),
     ] {
         place.expire(name).await;
         let (grants, instead) = (path(part, rights), path(part, left));
         let policy = format!("clean-without-{missed}");
         let poorer = place.cleaner(&policy, Some((&grants, &instead))).await;
-        let ended = steps(platform, poorer.named().unwrap(), name).await;
+        let ended = steps(place, platform, poorer.named().unwrap(), name).await;
         for (step, ended) in STEPS.iter().zip(ended) {
             let kind = ended.err().map(|error| error.kind());
             let expected = [missed, too].contains(step).then_some(ErrorKind::Denied);

@@ -339,5 +339,37 @@ pub(crate) async fn a_mount_that_expires_everything_is_refused(place: &Place) ->
     assert_eq!(backend.put(&request).await?, PutOutcome::Created);
     let error = backend.lift_expiry(&coordinate).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    // Nor does what comes back there stay.
+    request.mark.coordinate = text("value").mark.coordinate;
+    let coordinate = request.mark.coordinate.clone();
+    assert_eq!(backend.put(&request).await?, PutOutcome::Created);
+    let mode = DeleteMode::Recoverable(SECOND * 60);
+    backend.delete(&coordinate, mode, None).await?;
+    let error = backend.restore(&coordinate).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    Ok(())
+}
+
+/// Whoever brings a secret back wants it to stay; the engine would count its expiry anew.
+pub(crate) async fn what_is_brought_back_does_not_expire(place: &Place) -> Result<()> {
+    let backend = place.backend(|_| ()).await;
+    let mode = DeleteMode::Recoverable(SECOND * 60);
+    let named = backend.named().unwrap();
+    for is_named in [false, true] {
+        let mut request = text("value");
+        request.native_expiry = Some(SECOND * 60);
+        let coordinate = request.mark.coordinate.clone();
+        assert_eq!(backend.put(&request).await?, PutOutcome::Created);
+        backend.delete(&coordinate, mode, None).await?;
+        match is_named {
+            false => backend.restore(&coordinate).await?,
+            true => named.restore_named(coordinate.as_str()).await?,
+        }
+        let described = backend.describe(&coordinate).await?;
+        assert_eq!(
+            (described.state, described.native_expiry),
+            (SecretState::Enabled, None)
+        );
+    }
     Ok(())
 }

@@ -52,6 +52,7 @@ const CHECKS: &[(&str, Check)] = checks![
     expiry::without_a_time_a_purge_says_so,
     expiry::what_waits_without_an_end_is_given_one,
     expiry::a_mount_that_expires_everything_is_refused,
+    expiry::what_is_brought_back_does_not_expire,
     kubernetes::a_service_account_logs_in,
     named::folders_within_folders_are_listed,
     named::verify_only_lists_and_describes,
