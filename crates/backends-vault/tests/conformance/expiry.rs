@@ -361,9 +361,10 @@ pub(crate) async fn what_is_brought_back_does_not_expire(place: &Place) -> Resul
         let coordinate = request.mark.coordinate.clone();
         assert_eq!(backend.put(&request).await?, PutOutcome::Created);
         backend.delete(&coordinate, mode, None).await?;
-        match is_named {
-            false => backend.restore(&coordinate).await?,
-            true => named.restore_named(coordinate.as_str()).await?,
+        if is_named {
+            named.restore_named(coordinate.as_str()).await?;
+        } else {
+            backend.restore(&coordinate).await?;
         }
         let described = backend.describe(&coordinate).await?;
         assert_eq!(
