@@ -228,6 +228,7 @@ mod tests {
             "/openmetadata/unheard-of/x/password",
             "/openmetadata/database/X/password",
             "/openmetadata/database",
+            "/openmetadata/database/x",
             "openmetadata/database/x/password",
             "airbyte_x_v1",
             "",

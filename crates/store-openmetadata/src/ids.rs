@@ -66,6 +66,7 @@ pub enum BaseKind {
 /// assert_eq!(ids.check(&id), Some(BaseKind::Service));
 /// assert_eq!(ids.check("/openmetadata-2/database/mysql-test/password"), None);
 /// assert_eq!(ids.check("/openmetadata/my-own/secret"), None);
+/// assert_eq!(ids.check("/openmetadata/database/mysql-test"), None);
 /// # Ok::<(), cloakroom_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,23 +162,42 @@ impl Ids {
     }
 
     /// What an id is of, if this deployment could have made it: under its prefix and cluster, of the
-    /// manager's characters, and of a base that is known. `None` means that it is not the
-    /// deployment's to delete.
+    /// manager's characters, of a base that is known, and with a name and a field behind that. `None` means
+    /// that it is not the deployment's to delete.
     pub fn check(&self, id: &str) -> Option<BaseKind> {
         let behind = id.strip_prefix(&self.head)?;
         if self.naming.id(&[behind], &[]) != id {
             return None;
         }
         let (word, rest) = behind.split_once(self.naming.manager.separator())?;
-        if rest.is_empty() {
-            return None;
+        let kind = match word {
+            "bot" => BaseKind::Bot,
+            "pipeline" => BaseKind::ServiceOrPipeline,
+            "workflow" => BaseKind::Workflow,
+            SERVER_CONNECTION => BaseKind::ServerConnection,
+            _ if SERVICES.contains(&word) => BaseKind::Service,
+            _ => return None,
+        };
+        let is_whole = match kind {
+            BaseKind::ServerConnection => self.can_be_a_field(rest),
+            _ => self.can_be_name_and_field(rest),
+        };
+        is_whole.then_some(kind)
+    }
+
+    fn can_be_a_field(&self, text: &str) -> bool {
+        text.contains(|it| it != self.naming.manager.separator())
+    }
+
+    fn can_be_name_and_field(&self, text: &str) -> bool {
+        let manager = self.naming.manager;
+        if manager.cut().is_some() {
+            // Runs of separators are one, so that a name may leave nothing, and what is cut may have no field left.
+            return self.can_be_a_field(text);
         }
-        match word {
-            "bot" => Some(BaseKind::Bot),
-            "pipeline" => Some(BaseKind::ServiceOrPipeline),
-            "workflow" => Some(BaseKind::Workflow),
-            SERVER_CONNECTION => Some(BaseKind::ServerConnection),
-            _ => SERVICES.contains(&word).then_some(BaseKind::Service),
-        }
+        // Where a character that is not kept is replaced, a name leaves something; elsewhere all of it may be dropped.
+        let shortest = usize::from(manager.leads());
+        let mut separators = text.match_indices(manager.separator());
+        separators.any(|(at, _)| at >= shortest && self.can_be_a_field(&text[at + 1..]))
     }
 }

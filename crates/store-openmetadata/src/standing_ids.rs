@@ -324,9 +324,9 @@ mod tests {
     #[test]
     fn whoever_has_enough_is_asked_no_more() {
         let ids = ids(Manager::Aws, "team/a");
-        let text = "secret:/team/a/prod/bot/x/y \\/team\\/a\\/prod\\/bot\\/z\\/y";
+        let text = "secret:/team/a/prod/bot/x/y \\/team\\/a\\/prod\\/bot\\/z\\/y\\/x";
         let found = StandingIds::of(&ids).unwrap().find(text.as_bytes(), 2);
-        let expected = ["/team/a/prod/bot/x/y", "/team/a/prod/bot/z"];
+        let expected = ["/team/a/prod/bot/x/y", "/team/a/prod/bot/z/y"];
         assert_eq!(found.ids, expected.map(str::to_owned).into());
     }
 

@@ -65,6 +65,13 @@ fn what_others_made_is_not_ours() {
         "/team/prod",
         "/team/prod/database",
         "/team/prod/database/",
+        "/team/prod/database/x",
+        "/team/prod/database/x/",
+        "/team/prod/database/x//",
+        "/team/prod/database//password",
+        "/team/prod/bot/robot",
+        "/team/prod/serverconnection",
+        "/team/prod/serverconnection/",
         "/team/prod/Database/x/password",
         "/team/prod/database/x y/password",
         "/team/prod/vault/x/password",
@@ -228,6 +235,31 @@ proptest! {
             let id = ids.build(base, &[&field]);
             prop_assert!(ids.check(&id).is_some(), "{id}");
         }
+    }
+
+    /// Neither a type nor an entity has a secret of its own.
+    #[test]
+    fn an_id_that_lacks_a_part_is_not_ours(
+        manager in manager(), prefix in "[a-z.]{0,8}", cluster in word(), kind in kind(),
+        name in "[a-z][a-z0-9]{0,8}", field in "[a-z][a-z0-9]{0,8}",
+    ) {
+        let ids = Ids::new(naming(&prefix, &cluster, manager)).expect("ids");
+        let separator = manager.separator();
+        for kind in [kind, "bot", "pipeline", "workflow", "serverconnection"] {
+            let of_kind = ids.naming().id(&[kind], &[]);
+            prop_assert_eq!(ids.check(&of_kind), None);
+            prop_assert_eq!(ids.check(&format!("{of_kind}{separator}")), None);
+            let with_one_part = ids.naming().id(&[kind, &name], &[]);
+            let without_a_part = with_one_part.clone() + &separator.to_string();
+            prop_assert!(ids.check(&with_one_part).is_none() || kind == "serverconnection" || manager.cut().is_some());
+            prop_assert!(ids.check(&without_a_part).is_none() || kind == "serverconnection");
+            let whole = ids.naming().id(&[kind, &name], &[&field]);
+            prop_assert!(ids.check(&whole).is_some(), "{whole}");
+        }
+        // Of a name without one of its characters Kubernetes keeps nothing, and the field alone is left.
+        let nameless = ids.build(Base::Service { kind, name: "\u{e9}" }, &[&field]);
+        prop_assert!(ids.check(&nameless).is_some(), "{nameless}");
+        prop_assert_eq!(nameless == ids.naming().id(&[kind, &field], &[]), manager.cut().is_some());
     }
 
     #[test]

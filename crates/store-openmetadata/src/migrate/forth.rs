@@ -387,7 +387,8 @@ impl Forth<'_> {
                 let message = match &id {
                     None => "OpenMetadata has no id for what stands there; save the field anew",
                     Some(id) if ids.check(id).is_none() => {
-                        "a service of a type that is not known here: nothing would bring its secret back"
+                        "a service of a type that is not known here, or a field of whose name nothing is left in an \
+                         id of the new place: nothing would bring its secret back"
                     }
                     Some(_) => "",
                 };

@@ -33,7 +33,8 @@ impl OldIds {
         field: &MigratedField,
     ) -> bool {
         let Some(id) = &field.from else { return false };
-        if self.gone_back_to.contains(id) {
+        // Of what the deployment could not have made nothing is counted.
+        if self.gone_back_to.contains(id) || !migration.from.made(id) {
             return true;
         }
         if self.mentioned.is_none() {
