@@ -27,6 +27,11 @@ const REFERENCE: &str = "_secret_reference_id";
 /// What a node may have.
 pub(crate) const MEMBERS: [&str; 3] = [NAME, REFERENCE, "_secret_storage_id"];
 
+/// Whether it has anything that only nodes have.
+pub(crate) fn is_like_a_node(members: &Map<String, Value>) -> bool {
+    MEMBERS.iter().any(|it| members.contains_key(*it))
+}
+
 /// Every node in a document; nodes in nodes too.
 pub(crate) fn nodes(document: &Value) -> Vec<Node> {
     let mut found = Vec::new();

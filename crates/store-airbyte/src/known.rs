@@ -14,6 +14,8 @@ pub(crate) struct About {
     pub(crate) tombstone: String,
     /// The version of the connector's definition, whose spec its configuration has to meet.
     pub(crate) version: String,
+    /// The definition itself.
+    pub(crate) definition: String,
 }
 
 /// What a name in a column means.
@@ -63,6 +65,7 @@ const SPEAKING: &[&str] = &[
     "actor_definition",
     "actor_definition_version",
     "organization",
+    "scoped_configuration",
     "secret_config",
     "secret_persistence_config",
     "secret_reference",
@@ -225,9 +228,10 @@ pub(crate) fn about(catalog: &Catalog, schema: &str, table: &Table) -> About {
         }
         _ => column("tombstone", "bool").map(|it| format!("coalesce({it}, false)")),
     };
-    let version = matches!(kind, MentionKind::Connector | MentionKind::OauthParameter)
-        .then(|| version(catalog, schema, table))
-        .flatten();
+    let has_a_spec = matches!(kind, MentionKind::Connector | MentionKind::OauthParameter);
+    let of_a_spec = |text: Option<String>| text.filter(|_| has_a_spec);
+    let version = of_a_spec(version(catalog, schema, table));
+    let definition = of_a_spec(column("actor_definition_id", "uuid"));
     let null = || "NULL::uuid".to_owned();
     About {
         id: id.unwrap_or_else(null),
@@ -235,6 +239,7 @@ pub(crate) fn about(catalog: &Catalog, schema: &str, table: &Table) -> About {
         workspace: workspace.unwrap_or_else(null),
         tombstone: tombstone.unwrap_or_else(|| "false".to_owned()),
         version: version.unwrap_or_else(null),
+        definition: definition.unwrap_or_else(null),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::journal;
 use crate::known;
 use crate::options::Options;
 use crate::own_managers;
+use crate::pins::{self, Pins};
 use crate::references;
 use crate::select::Select;
 use crate::shapes::Shapes;
@@ -179,16 +180,20 @@ impl Pass<'_, '_> {
         let (own_managers, read) =
             own_managers::read(&mut self.connection, catalog, schema).await?;
         self.note(format!("{schema}.secret_persistence_config"), read);
-        let mut specs = Specs::new();
+        let (mut specs, mut pins) = (Specs::new(), Pins::default());
         if judges {
             let (compiled, read) = specs::read(&mut self.connection, catalog, schema).await?;
             specs = compiled;
             self.note(format!("{schema}.actor_definition_version"), read);
+            let (known, read) = pins::read(&mut self.connection, catalog, schema).await?;
+            pins = known;
+            self.note(format!("{schema}.scoped_configuration"), read);
         }
         Ok(Knowledge {
             references,
             own_managers,
             specs,
+            pins,
             judges,
         })
     }

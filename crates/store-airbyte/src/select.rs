@@ -17,10 +17,11 @@ pub(crate) const TITLE: usize = 1;
 pub(crate) const WORKSPACE: usize = 2;
 pub(crate) const TOMBSTONE: usize = 3;
 pub(crate) const VERSION: usize = 4;
+pub(crate) const DEFINITION: usize = 5;
 /// Whether a value was too large to be read; it is NULL then.
-pub(crate) const TOO_LARGE: usize = 5;
+pub(crate) const TOO_LARGE: usize = 6;
 /// The first of the table's own columns.
-pub(crate) const FIRST: usize = 6;
+pub(crate) const FIRST: usize = 7;
 
 /// A table's question.
 pub(crate) struct Select {
@@ -74,12 +75,13 @@ impl Select {
             ""
         };
         let sql = format!(
-            "SELECT {}, {}, {}, {}, {}, {}, {} FROM {only}{} t",
+            "SELECT {}, {}, {}, {}, {}, {}, {}, {} FROM {only}{} t",
             about.id,
             about.title,
             about.workspace,
             about.tombstone,
             about.version,
+            about.definition,
             too_large.join(" OR "),
             shown.join(", "),
             table.quoted,

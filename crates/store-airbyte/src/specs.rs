@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cloakroom_core::Result;
-use cloakroom_core::config::{CompiledSpec, EXTERNAL_PREFIX, MAX_TEXT, clear_text, parse_json};
-use serde_json::Value;
+use cloakroom_core::config::{
+    CompiledSpec, EXTERNAL_PREFIX, MAX_TEXT, clear_text, marks, parse_json,
+};
+use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
@@ -14,6 +16,8 @@ use crate::copy::{self, Read, Reader, Row};
 use crate::documents;
 use crate::known;
 use crate::narrow::narrowed;
+use crate::oauth::Credentials;
+use crate::pins;
 
 /// Versions kept compiled; a deployment uses a few hundred.
 const MOST: usize = 4000;
@@ -28,11 +32,50 @@ const DEPTH: usize = 32;
 pub(crate) struct Spec {
     compiled: CompiledSpec,
     text: Value,
+    credentials: Credentials,
+}
+
+/// A place that holds a secret in clear, and what says that it is one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Clear {
+    pub(crate) pointer: String,
+    pub(crate) by: SaidBy,
+}
+
+/// What says of a place that a secret is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SaidBy {
+    /// The spec marks the field.
+    Mark,
+    /// The spec's part for OAuth names it.
+    OauthPart,
+    /// Its own name, among the parameters of OAuth.
+    Name,
 }
 
 impl Spec {
-    /// Where the document holds a secret in clear.
-    pub(crate) fn clear_text(&self, document: &Value) -> Result<Vec<String>> {
+    /// Where a connector's configuration holds a secret in clear.
+    pub(crate) fn clear_text(&self, document: &Value) -> Result<Vec<Clear>> {
+        let mut found = self.marked(document)?;
+        add(&mut found, SaidBy::OauthPart, |tell| {
+            self.credentials.in_configuration(document, tell);
+        });
+        Ok(found)
+    }
+
+    /// Where parameters of OAuth do.
+    pub(crate) fn clear_parameters(&self, document: &Value) -> Result<Vec<Clear>> {
+        let mut found = self.marked(document)?;
+        add(&mut found, SaidBy::OauthPart, |tell| {
+            self.credentials.in_configuration(document, tell);
+        });
+        add(&mut found, SaidBy::Name, |tell| {
+            self.credentials.in_parameters(document, tell);
+        });
+        Ok(found)
+    }
+
+    fn marked(&self, document: &Value) -> Result<Vec<Clear>> {
         let mut found = clear_text(&self.compiled, document)?;
         if !found.is_empty()
             && let Ok(narrow) = CompiledSpec::compile(&narrowed(&self.text, document, DEPTH))
@@ -43,8 +86,45 @@ impl Spec {
             let value = document.pointer(it);
             !value.is_some_and(|it| is_a_users_own(it) || is_a_node_of_nothing(it))
         });
-        Ok(found)
+        let by = SaidBy::Mark;
+        Ok(found
+            .into_iter()
+            .map(|pointer| Clear { pointer, by })
+            .collect())
     }
+}
+
+/// Where parameters of OAuth hold a secret in clear, as far as their names tell it without a spec.
+pub(crate) fn clear_by_name(document: &Value) -> Vec<Clear> {
+    let mut found = Vec::new();
+    add(&mut found, SaidBy::Name, |tell| {
+        Credentials::default().in_parameters(document, tell);
+    });
+    found
+}
+
+/// Adds what is told and in clear, where it is not in what was found before.
+fn add<'v>(
+    found: &mut Vec<Clear>,
+    by: SaidBy,
+    tell: impl FnOnce(&mut dyn FnMut(String, &'v Value)),
+) {
+    tell(&mut |pointer, value| {
+        let is_within = |it: &Clear| {
+            let rest = pointer.strip_prefix(&*it.pointer);
+            rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+        };
+        if is_in_clear(value) && !found.iter().any(is_within) {
+            found.push(Clear { pointer, by });
+        }
+    });
+}
+
+/// Whether this, at the place of a secret, is one in clear.
+fn is_in_clear(value: &Value) -> bool {
+    let whole = json!({marks::MARK: true});
+    let told = CompiledSpec::compile(&whole).and_then(|it| clear_text(&it, value));
+    told.is_ok_and(|it| !it.is_empty()) && !is_a_users_own(value) && !is_a_node_of_nothing(value)
 }
 
 /// A user's own secret may be named as the platform names its own.
@@ -88,6 +168,7 @@ fn select(catalog: &Catalog, schema: &str) -> Option<String> {
     let wanted: Vec<String> = ["actor", "actor_oauth_parameter"]
         .into_iter()
         .filter_map(of)
+        .chain(pins::versions(catalog, schema))
         .collect();
     let versions = catalog
         .table(schema, "actor_definition_version")
@@ -128,13 +209,16 @@ fn compiled(text: &[u8]) -> Option<Spec> {
     let mut spec = parse_json("read the spec", text).ok()?;
     let text = spec.get_mut("connectionSpecification")?.take();
     let compiled = CompiledSpec::compile(&text).ok()?;
-    Some(Spec { compiled, text })
+    let credentials = Credentials::of(&spec, &text, &compiled);
+    Some(Spec {
+        compiled,
+        text,
+        credentials,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -143,7 +227,11 @@ mod tests {
             "password": {"type": "string", "airbyte_secret": true}
         }}});
         let spec = compiled(spec.to_string().as_bytes()).unwrap();
-        let told = |password: Value| spec.clear_text(&json!({"password": password})).unwrap();
+        let told = |password: Value| {
+            let found = spec.clear_text(&json!({"password": password})).unwrap();
+            let pointers: Vec<String> = found.into_iter().map(|it| it.pointer).collect();
+            pointers
+        };
         for nothing in [
             json!({"_secret": null, "_secret_reference_id": null}),
             json!({"_secret": null}),

@@ -13,6 +13,7 @@ use crate::documents::{self, Node, Reference};
 use crate::find::{Finder, LONGEST_EXTERNAL, Maker, Name, Names};
 use crate::known::Role;
 use crate::own_managers::OwnManagers;
+use crate::pins::Pins;
 use crate::references::References;
 use crate::select::{self, Select, Selected};
 use crate::specs::Specs;
@@ -22,6 +23,7 @@ pub(crate) struct Knowledge {
     pub(crate) references: References,
     pub(crate) own_managers: OwnManagers,
     pub(crate) specs: Specs,
+    pub(crate) pins: Pins,
     /// Whether documents are read for what is amiss too, and not for names alone.
     pub(crate) judges: bool,
 }
@@ -225,34 +227,21 @@ impl TableReader<'_, '_> {
         row: &Row<'_>,
         document: Option<&SecretJson>,
     ) {
-        let spec = row
-            .uuid(select::VERSION)
-            .and_then(|version| self.knowledge.specs.get(&version));
-        let unjudged = match (spec, document) {
-            (None, _) => "its spec is not in the database, or cannot be read in full",
-            (_, None) => "it is no JSON, nested too deep, or larger than 4 MiB",
-            (Some(spec), Some(document)) => match spec.clear_text(document.expose()) {
-                Ok(pointers) => {
-                    for pointer in pointers {
-                        let detail = if whose.tombstone {
-                            "the connector's spec marks this field secret and it holds clear text; the \
-                             connector is removed: make the secret invalid where it is used"
-                        } else {
-                            "the connector's spec marks this field secret and it holds clear text; replace \
-                             the secret and save it again"
-                        };
-                        let defect = whose.defect(DefectKind::ClearText, column, detail);
-                        self.batch.defect(Defect {
-                            pointer: Some(pointer),
-                            ..defect
-                        });
-                    }
-                    return;
-                }
-                Err(_) => "it is nested deeper than can be looked through",
-            },
+        let kind = self.select.kind;
+        let document = document.map(SecretJson::expose);
+        let judged = self.knowledge.judge(kind, row, document);
+        for clear in judged.clear {
+            let detail = clear.by.detail(whose.tombstone);
+            let defect = whose.defect(DefectKind::ClearText, column, detail);
+            self.batch.defect(Defect {
+                pointer: Some(clear.pointer),
+                ..defect
+            });
+        }
+        let Some(unjudged) = judged.unjudged else {
+            return;
         };
-        if self.select.kind != MentionKind::Connector {
+        if kind != MentionKind::Connector {
             return;
         }
         let detail = format!("whether it holds clear text is not known: {unjudged}");

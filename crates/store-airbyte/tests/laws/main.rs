@@ -4,6 +4,7 @@
     reason = "a law fails by panicking; the lint knows only #[test]"
 )]
 
+mod clear;
 mod deployment;
 mod meaning;
 mod meanwhile;
@@ -54,6 +55,12 @@ fn main() {
             what_stands_in_clear_is_told_as_it_is, rows_that_disagree_are_told,
             an_organisation_may_have_a_manager_of_its_own, a_definition_may_hold_its_spec, what_cannot_be_judged_is_said, names_are_asked_for_in_one_scan,
             a_name_without_a_version_is_kept_by_any_version;
+        clear:
+            what_the_spec_names_for_oauth_is_secret_though_it_marks_nothing,
+            a_mark_holds_wherever_oauth_puts_the_field, what_oauth_has_replaced_is_not_in_clear,
+            parameters_of_oauth_tell_by_their_names, the_version_that_a_connector_is_pinned_to_counts,
+            where_the_version_cannot_be_told_any_may_be_meant,
+            a_table_of_pins_that_is_another_ones_says_nothing;
         meanwhile:
             what_is_rewritten_or_replaced, what_is_replaced_beneath_a_partitioned_table,
             what_is_taken_out_of_a_partitioned_table, what_is_rewritten_and_only_says_what_others_mean,
