@@ -239,7 +239,7 @@ impl Reader for IndexReader<'_, '_> {
         self.names.add(name, Maker::Platform);
         for found in self.names.drain() {
             let is_itself = found.text == name;
-            let kind = if external && !is_itself {
+            let kind = if (external && !is_itself) || found.maker == Maker::Amid {
                 MentionKind::Other
             } else {
                 known::kind_of_scope(row.text(SCOPE).unwrap_or_default())

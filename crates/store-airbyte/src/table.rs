@@ -135,6 +135,7 @@ impl TableReader<'_, '_> {
             let is_certain = is_certain(self.finder, &name);
             let kind = match name.maker {
                 _ if !keeps => MentionKind::Index,
+                Maker::Amid => MentionKind::Other,
                 Maker::Unknown if !is_certain => MentionKind::Other,
                 _ => self.select.kind,
             };

@@ -1,5 +1,6 @@
 //! Finding names of secrets in bytes of any kind, however they are written there.
 
+mod external;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -19,13 +20,21 @@ const LONGEST: usize = 512;
 /// The name of a user's secret has this many bytes at most: an ARN is the longest there is.
 pub(crate) const LONGEST_EXTERNAL: usize = 2048;
 
-/// Which of the beginnings stands before the name of a user's secret. The other one is a name's own.
+/// Which of the beginnings is a name's own.
+const OWN: usize = 0;
+
+/// Which of them stands before the name of a user's secret.
 const EXTERNAL: usize = 1;
+
+/// As many bytes as escapes have that may stand directly before a name.
+const ESCAPE: usize = 10;
 
 /// Looks for names that begin with the platform's prefix, and for those that a user made.
 pub(crate) struct Finder {
     grammar: Grammar,
     beginnings: Beginnings,
+    /// Beginnings that the name's own one hides, since they begin within it: how far on, and which.
+    hidden: Vec<(usize, usize)>,
     /// Names that do not show themselves by their shape, looked for as they are.
     given: Option<(AhoCorasick, Vec<String>)>,
 }
@@ -40,6 +49,8 @@ pub(crate) struct Name {
 /// Who made the secret, by what stands around its name; what outweighs the others comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Maker {
+    /// It cannot be told, and may be the end of a longer name that somebody else made.
+    Amid,
     /// It cannot be told.
     Unknown,
     /// The platform, as nothing says otherwise.
@@ -97,6 +108,7 @@ impl Finder {
             Some((built, given))
         };
         Ok(Self {
+            hidden: hidden(prefix),
             grammar,
             beginnings,
             given,
@@ -135,23 +147,63 @@ impl Looker for Looking<'_> {
     }
 
     fn beginning(&mut self, which: usize, text: &[u8], at: Match) {
-        let grammar = &self.finder.grammar;
-        if which == EXTERNAL {
-            run::external(&text[at.end()..], self.names);
-            return;
+        let at = at.start();
+        self.begins(which, text, at);
+        let prefix = self.finder.grammar.prefix().as_bytes();
+        for (further, hidden) in &self.finder.hidden {
+            let behind = &text[at + further..];
+            if which == OWN && behind.starts_with(beginning(prefix, *hidden)) {
+                self.begins(*hidden, text, at + further);
+            }
         }
-        let (before, name) = text.split_at(at.start());
-        // A shorter reading of what a user named: the whole of it is found by what stands before it.
-        let maker = if before.ends_with(EXTERNAL_PREFIX.as_bytes()) {
-            Maker::Unknown
-        } else {
-            Maker::Platform
-        };
-        run::names(grammar, name, maker, self.names);
     }
 
     fn decoded(&mut self, bytes: &[u8]) {
         // What stands before it is not known.
         run::names(&self.finder.grammar, bytes, Maker::Unknown, self.names);
     }
+}
+
+impl Looking<'_> {
+    fn begins(&mut self, which: usize, text: &[u8], at: usize) {
+        let (before, name) = text.split_at(at);
+        if which == EXTERNAL {
+            external::names(before, &name[EXTERNAL_PREFIX.len()..], self.names);
+        } else {
+            run::names(&self.finder.grammar, name, maker(before), self.names);
+        }
+    }
+}
+
+/// Who made what begins as the platform's names do behind this.
+fn maker(before: &[u8]) -> Maker {
+    if before.ends_with(EXTERNAL_PREFIX.as_bytes()) {
+        // A shorter reading of what a user named: the whole of it is found by what stands before it.
+        return Maker::Unknown;
+    }
+    let nearest = &before[before.len().saturating_sub(ESCAPE)..];
+    let is_behind_an_escape = memchr::memchr2(b'\\', b'%', nearest).is_some();
+    match before.last() {
+        Some(byte) if run::is_of_names(*byte) && !is_behind_an_escape => Maker::Amid,
+        _ => Maker::Platform,
+    }
+}
+
+fn beginning(prefix: &[u8], which: usize) -> &[u8] {
+    if which == OWN {
+        prefix
+    } else {
+        EXTERNAL_PREFIX.as_bytes()
+    }
+}
+
+/// What may begin within the prefix: of two beginnings that overlap only the first is told.
+fn hidden(prefix: &[u8]) -> Vec<(usize, usize)> {
+    let each = |which: usize| {
+        let from = usize::from(which == OWN);
+        (from..prefix.len())
+            .filter(move |at| beginning(prefix, which).starts_with(&prefix[*at..]))
+            .map(move |at| (at, which))
+    };
+    each(OWN).chain(each(EXTERNAL)).collect()
 }

@@ -2,7 +2,7 @@
 
 use cloakroom_core::{Coordinate, Grammar};
 
-use super::{LONGEST, LONGEST_EXTERNAL, Maker, Names};
+use super::{LONGEST, Maker, Names};
 
 /// Adds what begins with the prefix at the start of `text`: every reading of it that ends in a
 /// version, and if there is none, a canonical name without its version.
@@ -34,27 +34,9 @@ pub(super) fn names(grammar: &Grammar, text: &[u8], maker: Maker, names: &mut Na
     }
 }
 
-/// Adds the name of a user's secret at the start of `text`, whatever it reads like.
-pub(super) fn external(text: &[u8], names: &mut Names) {
-    let length = text
-        .iter()
-        .take(LONGEST_EXTERNAL + 1)
-        .take_while(|byte| !ends_external(**byte))
-        .count();
-    let Ok(name) = std::str::from_utf8(&text[..length]) else {
-        return;
-    };
-    if !name.is_empty() && length <= LONGEST_EXTERNAL {
-        names.add(name, Maker::User);
-    }
-}
-
-fn is_of_names(byte: u8) -> bool {
+/// Whether it may stand in a name.
+pub(super) fn is_of_names(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
-}
-
-fn ends_external(byte: u8) -> bool {
-    byte <= b' ' || matches!(byte, b'"' | b'\'' | b'\\' | b'<' | b'>' | 0x7f)
 }
 
 /// The bytes of a number as the platform reads one, a sign and leading zeros included.

@@ -274,6 +274,116 @@ fn a_shorter_reading_of_a_users_name_tells_no_maker() {
     assert_eq!(makers(encoded.as_bytes()), expected);
 }
 
+/// What other text may stand around the name of a user's secret, in front and behind.
+const AROUND: [(&str, &str); 24] = [
+    ("", ""),
+    ("Bearer ", " and more"),
+    ("a,", ",b"),
+    ("[", "]"),
+    ("(see ", ")"),
+    ("${", "}"),
+    ("a=", ";b=c"),
+    ("https://example.com/?token=", "&more=1"),
+    ("https://example.com/?token=", "#there"),
+    ("postgres://user:", "@host/db"),
+    ("see ", "."),
+    ("see ", ": it"),
+    ("{\"a\":\"", "\"}"),
+    ("{\\\"a\\\":\\\"", "\\\"}"),
+    ("{\"a\":\"x ", ",secret_coordinate::other\"}"),
+    ("{\"a\":\"x ", "\\u0022 y\"}"),
+    ("{\"a\":\"x ", "\\ny\"}"),
+    ("<a>", "</a>"),
+    ("<a b=&quot;", "&quot;/>"),
+    ("%7B%22a%22%3A%22", "%22%7D"),
+    ("a: '", "'"),
+    ("`", "`"),
+    ("**", "**"),
+    ("ä", "ä"),
+];
+
+#[test]
+fn a_users_own_secret_is_found_amid_text() {
+    for name in [
+        "name",
+        "team/db-password",
+        "airbyte_db_v1",
+        "team/db_1+x@y.z=",
+        "arn:aws:secretsmanager:eu:1:secret:n-Ab",
+    ] {
+        for (before, behind) in AROUND {
+            let text = format!("{before}secret_coordinate::{name}{behind}");
+            let found = makers(text.as_bytes());
+            let told = found.iter().find(|(it, _)| it == name);
+            let told = told.unwrap_or_else(|| panic!("{text}: {found:?}"));
+            // Of what may be in names and ends one too, the end is a guess.
+            let is_a_guess = name.contains('@') || behind.starts_with('@') || name.ends_with('=');
+            assert!(
+                is_a_guess || told.1 == Maker::User || !behind.is_ascii(),
+                "{text}: {found:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_end_a_users_name() {
+    let text = [b"\x01secret_coordinate::team/db".as_slice(), &[0xff, 0xfe]].concat();
+    assert!(found(&text).contains(&"team/db".to_owned()));
+    let long = format!("secret_coordinate::team/db,{}", "x".repeat(5000));
+    assert!(found(long.as_bytes()).contains(&"team/db".to_owned()));
+    let many = "secret_coordinate::a".repeat(3);
+    assert_eq!(found(many.as_bytes()), ["a"]);
+}
+
+/// A slash that JSON has escaped is no end of the name.
+#[test]
+fn what_an_escape_cuts_short_is_no_users_name() {
+    let of = |text: &str, maker| (text.to_owned(), maker);
+    assert_eq!(
+        makers(br#""secret_coordinate::team\/db""#),
+        [of("team", Maker::Unknown), of("team/db", Maker::User)]
+    );
+}
+
+/// The end of a longer name keeps what it reads as, and does not say that there is such a secret.
+#[test]
+fn a_name_amid_a_longer_one_tells_no_maker() {
+    let name = "airbyte_team_v1";
+    for (text, maker) in [
+        (name.to_owned(), Maker::Platform),
+        (format!("other/{name}"), Maker::Platform),
+        (format!("other_{name}"), Maker::Amid),
+        (format!("airbyte_{name}"), Maker::Amid),
+        (format!("other_{name} {name}"), Maker::Platform),
+        (format!("\"a\\n{name}\""), Maker::Platform),
+        (format!("\"\\u0022{name}\""), Maker::Platform),
+        (format!("%22{name}%22"), Maker::Platform),
+    ] {
+        let found = makers(text.as_bytes());
+        let told = found.iter().find(|it| it.0 == name);
+        assert_eq!(told.map(|it| it.1), Some(maker), "{text}: {found:?}");
+    }
+}
+
+/// Of two beginnings that overlap the search tells only the first.
+#[test]
+fn no_beginning_hides_another() {
+    for (prefix, text, expected) in [
+        ("secret_", "secret_coordinate::team/db", "team/db"),
+        ("my_secret_", "my_secret_coordinate::team/db", "team/db"),
+        ("a_a_", "a_a_a_team_v1", "a_a_team_v1"),
+        ("a_a_", "a_a_team_v1", "a_a_team_v1"),
+        ("secret_", "secret_team_v1", "secret_team_v1"),
+    ] {
+        let finder = Finder::new(Grammar::new(prefix).unwrap(), Vec::new()).unwrap();
+        let mut names = Names::default();
+        finder.find(text.as_bytes(), &mut names);
+        let found: Vec<String> = names.drain().map(|it| it.text).collect();
+        assert!(found.contains(&expected.to_owned()), "{text}: {found:?}");
+    }
+}
+
 #[test]
 fn names_of_any_shape_are_found_when_given() {
     let given = vec!["airbyte_old".to_owned(), "plain".to_owned()];
