@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind};
+use cloakroom_core::{BackendId, Coordinate, Error, ErrorKind, Redirect};
 
 /// A failure that does not know yet during which operation it was met. One of these can become the
 /// error of every answer of a batch.
@@ -17,6 +17,8 @@ struct Content {
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+    /// Where it has still to be said who answered so.
+    redirect: Option<Redirect>,
 }
 
 /// What is kept of an answer. The SDK's own error is not, since it holds the whole response.
@@ -39,6 +41,7 @@ impl Failure {
             message: message.into(),
             retry_after: None,
             cause: None,
+            redirect: None,
         }))
     }
 
@@ -53,7 +56,22 @@ impl Failure {
             message: message.into(),
             retry_after,
             cause: Some(cause),
+            redirect: None,
         }))
+    }
+
+    pub(crate) fn of_redirect(redirect: Redirect) -> Self {
+        let mut failure = Self::new(ErrorKind::Unavailable, redirect.told_by("AWS"));
+        failure.0.redirect = Some(redirect);
+        failure
+    }
+
+    /// The same of who is known to have been asked, unless that was said before.
+    pub(crate) fn answered_by(mut self, asked: &str) -> Self {
+        if let Some(redirect) = self.0.redirect.take() {
+            self.0.message = redirect.told_by(asked).into();
+        }
+        self
     }
 
     pub(crate) fn missing() -> Self {

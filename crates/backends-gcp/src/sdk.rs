@@ -5,11 +5,12 @@ use std::env;
 use std::error::Error as _;
 use std::time::Duration;
 
-use cloakroom_core::{ErrorKind, SecretValue};
+use cloakroom_core::{ErrorKind, Redirect, SecretValue};
 use google_cloud_auth::credentials::{
     Builder as Defaults, Credentials, anonymous, external_account, impersonated, mds,
     service_account, user_account,
 };
+use google_cloud_gax::client_builder::internal::with_follow_redirects;
 use google_cloud_gax::error::rpc::Code;
 use google_cloud_gax::error::{CredentialsError, Error as SdkError};
 use google_cloud_gax::retry_policy::NeverRetry;
@@ -33,6 +34,8 @@ use crate::settings::{GcpCredentials, GcpSettings, OURS};
 type Done<T> = Result<T, Failure>;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// Where Secret Manager is unless a location or an endpoint is configured.
+const GLOBAL: &str = "https://secretmanager.googleapis.com";
 /// The label that listings are filtered by, and its value.
 const LABEL: (&str, &str) = (OURS, "managed");
 
@@ -297,7 +300,7 @@ impl Sdk {
             let session = self.session(None).await?;
             let failure = match ask(session.client.clone()).await {
                 Ok(done) => return Ok(done),
-                Err(error) => failure_of(&error, tells),
+                Err(error) => self.failure_of(&error, tells),
             };
             if failure.kind() != ErrorKind::Denied {
                 return Err(failure);
@@ -307,7 +310,7 @@ impl Sdk {
                 return Err(failure);
             }
             let again = ask(renewed.client).await;
-            again.map_err(|error| failure_of(&error, tells))
+            again.map_err(|error| self.failure_of(&error, tells))
         };
         tokio::time::timeout(timeout, both)
             .await
@@ -347,8 +350,27 @@ impl Sdk {
         Ok(session)
     }
 
+    fn failure_of(&self, error: &SdkError, tells: bool) -> Failure {
+        let location = error.http_headers().and_then(|it| it.get("location"));
+        let location = location.and_then(|it| it.to_str().ok());
+        let redirect = error
+            .http_status_code()
+            .and_then(|status| Redirect::of(status, location));
+        match redirect {
+            Some(redirect) => {
+                let asked = self.settings.address();
+                let told = redirect.told_by(asked.as_deref().unwrap_or(GLOBAL));
+                Failure::new(ErrorKind::Unavailable, told)
+            }
+            None => failure_of(error, tells),
+        }
+    }
+
     async fn log_in(&self, source: Option<&SecretValue>) -> Done<SecretManagerService> {
-        let mut builder = SecretManagerService::builder()
+        // Google's own libraries switch it off by this; there is no other way to, and a version of theirs without
+        // it does not compile here.
+        let builder = with_follow_redirects(SecretManagerService::builder(), false);
+        let mut builder = builder
             .with_credentials(self.credentials(source)?)
             .with_retry_policy(NeverRetry)
             .with_attempt_timeout(self.settings.timeout);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cloakroom_core::{ErrorKind, SecretValue};
+use cloakroom_core::{ErrorKind, Redirect, SecretValue};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -235,6 +235,12 @@ impl Client {
         let response = session.client.send(request.map(Body::from)).await;
         let response = response.map_err(|error| unreached(&error))?;
         let code = response.status();
+        let location = response.headers().get("location");
+        let location = location.and_then(|it| it.to_str().ok());
+        if let Some(redirect) = Redirect::of(code.as_u16(), location) {
+            let told = redirect.told_by(&self.server);
+            return Err(Failure::new(ErrorKind::Unavailable, told));
+        }
         let seconds = response.headers().get("retry-after");
         let seconds = seconds.and_then(|it| it.to_str().ok()?.trim().parse().ok());
         let body = response.into_body().collect_bytes().await;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use cloakroom_core::{Error, ErrorKind, Result, SecretValue, Timestamp};
+use cloakroom_core::{Error, ErrorKind, Redirect, Result, SecretValue, Timestamp};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Url};
 use rustify::client::Client as _;
@@ -22,9 +22,6 @@ use crate::names::path;
 use crate::settings::VaultSettings;
 
 const OPERATION: &str = "configure Vault";
-
-/// How often a standby may send a request on to its active node.
-const MOST_REDIRECTS: usize = 2;
 
 /// One server, spoken to in one namespace.
 pub(crate) struct Client {
@@ -129,8 +126,8 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout)
-            .redirect(Policy::limited(MOST_REDIRECTS))
-            // What was sent encrypted is never sent on in clear.
+            // The token would go along: reqwest takes only headers of its own knowledge off.
+            .redirect(Policy::none())
             .https_only(encrypted)
             // The caller retries.
             .retry(reqwest::retry::never());
@@ -180,6 +177,10 @@ impl Client {
             let value = response.headers().get(name)?;
             value.to_str().ok()
         };
+        if let Some(redirect) = Redirect::of(response.status().as_u16(), header("location")) {
+            let told = redirect.told_by(&self.http.base);
+            return Err(Failure::new(ErrorKind::Unavailable, told));
+        }
         let now = header("date").and_then(moment);
         let retry_after = header("retry-after").and_then(|text| wait(text, now));
         Ok(Answer {

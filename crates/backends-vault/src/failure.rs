@@ -106,10 +106,6 @@ fn meaning(status: u16) -> (ErrorKind, &'static str) {
         413 => (TooLarge, "the server takes no request as large as this"),
         429 => (Throttled, "a rate limit quota was used up"),
         503 => (Unavailable, "the server is sealed, or down for maintenance"),
-        300..=399 => (
-            Unavailable,
-            "the server sent the request elsewhere too often",
-        ),
         400..=499 => (Invalid, "the server refused the request"),
         _ => (Unavailable, "the server cannot do it now"),
     }
@@ -130,7 +126,6 @@ mod tests {
     #[test]
     fn kinds_come_from_the_status() {
         for (status, kind) in [
-            (301, ErrorKind::Unavailable),
             (400, ErrorKind::Invalid),
             (403, ErrorKind::Denied),
             (404, ErrorKind::Unavailable),

@@ -63,15 +63,17 @@ enum Defect {
     GoesPastTheProxy,
     AsksTwice,
     LastWriterWins,
+    FollowsRedirects,
+    HidesRedirects,
 }
 
 use Defect::{
     AsksTwice, DeniedIsMissing, FailedBatchIsMissing, FailedComparisonIsConflict,
     FailedDeletionIsDone, FailedDeletionIsGone, FailedLiftIsDone, FailedNextPageIsTheLast,
     FailedPageIsTheLast, FailedPutIsCreated, FailedPutIsTaken, FailedRestoreIsDone,
-    ForgetsRetryAfter, GoesPastTheProxy, HasNoTimeout, InventsRetryAfter, LastWriterWins,
-    OldPageIsInvalid, PutLeavesScraps, RepeatedDeletionFails, RetriesByItself, ShowsTheValue,
-    ThrottledIsUnavailable, UnavailableIsMissing,
+    FollowsRedirects, ForgetsRetryAfter, GoesPastTheProxy, HasNoTimeout, HidesRedirects,
+    InventsRetryAfter, LastWriterWins, OldPageIsInvalid, PutLeavesScraps, RepeatedDeletionFails,
+    RetriesByItself, ShowsTheValue, ThrottledIsUnavailable, UnavailableIsMissing,
 };
 
 const CAUGHT_BY: &[(Defect, &[&str])] = &[
@@ -140,6 +142,8 @@ const CAUGHT_BY: &[(Defect, &[&str])] = &[
     (GoesPastTheProxy, &["get_503"]),
     (AsksTwice, &["get_requests"]),
     (LastWriterWins, &["put_meets_other_bytes"]),
+    (FollowsRedirects, &["get_redirect"]),
+    (HidesRedirects, &["describe_redirect"]),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -266,6 +270,7 @@ impl Through {
             (ThrottledIsUnavailable, ErrorKind::Throttled) => as_kind(ErrorKind::Unavailable),
             (ForgetsRetryAfter, ErrorKind::Throttled) => as_kind(ErrorKind::Throttled),
             (InventsRetryAfter, ErrorKind::Throttled) => error.with_retry_after(Duration::ZERO),
+            (HidesRedirects, kind) => as_kind(kind),
             _ => error,
         }
     }
@@ -331,6 +336,14 @@ impl SecretBackend for Through {
         }
         for _ in 0..2 {
             match self.inner.get(coordinate).await {
+                Err(error) if error.message().contains("redirect") && self.is(FollowsRedirects) => {
+                    let path = format!("/secrets/{coordinate}?followed=");
+                    let sent = self
+                        .client
+                        .ask("get", hyper::Method::GET, &path, None::<&()>);
+                    sent.await?;
+                    return Err(error);
+                }
                 Err(error) if error.is_retryable() && self.is(RetriesByItself) => {}
                 answer => return answer.map_err(|error| self.misread(error)),
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use cloakroom_testkit::canary::MARKER;
 use cloakroom_testkit::proxy::{Answer, Fault, Proxy, Rates, Rule, Service, Upstream};
 use cloakroom_testkit::{Canaries, SeededRandomness};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -191,6 +192,31 @@ async fn an_answer_in_the_servers_stead_is_whole() {
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert_eq!(server.asked(), 0);
     assert_eq!(proxy.records()[0].fault.as_deref(), Some("429"));
+}
+
+/// Whoever goes there has what was asked for: a backend that follows cannot fail for another reason.
+#[tokio::test]
+async fn a_redirect_leads_to_the_server_and_who_follows_is_counted() {
+    let server = Server::start().await;
+    let proxy = server.proxy().await;
+    proxy.add(Rule::new(Fault::Redirect));
+    let mut statuses = Vec::new();
+    for (followed, path) in ["/full?a=b&c", "/full", "/full", "/full", "/full"]
+        .into_iter()
+        .enumerate()
+    {
+        let reply = ask(&proxy, path).await;
+        statuses.push(reply.status().unwrap());
+        assert_eq!((server.asked(), proxy.followed()), (followed, followed));
+        let location = reply.header("location").unwrap();
+        assert!(location.contains(MARKER) && reply.body().contains(MARKER));
+        let there = location.strip_prefix(&proxy.url()).unwrap();
+        let reply = ask(&proxy, there).await;
+        assert_eq!((reply.status(), reply.body()), (Some(200), BODY));
+    }
+    assert_eq!(statuses, [301, 302, 303, 307, 308]);
+    assert_eq!((proxy.followed(), proxy.count(), proxy.faults()), (5, 5, 5));
+    assert_eq!(proxy.records()[0].fault.as_deref(), Some("redirect"));
 }
 
 #[tokio::test]

@@ -9,12 +9,15 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
-use cloakroom_core::{Error, ErrorKind, Timestamp};
+use cloakroom_core::{Error, ErrorKind, Redirect, Timestamp};
 
 use crate::failure::{Cause, Failure};
 
 /// Header names under which AWS gives a request's id.
 const REQUEST_IDS: [&str; 2] = ["x-amzn-requestid", "x-amz-request-id"];
+
+/// Who is asked for the credentials of a role.
+pub(super) const STS: &str = "STS";
 
 /// What an SDK's error tells. Its own text is kept of refusals only: elsewhere AWS may repeat what
 /// it was sent.
@@ -22,6 +25,9 @@ pub(super) fn failure<E>(error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
+    if let Some(redirect) = error.raw_response().and_then(redirect) {
+        return Failure::of_redirect(redirect);
+    }
     match error {
         SdkError::ServiceError(answer) => {
             let (meta, response) = (answer.err().meta(), answer.raw());
@@ -59,6 +65,11 @@ where
         ),
         other => of_credentials(other).unwrap_or_else(|| of_connection(other)),
     }
+}
+
+fn redirect(response: &HttpResponse) -> Option<Redirect> {
+    let location = response.headers().get("location");
+    Redirect::of(response.status().as_u16(), location)
 }
 
 /// What stands for a code of one item of a batch, and the words beside it.
@@ -103,10 +114,10 @@ fn of_credentials(error: &(dyn StdError + 'static)) -> Option<Failure> {
             return Some(Failure::new(error.kind(), message));
         }
         if let Some(error) = error.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>() {
-            return Some(failure(error));
+            return Some(failure(error).answered_by(STS));
         }
         let error = error.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>();
-        error.map(failure)
+        error.map(|error| failure(error).answered_by(STS))
     });
     Some(told.unwrap_or_else(|| match login {
         CredentialsError::CredentialsNotLoaded(_) => Failure::new(

@@ -45,7 +45,7 @@ pub(crate) async fn account_of_caller(settings: &AwsSettings) -> Result<String, 
     let config = log_in(settings).await;
     let client = client!(aws_sdk_sts, &config, &settings.sts_endpoint_url);
     let caller = client.get_caller_identity().send().await;
-    let caller = caller.map_err(|error| answer::failure(&error))?;
+    let caller = caller.map_err(|error| answer::failure(&error).answered_by(answer::STS))?;
     caller.account.ok_or_else(|| {
         Failure::new(
             ErrorKind::Unavailable,

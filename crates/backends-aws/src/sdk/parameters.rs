@@ -70,7 +70,7 @@ pub(crate) enum Asked<'a> {
 impl Parameters {
     pub(crate) fn new(settings: AwsSettings) -> Self {
         Self {
-            session: Session::new(settings, |config, settings| {
+            session: Session::new("Parameter Store", settings, |config, settings| {
                 client!(aws_sdk_ssm, config, &settings.endpoint_url)
             }),
         }

@@ -63,7 +63,7 @@ pub(crate) struct Shown<'a> {
 impl Secrets {
     pub(crate) fn new(settings: AwsSettings) -> Self {
         Self {
-            session: Session::new(settings, |config, settings| {
+            session: Session::new("Secrets Manager", settings, |config, settings| {
                 client!(aws_sdk_secretsmanager, config, &settings.endpoint_url)
             }),
         }

@@ -24,13 +24,21 @@ pub(super) use client;
 
 pub(super) struct Session<C> {
     settings: AwsSettings,
+    /// The service's address, or what it is called where that is the SDK's business.
+    asked: String,
     make: fn(&SdkConfig, &AwsSettings) -> C,
     client: RwLock<Option<Arc<C>>>,
 }
 
 impl<C> Session<C> {
-    pub(super) fn new(settings: AwsSettings, make: fn(&SdkConfig, &AwsSettings) -> C) -> Self {
+    pub(super) fn new(
+        service: &str,
+        settings: AwsSettings,
+        make: fn(&SdkConfig, &AwsSettings) -> C,
+    ) -> Self {
+        let url = settings.endpoint_url.clone();
         Self {
+            asked: url.unwrap_or_else(|| format!("{service} in {}", settings.region)),
             settings,
             make,
             client: RwLock::new(None),
@@ -42,6 +50,14 @@ impl<C> Session<C> {
     /// logs in anew. Each asking has its own timeout, and a place on the heap: the SDK's futures are
     /// of 14 KiB and more.
     pub(super) async fn call<T, F>(&self, ask: impl Fn(Arc<C>) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let answer = self.answer(ask).await;
+        answer.map_err(|failure| failure.answered_by(&self.asked))
+    }
+
+    async fn answer<T, F>(&self, ask: impl Fn(Arc<C>) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {

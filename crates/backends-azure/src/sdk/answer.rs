@@ -6,10 +6,11 @@ use std::time::Duration;
 use azure_core::error::{ErrorKind as SdkKind, ErrorResponse, InnerError};
 use azure_core::http::RawResponse;
 use azure_core::http::headers::{HeaderName, Headers};
-use cloakroom_core::{Error, ErrorKind};
+use cloakroom_core::{Error, ErrorKind, Redirect};
 
 use crate::failure::{Answer, Failure};
 
+const LOCATION: HeaderName = HeaderName::from_static("location");
 const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const X_RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
@@ -17,7 +18,8 @@ const X_RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-m
 /// Longer than any code there is.
 const LONGEST_CODE: usize = 80;
 
-pub(super) fn failure(error: &azure_core::Error) -> Failure {
+/// What the SDK's error says of the vault at this address, or of a login on the way to it.
+pub(super) fn failure(error: &azure_core::Error, vault: &str) -> Failure {
     let login = matches!(error.kind(), SdkKind::Credential);
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(found) = cause {
@@ -32,6 +34,10 @@ pub(super) fn failure(error: &azure_core::Error) -> Failure {
         }) = sdk.map(azure_core::Error::kind)
         {
             let response = raw_response.as_deref();
+            if let Some(redirect) = redirect(u16::from(*status), response) {
+                let asked = if login { "the login service" } else { vault };
+                return Failure::new(ErrorKind::Unavailable, redirect.told_by(asked));
+            }
             return Failure::from(answer(u16::from(*status), response, login));
         }
         cause = found.source();
@@ -50,6 +56,11 @@ pub(super) fn failure(error: &azure_core::Error) -> Failure {
         ),
     };
     Failure::new(kind, message).because(io_words(error))
+}
+
+fn redirect(status: u16, response: Option<&RawResponse>) -> Option<Redirect> {
+    let location = response.and_then(|it| it.headers().get_optional_str(&LOCATION));
+    Redirect::of(status, location)
 }
 
 /// What the operating system said, if it was asked: never what the SDK made of an answer.

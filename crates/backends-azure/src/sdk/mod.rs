@@ -221,7 +221,7 @@ impl Vault {
             let pager = self
                 .client
                 .list_secret_properties_versions(name, Some(options))
-                .map_err(|error| answer::failure(&error))?;
+                .map_err(|error| answer::failure(&error, &self.url))?;
             let (page, link) = match self.page_of(pager.into_pages(), is_later).await {
                 Err(failure) if failure.is_missing() => return Ok(Vec::new()),
                 answer => answer?,
@@ -248,7 +248,7 @@ impl Vault {
                     method_options: options(from),
                 };
                 let pager = self.client.list_secret_properties(Some(options));
-                let pager = pager.map_err(|error| answer::failure(&error))?;
+                let pager = pager.map_err(|error| answer::failure(&error, &self.url))?;
                 let (page, next) = self.page_of(pager.into_pages(), is_later).await?;
                 let page: ListSecretPropertiesResult = page;
                 Ok((collect(page.value, version_of_item)?, next))
@@ -259,7 +259,7 @@ impl Vault {
                     method_options: options(from),
                 };
                 let pager = self.client.list_deleted_secret_properties(Some(options));
-                let pager = pager.map_err(|error| answer::failure(&error))?;
+                let pager = pager.map_err(|error| answer::failure(&error, &self.url))?;
                 let (page, next) = self.page_of(pager.into_pages(), is_later).await?;
                 let page: ListDeletedSecretPropertiesResult = page;
                 Ok((collect(page.value, version_of_deleted_item)?, next))
@@ -295,7 +295,7 @@ impl Vault {
         call: impl Future<Output = azure_core::Result<T>>,
     ) -> Result<T, Failure> {
         match tokio::time::timeout(self.timeout, call).await {
-            Ok(answer) => answer.map_err(|error| answer::failure(&error)),
+            Ok(answer) => answer.map_err(|error| answer::failure(&error, &self.url)),
             Err(_) => Err(Failure::new(
                 ErrorKind::Unavailable,
                 format!("no answer within {} s", self.timeout.as_secs_f32()),

@@ -277,7 +277,7 @@ impl<'a> Trial<'a> {
         let opened = self.proxy.open().await;
         opened.map_err(|error| Broken::new(format!("the proxy cannot open again: {error}")))?;
         self.proxy.settled().await;
-        Ok(())
+        ensure_not_followed(&self.proxy)
     }
 
     fn rule(&self) -> Rule {
@@ -342,9 +342,23 @@ pub(super) fn ensure_told(error: &Error, trouble: Trouble) -> Verdict {
         &trouble.retry_after(),
         "the retry-after",
     )?;
+    if trouble == Trouble::Redirect {
+        let told = error.to_string();
+        let by_whom = ["127.0.0.1", "localhost"]
+            .iter()
+            .any(|host| told.contains(host));
+        ensure(told.contains("redirect") && by_whom, || {
+            format!("does not say that a redirect was answered, and by whom: {told}")
+        })?;
+    }
     ensure(!format!("{error} {error:?}").contains(MARKER), || {
         "the value is in the error".to_owned()
     })
+}
+
+/// Breaks the law where a request went where a redirect sent it.
+pub(super) fn ensure_not_followed(proxy: &Proxy) -> Verdict {
+    ensure_eq(&proxy.followed(), &0, "redirects that were followed")
 }
 
 /// The answer, unless it never comes.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cloakroom_core::{Coordinate, SecretBackend};
 
 use super::act::ensure_listed;
-use super::hold::{Findings, HASTE, PATIENCE, ensure_told, start};
+use super::hold::{Findings, HASTE, PATIENCE, ensure_not_followed, ensure_told, start};
 use super::{FaultSubject, Trouble};
 use crate::conformance::hand::{Hand, opaque, value_of};
 use crate::conformance::verdict::{Broken, ensure};
@@ -36,6 +36,7 @@ pub(super) async fn hold(
         let answer = backend.list(Some(&opaque(&token))).await;
         proxy.calm();
         proxy.settled().await;
+        ensure_not_followed(&proxy)?;
         let met = proxy.faults() - before;
         ensure(met > 0, || {
             format!(

@@ -82,13 +82,15 @@ pub enum Trouble {
     Unavailable,
     /// HTTP 200 with a web page: something between answers in the manager's stead.
     StrangePage,
+    /// HTTP 301, 302, 303, 307 or 308 to where the same request would succeed.
+    Redirect,
     /// The token of the next page has expired, in the manager's shape.
     ExpiredPage,
 }
 
 impl Trouble {
     /// Every trouble, in the order of the table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Delay,
         Self::Refuse,
         Self::Reset,
@@ -100,6 +102,7 @@ impl Trouble {
         Self::Failed,
         Self::Unavailable,
         Self::StrangePage,
+        Self::Redirect,
         Self::ExpiredPage,
     ];
 
@@ -117,6 +120,7 @@ impl Trouble {
             Self::Failed => "500",
             Self::Unavailable => "503",
             Self::StrangePage => "200_of_another",
+            Self::Redirect => "redirect",
             Self::ExpiredPage => "expired_page",
         }
     }
@@ -135,6 +139,7 @@ impl Trouble {
             Self::Failed => "500",
             Self::Unavailable => "503",
             Self::StrangePage => "200 with another server's page",
+            Self::Redirect => "redirect (301, 302, 303, 307, 308)",
             Self::ExpiredPage => "page token expired midway",
         }
     }
@@ -176,6 +181,7 @@ impl Trouble {
             Self::Truncate => return Fault::Truncate,
             Self::LostAnswer => return Fault::LoseAnswer,
             Self::StrangePage => return Fault::Answer(strange_page()),
+            Self::Redirect => return Fault::Redirect,
             Self::Denied => Refusal::Denied,
             Self::Throttled => Refusal::Throttled { retry_after: None },
             Self::ThrottledFor => Refusal::Throttled {

@@ -23,6 +23,11 @@ pub enum Fault {
     LoseAnswer,
     /// The server does not see the request; this is the answer.
     Answer(Answer),
+    /// The server does not see the request; the answer sends it to another address of the proxy, from where the
+    /// server would be reached: whoever follows it succeeds, and [`Proxy::followed`](super::Proxy::followed)
+    /// counts that. The statuses take turns, and what of the address nobody may tell bears the mark of
+    /// [`canary`](crate::canary).
+    Redirect,
 }
 
 impl Fault {
@@ -36,6 +41,7 @@ impl Fault {
             Self::Truncate => "truncate".to_owned(),
             Self::LoseAnswer => "lost_answer".to_owned(),
             Self::Answer(answer) => answer.status.to_string(),
+            Self::Redirect => "redirect".to_owned(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod body;
 mod fault;
 mod gate;
 mod kept;
+mod redirect;
 mod script;
 mod serve;
 mod service;
@@ -185,6 +186,11 @@ impl Proxy {
         let script = self.script();
         let faulty = script.records().iter().filter(|it| it.fault.is_some());
         faulty.count()
+    }
+
+    /// How many requests came by way of a [`Fault::Redirect`]. They are not among the others.
+    pub fn followed(&self) -> usize {
+        self.script().followed()
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {

@@ -124,6 +124,7 @@ pub(super) struct Script {
     rules: Vec<Rule>,
     storm: Option<Storm>,
     records: Vec<Record>,
+    followed: usize,
 }
 
 struct Storm {
@@ -148,6 +149,15 @@ impl Script {
 
     pub(super) fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    pub(super) fn followed(&self) -> usize {
+        self.followed
+    }
+
+    /// Counts a request that was sent on by a redirect.
+    pub(super) fn follow(&mut self) {
+        self.followed += 1;
     }
 
     /// Records a request; gives its number and the fault it meets.

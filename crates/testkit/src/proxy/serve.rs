@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Shared;
 use super::body::Payload;
 use super::fault::{Answer, Fault};
+use super::redirect;
 use super::script::Seen;
 use super::socket::{Ending, Socket};
 
@@ -65,6 +66,10 @@ async fn answer(
 ) -> io::Result<Response<Payload>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    if let Some(parts) = redirect::followed(&parts) {
+        shared.script().follow();
+        return Ok(shared.forward(parts, body).await?.map(Payload::whole));
+    }
     let (number, fault) = shared.script().take(&Seen {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -96,6 +101,7 @@ async fn answer(
             Err(gone())
         }
         Some(Fault::Answer(answer)) => told(answer.response()?),
+        Some(Fault::Redirect) => told(redirect::answer(&shared.origin, &parts, number).response()?),
         Some(fault) => {
             let answer = shared.forward(parts, body).await?;
             if fault == Fault::Reset {

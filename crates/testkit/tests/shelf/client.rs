@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::{CredentialSource, Error, ErrorKind, Result};
+use cloakroom_core::{CredentialSource, Error, ErrorKind, Redirect, Result};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -69,6 +71,11 @@ impl Client {
             }
             Err(_) => return Err(unavailable(operation, "no answer in time")),
         };
+        let location = headers.get(LOCATION).and_then(|it| it.to_str().ok());
+        if let Some(redirect) = Redirect::of(status.as_u16(), location) {
+            let told = redirect.told_by(&self.settings.address);
+            return Err(Error::new(ErrorKind::Unavailable, operation, told));
+        }
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::new(
                 ErrorKind::Denied,
