@@ -32,10 +32,15 @@ fn made(console: &Console, steps: Option<u64>, template: &str) -> Option<Progres
         return None;
     }
     let bar = ProgressBar::with_draw_target(steps, standard_error::bars());
+    look_like(&bar, template);
+    Some(bar)
+}
+
+/// Lets a bar look like another template.
+pub(crate) fn look_like(bar: &ProgressBar, template: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    Some(bar)
 }
 
 /// Shows what a run is busy with, on standard error.

@@ -8,6 +8,7 @@ mod met;
 mod old_ids;
 mod others;
 mod outside;
+mod progress;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -103,9 +104,10 @@ struct Place {
 
 /// Follows a migration.
 pub trait MigrationObserver: Send + Sync {
-    /// So many fields were seen to.
-    fn progressed(&self, done: u64) {
-        let _ = done;
+    /// So many were seen to, of as many as there are: rows of the tables of entities, on a way back the migration's
+    /// fields. Whatever is told of one, it counts once.
+    fn progressed(&self, done: u64, of: u64) {
+        let _ = (done, of);
     }
 
     /// Rows of a table were read and are about to be seen to.

@@ -169,6 +169,11 @@ impl Target {
         format!("SELECT {} FROM {}", all.join(", "), self.from)
     }
 
+    /// The question for how many rows there are, as text.
+    pub(crate) fn select_count(&self) -> String {
+        format!("SELECT concat(count(*)) FROM {}", self.from)
+    }
+
     /// Keeps the columns of these names, and gives back the names of those it has not.
     pub(crate) fn keep(&mut self, names: &[String]) -> Vec<String> {
         self.columns.retain(|it| names.contains(&it.name));

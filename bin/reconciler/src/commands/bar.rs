@@ -17,9 +17,17 @@ impl Bar {
     pub(super) fn new(console: &Console, words: &str) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         signals::cancel_on_signal(stop.clone())?;
-        let template = format!("{{bar:30}} {{human_pos}} of {{human_len}} {words}");
-        let bar = progress::bar(console, 0, &template);
+        let bar = progress::bar(console, 0, &template(words));
         Ok(Self { bar, stop })
+    }
+
+    /// From now on it counts something else, from nothing on.
+    pub(super) fn begin_anew(&self, words: &str) {
+        if let Some(bar) = &self.bar {
+            progress::look_like(bar, &template(words));
+            bar.set_length(0);
+            bar.reset();
+        }
     }
 
     pub(super) fn show(&self, done: u64, of: u64) {
@@ -32,6 +40,10 @@ impl Bar {
     pub(super) fn told_to_stop(&self) -> bool {
         self.stop.is_cancelled()
     }
+}
+
+fn template(words: &str) -> String {
+    format!("{{bar:30}} {{human_pos}} of {{human_len}} {words}")
 }
 
 impl Drop for Bar {

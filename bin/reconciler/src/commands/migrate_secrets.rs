@@ -31,6 +31,9 @@ pub(super) const DATABASE: &str = "db";
 /// Fields printed one by one; `--output json` tells of more.
 const MOST_PRINTED: usize = 20;
 
+/// What a bar counts while every row is looked at.
+const ROWS: &str = "rows ({elapsed})";
+
 /// Migrates secrets, or takes a migration back. The exit status is 3 where something stands as before, and 5 where
 /// it was told to stop.
 pub(super) async fn migrate_secrets(
@@ -62,7 +65,7 @@ pub(super) async fn migrate_secrets(
         side(context, &order.from)?,
         side(context, &order.to)?,
     )?;
-    let bar = Bar::new(console, "fields ({elapsed})")?;
+    let bar = Bar::new(console, order.counted())?;
     let watching = Watching(&bar);
     let new_id = MoveId(context.randomness().uuid());
     let work = async {
@@ -87,6 +90,7 @@ pub(super) async fn migrate_secrets(
     let mut left = 0;
     if !args.dry_run && order.is_back_into_the_database() && report.is_complete() {
         let rest = SecretsMigration::new(ground, side(context, &order.to)?, Side::Database)?;
+        bar.begin_anew(ROWS);
         let rest = rest.look(&watching).await?;
         left = rest.moved + rest.nothing + rest.issue_count;
         (report.own, report.own_references) = (rest.own, rest.own_references);
@@ -133,6 +137,14 @@ impl Order {
         match self.reverse {
             Some(id) => format!("migrate-secrets --reverse {id}"),
             None => format!("migrate-secrets --from {} --to {}", self.from, self.to),
+        }
+    }
+
+    /// What its bar counts.
+    fn counted(&self) -> &'static str {
+        match self.reverse {
+            Some(_) => "fields ({elapsed})",
+            None => ROWS,
         }
     }
 
@@ -285,8 +297,8 @@ fn provider(context: &Context, place: &str) -> &'static str {
 struct Watching<'b>(&'b Bar);
 
 impl MigrationObserver for Watching<'_> {
-    fn progressed(&self, done: u64) {
-        self.0.show(done, done);
+    fn progressed(&self, done: u64, of: u64) {
+        self.0.show(done, of);
     }
 
     fn told_to_stop(&self) -> bool {

@@ -7,6 +7,7 @@ use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 use super::copying::no_answer;
 use super::literal::{exchange, literal_at};
 use super::old_ids::OldIds;
+use super::progress::Progress;
 use super::reading::Rows;
 use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
@@ -55,6 +56,7 @@ impl SecretsMigration {
             }
         }
         rows.close().await;
+        let mut progress = Progress::new(observer, self.count_fields(id).await?);
         let mut after = None;
         let mut old_ids = OldIds::default();
         loop {
@@ -84,7 +86,7 @@ impl SecretsMigration {
                     taken_back.push(field.clone());
                 }
                 note(&mut report, field, done, was_over);
-                observer.progressed(report.moved + report.gone + report.issue_count);
+                progress.one_more(observer);
             }
             if !dry_run {
                 // One that has to stay is in no other's way, on the ways back of earlier runs.
@@ -97,6 +99,19 @@ impl SecretsMigration {
         }
         writer.close().await;
         Ok(report)
+    }
+
+    async fn count_fields(&self, id: MoveId) -> Result<u64> {
+        let journal = &self.ground.journal;
+        let (mut count, mut after) = (0, None);
+        loop {
+            let page = journal.migrated_fields(id, after.as_ref(), PAGE).await?;
+            count += page.len() as u64;
+            after = page.into_iter().next_back();
+            if after.is_none() {
+                return Ok(count);
+            }
+        }
     }
 
     async fn field_back(

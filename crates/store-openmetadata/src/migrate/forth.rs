@@ -11,6 +11,7 @@ use super::copying::There;
 use super::literal::{exchange, literal_at};
 use super::met::Met;
 use super::others::Answers;
+use super::progress::Progress;
 use super::reading::{Rows, Seen};
 use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, OwnReference, SecretsMigration,
@@ -36,8 +37,9 @@ struct Forth<'a> {
     database: &'a str,
     writer: &'a mut Writer,
     target: &'a Target,
-    entities: EntityTable,
+    entities: &'a EntityTable,
     observer: &'a dyn MigrationObserver,
+    progress: &'a mut Progress,
     report: &'a mut MigrationReport,
     gathered: &'a mut Gathered,
 }
@@ -104,30 +106,29 @@ impl SecretsMigration {
             others: self.ask_others().await,
             waiting: Vec::new(),
         };
-        for index in rows.tables() {
-            let Some(entities) = rows.catalog().entities(rows.table(index)) else {
-                continue;
-            };
-            let target = match rows.target(&mut writer, index).await? {
-                Ok(target) => target,
-                Err(obstacle) => {
-                    report.obstacles.push(obstacle);
-                    continue;
-                }
-            };
+        let (chosen, obstacles) = rows.choose(&mut writer).await?;
+        report.obstacles = obstacles;
+        let mut progress = Progress::new(observer, chosen.iter().map(|it| it.rows).sum());
+        let mut behind = 0;
+        for table in &chosen {
             let mut seen = Forth {
                 migration: self,
                 id,
                 database: &database,
                 writer: &mut writer,
-                target: &target,
-                entities,
+                target: &table.target,
+                entities: &table.entities,
                 observer,
+                progress: &mut progress,
                 report: &mut report,
                 gathered: &mut gathered,
             };
-            rows.read(&target, observer, &mut seen).await?;
+            rows.read(&table.target, observer, &mut seen).await?;
             seen.let_the_waiting_in().await?;
+            behind += table.rows;
+            if !observer.told_to_stop() {
+                progress.come_to(behind, observer);
+            }
         }
         self.ask_for(&mut gathered.met, &mut report).await?;
         report.cut_short = observer.told_to_stop();
@@ -157,7 +158,10 @@ impl SecretsMigration {
 #[async_trait]
 impl Seen for Forth<'_> {
     async fn row(&mut self, key: RowKey, text: SecretValue) -> Result<()> {
-        self.see_to(key, text, true).await
+        if self.see_to(key, text, true).await? {
+            self.progress.one_more(self.observer);
+        }
+        Ok(())
     }
 
     fn ends(&self) -> bool {
@@ -166,8 +170,8 @@ impl Seen for Forth<'_> {
 }
 
 impl Forth<'_> {
-    /// Takes a row's fields along. One that waited was met before.
-    async fn see_to(&mut self, key: RowKey, mut text: SecretValue, is_new: bool) -> Result<()> {
+    /// Takes a row's fields along; false where it waits. One that waited was met before.
+    async fn see_to(&mut self, key: RowKey, mut text: SecretValue, is_new: bool) -> Result<bool> {
         for attempt in 0..=ATTEMPTS {
             // What is told of a row is told once, however often it is begun anew.
             let mut told = MigrationReport::default();
@@ -176,30 +180,31 @@ impl Forth<'_> {
                 .await?
             else {
                 self.gathered.waiting.push(key);
-                return Ok(());
+                return Ok(false);
             };
             match self.write(&key, &text, &ready).await? {
                 Swapped::Written => {
                     self.count(&ready, told);
                     self.gathered.met.extend(met);
                     let met = &mut self.gathered.met;
-                    return self.migration.ask_for_many(met, self.report).await;
+                    self.migration.ask_for_many(met, self.report).await?;
+                    return Ok(true);
                 }
                 Swapped::Refused(reason) => {
                     self.in_the_way(&key, reason);
-                    return Ok(());
+                    return Ok(true);
                 }
                 Swapped::Changed | Swapped::Busy => {}
             }
             let texts = self.writer.read(self.target, &key).await?;
             match texts.and_then(|texts| texts.into_iter().next().flatten()) {
                 Some(now) => text = now,
-                None => return Ok(()),
+                None => return Ok(true),
             }
         }
         let reason = "somebody else holds or writes it; run the command again";
         self.in_the_way(&key, reason.to_owned());
-        Ok(())
+        Ok(true)
     }
 
     /// Rows with an earlier run's copy that is to be replaced, all of them behind one asking of the other platforms.
@@ -215,6 +220,7 @@ impl Forth<'_> {
             if let Some(text) = texts.and_then(|texts| texts.into_iter().next().flatten()) {
                 self.see_to(key, text, false).await?;
             }
+            self.progress.one_more(self.observer);
             if self.ends() {
                 break;
             }
@@ -549,8 +555,6 @@ impl Forth<'_> {
         self.report.own_ones(told.own_references);
         self.report.elsewhere += told.elsewhere;
         self.report.issues_of(told.issues);
-        self.observer
-            .progressed(self.report.moved + self.report.nothing);
     }
 
     fn in_the_way(&mut self, key: &RowKey, reason: String) {

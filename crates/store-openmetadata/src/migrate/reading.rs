@@ -7,6 +7,8 @@ use cloakroom_core::{Result, SecretValue};
 use super::{MigrationObserver, entity_column};
 use crate::catalog::{Catalog, Table};
 use crate::connect::{Address, Connection};
+use crate::entity::EntityTable;
+use crate::failure;
 use crate::options::Options;
 use crate::rotate::patient;
 use crate::rows::{Fields, Read, Reader};
@@ -23,6 +25,14 @@ pub(super) struct Rows {
     /// The tables that are read.
     chosen: Vec<usize>,
     pub(super) obstacles: Vec<Obstacle>,
+}
+
+/// A table whose rows are seen to.
+pub(super) struct Chosen {
+    pub(super) target: Target,
+    pub(super) entities: EntityTable,
+    /// How many it has.
+    pub(super) rows: u64,
 }
 
 /// What becomes of a row.
@@ -60,8 +70,34 @@ impl Rows {
         &self.catalog.tables[index]
     }
 
-    pub(super) fn catalog(&self) -> &Catalog {
-        &self.catalog
+    /// The tables whose rows can be written, and what keeps the others from it.
+    pub(super) async fn choose(
+        &mut self,
+        writer: &mut Writer,
+    ) -> Result<(Vec<Chosen>, Vec<Obstacle>)> {
+        let (mut chosen, mut obstacles) = (Vec::new(), Vec::new());
+        for index in self.tables() {
+            let Some(entities) = self.catalog.entities(self.table(index)) else {
+                continue;
+            };
+            match self.target(writer, index).await? {
+                Ok(target) => chosen.push(Chosen {
+                    rows: self.count(&target).await?,
+                    target,
+                    entities,
+                }),
+                Err(obstacle) => obstacles.push(obstacle),
+            }
+        }
+        Ok((chosen, obstacles))
+    }
+
+    /// How many rows a table has; none where the server does not say, as it will not when they are read.
+    async fn count(&mut self, target: &Target) -> Result<u64> {
+        let mut counted = Counted::default();
+        let question = target.select_count();
+        self.connection.read(&question, &mut counted).await?;
+        Ok(counted.rows)
     }
 
     pub(super) fn grant(&self, index: usize) -> String {
@@ -139,6 +175,29 @@ impl Rows {
 
     pub(super) async fn close(self) {
         self.connection.close().await;
+    }
+}
+
+/// The answer to how many rows there are.
+#[derive(Default)]
+struct Counted {
+    rows: u64,
+}
+
+#[async_trait]
+impl Reader for Counted {
+    fn row(&mut self, row: &dyn Fields) -> Result<()> {
+        let text = row.word(0).map_err(failure::error)?;
+        self.rows = text.parse().unwrap_or_default();
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use cloakroom_core::{ErrorKind, MoveId, Result};
 use cloakroom_store_openmetadata::{MigrationReport, OpenMetadataSource, OtherPlatform};
 use uuid::Uuid;
 
+use crate::progress::Heard;
 use crate::stage::{Between, PASSWORD, Stage, Unobserved, delete, edit_of, on_aws, put, there};
 use crate::support::Bench;
 
@@ -180,7 +181,11 @@ pub(crate) async fn another_platform_is_asked_once_for_all_copies(bench: Bench) 
         let report = if is_dry {
             one.look("db", "aws").await
         } else {
-            one.copy("db", "aws").await
+            // Rows that wait for the answer count once they are seen to.
+            let heard = Heard::default();
+            let report = one.copy_beside("db", "aws", &heard).await;
+            heard.assert_counted(3);
+            report
         };
         assert!(report.is_complete() && report.moved == 3, "{report:?}");
         assert_eq!(counting.scans.swap(0, Ordering::Relaxed), 2);

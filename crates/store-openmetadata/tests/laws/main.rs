@@ -15,6 +15,7 @@ mod migration;
 mod obstacles;
 mod others;
 mod places;
+mod progress;
 mod rotation;
 mod silent;
 mod stage;
@@ -98,6 +99,7 @@ fn main() {
                 whoever_gives_no_answer_is_in_the_way,
                 another_platform_is_asked_once_for_all_copies, platforms_of_other_ids_are_in_nobodys_way,
                 fields_of_one_id_wait_for_others_together;
+            progress: every_row_counts_once, every_field_counts_once_on_the_way_back;
             taking_back:
                 an_earlier_run_waits_for_later_ones, what_went_on_is_not_called_back,
                 what_a_later_run_gave_back_goes_on_back,
