@@ -140,7 +140,7 @@ pub struct MigrationReport {
     pub own: u64,
     /// Where they are; at most ten thousand. Into the database they have to be taken by hand.
     pub own_references: Vec<OwnReference>,
-    /// Fields in clear or in another place: they stay.
+    /// Texts of other properties than secrets' that begin as references do, in clear: they stay.
     pub elsewhere: u64,
     /// Fields of a migration that are gone, or back already.
     pub gone: u64,
@@ -358,7 +358,8 @@ impl SecretsMigration {
     }
 
     /// Copies each secret, reads the copy back, and lets the field refer to it if nobody has edited the
-    /// row since. The old side keeps what it has. One that was cut short goes on where it was; what
+    /// row since. A manager keeps what it has; into the database a value is written in its reference's place, out of
+    /// it the reference in the value's. One that was cut short goes on where it was; what
     /// stands as before is taken along by the next one.
     ///
     /// # Errors
@@ -391,9 +392,9 @@ impl SecretsMigration {
         Ok(report)
     }
 
-    /// Lets every field that still is as a migration left it refer to its old secret again, once that
-    /// was read and found to be what it was; nothing is deleted. `from` and `to` are those of the
-    /// migration.
+    /// Lets every field that still is as a migration left it refer to its old secret again, or hold its value where
+    /// the database did, once that was read and found to be what it was. Nothing is written to a manager, and nothing
+    /// deleted there. `from` and `to` are those of the migration.
     ///
     /// # Errors
     /// `Missing` where there is no such migration, `Conflict` where it is of another platform, database

@@ -94,6 +94,9 @@ pub(super) async fn migrate_secrets(
         let rest = rest.look(&watching).await?;
         left = rest.moved + rest.nothing + rest.issue_count;
         (report.own, report.own_references) = (rest.own, rest.own_references);
+        // What was not looked at may refer to the manager still.
+        report.cut_short = rest.cut_short;
+        report.obstacles = rest.obstacles;
     }
     drop(bar);
     denied.retain(|it| !report.obstacles.contains(it));
@@ -104,9 +107,10 @@ pub(super) async fn migrate_secrets(
     let told = Told {
         platform: name,
         dry_run: args.dry_run,
-        next: match left {
-            0 => next_steps(&report, &order, name, look.as_ref(), context),
-            left => vec![order.to_take_the_rest_back(left)],
+        next: if left == 0 || report.cut_short {
+            next_steps(&report, &order, name, look.as_ref(), context)
+        } else {
+            vec![order.to_take_the_rest_back(name, left)]
         },
         order: &order,
         report: &report,
@@ -153,14 +157,26 @@ impl Order {
     }
 
     /// With `db` a reference would be taken for the password itself.
-    fn to_take_the_rest_back(&self, left: u64) -> String {
+    fn to_take_the_rest_back(&self, platform: &str, left: u64) -> String {
+        let to = &self.to;
         format!(
-            "{} to secrets in {} still, by earlier migrations or by OpenMetadata itself: take those migrations back \
-             too (`--reverse ID`), or run `reconciler migrate-secrets --from {} --to {DATABASE}`, before OpenMetadata \
-             is set to {DATABASE}",
+            "{} to secrets in {to} still, or may do so, by earlier migrations or by OpenMetadata itself: take those \
+             migrations back too (`--reverse ID`), or run `reconciler migrate-secrets --platform {platform} --from {to} \
+             --to {DATABASE}`, before OpenMetadata is set to {DATABASE}",
             count(left, "field refers", "fields refer"),
-            self.to,
-            self.to
+        )
+    }
+
+    /// How it is taken back, and what that rests on: a manager keeps what it had, the database does not.
+    fn way_back(&self, platform: &str, id: MoveId) -> String {
+        let rests_on = match (&self.from, &self.to) {
+            (from, to) if from == DATABASE => {
+                format!("while {to} keeps the copies, which alone have the values now")
+            }
+            (from, _) => format!("while {from} keeps what it had"),
+        };
+        format!(
+            "back: `reconciler migrate-secrets --platform {platform} --reverse {id}`, {rests_on}"
         )
     }
 }
@@ -391,10 +407,7 @@ fn next_steps(
         "set `provider` of platforms.{name} to {provider}{backend}; then `reconciler report {name}`"
     ));
     if let (Some(id), false) = (report.id, back) {
-        next.push(format!(
-            "back: `reconciler migrate-secrets --platform {name} --reverse {id}`, while {} keeps what it had",
-            order.from
-        ));
+        next.push(order.way_back(name, id));
     }
     next
 }
@@ -500,11 +513,17 @@ fn summary(told: &Told<'_>) -> String {
         "switched"
     };
     let fields = |number| count(number, "field", "fields");
+    // With `db` a server resolves no reference: what begins as one is a value.
+    let own = if told.order.from == DATABASE && told.order.reverse.is_none() {
+        "that begin as references do and are none of the deployment's, left"
+    } else {
+        "with secrets of the user's own, left"
+    };
     let mut parts = vec![format!("{} {would}{done}", fields(report.moved))];
     for (number, what) in [
         (report.verified, "copies read and found equal"),
         (report.nothing, "that held nothing"),
-        (report.own, "with secrets of the user's own, left"),
+        (report.own, own),
         (report.elsewhere, "where OpenMetadata keeps no secret, left"),
         (report.gone, "gone since"),
         (report.issue_count, "as before"),
@@ -533,6 +552,62 @@ mod tests {
                 .unwrap()
                 .starts_with("run the same command again")
         );
+    }
+
+    #[test]
+    fn the_way_back_rests_on_where_the_values_are() {
+        let id = MoveId(uuid::Uuid::from_u128(7));
+        let told = |from: &str, to: &str| {
+            let order = Order {
+                from: from.to_owned(),
+                to: to.to_owned(),
+                reverse: None,
+            };
+            order.way_back("om", id)
+        };
+        let back =
+            format!("back: `reconciler migrate-secrets --platform om --reverse {id}`, while");
+        for (from, to, keeps) in [
+            ("db", "aws", "aws keeps the copies"),
+            ("aws", "db", "aws keeps what it had"),
+            ("aws", "google", "aws keeps what it had"),
+        ] {
+            let told = told(from, to);
+            assert!(told.starts_with(&format!("{back} {keeps}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_called_what_it_is_where_it_came_from() {
+        let report = MigrationReport {
+            own: 2,
+            ..MigrationReport::default()
+        };
+        let summary = |from: &str, to: &str, reverse: Option<MoveId>| {
+            let order = Order {
+                from: from.to_owned(),
+                to: to.to_owned(),
+                reverse,
+            };
+            summary(&Told {
+                platform: "om",
+                dry_run: false,
+                order: &order,
+                report: &report,
+                left: 0,
+                denied: Vec::new(),
+                next: Vec::new(),
+            })
+        };
+        let id = MoveId(uuid::Uuid::from_u128(7));
+        assert!(summary("db", "aws", None).contains("begin as references do"));
+        for told in [
+            summary("aws", "db", None),
+            summary("aws", "google", None),
+            summary("db", "aws", Some(id)),
+        ] {
+            assert!(told.contains("of the user's own"), "{told}");
+        }
     }
 
     #[test]

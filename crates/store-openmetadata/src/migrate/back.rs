@@ -176,18 +176,14 @@ impl SecretsMigration {
             if field.taken_back && !matches!(now, Stored::Reference(_)) {
                 return Ok(Standing::Settled(How::BackAlready));
             }
-            let message = "the field was edited since; it stays as it is: a migration of its own takes along what it \
-                           holds now";
-            return stays(message.to_owned());
+            return stays(self.edited_since(&now, field, old_ids).await?);
         }
         self.refuse_before_later_runs(id, field).await?;
         if !self.is_unedited_there(field).await? {
-            match self.refuse_anothers(field).await {
-                Err(error) if !error.is_missing() => return Err(error),
-                _ => return stays(self.not_to_be_had(EDITED_THERE, field, old_ids).await),
-            }
+            return stays(self.edited(EDITED_THERE, field, old_ids).await?);
         }
-        let value = self.old_value(field).await?;
+        let value = self.old_value(field).await;
+        let value = value.map_err(|error| self.gone_from_there(field, error))?;
         self.refuse_anothers(field).await?;
         let was = match &value {
             Some(value) => self.is_what_it_was(field, value)?,
@@ -234,6 +230,77 @@ impl SecretsMigration {
         })
     }
 
+    /// What is told of a field that says neither what it did before nor what the migration wrote.
+    async fn edited_since(
+        &self,
+        now: &Stored,
+        field: &MigratedField,
+        old_ids: &mut OldIds,
+    ) -> Result<String> {
+        let told = match (now, &self.from.side, &self.to.side) {
+            (Stored::Null, _, _) => "the field was emptied since; it stays so",
+            (Stored::Reference(reference), _, _) if !self.made_somewhere(reference.id()) => {
+                "the field refers to a secret of the user's own since; it stays as it is"
+            }
+            // Under the id that a migration would give it the old secret stands in the way.
+            (Stored::Value(_), Side::Manager { .. }, Side::Database) => {
+                return self
+                    .edited("the field was edited since", field, old_ids)
+                    .await;
+            }
+            _ => {
+                "the field was edited since; it stays as it is: a migration of its own takes along what it holds now"
+            }
+        };
+        Ok(told.to_owned())
+    }
+
+    /// What is told of a field with another value than the migration saw, where that can be taken back.
+    async fn edited(
+        &self,
+        told: &str,
+        field: &MigratedField,
+        old_ids: &mut OldIds,
+    ) -> Result<String> {
+        match self.refuse_anothers(field).await {
+            Err(error) if !error.is_missing() => Err(error),
+            _ => Ok(self.not_to_be_had(told, field, old_ids).await),
+        }
+    }
+
+    /// Why there is nothing to go back to, where that is so.
+    fn gone_from_there(&self, field: &MigratedField, error: Error) -> Error {
+        if !error.is_missing() {
+            return error;
+        }
+        let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
+        let (name, told) = match &self.from.side {
+            Side::Database => (
+                &field.to,
+                format!(
+                    "its value was in {to} alone and is gone from there: bring it back there, or enter the value anew"
+                ),
+            ),
+            Side::Manager { .. } => (
+                &field.from,
+                format!(
+                    "the old secret is gone from {from}: bring it back there, or run `{}`, which takes the field back as it \
+                 is now",
+                    self.onward()
+                ),
+            ),
+        };
+        let gone = Error::new(ErrorKind::Missing, OPERATION, told);
+        gone.with_coordinate(name.as_deref().unwrap_or_default())
+    }
+
+    /// The command that takes to the old side what the new one has now.
+    fn onward(&self) -> String {
+        let [from, to] = [&self.to, &self.from].map(|it| it.side.word());
+        let platform = &self.ground.platform;
+        format!("reconciler migrate-secrets --platform {platform} --from {from} --to {to}")
+    }
+
     /// What is told of a field that stays, with the command that takes along what nobody can take back: where that needs
     /// the old secret to go, only if nothing else refers to it.
     async fn not_to_be_had(
@@ -250,10 +317,8 @@ impl SecretsMigration {
         if !before.is_empty() && old_ids.are_mentioned(self, field).await {
             return stays;
         }
-        let [from, to] = [&self.to, &self.from].map(|it| it.side.word());
-        format!(
-            "{stays}: to take it back as it is now, {before}run `reconciler migrate-secrets --from {from} --to {to}`"
-        )
+        let onward = self.onward();
+        format!("{stays}: to take it back as it is now, {before}run `{onward}`")
     }
 
     /// Nothing is let refer again to a secret that is another deployment's by now.

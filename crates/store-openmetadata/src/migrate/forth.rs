@@ -399,7 +399,6 @@ impl Forth<'_> {
                     Some(_) => "",
                 };
                 if !message.is_empty() {
-                    elsewhere += 1;
                     let kind = ErrorKind::Unsupported;
                     return tell(leaf.pointer, from.as_deref(), kind, message);
                 }

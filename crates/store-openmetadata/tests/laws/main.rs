@@ -105,7 +105,10 @@ fn main() {
                 what_a_later_run_gave_back_goes_on_back,
                 from_the_last_to_the_first_every_way_back_ends,
                 an_old_secret_that_is_anothers_by_now_is_not_gone_back_to,
-                nobody_is_told_to_delete_what_is_needed, what_went_on_elsewhere_is_not_called_back;
+                nobody_is_told_to_delete_what_is_needed,
+                an_edit_behind_a_way_into_the_database_is_told_with_what_helps,
+                what_is_gone_is_told_with_what_helps, a_way_back_writes_nothing_to_a_manager,
+                what_went_on_elsewhere_is_not_called_back;
             rotation:
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,

@@ -4,7 +4,7 @@ use cloakroom_core::{DeleteMode, SecretBackend as _};
 use cloakroom_store_openmetadata::MigrationReport;
 use cloakroom_testkit::MemoryBackend;
 
-use crate::stage::{PASSWORD, Stage, edit_of, id, on_aws, on_google, put, there};
+use crate::stage::{PASSWORD, Stage, delete, edit_of, id, on_aws, on_google, put, there};
 use crate::support::Bench;
 
 const OURS: &[(&str, &str)] = &[("team", "data")];
@@ -273,6 +273,95 @@ async fn told_by(stage: &Stage, done: &MigrationReport) -> String {
         "{back:?}"
     );
     back.issues[0].message.clone()
+}
+
+/// In the database an edited value has no id: on its way to a manager the old secret is what stands in its way.
+pub(crate) async fn an_edit_behind_a_way_into_the_database_is_told_with_what_helps(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let names = [(1, "one"), (2, "two"), (3, "three")];
+    for (number, name) in names {
+        let reference = format!("secret:{}", on_aws(name));
+        stage.with_password(number, name, &reference).await;
+        put(&stage.aws, &on_aws(name), "value").await;
+    }
+    let done = stage.copy("aws", "db").await;
+    assert!(done.is_complete() && done.moved == 3, "{done:?}");
+    bench.sql(&edit_of(1, "one", "edited")).await;
+    bench.sql(&edit_of(2, "two", "null")).await;
+    bench.sql(&edit_of(3, "three", "secret:own")).await;
+    let back = stage.reverse("aws", "db", &done).await;
+    assert_eq!(kinds(&back), ["conflict"; 3], "{back:?}");
+    let told = back.issues.iter().map(|it| it.message.as_str());
+    let told: Vec<&str> = told.collect();
+    let onward = "`reconciler migrate-secrets --platform om --from db --to aws`";
+    assert!(told[0].contains("delete the old secret") && told[0].contains(onward));
+    assert!(
+        told[1].contains("emptied") && !told[1].contains("migration"),
+        "{told:?}"
+    );
+    assert!(told[2].contains("user's own"), "{told:?}");
+
+    let refused = stage.copy("db", "aws").await;
+    assert_eq!(refused.moved, 0, "{refused:?}");
+    delete(&stage.aws, &on_aws("one")).await;
+    assert_eq!(stage.copy("db", "aws").await.moved, 1);
+    let there = there(&stage.aws, &on_aws("one")).await;
+    assert_eq!(there.as_deref(), Some("edited"));
+}
+
+/// Where nothing is left of the old side the field is told with how it gets its value.
+pub(crate) async fn what_is_gone_is_told_with_what_helps(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "value").await;
+    let forth = stage.copy("db", "aws").await;
+    assert!(forth.is_complete() && forth.moved == 1, "{forth:?}");
+    delete(&stage.aws, &on_aws("one")).await;
+    let back = stage.reverse("db", "aws", &forth).await;
+    assert_eq!((back.moved, kinds(&back)), (0, vec!["missing"]), "{back:?}");
+    let told = &back.issues[0].message;
+    assert!(told.contains("its value was in aws alone"), "{told}");
+
+    put(&stage.aws, &on_aws("one"), "value").await;
+    let on = stage.copy("aws", "google").await;
+    assert!(on.is_complete() && on.moved == 1, "{on:?}");
+    delete(&stage.aws, &on_aws("one")).await;
+    let back = stage.reverse("aws", "google", &on).await;
+    assert_eq!((back.moved, kinds(&back)), (0, vec!["missing"]), "{back:?}");
+    let onward = "`reconciler migrate-secrets --platform om --from google --to aws`";
+    assert!(back.issues[0].message.contains(onward), "{back:?}");
+    assert_eq!(stage.copy("google", "aws").await.moved, 1);
+}
+
+/// The secrets that fields refer to again are those of before, with the tags that they had, and the copies stay.
+pub(crate) async fn a_way_back_writes_nothing_to_a_manager(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.tags = "[team:data]";
+    let one = on_aws("one");
+    stage
+        .with_password(1, "one", &format!("secret:{one}"))
+        .await;
+    put(&stage.aws, &one, "value").await;
+    stage.aws.tag_past(&one, OURS).unwrap();
+    for to in ["db", "google"] {
+        let done = stage.copy("aws", to).await;
+        let before = everything(&stage).await;
+        let back = stage.reverse("aws", to, &done).await;
+        assert!(back.is_complete() && back.moved == 1, "{back:?}");
+        assert_eq!(everything(&stage).await, before, "{to}");
+        let reference = Some(format!("secret:{one}"));
+        assert_eq!(stage.field(1, PASSWORD).await, reference);
+    }
+}
+
+/// What the managers have, as they list it.
+async fn everything(stage: &Stage) -> String {
+    let mut listed = Vec::new();
+    for backend in [&stage.aws, &stage.google] {
+        let page = backend.named().unwrap().list_named(None).await.unwrap();
+        assert!(page.next.is_none());
+        listed.push(page.secrets);
+    }
+    format!("{listed:?}")
 }
 
 /// A field that was brought back and went on to another manager refers to neither place of the run: it is not back.
