@@ -109,9 +109,31 @@ impl FernetKeys {
             Error::new(ErrorKind::Invalid, OPEN, "it does not begin with `fernet:`")
         })?;
         self.open_token(token).ok_or_else(|| {
-            let message = "no key opens it: it was sealed under another key, or is damaged";
+            let message = format!(
+                "no key opens it, which was sealed under another key or is damaged: {}",
+                self.remedy()
+            );
             Error::new(ErrorKind::Corrupt, OPEN, message)
         })
+    }
+
+    /// What to do where something is sealed that no key opens.
+    pub fn remedy(&self) -> &'static str {
+        match (self.count(), self.has_public_key) {
+            (0, _) => {
+                "`fernet_key` says that nothing is sealed; give it what OpenMetadata's `fernetKey` says, or said while it \
+                 sealed: where nobody ever set that, the key in the configuration that OpenMetadata ships"
+            }
+            (_, false) => {
+                "put the missing key behind the others of `fernet_key`: an older one, or the one in the configuration \
+                 that OpenMetadata ships, where it ran without one of its own; if OpenMetadata has a newer one first \
+                 by now, put that first"
+            }
+            (_, true) => {
+                "put the missing key, an older one, behind the others of `fernet_key`; if OpenMetadata has a newer one \
+                 first by now, put that first"
+            }
+        }
     }
 
     /// Opens a token without its prefix; `None` where no key does.
@@ -223,6 +245,29 @@ mod tests {
     fn sealed(keys: &FernetKeys, text: &str) -> String {
         let at = Timestamp::from_second(1_700_000_000).unwrap();
         keys.seal(&SecretValue::from(text.to_owned()), at).unwrap()
+    }
+
+    #[test]
+    fn what_no_key_opens_is_told_with_what_to_do() {
+        let token = sealed(&keys(STANDARD), "text");
+        let other = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
+        for (text, told, untold) in [
+            (NO_KEY, "nobody ever set that", "behind"),
+            (
+                other,
+                "the one in the configuration that OpenMetadata ships",
+                "nobody",
+            ),
+            (PUBLIC, "behind the others", "ships"),
+        ] {
+            let error = keys(text).open(&token).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            let message = error.to_string();
+            assert!(message.contains(told), "{message}");
+            assert!(!message.contains(untold), "{message}");
+            let is_told_the_first = message.contains("has a newer one first by now");
+            assert_eq!(is_told_the_first, text != NO_KEY, "{message}");
+        }
     }
 
     #[test]

@@ -334,7 +334,8 @@ impl SecretsMigration {
         if ground.options.keys.count() == 0 {
             return failed(
                 ErrorKind::Unsupported,
-                "there is no Fernet key, so which fields are secret is not known",
+                "there is no Fernet key (`no_encryption_at_rest`), so which fields are secret is not known: give \
+                 OpenMetadata one, and `fernet_key` the same",
             );
         }
         Ok(Self {

@@ -134,7 +134,8 @@ impl FernetRotation {
     /// `Invalid` where the address is none; `Unsupported` where there is no Fernet key.
     pub fn new(mut options: Options) -> Result<Self> {
         if options.keys.count() == 0 {
-            let message = "there is no Fernet key to seal under";
+            let message = "there is no Fernet key to seal under (`no_encryption_at_rest`): give OpenMetadata one, and \
+                           `fernet_key` the same";
             return Err(Error::new(ErrorKind::Unsupported, OPERATION, message));
         }
         options.leave_out.clear();

@@ -97,9 +97,9 @@ fn note(report: &mut ScanReport, table: &Table, count: Count, read: &Read, optio
     }
     if count.unopened > 0 {
         add(format!(
-            "no key opens {} of its sealed values, so which secrets they refer to is not known; add \
-             the key that they were sealed under behind the others",
-            count.unopened
+            "no key opens {} of its sealed values, so which secrets they refer to is not known: {}",
+            count.unopened,
+            options.keys.remedy()
         ));
     }
     if count.too_deep > 0 {

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, bail};
 use cloakroom_core::platform::{Obstacle, PlatformIdentity, PlatformSource as _};
 use cloakroom_store_openmetadata::{
-    FernetRotation, OpenMetadataSource, Options, Provider, RotationObserver, RotationReport,
+    FernetKeys, FernetRotation, OpenMetadataSource, Options, Provider, RotationObserver,
+    RotationReport,
 };
 use serde::Serialize;
 
@@ -44,10 +45,7 @@ async fn rotate(
     }
     let options = writing_options(name, section).await?;
     judge_first_key(&options, args.strict, console)?;
-    let keys = Keys {
-        count: options.keys.count(),
-        first_is_public: options.keys.first_is_public(),
-    };
+    let keys = options.keys.clone();
     let rotation = FernetRotation::new(options)?;
     let told = if args.dry_run {
         let denied = if may_write {
@@ -128,12 +126,6 @@ impl RotationObserver for Watching<'_> {
     }
 }
 
-/// The Fernet keys, as far as they shape what is to be done.
-struct Keys {
-    count: usize,
-    first_is_public: bool,
-}
-
 /// A report with what the operator may do about it.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -158,7 +150,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    fn with_next(mut self, dry_run: bool, may_write: bool, keys: &Keys) -> Self {
+    fn with_next(mut self, dry_run: bool, may_write: bool, keys: &FernetKeys) -> Self {
         self.dry_run = dry_run;
         let mut next = |step: &str| self.next.push(step.to_owned());
         let older = self.report.older() > 0;
@@ -166,13 +158,13 @@ impl<'a> Told<'a> {
             next("grant what is missing");
         }
         if self.report.unopened() > 0 {
-            next(
-                "add the key that the values which no key opens were sealed under, behind the others; take \
-                 none out before",
-            );
+            next(&format!(
+                "{}; then run it again, and take none out before",
+                keys.remedy()
+            ));
         }
         match (dry_run, older) {
-            (_, _) if keys.first_is_public && !self.report.cut_short => next(
+            (_, _) if keys.first_is_public() && !self.report.cut_short => next(
                 "put a new key before the one that OpenMetadata ships, with a comma between them, here and in \
                  OpenMetadata's own configuration, and run it again; take none out before",
             ),
@@ -183,7 +175,7 @@ impl<'a> Told<'a> {
                 "see that OpenMetadata runs with the new key first, since it goes on sealing under the one \
                  it has; then run it again",
             ),
-            (_, false) if keys.count == 1 => next(
+            (_, false) if keys.count() == 1 && self.report.unopened() == 0 => next(
                 "there is one key and nothing to change: to change it, put the new key before it, with a \
                  comma between them, here and in OpenMetadata's own configuration",
             ),
@@ -275,4 +267,37 @@ fn summary(told: &Told<'_>) -> String {
         parts.push(format!("{} that no key opens", report.unopened()));
     }
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_core::SecretValue;
+    use cloakroom_store_openmetadata::TableRotation;
+
+    use super::*;
+
+    /// What is to be done next where one key is configured and opens all but so many values.
+    fn next(unopened: u64) -> Vec<String> {
+        let key = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
+        let keys = FernetKeys::parse(&SecretValue::from(key.to_owned())).unwrap();
+        let report = RotationReport {
+            tables: vec![TableRotation {
+                current: 1,
+                unopened,
+                ..TableRotation::default()
+            }],
+            ..RotationReport::default()
+        };
+        let told = Told::new("om", report, Vec::new());
+        told.with_next(false, true, &keys).next
+    }
+
+    /// Somebody took the old key out before all was under the new one.
+    #[test]
+    fn what_one_key_does_not_open_is_not_called_nothing_to_change() {
+        let told = next(1).join("; ");
+        assert!(told.contains("put the missing key behind"), "{told}");
+        assert!(!told.contains("nothing to change"), "{told}");
+        assert!(next(0).join("; ").contains("nothing to change"));
+    }
 }

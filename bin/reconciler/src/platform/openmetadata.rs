@@ -24,14 +24,15 @@ pub fn openmetadata_options(name: &str, section: &OpenMetadata) -> anyhow::Resul
     if keys.has_public_key() {
         if section.strict {
             bail!(
-                "the Fernet key that OpenMetadata ships is among its keys, and everybody has that: change \
-                 the key, or take `strict` out"
+                "the Fernet key that OpenMetadata ships is among its keys, and everybody has that: {}, or take `strict` out",
+                away_from_the_public_key(&keys)
             );
         }
         tracing::warn!(
             platform.name = name,
             "the Fernet key that OpenMetadata ships is among its keys: whatever it seals is as good as in \
-             clear"
+             clear; {}",
+            away_from_the_public_key(&keys)
         );
     }
     let mut options = Options::new(section.database.read()?, keys, provider(section)?);
@@ -40,6 +41,15 @@ pub fn openmetadata_options(name: &str, section: &OpenMetadata) -> anyhow::Resul
     options.schema.clone_from(&section.schema);
     options.leave_out.clone_from(&section.leave_out);
     Ok(options)
+}
+
+/// How to get away from the key that everybody has: what it sealed is opened with it until all is under another.
+fn away_from_the_public_key(keys: &FernetKeys) -> &'static str {
+    if keys.first_is_public() {
+        "put a new one before it, here and in OpenMetadata's configuration, and run `reconciler fernet rotate`"
+    } else {
+        "run `reconciler fernet rotate` to its end, then take it out, here and in OpenMetadata's configuration"
+    }
 }
 
 /// Who writes its secrets, and where.

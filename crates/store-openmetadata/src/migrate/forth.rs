@@ -321,13 +321,14 @@ impl Forth<'_> {
     fn fields(&self, row: &str, text: &SecretValue, told: &mut MigrationReport) -> Found {
         let mut found = Found::default();
         let mut issues = Vec::new();
-        let mut tell = |pointer: &str, id: Option<&str>, kind, message: &'static str| {
+        let mut tell = |pointer: &str, id: Option<&str>, kind, message: &str| {
             let place = FieldPlace {
                 table: &self.target.shown,
                 row,
                 pointer,
             };
-            issues.push(place.issue(id, &Error::new(kind, OPERATION, message)));
+            let error = Error::new(kind, OPERATION, message.to_owned());
+            issues.push(place.issue(id, &error));
         };
         let Ok(entity) = parse_document(text.expose()) else {
             let message = "it is no JSON, nested too deep, or too large";
@@ -346,8 +347,11 @@ impl Forth<'_> {
             }
             let field = serde_json::Value::String(leaf.text.to_owned());
             let Ok(holds) = Stored::read(&field, keys) else {
-                let message = "no key opens it: add the key that it was sealed under";
-                return tell(leaf.pointer, None, ErrorKind::Corrupt, message);
+                let message = format!(
+                    "no key opens it, which was sealed under another key or is damaged: {}",
+                    keys.remedy()
+                );
+                return tell(leaf.pointer, None, ErrorKind::Corrupt, &message);
             };
             // OpenMetadata seals its references; in clear it is one only in a secret's own field.
             let is_prose = !is_sealed && !self.entities.is_watched(leaf.path);
