@@ -58,7 +58,7 @@ const ON_MYSQL: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 13] = [
+    let laws: [(&str, &[&'static str], Law); 14] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -80,6 +80,11 @@ fn main() -> ExitCode {
             "copies_bear_the_platforms_tags",
             &[AWS_URL, AWS_USER],
             guarded::copies_bear_the_platforms_tags,
+        ),
+        (
+            "copies_bear_the_platforms_tags_where_none_are_listed",
+            &[AWS_URL, AWS_USER],
+            guarded::copies_bear_the_platforms_tags_where_none_are_listed,
         ),
         (
             "a_writer_at_another_database_is_refused",

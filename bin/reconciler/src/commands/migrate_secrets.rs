@@ -257,7 +257,8 @@ fn side(context: &Context, place: &str) -> anyhow::Result<Side> {
     })
 }
 
-/// Copies without the platform's tags would be another deployment's to every report and clean-up.
+/// Copies bear what OpenMetadata itself would put on them. Where tags are listed, those without them would be another
+/// deployment's to every report and clean-up.
 fn refuse_without_tags(
     context: &Context,
     section: &OpenMetadata,
@@ -266,12 +267,13 @@ fn refuse_without_tags(
     let Some(backend) = context.configuration.backends.get(place) else {
         return Ok(());
     };
-    let Some(manager) = platform::manager(backend).filter(|it| platform::lists_tags(*it)) else {
+    let writes_tags = |it: &Manager| platform::lists_tags(*it) || *it == Manager::AwsSsm;
+    let Some(manager) = platform::manager(backend).filter(writes_tags) else {
         return Ok(());
     };
     let nothing = BTreeMap::new();
     let (key, written) = match backend {
-        Backend::AwsSecretsManager(it) => ("tags", &it.tags),
+        Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => ("tags", &it.tags),
         Backend::Azure(it) => ("tags", &it.tags),
         Backend::Kubernetes(it) => ("labels", &it.labels),
         _ => ("tags", &nothing),
@@ -279,9 +281,13 @@ fn refuse_without_tags(
     let mut tags = tags_as_written(manager, &section.tags);
     tags.retain(|tag, text| written.get(tag) != Some(text));
     if !tags.is_empty() {
+        let why = if platform::lists_tags(manager) {
+            "so that the copies would be taken for another deployment's and never be cleaned up"
+        } else {
+            "as OpenMetadata does"
+        };
         bail!(
-            "backends.{place} does not put the platform's tags on what it writes, so that the copies would be taken \
-             for another deployment's and never be cleaned up: add `{key}: {}` to it",
+            "backends.{place} does not put the platform's tags on what it writes, {why}: add `{key}: {}` to it",
             serde_json::to_string(&tags)?
         );
     }

@@ -1,7 +1,7 @@
 //! What the commands that write refuse, or tell, before they write.
 
 use crate::database::{Database, KEY, Server};
-use crate::managers::{Kind, Manager};
+use crate::managers::{AWS_USER, Kind, Manager};
 use crate::{NEW, PUBLIC, Stage, inserted, openmetadata, report, sum};
 
 const FORTH: [&str; 4] = ["--from", "db", "--to", "aws"];
@@ -52,6 +52,48 @@ pub fn copies_bear_the_platforms_tags(stage: &Stage) {
     }
     assert_eq!(counted("orphaned"), moved);
     stage.runtime.block_on(aws.clear());
+}
+
+/// Parameter Store lists none, and OpenMetadata writes them there all the same.
+pub fn copies_bear_the_platforms_tags_where_none_are_listed(stage: &Stage) {
+    let region = region(
+        stage,
+        ["ap-southeast-3", "ap-northeast-2", "ap-northeast-3"],
+    );
+    let ssm = stage.runtime.block_on(Manager::new(Kind::Ssm, region));
+    let section = ssm.section(&stage.cloakroom);
+    stage.without_what_cannot_be_moved();
+    tagged(stage, &section, "provider: db, backend: main");
+    stage.cloakroom.run(&["migrate-schema"]).done();
+    let refused = stage.migrate(&FORTH, 1);
+    let told = refused.stderr.replace('\\', "");
+    for part in ["backends.aws", r#"tags: {"cost":"1","team":"data"}"#] {
+        assert!(told.contains(part), "{refused:?}");
+    }
+    let section = section.replacen('{', "{tags: {team: data, cost: '1'}, ", 1);
+    tagged(stage, &section, "provider: db, backend: main");
+    let forth = report(&stage.migrate(&FORTH, 0));
+    let ids = forth["items"].as_array().unwrap().iter();
+    let ids: Vec<String> = ids
+        .map(|it| it["to"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(!ids.is_empty(), "{forth}");
+    stage.runtime.block_on(async {
+        let ssm = ssm.connect_as(AWS_USER, &[]).await;
+        for described in ssm.named().unwrap().describe_named(&ids).await {
+            let tags = described.unwrap().tags.unwrap();
+            assert_eq!((&*tags["team"], &*tags["cost"]), ("data", "1"), "{tags:?}");
+        }
+    });
+    // The way back writes nothing there: no tag is in its way.
+    tagged(
+        stage,
+        &ssm.section(&stage.cloakroom),
+        "provider: db, backend: main",
+    );
+    let back = report(&stage.migrate(&["--reverse", forth["id"].as_str().unwrap()], 0));
+    assert_eq!(back["moved"], forth["moved"], "{back}");
+    stage.runtime.block_on(ssm.clear());
 }
 
 fn tagged(stage: &Stage, section: &str, provider: &str) {
