@@ -30,11 +30,11 @@ use stage::Stage;
 
 type Law = fn(Stage) -> Pin<Box<dyn Future<Output = ()>>>;
 
-/// A law, the manager it is about, and a region or namespace of its own for each server.
+/// A law, the manager it is about, and a region, project or namespace of its own for each server.
 type Case = (&'static str, Kind, [&'static str; 2], Law);
 
 fn main() -> ExitCode {
-    let cases: [Case; 10] = [
+    let cases: [Case; 12] = [
         (
             "aws::what_was_left_behind_goes_and_nothing_else",
             Kind::Aws,
@@ -52,6 +52,20 @@ fn main() -> ExitCode {
             Kind::Ssm,
             ["ca-central-1", "sa-east-1"],
             |stage| Box::pin(cleaning::what_may_be_another_deployments_stays(stage)),
+        ),
+        (
+            "google::what_was_left_behind_goes_and_nothing_else",
+            Kind::Google,
+            ["left-behind-postgres", "left-behind-mariadb"],
+            |stage| Box::pin(cleaning::what_was_left_behind_goes_and_nothing_else(stage)),
+        ),
+        (
+            "google::a_tag_that_openmetadata_does_not_write_keeps_a_secret",
+            Kind::Google,
+            ["labelled-postgres", "labelled-mariadb"],
+            |stage| {
+                Box::pin(cleaning::a_tag_that_openmetadata_does_not_write_keeps_a_secret(stage))
+            },
         ),
         (
             "kubernetes::what_was_left_behind_goes_and_nothing_else",
@@ -144,10 +158,9 @@ fn main() -> ExitCode {
 }
 
 fn trial(name: &str, server: Server, kind: Kind, region: &'static str, law: Law) -> Trial {
-    let [first, second] = kind.variables();
     let cleaner = name.contains("policies").then_some(managers::CLEANER);
-    let needed = [server.variable(), first, second];
-    let mut needed = needed.into_iter().chain(cleaner);
+    let needed = kind.variables().iter().copied();
+    let mut needed = needed.chain([server.variable()]).chain(cleaner);
     if let Some(variable) = needed.find(|it| std::env::var_os(it).is_none()) {
         return skipped(
             name,

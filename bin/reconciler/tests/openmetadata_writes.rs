@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use common::{Deployment, Ended};
 use database::{Database, KEY, Server, seal};
-use managers::{AWS_URL, AWS_USER, CLUSTER_CA, CLUSTER_URL, Kind, Manager as Place};
+use managers::{AWS_URL, AWS_USER, CLUSTER_CA, CLUSTER_URL, GOOGLE_URL, Kind, Manager as Place};
 
 /// 32 bytes of 8, of 9, and the key that everybody has.
 const NEW: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
@@ -58,7 +58,7 @@ const ON_MYSQL: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 14] = [
+    let laws: [(&str, &[&'static str], Law); 15] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -75,6 +75,11 @@ fn main() -> ExitCode {
             "secrets_go_to_kubernetes_and_back",
             &[CLUSTER_URL, CLUSTER_CA],
             secrets_go_to_kubernetes_and_back,
+        ),
+        (
+            "secrets_go_to_google_and_back",
+            &[GOOGLE_URL],
+            secrets_go_to_google_and_back,
         ),
         (
             "copies_bear_the_platforms_tags",
@@ -481,23 +486,36 @@ fn secrets_go_to_kubernetes_and_back(stage: &Stage) {
         Server::MariaDb => "migrated-mariadb",
         Server::MySql => "migrated-mysql",
     };
-    let cluster = stage
-        .runtime
-        .block_on(Place::new(Kind::Kubernetes, namespace));
+    secrets_go_there_and_back(stage, Kind::Kubernetes, namespace);
+}
+
+fn secrets_go_to_google_and_back(stage: &Stage) {
+    let project = match stage.server {
+        Server::Postgres => "migrated-postgres",
+        Server::MariaDb => "migrated-mariadb",
+        Server::MySql => "migrated-mysql",
+    };
+    secrets_go_there_and_back(stage, Kind::Google, project);
+}
+
+fn secrets_go_there_and_back(stage: &Stage, kind: Kind, place: &'static str) {
+    let manager = stage.runtime.block_on(Place::new(kind, place));
     stage.without_what_cannot_be_moved();
-    let backends = format!("cluster: {}", cluster.section(&stage.cloakroom));
+    let backends = format!("manager: {}", manager.section(&stage.cloakroom));
     stage.configure(&backends, true);
     stage.cloakroom.run(&["migrate-schema"]).done();
     let migrate = |more: &[&str]| report(&stage.migrate(more, 0));
-    let looked = migrate(&["--from", "db", "--to", "cluster", "--dry-run"]);
-    let forth = migrate(&["--from", "db", "--to", "cluster"]);
+    let looked = migrate(&["--from", "db", "--to", "manager", "--dry-run"]);
+    let forth = migrate(&["--from", "db", "--to", "manager"]);
     assert_eq!(looked["moved"], forth["moved"], "{forth}");
     assert!(forth["moved"].as_u64() > Some(0), "{forth}");
     let next = forth["next"].to_string();
-    assert!(next.contains("to kubernetes"), "{next}");
+    assert!(next.contains(&format!("to {}", kind.provider())), "{next}");
+    // The values are in the manager alone.
+    assert!(next.contains("while manager keeps the copies"), "{next}");
     // A later migration alone is taken back: with `db` the others' references would be taken for passwords.
     stage.with_a_service("entered-since");
-    let later = migrate(&["--from", "db", "--to", "cluster"]);
+    let later = migrate(&["--from", "db", "--to", "manager"]);
     assert_eq!(later["moved"], 1, "{later}");
     let back = report(&stage.migrate(&["--reverse", later["id"].as_str().unwrap()], 3));
     assert_eq!(
@@ -506,7 +524,7 @@ fn secrets_go_to_kubernetes_and_back(stage: &Stage) {
         "{back}"
     );
     let next = back["next"].to_string();
-    assert!(next.contains("refer to secrets in cluster still"), "{next}");
+    assert!(next.contains("refer to secrets in manager still"), "{next}");
     assert!(!next.contains("start it"), "{next}");
     let back = migrate(&["--reverse", forth["id"].as_str().unwrap()]);
     assert_eq!(
@@ -515,5 +533,5 @@ fn secrets_go_to_kubernetes_and_back(stage: &Stage) {
         "{back}"
     );
     assert!(back["next"].to_string().contains("to db"), "{back}");
-    stage.runtime.block_on(cluster.clear());
+    stage.runtime.block_on(manager.clear());
 }

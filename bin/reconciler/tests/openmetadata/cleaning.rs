@@ -125,7 +125,7 @@ pub async fn a_foreign_tag_keeps_a_secret(stage: Stage) {
 
 /// Whoever has no tags of its own writes none: what bears one was made or is looked after by somebody else.
 pub async fn a_tag_that_openmetadata_does_not_write_keeps_a_secret(mut stage: Stage) {
-    let theirs = "/openmetadata/database/theirs/authtype/password".to_owned();
+    let theirs = stage.spelled("/openmetadata/database/theirs/authtype/password");
     let tags = [("managed-by", "terraform"), ("owner", "payroll")];
     stage.manager.write([&theirs], &tags).await;
     stage.planted.keep(theirs);

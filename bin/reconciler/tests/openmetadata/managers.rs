@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cloakroom_backends_aws::{
     Authentication, AwsSettings, ParameterStoreBackend, SecretsManagerBackend,
 };
+use cloakroom_backends_gcp::{GcpBackend, GcpCredentials, GcpSettings};
 use cloakroom_backends_kubernetes::{KubernetesBackend, KubernetesSettings};
 use cloakroom_core::coordinates::openmetadata::Manager as Naming;
 use cloakroom_core::{DeleteMode, SecretBackend, SecretState, SecretValue, SystemClock};
@@ -17,6 +18,8 @@ pub const AWS_USER: &str = "CLOAKROOM_TEST_AWS_ADMIN";
 /// Users of AWS with the published policies, and no more.
 pub const REPORTER: &str = "CLOAKROOM_TEST_AWS_OPENMETADATA_REPORT";
 pub const CLEANER: &str = "CLOAKROOM_TEST_AWS_OPENMETADATA_CLEAN";
+/// A double of Google's service, which has every project that it is asked for.
+pub const GOOGLE_URL: &str = "CLOAKROOM_TEST_GCP_URL";
 pub const CLUSTER_URL: &str = "CLOAKROOM_TEST_KUBERNETES_URL";
 pub const CLUSTER_CA: &str = "CLOAKROOM_TEST_KUBERNETES_CA";
 
@@ -29,15 +32,17 @@ const ACCOUNT: &str = "123456789012";
 pub enum Kind {
     Aws,
     Ssm,
+    Google,
     Kubernetes,
 }
 
 impl Kind {
     /// What has to be set for it.
-    pub fn variables(self) -> [&'static str; 2] {
+    pub fn variables(self) -> &'static [&'static str] {
         match self {
-            Self::Aws | Self::Ssm => [AWS_URL, AWS_USER],
-            Self::Kubernetes => [CLUSTER_URL, CLUSTER_CA],
+            Self::Aws | Self::Ssm => &[AWS_URL, AWS_USER],
+            Self::Google => &[GOOGLE_URL],
+            Self::Kubernetes => &[CLUSTER_URL, CLUSTER_CA],
         }
     }
 
@@ -45,6 +50,7 @@ impl Kind {
         match self {
             Self::Aws => Naming::Aws,
             Self::Ssm => Naming::AwsSsm,
+            Self::Google => Naming::Google,
             Self::Kubernetes => Naming::Kubernetes,
         }
     }
@@ -54,6 +60,7 @@ impl Kind {
         match self {
             Self::Aws => "managed-aws",
             Self::Ssm => "managed-aws-ssm",
+            Self::Google => "gcp",
             Self::Kubernetes => "kubernetes",
         }
     }
@@ -62,6 +69,7 @@ impl Kind {
         match self {
             Self::Aws => "aws-secrets-manager",
             Self::Ssm => "aws-parameter-store",
+            Self::Google => "gcp",
             Self::Kubernetes => "kubernetes",
         }
     }
@@ -69,7 +77,7 @@ impl Kind {
 
 pub struct Manager {
     kind: Kind,
-    /// A region of AWS, or a namespace.
+    /// A region of AWS, a project of Google's, or a namespace.
     region: &'static str,
 }
 
@@ -94,6 +102,13 @@ impl Manager {
                 self.region,
                 variable(CLUSTER_URL),
                 variable(CLUSTER_CA)
+            );
+        }
+        if self.kind == Kind::Google {
+            return format!(
+                "{{type: gcp, project: {}, endpoint: '{}', credentials: anonymous, request_share: 1.0}}",
+                self.region,
+                variable(GOOGLE_URL)
             );
         }
         log_in(AWS_USER, deployment);
@@ -124,6 +139,15 @@ impl Manager {
             settings.labels = tags.into_iter().collect();
             return Arc::new(KubernetesBackend::connect(id, settings).await.unwrap());
         }
+        if self.kind == Kind::Google {
+            let settings = GcpSettings {
+                endpoint: Some(variable(GOOGLE_URL)),
+                credentials: GcpCredentials::Anonymous,
+                labels: tags.into_iter().collect(),
+                ..GcpSettings::new(self.region)
+            };
+            return Arc::new(GcpBackend::new(id, settings).unwrap());
+        }
         let (access_key_id, secret_access_key) = credentials(user);
         let settings = AwsSettings {
             account: Some(ACCOUNT.into()),
@@ -138,7 +162,7 @@ impl Manager {
         };
         match self.kind {
             Kind::Aws => Arc::new(SecretsManagerBackend::connect(id, settings).await.unwrap()),
-            Kind::Ssm | Kind::Kubernetes => {
+            Kind::Ssm | Kind::Google | Kind::Kubernetes => {
                 let clock = Arc::new(SystemClock);
                 let backend = ParameterStoreBackend::connect(id, settings, clock).await;
                 Arc::new(backend.unwrap())
@@ -176,7 +200,7 @@ impl Manager {
         named.delete_named(name, window, None).await.unwrap();
     }
 
-    /// Where it is: a region of AWS, or a namespace.
+    /// Where it is: a region of AWS, a project, or a namespace.
     pub fn place(&self) -> &'static str {
         self.region
     }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use cloakroom_core::coordinates::openmetadata::Naming;
+use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
 use cloakroom_testkit::openmetadata::Deployment as OpenMetadata;
 use serde_json::Value;
 
 use crate::common::{CANARY, Deployment, Ended, behind_its_back};
 use crate::database::{Database, KEY, Server};
-use crate::managers::{Kind, Manager};
+use crate::managers::{Kind, Manager as Place};
 
 const SERVICES: u32 = 40;
 
@@ -63,7 +63,7 @@ impl Planted {
             own: names(|_, own| own),
             orphaned: orphaned.into(),
             unrelated: unrelated
-                .map(|name| spelled(naming, name))
+                .map(|name| spelled(naming.manager, name))
                 .into_iter()
                 .collect(),
         }
@@ -82,19 +82,20 @@ impl Planted {
 }
 
 /// A name as the manager takes it.
-fn spelled(naming: &Naming, name: &str) -> String {
-    if naming.manager.leads() {
+fn spelled(manager: Manager, name: &str) -> String {
+    if manager.leads() {
         return name.to_owned();
     }
-    let separator = naming.manager.separator().to_string();
+    let separator = manager.separator().to_string();
     name.trim_start_matches('/').replace('/', &separator)
 }
 
 pub struct Stage {
     pub database: Database,
-    pub manager: Manager,
+    pub manager: Place,
     pub planted: Planted,
     pub cloakroom: Deployment,
+    kind: Kind,
     provider: &'static str,
 }
 
@@ -107,7 +108,7 @@ impl Stage {
         };
         let openmetadata = OpenMetadata::new(SERVICES, naming.clone());
         let database = Database::create(server, &openmetadata).await;
-        let manager = Manager::new(kind, region).await;
+        let manager = Place::new(kind, region).await;
         let planted = Planted::of(&openmetadata, &naming);
         let all = planted.kept().chain(&planted.orphaned);
         // Where names are joined by what they may have in them themselves, tags alone tell them from others'.
@@ -122,6 +123,7 @@ impl Stage {
             manager,
             planted,
             cloakroom,
+            kind,
             provider: kind.provider(),
         };
         stage.configure(if is_joined {
@@ -131,6 +133,11 @@ impl Stage {
         });
         stage.run(&["migrate-schema"]).done();
         stage
+    }
+
+    /// A name, written as AWS takes it, as the manager takes it.
+    pub fn spelled(&self, name: &str) -> String {
+        spelled(self.kind.naming(), name)
     }
 
     /// The same with another provider.
