@@ -89,16 +89,27 @@ fn main() -> ExitCode {
             Ok(())
         },
     ));
-    let name = "aws::an_action_that_is_missing_is_named";
-    trials.push(if let Some(aws) = Aws::from_environment() {
-        Trial::test(name, move || {
-            aws::an_action_that_is_missing_is_named(&aws);
-            Ok(())
-        })
-    } else {
-        let reason = format!("{} is not set; cargo xtask test sets it", aws::URL);
-        skipped(name, &reason)
-    });
+    let laws: [(&str, fn(&Aws)); 2] = [
+        (
+            "aws::an_action_that_is_missing_is_named",
+            aws::an_action_that_is_missing_is_named,
+        ),
+        (
+            "aws::who_may_only_verify_is_told_what_else",
+            aws::who_may_only_verify_is_told_what_else,
+        ),
+    ];
+    trials.extend(laws.map(|(name, law)| {
+        if let Some(aws) = Aws::from_environment() {
+            Trial::test(name, move || {
+                law(&aws);
+                Ok(())
+            })
+        } else {
+            let reason = format!("{} is not set; cargo xtask test sets it", aws::URL);
+            skipped(name, &reason)
+        }
+    }));
     run(trials)
 }
 

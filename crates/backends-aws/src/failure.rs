@@ -19,6 +19,8 @@ struct Content {
     cause: Option<Cause>,
     /// Where it has still to be said who answered so.
     redirect: Option<Redirect>,
+    /// Whether another action found this out after the one asked for was refused.
+    after_refusal: bool,
 }
 
 /// What is kept of an answer. The SDK's own error is not, since it holds the whole response.
@@ -42,6 +44,7 @@ impl Failure {
             retry_after: None,
             cause: None,
             redirect: None,
+            after_refusal: false,
         }))
     }
 
@@ -57,6 +60,7 @@ impl Failure {
             retry_after,
             cause: Some(cause),
             redirect: None,
+            after_refusal: false,
         }))
     }
 
@@ -71,6 +75,13 @@ impl Failure {
         if let Some(redirect) = self.0.redirect.take() {
             self.0.message = redirect.told_by(asked).into();
         }
+        self
+    }
+
+    /// The same, found out in another way after this refusal, whose words stay.
+    pub(crate) fn after(mut self, refusal: Self) -> Self {
+        self.0.cause = refusal.0.cause;
+        self.0.after_refusal = true;
         self
     }
 
@@ -111,7 +122,8 @@ impl Failure {
     /// Whether the credentials were known and an action was refused. Under a policy that goes by tags that
     /// is also the answer to a name that nothing has: what is not there bears no tag.
     pub(crate) fn is_of_action(&self) -> bool {
-        self.code().and_then(of_code) == Some((ErrorKind::Denied, DENIED))
+        self.kind() == ErrorKind::Denied
+            && self.code().and_then(of_code) == Some((ErrorKind::Denied, DENIED))
     }
 
     /// Whether the credentials themselves were refused, not something that they are for.
@@ -145,6 +157,9 @@ impl Failure {
         }
         if self.is_of_credentials() {
             error = error.with_refused_credentials();
+        }
+        if told.after_refusal {
+            error = error.with_refused_action();
         }
         match &told.cause {
             Some(cause) => error.with_source(cause.clone()),

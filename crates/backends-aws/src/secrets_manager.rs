@@ -471,7 +471,7 @@ impl SecretBackend for SecretsManagerBackend {
 /// What a refusal means where the name was described: nothing has it, or it is refused indeed.
 fn decide(refusal: Failure, described: Result<Entry, Failure>) -> Failure {
     match described {
-        Err(missing) if missing.is_missing() => missing,
+        Err(missing) if missing.is_missing() => missing.after(refusal),
         _ => refusal,
     }
 }

@@ -85,6 +85,7 @@ struct Context {
     retry_after: Option<Duration>,
     missing_key: Option<KeyId>,
     of_credentials: bool,
+    after_refusal: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -105,6 +106,7 @@ impl Error {
                 retry_after: None,
                 missing_key: None,
                 of_credentials: false,
+                after_refusal: false,
                 source: None,
             }),
         }
@@ -138,6 +140,14 @@ impl Error {
     /// The credentials themselves were refused, by a code that says so: no right is missing.
     pub fn with_refused_credentials(mut self) -> Self {
         self.context.of_credentials = true;
+        self
+    }
+
+    /// The action that was asked for was refused; what this error says of the thing was found out by another. So it
+    /// tells nothing of whether the credentials allow that action: under rights that go by what a secret bears,
+    /// it is refused for every name that nothing has.
+    pub fn with_refused_action(mut self) -> Self {
+        self.context.after_refusal = true;
         self
     }
 
@@ -185,6 +195,11 @@ impl Error {
     /// Whether it is known that the credentials themselves were refused, not what they were used for.
     pub fn is_of_credentials(&self) -> bool {
         self.context.of_credentials
+    }
+
+    /// Whether the action that was asked for was refused before another one found this out.
+    pub fn is_after_refusal(&self) -> bool {
+        self.context.after_refusal
     }
 
     /// Whether the same request can succeed later without anybody changing anything.

@@ -28,6 +28,9 @@ const NEVER_WRITTEN: &str = "what was never written is told as if it were there"
 const NOTHING_WRITTEN: &str =
     "asked of a name that is free, since nothing could be written; answered as it should be";
 
+const REFUSED: &str = "refused for a name that is free: the right is missing, or it is given by what a secret bears, \
+                       and a free name bears nothing";
+
 /// A test secret of a check or discover in one backend, and a second one for what is asked of several.
 ///
 /// The ledger has a row before the manager has a secret, and the row expires as those of every
@@ -280,10 +283,22 @@ impl Probe {
         put
     }
 
-    /// What nobody wrote cannot be read, and who may read is told just that.
+    /// What nobody wrote cannot be read, alone or with others, and who may read is told just that.
     async fn get_nothing(&self) -> StepOutcome {
         let policy = &self.documents.settings.put;
         let read = policy.run("read a secret", || self.backend.get(&self.absent));
+        let alone = self.of_nothing(read.await);
+        if alone.is_failure() {
+            return alone;
+        }
+        let another = self.documents.fresh_base(Scope::Workspace, Uuid::nil());
+        let several = [self.absent.clone(), another];
+        let read = policy.run("read secrets", || async {
+            let answers = self.backend.get_many(&several).await.into_iter();
+            let telling =
+                answers.reduce(|one, next| if is_told_missing(&one) { next } else { one });
+            telling.unwrap_or_else(|| Err(self.wrong(NEVER_WRITTEN)))
+        });
         self.of_nothing(read.await)
     }
 
@@ -295,6 +310,10 @@ impl Probe {
 
     fn of_nothing<T>(&self, answer: Result<T>) -> StepOutcome {
         match answer {
+            Err(missing) if missing.is_missing() && missing.is_after_refusal() => {
+                let denied = Error::new(ErrorKind::Denied, missing.operation(), REFUSED);
+                StepOutcome::Failed(denied.with_backend(self.backend.id()).with_source(missing))
+            }
             Err(missing) if missing.is_missing() => StepOutcome::WorksSoFar(NOTHING_WRITTEN),
             Err(error) => StepOutcome::Failed(error),
             Ok(_) => StepOutcome::Failed(self.wrong(NEVER_WRITTEN)),
@@ -545,6 +564,12 @@ fn is_deleted(mode: DeleteMode, described: Result<Description>) -> Result<bool> 
         Err(error) => Err(error),
         Ok(it) => Ok(mode != DeleteMode::Final && it.state.is_waiting()),
     }
+}
+
+/// Whether the action that was asked for, and no other, says that nothing is there.
+fn is_told_missing<T>(answer: &Result<T>) -> bool {
+    let missing = answer.as_ref().err().filter(|it| it.is_missing());
+    missing.is_some_and(|it| !it.is_after_refusal())
 }
 
 /// Whether something else may be allowed.

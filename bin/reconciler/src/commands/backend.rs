@@ -447,8 +447,12 @@ fn missing(mut rights: Vec<String>, words: &str) -> Vec<String> {
             behind.is_none_or(|it| !it.is_alphanumeric())
         })
     };
+    // AWS says of a key that it may not be used, and not by which action.
+    let is_of_key = |right: &String| right.starts_with("kms:");
     if rights.iter().any(is_named) {
         rights.retain(is_named);
+    } else if words.contains("KMS") && rights.iter().any(is_of_key) {
+        rights.retain(is_of_key);
     }
     rights
 }
@@ -516,5 +520,7 @@ mod tests {
             }
         }
         assert_eq!(missing(all(), "refused"), rights);
+        let of_key = "AWS answered AccessDeniedException (HTTP 400): Access to KMS is not allowed";
+        assert_eq!(missing(all(), of_key), ["kms:Decrypt"]);
     }
 }

@@ -110,3 +110,52 @@ fn actions(policy: &Value) -> Vec<&str> {
     actions.dedup();
     actions
 }
+
+/// Who may only verify lacks the right to write and to read, and is told both: that nothing has the name which is
+/// tried is known from another action, and no sign that reading is allowed.
+pub(crate) fn who_may_only_verify_is_told_what_else(aws: &Aws) {
+    for (service, prefix, policy, read) in [
+        (
+            "aws-secrets-manager",
+            "check/",
+            include_str!("../../../../deploy/policies/aws/secrets-manager-verify-only.json"),
+            [
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:BatchGetSecretValue",
+            ],
+        ),
+        (
+            "aws-parameter-store",
+            "/check/",
+            include_str!("../../../../deploy/policies/aws/parameter-store-verify-only.json"),
+            ["ssm:GetParameters", ""],
+        ),
+    ] {
+        let policy: Value = serde_json::from_str(policy).unwrap();
+        let mut allowed = actions(&policy);
+        for missing in read.into_iter().filter(|it| !it.is_empty()) {
+            let (well, steps) = aws.check(service, prefix, &allowed);
+            assert!(!well, "{service}: {steps:#?}");
+            let told = |operation: &str| {
+                steps
+                    .iter()
+                    .find(|it| it["operation"] == operation)
+                    .unwrap()
+            };
+            let read = told("read its value");
+            assert_eq!(read["outcome"], "failed", "{steps:#?}");
+            assert_eq!(read["kind"], "denied", "{steps:#?}");
+            assert_eq!(
+                read["permissions"],
+                serde_json::json!([missing]),
+                "{steps:#?}"
+            );
+            assert_eq!(told("describe it")["outcome"], "works", "{steps:#?}");
+            assert_eq!(told("list secrets")["outcome"], "works", "{steps:#?}");
+            allowed.push(missing);
+        }
+        let (_, steps) = aws.check(service, prefix, &allowed);
+        let read = steps.iter().find(|it| it["operation"] == "read its value");
+        assert_eq!(read.unwrap()["outcome"], "works", "{steps:#?}");
+    }
+}

@@ -319,6 +319,7 @@ fn laws() -> Vec<(&'static str, Law)> {
             a_listing_without_the_secret_is_told,
             all_that_may_be_left_is_named,
             a_put_that_was_refused_leaves_nothing_and_ends_nothing,
+            a_read_that_was_refused_is_no_read,
             what_somebody_else_has_stays;
         held:
             in_danger_it_is_rescued,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_core::{
-    BackendId, BackendSet, Capabilities, Coordinate, DeleteMode, Deletion, Description, ErrorKind,
-    ListPage, Mark, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result,
+    BackendId, BackendSet, Capabilities, Coordinate, DeleteMode, Deletion, Description, Error,
+    ErrorKind, ListPage, Mark, Operation, PageToken, Precondition, PutOutcome, PutRequest, Result,
     SecretBackend, StoreId, StoredSecret,
 };
 use cloakroom_documents::{Documents, Left, Settings, Step, StepOutcome};
@@ -33,6 +33,14 @@ struct Lies {
     takes_before_put: Option<usize>,
     /// Somebody else's secret gets a name that is read and free.
     takes_what_is_read: bool,
+    /// Reading is refused, one by one or of several; that nothing is there is known from elsewhere.
+    refuses_to_read: Option<Reading>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    One,
+    Several,
 }
 
 /// The world's backend behind whoever lies.
@@ -72,6 +80,13 @@ impl Liar {
         self.theirs.lock().unwrap().push(theirs);
     }
 
+    fn refused(&self, error: Error, reading: Reading) -> Error {
+        if error.is_missing() && self.lies.refuses_to_read == Some(reading) {
+            return error.with_refused_action();
+        }
+        error
+    }
+
     fn behind(&self, coordinate: &Coordinate) -> Option<Description> {
         let before = self.before.lock().unwrap();
         let known = before.iter().rfind(|it| it.coordinate == *coordinate)?;
@@ -106,7 +121,17 @@ impl SecretBackend for Liar {
         if self.lies.takes_what_is_read && self.inner.describe(coordinate).await.is_err() {
             self.take(coordinate).await;
         }
-        self.inner.get(coordinate).await
+        let read = self.inner.get(coordinate).await;
+        read.map_err(|error| self.refused(error, Reading::One))
+    }
+
+    async fn get_many(&self, coordinates: &[Coordinate]) -> Vec<Result<StoredSecret>> {
+        let mut answers = Vec::new();
+        for coordinate in coordinates {
+            let read = self.get(coordinate).await;
+            answers.push(read.map_err(|error| self.refused(error, Reading::Several)));
+        }
+        answers
     }
 
     async fn describe(&self, coordinate: &Coordinate) -> Result<Description> {
@@ -341,6 +366,35 @@ pub(crate) async fn a_put_that_was_refused_leaves_nothing_and_ends_nothing(kind:
     });
     let (steps, left) = probed(&world, Lies::default(), NONE).await;
     assert_eq!((steps.len(), left.len()), (1, 1), "{steps:#?} {left:?}");
+    faults.clear();
+    world.close().await;
+}
+
+/// That a name is free does not show that reading is allowed, where the manager refused to read and said so by
+/// another action.
+pub(crate) async fn a_read_that_was_refused_is_no_read(kind: Kind, seed: u64) {
+    let world = World::new(kind, seed).await;
+    let faults = &world.backend.faults;
+    faults.set(|call| match call.operation {
+        "put" => Fate::Before(ErrorKind::Denied),
+        _ => Fate::Pass,
+    });
+    for (refuses_to_read, fails) in [
+        (None, vec![Operation::Put]),
+        (Some(Reading::One), vec![Operation::Put, Operation::Get]),
+        (Some(Reading::Several), vec![Operation::Put, Operation::Get]),
+    ] {
+        let lies = Lies {
+            refuses_to_read,
+            ..Lies::default()
+        };
+        let (steps, _) = probed(&world, lies, NONE).await;
+        assert_eq!(failed(&steps), fails, "{steps:#?}");
+        if let StepOutcome::Failed(error) = outcome(&steps, Operation::Get) {
+            assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
+            assert!(error.message().contains("free"), "{error}");
+        }
+    }
     faults.clear();
     world.close().await;
 }

@@ -28,7 +28,7 @@ impl ParameterStoreBackend {
         for some in refused.chunks(AT_ONCE) {
             let decided = some.iter().map(|(name, refusal)| async move {
                 if !described.contains_key(name) && self.is_missing(name).await {
-                    return (name.clone(), Err(Failure::missing()));
+                    return (name.clone(), Err(Failure::missing().after(refusal.clone())));
                 }
                 let asked = std::slice::from_ref(name);
                 let answer = if alone {

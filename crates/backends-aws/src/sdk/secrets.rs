@@ -122,7 +122,11 @@ impl Secrets {
                 })
                 .await?;
             for error in page.errors.unwrap_or_default() {
-                if let Some(name) = error.secret_id {
+                if let Some(id) = error.secret_id {
+                    let name = match name_of_arn(&id) {
+                        Some(name) if !names.contains(&id) => name.to_owned(),
+                        _ => id,
+                    };
                     found.insert(name, Err(of_item(error.error_code, error.message)));
                 }
             }
@@ -225,6 +229,13 @@ impl Secrets {
             })
             .await
     }
+}
+
+/// The name in the ARN by which AWS may call a secret that was asked for by its name: six characters of chance are
+/// behind it.
+fn name_of_arn(id: &str) -> Option<&str> {
+    let (_, name) = id.strip_prefix("arn:")?.split_once(":secret:")?;
+    name.rsplit_once('-').map(|(name, _)| name)
 }
 
 fn held(arn: Option<String>, text: Option<String>, binary: Option<Blob>) -> Result<Held, Failure> {

@@ -121,9 +121,12 @@ async fn what_is_not_there_is_missing(service: Aws) -> Outcome {
     ];
     for (coordinate, should) in all.iter().zip(should) {
         let read = backend.get(coordinate).await;
+        ensure_refused(&read);
         assert_eq!(kind(read), should, "alone");
     }
-    assert_eq!(kinds(backend.get_many(&all).await), should, "together");
+    let read = backend.get_many(&all).await;
+    read.iter().for_each(ensure_refused);
+    assert_eq!(kinds(read), should, "together");
     if service == Aws::SecretsManager {
         let names = all.each_ref().map(ToString::to_string);
         let read = backend.named().unwrap().read_named(&names).await;
@@ -206,6 +209,17 @@ async fn what_is_left_out_is_not_missing(service: Aws) -> Outcome {
     Ok(())
 }
 
+/// Nothing here says that the action is allowed: whoever takes a missing one for a sign of it is told.
+fn ensure_refused<T>(answer: &Result<T>) {
+    if let Err(error) = answer
+        && error.is_missing()
+    {
+        assert!(error.is_after_refusal(), "{error:?}");
+        let cause = std::error::Error::source(error).unwrap().to_string();
+        assert!(cause.contains("AccessDenied"), "{cause}");
+    }
+}
+
 fn kind<T>(answer: Result<T>) -> Option<ErrorKind> {
     answer.err().map(|error| error.kind())
 }
@@ -256,7 +270,7 @@ impl Account {
                 let (ours, rest): (Vec<&str>, Vec<&str>) =
                     many.into_iter().partition(|it| self.ours.contains(*it));
                 let errors = rest.into_iter().map(
-                    |it| json!({ "SecretId": it, "ErrorCode": "AccessDeniedException", "Message": "no" }),
+                    |it| json!({ "SecretId": self.called(it), "ErrorCode": "AccessDeniedException", "Message": "no" }),
                 );
                 json!({
                     "SecretValues": ours.into_iter().map(secret).collect::<Vec<_>>(),
@@ -288,6 +302,16 @@ impl Account {
             _ => return coded(400, "ValidationException"),
         };
         Answer::json(200, told.to_string())
+    }
+
+    /// By name, or by ARN where it is somebody's: AWS's reference allows it either.
+    fn called(&self, name: &str) -> String {
+        if self.others.contains(name) {
+            return format!(
+                "arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-AbCdEf"
+            );
+        }
+        name.to_owned()
     }
 
     fn has(&self, name: &str) -> bool {
