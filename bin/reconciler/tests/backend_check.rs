@@ -486,7 +486,25 @@ fn kept_it_lives_as_long_as_a_checks(bao: &Bao) {
         .deployment
         .run(&["backend", "check", "bao", "--keep"])
         .done();
-    assert!(ended.contains("left for two hours"), "{ended}");
+    let utc = ended.split_once("  left until ").unwrap().1;
+    let utc = utc.split_once(" UTC: ").unwrap().0.replace(' ', "T");
+    let until: cloakroom_core::Timestamp = format!("{utc}Z").parse().unwrap();
+    let row = Runtime::new().unwrap().block_on(async {
+        let mut database = connection(&stage.deployment).await;
+        let asked = "SELECT expires_at FROM secrets WHERE expires_at IS NOT NULL";
+        let row: i64 = sqlx::query_scalar(asked)
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+        row
+    });
+    assert_eq!(until.as_second(), row / 1000, "{ended}");
+    assert!(ended.contains("`reconciler run expire-orphans`"), "{ended}");
+    let place = format!("-mount=secret {}", stage.prefix);
+    assert!(
+        ended.contains("vault kv metadata get") && ended.contains(&place),
+        "{ended}"
+    );
     let left = bao.held(&stage.prefix);
     assert_eq!(left.len(), 1);
     assert_ne!(left[0]["delete_version_after"], "0s", "{left:?}");

@@ -19,4 +19,5 @@ mod standing;
 mod wait;
 
 pub use backend::AzureBackend;
+pub use name::name_of;
 pub use settings::{Authentication, AzureSettings, LONGEST_PREFIX};

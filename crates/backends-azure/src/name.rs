@@ -26,8 +26,9 @@ const IDS: usize = 36 + "_secret_".len() + 36;
 /// Of a hashed coordinate's text, for the person who meets it in the portal.
 const READABLE: usize = 40;
 
-/// The name of `coordinate` under `prefix`; lower case throughout.
-pub(crate) fn name_of(prefix: &str, coordinate: &Coordinate) -> String {
+/// The name of the secret that holds `coordinate`, under a prefix of a vault's own letters: at most 127 letters,
+/// digits and dashes, lower case throughout. No two coordinates share one.
+pub fn name_of(prefix: &str, coordinate: &Coordinate) -> String {
     plain(coordinate)
         .filter(|plain| prefix.len() + plain.len() <= NAMES.longest)
         .map_or_else(

@@ -19,8 +19,8 @@ pub struct CheckBackendArgs {
     /// Which backend; left out, every one
     #[arg(value_name = "ID")]
     pub backend: Option<BackendId>,
-    /// Leave the test secret to live as long as those of a check do (two hours), so that one can
-    /// look at it in the manager's console
+    /// Leave the test secret to live as long as those of a check do (`documents.expires_in`, two hours), so that
+    /// one can look at it in the manager's console. Until when, who deletes it and where it is seen is told
     #[arg(long)]
     pub keep: bool,
 }

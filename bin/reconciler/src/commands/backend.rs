@@ -6,12 +6,14 @@ use cloakroom_core::budget::RequestClass;
 use cloakroom_core::capabilities::{
     Calls, CoordinateName, ListOrder, NameRules, NativeExpiry, Rates, Sent,
 };
+use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::{BackendId, Capabilities, ErrorKind, SecretBackend};
 use cloakroom_documents::{Step, StepOutcome};
 use humantime::format_duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::kept::Kept;
 use crate::cli::{BackendCommand, CheckBackendArgs};
 use crate::configuration::{Backend, SecretReference};
 use crate::exit::Exit;
@@ -250,6 +252,9 @@ struct Checked {
     /// Which manager its name meant, where it means another now.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed_from: Option<String>,
+    /// What was left there on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<Kept>,
     /// What may still be in the manager.
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<String>,
@@ -321,6 +326,7 @@ async fn check_one(
             coordinate: None,
             steps: vec![step],
             changed_from: None,
+            kept: None,
             left: None,
         });
     }
@@ -348,13 +354,20 @@ async fn check_one(
     };
     let wrote = steps.first().is_some_and(|step| step.outcome == "works");
     let mut left = None;
+    let mut kept = None;
     if keep && wrote && !interrupted {
+        let rows = std::slice::from_ref(probe.coordinate());
+        let rows = context.store.rows(backend, rows).await?;
+        let until = rows.into_iter().flatten().find_map(|row| row.expires);
+        let expiry = manager.capabilities().native_expiry;
+        let told = Kept::new(probe.coordinate(), until, expiry, section);
         probe.keep().await?;
         if !console.is_json() {
-            console.line(format_args!(
-                "  left for two hours: {coordinate}; the reconciler deletes it then"
-            ))?;
+            for line in told.lines(&coordinate) {
+                console.line(format_args!("  {line}"))?;
+            }
         }
+        kept = Some(told);
     } else if let Err(all) = probe.clean_up().await {
         let all = all.iter();
         let told: Vec<_> = all
@@ -370,6 +383,7 @@ async fn check_one(
         coordinate: Some(coordinate),
         steps,
         changed_from,
+        kept,
         left,
     })
 }

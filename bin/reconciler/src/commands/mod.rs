@@ -16,6 +16,7 @@ mod fernet;
 mod findings;
 mod health;
 mod input;
+mod kept;
 mod key;
 mod let_go;
 mod migrate_beside;
