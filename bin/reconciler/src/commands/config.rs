@@ -80,7 +80,13 @@ fn import(args: &ImportArgs) -> anyhow::Result<Imported> {
         }
         _ => bail!("say what is to be imported"),
     };
-    imported.with_context(|| format!("import {}", path.display()))
+    let mut imported = imported.with_context(|| format!("import {}", path.display()))?;
+    if let Err(error) = wiring::validate_backend(&imported.backend) {
+        imported.remarks.push(format!(
+            "`config check` refuses the backend as it stands: {error:#}; put it right in what is printed"
+        ));
+    }
+    Ok(imported)
 }
 
 fn print_imported(imported: &Imported, console: &Console) -> anyhow::Result<()> {

@@ -38,7 +38,7 @@ fn aws(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Aws> {
     }
     let kind = source.text("auth_type")?;
     let kind = kind.unwrap_or_else(|| unsaid_kind(source, notes).to_owned());
-    match kind.as_str() {
+    match kind.trim().to_ascii_uppercase().as_str() {
         "ACCESS_KEY" => {
             for key in ["awsAccessKey", "awsSecretAccessKey"] {
                 source.has_secret(key);
@@ -62,6 +62,16 @@ fn aws(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Aws> {
         "IAM_ROLE" => {
             aws.role_arn = Some(source.required("roleArn")?);
             aws.external_id = source.text("externalId")?;
+            notes.remark(
+                "the role is assumed with the reconciler's own login (`authentication`, AWS's default chain here): \
+                 its trust policy has to allow that one beside Airbyte's",
+            );
+            if source.has_secret("awsAccessKey") | source.has_secret("awsSecretAccessKey") {
+                notes.remark(
+                    "`awsAccessKey` and `awsSecretAccessKey` are not carried over: `auth_type` says IAM_ROLE, \
+                     for which Airbyte takes no key of the object's",
+                );
+            }
             if aws.external_id.is_none() {
                 notes.remark(
                     "there is no `externalId`: newer releases of Airbyte demand one, and a role that \

@@ -26,34 +26,77 @@ pub fn airbyte_values(text: &str) -> anyhow::Result<Imported> {
     }
     let place = if at_the_top { &mut file } else { &mut global };
     let mut source = place.section("secretsManager")?;
-    let kind = source.text("type")?;
-    let backend = match kind.as_deref() {
-        Some("awsSecretManager" | "AWS_SECRET_MANAGER") => Backend::AwsSecretsManager(aws(
-            source.section("awsSecretManager")?,
-            &mut source,
-            &mut notes,
-        )?),
-        Some("googleSecretManager" | "GOOGLE_SECRET_MANAGER") => Backend::Gcp(gcp(
-            source.section("googleSecretManager")?,
-            &mut source,
-            &mut notes,
-        )?),
-        Some("azureKeyVault" | "AZURE_KEY_VAULT") => Backend::Azure(azure(
-            source.section("azureKeyVault")?,
-            &mut source,
-            &mut notes,
-        )?),
-        Some("vault" | "VAULT") => {
-            Backend::Vault(vault(source.section("vault")?, &mut source, &mut notes)?)
+    let kind = kind(&mut source, &mut notes)?;
+    let backend = match kind {
+        Some(kind @ "awsSecretManager") => {
+            Backend::AwsSecretsManager(aws(source.section(kind)?, &mut source, &mut notes)?)
         }
-        None | Some("kubernetes" | "KUBERNETES") => Backend::Kubernetes(kubernetes(&mut notes)?),
-        Some(_) => bail!(
-            "`secretsManager.type` is none of awsSecretManager, googleSecretManager, azureKeyVault, \
-             vault and kubernetes"
-        ),
+        Some(kind @ "googleSecretManager") => {
+            Backend::Gcp(gcp(source.section(kind)?, &mut source, &mut notes)?)
+        }
+        Some(kind @ "azureKeyVault") => {
+            Backend::Azure(azure(source.section(kind)?, &mut source, &mut notes)?)
+        }
+        Some(kind @ "vault") => {
+            Backend::Vault(vault(source.section(kind)?, &mut source, &mut notes)?)
+        }
+        _ => Backend::Kubernetes(kubernetes(kind, &mut notes)?),
     };
+    tell_unread_managers(&mut source, kind, &mut notes);
     source.finish(&mut notes);
     Ok(notes.with(backend))
+}
+
+/// The managers as `type` spells them; each but the last has a section of that name.
+const KINDS: [&str; 5] = [
+    "awsSecretManager",
+    "googleSecretManager",
+    "azureKeyVault",
+    "vault",
+    "kubernetes",
+];
+
+/// Which of them is said, however it is spelt: as in the values, in Airbyte's environment, or by a slip.
+fn kind(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Option<&'static str>> {
+    let Some(said) = source.text("type")? else {
+        return Ok(None);
+    };
+    let Some(kind) = KINDS.into_iter().find(|it| plain(it) == plain(&said)) else {
+        bail!("`secretsManager.type` is none of {}", KINDS.join(", "))
+    };
+    let in_its_environment = said == said.to_ascii_uppercase();
+    if said != kind && !in_its_environment {
+        notes.remark(format!(
+            "`secretsManager.type` was read as {kind}, which is how Airbyte spells it; look whether your release \
+             takes it as it stands there"
+        ));
+    }
+    Ok(Some(kind))
+}
+
+/// A word without what spellings differ in.
+fn plain(word: &str) -> String {
+    let letters = word.trim().chars().filter(|it| !"_-".contains(*it));
+    letters.collect::<String>().to_ascii_lowercase()
+}
+
+/// Names the sections of managers that were not read. One that is left blank says nothing.
+fn tell_unread_managers(source: &mut Source, kind: Option<&str>, notes: &mut Notes) {
+    for manager in KINDS {
+        if !source.has_something(manager) {
+            continue;
+        }
+        notes.remark(match kind {
+            Some(kind) => format!(
+                "`secretsManager.{manager}` is not carried over: `type` says {kind}, and Airbyte reads no other section"
+            ),
+            None => format!(
+                "`secretsManager.{manager}` is not carried over: there is no `type`, and without it Airbyte reads no \
+                 such section. Where it is said elsewhere, such as by SECRET_PERSISTENCE in Airbyte's environment, \
+                 write `type: {manager}` beside the section and import again"
+            ),
+        });
+    }
 }
 
 fn aws(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Result<Aws> {
@@ -61,8 +104,8 @@ fn aws(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::Re
     aws.kms_key = source.text("kms")?;
     aws.tags = source.tags("tags")?.into_iter().collect();
     let kind = source.text("authenticationType")?;
-    aws.authentication = match kind.as_deref().unwrap_or("credentials") {
-        "instanceProfile" => AwsLogin::InstanceProfile,
+    aws.authentication = match plain(kind.as_deref().unwrap_or("credentials")).as_str() {
+        "instanceprofile" => AwsLogin::InstanceProfile,
         "credentials" => {
             let keys = named_keys(
                 &mut source,
@@ -137,11 +180,14 @@ fn vault(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::
     Ok(vault)
 }
 
-fn kubernetes(notes: &mut Notes) -> anyhow::Result<Kubernetes> {
-    notes.remark(
-        "no manager is configured, so Airbyte keeps its secrets on the cluster; `namespace` is the \
-         release's own, fill it in",
-    );
+fn kubernetes(kind: Option<&str>, notes: &mut Notes) -> anyhow::Result<Kubernetes> {
+    let because = match kind {
+        Some(_) => "`type` says it",
+        None => "`secretsManager.type` names no manager",
+    };
+    notes.remark(format!(
+        "{because}, so Airbyte keeps its secrets on the cluster; `namespace` is the release's own, fill it in"
+    ));
     typed(json!({"namespace": "airbyte"}))
 }
 

@@ -11,6 +11,9 @@ use crate::yaml_bounds;
 /// The most bytes such a file may have.
 const MOST_BYTES: usize = 1024 * 1024;
 
+/// The key under which YAML names sections whose members count as the section's own.
+const MERGE: &str = "<<";
+
 /// One section. What it holds may be secret: it is never shown, and overwritten when dropped.
 pub(super) struct Source {
     /// Where it stands, for errors and remarks.
@@ -26,12 +29,13 @@ impl Source {
         }
         yaml_bounds::check(text)?;
         // The parser's message may repeat a value; where it stopped is enough.
-        let value: Value = serde_yaml_ng::from_str(text).map_err(|error| {
+        let mut value: Value = serde_yaml_ng::from_str(text).map_err(|error| {
             let place = error.location().map_or_else(String::new, |place| {
                 format!(", line {} column {}", place.line(), place.column())
             });
             anyhow::anyhow!("it is neither YAML nor JSON{place}")
         })?;
+        merge(&mut value);
         match value {
             Value::Object(members) => Ok(Self {
                 place: String::new(),
@@ -136,6 +140,7 @@ impl Source {
                 .into_iter()
                 .map(|(key, value)| match value {
                     Value::String(text) => Ok((key, text)),
+                    Value::Number(_) | Value::Bool(_) => Ok((key, value.to_string())),
                     _ => bail!(wrong()),
                 })
                 .collect(),
@@ -171,6 +176,16 @@ impl Source {
         }
     }
 
+    /// Whether anything but blanks stands under `key`; it is overwritten, never given out.
+    pub(super) fn has_something(&mut self, key: &str) -> bool {
+        let Some(mut value) = self.members.remove(key) else {
+            return false;
+        };
+        let there = !is_blank(&value);
+        wipe(&mut value);
+        there
+    }
+
     /// Names what is left, none of which was understood.
     pub(super) fn finish(self, notes: &mut Notes) {
         let mut left: Vec<String> = self.members.keys().map(|key| self.at(key)).collect();
@@ -195,6 +210,52 @@ impl Drop for Source {
     fn drop(&mut self) {
         for (_, value) in &mut self.members {
             wipe(value);
+        }
+    }
+}
+
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.iter().all(is_blank),
+        Value::Object(members) => members.values().all(is_blank),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Puts the members of what `<<` names beside the others, as Helm and Airbyte read it: what is written out comes
+/// first, then the sections of a list in their order.
+fn merge(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(merge),
+        Value::Object(members) => {
+            members.values_mut().for_each(merge);
+            let merged = match members.remove(MERGE) {
+                Some(Value::Array(sections)) => sections,
+                Some(section) => vec![section],
+                None => Vec::new(),
+            };
+            for section in merged {
+                match section {
+                    Value::Object(more) => merge_into(members, more),
+                    // Nothing can be merged from it, so that it is named with what is left.
+                    other => {
+                        members.insert(MERGE.to_owned(), other);
+                    }
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn merge_into(members: &mut Map<String, Value>, more: Map<String, Value>) {
+    for (key, mut value) in more {
+        if members.contains_key(&key) {
+            wipe(&mut value);
+        } else {
+            members.insert(key, value);
         }
     }
 }

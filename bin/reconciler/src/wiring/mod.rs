@@ -24,7 +24,7 @@ use cloakroom_reconcile::Reconciler;
 use cloakroom_store_db::{DbStore, Location, MigrationReport, Options, StoreClock};
 use tokio_util::sync::CancellationToken;
 
-use crate::configuration::{Configuration, SecretReference, Store, key_of};
+use crate::configuration::{Backend, Configuration, SecretReference, Store, key_of};
 use crate::http::Token;
 use crate::lost_database;
 use crate::metrics::Metrics;
@@ -314,6 +314,11 @@ pub async fn migrate(configuration: &Configuration) -> anyhow::Result<MigrationR
 /// here.
 pub fn in_force(configuration: &Configuration) -> Configuration {
     place::written_out(configuration)
+}
+
+/// Looks whether a manager's own crate takes its settings. No secret is read.
+pub fn validate_backend(section: &Backend) -> anyhow::Result<()> {
+    backends::validate(section)
 }
 
 /// Looks whether each manager's own crate takes its settings, and reads every secret the configuration

@@ -186,3 +186,112 @@ fn what_stands_where_a_keys_name_belongs_is_not_repeated() {
         assert!(said.contains("SecretKey`"), "{said}");
     }
 }
+
+/// However the manager's name is spelt; what Airbyte may not take is told.
+#[test]
+fn a_type_in_other_letters_is_read_and_told() {
+    for (spelt, is_told) in [
+        ("awsSecretManager", false),
+        ("AWS_SECRET_MANAGER", false),
+        ("AwsSecretManager", true),
+        ("awssecretmanager", true),
+        ("aws_secret_manager", true),
+    ] {
+        let text = json!({"secretsManager": {"type": spelt, "awsSecretManager":
+            {"region": "eu-west-1", "authenticationType": "INSTANCE_PROFILE"}}});
+        let (backend, said) = told("--airbyte-values", &text.to_string());
+        ensure(
+            &backend,
+            &json!({"type": "aws-secrets-manager", "authentication": "instance_profile"}),
+        );
+        assert_eq!(
+            said.contains("was read as awsSecretManager"),
+            is_told,
+            "{said}"
+        );
+    }
+}
+
+/// Airbyte reads no manager's section without a type: neither does an import, and says so.
+#[test]
+fn a_section_that_airbyte_does_not_read_is_told_as_that() {
+    let aws = json!({"region": "eu-west-1", "authenticationType": "instanceProfile"});
+    let text = json!({"secretsManager": {"awsSecretManager": aws}}).to_string();
+    let (backend, said) = told("--airbyte-values", &text);
+    ensure(&backend, &json!({"type": "kubernetes"}));
+    assert!(said.contains("write `type: awsSecretManager`"), "{said}");
+    assert!(!said.contains("nothing like it"), "{said}");
+
+    let vault = json!({"address": "https://v", "authToken": CANARY});
+    let text = json!({"secretsManager": {"type": "awsSecretManager", "awsSecretManager": aws, "vault": vault,
+        "azureKeyVault": {"vaultUrl": "", "tags": []}}});
+    let (backend, said) = told("--airbyte-values", &text.to_string());
+    ensure(&backend, &json!({"type": "aws-secrets-manager"}));
+    assert!(said.contains("`type` says awsSecretManager"), "{said}");
+    assert!(said.contains("secretsManager.vault`"), "{said}");
+    assert!(!said.contains("azureKeyVault"), "{said}");
+}
+
+/// As Helm reads them: aliases, and sections merged into others.
+#[test]
+fn anchors_and_merged_sections_are_read() {
+    let text = "common: &common\n  region: eu-west-1\n  authenticationType: credentials\n\
+                other: &other {kms: 'arn:k', region: nowhere}\n\
+                name: &name awsSecretManager\n\
+                secretsManager:\n  type: *name\n  awsSecretManager:\n    <<: [*common, *other]\n    \
+                authenticationType: instanceProfile\n";
+    let (backend, said) = told("--airbyte-values", text);
+    ensure(
+        &backend,
+        &json!({"type": "aws-secrets-manager", "region": "eu-west-1", "kms_key": "arn:k",
+                "authentication": "instance_profile"}),
+    );
+    assert_eq!(said, "", "{said}");
+}
+
+#[test]
+fn a_key_that_a_role_makes_needless_is_told_as_that() {
+    let input = json!({"auth_type": "iam_role", "awsRegion": "us-east-1", "externalId": "e",
+        "roleArn": "arn:aws:iam::123456789012:role/r", "awsAccessKey": CANARY, "awsSecretAccessKey": 17});
+    let (backend, said) = told("--airbyte-storage", &input.to_string());
+    ensure(&backend, &json!({"external_id": "e"}));
+    assert!(
+        said.contains("awsSecretAccessKey") && said.contains("IAM_ROLE"),
+        "{said}"
+    );
+    assert!(said.contains("trust policy"), "{said}");
+    assert!(
+        !said.contains("nothing like it") && !said.contains("17"),
+        "{said}"
+    );
+}
+
+/// A secret that YAML reads as something else than text stays one.
+#[test]
+fn secrets_that_are_no_text_are_not_repeated() {
+    for secret in [json!(918_273_645), json!(true), json!({"a": [918_273_645]})] {
+        for input in [
+            json!({"awsRegion": "r", "awsAccessKey": secret, "awsSecretAccessKey": secret}),
+            json!({"vaultUrl": "https://v.vault.azure.net", "tenantId": "t", "clientId": "c", "clientSecret": secret}),
+            json!({"gcpProjectId": "p", "gcpCredentialsJson": secret}),
+            json!({"address": "https://v", "token": secret, "prefix": "", "surprise": secret}),
+        ] {
+            let (backend, said) = told("--airbyte-storage", &input.to_string());
+            let all = format!("{backend} {said}");
+            assert!(!all.contains("918273645"), "{all}");
+        }
+    }
+}
+
+/// What the manager's own crate refuses is told with what is printed, not found out later.
+#[test]
+fn what_config_check_would_refuse_is_told() {
+    let input = json!({"vaultUrl": "https://v.vault.azure.net/secrets", "tenantId": "t", "clientId": "c",
+        "clientSecret": CANARY, "tags": {"cost": 42}});
+    let (backend, said) = told("--airbyte-storage", &input.to_string());
+    ensure(&backend, &json!({"tags": {"cost": "42"}}));
+    assert!(
+        said.contains("config check") && said.contains("vault_url"),
+        "{said}"
+    );
+}
