@@ -29,6 +29,7 @@ const POLICY: &str = include_str!("../../../deploy/policies/vault/read-write.hcl
 const VERIFY_ONLY: &str = include_str!("../../../deploy/policies/vault/verify-only.hcl");
 
 type Law = fn(&Bao);
+type LawOfAws = fn(&Aws);
 
 const LAWS: [(&str, Law); 9] = [
     (
@@ -89,7 +90,7 @@ fn main() -> ExitCode {
             Ok(())
         },
     ));
-    let laws: [(&str, fn(&Aws)); 2] = [
+    let laws: [(&str, LawOfAws); 2] = [
         (
             "aws::an_action_that_is_missing_is_named",
             aws::an_action_that_is_missing_is_named,

@@ -64,14 +64,25 @@ fn kind(source: &mut Source, notes: &mut Notes) -> anyhow::Result<Option<&'stati
     let Some(kind) = KINDS.into_iter().find(|it| plain(it) == plain(&said)) else {
         bail!("`secretsManager.type` is none of {}", KINDS.join(", "))
     };
-    let in_its_environment = said == said.to_ascii_uppercase();
-    if said != kind && !in_its_environment {
+    if said != kind && said != in_its_environment(kind) {
         notes.remark(format!(
             "`secretsManager.type` was read as {kind}, which is how Airbyte spells it; look whether your release \
              takes it as it stands there"
         ));
     }
     Ok(Some(kind))
+}
+
+/// As the variable SECRET_PERSISTENCE spells it: in capitals, with `_` before each that stands within.
+fn in_its_environment(kind: &str) -> String {
+    let mut spelt = String::new();
+    for letter in kind.chars() {
+        if letter.is_ascii_uppercase() {
+            spelt.push('_');
+        }
+        spelt.push(letter.to_ascii_uppercase());
+    }
+    spelt
 }
 
 /// A word without what spellings differ in.
@@ -170,9 +181,15 @@ fn vault(mut source: Source, around: &mut Source, notes: &mut Notes) -> anyhow::
     let address = source.address("address")?;
     let prefix = source.text("prefix")?;
     let keys = named_keys(&mut source, &["authTokenSecretKey"]);
-    source.has_secret("authToken");
     let of = kubernetes_secret(&mut source, around)?;
-    kubernetes_remark(of.as_deref(), "airbyte-config-secrets", &keys, notes);
+    if source.has_secret("authToken") {
+        notes.remark(
+            "`authToken` has the token itself, in clear, which is not repeated: give it to the reconciler as an \
+             environment variable",
+        );
+    } else {
+        kubernetes_remark(of.as_deref(), "airbyte-config-secrets", &keys, notes);
+    }
     let token = notes.secret(None, "VAULT_TOKEN", "the token");
     let mut vault = vault_at(&address, VaultLogin::Token(token))?;
     airbyte_vault::place(&mut vault, &prefix.unwrap_or_default(), notes);

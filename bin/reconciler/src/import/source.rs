@@ -192,7 +192,7 @@ impl Source {
         left.sort_unstable();
         for key in left {
             notes.remark(format!(
-                "`{key}` is not carried over: Cloakroom has nothing like it"
+                "`{key}` is not carried over: an import knows no such setting"
             ));
         }
     }

@@ -163,7 +163,7 @@ fn a_role_without_its_kind_is_a_role() {
         said.contains("role_arn") && said.contains("external_id"),
         "{said}"
     );
-    assert!(!said.contains("nothing like it"), "{said}");
+    assert!(!said.contains("no such setting"), "{said}");
 }
 
 /// Whoever pastes a key where its name belongs does not find it in the terminal.
@@ -195,6 +195,7 @@ fn a_type_in_other_letters_is_read_and_told() {
         ("AWS_SECRET_MANAGER", false),
         ("AwsSecretManager", true),
         ("awssecretmanager", true),
+        ("AWSSECRETMANAGER", true),
         ("aws_secret_manager", true),
     ] {
         let text = json!({"secretsManager": {"type": spelt, "awsSecretManager":
@@ -220,7 +221,7 @@ fn a_section_that_airbyte_does_not_read_is_told_as_that() {
     let (backend, said) = told("--airbyte-values", &text);
     ensure(&backend, &json!({"type": "kubernetes"}));
     assert!(said.contains("write `type: awsSecretManager`"), "{said}");
-    assert!(!said.contains("nothing like it"), "{said}");
+    assert!(!said.contains("no such setting"), "{said}");
 
     let vault = json!({"address": "https://v", "authToken": CANARY});
     let text = json!({"secretsManager": {"type": "awsSecretManager", "awsSecretManager": aws, "vault": vault,
@@ -261,7 +262,7 @@ fn a_key_that_a_role_makes_needless_is_told_as_that() {
     );
     assert!(said.contains("trust policy"), "{said}");
     assert!(
-        !said.contains("nothing like it") && !said.contains("17"),
+        !said.contains("no such setting") && !said.contains("17"),
         "{said}"
     );
 }
@@ -294,4 +295,22 @@ fn what_config_check_would_refuse_is_told() {
         said.contains("config check") && said.contains("vault_url"),
         "{said}"
     );
+}
+
+/// A token in clear is not said to be in a Kubernetes Secret.
+#[test]
+fn a_token_in_the_values_is_told_and_not_repeated() {
+    for token in [json!(CANARY), json!(918_273_645)] {
+        let vault = json!({"address": "https://v", "prefix": "secret/", "authToken": token});
+        let text = json!({"secretsManager": {"type": "vault", "vault": vault}}).to_string();
+        let (_, said) = told("--airbyte-values", &text);
+        assert!(
+            said.contains("authToken") && said.contains("in clear"),
+            "{said}"
+        );
+        assert!(
+            !said.contains("Kubernetes Secret") && !said.contains("918273645"),
+            "{said}"
+        );
+    }
 }
