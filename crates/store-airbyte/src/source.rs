@@ -233,8 +233,12 @@ fn apart<'a>(grammar: &Grammar, name: &'a str) -> (&'a str, bool) {
         Reading::Managed(it) => (it.base(), true),
         Reading::Legacy(it) => (it.base(), true),
         Reading::External(_) => {
-            // Airbyte takes any number for a version, a negative one or one with zeros in front too.
-            let is_number = |it: &&str| it.parse::<i64>().is_ok();
+            // Airbyte takes any number for a version, a negative one or one with zeros in front too. One that
+            // is too large for it keeps all versions as well: what another release makes of it is not known.
+            let is_number = |it: &str| {
+                let digits = it.strip_prefix(['-', '+']).unwrap_or(it);
+                !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+            };
             let parts = name.rsplit_once("_v");
             let head = parts.filter(|(_, tail)| is_number(tail));
             (head.map_or(name, |(head, _)| head), false)

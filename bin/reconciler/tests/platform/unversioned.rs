@@ -4,6 +4,7 @@
 use cloakroom_core::platform::Standing;
 use cloakroom_core::store::RunOutcome;
 use cloakroom_core::{DeleteMode, SecretBackend as _};
+use cloakroom_reconcile::PlatformFindingKind as Kind;
 
 use crate::adversary::Event;
 use crate::stage::{HOUR, Stage, base, here, mention, named};
@@ -78,4 +79,30 @@ async fn in_use_and_about_to_go_it_is_brought_back_whoever_deleted_it() {
     let report = stage.clean().await;
     assert_eq!((report.rescued, report.endangered), (1, 0), "{report:#?}");
     assert!(stage.is_there(&bare(1)).await);
+}
+
+/// Airbyte takes the version for a number: what a user wrote as `_v007` it reads as `_v7`.
+#[tokio::test]
+async fn a_version_written_otherwise_is_asked_for_as_the_platform_reads_it() {
+    for (mentioned, there, dangling) in [
+        ("airbyte_db_v007", "airbyte_db_v7", 0),
+        ("airbyte_db_v0", "airbyte_db_v0", 0),
+        ("airbyte_db_v007", "airbyte_db_v8", 1),
+        ("team_db_v007", "team_db_v7", 1),
+        ("airbyte_db_v99999999999999999999", "airbyte_db_v1", 1),
+    ] {
+        let stage = Stage::new().await;
+        stage.write([here(90, 1), there.to_owned()]);
+        stage.mention(mention(&here(90, 1)));
+        let mut own = mention(mentioned);
+        own.external = true;
+        stage.mention(own);
+        let report = stage.pass().await.unwrap();
+        let told = report
+            .findings
+            .get(&Kind::Dangling)
+            .copied()
+            .unwrap_or_default();
+        assert_eq!(told, dangling, "{mentioned}: {report:#?}");
+    }
 }

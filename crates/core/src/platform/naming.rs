@@ -52,6 +52,12 @@ pub trait PlatformNaming: fmt::Debug + Send + Sync {
     /// Takes a name apart.
     fn read<'a>(&self, name: &'a str) -> Named<'a>;
 
+    /// The name under which the platform looks for a secret that it mentions so, where that is another one;
+    /// beside the name without its version.
+    fn looked_for(&self, _name: &str) -> Option<String> {
+        None
+    }
+
     /// What of the configuration decides which names are the platform's, by its name; no credential.
     fn scope(&self) -> BTreeMap<String, String>;
 

@@ -70,6 +70,14 @@ impl PlatformNaming for AirbyteNaming {
         }
     }
 
+    /// Airbyte takes the version for a number, and writes that as it writes numbers.
+    fn looked_for(&self, name: &str) -> Option<String> {
+        let ours = name.starts_with(self.grammar.prefix());
+        let (head, tail) = name.rsplit_once("_v").filter(|_| ours)?;
+        let version: i64 = tail.parse().ok()?;
+        Some(format!("{head}_v{version}")).filter(|it| it != name)
+    }
+
     fn scope(&self) -> BTreeMap<String, String> {
         BTreeMap::from([("prefix".to_owned(), self.grammar.prefix().to_owned())])
     }
@@ -136,6 +144,21 @@ mod tests {
                 assert_eq!((named.shape, named.owner), (shape, owner), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_version_is_looked_for_as_the_number_that_it_is() {
+        let naming = AirbyteNaming::new(Grammar::default());
+        let looked_for = |version: &str| naming.looked_for(&format!("airbyte_db_v{version}"));
+        for (version, expected) in [("007", "7"), ("+4", "4"), ("-03", "-3"), ("00", "0")] {
+            let expected = format!("airbyte_db_v{expected}");
+            assert_eq!(looked_for(version), Some(expected), "{version}");
+        }
+        // Written as it is, no number of Airbyte's, and no name of its own.
+        for version in ["7", "0", "-3", "99999999999999999999", "", "x"] {
+            assert_eq!(looked_for(version), None, "{version}");
+        }
+        assert_eq!(naming.looked_for("team_db_v007"), None);
     }
 
     #[test]

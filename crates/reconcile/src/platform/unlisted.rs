@@ -174,25 +174,40 @@ impl Pass<'_> {
         self.found(kind, unlisted.name(), detail, report).await
     }
 
-    /// Asks for each name, and for the base of what is not there where the platform reads that.
+    /// Asks for each name, and for whatever else the platform would read in place of what is not there.
     async fn ask_for(&self, page: &[Unlisted], asked: &mut u64) -> Result<Vec<Answer>> {
         let names: Vec<String> = page.iter().map(|it| it.name().to_owned()).collect();
         let mut answers = self.describe(&names, asked).await?;
-        let reads_bare_names = self.reader.settings.reads_bare_names;
-        let with_base =
-            |at: &usize| reads_bare_names && page[*at].cursor.base != page[*at].cursor.name;
-        let missing: Vec<usize> = (0..page.len())
-            .filter(|at| answers[*at].as_ref().is_err_and(Error::is_missing))
-            .filter(with_base)
-            .collect();
-        let bases: Vec<String> = missing
-            .iter()
-            .map(|at| page[*at].cursor.base.clone())
-            .collect();
-        for (at, answer) in missing.into_iter().zip(self.describe(&bases, asked).await?) {
-            answers[at] = answer;
+        let as_it_looks = |it: &Unlisted| self.naming().looked_for(it.name());
+        self.ask_again(page, &mut answers, asked, as_it_looks)
+            .await?;
+        if self.reader.settings.reads_bare_names {
+            let as_base = |it: &Unlisted| {
+                let UnlistedCursor { base, name } = &it.cursor;
+                (base != name).then(|| base.clone())
+            };
+            self.ask_again(page, &mut answers, asked, as_base).await?;
         }
         Ok(answers.into_iter().map(Answer::from).collect())
+    }
+
+    /// Asks for what is missing under another name, where it has one.
+    async fn ask_again(
+        &self,
+        page: &[Unlisted],
+        answers: &mut [Result<NamedSecret>],
+        asked: &mut u64,
+        other: impl Fn(&Unlisted) -> Option<String>,
+    ) -> Result<()> {
+        let missing =
+            (0..page.len()).filter(|at| answers[*at].as_ref().is_err_and(Error::is_missing));
+        let (places, names): (Vec<usize>, Vec<String>) = missing
+            .filter_map(|at| Some((at, other(&page[at])?)))
+            .unzip();
+        for (at, answer) in places.into_iter().zip(self.describe(&names, asked).await?) {
+            answers[at] = answer;
+        }
+        Ok(())
     }
 
     async fn describe(

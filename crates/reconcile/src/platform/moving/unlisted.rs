@@ -2,12 +2,12 @@
 //! where only the new manager has it.
 
 use cloakroom_core::platform::{CopyState, NamedSecret, SecretName};
-use cloakroom_core::{ErrorKind, Result};
+use cloakroom_core::{Error, ErrorKind, Result};
 
 use super::super::Pass;
 use super::report::{PlatformMoveReport, PlatformMoveStep};
 use super::sides::Sides;
-use super::{PlatformMover, Side};
+use super::{OPERATION, PlatformMover, Side};
 
 /// Names asked for together.
 const TOGETHER: u32 = 100;
@@ -53,11 +53,31 @@ impl<'a> Unlisted<'a> {
             let old = self.sides.describe(Side::Old, &names).await;
             let new = self.sides.describe(Side::New, &names).await;
             let answers = old.into_iter().zip(new);
-            for ((name, removed), (old, new)) in names.iter().zip(removed).zip(answers) {
+            for ((name, removed), (mut old, mut new)) in names.iter().zip(removed).zip(answers) {
+                if is_in_neither(&old, &new)
+                    && let Some(read) = self.pass.naming().looked_for(name)
+                {
+                    [old, new] = self.describe(read).await;
+                    if old.is_ok() {
+                        // It is listed under that name, and moves under it.
+                        continue;
+                    }
+                }
                 tell(name, removed, old, new, report);
             }
             self.pass.keep_lease().await?;
         }
+    }
+
+    async fn describe(&self, name: String) -> [Result<NamedSecret>; 2] {
+        let name = [name];
+        let silent = || {
+            let message = "the manager did not answer";
+            Err(Error::new(ErrorKind::Unavailable, OPERATION, message))
+        };
+        let old = self.sides.describe(Side::Old, &name).await.pop();
+        let new = self.sides.describe(Side::New, &name).await.pop();
+        [old, new].map(|it| it.unwrap_or_else(silent))
     }
 
     /// Which of these a finish that has begun handed to deletion, though it was cut off right behind that.
@@ -85,6 +105,11 @@ impl<'a> Unlisted<'a> {
             .map(|name| name.and_then(|_| removed.next()).unwrap_or_default());
         Ok(removed.collect())
     }
+}
+
+fn is_in_neither(old: &Result<NamedSecret>, new: &Result<NamedSecret>) -> bool {
+    let is_missing = |it: &Result<NamedSecret>| it.as_ref().is_err_and(Error::is_missing);
+    is_missing(old) && is_missing(new)
 }
 
 fn tell(
