@@ -9,6 +9,7 @@ use cloakroom_store_openmetadata::Ids;
 use super::addresses;
 use super::apart::{naming, share_ids, told_apart};
 use super::backends::{AzureLogin, Backend};
+use super::entangled::{Entangled, entangled};
 use super::paths::key_of_an_empty_path;
 use super::platforms::{OpenMetadata, Platform};
 use super::secret_reference::SecretReference;
@@ -159,6 +160,19 @@ fn backends(configuration: &Configuration) -> Checked {
             }
             Platform::OpenMetadata(it) => openmetadata(&path, it, known.get(&it.backend))?,
         }
+    }
+    if let Some(Entangled {
+        platform,
+        other,
+        begins,
+    }) = entangled(configuration)
+    {
+        let message = format!(
+            "names of its secrets begin with `{begins}` in the manager, and those of {other} begin so too, behind \
+             another backend of the same manager: each would take the other's for its own, and neither is asked \
+             what it still uses; give both one backend, or prefixes of which none begins as the other does"
+        );
+        return wrong(&format!("platforms.{platform}.prefix"), &message);
     }
     deployments_apart(configuration)
 }

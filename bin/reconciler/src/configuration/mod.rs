@@ -7,6 +7,7 @@ mod check;
 mod cron;
 mod doubts;
 mod duration;
+mod entangled;
 mod environment;
 mod listening;
 mod load;

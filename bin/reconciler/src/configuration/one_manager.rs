@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 
 use super::backends::{Aws, Backend};
 use super::sections::Configuration;
+use crate::platform::prefix_of;
 
 /// Two backends that surely are one manager.
 pub(super) fn doubled(configuration: &Configuration) -> Option<[&str; 2]> {
-    let mut places = Vec::<(Value, &str)>::new();
+    let mut places = Vec::<((Value, &str), &str)>::new();
     for (name, backend) in &configuration.backends {
-        let Some(place) = place(backend) else {
+        let Some(server) = server(backend) else {
             continue;
         };
+        let place = (server, prefix_of(backend));
         if let Some((_, other)) = places.iter().find(|(it, _)| *it == place) {
             return Some([other, name]);
         }
@@ -23,18 +25,18 @@ pub(super) fn doubled(configuration: &Configuration) -> Option<[&str; 2]> {
     None
 }
 
-/// What tells a manager from others.
-fn place(backend: &Backend) -> Option<Value> {
+/// What tells a manager from others but for the prefix that names have in it; `None` where a backend has one of its
+/// own.
+pub(super) fn server(backend: &Backend) -> Option<Value> {
     Some(match backend {
         Backend::AwsSecretsManager(it) => aws("secrets manager", it),
         Backend::AwsParameterStore(it) => aws("parameter store", it),
-        Backend::Azure(it) => json!(["azure", plain(&it.vault_url), it.prefix]),
+        Backend::Azure(it) => json!(["azure", plain(&it.vault_url)]),
         Backend::Gcp(it) => {
             json!([
                 "gcp",
                 it.project,
                 it.location,
-                it.prefix,
                 it.endpoint.as_deref().and_then(googles)
             ])
         }
@@ -53,8 +55,7 @@ fn place(backend: &Backend) -> Option<Value> {
                 "vault",
                 plain(&it.address),
                 it.namespace,
-                it.mount.trim_matches('/'),
-                it.prefix
+                it.mount.trim_matches('/')
             ])
         }
         // Each name has secrets of its own.
@@ -70,7 +71,7 @@ fn aws(service: &str, it: &Aws) -> Value {
         None => json!(format!("{:?} {:?}", it.authentication, it.role_arn)),
     };
     let endpoint = it.endpoint_url.as_deref().and_then(plain);
-    json!([service, it.region, account, endpoint, it.name_prefix])
+    json!([service, it.region, account, endpoint])
 }
 
 /// An address as it is however it is written; nothing where it is one of AWS's own.

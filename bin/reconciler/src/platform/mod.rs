@@ -17,7 +17,7 @@ mod words;
 mod tests;
 
 pub(crate) use cloakroom_store_openmetadata::lists_tags;
-pub(crate) use destination::{airbytes_prefix_of, demand_readable};
+pub(crate) use destination::{airbytes_prefix_of, demand_readable, prefix_of};
 pub(crate) use holder::{Holder, Work, refuse_if_held};
 pub(crate) use openmetadata::{manager, provider};
 pub use openmetadata::{openmetadata, openmetadata_options};

@@ -188,7 +188,10 @@ fn live(
     backend: &BackendId,
 ) -> anyhow::Result<Live> {
     match section {
-        Platform::Airbyte(section) => airbyte(context, section, backend),
+        Platform::Airbyte(section) => {
+            let others = other_prefixes(context, name, backend)?;
+            airbyte(context, section, backend, others)
+        }
         Platform::OpenMetadata(section) => {
             let manager = context.configuration.backends.get(backend.as_str());
             openmetadata(name, section, manager)
@@ -196,14 +199,38 @@ fn live(
     }
 }
 
-fn airbyte(context: &Context, section: &Airbyte, backend: &BackendId) -> anyhow::Result<Live> {
+/// What the names of other Airbytes begin with that have their secrets where this backend leads to.
+fn other_prefixes(
+    context: &Context,
+    platform: &str,
+    backend: &BackendId,
+) -> anyhow::Result<Vec<String>> {
+    let manager = context.backends.get(backend)?.manager();
+    let mut prefixes = Vec::new();
+    for (other, section) in &context.configuration.platforms {
+        if let Platform::Airbyte(section) = section
+            && other != platform
+            && context.backends.get(&section.backend.parse()?)?.manager() == manager
+        {
+            prefixes.push(section.prefix.clone());
+        }
+    }
+    Ok(prefixes)
+}
+
+fn airbyte(
+    context: &Context,
+    section: &Airbyte,
+    backend: &BackendId,
+    others: Vec<String>,
+) -> anyhow::Result<Live> {
     let mut options = cloakroom_store_airbyte::Options::new(section.database.read()?);
     options.schema.clone_from(&section.schema);
     options.grammar = Grammar::new(&section.prefix)?;
     options.storage = section.storage;
     options.leave_out.clone_from(&section.leave_out);
     Ok(Live {
-        naming: Arc::new(AirbyteNaming::new(options.grammar.clone())),
+        naming: Arc::new(AirbyteNaming::new(options.grammar.clone()).beside(others)),
         source: Arc::new(BesideStore::new(
             options,
             context.store.clone(),

@@ -24,12 +24,31 @@ pub(super) fn touched(naming: &dyn PlatformNaming, name: &str) -> Option<SecretN
 #[derive(Clone, Debug)]
 pub struct AirbyteNaming {
     grammar: Grammar,
+    /// Longer prefixes, of others that have their secrets in the same manager.
+    others: Vec<String>,
 }
 
 impl AirbyteNaming {
     /// Names of this grammar.
     pub fn new(grammar: Grammar) -> Self {
-        Self { grammar }
+        Self {
+            grammar,
+            others: Vec::new(),
+        }
+    }
+
+    /// One that leaves alone what begins with these prefixes of others in the same manager, where they begin as its
+    /// own does and are longer: the longest prefix of a name says whose it is.
+    #[must_use]
+    pub fn beside(mut self, prefixes: impl IntoIterator<Item = String>) -> Self {
+        let own = self.grammar.prefix();
+        let is_longer = |it: &String| it.len() > own.len() && it.starts_with(own);
+        self.others = prefixes.into_iter().filter(is_longer).collect();
+        self
+    }
+
+    fn is_anothers(&self, name: &str) -> bool {
+        self.others.iter().any(|it| name.starts_with(it))
     }
 
     fn without_version<'a>(&self, name: &'a str) -> Named<'a> {
@@ -53,6 +72,9 @@ impl AirbyteNaming {
 
 impl PlatformNaming for AirbyteNaming {
     fn read<'a>(&self, name: &'a str) -> Named<'a> {
+        if self.is_anothers(name) {
+            return Named::unknown(name);
+        }
         match self.grammar.read(name) {
             Reading::Managed(it) => Named {
                 shape: Shape::Managed,
@@ -144,6 +166,23 @@ mod tests {
                 assert_eq!((named.shape, named.owner), (shape, owner), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn the_longest_prefix_says_whose_a_name_is() {
+        let prefixes = ["airbyte_eu_", "airbyte_", "other_", "air_"].map(str::to_owned);
+        let naming = AirbyteNaming::new(Grammar::default()).beside(prefixes);
+        let eu = Grammar::new("airbyte_eu_").unwrap();
+        let (owner, secret) = (OWNER.parse().unwrap(), Uuid::from_u128(9));
+        let theirs = eu.managed(Scope::Workspace, owner, secret, Version::new(1).unwrap());
+        for name in [theirs.as_str(), theirs.base(), "airbyte_eu_db_v3"] {
+            assert_eq!(naming.read(name), Named::unknown(name));
+        }
+        assert_eq!(naming.read(&format!("{}_v1", base())).shape, Shape::Managed);
+        assert_eq!(naming.read("airbyte_euro_v3").shape, Shape::Legacy);
+        // The other one takes its own.
+        let naming = AirbyteNaming::new(eu).beside(["airbyte_".to_owned()]);
+        assert_eq!(naming.read(theirs.as_str()).shape, Shape::Managed);
     }
 
     #[test]
