@@ -43,7 +43,7 @@ pub(super) async fn moving(
             && report.is_complete(),
         next: hint(context, &report)
             .into_iter()
-            .chain(next_steps(&report))
+            .chain(next_steps(&report, is_switched(context, &report)))
             .collect(),
         report: &report,
     };
@@ -186,7 +186,13 @@ fn exit(report: &PlatformMoveReport) -> Exit {
     Exit::of_work(cut_short, report.is_complete())
 }
 
-fn next_steps(report: &PlatformMoveReport) -> Vec<String> {
+/// Whether the configuration says that the platform reads the new manager.
+fn is_switched(context: &Context, report: &PlatformMoveReport) -> bool {
+    let section = context.configuration.platforms.get(&report.platform);
+    section.is_some_and(|it| it.backend() == report.to.as_str())
+}
+
+fn next_steps(report: &PlatformMoveReport, is_switched: bool) -> Vec<String> {
     let PlatformMoveReport {
         platform, from, to, ..
     } = report;
@@ -228,13 +234,28 @@ fn next_steps(report: &PlatformMoveReport) -> Vec<String> {
         PlatformMoveStep::Copy if report.only_new > 0 => vec![
             format!(
                 "{platform} writes in {to} already: what it mentions and only {to} has is {} by now. See that \
-                 all of {platform} reads {to}, and set platforms.{platform}.backend to {to} here",
-                count(report.only_new, "secret", "secrets")
+                 all of {platform} reads {to}{}",
+                count(report.only_new, "secret", "secrets"),
+                if is_switched {
+                    String::new()
+                } else {
+                    format!(", and set platforms.{platform}.backend to {to} here")
+                }
             ),
             format!("for good: `reconciler move --platform {platform} --finish {id}`"),
             format!(
                 "there is no way back by `--reverse` unless {platform} itself is set back to {from} and these \
                  are written there by hand, under the same names"
+            ),
+        ],
+        PlatformMoveStep::Copy if is_switched => vec![
+            format!(
+                "up to date: {to} has all that {platform} needs, and platforms.{platform}.backend is {to}. Once \
+                 {platform} itself reads {to}, for good: `reconciler move --platform {platform} --finish {id}`"
+            ),
+            format!(
+                "back, as long as {platform} reads {from}: set platforms.{platform}.backend to {from}, then \
+                 `reconciler move --platform {platform} --reverse {id}`"
             ),
         ],
         PlatformMoveStep::Copy => vec![
@@ -343,4 +364,62 @@ fn table(report: &PlatformMoveReport) -> Listing {
         add(format!("as before ({kind})"), *number);
     }
     listing
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Everything was copied before, and nothing is in the way.
+    fn copied() -> PlatformMoveReport {
+        PlatformMoveReport {
+            id: Some(MoveId(uuid::Uuid::from_u128(7))),
+            step: PlatformMoveStep::Copy,
+            platform: "production".to_owned(),
+            from: "aws".parse().unwrap(),
+            to: "vault".parse().unwrap(),
+            owners: Vec::new(),
+            dry_run: false,
+            state: Some(MoveState::Open),
+            listed: 3,
+            needed: 3,
+            copied: 0,
+            already_there: 3,
+            removed: 0,
+            gone: 0,
+            put_off: 0,
+            put_off_until: None,
+            left_alone: 0,
+            left_to_others: 0,
+            of_other_storages: 0,
+            dangling: 0,
+            only_new: 0,
+            changed: 0,
+            failed: BTreeMap::new(),
+            issues: Vec::new(),
+            obstacles: Vec::new(),
+            cut_short: false,
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_to_switch_what_is_switched() {
+        let mut report = copied();
+        let before = next_steps(&report, false).join("\n");
+        assert!(
+            before.starts_with("ready: set production to use vault"),
+            "{before}"
+        );
+        for only_new in [0, 2] {
+            report.only_new = only_new;
+            let after = next_steps(&report, true).join("\n");
+            assert!(
+                !after.contains("ready: set") && !after.contains("backend to vault"),
+                "{after}"
+            );
+            assert!(after.contains("--finish"), "{after}");
+        }
+    }
 }

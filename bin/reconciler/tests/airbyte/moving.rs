@@ -141,6 +141,12 @@ pub fn a_platform_moves_to_another_manager_and_back(from: Kind) {
         let (again, code) = house.step(&forth, "other");
         assert_eq!((code, &again["copied"]), (Some(0), &json!(0)), "{again:#}");
         assert_eq!(again["id"], report["id"]);
+        // What is switched is not to be switched.
+        let next = again["next"].to_string();
+        assert!(
+            !next.contains("ready: set") && next.contains("--finish"),
+            "{next}"
+        );
         let (dry, code) = house.step(&["--finish", &id, "--dry-run"], "other");
         assert_eq!(
             (code, &dry["removed"]),
