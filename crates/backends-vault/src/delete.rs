@@ -44,16 +44,19 @@ pub(crate) async fn delete(
     }
 }
 
-/// Brings back what waits. The end of the window goes first: what is left if this breaks off waits
-/// without an end.
+/// Brings back what waits, to stay, and lets what came back before stay: an earlier try may have ended there. The end of
+/// the window goes first: what is left if this breaks off waits without an end.
 pub(crate) async fn restore(
     backend: &VaultBackend,
     coordinate: &Coordinate,
 ) -> Result<(), Failure> {
     let record = marked(backend, coordinate).await?.ok_or_else(missing)?;
     match record.standing {
-        Standing::Live { .. } => Ok(()),
-        Standing::Waiting { due, .. } => {
+        Standing::Live { expires: None } => Ok(()),
+        Standing::Live { expires: Some(_) } => {
+            lift_of(backend, coordinate, &record.metadata, record.standing).await
+        }
+        Standing::Waiting { .. } => {
             let versions = record.waiting_versions();
             if versions.is_empty() {
                 return Err(missing());
@@ -61,19 +64,15 @@ pub(crate) async fn restore(
             if record.has_due() {
                 write_due(backend, coordinate, &record, None).await?;
             }
-            bring_back(backend, coordinate, &record.metadata, &versions).await?;
-            let is_over = due.is_some_and(|due| record.now.is_none_or(|now| due <= now));
-            if is_over || record.metadata.expires_versions() {
-                return stays(backend, coordinate).await;
-            }
-            Ok(())
+            bring_back(backend, coordinate, &record.metadata, &versions).await
         }
         Standing::Hollow { .. } => Err(missing()),
     }
 }
 
-/// Brings versions back for good: the engine counts the expiry of what is brought back anew, so what it counts from
-/// goes first.
+/// Brings versions back to stay: the engine counts the expiry of what is brought back anew, so what it counts from
+/// goes first. The mount may let everything expire all the same, and somebody may be purging what waited for longer than
+/// its window, so that the end is looked at.
 pub(crate) async fn bring_back(
     backend: &VaultBackend,
     name: &(impl Display + Sync),
@@ -83,7 +82,8 @@ pub(crate) async fn bring_back(
     let ended = end_expiry(backend, name, metadata).await;
     backend.kv().undelete(name, versions).await?;
     // What is back for a while is better than what is not.
-    ended
+    ended?;
+    stays(backend, name).await
 }
 
 async fn end_expiry(
@@ -101,7 +101,6 @@ async fn end_expiry(
     backend.note(name, &notes).await.map(drop)
 }
 
-/// Somebody may be purging what was brought back where its window is over, and the mount may let everything expire.
 async fn stays(backend: &VaultBackend, name: &(impl Display + Sync)) -> Result<(), Failure> {
     let Seen { it, now } = backend.kv().metadata(name).await?.ok_or_else(missing)?;
     match Standing::of(&it, now) {
@@ -129,8 +128,7 @@ pub(crate) async fn lift_of(
 ) -> Result<(), Failure> {
     match standing {
         Standing::Live { expires: Some(_) } => {
-            bring_back(backend, name, metadata, &[metadata.current_version]).await?;
-            stays(backend, name).await
+            bring_back(backend, name, metadata, &[metadata.current_version]).await
         }
         Standing::Live { expires: None } | Standing::Waiting { .. } => {
             end_expiry(backend, name, metadata).await

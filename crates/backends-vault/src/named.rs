@@ -283,7 +283,10 @@ async fn restore(backend: &VaultBackend, name: &str) -> Result<(), Failure> {
     check(backend, name)?;
     let Seen { it, now } = backend.kv().metadata(&name).await?.ok_or_else(missing)?;
     match Standing::of(&it, now) {
-        Standing::Live { .. } => Ok(()),
+        Standing::Live { expires: None } => Ok(()),
+        standing @ Standing::Live { expires: Some(_) } => {
+            lift_of(backend, &name, &it, standing).await
+        }
         Standing::Waiting { .. } => bring_back(backend, &name, &it, &[it.current_version]).await,
         Standing::Hollow { .. } => Err(missing()),
     }

@@ -1,6 +1,6 @@
 # What `reconciler clean` needs besides vault-report.hcl, whose paths are here too: it deletes what Airbyte wrote so
-# that it can be brought back, brings back, takes an expiry (`delete_version_after`) off what is in use, and deletes
-# for good what waited out the backup horizon. It can read no value. MOUNT and PREFIX are those of
+# that it can be brought back, brings back, takes an expiry (`delete_version_after`) off what is in use or brought
+# back, and deletes for good what waited out the backup horizon. It can read no value. MOUNT and PREFIX are those of
 # vault-report.hcl. `vault policy write cloakroom-clean vault-clean.hcl`
 
 path "MOUNT/metadata/PREFIX*" {

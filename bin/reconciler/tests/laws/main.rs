@@ -119,6 +119,7 @@ fn laws() -> Vec<(&'static str, Law)> {
         unreadable_rows:
             one_holds_up_no_other,
             one_of_a_document_holds_up_no_other,
+            what_stands_where_nobody_can_read_is_rescued,
             no_sweep_adopts_one,
             one_of_no_backend_holds_up_no_other,
             what_is_neither_counts_as_once_referenced,

@@ -93,6 +93,10 @@ pub(crate) async fn one_of_a_document_holds_up_no_other(kind: Kind, seed: u64) {
             1,
         ),
         (
+            "UPDATE secret_references SET pointer = CAST(x'2fff' AS BLOB) WHERE".to_owned(),
+            1,
+        ),
+        (
             "UPDATE documents SET blob = CAST(x'7bff' AS BLOB) WHERE".to_owned(),
             1,
         ),
@@ -184,6 +188,37 @@ pub(crate) async fn one_of_a_document_holds_up_no_other(kind: Kind, seed: u64) {
             assert!(refused.to_string().contains(&id.to_string()), "{refused}");
         }
         assert!(is_safe(&world, &missed).await, "{damaged}");
+        world.close().await;
+    }
+}
+
+/// Whoever refers to a secret, and wherever: it is in use. verify-blobs, which goes by places, tells the row.
+pub(crate) async fn what_stands_where_nobody_can_read_is_rescued(kind: Kind, seed: u64) {
+    if kind == Kind::Postgres {
+        // No text there is anything else than text.
+        return;
+    }
+    for job in [Job::ExpireOrphans, Job::DeleteSuperseded] {
+        let world = World::new(kind, seed).await;
+        let id = world.create(json!({"a": "in use"})).await.id;
+        let other = world.create(json!({"a": "in use elsewhere"})).await.id;
+        let wanting = [
+            world.coordinate(id, "/a").await,
+            world.coordinate(other, "/a").await,
+        ];
+        let damage = format!(
+            "UPDATE secret_references SET pointer = CAST(x'2fff' AS BLOB) WHERE document_id = '{id}'"
+        );
+        world.without_rules(&damage).await;
+        for wanting in &wanting {
+            endanger(&world, wanting, Danger::Waiting).await;
+        }
+        let report = world.run(job).await;
+        assert_eq!(report.outcome, RunOutcome::Done, "{job}: {report:#?}");
+        assert_eq!(report.rescued, 2, "{job}: {report:#?}");
+        for wanting in &wanting {
+            assert!(is_safe(&world, wanting).await, "{job}");
+        }
         world.close().await;
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom_core::platform::{NamedSecrets as _, Removals as _};
 use cloakroom_core::store::RunOutcome;
-use cloakroom_core::{DeleteMode, ErrorKind, Result, RunId};
+use cloakroom_core::{Clock as _, DeleteMode, ErrorKind, Result, RunId};
 use cloakroom_reconcile::{CleanGuard, CleanOptions, UndoFate, UndoOptions, UndoReport};
 
 use crate::adversary::Event;
@@ -64,6 +64,42 @@ async fn what_comes_back_is_held_for_its_time() {
     for name in &littered.leaked {
         assert!(!stage.is_there(name).await, "{name} stayed");
     }
+}
+
+/// An undo before may have ended when it was back and its expiry was not off yet.
+#[tokio::test]
+async fn what_comes_back_does_not_expire() {
+    let littered = Littered::adopted().await;
+    let stage = &littered.stage;
+    let run = stage.clean().await.run;
+    stage.clock.advance(HOUR);
+    let manager = &stage.manager.inner;
+    let [back, waiting] = [&littered.leaked[0], &littered.leaked[1]];
+    manager.restore_named(back).await.unwrap();
+    let expire = |name| {
+        let at = stage.clock.now() + HOUR * 2;
+        manager.expire_past(name, at).unwrap();
+    };
+    let expires = async |name: &String| {
+        let described = manager.describe_named(std::slice::from_ref(name)).await;
+        let described = described.into_iter().next().unwrap().unwrap();
+        described.native_expiry.is_some()
+    };
+    expire(back);
+    expire(waiting);
+    let report = undo(stage, run, false).await.unwrap();
+    assert_eq!(report.of(UndoFate::Restored), 6, "{report:?}");
+    assert!(!expires(back).await && !expires(waiting).await);
+
+    // What is held already stays as well.
+    expire(back);
+    let looked = undo(stage, run, true).await.unwrap();
+    assert_eq!(looked.of(UndoFate::Restorable), 1, "{looked:?}");
+    assert!(expires(back).await);
+    let report = undo(stage, run, false).await.unwrap();
+    let told = [UndoFate::Restored, UndoFate::Held].map(|fate| report.of(fate));
+    assert_eq!(told, [1, 5], "{report:?}");
+    assert!(!expires(back).await);
 }
 
 #[tokio::test]

@@ -28,6 +28,11 @@ impl Place {
     /// What has the name, in its first version, expires an hour from now.
     async fn let_expire(&self, name: &str) {
         self.expire(name).await;
+        self.undelete(name).await;
+    }
+
+    /// Brings back what has the name, in its first version, as others do.
+    pub(crate) async fn undelete(&self, name: &str) {
         let path = format!("{}/undelete/{}{name}", self.mount, self.prefix);
         self.server.done("POST", &path, r#"{"versions":[1]}"#).await;
     }

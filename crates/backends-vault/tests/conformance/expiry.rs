@@ -339,14 +339,29 @@ pub(crate) async fn a_mount_that_expires_everything_is_refused(place: &Place) ->
     assert_eq!(backend.put(&request).await?, PutOutcome::Created);
     let error = backend.lift_expiry(&coordinate).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-    // Nor does what comes back there stay.
-    request.mark.coordinate = text("value").mark.coordinate;
-    let coordinate = request.mark.coordinate.clone();
-    assert_eq!(backend.put(&request).await?, PutOutcome::Created);
-    let mode = DeleteMode::Recoverable(SECOND * 60);
-    backend.delete(&coordinate, mode, None).await?;
-    let error = backend.restore(&coordinate).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    // Nor does what comes back there stay, whether or not its key expires too.
+    let named = backend.named().unwrap();
+    for (is_named, key_expires) in [(false, false), (false, true), (true, false), (true, true)] {
+        let stays = r#"{"delete_version_after":"0s"}"#;
+        place.server.done("POST", &path, stays).await;
+        let mut request = text("value");
+        request.native_expiry = key_expires.then_some(SECOND * 60);
+        let coordinate = &request.mark.coordinate;
+        assert_eq!(backend.put(&request).await?, PutOutcome::Created);
+        let mode = DeleteMode::Recoverable(SECOND * 60);
+        backend.delete(coordinate, mode, None).await?;
+        place.server.done("POST", &path, config).await;
+        // However often it is tried.
+        for _ in 0..2 {
+            let restored = if is_named {
+                named.restore_named(coordinate.as_str()).await
+            } else {
+                backend.restore(coordinate).await
+            };
+            let error = restored.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        }
+    }
     Ok(())
 }
 
@@ -355,18 +370,23 @@ pub(crate) async fn what_is_brought_back_does_not_expire(place: &Place) -> Resul
     let backend = place.backend(|_| ()).await;
     let mode = DeleteMode::Recoverable(SECOND * 60);
     let named = backend.named().unwrap();
-    for is_named in [false, true] {
+    // A try before this one may have ended when it was back and its key expired yet.
+    for (is_named, is_back) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut request = text("value");
         request.native_expiry = Some(SECOND * 60);
-        let coordinate = request.mark.coordinate.clone();
+        let coordinate = &request.mark.coordinate;
         assert_eq!(backend.put(&request).await?, PutOutcome::Created);
-        backend.delete(&coordinate, mode, None).await?;
+        backend.delete(coordinate, mode, None).await?;
+        if is_back {
+            place.undelete(coordinate.as_str()).await;
+            assert!(backend.describe(coordinate).await?.native_expiry.is_some());
+        }
         if is_named {
             named.restore_named(coordinate.as_str()).await?;
         } else {
-            backend.restore(&coordinate).await?;
+            backend.restore(coordinate).await?;
         }
-        let described = backend.describe(&coordinate).await?;
+        let described = backend.describe(coordinate).await?;
         assert_eq!(
             (described.state, described.native_expiry),
             (SecretState::Enabled, None)

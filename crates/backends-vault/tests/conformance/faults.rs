@@ -24,7 +24,7 @@ const OPENBAO: Requests = &[
     (Operation::List, 1),
     (Operation::Delete, 2),
     (Operation::DeleteRecoverable, 3),
-    (Operation::Restore, 3),
+    (Operation::Restore, 4),
     (Operation::LiftExpiry, 4),
 ];
 
@@ -38,7 +38,7 @@ const VAULT: Requests = &[
     (Operation::List, 4),
     (Operation::Delete, 2),
     (Operation::DeleteRecoverable, 3),
-    (Operation::Restore, 3),
+    (Operation::Restore, 4),
     (Operation::LiftExpiry, 4),
 ];
 
@@ -52,7 +52,7 @@ const OPENBAO_BY_NAME: Requests = &[
     (Operation::List, 1),
     (Operation::Delete, 2),
     (Operation::DeleteRecoverable, 2),
-    (Operation::Restore, 2),
+    (Operation::Restore, 3),
 ];
 
 /// The listing asks for each secret's metadata.
@@ -65,7 +65,7 @@ const VAULT_BY_NAME: Requests = &[
     (Operation::List, 4),
     (Operation::Delete, 2),
     (Operation::DeleteRecoverable, 2),
-    (Operation::Restore, 2),
+    (Operation::Restore, 3),
 ];
 
 /// What the documentation says of them.

@@ -80,7 +80,7 @@ pub(crate) async fn each_operation_takes_the_least_requests(place: &Place) -> Re
         .await?;
     assert_eq!(taken(), 3);
     backend.restore(&name).await?;
-    assert_eq!(taken(), 3);
+    assert_eq!(taken(), 4);
     backend.delete(&name, DeleteMode::Final, None).await?;
     assert_eq!(taken(), 2);
     backend.delete(&name, DeleteMode::Final, None).await?;

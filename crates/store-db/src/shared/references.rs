@@ -101,14 +101,7 @@ impl Store {
             .bind(i64::from(limit))
             .fetch_all(&self.read)
             .await?;
-            let referrers = rows.iter().map(|row| {
-                let reader = Reader::new("secret_references", row);
-                Ok((
-                    DocumentId(reader.id("document_id")?),
-                    reader.get("pointer")?,
-                ))
-            });
-            referrers.collect::<Result<_, Failure>>()
+            rows.iter().map(referrer).collect::<Result<_, Failure>>()
         };
         referrers
             .await
@@ -176,7 +169,9 @@ async fn add_references(conn: &mut Conn, documents: &mut [DocumentRow]) -> Resul
     let mut documents = documents.iter_mut().peekable();
     for row in &rows {
         let reader = Reader::new("secret_references", row);
-        let owner = DocumentId(reader.id("document_id")?);
+        let Ok(owner) = or_unreadable(reader.id("document_id"))?.map(DocumentId) else {
+            continue;
+        };
         while documents.next_if(|document| document.id < owner).is_some() {}
         if let Some(document) = documents.peek_mut().filter(|document| document.id == owner) {
             match or_unreadable(recorded(reader))? {
@@ -196,17 +191,22 @@ fn recorded(reader: Reader<'_>) -> Result<RecordedReference, Failure> {
     })
 }
 
+/// A secret is in use whether or not it can be read where.
+fn referrer(row: &Row) -> Result<(DocumentId, String), Failure> {
+    let reader = Reader::new("secret_references", row);
+    let document = or_unreadable(reader.id("document_id"))?.unwrap_or_default();
+    let (pointer, _) = reader.as_far_as_text("pointer")?;
+    Ok((DocumentId(document), pointer))
+}
+
 /// What cannot be read as text is given as far as it is text: coordinates in it still count.
 fn document(row: &Row) -> Result<DocumentRow, Failure> {
     let reader = Reader::new("documents", row);
     let mut unreadable = Vec::new();
-    let mut text = |column| match or_unreadable(reader.get::<String>(column))? {
-        Ok(text) => Ok::<_, Failure>(text),
-        Err(error) => {
-            unreadable.push(error.message().to_owned());
-            let bytes: Vec<u8> = or_unreadable(reader.get(column))?.unwrap_or_default();
-            Ok(String::from_utf8_lossy(&bytes).into_owned())
-        }
+    let mut text = |column| {
+        let (text, error) = reader.as_far_as_text(column)?;
+        unreadable.extend(error.map(|it| it.message().to_owned()));
+        Ok::<_, Failure>(text)
     };
     Ok(DocumentRow {
         id: DocumentId(reader.id("document_id")?),
@@ -220,9 +220,14 @@ fn document(row: &Row) -> Result<DocumentRow, Failure> {
 /// `None` where the reference itself cannot be read.
 fn reference(row: &Row) -> Result<Option<ReferenceRow>, Failure> {
     let reader = Reader::new("secret_references", row);
-    let document = DocumentId(reader.id("document_id")?);
-    let place = || Ok::<_, Failure>((reader.get("pointer")?, reader.coordinate()?));
-    let Ok((pointer, coordinate)) = or_unreadable(place())? else {
+    let place = || {
+        Ok::<_, Failure>((
+            DocumentId(reader.id("document_id")?),
+            reader.get("pointer")?,
+            reader.coordinate()?,
+        ))
+    };
+    let Ok((document, pointer, coordinate)) = or_unreadable(place())? else {
         return Ok(None);
     };
     // One row that cannot be read hides none of the others.

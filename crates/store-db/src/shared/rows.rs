@@ -61,6 +61,21 @@ impl<'r> Reader<'r> {
         millis.map(time).transpose()
     }
 
+    /// A text as far as it is one, and the error where it is not one wholly.
+    pub(super) fn as_far_as_text(
+        self,
+        column: &'static str,
+    ) -> Result<(String, Option<cloakroom_core::Error>), Failure> {
+        match or_unreadable(self.get::<String>(column))? {
+            Ok(text) => Ok((text, None)),
+            Err(error) => {
+                let bytes: Vec<u8> = or_unreadable(self.get(column))?.unwrap_or_default();
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                Ok((text, Some(error)))
+            }
+        }
+    }
+
     pub(super) fn count(self, column: &'static str) -> Result<u64, Failure> {
         u64::try_from(self.get::<i64>(column)?).map_err(|_| self.corrupt(column))
     }

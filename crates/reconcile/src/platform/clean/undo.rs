@@ -189,8 +189,13 @@ impl PlatformCleaner {
         options: &UndoOptions,
     ) -> Result<(UndoFate, String)> {
         let waits = found.state.is_waiting();
+        let expiry = found.native_expiry.filter(|_| self.reader.is_going(found));
         let detail = match (&found.state, held) {
             (SecretState::Destroyed, _) => return Ok(destroyed()),
+            (SecretState::Enabled | SecretState::Disabled, held) if let Some(at) = expiry => {
+                let held = held.map_or_else(String::new, |until| format!("held until {until}; "));
+                format!("{held}it would have expired at {at}")
+            }
             (SecretState::Enabled | SecretState::Disabled, Some(until)) => {
                 return Ok((UndoFate::Held, format!("held until {until}")));
             }
@@ -204,18 +209,27 @@ impl PlatformCleaner {
         if options.dry_run {
             return Ok((UndoFate::Restorable, detail));
         }
-        if !waits {
-            return Ok((UndoFate::Restored, detail));
-        }
-        let (named, request) = (self.reader.named()?, self.settings.request);
-        let restored = request.run("restore the secret", || named.restore_named(&found.name));
-        Ok(match restored.await {
+        Ok(match self.let_stay(found, waits, expiry.is_some()).await {
             Ok(()) => (UndoFate::Restored, detail),
             Err(error) if error.is_missing() => {
                 (UndoFate::Gone, "it went while it was restored".to_owned())
             }
             Err(error) => (UndoFate::Failed, error.to_string()),
         })
+    }
+
+    async fn let_stay(&self, found: &NamedSecret, waits: bool, expires: bool) -> Result<()> {
+        let (named, request) = (self.reader.named()?, self.settings.request);
+        if waits {
+            let restored = request.run("restore the secret", || named.restore_named(&found.name));
+            restored.await?;
+        }
+        // What is brought back may carry an expiry again.
+        if expires || (waits && self.reader.lets_expire()) {
+            let lifted = request.run("lift the expiry", || named.lift_expiry_named(&found.name));
+            lifted.await?;
+        }
+        Ok(())
     }
 }
 
