@@ -1,5 +1,7 @@
 //! Where a configuration holds clear text, by the specs that may be its own.
 
+use std::collections::HashSet;
+
 use cloakroom_core::Result;
 use cloakroom_core::platform::MentionKind;
 use serde_json::Value;
@@ -92,11 +94,10 @@ fn unjudged(why: &'static str) -> Judged {
 
 impl Judged {
     fn take(&mut self, found: Vec<Clear>) {
-        for clear in found {
-            if !self.clear.iter().any(|it| it.pointer == clear.pointer) {
-                self.clear.push(clear);
-            }
-        }
+        let known = self.clear.iter().map(|it| it.pointer.clone());
+        let known: HashSet<String> = known.collect();
+        let new = found.into_iter().filter(|it| !known.contains(&it.pointer));
+        self.clear.extend(new);
     }
 }
 

@@ -89,7 +89,8 @@ impl Credentials {
                 at = at.and_then(|it| it.get(step));
             }
             if let Some(value) = at {
-                leaves(value, &mut pointer, &|_| true, true, found);
+                let place = Some(pointer.len());
+                leaves(value, &mut pointer, &|_| true, place, found);
             }
         }
     }
@@ -104,16 +105,17 @@ impl Credentials {
         let named = |name: &str| {
             self.secret.contains(name) || (!self.open.contains(name) && is_secret(name))
         };
-        leaves(document, &mut String::new(), &named, false, found);
+        leaves(document, &mut String::new(), &named, None, found);
     }
 }
 
-/// Every value that is no list and no object but a node, where `is_meant` holds for it or for what it is in.
+/// Every value that is no list and no object but a node, where it or what it is in is secret: by the pointer, of
+/// which so much is told, to what is secret as a whole. A key in that may be the secret itself.
 fn leaves<'v>(
     value: &'v Value,
     pointer: &mut String,
     is_secret: &dyn Fn(&str) -> bool,
-    is_meant: bool,
+    place: Option<usize>,
     found: &mut dyn FnMut(String, &'v Value),
 ) {
     let length = pointer.len();
@@ -122,13 +124,8 @@ fn leaves<'v>(
             for (key, member) in members {
                 pointer.push('/');
                 push_escaped(pointer, key);
-                leaves(
-                    member,
-                    pointer,
-                    is_secret,
-                    is_meant || is_secret(key),
-                    found,
-                );
+                let place = place.or_else(|| is_secret(key).then_some(pointer.len()));
+                leaves(member, pointer, is_secret, place, found);
                 pointer.truncate(length);
             }
         }
@@ -136,13 +133,16 @@ fn leaves<'v>(
             for (index, item) in items.iter().enumerate() {
                 pointer.push('/');
                 pointer.push_str(&index.to_string());
-                leaves(item, pointer, is_secret, is_meant, found);
+                leaves(item, pointer, is_secret, place, found);
                 pointer.truncate(length);
             }
         }
         Value::Bool(_) => {}
-        leaf if is_meant => found(pointer.clone(), leaf),
-        _ => {}
+        leaf => {
+            if let Some(place) = place {
+                found(pointer[..place].to_owned(), leaf);
+            }
+        }
     }
 }
 

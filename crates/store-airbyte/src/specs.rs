@@ -1,6 +1,6 @@
 //! The specs that connectors have, compiled once for each version.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use cloakroom_core::Result;
@@ -109,12 +109,14 @@ fn add<'v>(
     by: SaidBy,
     tell: impl FnOnce(&mut dyn FnMut(String, &'v Value)),
 ) {
+    let mut known: HashSet<String> = found.iter().map(|it| it.pointer.clone()).collect();
     tell(&mut |pointer, value| {
-        let is_within = |it: &Clear| {
-            let rest = pointer.strip_prefix(&*it.pointer);
-            rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
-        };
-        if is_in_clear(value) && !found.iter().any(is_within) {
+        let ends = pointer.match_indices('/').map(|(at, _)| at);
+        let is_within = ends
+            .chain([pointer.len()])
+            .any(|end| known.contains(&pointer[..end]));
+        if !is_within && is_in_clear(value) {
+            known.insert(pointer.clone());
             found.push(Clear { pointer, by });
         }
     });

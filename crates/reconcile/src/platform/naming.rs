@@ -94,8 +94,13 @@ impl PlatformNaming for AirbyteNaming {
 
     /// Airbyte takes the version for a number, and writes that as it writes numbers.
     fn looked_for(&self, name: &str) -> Option<String> {
-        let ours = name.starts_with(self.grammar.prefix());
+        let prefix = self.grammar.prefix();
+        let ours = name.starts_with(prefix) && !self.is_anothers(name);
         let (head, tail) = name.rsplit_once("_v").filter(|_| ours)?;
+        // What has no more than the prefix is read as no version of anything.
+        if head.len() < prefix.len() {
+            return None;
+        }
         let version: i64 = tail.parse().ok()?;
         Some(format!("{head}_v{version}")).filter(|it| it != name)
     }
@@ -197,7 +202,11 @@ mod tests {
         for version in ["7", "0", "-3", "99999999999999999999", "", "x"] {
             assert_eq!(looked_for(version), None, "{version}");
         }
-        assert_eq!(naming.looked_for("team_db_v007"), None);
+        for name in ["team_db_v007", "airbyte_v007"] {
+            assert_eq!(naming.looked_for(name), None, "{name}");
+        }
+        let beside = AirbyteNaming::new(Grammar::default()).beside(["airbyte_eu_".to_owned()]);
+        assert_eq!(beside.looked_for("airbyte_eu_db_v007"), None);
     }
 
     #[test]
