@@ -8,7 +8,7 @@ use cloakroom_core::platform::{Named, NamedSecret, Owner, PlatformNaming, Shape}
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::ids::Ids;
+use crate::ids::{BaseKind, Ids};
 use crate::options::{Options, Provider};
 use crate::tags::{lists_tags, tags_as_written};
 
@@ -167,6 +167,12 @@ impl PlatformNaming for DeploymentNames {
         self.has_tags_of_others(secret) || !is_tagged && written.ids.may_be_anothers(&secret.name)
     }
 
+    /// Pipelines and automations are stored without their connection to the server; what was deployed of them has it.
+    fn is_of_deployed_jobs(&self, name: &str) -> bool {
+        let written = self.written.as_ref();
+        written.is_some_and(|it| it.ids.check(name) == Some(BaseKind::ServerConnection))
+    }
+
     /// What was deleted softly can be restored.
     fn brings_back(&self) -> bool {
         true
@@ -234,6 +240,30 @@ mod tests {
             "",
         ] {
             assert_eq!(names.read(other), Named::unknown(other));
+        }
+    }
+
+    #[test]
+    fn the_connection_to_the_server_is_of_what_was_deployed() {
+        let connection = "/openmetadata/serverconnection/securityconfig/jwttoken";
+        for (provider, name, is) in [
+            ("managed-aws", connection, true),
+            (
+                "gcp",
+                "openmetadata_serverconnection_sslconfig_cacertificate",
+                true,
+            ),
+            ("managed-aws", OURS, false),
+            ("managed-aws", "/openmetadata/serverconnection", false),
+            (
+                "managed-aws",
+                "/another/serverconnection/sslconfig/sslkey",
+                false,
+            ),
+            ("aws", connection, false),
+        ] {
+            let told = names(provider, "").is_of_deployed_jobs(name);
+            assert_eq!(told, is, "{provider}: {name}");
         }
     }
 

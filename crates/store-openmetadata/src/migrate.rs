@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
 use cloakroom_core::platform::{
-    MigratedField, NamedSecret, NamedSecrets, NewSecretMigration, Obstacle, PlatformSource as _,
-    SecretMigration, SecretMigrations,
+    MigratedField, NamedSecret, NamedSecrets, NewSecretMigration, Obstacle, PlatformNaming as _,
+    PlatformSource as _, SecretMigration, SecretMigrations,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{
@@ -285,6 +285,12 @@ impl Place {
     /// Whether the deployment could have made an id there.
     fn made(&self, id: &str) -> bool {
         self.ids.as_ref().is_some_and(|ids| ids.check(id).is_some())
+    }
+
+    /// Whether what was deployed may refer to an id, which no row tells.
+    fn is_of_deployed_jobs(&self, id: &str) -> bool {
+        let names = self.names.as_ref();
+        names.is_some_and(|names| names.is_of_deployed_jobs(id))
     }
 
     /// `Conflict` where the tags of a secret there say that it is another deployment's. What it is for the migration

@@ -412,6 +412,11 @@ fn next_steps(
     next.push(format!(
         "set `provider` of platforms.{name} to {provider}{backend}; then `reconciler report {name}`"
     ));
+    next.push(
+        "deploy the ingestion pipelines again: the secrets of their connection to the server are not in the database \
+         and were not moved, and OpenMetadata writes them anew when a pipeline is deployed"
+            .to_owned(),
+    );
     if let (Some(id), false) = (report.id, back) {
         next.push(order.way_back(name, id));
     }

@@ -49,6 +49,10 @@ pub(super) fn of_standing(standing: Standing) -> Word {
             "above the version in use: the platform may write it again",
         ),
         Standing::Orphaned => word("orphaned", "leaked: nothing mentions it, in any version"),
+        Standing::Deployed => word(
+            "of deployed pipelines",
+            "kept: what deployed pipelines alone refer to, and no database tells",
+        ),
         Standing::Ephemeral => word("left by a check", "leaked: made for a check or discover"),
         Standing::Young => word("of a check", "made for a check or discover, lately"),
         Standing::Stranger => word(

@@ -15,6 +15,7 @@ pub async fn what_was_left_behind_goes_and_nothing_else(mut stage: Stage) {
         ("tombstoned", &planted.removed),
         ("external", &planted.own),
         ("orphaned", &planted.orphaned),
+        ("deployed", &planted.deployed),
         ("unrelated", &planted.unrelated),
     ] {
         assert!(!names.is_empty(), "{standing}");

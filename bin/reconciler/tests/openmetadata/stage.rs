@@ -28,6 +28,8 @@ pub struct Planted {
     pub own: BTreeSet<String>,
     /// Of what was deleted for good.
     pub orphaned: BTreeSet<String>,
+    /// Of the pipelines' connection to the server, which OpenMetadata keeps out of its database.
+    pub deployed: BTreeSet<String>,
     /// Nothing that this deployment could have made.
     pub unrelated: BTreeSet<String>,
 }
@@ -51,6 +53,11 @@ impl Planted {
                 &["request", "connection", "password"],
             ),
         ];
+        let connection = ["serverconnection"];
+        let deployed = [
+            naming.id(&connection, &["securityConfig", "secretKey"]),
+            naming.id(&connection, &["sslConfig", "caCertificate"]),
+        ];
         let unrelated = [
             "/another/database/x/password",
             "/openmetadata/unheard-of/x/password",
@@ -62,6 +69,7 @@ impl Planted {
             in_use,
             own: names(|_, own| own),
             orphaned: orphaned.into(),
+            deployed: deployed.into(),
             unrelated: unrelated
                 .map(|name| spelled(naming.manager, name))
                 .into_iter()
@@ -76,7 +84,13 @@ impl Planted {
 
     /// All that no run may touch.
     pub fn kept(&self) -> impl Iterator<Item = &String> {
-        let kept = [&self.in_use, &self.removed, &self.own, &self.unrelated];
+        let kept = [
+            &self.in_use,
+            &self.removed,
+            &self.own,
+            &self.deployed,
+            &self.unrelated,
+        ];
         kept.into_iter().flatten()
     }
 }

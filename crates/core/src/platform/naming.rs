@@ -79,6 +79,12 @@ pub trait PlatformNaming: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether a name is of what the platform keeps out of its database and lets only its deployed jobs refer to, so
+    /// that no scan tells whether it is in use.
+    fn is_of_deployed_jobs(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Whether the platform's users can bring back what they removed, so that it goes on needing its
     /// secrets.
     fn brings_back(&self) -> bool {

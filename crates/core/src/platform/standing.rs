@@ -16,6 +16,8 @@ pub enum Standing {
     Ahead,
     /// Its owner is known here, and nothing keeps any of its versions.
     Orphaned,
+    /// Of what the platform lets only its deployed jobs refer to: its database never tells whether it is in use.
+    Deployed,
     /// A check's or discover's, past the time those live.
     Ephemeral,
     /// A check's or discover's that may still be in use, or whose age is not known.
@@ -32,12 +34,13 @@ pub enum Standing {
 
 impl Standing {
     /// Every standing, what is in use first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::InUse,
         Self::Tombstoned,
         Self::Superseded,
         Self::Ahead,
         Self::Orphaned,
+        Self::Deployed,
         Self::Ephemeral,
         Self::Young,
         Self::Stranger,
@@ -54,6 +57,7 @@ impl Standing {
             Self::Superseded => "superseded",
             Self::Ahead => "ahead",
             Self::Orphaned => "orphaned",
+            Self::Deployed => "deployed",
             Self::Ephemeral => "ephemeral",
             Self::Young => "young",
             Self::Stranger => "stranger",
@@ -83,6 +87,7 @@ impl Standing {
             | Self::Superseded
             | Self::Ahead
             | Self::Orphaned
+            | Self::Deployed
             | Self::Ephemeral
             | Self::Young => true,
             Self::Stranger | Self::Unrelated | Self::External | Self::Marked => false,

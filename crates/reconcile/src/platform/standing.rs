@@ -61,7 +61,10 @@ pub(super) fn standing_of(
         (Some(lowest), Some(version)) if version < lowest => Standing::Superseded,
         // Whoever holds the lowest version raises it by one, whatever others hold.
         (Some(_), Some(_)) => Standing::Ahead,
-        _ => unmentioned(named, evidence, ephemeral, now),
+        _ => match unmentioned(named, evidence, ephemeral, now) {
+            Standing::Orphaned if naming.is_of_deployed_jobs(&secret.name) => Standing::Deployed,
+            standing => standing,
+        },
     }
 }
 

@@ -378,6 +378,7 @@ fn tally_query(target: &PlatformTarget, pass: RunId, limit: u32) -> Query {
          COUNT(*) FILTER (WHERE s.standing = 'superseded') AS superseded, \
          COUNT(*) FILTER (WHERE s.standing = 'ahead') AS ahead, \
          COUNT(*) FILTER (WHERE s.standing = 'orphaned') AS orphaned, \
+         COUNT(*) FILTER (WHERE s.standing = 'deployed') AS deployed, \
          COUNT(*) FILTER (WHERE s.standing = 'ephemeral') AS ephemeral, \
          COUNT(*) FILTER (WHERE s.standing = 'young') AS young, \
          COUNT(*) FILTER (WHERE s.standing = 'stranger') AS stranger, \

@@ -33,8 +33,9 @@ impl OldIds {
         field: &MigratedField,
     ) -> bool {
         let Some(id) = &field.from else { return false };
-        // Of what the deployment could not have made nothing is counted.
-        if self.gone_back_to.contains(id) || !migration.from.made(id) {
+        // Of what the deployment could not have made nothing is counted, and of what was deployed no row tells.
+        let is_untold = !migration.from.made(id) || migration.from.is_of_deployed_jobs(id);
+        if self.gone_back_to.contains(id) || is_untold {
             return true;
         }
         if self.mentioned.is_none() {

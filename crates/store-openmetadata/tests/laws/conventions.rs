@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use cloakroom_core::platform::DefectKind;
+use cloakroom_core::platform::{Defect, DefectKind};
 use cloakroom_testkit::openmetadata::Deployment;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Bench, id, keys, naming, seal};
 
@@ -46,28 +46,39 @@ pub(crate) async fn secrets_in_lists_and_maps(bench: Bench) {
     assert_eq!(places, BTreeSet::from(expected));
 }
 
-/// Pipelines and automations hold the connection to the server beside what is their own.
-pub(crate) async fn the_connection_to_the_server(bench: Bench) {
+/// OpenMetadata stores pipelines and automations without their connection to the server, and its secrets under ids
+/// that only what was deployed refers to: no scan tells whether these are in use.
+pub(crate) async fn the_connection_to_the_server_is_not_stored(bench: Bench) {
+    bench.fill(&Deployment::new(0, naming())).await;
+    for table in ["ingestion_pipeline_entity", "automations_workflow"] {
+        let entity = json!({
+            "id": id_of(table), "name": "one", "deleted": false, "deployed": true,
+            "pipelineType": "metadata", "openMetadataServerConnection": null,
+            "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
+        });
+        insert(&bench, table, &entity).await;
+    }
+    let (found, report) = bench.scan().await;
+    assert_eq!(report.obstacles, []);
+    assert_eq!(found.mentions, []);
+    let is_told = |it: &Defect| it.kind == DefectKind::ClearText;
+    assert!(!found.defects.iter().any(is_told), "{:?}", found.defects);
+}
+
+/// Where a row holds that connection all the same, what it says counts.
+pub(crate) async fn a_connection_to_the_server_that_is_stored_counts(bench: Bench) {
     bench.fill(&Deployment::new(0, naming())).await;
     let shared = "/openmetadata/serverconnection/securityconfig/jwttoken";
-    for (number, table) in ["ingestion_pipeline_entity", "automations_workflow"]
-        .iter()
-        .enumerate()
-    {
+    for table in ["ingestion_pipeline_entity", "automations_workflow"] {
         let entity = json!({
-            "id": format!("00000000-0000-4000-8000-00000000000{number}"), "name": "one",
+            "id": id_of(table), "name": "one",
             "openMetadataServerConnection": {
                 "hostPort": "in clear",
                 "securityConfig": {"jwtToken": format!("secret:{shared}")},
                 "sslConfig": {"sslKey": "in clear"},
             }
         });
-        let text = bench.literal(&entity.to_string());
-        bench
-            .sql(&format!(
-                "INSERT INTO {table} (json, nameHash) VALUES ('{text}', 'x')"
-            ))
-            .await;
+        insert(&bench, table, &entity).await;
     }
     let (found, report) = bench.scan().await;
     assert_eq!(report.obstacles, []);
@@ -77,4 +88,15 @@ pub(crate) async fn the_connection_to_the_server(bench: Bench) {
     let clear = clear.filter(|it| it.kind == DefectKind::ClearText);
     let clear: Vec<_> = clear.filter_map(|it| it.pointer.as_deref()).collect();
     assert_eq!(clear, ["/openMetadataServerConnection/sslConfig/sslKey"; 2]);
+}
+
+fn id_of(table: &str) -> String {
+    let number = u8::from(table == "automations_workflow");
+    format!("00000000-0000-4000-8000-00000000000{number}")
+}
+
+async fn insert(bench: &Bench, table: &str, entity: &Value) {
+    let text = bench.literal(&entity.to_string());
+    let row = format!("INSERT INTO {table} (json, nameHash) VALUES ('{text}', 'x')");
+    bench.sql(&row).await;
 }

@@ -50,7 +50,9 @@ fn main() {
                 what_the_user_made_is_not_the_platforms, a_database_without_a_manager,
                 what_is_asked_again_is_answered_the_same, a_database_is_told_from_another,
                 wrong_addresses_are_told, a_sink_that_fails_ends_it;
-            conventions: secrets_in_lists_and_maps, the_connection_to_the_server;
+            conventions:
+                secrets_in_lists_and_maps, the_connection_to_the_server_is_not_stored,
+                a_connection_to_the_server_that_is_stored_counts;
             lookalikes:
                 without_a_manager_a_value_is_no_reference, what_is_no_name_is_not_repeated;
             places:

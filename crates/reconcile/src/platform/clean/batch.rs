@@ -207,6 +207,7 @@ impl Run<'_> {
         found.name == candidate.name.as_str()
             && !found.marked
             && !self.pass.naming().is_foreign(found)
+            && !self.pass.naming().is_of_deployed_jobs(&found.name)
             && !waits
             && unchanged
             && is_past(last_changed(found), grace, now)
