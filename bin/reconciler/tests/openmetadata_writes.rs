@@ -58,7 +58,7 @@ const ON_MYSQL: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 15] = [
+    let laws: [(&str, &[&'static str], Law); 16] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -90,6 +90,11 @@ fn main() -> ExitCode {
             "copies_bear_the_platforms_tags_where_none_are_listed",
             &[AWS_URL, AWS_USER],
             guarded::copies_bear_the_platforms_tags_where_none_are_listed,
+        ),
+        (
+            "copies_bear_the_old_backends_tags",
+            &[AWS_URL, AWS_USER],
+            guarded::copies_bear_the_old_backends_tags,
         ),
         (
             "a_writer_at_another_database_is_refused",

@@ -46,7 +46,7 @@ pub(super) async fn migrate_secrets(
     let order = order(&args, context).await?;
     let mut ground = ground(name, section, context, args.dry_run).await?;
     if order.reverse.is_none() {
-        refuse_without_tags(context, section, &order.to)?;
+        refuse_without_tags(context, section, &order)?;
         ground.others = others(context, (name, section), &order.to)?;
     }
     let holder = if args.dry_run {
@@ -262,8 +262,9 @@ fn side(context: &Context, place: &str) -> anyhow::Result<Side> {
 fn refuse_without_tags(
     context: &Context,
     section: &OpenMetadata,
-    place: &str,
+    order: &Order,
 ) -> anyhow::Result<()> {
+    let place = &order.to;
     let Some(backend) = context.configuration.backends.get(place) else {
         return Ok(());
     };
@@ -279,6 +280,12 @@ fn refuse_without_tags(
         _ => ("tags", &nothing),
     };
     let mut tags = tags_as_written(manager, &section.tags);
+    let mut whose = "the platform's tags".to_owned();
+    if let Some(old) = tags_where_none_are_listed(context, &order.from).filter(|_| tags.is_empty())
+    {
+        tags.clone_from(old);
+        whose = format!("the tags of backends.{}", order.from);
+    }
     tags.retain(|tag, text| written.get(tag) != Some(text));
     if !tags.is_empty() {
         let why = if platform::lists_tags(manager) {
@@ -287,11 +294,21 @@ fn refuse_without_tags(
             "as OpenMetadata does"
         };
         bail!(
-            "backends.{place} does not put the platform's tags on what it writes, {why}: add `{key}: {}` to it",
+            "backends.{place} does not put {whose} on what it writes, {why}: add `{key}: {}` to it",
             serde_json::to_string(&tags)?
         );
     }
     Ok(())
+}
+
+/// What a backend puts on its secrets where the manager lists no tags: the platform's section takes none there.
+fn tags_where_none_are_listed<'c>(
+    context: &'c Context,
+    place: &str,
+) -> Option<&'c BTreeMap<String, String>> {
+    let backend = context.configuration.backends.get(place)?;
+    let lists = platform::manager(backend).is_none_or(platform::lists_tags);
+    backend.tags().filter(|_| !lists)
 }
 
 fn prefix(section: &Backend) -> &str {

@@ -370,6 +370,17 @@ mod tests {
         assert_eq!(told["backends"]["imported"]["region"], "eu-north-1");
     }
 
+    /// Copies without them would be another deployment's, once its secrets are taken to a manager.
+    #[test]
+    fn tags_of_a_server_with_db_are_carried_over() {
+        let text = "secretsManagerConfiguration: {secretsManager: db, tags: '[team:data,cost:1]'}";
+        let printed = of(text).unwrap().to_json().unwrap();
+        assert_eq!(
+            printed["platforms"]["openmetadata"]["tags"],
+            json!("team:data,cost:1")
+        );
+    }
+
     #[test]
     fn variables_that_are_not_set_here_are_told() {
         let text = "clusterName: ${OM_CLUSTER:-openmetadata}\n\

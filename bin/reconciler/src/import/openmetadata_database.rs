@@ -45,8 +45,9 @@ pub(super) fn platform(
     if let Some(cluster) = named.cluster {
         section.cluster = cluster;
     }
-    // Where the manager does not list them they cannot tell whose a secret is.
-    if platform::manager(backend).is_some_and(platform::lists_tags) {
+    // Where the manager does not list them they cannot tell whose a secret is; out of the database a migration takes
+    // them along.
+    if platform::manager(backend).is_none_or(platform::lists_tags) {
         section.tags = named.tags;
     }
     Ok(Platform::OpenMetadata(section))

@@ -96,6 +96,41 @@ pub fn copies_bear_the_platforms_tags_where_none_are_listed(stage: &Stage) {
     stage.runtime.block_on(ssm.clear());
 }
 
+/// Out of a manager that lists none the platform has no tags of its own: those of the old backend tell which they are.
+pub fn copies_bear_the_old_backends_tags(stage: &Stage) {
+    let region = region(stage, ["eu-central-3", "us-west-3", "me-south-2"]);
+    let managers = [Kind::Ssm, Kind::Aws].map(|kind| {
+        let manager = stage.runtime.block_on(Manager::new(kind, region));
+        let section = manager.section(&stage.cloakroom);
+        (manager, section)
+    });
+    let [(ssm, old), (aws, new)] = &managers;
+    let configure = |tags: &str| {
+        let old = old.replacen('{', "{tags: {team: data, cost: '1'}, ", 1);
+        let new = new.replacen('{', tags, 1);
+        stage.cloakroom.configure(&format!(
+            "default_backend: main\nbackends: {{main: {{type: embedded}}, ssm: {old}, aws: {new}}}\n\
+             platforms:\n  om: {{type: openmetadata, provider: managed-aws-ssm, backend: ssm, \
+             database: {{env: READER}}, writer: {{env: WRITER}}, fernet_key: {{env: FERNET_KEY}}}}\n"
+        ));
+    };
+    stage.without_what_cannot_be_moved();
+    configure("{tags: {team: data}, ");
+    stage.cloakroom.run(&["migrate-schema"]).done();
+    let on = ["--from", "ssm", "--to", "aws", "--dry-run"];
+    let refused = stage.migrate(&on, 1);
+    let told = refused.stderr.replace('\\', "");
+    for part in ["backends.aws", "backends.ssm", r#"tags: {"cost":"1"}"#] {
+        assert!(told.contains(part), "{refused:?}");
+    }
+    configure("{tags: {team: data, cost: '1', by: us}, ");
+    stage.migrate(&on, 0);
+    stage.runtime.block_on(async {
+        ssm.clear().await;
+        aws.clear().await;
+    });
+}
+
 fn tagged(stage: &Stage, section: &str, provider: &str) {
     stage.cloakroom.configure(&format!(
         "default_backend: main\nbackends: {{main: {{type: embedded}}, aws: {section}}}\n\
