@@ -518,7 +518,10 @@ fn secrets_go_there_and_back(stage: &Stage, kind: Kind, place: &'static str) {
     assert!(next.contains(&format!("to {}", kind.provider())), "{next}");
     // The values are in the manager alone.
     assert!(next.contains("while manager keeps the copies"), "{next}");
-    assert!(next.contains("deploy the ingestion pipelines again"), "{next}");
+    assert!(
+        next.contains("deploy the ingestion pipelines again"),
+        "{next}"
+    );
     // A later migration alone is taken back: with `db` the others' references would be taken for passwords.
     stage.with_a_service("entered-since");
     let later = migrate(&["--from", "db", "--to", "manager"]);

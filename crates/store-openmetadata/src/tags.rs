@@ -15,19 +15,28 @@ pub fn lists_tags(manager: Manager) -> bool {
 
 /// The tags that OpenMetadata writes for a configured text `[key:value,…]`.
 ///
-/// For AWS it takes the piece between the first colon and the second and no more.
+/// For AWS and Azure it takes the piece between the first colon and the second and no more, and skips an entry without
+/// one; on Kubernetes such a one is a label without a value.
 ///
 /// ```
 /// use cloakroom_store_openmetadata::{Manager, tags_as_written};
 ///
-/// let text = "[team:data,url:http://x,broken]";
-/// assert_eq!(tags_as_written(Manager::Aws, text)["url"], "http");
-/// assert_eq!(tags_as_written(Manager::Kubernetes, text)["url"], "http://x");
-/// assert!(!tags_as_written(Manager::Aws, text).contains_key("broken"));
+/// let text = "[team:data,url:http://x,broken,owner:]";
+/// for manager in [Manager::Aws, Manager::AwsSsm, Manager::AzureKeyVault] {
+///     let tags = tags_as_written(manager, text);
+///     assert_eq!(tags["url"], "http");
+///     assert!(!tags.contains_key("broken") && !tags.contains_key("owner"));
+/// }
+/// let labels = tags_as_written(Manager::Kubernetes, text);
+/// assert_eq!((&*labels["url"], &*labels["owner"]), ("http://x", ""));
 /// ```
 pub fn tags_as_written(manager: Manager, text: &str) -> BTreeMap<String, String> {
     let mut tags = parse_tags(text);
-    if matches!(manager, Manager::Aws | Manager::AwsSsm) {
+    if matches!(
+        manager,
+        Manager::Aws | Manager::AwsSsm | Manager::AzureKeyVault
+    ) {
+        tags.retain(|_, value| value.contains(|it| it != ':'));
         for value in tags.values_mut() {
             if let Some(second) = value.find(':') {
                 value.truncate(second);

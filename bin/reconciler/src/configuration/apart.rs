@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cloakroom_core::coordinates::openmetadata::{Manager, Naming, parse_tags};
-use cloakroom_store_openmetadata::Ids;
+use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
+use cloakroom_store_openmetadata::{Ids, tags_as_written};
 
 use super::platforms::OpenMetadata;
 use crate::platform;
@@ -16,7 +16,7 @@ pub(crate) fn share_ids(one: &OpenMetadata, other: &OpenMetadata, manager: Manag
 
 /// Whether the tags of a secret tell which of the two it is of.
 pub(crate) fn told_apart(one: &OpenMetadata, other: &OpenMetadata, manager: Manager) -> bool {
-    let (tags, other_tags) = (parse_tags(&one.tags), parse_tags(&other.tags));
+    let [tags, other_tags] = [one, other].map(|it| tags_as_written(manager, &it.tags));
     let has_all = |tags: &BTreeMap<_, _>, all: &BTreeMap<_, _>| {
         all.iter().all(|(key, value)| tags.get(key) == Some(value))
     };

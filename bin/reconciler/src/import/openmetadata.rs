@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
-use cloakroom_store_openmetadata::{Provider, tags_as_written};
+use cloakroom_store_openmetadata::{Manager, Provider, tags_as_written};
 use serde_json::{Value, json};
 
 use super::airbyte_values::typed;
@@ -63,11 +63,12 @@ pub fn openmetadata(
     let prefix = expanded(source.text("prefix")?);
     let written = source.words("tags");
     let written: Vec<String> = written.iter().map(|it| surroundings.expand(it)).collect();
-    let written = tag_entries(&written, &mut notes);
     let parameters = source.section("parameters")?;
     let mut backend = backend(&provider, parameters, &surroundings, &mut notes)?;
     let provider = provider_name(&provider)?;
-    let tags = match Provider::from_name(provider.as_str())?.manager() {
+    let manager = Provider::from_name(provider.as_str())?.manager();
+    let written = tag_entries(&written, manager, &mut notes);
+    let tags = match manager {
         Some(manager) => tags_as_written(manager, &written),
         None => BTreeMap::new(),
     };
@@ -252,12 +253,16 @@ fn fill_in(told: Option<String>, what: &str, notes: &mut Notes) -> String {
 
 /// The entries of `[key:value,…]`, as text or as a list, with commas between them. Those that OpenMetadata
 /// skips are left out and told.
-fn tag_entries(written: &[String], notes: &mut Notes) -> String {
+fn tag_entries(written: &[String], manager: Option<Manager>, notes: &mut Notes) -> String {
     let mut entries = Vec::new();
+    let is_skipped = |entry: &str| manager.is_some_and(|it| tags_as_written(it, entry).is_empty());
     for text in written {
         let text = text.trim().trim_matches(['[', ']']);
         for entry in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
             match entry.split_once(':') {
+                Some((key, _)) if !key.trim().is_empty() && is_skipped(entry) => notes.remark(
+                    format!("the tag `{entry}` has no value, so OpenMetadata does not write it: left out"),
+                ),
                 Some((key, _)) if !key.trim().is_empty() => entries.push(entry),
                 _ => notes.remark(format!(
                     "the tag `{entry}` is not written key:value and left out"

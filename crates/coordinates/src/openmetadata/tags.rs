@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// Reads the `tags` of a configuration; an entry without a colon or without a key is skipped.
 ///
 /// A value runs from the first colon to the next comma, so it may have colons itself. (OpenMetadata
-/// does the same for Kubernetes, and cuts the value at its second colon for AWS.)
+/// does the same for Kubernetes, and cuts the value at its second colon for AWS and Azure.)
 ///
 /// ```
 /// use cloakroom_coordinates::openmetadata::parse_tags;
