@@ -554,6 +554,7 @@ fn summary(told: &Told<'_>) -> String {
         (report.own, own),
         (report.elsewhere, "where OpenMetadata keeps no secret, left"),
         (report.gone, "gone since"),
+        (report.edited, "edited since, left as they are for good"),
         (report.issue_count, "as before"),
         (told.left, "still in the manager"),
     ] {

@@ -35,6 +35,8 @@ enum How {
     Back,
     /// An earlier run took it back, or there was nothing to be done.
     BackAlready,
+    /// Something else was entered since, which needs no migration any more.
+    Edited,
     Gone,
 }
 
@@ -172,9 +174,8 @@ impl SecretsMigration {
         }
         let stays = |message: String| Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         if !self.is_as_left(field, &now)? {
-            // What was entered afterwards is not this run's any more; a reference is where another run took it.
-            if field.taken_back && !matches!(now, Stored::Reference(_)) {
-                return Ok(Standing::Settled(How::BackAlready));
+            if self.needs_nothing_more(&now, field) {
+                return Ok(Standing::Settled(How::Edited));
             }
             return stays(self.edited_since(&now, field, old_ids).await?);
         }
@@ -230,6 +231,19 @@ impl SecretsMigration {
         })
     }
 
+    /// Whether what a field says, which is neither what it did before nor what the migration wrote, may stay for good:
+    /// nothing, a secret of the user's own, or a value, which every provider takes from the database. A reference is
+    /// where another run took it.
+    fn needs_nothing_more(&self, now: &Stored, field: &MigratedField) -> bool {
+        match (now, &self.from.side, &self.to.side) {
+            (Stored::Null, _, _) => true,
+            (Stored::Reference(reference), _, _) => !self.made_somewhere(reference.id()),
+            // It was in the manager before, and is to be there again.
+            (Stored::Value(_), Side::Manager { .. }, Side::Database) => field.taken_back,
+            (Stored::Value(_), _, _) => true,
+        }
+    }
+
     /// What is told of a field that says neither what it did before nor what the migration wrote.
     async fn edited_since(
         &self,
@@ -237,21 +251,12 @@ impl SecretsMigration {
         field: &MigratedField,
         old_ids: &mut OldIds,
     ) -> Result<String> {
-        let told = match (now, &self.from.side, &self.to.side) {
-            (Stored::Null, _, _) => "the field was emptied since; it stays so",
-            (Stored::Reference(reference), _, _) if !self.made_somewhere(reference.id()) => {
-                "the field refers to a secret of the user's own since; it stays as it is"
-            }
+        if matches!(now, Stored::Value(_)) {
             // Under the id that a migration would give it the old secret stands in the way.
-            (Stored::Value(_), Side::Manager { .. }, Side::Database) => {
-                return self
-                    .edited("the field was edited since", field, old_ids)
-                    .await;
-            }
-            _ => {
-                "the field was edited since; it stays as it is: a migration of its own takes along what it holds now"
-            }
-        };
+            let told = "the field was edited since";
+            return self.edited(told, field, old_ids).await;
+        }
+        let told = "the field was edited since; it stays as it is: a migration of its own takes along what it holds now";
         Ok(told.to_owned())
     }
 
@@ -409,6 +414,9 @@ impl SecretsMigration {
 fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>, was_over: bool) {
     match done {
         Ok(How::BackAlready) if was_over => {}
+        // It is told once.
+        Ok(How::Edited) if field.taken_back => {}
+        Ok(How::Edited) => report.edited += 1,
         Ok(How::Back | How::BackAlready) => {
             report.switched(field, field.to.as_ref(), field.from.as_ref());
         }

@@ -109,6 +109,7 @@ fn main() {
                 an_old_secret_that_is_anothers_by_now_is_not_gone_back_to,
                 nobody_is_told_to_delete_what_is_needed,
                 an_edit_behind_a_way_into_the_database_is_told_with_what_helps,
+                an_edited_value_in_the_database_ends_the_way_back,
                 what_is_gone_is_told_with_what_helps, a_way_back_writes_nothing_to_a_manager,
                 what_went_on_elsewhere_is_not_called_back;
             rotation:
