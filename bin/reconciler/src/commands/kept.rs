@@ -49,18 +49,19 @@ impl Kept {
 fn deleted_by(expiry: NativeExpiry) -> &'static str {
     match expiry {
         NativeExpiry::Deletes => {
-            "the manager deletes it by itself, or the next `reconciler run expire-orphans` or `serve` does"
+            "the manager deletes it by itself, or a `reconciler run expire-orphans` or `serve` some minutes later"
         }
         NativeExpiry::Hides => {
-            "the manager no longer gives it out; the next `reconciler run expire-orphans` deletes it, or `serve`"
+            "the manager no longer gives it out; a `reconciler run expire-orphans` some minutes later deletes it, or \
+             `serve`"
         }
         NativeExpiry::Advises => {
-            "the manager notes that it is over and keeps it; the next `reconciler run expire-orphans` deletes it, or \
-             `serve`"
+            "the manager notes that it is over and keeps it; a `reconciler run expire-orphans` some minutes later \
+             deletes it, or `serve`"
         }
         NativeExpiry::Absent => {
-            "the manager keeps it, since it has no expiry; the next `reconciler run expire-orphans` deletes it, or \
-             `serve`"
+            "the manager keeps it, since it has no expiry; a `reconciler run expire-orphans` some minutes later \
+             deletes it, or `serve`"
         }
     }
 }

@@ -236,11 +236,10 @@ impl SecretsMigration {
     /// where another run took it.
     fn needs_nothing_more(&self, now: &Stored, field: &MigratedField) -> bool {
         match (now, &self.from.side, &self.to.side) {
-            (Stored::Null, _, _) => true,
             (Stored::Reference(reference), _, _) => !self.made_somewhere(reference.id()),
             // It was in the manager before, and is to be there again.
             (Stored::Value(_), Side::Manager { .. }, Side::Database) => field.taken_back,
-            (Stored::Value(_), _, _) => true,
+            (Stored::Null | Stored::Value(_), _, _) => true,
         }
     }
 
