@@ -145,8 +145,7 @@ pub struct MigrationReport {
     /// Fields of a migration that are gone, or back already.
     pub gone: u64,
     /// Fields of a migration that hold something else since, which stays: a value in the database, nothing, or a
-    /// reference to a secret of the user's own. Nothing is left to be done with them, and the next way back does not
-    /// count them again.
+    /// reference to a secret of the user's own. Nothing is left to be done with them.
     pub edited: u64,
     /// Fields that stand as before, and why; at most ten thousand.
     pub issues: Vec<MigrationIssue>,

@@ -98,9 +98,9 @@ pub fn copies_bear_the_platforms_tags_where_none_are_listed(stage: &Stage) {
 
 /// Out of a manager that lists none the platform has no tags of its own: those of the old backend tell which they are.
 pub fn copies_bear_the_old_backends_tags(stage: &Stage) {
-    let region = region(stage, ["eu-central-3", "us-west-3", "me-south-2"]);
+    // Nothing is written there: the laws of all databases may share it.
     let managers = [Kind::Ssm, Kind::Aws].map(|kind| {
-        let manager = stage.runtime.block_on(Manager::new(kind, region));
+        let manager = stage.runtime.block_on(Manager::new(kind, "us-east-1"));
         let section = manager.section(&stage.cloakroom);
         (manager, section)
     });

@@ -409,12 +409,10 @@ impl SecretsMigration {
     }
 }
 
-/// What is back already counts, unless the migration had been taken back as a whole.
+/// What is back already counts, and so does what needs nothing more, unless the migration had been taken back as a whole.
 fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>, was_over: bool) {
     match done {
-        Ok(How::BackAlready) if was_over => {}
-        // It is told once.
-        Ok(How::Edited) if field.taken_back => {}
+        Ok(How::BackAlready | How::Edited) if was_over => {}
         Ok(How::Edited) => report.edited += 1,
         Ok(How::Back | How::BackAlready) => {
             report.switched(field, field.to.as_ref(), field.from.as_ref());
