@@ -163,6 +163,9 @@ impl Pass<'_> {
         let restored = Restored {
             coordinate: endangered.coordinate.clone(),
             evidence: match need {
+                Need::Referred { document, .. } if document.0.is_nil() => {
+                    format!("{evidence}; a document whose id cannot be read refers to it")
+                }
                 Need::Referred { document, pointer } => {
                     format!("{evidence}; document {document} refers to it at {pointer}")
                 }

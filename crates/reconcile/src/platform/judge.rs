@@ -14,14 +14,6 @@ use super::{
 };
 
 impl PlatformReader {
-    /// Whether the manager itself is about to take a secret away: it waits for its deletion, or its
-    /// expiry is more than a note.
-    pub(super) fn is_going(&self, secret: &NamedSecret) -> bool {
-        let expiry = self.backend.capabilities().native_expiry;
-        let expires = secret.native_expiry.is_some() && expiry != NativeExpiry::Advises;
-        secret.state.is_waiting() || expires
-    }
-
     /// Whether what is there may expire, and not only say so.
     pub(super) fn lets_expire(&self) -> bool {
         match self.backend.capabilities().native_expiry {
@@ -120,8 +112,12 @@ impl Pass<'_> {
         }
     }
 
+    /// Whether the manager itself is about to take a secret away: it waits for its deletion, or its
+    /// expiry is more than a note.
     pub(super) fn is_going(&self, secret: &NamedSecret) -> bool {
-        self.reader.is_going(secret)
+        let expiry = self.reader.backend.capabilities().native_expiry;
+        let expires = secret.native_expiry.is_some() && expiry != NativeExpiry::Advises;
+        secret.state.is_waiting() || expires
     }
 
     /// What a clean-up would do with an unused secret.

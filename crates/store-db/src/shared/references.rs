@@ -169,9 +169,7 @@ async fn add_references(conn: &mut Conn, documents: &mut [DocumentRow]) -> Resul
     let mut documents = documents.iter_mut().peekable();
     for row in &rows {
         let reader = Reader::new("secret_references", row);
-        let Ok(owner) = or_unreadable(reader.id("document_id"))?.map(DocumentId) else {
-            continue;
-        };
+        let owner = DocumentId(reader.id("document_id")?);
         while documents.next_if(|document| document.id < owner).is_some() {}
         if let Some(document) = documents.peek_mut().filter(|document| document.id == owner) {
             match or_unreadable(recorded(reader))? {
@@ -220,14 +218,9 @@ fn document(row: &Row) -> Result<DocumentRow, Failure> {
 /// `None` where the reference itself cannot be read.
 fn reference(row: &Row) -> Result<Option<ReferenceRow>, Failure> {
     let reader = Reader::new("secret_references", row);
-    let place = || {
-        Ok::<_, Failure>((
-            DocumentId(reader.id("document_id")?),
-            reader.get("pointer")?,
-            reader.coordinate()?,
-        ))
-    };
-    let Ok((document, pointer, coordinate)) = or_unreadable(place())? else {
+    let document = DocumentId(reader.id("document_id")?);
+    let place = || Ok::<_, Failure>((reader.get("pointer")?, reader.coordinate()?));
+    let Ok((pointer, coordinate)) = or_unreadable(place())? else {
         return Ok(None);
     };
     // One row that cannot be read hides none of the others.

@@ -189,12 +189,12 @@ impl PlatformCleaner {
         options: &UndoOptions,
     ) -> Result<(UndoFate, String)> {
         let waits = found.state.is_waiting();
-        let expiry = found.native_expiry.filter(|_| self.reader.is_going(found));
+        let expiry = found.native_expiry.filter(|_| self.reader.lets_expire());
         let detail = match (&found.state, held) {
             (SecretState::Destroyed, _) => return Ok(destroyed()),
             (SecretState::Enabled | SecretState::Disabled, held) if let Some(at) = expiry => {
                 let held = held.map_or_else(String::new, |until| format!("held until {until}; "));
-                format!("{held}it would have expired at {at}")
+                format!("{held}it carried an expiry at {at}")
             }
             (SecretState::Enabled | SecretState::Disabled, Some(until)) => {
                 return Ok((UndoFate::Held, format!("held until {until}")));
@@ -227,7 +227,11 @@ impl PlatformCleaner {
         // What is brought back may carry an expiry again.
         if expires || (waits && self.reader.lets_expire()) {
             let lifted = request.run("lift the expiry", || named.lift_expiry_named(&found.name));
-            lifted.await?;
+            return match lifted.await {
+                // What the manager takes off of no platform's secret is no reason not to hold it.
+                Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+                lifted => lifted,
+            };
         }
         Ok(())
     }
