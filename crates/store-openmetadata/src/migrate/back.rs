@@ -5,6 +5,7 @@ use cloakroom_core::platform::{CopyName, MigratedField};
 use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::copying::no_answer;
+use super::forth::refuse_what_reads_otherwise;
 use super::literal::{exchange, literal_at};
 use super::old_ids::OldIds;
 use super::progress::Progress;
@@ -174,6 +175,9 @@ impl SecretsMigration {
         }
         let stays = |message: String| Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         if !self.is_as_left(field, &now)? {
+            if let Stored::Value(value) = &now {
+                refuse_what_reads_otherwise(value)?;
+            }
             if self.needs_nothing_more(&now, field) {
                 return Ok(Standing::Settled(How::Edited));
             }
@@ -236,6 +240,8 @@ impl SecretsMigration {
     /// where another run took it.
     fn needs_nothing_more(&self, now: &Stored, field: &MigratedField) -> bool {
         match (now, &self.from.side, &self.to.side) {
+            // It leads into the manager that is being left.
+            (Stored::Reference(_), Side::Manager { .. }, Side::Manager { .. }) => false,
             (Stored::Reference(reference), _, _) => !self.made_somewhere(reference.id()),
             // It was in the manager before, and is to be there again.
             (Stored::Value(_), Side::Manager { .. }, Side::Database) => field.taken_back,

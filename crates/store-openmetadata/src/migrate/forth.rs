@@ -572,7 +572,7 @@ impl Forth<'_> {
 }
 
 /// The text `null`, a reference or a sealed token would come back as something else, and a mask is nobody's secret.
-fn refuse_what_reads_otherwise(value: &SecretValue) -> Result<()> {
+pub(super) fn refuse_what_reads_otherwise(value: &SecretValue) -> Result<()> {
     let failed = |message| Err(Error::new(ErrorKind::Invalid, OPERATION, message));
     match value.expose_text() {
         None => return failed("the value is not text"),

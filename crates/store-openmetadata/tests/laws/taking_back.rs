@@ -356,6 +356,17 @@ pub(crate) async fn an_edited_value_in_the_database_ends_the_way_back(bench: Ben
     assert!(back.is_complete() && back.edited == 1, "{back:?}");
     assert_eq!(stage.state(&on).await, MoveState::Reversed);
     assert_eq!(stage.field(4, PASSWORD).await.as_deref(), Some("edited"));
+
+    // A mask that was saved is nobody's value, and what it stands for is somewhere else.
+    stage.with_password(5, "five", "value").await;
+    let masking = stage.copy("db", "aws").await;
+    bench.sql(&edit_of(5, "five", "*********")).await;
+    let back = stage.reverse("db", "aws", &masking).await;
+    assert_eq!(
+        (kinds(&back), back.edited),
+        (vec!["invalid"], 0),
+        "{back:?}"
+    );
 }
 
 /// Where nothing is left of the old side the field is told with how it gets its value.
