@@ -194,7 +194,7 @@ impl PlatformCleaner {
             (SecretState::Destroyed, _) => return Ok(destroyed()),
             (SecretState::Enabled | SecretState::Disabled, held) if let Some(at) = expiry => {
                 let held = held.map_or_else(String::new, |until| format!("held until {until}; "));
-                format!("{held}it carried an expiry at {at}")
+                format!("{held}it expires at {at}, unless the manager takes that off")
             }
             (SecretState::Enabled | SecretState::Disabled, Some(until)) => {
                 return Ok((UndoFate::Held, format!("held until {until}")));
