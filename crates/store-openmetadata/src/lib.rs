@@ -33,8 +33,8 @@ pub use deployment_names::DeploymentNames;
 pub use fernet_keys::{FernetKeys, TOKEN_PREFIX};
 pub use ids::{Base, BaseKind, Ids};
 pub use migrate::{
-    MigrationGround, MigrationIssue, MigrationItem, MigrationObserver, MigrationReport,
-    OtherPlatform, OutsideReferences, OwnReference, SecretsMigration, Side,
+    EditedField, Holds, MigrationGround, MigrationIssue, MigrationItem, MigrationObserver,
+    MigrationReport, OtherPlatform, OutsideReferences, ReferencePlace, SecretsMigration, Side,
 };
 pub use options::{Options, Provider};
 pub use rotate::{FernetRotation, RotationObserver, RotationReport, TableRotation, UnopenedValue};

@@ -3,6 +3,7 @@
 mod back;
 mod copying;
 mod forth;
+mod left_behind;
 mod literal;
 mod met;
 mod old_ids;
@@ -34,7 +35,10 @@ use crate::source::OpenMetadataSource;
 use crate::writer::{RowKey, Target, Writer};
 pub use others::OtherPlatform;
 use reading::Rows;
-pub use report::{MigrationIssue, MigrationItem, MigrationReport, OutsideReferences, OwnReference};
+pub use report::{
+    EditedField, Holds, MigrationIssue, MigrationItem, MigrationReport, OutsideReferences,
+    ReferencePlace,
+};
 
 const OPERATION: &str = "migrate secrets";
 
@@ -289,7 +293,12 @@ impl SecretsMigration {
         }
         let mut report = self.back((id, was_over), dry_run, observer).await?;
         if !dry_run && !report.cut_short {
-            let to = if report.is_complete() {
+            // What another migration brought back is to be taken back once that one is.
+            let rests_on_another = report
+                .edited_fields
+                .iter()
+                .any(|it| it.holds == Holds::BroughtBack);
+            let to = if report.is_complete() && !rests_on_another {
                 MoveState::Reversed
             } else {
                 MoveState::Finished

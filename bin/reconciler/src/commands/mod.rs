@@ -22,6 +22,7 @@ mod let_go;
 mod migrate_beside;
 mod migrate_schema;
 mod migrate_secrets;
+mod migrate_told;
 mod moving;
 mod moving_platform;
 mod one_by_one;

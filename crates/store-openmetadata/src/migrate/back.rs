@@ -10,6 +10,7 @@ use super::literal::{exchange, literal_at};
 use super::old_ids::OldIds;
 use super::progress::Progress;
 use super::reading::Rows;
+use super::report::Holds;
 use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
     entity_column,
@@ -37,8 +38,21 @@ enum How {
     /// An earlier run took it back, or there was nothing to be done.
     BackAlready,
     /// Something else was entered since, which needs no migration any more.
-    Edited,
+    Edited(Holds),
     Gone,
+}
+
+impl How {
+    /// Whether nothing that a later edit says changes what was found.
+    fn is_for_good(&self, was_in_a_manager: bool) -> bool {
+        match self {
+            // That one can be taken back itself, and then this has to be, too.
+            Self::Edited(Holds::BroughtBack) => false,
+            // A value that comes into the field by then is one that was to be in the manager.
+            Self::Edited(_) => !was_in_a_manager,
+            Self::Back | Self::BackAlready | Self::Gone => true,
+        }
+    }
 }
 
 impl SecretsMigration {
@@ -85,7 +99,8 @@ impl SecretsMigration {
                 if matches!(done, Ok(How::Back)) {
                     old_ids.gone_back_to(field);
                 }
-                if done.is_ok() && !field.taken_back {
+                let is_for_good = |how: &How| how.is_for_good(self.was_in_a_manager());
+                if done.as_ref().is_ok_and(is_for_good) && !field.taken_back {
                     taken_back.push(field.clone());
                 }
                 note(&mut report, field, done, was_over);
@@ -178,12 +193,14 @@ impl SecretsMigration {
             if let Stored::Value(value) = &now {
                 refuse_what_reads_otherwise(value)?;
             }
-            if self.needs_nothing_more(&now, field) {
-                return Ok(Standing::Settled(How::Edited));
+            if let Some(holds) = self.needs_nothing_more(&now, field) {
+                return Ok(Standing::Settled(How::Edited(holds)));
             }
             return stays(self.edited_since(&now, field, old_ids).await?);
         }
-        self.refuse_before_later_runs(id, field).await?;
+        if let Some(later) = self.ground.journal.left_so_later(id, field).await? {
+            return self.behind_a_later_run(later, field).await;
+        }
         if !self.is_unedited_there(field).await? {
             return stays(self.edited(EDITED_THERE, field, old_ids).await?);
         }
@@ -224,29 +241,47 @@ impl SecretsMigration {
     }
 
     /// A later run may have taken the secret on under the very name that the field has: what was edited there since,
-    /// this run's own places do not tell.
-    async fn refuse_before_later_runs(&self, id: MoveId, field: &MigratedField) -> Result<()> {
-        let later = self.ground.journal.left_so_later(id, field).await?;
-        later.map_or(Ok(()), |later| {
-            let message = format!(
-                "a later migration took the secret on: take that one back first (`--reverse {later}`)"
-            );
-            Err(Error::new(ErrorKind::Conflict, OPERATION, message))
-        })
+    /// this run's own places do not tell. One that took it back to where this one leads has done what is to be done.
+    async fn behind_a_later_run(&self, later: MoveId, field: &MigratedField) -> Result<Standing> {
+        let record = self.ground.journal.migration(later).await?;
+        let leads_back = record.is_some_and(|it| {
+            let opposite = (self.to.side.word(), self.from.side.word());
+            (it.from, it.to) == opposite
+        });
+        if leads_back && field.from == field.to {
+            self.old_value(field)
+                .await
+                .map_err(|error| self.gone_from_there(field, error))?;
+            return Ok(Standing::Settled(How::Edited(Holds::BroughtBack)));
+        }
+        let message = format!(
+            "a later migration took the secret on: take that one back first (`--reverse {later}`)"
+        );
+        Err(Error::new(ErrorKind::Conflict, OPERATION, message))
     }
 
-    /// Whether what a field says, which is neither what it did before nor what the migration wrote, may stay for good:
-    /// nothing, a secret of the user's own, or a value, which every provider takes from the database. A reference is
-    /// where another run took it.
-    fn needs_nothing_more(&self, now: &Stored, field: &MigratedField) -> bool {
-        match (now, &self.from.side, &self.to.side) {
-            // It leads into the manager that is being left.
-            (Stored::Reference(_), Side::Manager { .. }, Side::Manager { .. }) => false,
-            (Stored::Reference(reference), _, _) => !self.made_somewhere(reference.id()),
+    /// Whether the way back leads out of the database.
+    fn was_in_a_manager(&self) -> bool {
+        matches!(
+            (&self.from.side, &self.to.side),
+            (Side::Manager { .. }, Side::Database)
+        )
+    }
+
+    /// What a field holds that says neither what it did before nor what the migration wrote, where that may stay for
+    /// good: nothing, a secret of the user's own, or a value, which every provider takes from the database. A
+    /// reference is where another run took it.
+    fn needs_nothing_more(&self, now: &Stored, field: &MigratedField) -> Option<Holds> {
+        let (holds, may_stay) = match now {
+            Stored::Reference(reference) => {
+                (Holds::OwnReference, !self.made_somewhere(reference.id()))
+            }
             // It was in the manager before, and is to be there again.
-            (Stored::Value(_), Side::Manager { .. }, Side::Database) => field.taken_back,
-            (Stored::Null | Stored::Value(_), _, _) => true,
-        }
+            Stored::Value(_) if self.was_in_a_manager() => (Holds::Value, field.taken_back),
+            Stored::Value(_) => (Holds::Value, true),
+            Stored::Null => (Holds::Nothing, true),
+        };
+        may_stay.then_some(holds)
     }
 
     /// What is told of a field that says neither what it did before nor what the migration wrote.
@@ -418,8 +453,8 @@ impl SecretsMigration {
 /// What is back already counts, and so does what needs nothing more, unless the migration had been taken back as a whole.
 fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>, was_over: bool) {
     match done {
-        Ok(How::BackAlready | How::Edited) if was_over => {}
-        Ok(How::Edited) => report.edited += 1,
+        Ok(How::BackAlready | How::Edited(_)) if was_over => {}
+        Ok(How::Edited(holds)) => report.edited(field, holds),
         Ok(How::Back | How::BackAlready) => {
             report.switched(field, field.to.as_ref(), field.from.as_ref());
         }

@@ -12,9 +12,9 @@ use super::literal::{exchange, literal_at};
 use super::met::Met;
 use super::others::Answers;
 use super::progress::Progress;
-use super::reading::{Rows, Seen};
+use super::reading::{Held, Rows, Seen, held};
 use super::{
-    FieldPlace, MigrationObserver, MigrationReport, OPERATION, OwnReference, SecretsMigration,
+    FieldPlace, MigrationObserver, MigrationReport, OPERATION, ReferencePlace, SecretsMigration,
     Side, entity_column,
 };
 use crate::collide::{self, Collisions, half_digest};
@@ -130,7 +130,8 @@ impl SecretsMigration {
                 progress.come_to(behind, observer);
             }
         }
-        self.ask_for(&mut gathered.met, &mut report).await?;
+        self.ask_for(&self.to, &mut gathered.met, &mut report)
+            .await?;
         report.cut_short = observer.told_to_stop();
         report.obstacles.append(&mut rows.obstacles);
         rows.close().await;
@@ -187,7 +188,10 @@ impl Forth<'_> {
                     self.count(&ready, told);
                     self.gathered.met.extend(met);
                     let met = &mut self.gathered.met;
-                    self.migration.ask_for_many(met, self.report).await?;
+                    let migration = self.migration;
+                    migration
+                        .ask_for_many(&migration.to, met, self.report)
+                        .await?;
                     return Ok(true);
                 }
                 Swapped::Refused(reason) => {
@@ -341,25 +345,22 @@ impl Forth<'_> {
         let keys = &migration.ground.options.keys;
         let (mut own, mut elsewhere) = (Vec::new(), 0);
         each_text(&entity, |leaf| {
-            let is_sealed = leaf.text.starts_with(TOKEN_PREFIX);
-            if !is_sealed && Reference::read(leaf.text).is_none() {
-                return;
-            }
-            let field = serde_json::Value::String(leaf.text.to_owned());
-            let Ok(holds) = Stored::read(&field, keys) else {
-                let message = format!(
-                    "no key opens it, which was sealed under another key or is damaged: {}",
-                    keys.remedy()
-                );
-                return tell(leaf.pointer, None, ErrorKind::Corrupt, &message);
-            };
-            // OpenMetadata seals its references; in clear it is one only in a secret's own field.
-            let is_prose = !is_sealed && !self.entities.is_watched(leaf.path);
-            let from = match (&migration.from.side, &holds) {
-                (_, Stored::Reference(_)) if is_prose => {
+            let holds = match held(leaf, self.entities, keys) {
+                None => return,
+                Some(Held::Closed) => {
+                    let message = format!(
+                        "no key opens it, which was sealed under another key or is damaged: {}",
+                        keys.remedy()
+                    );
+                    return tell(leaf.pointer, None, ErrorKind::Corrupt, &message);
+                }
+                Some(Held::Prose) => {
                     elsewhere += 1;
                     return;
                 }
+                Some(Held::Stored(holds)) => holds,
+            };
+            let from = match (&migration.from.side, &holds) {
                 (Side::Database, Stored::Value(value)) => {
                     if value.expose_text().is_some_and(is_mask) {
                         return tell(leaf.pointer, None, ErrorKind::Invalid, MASKED);
@@ -383,7 +384,8 @@ impl Forth<'_> {
                                        not have: take it there from that one";
                         return tell(leaf.pointer, Some(id), ErrorKind::Missing, message);
                     }
-                    return own.push(self.own(row, leaf.pointer, id));
+                    let place = ReferencePlace::new(self.target, row, leaf.pointer);
+                    return own.push(ReferencePlace { id, ..place });
                 }
                 (_, Stored::Null) | (Side::Manager { .. }, Stored::Value(_)) => return,
             };
@@ -418,15 +420,6 @@ impl Forth<'_> {
         told.elsewhere += elsewhere;
         told.issues_of(issues);
         found
-    }
-
-    fn own(&self, row: &str, pointer: &str, id: Option<String>) -> OwnReference {
-        OwnReference {
-            table: self.target.shown.clone(),
-            row: RowKey::shown(row),
-            pointer: pointer.to_owned(),
-            id,
-        }
     }
 
     /// Whether a reference leads to where secrets are taken, and not to where they come from.

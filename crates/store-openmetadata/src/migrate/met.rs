@@ -1,10 +1,10 @@
-//! Fields that refer already to where secrets are taken: each is asked for there, so that a place is called ready
+//! Fields that refer already to where secrets are taken, or taken back: each is asked for there, so that a place is called ready
 //! only where OpenMetadata finds everything.
 
 use cloakroom_core::platform::NamedSecret;
 use cloakroom_core::{Error, ErrorKind, Result, SecretState};
 
-use super::{FieldPlace, MigrationReport, OPERATION, SecretsMigration};
+use super::{FieldPlace, MigrationReport, OPERATION, Place, SecretsMigration};
 
 /// As many as are asked for in one go.
 const AT_ONCE: usize = 500;
@@ -21,30 +21,32 @@ impl SecretsMigration {
     /// Asks for them once they are many.
     pub(super) async fn ask_for_many(
         &self,
+        place: &Place,
         met: &mut Vec<Met>,
         report: &mut MigrationReport,
     ) -> Result<()> {
         if met.len() < AT_ONCE {
             return Ok(());
         }
-        self.ask_for(met, report).await
+        self.ask_for(place, met, report).await
     }
 
     /// Tells those that lead nowhere, or to what is of no use there, and forgets them all.
     pub(super) async fn ask_for(
         &self,
+        place: &Place,
         met: &mut Vec<Met>,
         report: &mut MigrationReport,
     ) -> Result<()> {
         if met.is_empty() {
             return Ok(());
         }
-        let secrets = self.to.side.secrets()?;
+        let secrets = place.side.secrets()?;
         for batch in met.chunks(AT_ONCE) {
             let ids: Vec<String> = batch.iter().map(|it| it.id.clone()).collect();
             let described = secrets.describe_named(&ids).await;
             for (met, described) in batch.iter().zip(described) {
-                if let Err(error) = self.judge_there(&met.id, described) {
+                if let Err(error) = place.judge(&met.id, described) {
                     let place = FieldPlace {
                         table: &met.table,
                         row: &met.row,
@@ -57,8 +59,11 @@ impl SecretsMigration {
         met.clear();
         Ok(())
     }
+}
 
-    fn judge_there(&self, id: &str, described: Result<NamedSecret>) -> Result<()> {
+impl Place {
+    /// Whether what a field refers to is there, and of use.
+    fn judge(&self, id: &str, described: Result<NamedSecret>) -> Result<()> {
         let failed = |kind, message| Err(Error::new(kind, OPERATION, message).with_coordinate(id));
         let described = match described {
             Ok(described) => described,
@@ -81,7 +86,7 @@ impl SecretsMigration {
             ),
             _ => {
                 let told = "the field refers to a secret that is there";
-                self.to.refuse_anothers(&described, told)
+                self.refuse_anothers(&described, told)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The tables of entities, read row by row behind which rows are seen to.
+//! The tables of entities, read row by row behind which rows are seen to, and what a text in them holds.
 
 use async_trait::async_trait;
 use cloakroom_core::platform::Obstacle;
@@ -7,11 +7,13 @@ use cloakroom_core::{Result, SecretValue};
 use super::{MigrationObserver, entity_column};
 use crate::catalog::{Catalog, Table};
 use crate::connect::{Address, Connection};
-use crate::entity::EntityTable;
+use crate::entity::{EntityTable, Leaf};
 use crate::failure;
+use crate::fernet_keys::{FernetKeys, TOKEN_PREFIX};
 use crate::options::Options;
 use crate::rotate::patient;
 use crate::rows::{Fields, Read, Reader};
+use crate::stored::{Reference, Stored};
 use crate::writer::{RowKey, Target, Telling, Writer};
 
 /// Rows that are kept while others are seen to, and bytes of their text.
@@ -42,6 +44,33 @@ pub(super) trait Seen: Send {
 
     /// Whether to end here.
     fn ends(&self) -> bool;
+}
+
+/// What a text of an entity holds.
+pub(super) enum Held {
+    /// No key opens it.
+    Closed,
+    /// A reference in clear where OpenMetadata keeps no secret.
+    Prose,
+    Stored(Stored),
+}
+
+/// What a text holds that is sealed, or begins as a reference does; anything else is nobody's secret.
+pub(super) fn held(leaf: &Leaf<'_>, entities: &EntityTable, keys: &FernetKeys) -> Option<Held> {
+    let is_sealed = leaf.text.starts_with(TOKEN_PREFIX);
+    if !is_sealed && Reference::read(leaf.text).is_none() {
+        return None;
+    }
+    let field = serde_json::Value::String(leaf.text.to_owned());
+    let Ok(holds) = Stored::read(&field, keys) else {
+        return Some(Held::Closed);
+    };
+    // OpenMetadata seals its references; in clear it is one only in a secret's own field.
+    let is_prose = !is_sealed && !entities.is_watched(leaf.path);
+    Some(match holds {
+        Stored::Reference(_) if is_prose => Held::Prose,
+        holds => Held::Stored(holds),
+    })
 }
 
 impl Rows {

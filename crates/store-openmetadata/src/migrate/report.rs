@@ -5,7 +5,7 @@ use cloakroom_core::platform::{MigratedField, Obstacle};
 use serde::Serialize;
 
 use crate::collide::Collision;
-use crate::writer::RowKey;
+use crate::writer::{RowKey, Target};
 
 /// As many issues as are told one by one.
 const MOST_TOLD: usize = 10_000;
@@ -28,14 +28,22 @@ pub struct MigrationReport {
     /// in nobody's way.
     pub own: u64,
     /// Where they are; at most ten thousand. Into the database they have to be taken by hand.
-    pub own_references: Vec<OwnReference>,
+    pub own_references: Vec<ReferencePlace>,
     /// Texts of other properties than secrets' that begin as references do, in clear: they stay.
     pub elsewhere: u64,
     /// Fields of a migration that are gone, or back already.
     pub gone: u64,
-    /// Fields of a migration that hold something else since, which stays: a value in the database, nothing, or a
-    /// reference to a secret of the user's own. Nothing is left to be done with them.
+    /// Fields of a migration that hold something else since, which stays. Nothing is left to be done with them.
     pub edited: u64,
+    /// Which they are, and what they hold; at most ten thousand.
+    pub edited_fields: Vec<EditedField>,
+    /// Behind a way back, fields that refer to secrets of the place that was left still: other migrations', or saved
+    /// since. What no key opens counts, since it may do so.
+    pub left: u64,
+    /// Where they are; at most ten thousand.
+    pub left_references: Vec<ReferencePlace>,
+    /// Behind a way back to a manager, fields whose values the database holds.
+    pub values: u64,
     /// Fields that stand as before, and why; at most ten thousand.
     pub issues: Vec<MigrationIssue>,
     /// How many there are.
@@ -80,9 +88,49 @@ pub struct MigrationItem {
     pub to: Option<String>,
 }
 
-/// A field that refers to a secret of the user's own.
+/// What a field holds that was edited since it was migrated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    /// A value in the database, which every provider takes from there.
+    Value,
+    /// Nothing.
+    Nothing,
+    /// A reference to a secret of the user's own.
+    OwnReference,
+    /// What a later migration took to the old side, which is where the way back leads.
+    BroughtBack,
+}
+
+impl Holds {
+    /// As a person reads it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Value => "a value in the database",
+            Self::Nothing => "nothing",
+            Self::OwnReference => "a reference to a secret of your own",
+            Self::BroughtBack => "what a later migration took back already",
+        }
+    }
+}
+
+/// A field that was edited since it was migrated, and stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OwnReference {
+pub struct EditedField {
+    /// Its table.
+    pub table: String,
+    /// Its row.
+    pub row: String,
+    /// Where in the row's JSON.
+    pub pointer: String,
+    /// What it holds now.
+    pub holds: Holds,
+}
+
+/// A field with a reference that is not the migration's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReferencePlace {
     /// Its table.
     pub table: String,
     /// Its row.
@@ -114,7 +162,7 @@ pub struct MigrationIssue {
 impl MigrationReport {
     /// Whether nothing is left to be done.
     pub fn is_complete(&self) -> bool {
-        self.issue_count == 0 && self.obstacles.is_empty() && !self.cut_short
+        self.issue_count == 0 && self.obstacles.is_empty() && !self.cut_short && self.left == 0
     }
 
     /// One more field that was switched, in this direction.
@@ -136,7 +184,26 @@ impl MigrationReport {
         }
     }
 
-    pub(super) fn own_ones(&mut self, own: Vec<OwnReference>) {
+    pub(super) fn edited(&mut self, field: &MigratedField, holds: Holds) {
+        self.edited += 1;
+        if self.edited_fields.len() < MOST_TOLD {
+            self.edited_fields.push(EditedField {
+                table: field.table.clone(),
+                row: RowKey::shown(&field.row),
+                pointer: field.pointer.clone(),
+                holds,
+            });
+        }
+    }
+
+    pub(super) fn left_one(&mut self, place: ReferencePlace) {
+        self.left += 1;
+        if self.left_references.len() < MOST_TOLD {
+            self.left_references.push(place);
+        }
+    }
+
+    pub(super) fn own_ones(&mut self, own: Vec<ReferencePlace>) {
         self.own += own.len() as u64;
         let room = MOST_TOLD.saturating_sub(self.own_references.len());
         self.own_references.extend(own.into_iter().take(room));
@@ -152,6 +219,25 @@ impl MigrationReport {
         self.issue_count += 1;
         if self.issues.len() < MOST_TOLD {
             self.issues.push(issue);
+        }
+    }
+}
+
+impl ReferencePlace {
+    /// A place whose reference is not repeated.
+    pub(super) fn new(target: &Target, row: &str, pointer: &str) -> Self {
+        Self {
+            table: target.shown.clone(),
+            row: RowKey::shown(row),
+            pointer: pointer.to_owned(),
+            id: None,
+        }
+    }
+
+    pub(super) fn to(self, id: &str) -> Self {
+        Self {
+            id: Some(id.to_owned()),
+            ..self
         }
     }
 }

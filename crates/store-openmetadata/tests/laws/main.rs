@@ -7,7 +7,9 @@
 mod beside;
 mod conventions;
 mod deployment;
+mod edits;
 mod kept_rows;
+mod left_behind;
 mod leftovers;
 mod lookalikes;
 mod meanwhile;
@@ -112,6 +114,15 @@ fn main() {
                 an_edited_value_in_the_database_ends_the_way_back,
                 what_is_gone_is_told_with_what_helps, a_way_back_writes_nothing_to_a_manager,
                 what_went_on_elsewhere_is_not_called_back;
+            edits:
+                what_stays_edited_is_told_by_its_place,
+                what_was_emptied_and_filled_again_is_not_called_back,
+                what_was_taken_back_as_it_is_ends_the_way_back;
+            left_behind:
+                what_leads_into_the_place_that_was_left_is_told,
+                what_only_the_place_that_was_left_has_is_told,
+                references_of_the_users_own_are_told_on_every_way,
+                values_in_the_database_are_counted_on_the_way_to_a_manager;
             rotation:
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,

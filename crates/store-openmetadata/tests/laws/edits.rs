@@ -1,0 +1,121 @@
+//! Fields that somebody edited between a migration and its way back: each is told by its place, and what is advised
+//! leads to an end.
+
+use cloakroom_core::platform::SecretMigrations as _;
+use cloakroom_core::store::MoveState;
+use cloakroom_store_openmetadata::{Holds, MigrationReport, Reference};
+
+use crate::stage::{PASSWORD, Stage, delete, edit_of, id, on_aws, put, there};
+use crate::support::Bench;
+
+/// Where the edited fields are, and what they hold.
+fn edited(report: &MigrationReport) -> Vec<(String, Holds)> {
+    assert_eq!(report.edited, report.edited_fields.len() as u64);
+    let fields = report.edited_fields.iter();
+    let mut told: Vec<_> = fields
+        .inspect(|it| assert_eq!(it.pointer, PASSWORD))
+        .map(|it| (it.row.clone(), it.holds))
+        .collect();
+    told.sort_by_key(|(row, _)| row.clone());
+    told
+}
+
+pub(crate) async fn what_stays_edited_is_told_by_its_place(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let names = [(1, "one"), (2, "two"), (3, "three"), (4, "four")];
+    for (number, name) in names {
+        stage.with_password(number, name, "value").await;
+    }
+    let forth = stage.copy("db", "aws").await;
+    let on = stage.copy("aws", "google").await;
+    assert_eq!((forth.moved, on.moved), (4, 4));
+    bench.sql(&edit_of(1, "one", "edited")).await;
+    bench.sql(&edit_of(2, "two", "null")).await;
+    bench.sql(&edit_of(3, "three", "secret:own")).await;
+    let holds = [
+        (1, Holds::Value),
+        (2, Holds::Nothing),
+        (3, Holds::OwnReference),
+    ];
+    for ((from, to), run) in [(("aws", "google"), &on), (("db", "aws"), &forth)] {
+        let back = stage.reverse(from, to, run).await;
+        assert!(back.is_complete(), "{back:?}");
+        assert_eq!(back.moved, 1, "{back:?}");
+        let told = edited(&back);
+        assert_eq!(told.len(), holds.len(), "{told:?}");
+        for ((row, told), (number, holds)) in told.iter().zip(holds) {
+            assert!(row.contains(&id(number).to_string()), "{row}");
+            assert_eq!(*told, holds);
+        }
+    }
+}
+
+/// What was in a manager is to be there again: a value that comes into an emptied field is not.
+pub(crate) async fn what_was_emptied_and_filled_again_is_not_called_back(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let one = on_aws("one");
+    let reference = Reference::to(&*one).to_string();
+    stage.with_password(1, "one", &reference).await;
+    put(&stage.aws, &one, "value").await;
+    let into = stage.copy("aws", "db").await;
+    assert_eq!(into.moved, 1, "{into:?}");
+    for (emptied, holds) in [
+        ("null", Holds::Nothing),
+        ("secret:own", Holds::OwnReference),
+    ] {
+        bench.sql(&edit_of(1, "one", emptied)).await;
+        let back = stage.reverse("aws", "db", &into).await;
+        assert!(back.is_complete(), "{back:?}");
+        // Where the whole was taken back once, what stays is told no more.
+        assert!(edited(&back).iter().all(|it| it.1 == holds), "{back:?}");
+        bench.sql(&edit_of(1, "one", "edited")).await;
+        let back = stage.reverse("aws", "db", &into).await;
+        assert_eq!((back.moved, back.issue_count), (0, 1), "{back:?}");
+        let told = &back.issues[0].message;
+        assert!(told.contains("--from db --to aws"), "{told}");
+    }
+    bench.sql(&edit_of(1, "one", "value")).await;
+    let back = stage.reverse("aws", "db", &into).await;
+    assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    assert_eq!(stage.field(1, PASSWORD).await, Some(reference));
+}
+
+/// Between managers of one id: whoever does what a way back tells him is through with it.
+pub(crate) async fn what_was_taken_back_as_it_is_ends_the_way_back(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let one = on_aws("one");
+    stage
+        .with_password(1, "one", &Reference::to(&*one).to_string())
+        .await;
+    put(&stage.aws, &one, "first").await;
+    let forth = stage.copy("aws", "ssm").await;
+    assert_eq!(forth.moved, 1, "{forth:?}");
+    delete(&stage.google, &one).await;
+    put(&stage.google, &one, "second").await;
+    let back = stage.reverse("aws", "ssm", &forth).await;
+    let told = &back.issues[0].message;
+    // The backend that stands for Parameter Store is called so.
+    let advised = ["delete the old secret", "--from google --to aws"];
+    assert!(advised.iter().all(|it| told.contains(it)), "{told}");
+    delete(&stage.aws, &one).await;
+    let again = stage.copy("ssm", "aws").await;
+    assert_eq!(again.moved, 1, "{again:?}");
+    let back = stage.reverse("aws", "ssm", &forth).await;
+    assert!(back.is_complete() && back.moved == 0, "{back:?}");
+    assert_eq!(edited(&back)[0].1, Holds::BroughtBack);
+    assert_eq!(there(&stage.aws, &one).await.as_deref(), Some("second"));
+    // Once that run is taken back itself, so has this one to be: an edit where it went shows there alone.
+    let record = stage.journal.migration(forth.id.unwrap()).await.unwrap();
+    assert_eq!(record.unwrap().state, MoveState::Finished);
+    let undone = stage.reverse("ssm", "aws", &again).await;
+    assert!(undone.is_complete(), "{undone:?}");
+    let back = stage.reverse("aws", "ssm", &forth).await;
+    assert_eq!((back.issue_count, back.edited), (1, 0), "{back:?}");
+
+    // What is not there any more was not brought back.
+    delete(&stage.aws, &one).await;
+    assert_eq!(stage.copy("ssm", "aws").await.moved, 1);
+    delete(&stage.aws, &one).await;
+    let back = stage.reverse("aws", "ssm", &forth).await;
+    assert_eq!(back.issues[0].kind, "missing", "{back:?}");
+}
