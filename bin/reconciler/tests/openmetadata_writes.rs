@@ -58,7 +58,7 @@ const ON_MYSQL: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 16] = [
+    let laws: [(&str, &[&'static str], Law); 17] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -95,6 +95,11 @@ fn main() -> ExitCode {
             "copies_bear_the_old_backends_tags",
             &[AWS_URL, AWS_USER],
             guarded::copies_bear_the_old_backends_tags,
+        ),
+        (
+            "labels_that_kubernetes_takes_not_are_told",
+            &[],
+            guarded::labels_that_kubernetes_takes_not_are_told,
         ),
         (
             "a_writer_at_another_database_is_refused",

@@ -18,8 +18,9 @@ use super::fernet::writing_options;
 use super::migrate_beside::others;
 use super::migrate_told::{Look, Told, next_steps, print};
 use crate::cli::MigrateSecretsArgs;
-use crate::configuration::{Backend, OpenMetadata};
+use crate::configuration::OpenMetadata;
 use crate::exit::Exit;
+use crate::import::misfit;
 use crate::output::Console;
 use crate::platform::{self, Holder, Work};
 use crate::wiring::{Context, job_settings};
@@ -202,7 +203,7 @@ fn side(context: &Context, place: &str) -> anyhow::Result<Side> {
         }
         Some(manager) => manager,
     };
-    if !prefix(section).is_empty() {
+    if !platform::prefix_of(section).is_empty() {
         bail!(
             "backends.{place} puts a prefix before every name, where OpenMetadata would not find its ids"
         );
@@ -229,21 +230,31 @@ fn refuse_without_tags(
     let Some(manager) = platform::manager(backend).filter(writes_tags) else {
         return Ok(());
     };
-    let nothing = BTreeMap::new();
-    let (key, written) = match backend {
-        Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => ("tags", &it.tags),
-        Backend::Azure(it) => ("tags", &it.tags),
-        Backend::Kubernetes(it) => ("labels", &it.labels),
-        _ => ("tags", &nothing),
-    };
     let mut tags = tags_as_written(manager, &section.tags);
     let mut whose = "the platform's tags".to_owned();
+    let mut place_of_them = "`tags` of the platform".to_owned();
     if let Some(old) = tags_where_none_are_listed(context, &order.from).filter(|_| tags.is_empty())
     {
         tags.clone_from(old);
         whose = format!("the tags of backends.{}", order.from);
+        place_of_them = format!("those of backends.{}", order.from);
     }
-    tags.retain(|tag, text| written.get(tag) != Some(text));
+    let (key, neither) = match manager {
+        Manager::Kubernetes => (
+            "labels",
+            ", and OpenMetadata itself could write nothing there",
+        ),
+        _ => ("tags", ""),
+    };
+    if let Some((tag, takes)) = misfit(backend, &tags) {
+        bail!(
+            "backends.{place} cannot put {whose} on what it writes: with `{tag}` it would be refused{neither}, since \
+             {takes}. Take it out of OpenMetadata's own `tags` and out of {place_of_them} here, or write what is taken"
+        );
+    }
+    if let Some(written) = backend.tags() {
+        tags.retain(|tag, text| written.get(tag) != Some(text));
+    }
     if !tags.is_empty() {
         let why = if platform::lists_tags(manager) {
             "so that the copies would be taken for another deployment's and never be cleaned up"
@@ -266,15 +277,6 @@ pub(super) fn tags_where_none_are_listed<'c>(
     let backend = context.configuration.backends.get(place)?;
     let lists = platform::manager(backend).is_none_or(platform::lists_tags);
     backend.tags().filter(|_| !lists)
-}
-
-fn prefix(section: &Backend) -> &str {
-    match section {
-        Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => &it.name_prefix,
-        Backend::Azure(it) => &it.prefix,
-        Backend::Gcp(it) => &it.prefix,
-        Backend::Embedded(_) | Backend::Kubernetes(_) | Backend::Vault(_) => "",
-    }
 }
 
 struct Watching<'b>(&'b Bar);

@@ -11,31 +11,58 @@ use crate::configuration::Backend;
 
 type Labels = BTreeMap<String, String>;
 
+/// What a kind of backend takes as a tag, or as a label where it has those.
+struct Takes {
+    what: &'static str,
+    told: &'static str,
+    fits: fn(&str, &str) -> bool,
+}
+
+impl Takes {
+    fn of(backend: &Backend) -> Option<Self> {
+        let (what, told, fits): (_, _, fn(&str, &str) -> bool) = match backend {
+            Backend::AwsSecretsManager(_) | Backend::AwsParameterStore(_) => (
+                "tag",
+                "AWS takes letters, digits, spaces and _ . : / = + - @, and neither aws: nor cloakroom: at \
+                 the beginning",
+                is_tag_of_aws,
+            ),
+            Backend::Azure(_) => (
+                "tag",
+                "Azure takes 256 characters, and not cloakroom- at the beginning",
+                is_tag_of_azure,
+            ),
+            Backend::Gcp(_) => (
+                "label",
+                "Google takes 63 of a-z, 0-9, _ and -, with a letter at the beginning",
+                is_label_of_google,
+            ),
+            Backend::Kubernetes(_) => (
+                "label",
+                "Kubernetes takes 63 of letters, digits, _ . and -, with a letter or digit at both ends",
+                is_label_of_kubernetes,
+            ),
+            Backend::Embedded(_) | Backend::Vault(_) => return None,
+        };
+        Some(Self { what, told, fits })
+    }
+}
+
+/// The first of these tags that a backend does not take, as `key:value`, and what it takes.
+pub(crate) fn misfit(backend: &Backend, tags: &Labels) -> Option<(String, &'static str)> {
+    let takes = Takes::of(backend)?;
+    let (key, value) = tags.iter().find(|(key, value)| !(takes.fits)(key, value))?;
+    Some((format!("{key}:{value}"), takes.told))
+}
+
 /// Leaves out what the backend would refuse.
 pub(super) fn fit(backend: &mut Backend, notes: &mut Notes) {
-    match backend {
-        Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => {
-            let takes = "AWS takes letters, digits, spaces and _ . : / = + - @, and neither aws: nor \
-                         cloakroom: at the beginning";
-            keep(&mut it.tags, ("tag", takes), is_tag_of_aws, notes);
-        }
-        Backend::Azure(it) => {
-            let takes = "Azure takes 256 characters, and not cloakroom- at the beginning";
-            keep(&mut it.tags, ("tag", takes), is_tag_of_azure, notes);
-        }
-        Backend::Gcp(it) => {
-            let takes = "Google takes 63 of a-z, 0-9, _ and -, with a letter at the beginning";
-            keep(&mut it.labels, ("label", takes), is_label_of_google, notes);
-        }
-        Backend::Kubernetes(it) => {
-            let takes = "Kubernetes takes 63 of letters, digits, _ . and -, with a letter or digit at both ends";
-            keep(
-                &mut it.labels,
-                ("label", takes),
-                is_label_of_kubernetes,
-                notes,
-            );
-        }
+    let takes = Takes::of(backend);
+    let labels = match backend {
+        Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => &mut it.tags,
+        Backend::Azure(it) => &mut it.tags,
+        Backend::Gcp(it) => &mut it.labels,
+        Backend::Kubernetes(it) => &mut it.labels,
         Backend::Vault(it) => {
             it.prefix = path_of_vault(&it.prefix, notes);
             if sends_in_clear(&it.address) {
@@ -45,21 +72,17 @@ pub(super) fn fit(backend: &mut Backend, notes: &mut Notes) {
                      https and take `allow_http` out, unless something else encrypts the way there",
                 );
             }
+            return;
         }
-        Backend::Embedded(_) => {}
-    }
-}
-
-fn keep(
-    labels: &mut Labels,
-    (what, takes): (&str, &str),
-    fits: fn(&str, &str) -> bool,
-    notes: &mut Notes,
-) {
+        Backend::Embedded(_) => return,
+    };
+    let Some(Takes { what, told, fits }) = takes else {
+        return;
+    };
     labels.retain(|key, value| {
         let kept = fits(key, value);
         if !kept {
-            notes.remark(format!("the {what} `{key}` is left out: {takes}"));
+            notes.remark(format!("the {what} `{key}` is left out: {told}"));
         }
         kept
     });

@@ -20,6 +20,7 @@ use crate::configuration::{Backend, Platform, SecretReference};
 
 pub use airbyte_storage::airbyte_storage;
 pub use airbyte_values::airbyte_values;
+pub(crate) use fits::misfit;
 pub use openmetadata::openmetadata;
 
 /// The names that an imported backend and platform get.

@@ -131,6 +131,38 @@ pub fn copies_bear_the_old_backends_tags(stage: &Stage) {
     });
 }
 
+/// To add what no label can be would be refused in its turn, and OpenMetadata could write nothing there with it.
+pub fn labels_that_kubernetes_takes_not_are_told(stage: &Stage) {
+    let configure = |labels: &str, tags: &str| {
+        stage.cloakroom.write("token", "none");
+        stage.cloakroom.configure(&format!(
+            "default_backend: main\nbackends: {{main: {{type: embedded}}, cluster: {{type: kubernetes, \
+             namespace: none, server: 'https://127.0.0.1:9', token: {{file: token}}, labels: {{{labels}}}}}}}\n\
+             platforms:\n  om: {{type: openmetadata, provider: db, backend: main, database: {{env: READER}}, \
+             writer: {{env: WRITER}}, fernet_key: {{env: FERNET_KEY}}, tags: '{tags}'}}\n"
+        ));
+    };
+    let refused = || {
+        let refused = stage.migrate(&["--from", "db", "--to", "cluster", "--dry-run"], 1);
+        refused.stderr.replace('\\', "")
+    };
+    configure("", "[team:data,url:http://x]");
+    stage.cloakroom.run(&["migrate-schema"]).done();
+    let told = refused();
+    for part in [
+        "backends.cluster",
+        "`url:http://x`",
+        "OpenMetadata's own `tags`",
+        "`tags` of the platform",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!told.contains("add `"), "{told}");
+    configure("", "[team:data]");
+    let told = refused();
+    assert!(told.contains(r#"add `labels: {"team":"data"}`"#), "{told}");
+}
+
 fn tagged(stage: &Stage, section: &str, provider: &str) {
     stage.cloakroom.configure(&format!(
         "default_backend: main\nbackends: {{main: {{type: embedded}}, aws: {section}}}\n\
