@@ -16,6 +16,8 @@ mod killed;
 mod managers;
 #[path = "openmetadata/moved.rs"]
 mod moved;
+#[path = "openmetadata/taken_back.rs"]
+mod taken_back;
 
 use std::process::{Command, ExitCode};
 
@@ -58,7 +60,7 @@ const ON_MYSQL: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 17] = [
+    let laws: [(&str, &[&'static str], Law); 19] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -100,6 +102,16 @@ fn main() -> ExitCode {
             "labels_that_kubernetes_takes_not_are_told",
             &[],
             guarded::labels_that_kubernetes_takes_not_are_told,
+        ),
+        (
+            "whatever_stays_is_told_by_its_place",
+            &[AWS_URL, AWS_USER],
+            taken_back::whatever_stays_is_told_by_its_place,
+        ),
+        (
+            "tags_outlast_the_way_over_the_database",
+            &[AWS_URL, AWS_USER],
+            taken_back::tags_outlast_the_way_over_the_database,
         ),
         (
             "a_writer_at_another_database_is_refused",

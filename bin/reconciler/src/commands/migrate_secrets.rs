@@ -233,11 +233,12 @@ fn refuse_without_tags(
     let mut tags = tags_as_written(manager, &section.tags);
     let mut whose = "the platform's tags".to_owned();
     let mut place_of_them = "`tags` of the platform".to_owned();
-    if let Some(old) = tags_where_none_are_listed(context, &order.from).filter(|_| tags.is_empty())
+    if let Some((old, its)) = tags_where_none_are_listed(context, section, &order.from)
+        && tags.is_empty()
     {
-        tags.clone_from(old);
-        whose = format!("the tags of backends.{}", order.from);
-        place_of_them = format!("those of backends.{}", order.from);
+        tags.clone_from(its);
+        whose = format!("the tags of backends.{old}");
+        place_of_them = format!("those of backends.{old}");
     }
     let (key, neither) = match manager {
         Manager::Kubernetes => (
@@ -269,14 +270,21 @@ fn refuse_without_tags(
     Ok(())
 }
 
-/// What a backend puts on its secrets where the manager lists no tags: the platform's section takes none there.
+/// What a backend puts on its secrets where the manager lists no tags, and its name: the platform's section takes none
+/// there. It is the one that secrets come from; or the platform's own, which they may have come from by way of the
+/// database.
 pub(super) fn tags_where_none_are_listed<'c>(
     context: &'c Context,
-    place: &str,
-) -> Option<&'c BTreeMap<String, String>> {
-    let backend = context.configuration.backends.get(place)?;
-    let lists = platform::manager(backend).is_none_or(platform::lists_tags);
-    backend.tags().filter(|_| !lists)
+    section: &'c OpenMetadata,
+    from: &'c str,
+) -> Option<(&'c str, &'c BTreeMap<String, String>)> {
+    let backends = &context.configuration.backends;
+    [from, &section.backend].into_iter().find_map(|name| {
+        let backend = backends.get(name)?;
+        let lists = platform::manager(backend).is_none_or(platform::lists_tags);
+        let tags = backend.tags().filter(|it| !lists && !it.is_empty())?;
+        Some((name, tags))
+    })
 }
 
 struct Watching<'b>(&'b Bar);

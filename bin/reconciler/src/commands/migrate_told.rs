@@ -5,7 +5,7 @@ use cloakroom_core::platform::Obstacle;
 use cloakroom_store_openmetadata::{Manager, MigrationReport, ReferencePlace};
 use serde::Serialize;
 
-use super::migrate_secrets::{DATABASE, Order};
+use super::migrate_secrets::{DATABASE, Order, tags_where_none_are_listed};
 use crate::configuration::OpenMetadata;
 use crate::listing::Listing;
 use crate::output::{Console, count};
@@ -145,22 +145,22 @@ impl<'a> Way<'a> {
 
     /// Out of a manager that lists no tags the platform has none of its own: later on nobody knew them any more.
     fn tags(&self, section: &OpenMetadata, context: &Context) -> Option<String> {
-        let backends = &context.configuration.backends;
-        let there = backends.get(self.there).and_then(platform::manager);
-        let lists = there.is_none_or(platform::lists_tags);
-        let old = super::migrate_secrets::tags_where_none_are_listed(context, self.left);
-        let old = old.filter(|it| lists && section.tags.is_empty() && !it.is_empty())?;
-        let pairs: Vec<_> = old
+        let there = context.configuration.backends.get(self.there);
+        let there = there.and_then(platform::manager);
+        let takes_them = there.is_none_or(platform::lists_tags) && section.tags.is_empty();
+        let (old, tags) = tags_where_none_are_listed(context, section, self.left)?;
+        let pairs: Vec<_> = tags
             .iter()
             .map(|(tag, text)| format!("{tag}:{text}"))
             .collect();
-        Some(format!(
-            "write `tags: '[{}]'` under platforms.{}, or what OpenMetadata's own `tags` says: {} lists none, so they \
-             were under its backend alone, and without them copies are another deployment's",
-            pairs.join(","),
-            self.platform,
-            self.left
-        ))
+        takes_them.then(|| {
+            format!(
+                "write `tags: '[{}]'` under platforms.{}, or what OpenMetadata's own `tags` says: until now they were under \
+                 backends.{old} alone, whose manager lists none, and a later migration has to know them",
+                pairs.join(","),
+                self.platform,
+            )
+        })
     }
 
     /// How it is taken back, and what that rests on: a manager keeps what it had, the database does not.
@@ -210,7 +210,9 @@ pub(super) fn next_steps(
     } else {
         format!(" and `backend` to {there}")
     };
-    next.extend(way.tags(section, context));
+    if order.reverse.is_none() {
+        next.extend(way.tags(section, context));
+    }
     next.push(format!(
         "set `provider` of platforms.{name} to {provider}{backend}; then `reconciler report {name}`"
     ));

@@ -6,7 +6,7 @@ use crate::{NEW, PUBLIC, Stage, inserted, openmetadata, report, sum};
 
 const FORTH: [&str; 4] = ["--from", "db", "--to", "aws"];
 
-fn region(stage: &Stage, regions: [&'static str; 3]) -> &'static str {
+pub fn region(stage: &Stage, regions: [&'static str; 3]) -> &'static str {
     match stage.server {
         Server::Postgres => regions[0],
         Server::MariaDb => regions[1],
