@@ -2,7 +2,7 @@
 
 use cloakroom_core::MoveId;
 use cloakroom_core::platform::Obstacle;
-use cloakroom_store_openmetadata::{Manager, MigrationReport, ReferencePlace};
+use cloakroom_store_openmetadata::{Manager, MigrationReport};
 use serde::Serialize;
 
 use super::migrate_secrets::{DATABASE, Order, tags_where_none_are_listed};
@@ -109,10 +109,14 @@ impl<'a> Way<'a> {
             there, provider, ..
         } = self;
         let fields = count(report.own, "field", "fields");
+        let (field, refer) = match report.own {
+            1 => ("the field", "refers to a secret"),
+            _ => ("the fields", "refer to secrets"),
+        };
         let to_do = if *there == DATABASE {
             format!(
-                "take the values of {fields} that refer to secrets of your own into the fields by hand: with `db` \
-                 OpenMetadata takes a reference for the password itself"
+                "{fields} {refer} of your own: put what is there into {field} by hand, since with `db` OpenMetadata takes a \
+                 reference for the password itself"
             )
         } else if self.left == DATABASE {
             format!(
@@ -121,8 +125,8 @@ impl<'a> Way<'a> {
             )
         } else {
             format!(
-                "see to {fields} that refer to secrets of your own: with {provider} OpenMetadata looks for them in \
-                 {there}"
+                "{fields} {refer} of your own: see that {there} has them, where with {provider} OpenMetadata looks for \
+                 them"
             )
         };
         let where_it_is = "(`--output json` tells where, under own_references)";
@@ -315,24 +319,17 @@ fn print_kept(told: &Told<'_>, console: &Console) -> anyhow::Result<()> {
     for it in report.edited_fields.iter().take(MOST_PRINTED) {
         listing.add([&*it.pointer, &it.row, &it.table, it.holds.words()]);
     }
-    let to = &told.order.to;
-    let left = format!("a reference into {to}, or what no key opens");
-    for (places, holds) in [
-        (&report.left_references, &*left),
-        (
-            &report.own_references,
-            "a reference that is not the deployment's",
-        ),
-    ] {
-        for it in places.iter().take(MOST_PRINTED) {
-            let ReferencePlace {
-                table,
-                row,
-                pointer,
-                ..
-            } = it;
-            listing.add([&**pointer, row, table, holds]);
-        }
+    let left = format!("a reference into {}", told.order.to);
+    for it in report.left_references.iter().take(MOST_PRINTED) {
+        let holds = match it.id {
+            Some(_) => &left,
+            None => "a value that no key opens",
+        };
+        listing.add([&*it.pointer, &it.row, &it.table, holds]);
+    }
+    for it in report.own_references.iter().take(MOST_PRINTED) {
+        let holds = "a reference that is not the deployment's";
+        listing.add([&*it.pointer, &it.row, &it.table, holds]);
     }
     if listing.is_empty() {
         return Ok(());
@@ -480,7 +477,7 @@ mod tests {
             (
                 "google",
                 "aws",
-                "with provider OpenMetadata looks for them in aws",
+                "see that aws has them, where with provider",
             ),
         ] {
             let way = way(left, there);
