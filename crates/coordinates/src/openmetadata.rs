@@ -10,4 +10,4 @@ mod tags;
 pub use collisions::collisions;
 pub use manager::{KUBERNETES_LABELS, Manager};
 pub use naming::Naming;
-pub use tags::parse_tags;
+pub use tags::{parse_tags, tag_entries};

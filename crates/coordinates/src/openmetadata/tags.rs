@@ -15,6 +15,21 @@ use std::collections::BTreeMap;
 /// assert_eq!(tags["url"], "http://x");
 /// ```
 pub fn parse_tags(text: &str) -> BTreeMap<String, String> {
+    let entries = tag_entries(text);
+    entries
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The entries of such a text one by one, in their order, keys and values; one key may come more than once.
+///
+/// ```
+/// use cloakroom_coordinates::openmetadata::tag_entries;
+///
+/// let entries: Vec<_> = tag_entries("[team:data, team:,broken]").collect();
+/// assert_eq!(entries, [("team", "data"), ("team", "")]);
+/// ```
+pub fn tag_entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let text = text.trim();
     let inner = text
         .strip_prefix('[')
@@ -23,7 +38,6 @@ pub fn parse_tags(text: &str) -> BTreeMap<String, String> {
     inner
         .split(',')
         .filter_map(|entry| entry.split_once(':'))
-        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+        .map(|(key, value)| (key.trim(), value.trim()))
         .filter(|(key, _)| !key.is_empty())
-        .collect()
 }
