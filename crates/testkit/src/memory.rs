@@ -63,6 +63,8 @@ pub struct MemoryBackend {
     state: Arc<Mutex<State>>,
     /// Whether a recovery window ends by a purge alone.
     keeps: bool,
+    /// Whether an expiry is a note, as in Azure Key Vault.
+    advises: bool,
 }
 
 #[derive(Default)]
@@ -118,6 +120,11 @@ impl MemoryBackend {
         calls: CALLS,
     };
 
+    const ADVISING: Capabilities = Capabilities {
+        native_expiry: NativeExpiry::Advises,
+        ..Self::CAPABILITIES
+    };
+
     /// An empty namespace whose time is `clock`'s.
     pub fn new(id: BackendId, clock: Arc<dyn Clock>) -> Self {
         let manager = format!("memory as {id}");
@@ -127,6 +134,7 @@ impl MemoryBackend {
             clock,
             state: Arc::default(),
             keeps: false,
+            advises: false,
         }
     }
 
@@ -189,7 +197,7 @@ impl MemoryBackend {
         let mut state = self.state();
         state.secrets.retain(|_, secret| {
             let passed = |moment: Option<Timestamp>| moment.is_some_and(|moment| moment <= now);
-            (self.keeps || !passed(secret.due)) && !passed(secret.expires)
+            (self.keeps || !passed(secret.due)) && (self.advises || !passed(secret.expires))
         });
         state
     }
@@ -353,7 +361,11 @@ impl SecretBackend for MemoryBackend {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &Self::CAPABILITIES
+        if self.advises {
+            &Self::ADVISING
+        } else {
+            &Self::CAPABILITIES
+        }
     }
 
     fn purges(&self) -> Option<&dyn Purge> {

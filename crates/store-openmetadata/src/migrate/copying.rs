@@ -1,6 +1,7 @@
 //! One secret's copy in the manager it is taken to: what stands under its name, and how a copy that an
 //! earlier run left there is told from everybody else's.
 
+use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::platform::{CopyName, NamedSecret, PlatformSource as _};
 use cloakroom_core::{
     Capabilities, DeleteMode, Deletion, Digest, Error, ErrorKind, KeyRing, MoveId, Result,
@@ -97,13 +98,21 @@ impl SecretsMigration {
             "the value is under this id already, in a secret of Cloakroom's own"
         } else if described.state != SecretState::Enabled {
             "the value is under this id already, and cannot be used there: restore or enable it first"
-        } else if described.native_expiry.is_some() {
+        } else if described.native_expiry.is_some() && self.takes_away_what_expires() {
             "the value is under this id already, and the manager is going to delete it: take its expiry off first"
         } else {
             let told = "the value is under this id already";
             return self.to.refuse_anothers(&described, told);
         };
         Err(Error::new(ErrorKind::Conflict, OPERATION, told).with_coordinate(name))
+    }
+
+    /// Whether an expiry of the manager's that is written to is more than a note.
+    fn takes_away_what_expires(&self) -> bool {
+        let Side::Manager { backend, .. } = &self.to.side else {
+            return false;
+        };
+        backend.capabilities().native_expiry != NativeExpiry::Advises
     }
 
     async fn describe_there(&self, name: &str) -> Result<NamedSecret> {

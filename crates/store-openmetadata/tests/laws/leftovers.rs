@@ -411,6 +411,24 @@ pub(crate) async fn a_value_that_is_going_to_expire_is_no_copy(bench: Bench) {
     assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("value"));
 }
 
+/// In Azure Key Vault an expiry says that a value should not be used any more, and takes nothing away.
+pub(crate) async fn an_expiry_that_only_advises_is_in_nobodys_way(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.aws = stage.aws.clone().advising();
+    stage.with_password(1, "one", "value").await;
+    put(&stage.aws, &on_aws("one"), "value").await;
+    for year in [1_000_000_000, 4_102_444_800] {
+        let at = cloakroom_core::Timestamp::from_second(year).unwrap();
+        stage.aws.expire_past(&on_aws("one"), at).unwrap();
+        let looked = stage.look("db", "aws").await;
+        assert!(looked.is_complete() && looked.moved == 1, "{looked:?}");
+    }
+    let done = stage.copy("db", "aws").await;
+    assert!(done.is_complete() && done.moved == 1, "{done:?}");
+    let reference = Some(format!("secret:{}", on_aws("one")));
+    assert_eq!(stage.field(1, PASSWORD).await, reference);
+}
+
 /// Between managers that have one id for a secret, too.
 pub(crate) async fn nothing_is_taken_back_as_the_reference_it_was(bench: Bench) {
     let stage = Stage::new(&bench).await;

@@ -75,6 +75,7 @@ fn main() {
             leftovers:
                 references_to_what_no_field_has_are_told_too,
                 a_value_that_is_going_to_expire_is_no_copy,
+                an_expiry_that_only_advises_is_in_nobodys_way,
                 nothing_is_taken_back_as_the_reference_it_was,
                 what_has_no_id_stays_in_the_database_and_is_told,
                 a_copy_that_an_edit_left_behind_is_replaced,

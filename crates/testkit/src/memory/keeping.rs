@@ -1,4 +1,5 @@
-//! A manager in memory that ends no recovery window by itself, as Vault and OpenBao.
+//! A manager in memory that ends no recovery window by itself, as Vault and OpenBao, or no value at its expiry, as
+//! Azure Key Vault.
 
 use std::time::Duration;
 
@@ -15,6 +16,13 @@ impl MemoryBackend {
     #[must_use]
     pub fn keeping(mut self) -> Self {
         self.keeps = true;
+        self
+    }
+
+    /// The same, and an expiry only says that the value should not be used any more.
+    #[must_use]
+    pub fn advising(mut self) -> Self {
+        self.advises = true;
         self
     }
 
