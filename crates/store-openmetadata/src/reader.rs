@@ -17,7 +17,7 @@ use crate::find::{is_telling, tokens};
 use crate::ids::Ids;
 use crate::options::Provider;
 use crate::rows::{Fields, Reader};
-use crate::secret_names::is_secret_at;
+use crate::secret_names::{is_called_so, is_secret_at};
 use crate::standing_ids::{Standing, StandingIds};
 use crate::stored::{Reference, Stored};
 
@@ -228,7 +228,7 @@ impl<'a, 's> TableReader<'a, 's> {
         each_text(entity, |leaf| {
             if leaf.text.starts_with(TOKEN_PREFIX) {
                 self.sealed(place, leaf);
-            } else if let Some(reference) = self.in_clear(leaf.text) {
+            } else if let Some(reference) = self.in_clear(leaf) {
                 self.reference(place, leaf, &reference);
             } else if self.is_watched(leaf) {
                 self.clear(place, leaf);
@@ -280,9 +280,13 @@ impl<'a, 's> TableReader<'a, 's> {
         }
     }
 
-    /// The reference that an unsealed text is. A description may begin so, too.
-    fn in_clear(&self, text: &str) -> Option<Reference> {
-        let reference = self.knowledge.reference(text);
+    /// The reference that an unsealed text is. What something is called may begin so, and a description.
+    fn in_clear(&self, leaf: &Leaf<'_>) -> Option<Reference> {
+        let may_be_one = match &self.entities {
+            Some(entities) => entities.is_watched(leaf.path),
+            None => !is_called_so(leaf.path),
+        };
+        let reference = self.knowledge.reference(leaf.text).filter(|_| may_be_one);
         reference.filter(|it| !it.id().contains(|it: char| it.is_whitespace()))
     }
 

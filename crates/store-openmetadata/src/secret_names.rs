@@ -48,6 +48,20 @@ const WHOLE: &[&str] = &[
     "credentials",
 ];
 
+/// What says of anything what it is called or what it is.
+const TITLES: &[&str] = &[
+    "name",
+    "displayName",
+    "fullyQualifiedName",
+    "tagFQN",
+    "description",
+];
+
+/// Whether the property at the end of this path says what something is called, which is no secret wherever it stands.
+pub(crate) fn is_called_so(path: &[&str]) -> bool {
+    path.last().is_some_and(|name| TITLES.contains(name))
+}
+
 /// Whether the property at the end of this path holds a secret.
 pub(crate) fn is_secret_at(path: &[&str]) -> bool {
     match path {

@@ -1,5 +1,7 @@
 //! Values that begin as a reference does, and are none.
 
+use std::collections::BTreeSet;
+
 use cloakroom_core::platform::DefectKind;
 use cloakroom_store_openmetadata::{Manager, OpenMetadataSource, Provider};
 use serde_json::json;
@@ -53,6 +55,44 @@ pub(crate) async fn without_a_manager_a_value_is_no_reference(bench: Bench) {
     assert!(!shown.contains("hunter2"), "{shown}");
     assert_eq!(nowhere(&found), 1, "{:?}", found.defects);
     assert!(!found.of(&id(1)).is_empty());
+}
+
+/// OpenMetadata keeps no secret in what something is called, nor anywhere else than in what leads to connections and
+/// logins. What is sealed it has sealed, wherever it stands.
+pub(crate) async fn a_name_is_no_reference(bench: Bench) {
+    bench.with_a_table().await;
+    let service = json!({
+        "id": "00000000-0000-4000-8000-000000000001", "name": "secret:z", "displayName": "secret:",
+        "fullyQualifiedName": "secret:z", "description": "secret:what/it/says", "owners": [{"name": "secret:owner"}],
+        "extension": {"sealed": seal(&keys(), "secret:/own/sealed")},
+        "connection": {"config": {
+            "authType": {"oneOf": {"password": "secret:/own/choice"}},
+            "hosts": ["secret:/own/list"],
+            "options": {"sasl.password": "secrets:/own/map"},
+        }}
+    });
+    let term = json!({
+        "id": "00000000-0000-4000-8000-000000000002", "name": "secret:z", "displayName": "secret:",
+        "description": "secret:z", "fullyQualifiedName": "secret:z", "tags": [{"tagFQN": "secret:z"}],
+        "app": {"config": {"apiKey": "secret:/own/elsewhere"}},
+    });
+    let statement = format!(
+        "INSERT INTO dbservice_entity (json, nameHash) VALUES ('{service}', '1'); \
+         CREATE TABLE glossary_term_entity (json text); \
+         INSERT INTO glossary_term_entity VALUES ('{term}')"
+    );
+    bench.sql(&statement).await;
+    for provider in [
+        Provider::Managed(Manager::Aws),
+        Provider::NotManaged(Manager::Aws),
+    ] {
+        let found = found(&bench, provider).await;
+        let names: BTreeSet<_> = found.mentions.iter().map(|it| &*it.name).collect();
+        let own = ["choice", "elsewhere", "list", "map", "sealed"].map(|it| format!("/own/{it}"));
+        let own: BTreeSet<_> = own.iter().map(String::as_str).collect();
+        assert_eq!(names, own, "{provider:?}");
+        assert_eq!(nowhere(&found), 0, "{:?}", found.defects);
+    }
 }
 
 /// What no secret of the manager's can be called is told by its place alone.

@@ -56,7 +56,8 @@ fn main() {
                 secrets_in_lists_and_maps, the_connection_to_the_server_is_not_stored,
                 a_connection_to_the_server_that_is_stored_counts;
             lookalikes:
-                without_a_manager_a_value_is_no_reference, what_is_no_name_is_not_repeated;
+                without_a_manager_a_value_is_no_reference, what_is_no_name_is_not_repeated,
+                a_name_is_no_reference;
             places:
                 ids_wherever_they_stand, names_of_every_form_keep_a_secret,
                 tokens_wherever_they_stand, all_from_one_snapshot,
