@@ -1,6 +1,7 @@
 //! The specs that connectors have, compiled once for each version.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use cloakroom_core::Result;
@@ -65,10 +66,7 @@ impl Spec {
 
     /// Where parameters of OAuth do.
     pub(crate) fn clear_parameters(&self, document: &Value) -> Result<Vec<Clear>> {
-        let mut found = self.marked(document)?;
-        add(&mut found, SaidBy::OauthPart, |tell| {
-            self.credentials.in_configuration(document, tell);
-        });
+        let mut found = self.clear_text(document)?;
         add(&mut found, SaidBy::Name, |tell| {
             self.credentials.in_parameters(document, tell);
         });
@@ -122,11 +120,15 @@ fn add<'v>(
     });
 }
 
+/// The spec of a document that is a secret as a whole.
+static ONE_SECRET: LazyLock<Option<CompiledSpec>> =
+    LazyLock::new(|| CompiledSpec::compile(&json!({marks::MARK: true})).ok());
+
 /// Whether this, at the place of a secret, is one in clear.
 fn is_in_clear(value: &Value) -> bool {
-    let whole = json!({marks::MARK: true});
-    let told = CompiledSpec::compile(&whole).and_then(|it| clear_text(&it, value));
-    told.is_ok_and(|it| !it.is_empty()) && !is_a_users_own(value) && !is_a_node_of_nothing(value)
+    let told = ONE_SECRET.as_ref().map(|it| clear_text(it, value));
+    let is_told = matches!(told, Some(Ok(places)) if !places.is_empty());
+    is_told && !is_a_users_own(value) && !is_a_node_of_nothing(value)
 }
 
 /// A user's own secret may be named as the platform names its own.
