@@ -16,7 +16,7 @@ pub use error::{GrammarError, NoNextVersion, NotOurs};
 pub use grammar::{DEFAULT_PREFIX, Grammar, MAX_PREFIX_LENGTH};
 pub use reading::{Legacy, Managed, Reading};
 pub use scope::Scope;
-pub use version::Version;
+pub use version::{Version, base_of_any_version};
 
 /// The most bytes a coordinate may have: the width of the columns that hold one.
 pub const MAX_LENGTH: usize = 256;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
-use cloakroom_core::coordinates::Reading;
+use cloakroom_core::coordinates::{Reading, base_of_any_version};
 use cloakroom_core::platform::{
     Defect, Mention, Owner, PlatformIdentity, PlatformSource, ScanReport, ScanSink,
 };
@@ -232,17 +232,9 @@ fn apart<'a>(grammar: &Grammar, name: &'a str) -> (&'a str, bool) {
     match grammar.read(name) {
         Reading::Managed(it) => (it.base(), true),
         Reading::Legacy(it) => (it.base(), true),
-        Reading::External(_) => {
-            // Airbyte takes any number for a version, a negative one or one with zeros in front too. One that
-            // is too large for it keeps all versions as well: what another release makes of it is not known.
-            let is_number = |it: &str| {
-                let digits = it.strip_prefix(['-', '+']).unwrap_or(it);
-                !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-            };
-            let parts = name.rsplit_once("_v");
-            let head = parts.filter(|(_, tail)| is_number(tail));
-            (head.map_or(name, |(head, _)| head), false)
-        }
+        // A version that is too large for Airbyte keeps all versions as well: what another release makes of it is
+        // not known.
+        Reading::External(_) => (base_of_any_version(name).unwrap_or(name), false),
     }
 }
 

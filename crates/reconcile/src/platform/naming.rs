@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloakroom_core::Coordinate;
-use cloakroom_core::coordinates::{Grammar, Managed, Reading, Scope};
+use cloakroom_core::coordinates::{Grammar, Managed, Reading, Scope, base_of_any_version};
 use cloakroom_core::platform::{Named, PlatformNaming, SecretName, Shape};
 use uuid::Uuid;
 
@@ -57,13 +57,10 @@ impl AirbyteNaming {
             Reading::Managed(it) if ours => (Shape::Bare, owner(&it)),
             _ => (Shape::Other, None),
         };
-        // The platform takes any number for a version, a negative one or one with zeros in front too.
-        let head = name.rsplit_once("_v").filter(|(head, tail)| {
-            ours && head.len() >= self.grammar.prefix().len() && is_a_number(tail)
-        });
+        let is_base = |it: &&str| ours && it.len() >= self.grammar.prefix().len();
         Named {
             shape,
-            base: head.map_or(name, |(head, _)| head),
+            base: base_of_any_version(name).filter(is_base).unwrap_or(name),
             version: None,
             owner,
         }
@@ -115,11 +112,6 @@ impl PlatformNaming for AirbyteNaming {
 fn owner(name: &Managed<'_>) -> Option<Uuid> {
     let tells = !name.owner().is_nil() || name.scope() == Scope::Workspace;
     tells.then(|| name.owner())
-}
-
-fn is_a_number(text: &str) -> bool {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
