@@ -250,6 +250,7 @@ mod tests {
             (502, "", "", Verb::Get, Unavailable),
             (503, "ServiceUnavailable", "", Verb::Get, Unavailable),
             (504, "Timeout", "", Verb::Get, Unavailable),
+            (302, "", "", Verb::Get, Unavailable),
         ] {
             let failure = refusal(code, reason, about).into_failure(verb, "airbyte");
             assert_eq!(failure.kind(), kind, "{code} {reason} {about} {verb}");

@@ -126,6 +126,7 @@ mod tests {
     #[test]
     fn kinds_come_from_the_status() {
         for (status, kind) in [
+            (301, ErrorKind::Unavailable),
             (400, ErrorKind::Invalid),
             (403, ErrorKind::Denied),
             (404, ErrorKind::Unavailable),
