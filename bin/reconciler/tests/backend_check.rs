@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use aws::Aws;
-use common::{Deployment, PATIENCE, connection, finish};
+use common::{Deployment, PATIENCE, behind_its_back, connection, finish};
 
 const URL: &str = "CLOAKROOM_TEST_OPENBAO_URL";
 const TOKEN: &str = "CLOAKROOM_TEST_OPENBAO_TOKEN";
@@ -31,7 +31,7 @@ const VERIFY_ONLY: &str = include_str!("../../../deploy/policies/vault/verify-on
 type Law = fn(&Bao);
 type LawOfAws = fn(&Aws);
 
-const LAWS: [(&str, Law); 9] = [
+const LAWS: [(&str, Law); 10] = [
     (
         "a_token_that_is_refused_lacks_no_right",
         a_token_that_is_refused_lacks_no_right,
@@ -67,6 +67,10 @@ const LAWS: [(&str, Law); 9] = [
     (
         "kept_it_lives_as_long_as_a_checks",
         kept_it_lives_as_long_as_a_checks,
+    ),
+    (
+        "what_is_kept_is_told_whatever_the_store_answers",
+        what_is_kept_is_told_whatever_the_store_answers,
     ),
 ];
 
@@ -511,4 +515,43 @@ fn kept_it_lives_as_long_as_a_checks(bao: &Bao) {
     assert_ne!(left[0]["delete_version_after"], "0s", "{left:?}");
     expire(&stage, &Runtime::new().unwrap());
     assert_eq!(bao.held(&stage.prefix), Vec::<Value>::new());
+}
+
+/// Its row cannot be read, or not be confirmed: the secret is there all the same, and goes when its time is over.
+fn what_is_kept_is_told_whatever_the_store_answers(bao: &Bao) {
+    let cannot_be_read = "CREATE TRIGGER law AFTER INSERT ON secrets BEGIN \
+                          UPDATE secrets SET digest = 'none' WHERE coordinate = NEW.coordinate; END";
+    let cannot_be_confirmed = "CREATE TRIGGER law BEFORE UPDATE ON secrets BEGIN \
+                               SELECT RAISE(ABORT, 'refused by the law'); END";
+    for statement in [cannot_be_read, cannot_be_confirmed] {
+        let stage = Stage::at(&bao.url, &bao.token(POLICY));
+        behind_its_back(&stage.deployment, statement);
+        let check = ["backend", "check", "bao", "--keep"];
+        let ended = stage.deployment.run(&check);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let secret = named(&ended.stdout);
+        assert!(ended.stderr.contains(&secret), "{ended:?}");
+        assert!(ended.stdout.contains("expire-orphans"), "{ended:?}");
+        assert!(ended.stdout.contains("vault kv metadata get"), "{ended:?}");
+        assert_eq!(bao.held(&stage.prefix).len(), 1, "{ended:?}");
+
+        let ended = stage
+            .deployment
+            .run(&[&check[..], &["--output", "json"]].concat());
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let told: Value =
+            serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+        let secret = told[0]["coordinate"].as_str().unwrap();
+        let left = told[0]["left"].as_str().unwrap_or_default();
+        assert!(left.contains(secret), "{told:#}");
+        let look = told[0]["kept"]["look"].as_str().unwrap_or_default();
+        assert!(look.contains(secret), "{told:#}");
+    }
+}
+
+/// The test secret that a person is told is left.
+fn named(told: &str) -> String {
+    let line = told.lines().find(|it| it.starts_with("  left "));
+    let line = line.unwrap_or_else(|| panic!("{told}"));
+    line.rsplit(' ').next().unwrap().to_owned()
 }

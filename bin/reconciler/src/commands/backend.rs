@@ -8,7 +8,7 @@ use cloakroom_core::capabilities::{
 };
 use cloakroom_core::ledger::Ledger as _;
 use cloakroom_core::{BackendId, Capabilities, ErrorKind, SecretBackend};
-use cloakroom_documents::{Step, StepOutcome};
+use cloakroom_documents::{Probe, Step, StepOutcome};
 use humantime::format_duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -356,18 +356,20 @@ async fn check_one(
     let mut left = None;
     let mut kept = None;
     if keep && wrote && !interrupted {
-        let rows = std::slice::from_ref(probe.coordinate());
-        let rows = context.store.rows(backend, rows).await?;
-        let until = rows.into_iter().flatten().find_map(|row| row.expires);
-        let expiry = manager.capabilities().native_expiry;
-        let told = Kept::new(probe.coordinate(), until, expiry, section);
-        probe.keep().await?;
+        let (told, noted) = leave(probe, &**manager, section, context).await;
         if !console.is_json() {
             for line in told.lines(&coordinate) {
                 console.line(format_args!("  {line}"))?;
             }
         }
         kept = Some(told);
+        if let Err(error) = noted {
+            let told = format!("{coordinate}: {error}");
+            console.note(format_args!(
+                "warning: the store does not answer for what was left: {told}"
+            ));
+            left = Some(told);
+        }
     } else if let Err(all) = probe.clean_up().await {
         let all = all.iter();
         let told: Vec<_> = all
@@ -386,6 +388,24 @@ async fn check_one(
         kept,
         left,
     })
+}
+
+/// Leaves the test secret. It is at the manager by now, and told, whatever the store answers of its row.
+async fn leave(
+    probe: Probe,
+    manager: &dyn SecretBackend,
+    section: Option<&Backend>,
+    context: &Context,
+) -> (Kept, cloakroom_core::Result<()>) {
+    let coordinate = probe.coordinate();
+    let asked = std::slice::from_ref(coordinate);
+    let rows = context.store.rows(manager.id(), asked).await;
+    let mut found = rows.iter().flatten().flatten();
+    let until = found.find_map(|row| row.expires);
+    let expiry = manager.capabilities().native_expiry;
+    let kept = Kept::new(coordinate, until, expiry, section);
+    let confirmed = probe.keep().await;
+    (kept, rows.and(confirmed))
 }
 
 /// Why a credential of the backend's cannot be read: then nothing is sent, and no right is missing.

@@ -14,7 +14,7 @@ pub(super) struct Kept {
     /// When its time is over, by the store's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
-    deleted_by: &'static str,
+    deleted_by: String,
     look: String,
 }
 
@@ -46,23 +46,18 @@ impl Kept {
     }
 }
 
-fn deleted_by(expiry: NativeExpiry) -> &'static str {
+fn deleted_by(expiry: NativeExpiry) -> String {
+    let later = "a `reconciler run expire-orphans` some minutes later deletes it, or `serve`";
     match expiry {
         NativeExpiry::Deletes => {
             "the manager deletes it by itself, or a `reconciler run expire-orphans` or `serve` some minutes later"
+                .to_owned()
         }
-        NativeExpiry::Hides => {
-            "the manager no longer gives it out; a `reconciler run expire-orphans` some minutes later deletes it, or \
-             `serve`"
-        }
+        NativeExpiry::Hides => format!("the manager no longer gives it out; {later}"),
         NativeExpiry::Advises => {
-            "the manager notes that it is over and keeps it; a `reconciler run expire-orphans` some minutes later \
-             deletes it, or `serve`"
+            format!("the manager notes that it is over and keeps it; {later}")
         }
-        NativeExpiry::Absent => {
-            "the manager keeps it, since it has no expiry; a `reconciler run expire-orphans` some minutes later \
-             deletes it, or `serve`"
-        }
+        NativeExpiry::Absent => format!("the manager keeps it, since it has no expiry; {later}"),
     }
 }
 
