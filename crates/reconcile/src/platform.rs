@@ -5,6 +5,7 @@
 //! The listing comes first: what a platform writes in between is then mentioned and not listed, and
 //! the manager is asked for it directly; the other way round it would look unused.
 
+mod answers;
 mod asking;
 mod clean;
 mod judge;

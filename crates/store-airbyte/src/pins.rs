@@ -123,6 +123,11 @@ impl Pins {
         })
     }
 
+    fn definitions_of(&self, scope: Scope) -> HashSet<Uuid> {
+        let places = self.by_place.keys().filter(|it| it.scope == scope);
+        places.map(|it| it.definition).collect()
+    }
+
     fn add(&mut self, place: Place, version: Option<Uuid>) {
         let of_definition = self.versions.entry(place.definition).or_default();
         of_definition.extend(version);
@@ -160,14 +165,15 @@ pub(crate) async fn read(
     );
     let outcome = copy::read(connection, &sql, &mut reader).await?;
     let mut pins = reader.0;
-    if !matches!(outcome, Read::Whole) || !pins.has_any_of(Scope::Organization) {
+    let of_organizations = pins.definitions_of(Scope::Organization);
+    if !matches!(outcome, Read::Whole) || of_organizations.is_empty() {
         return Ok((pins, Some(outcome)));
     }
     let workspaces = catalog
         .table(schema, "workspace")
         .filter(|it| it.offers(&["id", "organization_id"]));
     let Some(workspaces) = workspaces else {
-        pins.of_unknown_workspaces = pins.definitions_of(Scope::Organization);
+        pins.of_unknown_workspaces = of_organizations;
         return Ok((pins, Some(outcome)));
     };
     let sql = format!(
@@ -212,17 +218,6 @@ fn table<'c>(catalog: &'c Catalog, schema: &str) -> Option<&'c Table> {
             .is_some_and(|it| it.builtin.as_deref() == Some("uuid"))
     };
     (table.offers(&columns) && is_id("resource_id") && is_id("scope_id")).then_some(table)
-}
-
-impl Pins {
-    fn has_any_of(&self, scope: Scope) -> bool {
-        self.by_place.keys().any(|it| it.scope == scope)
-    }
-
-    fn definitions_of(&self, scope: Scope) -> HashSet<Uuid> {
-        let places = self.by_place.keys().filter(|it| it.scope == scope);
-        places.map(|it| it.definition).collect()
-    }
 }
 
 struct PinReader(Pins);

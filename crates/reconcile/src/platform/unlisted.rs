@@ -2,9 +2,10 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use cloakroom_core::platform::{NamedSecret, NamedSecrets, Unlisted, UnlistedCursor};
-use cloakroom_core::{Error, ErrorKind, Result};
+use cloakroom_core::platform::{NamedSecret, Unlisted, UnlistedCursor};
+use cloakroom_core::{Error, Result};
 
+use super::answers::{DESCRIBE, describe_one, whole};
 use super::judge::{danger, is_endangered};
 use super::naming::is_canonical;
 use super::{Pass, PlatformFindingKind, PlatformPhase, PlatformReport};
@@ -220,31 +221,17 @@ impl Pass<'_> {
         }
         let named = self.named()?;
         *asked += names.len() as u64;
-        let mut answers = named.describe_named_without_tags(names).await;
-        // A batch that is shorter than its questions answers none of the rest.
-        answers.resize_with(names.len(), || Err(no_answer()));
+        let answers = named.describe_named_without_tags(names).await;
+        let mut answers = whole(DESCRIBE, answers, names.len());
         for (name, answer) in names.iter().zip(&mut answers) {
             if answer.as_ref().is_err_and(Error::is_retryable) {
                 let policy = self.reader.settings.request;
-                let again = policy.run("describe the secret", || describe_one(named, name));
+                let again = policy.run(DESCRIBE, || describe_one(named, name));
                 *answer = again.await;
             }
         }
         Ok(answers)
     }
-}
-
-async fn describe_one(named: &dyn NamedSecrets, name: &str) -> Result<NamedSecret> {
-    let mut answers = named.describe_named_without_tags(&[name.to_owned()]).await;
-    answers.pop().unwrap_or_else(|| Err(no_answer()))
-}
-
-fn no_answer() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "describe the secret",
-        "the manager did not answer",
-    )
 }
 
 impl From<Result<NamedSecret>> for Answer {

@@ -5,10 +5,11 @@ use cloakroom_core::ledger::DeletionOutcome;
 use cloakroom_core::platform::{
     NamedSecret, NamedSecrets, RemovalEnd, RemovalItem, RemovalSettlement, SecretName, Standing,
 };
-use cloakroom_core::{DeleteMode, Deletion, Error, ErrorKind, Result, Timestamp};
+use cloakroom_core::{DeleteMode, Deletion, Error, Result, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
+use super::super::answers::{DESCRIBE, only};
 use super::super::standing::{is_past, last_changed};
 use super::super::{Judged, PlatformPhase};
 use super::run::{Run, spared};
@@ -171,7 +172,7 @@ impl Run<'_> {
             return End::Unreached;
         }
         let name = candidate.name.to_string();
-        let described = request.run("describe the secret", || describe_with_tags(named, &name));
+        let described = request.run(DESCRIBE, || describe_with_tags(named, &name));
         let described = match described.await {
             Ok(described) => described,
             Err(error) if error.is_missing() => return End::Gone,
@@ -288,22 +289,7 @@ impl Run<'_> {
     }
 }
 
-pub(super) async fn describe(named: &dyn NamedSecrets, name: &str) -> Result<NamedSecret> {
-    only(named.describe_named_without_tags(&[name.to_owned()]).await)
-}
-
 /// Tags may tell that it is another deployment's.
 async fn describe_with_tags(named: &dyn NamedSecrets, name: &str) -> Result<NamedSecret> {
-    only(named.describe_named(&[name.to_owned()]).await)
-}
-
-fn only(mut answers: Vec<Result<NamedSecret>>) -> Result<NamedSecret> {
-    answers.pop().unwrap_or_else(|| {
-        let message = "the manager did not answer";
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "describe the secret",
-            message,
-        ))
-    })
+    only(DESCRIBE, named.describe_named(&[name.to_owned()]).await)
 }

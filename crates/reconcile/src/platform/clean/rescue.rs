@@ -7,7 +7,7 @@ use cloakroom_core::platform::{
 use cloakroom_core::{Error, Result, Timestamp};
 
 use super::super::Judged;
-use super::batch::describe;
+use super::super::answers::{DESCRIBE, describe_one};
 use super::run::{Run, spared};
 
 /// What was done to a secret so that it stays.
@@ -118,7 +118,7 @@ impl Run<'_> {
 
     async fn describe(&self, named: &dyn NamedSecrets, name: &str) -> Result<NamedSecret> {
         let request = self.cleaner.settings.request;
-        let found = request.run("describe the secret", || describe(named, name));
+        let found = request.run(DESCRIBE, || describe_one(named, name));
         found.await
     }
 

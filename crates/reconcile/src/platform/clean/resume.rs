@@ -4,7 +4,7 @@ use cloakroom_core::ledger::{DeletionOutcome, RowState};
 use cloakroom_core::platform::{Removal, RemovalEnd, RemovalSettlement, SecretName};
 use cloakroom_core::{Result, SecretState};
 
-use super::batch::describe;
+use super::super::answers::{DESCRIBE, describe_one};
 use super::run::{Run, spared};
 
 impl Run<'_> {
@@ -40,7 +40,7 @@ impl Run<'_> {
         let named = self.pass.named()?;
         let request = self.cleaner.settings.request;
         let name = removal.name.to_string();
-        let found = request.run("describe the secret", || describe(named, &name));
+        let found = request.run(DESCRIBE, || describe_one(named, &name));
         let outcome = match found.await {
             Ok(found) => match found.state {
                 SecretState::ScheduledForDeletion { due } => DeletionOutcome::Scheduled { due },

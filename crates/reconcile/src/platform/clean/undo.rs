@@ -12,9 +12,9 @@ use cloakroom_core::store::words;
 use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretState, Timestamp};
 use futures_util::future::join_all;
 
+use super::super::answers::{DESCRIBE, describe_one};
 use super::super::lease::{PlatformLease, platform_lease_name};
 use super::PlatformCleaner;
-use super::batch::describe;
 use crate::undo::{
     Ended, TOGETHER, UndoFate, UndoOptions, UndoReport, Undone, destroyed, gone, has_ended,
     last_words, longest_way,
@@ -171,7 +171,7 @@ impl PlatformCleaner {
         let held = row.until.filter(is_held);
         let (named, request) = (self.reader.named()?, self.settings.request);
         let text = name.to_string();
-        let found = request.run("describe the secret", || describe(named, &text));
+        let found = request.run(DESCRIBE, || describe_one(named, &text));
         match found.await {
             Ok(found) if found.marked => {
                 told(UndoFate::NotOurs, "its name is held by another secret")

@@ -1,9 +1,12 @@
 //! Both managers, asked by the platform's names.
 
+use std::slice::from_ref;
+
 use cloakroom_core::platform::{NamedSecret, NamedSecrets};
 use cloakroom_core::retry::RetryPolicy;
 use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
 
+use super::super::answers::{DESCRIBE, only, whole};
 use super::{OPERATION, PlatformMover, Side};
 
 /// The old manager and the new one.
@@ -52,12 +55,17 @@ impl<'a> Sides<'a> {
         for (name, answer) in names.iter().zip(&mut answers) {
             if answer.as_ref().is_err_and(Error::is_retryable) {
                 let again = self.request.run("read the secret", || async {
-                    only(asked.read_named(std::slice::from_ref(name)).await)
+                    only(OPERATION, asked.read_named(from_ref(name)).await)
                 });
                 *answer = again.await;
             }
         }
-        whole(answers, names.len())
+        whole(OPERATION, answers, names.len())
+    }
+
+    /// Describes one.
+    pub(super) async fn describe_one(&self, side: Side, name: &String) -> Result<NamedSecret> {
+        only(OPERATION, self.describe(side, from_ref(name)).await)
     }
 
     /// Describes secrets; what a retry may help is tried again, one by one.
@@ -69,32 +77,13 @@ impl<'a> Sides<'a> {
         let mut answers = asked.describe_named_without_tags(names).await;
         for (name, answer) in names.iter().zip(&mut answers) {
             if answer.as_ref().is_err_and(Error::is_retryable) {
-                let again = self.request.run("describe the secret", || async {
-                    only(
-                        asked
-                            .describe_named_without_tags(std::slice::from_ref(name))
-                            .await,
-                    )
+                let again = self.request.run(DESCRIBE, || async {
+                    let described = asked.describe_named_without_tags(from_ref(name));
+                    only(OPERATION, described.await)
                 });
                 *answer = again.await;
             }
         }
-        whole(answers, names.len())
+        whole(OPERATION, answers, names.len())
     }
-}
-
-fn only<T>(mut answers: Vec<Result<T>>) -> Result<T> {
-    answers.pop().unwrap_or_else(|| Err(silent()))
-}
-
-/// As many answers as there were questions.
-fn whole<T>(mut answers: Vec<Result<T>>, questions: usize) -> Vec<Result<T>> {
-    answers.truncate(questions);
-    answers.extend((answers.len()..questions).map(|_| Err(silent())));
-    answers
-}
-
-fn silent() -> Error {
-    let message = "the manager did not answer";
-    Error::new(ErrorKind::Unavailable, OPERATION, message)
 }

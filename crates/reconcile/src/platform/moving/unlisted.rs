@@ -7,7 +7,7 @@ use cloakroom_core::{Error, ErrorKind, Result};
 use super::super::Pass;
 use super::report::{PlatformMoveReport, PlatformMoveStep};
 use super::sides::Sides;
-use super::{OPERATION, PlatformMover, Side};
+use super::{PlatformMover, Side};
 
 /// Names asked for together.
 const TOGETHER: u32 = 100;
@@ -57,7 +57,8 @@ impl<'a> Unlisted<'a> {
                 if is_in_neither(&old, &new)
                     && let Some(read) = self.pass.naming().looked_for(name)
                 {
-                    [old, new] = self.describe(read).await;
+                    old = self.sides.describe_one(Side::Old, &read).await;
+                    new = self.sides.describe_one(Side::New, &read).await;
                     if old.is_ok() {
                         // It is listed under that name, and moves under it.
                         continue;
@@ -67,17 +68,6 @@ impl<'a> Unlisted<'a> {
             }
             self.pass.keep_lease().await?;
         }
-    }
-
-    async fn describe(&self, name: String) -> [Result<NamedSecret>; 2] {
-        let name = [name];
-        let silent = || {
-            let message = "the manager did not answer";
-            Err(Error::new(ErrorKind::Unavailable, OPERATION, message))
-        };
-        let old = self.sides.describe(Side::Old, &name).await.pop();
-        let new = self.sides.describe(Side::New, &name).await.pop();
-        [old, new].map(|it| it.unwrap_or_else(silent))
     }
 
     /// Which of these a finish that has begun handed to deletion, though it was cut off right behind that.
