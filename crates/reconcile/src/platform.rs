@@ -8,6 +8,7 @@
 mod answers;
 mod asking;
 mod clean;
+mod expiry;
 mod judge;
 mod lease;
 mod listed;

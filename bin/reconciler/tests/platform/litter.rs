@@ -78,7 +78,12 @@ pub async fn littered() -> Littered {
 impl Littered {
     /// The same, adopted and seen twice.
     pub async fn adopted() -> Self {
-        let littered = littered().await;
+        Self::adopted_over(MemoryBackend::CAPABILITIES).await
+    }
+
+    /// The same, over a manager that says this of itself.
+    pub async fn adopted_over(capabilities: Capabilities) -> Self {
+        let littered = littered_over(capabilities).await;
         littered.stage.adopt().await;
         littered
     }

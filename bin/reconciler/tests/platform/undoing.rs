@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::platform::{NamedSecrets as _, Removals as _};
 use cloakroom_core::store::RunOutcome;
-use cloakroom_core::{Clock as _, DeleteMode, ErrorKind, Result, RunId};
+use cloakroom_core::{Capabilities, Clock as _, DeleteMode, ErrorKind, Result, RunId};
 use cloakroom_reconcile::{CleanGuard, CleanOptions, UndoFate, UndoOptions, UndoReport};
+use cloakroom_testkit::memory::MemoryBackend;
 
 use crate::adversary::Event;
 use crate::litter::Littered;
@@ -66,10 +68,25 @@ async fn what_comes_back_is_held_for_its_time() {
     }
 }
 
-/// An undo before may have ended when it was back and its expiry was not off yet.
+/// An undo before may have ended when it was back and its expiry was not off yet. Where the settings give nothing an
+/// expiry, the platform may have given it one all the same.
 #[tokio::test]
 async fn what_comes_back_does_not_expire() {
-    let littered = Littered::adopted().await;
+    for native_expiry in [
+        NativeExpiry::Deletes,
+        NativeExpiry::Hides,
+        NativeExpiry::Absent,
+    ] {
+        what_comes_back_does_not_expire_where_it(native_expiry).await;
+    }
+}
+
+async fn what_comes_back_does_not_expire_where_it(native_expiry: NativeExpiry) {
+    let littered = Littered::adopted_over(Capabilities {
+        native_expiry,
+        ..MemoryBackend::CAPABILITIES
+    })
+    .await;
     let stage = &littered.stage;
     let run = stage.clean().await.run;
     stage.clock.advance(HOUR);
@@ -89,17 +106,44 @@ async fn what_comes_back_does_not_expire() {
     expire(waiting);
     let report = undo(stage, run, false).await.unwrap();
     assert_eq!(report.of(UndoFate::Restored), 6, "{report:?}");
-    assert!(!expires(back).await && !expires(waiting).await);
+    for name in [back, waiting] {
+        assert!(!expires(name).await, "{native_expiry:?}");
+    }
 
     // What is held already stays as well.
     expire(back);
     let looked = undo(stage, run, true).await.unwrap();
-    assert_eq!(looked.of(UndoFate::Restorable), 1, "{looked:?}");
+    let restorable = looked.of(UndoFate::Restorable);
+    assert_eq!(restorable, 1, "{native_expiry:?}: {looked:?}");
     assert!(expires(back).await);
     let report = undo(stage, run, false).await.unwrap();
     let told = [UndoFate::Restored, UndoFate::Held].map(|fate| report.of(fate));
     assert_eq!(told, [1, 5], "{report:?}");
     assert!(!expires(back).await);
+}
+
+/// Where an expiry deletes nothing and hides nothing, somebody may need the note.
+#[tokio::test]
+async fn an_expiry_that_is_a_note_only_stays() {
+    let littered = Littered::adopted_over(Capabilities {
+        native_expiry: NativeExpiry::Advises,
+        ..MemoryBackend::CAPABILITIES
+    })
+    .await;
+    let stage = &littered.stage;
+    let run = stage.clean().await.run;
+    stage.clock.advance(HOUR);
+    let manager = &stage.manager.inner;
+    let name = &littered.leaked[0];
+    let at = stage.clock.now() + HOUR * 2;
+    manager.expire_past(name, at).unwrap();
+    let report = undo(stage, run, false).await.unwrap();
+    assert_eq!(report.of(UndoFate::Restored), 6, "{report:?}");
+    let again = undo(stage, run, false).await.unwrap();
+    assert_eq!(again.of(UndoFate::Held), 6, "{again:?}");
+    let described = manager.describe_named(std::slice::from_ref(name)).await;
+    let described = described.into_iter().next().unwrap().unwrap();
+    assert_eq!(described.native_expiry, Some(at));
 }
 
 #[tokio::test]

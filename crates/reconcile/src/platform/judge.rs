@@ -2,26 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::platform::{Evidence, Judgement, NamedSecret, Standing};
 use cloakroom_core::{Result, SecretState, Timestamp};
 
+use super::expiry::takes_away_at;
 use super::ruling::Ruling;
 use super::standing::{is_to_be_brought_back, last_changed};
 use super::{
-    Age, Judged, Pass, PlatformFinding, PlatformFindingKind, PlatformPhase, PlatformReader,
-    PlatformReport, UnusedSecret,
+    Age, Judged, Pass, PlatformFinding, PlatformFindingKind, PlatformPhase, PlatformReport,
+    UnusedSecret,
 };
-
-impl PlatformReader {
-    /// Whether what is there may expire, and not only say so.
-    pub(super) fn lets_expire(&self) -> bool {
-        match self.backend.capabilities().native_expiry {
-            NativeExpiry::Deletes | NativeExpiry::Hides => true,
-            NativeExpiry::Advises | NativeExpiry::Absent => false,
-        }
-    }
-}
 
 impl Pass<'_> {
     /// Judges everything that this pass listed, writes it down and counts it. Tells how many secrets are
@@ -115,9 +105,7 @@ impl Pass<'_> {
     /// Whether the manager itself is about to take a secret away: it waits for its deletion, or its
     /// expiry is more than a note.
     pub(super) fn is_going(&self, secret: &NamedSecret) -> bool {
-        let expiry = self.reader.backend.capabilities().native_expiry;
-        let expires = secret.native_expiry.is_some() && expiry != NativeExpiry::Advises;
-        secret.state.is_waiting() || expires
+        secret.state.is_waiting() || takes_away_at(&*self.reader.backend, secret).is_some()
     }
 
     /// What a clean-up would do with an unused secret.

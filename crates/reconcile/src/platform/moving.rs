@@ -22,7 +22,6 @@ mod whose;
 
 use std::sync::Arc;
 
-use cloakroom_core::capabilities::NativeExpiry;
 use cloakroom_core::platform::{
     MoveManagers, NamedSecret, NewPlatformMove, PlatformMove, PlatformMoves, PlatformStore,
     PlatformTarget,
@@ -33,6 +32,7 @@ use cloakroom_core::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::expiry::takes_away_at;
 use super::{Neighbour, Pass, PlatformObserver, PlatformReader};
 use crate::settings::Settings;
 use compare::Comparison;
@@ -356,8 +356,7 @@ impl PlatformMover {
 
     /// Whether a manager itself takes a secret away one day.
     fn expires(&self, side: Side, found: &NamedSecret) -> bool {
-        let expiry = self.backend_of(side).capabilities().native_expiry;
-        found.native_expiry.is_some() && expiry != NativeExpiry::Advises
+        takes_away_at(self.backend_of(side), found).is_some()
     }
 
     fn id_of(&self, side: Side) -> &BackendId {

@@ -8,6 +8,7 @@ use cloakroom_core::{Error, Result, Timestamp};
 
 use super::super::Judged;
 use super::super::answers::{DESCRIBE, describe_one};
+use super::super::expiry::takes_away_at;
 use super::run::{Run, spared};
 
 /// What was done to a secret so that it stays.
@@ -104,12 +105,12 @@ impl Run<'_> {
                 }
             }
         }
-        if found.native_expiry.is_none() || !self.pass.is_going(&found) {
+        let Some(expiry) = takes_away_at(self.cleaner.backend(), &found) else {
             return Ok(Some(saved));
-        }
+        };
         let lifted = request.run("lift the expiry", || named.lift_expiry_named(name));
         match lifted.await {
-            Ok(()) => saved.expiry = found.native_expiry,
+            Ok(()) => saved.expiry = Some(expiry),
             Err(error) if saved.waited => saved.left = Some(error),
             Err(error) => return Err(error),
         }

@@ -13,6 +13,7 @@ use cloakroom_core::{Error, ErrorKind, Result, RunId, SecretState, Timestamp};
 use futures_util::future::join_all;
 
 use super::super::answers::{DESCRIBE, describe_one};
+use super::super::expiry::{takes_away, takes_away_at};
 use super::super::lease::{PlatformLease, platform_lease_name};
 use super::PlatformCleaner;
 use crate::undo::{
@@ -188,8 +189,7 @@ impl PlatformCleaner {
         held: Option<Timestamp>,
         options: &UndoOptions,
     ) -> Result<(UndoFate, String)> {
-        let waits = found.state.is_waiting();
-        let expiry = found.native_expiry.filter(|_| self.reader.lets_expire());
+        let expiry = takes_away_at(self.backend(), found);
         let detail = match (&found.state, held) {
             (SecretState::Destroyed, _) => return Ok(destroyed()),
             (SecretState::Enabled | SecretState::Disabled, held) if let Some(at) = expiry => {
@@ -209,7 +209,7 @@ impl PlatformCleaner {
         if options.dry_run {
             return Ok((UndoFate::Restorable, detail));
         }
-        Ok(match self.let_stay(found, waits, expiry.is_some()).await {
+        Ok(match self.let_stay(found).await {
             Ok(()) => (UndoFate::Restored, detail),
             Err(error) if error.is_missing() => {
                 (UndoFate::Gone, "it went while it was restored".to_owned())
@@ -218,22 +218,24 @@ impl PlatformCleaner {
         })
     }
 
-    async fn let_stay(&self, found: &NamedSecret, waits: bool, expires: bool) -> Result<()> {
+    async fn let_stay(&self, found: &NamedSecret) -> Result<()> {
+        let waits = found.state.is_waiting();
         let (named, request) = (self.reader.named()?, self.settings.request);
         if waits {
             let restored = request.run("restore the secret", || named.restore_named(&found.name));
             restored.await?;
         }
         // What is brought back may carry an expiry again.
-        if expires || (waits && self.reader.lets_expire()) {
-            let lifted = request.run("lift the expiry", || named.lift_expiry_named(&found.name));
-            return match lifted.await {
-                // What the manager takes off of no platform's secret is no reason not to hold it.
-                Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
-                lifted => lifted,
-            };
+        let may_expire = waits || found.native_expiry.is_some();
+        if !may_expire || !takes_away(self.backend()) {
+            return Ok(());
         }
-        Ok(())
+        let lifted = request.run("lift the expiry", || named.lift_expiry_named(&found.name));
+        match lifted.await {
+            // What the manager takes off of no platform's secret is no reason not to hold it.
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+            lifted => lifted,
+        }
     }
 }
 
