@@ -47,7 +47,8 @@ fn main() {
         broken_off:
             what_was_found_stays_known, what_was_deleted_is_counted,
             what_a_whole_run_found_outlives_those_that_break_off,
-            a_later_run_of_another_process_is_the_news;
+            a_later_run_of_another_process_is_the_news,
+            what_a_damaged_report_told_of_stays_known;
         figures:
             one_replica_alone_tells_the_databases_figures, a_success_from_the_future_is_unknown,
             requests_to_the_backend_are_counted,

@@ -150,6 +150,43 @@ fn each_tells_the_same(deployment: &Deployment, served: &Served) {
     assert!(found.stderr.contains("may have been repaired"), "{found:?}");
 }
 
+/// A report that does not parse says nothing is well: what its run found is kept apart from it.
+pub fn what_a_damaged_report_told_of_stays_known() {
+    let deployment = with_token(NEVER);
+    let document = deployment.put(&config("one"));
+    let verify = || deployment.run(&["run", "verify-blobs"]);
+    verify().done();
+    behind_its_back(&deployment, "DELETE FROM embedded_secrets");
+    assert_eq!(verify().code, Some(3));
+    let found = || deployment.run(&["findings"]);
+    let before = found();
+    behind_its_back(
+        &deployment,
+        "UPDATE runs SET report = '{' WHERE report LIKE '%\"dangling\":1%'",
+    );
+    let served = deployment.serve(&[]);
+    let amiss = ["dangling", "clear_text"].map(|kind| {
+        let series = format!("cloakroom_findings{{backend=\"embedded\",kind=\"{kind}\"}}");
+        metric(&served, &series)
+    });
+    assert_eq!(amiss, [Some(1.0), Some(0.0)]);
+    let status = served.status();
+    let told = job(&status, "verify-blobs");
+    let known = json!({"dangling": 1});
+    assert_eq!(told["findings"]["embedded"], known, "{told:#}");
+    assert_eq!(served.terminate().0, Some(0));
+    let status = deployment.run(&["status", "--output", "json"]).json();
+    assert_eq!(status["findings"]["embedded"], known, "{status:#}");
+    assert_eq!(status["runs"][0]["state"], "unreadable", "{status:#}");
+    let after = found();
+    assert_eq!((after.code, after.stdout), (Some(3), before.stdout));
+
+    // A run that can be read says what is so.
+    deployment.run(&["document", "remove", &document]).done();
+    verify().done();
+    assert_eq!(found().code, Some(0));
+}
+
 /// A run of another process that came later and did not fail is the news.
 pub fn a_later_run_of_another_process_is_the_news() {
     let deployment = with_token(NEVER);

@@ -1,6 +1,6 @@
 //! The journal: runs, what they found, and the leases that keep them apart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -123,12 +123,12 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// What stands for the report of a run that cannot be read.
-    pub fn unreadable_report(why: &str) -> serde_json::Value {
-        serde_json::json!({"unreadable": why, "error": why})
+    /// What stands for the report of a run that cannot be read: why, and what is known without it of what it found.
+    pub fn unreadable_report(why: &str, found: &BTreeMap<FindingKind, u64>) -> serde_json::Value {
+        serde_json::json!({"unreadable": why, "error": why, "findings": found})
     }
 
-    /// Why its report cannot be read, where it cannot: what it found is not known.
+    /// Why its report cannot be read, where it cannot: what it found is known as far as its findings are kept.
     pub fn unreadable(&self) -> Option<&str> {
         self.report["unreadable"].as_str()
     }

@@ -1,11 +1,13 @@
 //! What verify-blobs found, kept for the last ten runs of a job and backend, and until another whole run has
 //! ended for what the last whole one and those since found.
 
+use std::collections::BTreeMap;
+
 use cloakroom_core::store::{Finding, FindingKind, Job};
 use cloakroom_core::{BackendId, Coordinate, DocumentId, Error, ErrorKind, Result, RunId};
 
 use super::locks::execute_exactly;
-use super::rows::Reader;
+use super::rows::{Reader, or_unreadable};
 use super::runs::unsettled;
 use super::transaction::{Ending, told};
 use super::{CHUNK, Conn, Query, Row, Store, dialect};
@@ -42,6 +44,27 @@ impl Store {
             .await
             .map_err(|failure| told("read findings", failure))
     }
+}
+
+/// How many findings of a run are kept, by those kinds that can be read.
+pub(super) async fn count_kept(
+    conn: &mut Conn,
+    run: RunId,
+) -> Result<BTreeMap<FindingKind, u64>, Failure> {
+    let asked =
+        "SELECT f.kind, COUNT(*) AS count FROM findings AS f WHERE f.run_id = $1 GROUP BY f.kind";
+    let rows = sqlx::query(asked)
+        .bind(dialect::id(run.0))
+        .fetch_all(conn)
+        .await?;
+    let mut kept = BTreeMap::new();
+    for row in &rows {
+        let reader = Reader::new("findings", row);
+        if let Ok(kind) = or_unreadable(reader.word("kind", FindingKind::from_word))? {
+            kept.insert(kind, reader.count("count")?);
+        }
+    }
+    Ok(kept)
 }
 
 fn finding(row: &Row) -> Result<Finding, Failure> {

@@ -7,7 +7,7 @@ use cloakroom_core::store::{Job, NewRun, RunOutcome, RunRecord, telling_most};
 use cloakroom_core::{BackendId, Error, ErrorKind, Result, RunId};
 use sha2::{Digest as _, Sha256};
 
-use super::findings::prune;
+use super::findings::{count_kept, prune};
 use super::rows::{Reader, or_unreadable, parsed};
 use super::transaction::{Ending, told};
 use super::{Conn, Query, Row, Store, dialect};
@@ -192,10 +192,10 @@ impl Store {
         self.records(query).await
     }
 
-    async fn records(&self, mut query: Query) -> Result<Vec<RunRecord>> {
+    async fn records(&self, query: Query) -> Result<Vec<RunRecord>> {
         let records = async {
-            let rows = query.build().fetch_all(&self.read).await?;
-            rows.iter().map(record).collect::<Result<_, Failure>>()
+            let mut conn = self.read.acquire().await?;
+            read_records(&mut conn, query).await
         };
         records.await.map_err(|failure| told("read runs", failure))
     }
@@ -211,13 +211,11 @@ pub(super) async fn unsettled(
     let mut query = whole_runs(job, backend);
     query.push(NEWEST_FIRST).push(" LIMIT ");
     query.push_bind(i64::from(LOOKED_THROUGH));
-    let rows = query.build().fetch_all(&mut *conn).await?;
-    let whole = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+    let whole = read_records(conn, query).await?;
     let whole = whole.into_iter().find(|run| run.unreadable().is_none());
     let mut query = broken_off_since(job, backend, whole.as_ref());
     query.push(TELLING).push(NEWEST_FIRST);
-    let rows = query.build().fetch_all(conn).await?;
-    let since = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+    let since = read_records(conn, query).await?;
     let mut unsettled = telling_most(&since);
     let unreadable = since.iter().filter(|run| run.unreadable().is_some());
     unsettled.extend(unreadable.map(|run| run.id));
@@ -261,10 +259,20 @@ fn broken_off_since(job: Job, backend: &BackendId, whole: Option<&RunRecord>) ->
     query
 }
 
-fn record(row: &Row) -> Result<RunRecord, Failure> {
+async fn read_records(conn: &mut Conn, mut query: Query) -> Result<Vec<RunRecord>, Failure> {
+    let rows = query.build().fetch_all(&mut *conn).await?;
+    let mut records = Vec::with_capacity(rows.len());
+    for row in &rows {
+        records.push(record(conn, row).await?);
+    }
+    Ok(records)
+}
+
+async fn record(conn: &mut Conn, row: &Row) -> Result<RunRecord, Failure> {
     let reader = Reader::new("runs", row);
+    let id = RunId(reader.id("run_id")?);
     Ok(RunRecord {
-        id: RunId(reader.id("run_id")?),
+        id,
         job: reader.word("job", Job::from_word)?,
         backend: reader.backend()?,
         dry_run: reader.get("dry_run")?,
@@ -273,8 +281,10 @@ fn record(row: &Row) -> Result<RunRecord, Failure> {
         outcome: reader.optional_word("outcome", RunOutcome::from_word)?,
         report: match or_unreadable(reader.word("report", parsed))? {
             Ok(report) => report,
-            // When and how it ended is known all the same, and it hides no other run.
-            Err(error) => RunRecord::unreadable_report(&error.to_string()),
+            // When and how it ended and what it found is known all the same, and it hides no other run.
+            Err(error) => {
+                RunRecord::unreadable_report(&error.to_string(), &count_kept(conn, id).await?)
+            }
         },
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloakroom_core::ErrorKind;
 use cloakroom_core::ledger::{Damage, Ledger};
 use cloakroom_core::store::{
-    DocumentStore, Expected, Finding, FindingKind, Job, Journal, NewRun, RunOutcome,
+    DocumentStore, Expected, Finding, FindingKind, Job, Journal, NewRun, RunOutcome, RunRecord,
 };
 use serde_json::json;
 
@@ -133,8 +133,8 @@ pub(crate) async fn runs_that_went_through_everything(bench: Bench) {
     assert_eq!(store.first_started(other, &here).await.unwrap(), None);
 }
 
-/// A report that does not parse tells itself in the place of its run. It hides no other run, says nothing of what was
-/// found, and nothing is forgotten because of it.
+/// A report that does not parse tells itself in the place of its run. It hides no other run, what it found is counted
+/// from what is kept of it, and nothing is forgotten because of it.
 pub(crate) async fn an_unreadable_report_holds_up_no_other(bench: Bench) {
     let (store, here, job) = (&bench.store, backend(), Job::VerifyBlobs);
     let report = json!({"findings": {"dangling": 1}, "cut_short": false});
@@ -183,9 +183,13 @@ pub(crate) async fn an_unreadable_report_holds_up_no_other(bench: Bench) {
         }
         assert!(!format!("{record:?}").contains("canary"));
     }
-    // When it ended is known; what it found is not.
+    // When it ended is known, and what it found.
     let last = store.last_finished(job, &here).await.unwrap().unwrap();
     assert_eq!(last.id, run(3));
+    let found = |it: &RunRecord| FindingKind::ALL.map(|kind| it.found(kind));
+    for record in [&last, &runs[1]] {
+        assert_eq!(found(record), found(&runs[2]));
+    }
     let whole = store.last_whole(job, &here).await.unwrap();
     assert_eq!(whole.as_ref().map(|it| it.id), Some(run(1)));
     let since = store
