@@ -37,6 +37,10 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.migrated_fields(id, after, limit).await)
     }
 
+    async fn count_fields(&self, id: MoveId) -> Result<u64> {
+        of_either!(self, inner => inner.count_fields(id).await)
+    }
+
     async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
         of_either!(self, inner => inner.note_back(id, fields).await)
     }

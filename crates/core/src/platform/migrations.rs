@@ -101,6 +101,9 @@ pub trait SecretMigrations: Send + Sync {
         limit: u32,
     ) -> Result<Vec<MigratedField>>;
 
+    /// How many fields a migration has, taken back or not; 0 of one that is not known.
+    async fn count_fields(&self, id: MoveId) -> Result<u64>;
+
     /// Writes down that these fields of a migration were taken back. `Conflict` unless it is being taken back.
     async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()>;
 

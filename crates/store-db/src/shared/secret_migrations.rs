@@ -87,6 +87,19 @@ impl Store {
             .map_err(|failure| told("read migrated fields", failure))
     }
 
+    pub(crate) async fn count_fields(&self, id: MoveId) -> Result<u64> {
+        let counted = async {
+            let mut query =
+                Query::new("SELECT COUNT(*) AS count FROM migrated_fields WHERE migration_id = ");
+            query.push_bind(dialect::id(id.0));
+            let row = query.build().fetch_one(&self.read).await?;
+            Reader::new("migrated_fields", &row).count("count")
+        };
+        counted
+            .await
+            .map_err(|failure| told("count migrated fields", failure))
+    }
+
     pub(crate) async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
         in_transaction!(self, BACK, |tx| {
             note_back_within(&mut tx, id, fields)

@@ -137,6 +137,7 @@ fn main() {
             a_platforms_copies_are_kept_by_whoever_has_the_lease;
         secret_migrations:
             a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept,
+            every_migrated_field_is_counted,
             the_last_run_that_went_on_with_a_field_is_known,
             a_field_that_was_taken_back_holds_nothing_up,
             a_copy_is_noted_by_its_name, keys_of_the_way_back_are_counted;

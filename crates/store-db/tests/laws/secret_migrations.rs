@@ -136,6 +136,28 @@ pub(crate) async fn every_migrated_field_is_kept(bench: Bench) {
     assert_eq!(first, fields[..1]);
 }
 
+/// Of one migration alone, each field once, whether it was taken back or not.
+pub(crate) async fn every_migrated_field_is_counted(bench: Bench) {
+    let store = &bench.store;
+    let [this, other] = [(1, "om"), (2, "other")].map(|(n, it)| new_migration(n, it, "aws"));
+    for new in [&this, &other] {
+        store.begin_migration(new).await.unwrap();
+        assert_eq!(store.count_fields(new.id).await.unwrap(), 0);
+    }
+    let pointers = ["/x", "/y", "/z"];
+    let fields = pointers.map(|it| field("a", "1", it));
+    store.write_fields(this.id, &fields).await.unwrap();
+    store.write_fields(this.id, &fields[1..]).await.unwrap();
+    store.write_fields(other.id, &fields[..1]).await.unwrap();
+    let (from, to) = ([MoveState::Open], MoveState::Reversing);
+    store.set_migration(this.id, &from, to).await.unwrap();
+    store.note_back(this.id, &fields[..2]).await.unwrap();
+    assert_eq!(store.count_fields(this.id).await.unwrap(), 3);
+    assert_eq!(store.count_fields(other.id).await.unwrap(), 1);
+    let unknown = MoveId(Uuid::from_u128(1));
+    assert_eq!(store.count_fields(unknown).await.unwrap(), 0);
+}
+
 /// Whoever is taken back is told who went on with a field, until that was taken back itself.
 pub(crate) async fn the_last_run_that_went_on_with_a_field_is_known(bench: Bench) {
     let store = &bench.store;

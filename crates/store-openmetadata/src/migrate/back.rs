@@ -73,7 +73,8 @@ impl SecretsMigration {
             }
         }
         rows.close().await;
-        let mut progress = Progress::new(observer, self.count_fields(id).await?);
+        let fields = self.ground.journal.count_fields(id).await?;
+        let mut progress = Progress::new(observer, fields);
         let mut after = None;
         let mut old_ids = OldIds::default();
         loop {
@@ -117,19 +118,6 @@ impl SecretsMigration {
         }
         writer.close().await;
         Ok(report)
-    }
-
-    async fn count_fields(&self, id: MoveId) -> Result<u64> {
-        let journal = &self.ground.journal;
-        let (mut count, mut after) = (0, None);
-        loop {
-            let page = journal.migrated_fields(id, after.as_ref(), PAGE).await?;
-            count += page.len() as u64;
-            after = page.into_iter().next_back();
-            if after.is_none() {
-                return Ok(count);
-            }
-        }
     }
 
     async fn field_back(

@@ -124,6 +124,11 @@ impl SecretMigrations for Journal {
             .collect())
     }
 
+    async fn count_fields(&self, id: MoveId) -> Result<u64> {
+        let all = self.fields.lock().unwrap();
+        Ok(all.keys().filter(|key| key.0 == id.0).count() as u64)
+    }
+
     async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
         let mut all = self.fields.lock().unwrap();
         for it in fields {
