@@ -1,5 +1,7 @@
 //! Parameter Store asked by the names that a platform gave: prefix and name, nothing changed.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use cloakroom_core::platform::{NamedPage, NamedSecret, NamedSecrets};
 use cloakroom_core::{
@@ -116,6 +118,16 @@ impl ParameterStoreBackend {
         }
     }
 
+    async fn try_tag_named(
+        &self,
+        name: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let full = self.place.platforms_name(name)?;
+        let tags: Vec<_> = tags.clone().into_iter().collect();
+        self.parameters.tag(&full, &tags).await
+    }
+
     /// Whether what has the name is an unmarked parameter with the very value.
     async fn compare_named(&self, full: &str, value: &SecretValue) -> Result<(), Failure> {
         let names = [full.to_owned()];
@@ -187,6 +199,11 @@ impl NamedSecrets for ParameterStoreBackend {
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {
         let put = self.try_put_named(name, value).await;
         put.map_err(|failure| self.place.named_error("put", name, &failure))
+    }
+
+    async fn tag_named(&self, name: &str, tags: &BTreeMap<String, String>) -> Result<()> {
+        let tagged = self.try_tag_named(name, tags).await;
+        tagged.map_err(|failure| self.place.named_error("tag", name, &failure))
     }
 
     async fn delete_named(

@@ -194,6 +194,24 @@ impl Parameters {
             .await
     }
 
+    /// Adds tags to what has a name. `Missing` where there is none.
+    pub(crate) async fn tag(&self, name: &str, tags: &[(String, String)]) -> Result<(), Failure> {
+        let tags = tags.iter().map(|(key, value)| tag(key, value));
+        let tags: Vec<_> = tags.collect::<Result<_, _>>()?;
+        let tags = &tags;
+        self.session
+            .call(|client| async move {
+                let request = client
+                    .add_tags_to_resource()
+                    .resource_type(ResourceTypeForTagging::Parameter)
+                    .resource_id(name)
+                    .set_tags(Some(tags.clone()));
+                let done = request.send().await;
+                done.map(drop).map_err(|error| failure(&error))
+            })
+            .await
+    }
+
     /// Deletes one.
     pub(crate) async fn delete(&self, name: &str) -> Result<(), Failure> {
         self.session

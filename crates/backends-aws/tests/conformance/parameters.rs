@@ -1,5 +1,6 @@
 //! Laws of Parameter Store alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -207,6 +208,18 @@ pub(crate) async fn a_description_by_name_has_the_tags(server: &Server) -> Outco
     named.put_named(&name, &marked("a value")).await?;
     let described = named.describe_named(std::slice::from_ref(&name)).await;
     assert_eq!(described.into_iter().next().unwrap()?.tags, Some(expected));
+    // Those that come later stand beside them.
+    let more =
+        [("team", "data"), ("owner", "ops")].map(|(key, it)| (key.to_owned(), it.to_owned()));
+    let more = BTreeMap::from(more);
+    named.tag_named(&name, &more).await?;
+    let described = named.describe_named(std::slice::from_ref(&name)).await;
+    assert_eq!(
+        described.into_iter().next().unwrap()?.tags,
+        Some(more.clone())
+    );
+    let nowhere = named.tag_named("never-put", &more).await;
+    assert!(nowhere.unwrap_err().is_missing());
     let refusal = Fault::Answer(coded(400, "AccessDeniedException"));
     let tags = Rule::new(refusal)
         .matching(|seen| seen.aws_operation() == Some("AmazonSSM.ListTagsForResource"));

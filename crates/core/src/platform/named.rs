@@ -75,6 +75,14 @@ pub trait NamedSecrets: Send + Sync {
     /// bytes are `Conflict`.
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()>;
 
+    /// Puts these tags on a secret that is there, beside those that it bears; a key that it has gets this value.
+    /// `Unsupported` where tags go with a write alone.
+    async fn tag_named(&self, name: &str, _tags: &BTreeMap<String, String>) -> Result<()> {
+        let message = "tags are put on a secret of this manager's when it is written: do it there";
+        let error = Error::new(ErrorKind::Unsupported, "tag", message);
+        Err(error.with_coordinate(name))
+    }
+
     /// Deletes one secret. One that is not there is [`Deletion::AlreadyGone`]; a precondition that
     /// does not hold is `Conflict`.
     async fn delete_named(

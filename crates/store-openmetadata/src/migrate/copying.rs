@@ -2,6 +2,7 @@
 //! earlier run left there is told from everybody else's.
 
 use cloakroom_core::capabilities::NativeExpiry;
+use cloakroom_core::coordinates::openmetadata::Manager;
 use cloakroom_core::platform::{CopyName, NamedSecret, PlatformSource as _};
 use cloakroom_core::{
     Capabilities, DeleteMode, Deletion, Digest, Error, ErrorKind, KeyRing, MoveId, Result,
@@ -68,7 +69,8 @@ impl SecretsMigration {
                 self.refuse_what_may_be_going(copy, value).await?;
                 // The manager itself looks at how what is there is kept.
                 let secrets = self.to.side.secrets()?;
-                return secrets.put_named(&copy.name, value).await.map(|()| true);
+                secrets.put_named(&copy.name, value).await?;
+                return self.tag_own(copy, value).await.map(|()| true);
             }
             There::ToBeAsked => return Ok(false),
             There::Nothing => {}
@@ -89,6 +91,34 @@ impl SecretsMigration {
         }
         let message = "what was read back is not what was written; nothing refers to it";
         Err(Error::new(ErrorKind::Corrupt, OPERATION, message).with_coordinate(name))
+    }
+
+    /// Puts what it lacks of the backend's tags on a copy that an earlier run left. Parameter Store lists none, so
+    /// that nothing else ever tells; elsewhere a copy without the platform's is refused.
+    async fn tag_own(&self, copy: &CopyName, value: &SecretValue) -> Result<()> {
+        let Side::Manager {
+            manager: Manager::AwsSsm,
+            tags,
+            ..
+        } = &self.to.side
+        else {
+            return Ok(());
+        };
+        let noted = self.ground.journal.noted_copy(copy).await?;
+        let ring = self.ground.keys.ring()?;
+        if !noted.is_some_and(|noted| is_of(&ring, &noted, &copy.name, value)) {
+            return Ok(());
+        }
+        let Some(there) = self.describe_there(&copy.name).await?.tags else {
+            return Ok(());
+        };
+        let mut lacking = tags.clone();
+        lacking.retain(|key, _| !there.contains_key(key));
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let secrets = self.to.side.secrets()?;
+        secrets.tag_named(&copy.name, &lacking).await
     }
 
     /// A value that is there already is a copy only where it stays there.

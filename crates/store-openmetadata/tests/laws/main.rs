@@ -97,6 +97,7 @@ fn main() {
             others:
                 a_foreign_tag_keeps_a_secret_safe, a_copy_bears_the_deployments_tags,
                 what_another_hand_tagged_is_neither_taken_nor_replaced,
+                a_copy_of_an_earlier_run_gets_the_tags_that_it_lacks,
                 references_met_on_the_way_are_asked_for,
                 what_is_in_another_manager_is_not_ready, what_is_no_id_is_not_repeated,
                 an_edit_in_the_new_place_is_called_so;

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use cloakroom_core::{DeleteMode, SecretBackend as _};
+use cloakroom_core::{DeleteMode, ErrorKind, MoveId, SecretBackend as _};
 use cloakroom_store_openmetadata::MigrationReport;
+use uuid::Uuid;
 
-use crate::stage::{PASSWORD, Stage, delete, edit_of, id, on_aws, put, there};
+use crate::stage::{Between, PASSWORD, Stage, Unobserved, delete, edit_of, id, on_aws, put, there};
 use crate::support::Bench;
 
 const OURS: &[(&str, &str)] = &[("team", "data"), ("cost", "1")];
@@ -100,6 +101,43 @@ pub(crate) async fn a_copy_bears_the_deployments_tags(bench: Bench) {
     assert!(forth.is_complete() && forth.moved == 1, "{forth:?}");
     let kept = there(&stage.aws, &name).await;
     assert_eq!(kept.as_deref(), Some("edited"));
+}
+
+/// Parameter Store lists no tags, so nothing else would ever tell that a copy lacks them. What the deployment did not
+/// write is left as it is.
+pub(crate) async fn a_copy_of_an_earlier_run_gets_the_tags_that_it_lacks(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    for (number, name) in (1..).zip(["one", "two"]) {
+        stage.with_password(number, name, "value").await;
+    }
+    // Of the second the value is there already, from another hand.
+    put(&stage.google, &on_aws("two"), "value").await;
+    *stage.journal.between.lock().unwrap() = Some(Between::Death);
+    let cut = stage.migration("db", "ssm");
+    let cut = cut.copy(MoveId(Uuid::from_u128(99)), &Unobserved).await;
+    assert_eq!(cut.unwrap_err().kind(), ErrorKind::Unavailable);
+    let names = ["one", "two"].map(on_aws);
+    for name in &names {
+        stage.google.tag_past(name, &[("cost", "1")]).unwrap();
+    }
+    stage.tags_of_backends = [("team", "data")];
+    let tags = async || {
+        let named = stage.google.named().unwrap();
+        let described = named.describe_named(&names).await;
+        let tags = described.into_iter().map(|it| it.unwrap().tags.unwrap());
+        tags.map(|it| serde_json::to_string(&it).unwrap())
+            .collect::<Vec<_>>()
+    };
+    // What it bears already may be another hand's: then it is in the way, as before.
+    assert_eq!(kinds(&stage.copy("db", "ssm").await), ["conflict"; 2]);
+    for name in &names {
+        stage.google.tag_past(name, &[]).unwrap();
+    }
+    stage.look("db", "ssm").await;
+    assert_eq!(tags().await, ["{}"; 2]);
+    let done = stage.copy("db", "ssm").await;
+    assert!(done.is_complete() && done.moved == 2, "{done:?}");
+    assert_eq!(tags().await, [r#"{"team":"data"}"#, "{}"]);
 }
 
 /// What fields refer to already has to be there, and of use, or the new place is not ready.

@@ -1,5 +1,6 @@
 //! The manager in memory asked by a platform's names: 1 to 512 of letters, digits and `/_+=.@-`.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use async_trait::async_trait;
@@ -165,6 +166,14 @@ impl NamedSecrets for MemoryBackend {
         }
         state.insert(name, value.clone(), now);
         Ok(())
+    }
+
+    async fn tag_named(&self, name: &str, tags: &BTreeMap<String, String>) -> Result<()> {
+        self.check("tag", name)?;
+        self.change("tag", name, |secret| {
+            let tagged = secret.tags.get_or_insert_default();
+            tagged.extend(tags.clone());
+        })
     }
 
     async fn delete_named(

@@ -1,5 +1,7 @@
 //! The same for a manager asked by a platform's names.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use cloakroom_core::platform::{NamedPage, NamedSecret, NamedSecrets};
 use cloakroom_core::{
@@ -84,6 +86,11 @@ impl NamedSecrets for Governed {
 
     async fn put_named(&self, name: &str, value: &SecretValue) -> Result<()> {
         let call = self.inner_named()?.put_named(name, value);
+        self.one(Request::Put, self.calls().put_named, call).await
+    }
+
+    async fn tag_named(&self, name: &str, tags: &BTreeMap<String, String>) -> Result<()> {
+        let call = self.inner_named()?.tag_named(name, tags);
         self.one(Request::Put, self.calls().put_named, call).await
     }
 
