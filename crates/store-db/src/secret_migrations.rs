@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use cloakroom_core::platform::{
-    CopyName, MigratedField, NewSecretMigration, SecretMigration, SecretMigrations,
+    CopyName, MigratedField, NewSecretMigration, SecretMigration, SecretMigrations, TakenTo,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Digest, MoveId, Result};
@@ -47,6 +47,15 @@ impl SecretMigrations for DbStore {
 
     async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
         of_either!(self, inner => inner.left_so_later(id, field).await)
+    }
+
+    async fn taken_to(
+        &self,
+        platform: &str,
+        database: &str,
+        field: &MigratedField,
+    ) -> Result<Option<TakenTo>> {
+        of_either!(self, inner => inner.taken_to(platform, database, field).await)
     }
 
     async fn note_copy(&self, id: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {

@@ -136,6 +136,12 @@ impl FernetKeys {
         }
     }
 
+    /// What is told of a sealed value that no key opens.
+    pub(crate) fn words_of_unopened(&self) -> String {
+        let remedy = self.remedy();
+        format!("no key opens it, which was sealed under another key or is damaged: {remedy}")
+    }
+
     /// Opens a token without its prefix; `None` where no key does.
     pub(crate) fn open_token(&self, token: &str) -> Option<SecretValue> {
         self.open_and_tell(token).map(|it| it.value)

@@ -3,29 +3,32 @@
 mod back;
 mod copying;
 mod forth;
-mod left_behind;
+mod found;
 mod literal;
+mod look_beside;
 mod met;
-mod old_ids;
 mod others;
 mod outside;
 mod progress;
 mod reading;
 mod report;
+mod whereabouts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
 use cloakroom_core::platform::{
-    MigratedField, NamedSecret, NamedSecrets, NewSecretMigration, Obstacle, PlatformNaming as _,
-    PlatformSource as _, SecretMigration, SecretMigrations,
+    MigratedField, NamedSecret, NamedSecrets, NewSecretMigration, Obstacle, PlatformSource as _,
+    SecretMigration, SecretMigrations,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{
     Clock, Digest, Error, ErrorKind, KeySource, MoveId, Result, SecretBackend, SecretValue,
     ValueKind,
 };
+
+use tokio::sync::OnceCell;
 
 use crate::connect::Address;
 use crate::deployment_names::DeploymentNames;
@@ -93,6 +96,8 @@ pub struct SecretsMigration {
     to: Place,
     /// The deployment's ids on every kind of manager.
     everywhere: Vec<Ids>,
+    /// Which database it is, once that was asked.
+    database: OnceCell<String>,
 }
 
 /// A side with the ids that secrets have there.
@@ -148,12 +153,6 @@ impl Place {
     /// Whether the deployment could have made an id there.
     fn made(&self, id: &str) -> bool {
         self.ids.as_ref().is_some_and(|ids| ids.check(id).is_some())
-    }
-
-    /// Whether what was deployed may refer to an id, which no row tells.
-    fn is_of_deployed_jobs(&self, id: &str) -> bool {
-        let names = self.names.as_ref();
-        names.is_some_and(|names| names.is_of_deployed_jobs(id))
     }
 
     /// `Conflict` where the tags of a secret there say that it is another deployment's. What it is for the migration
@@ -215,6 +214,7 @@ impl SecretsMigration {
                 .collect(),
             from: Place::new(from, &ground.options, &ground.tags)?,
             to: Place::new(to, &ground.options, &ground.tags)?,
+            database: OnceCell::new(),
             ground,
         })
     }
@@ -291,14 +291,9 @@ impl SecretsMigration {
                 .set_migration(id, &from, MoveState::Reversing)
                 .await?;
         }
-        let mut report = self.back((id, was_over), dry_run, observer).await?;
+        let (mut report, stands) = self.back((id, was_over), dry_run, observer).await?;
         if !dry_run && !report.cut_short {
-            // What another migration brought back is to be taken back once that one is.
-            let rests_on_another = report
-                .edited_fields
-                .iter()
-                .any(|it| it.holds == Holds::BroughtBack);
-            let to = if report.is_complete() && !rests_on_another {
+            let to = if report.is_complete() && !stands {
                 MoveState::Reversed
             } else {
                 MoveState::Finished
@@ -331,8 +326,11 @@ impl SecretsMigration {
     }
 
     async fn database(&self) -> Result<String> {
-        let source = OpenMetadataSource::new(self.ground.options.clone())?;
-        Ok(source.identity().await?.database)
+        let asked = self.database.get_or_try_init(async || {
+            let source = OpenMetadataSource::new(self.ground.options.clone())?;
+            Ok::<_, Error>(source.identity().await?.database)
+        });
+        asked.await.cloned()
     }
 
     /// What keeps this role from changing what has to be changed: tables that it may not write. Changes nothing.
@@ -419,6 +417,14 @@ struct FieldPlace<'a> {
 }
 
 impl<'a> FieldPlace<'a> {
+    fn at(target: &'a Target, row: &'a str, pointer: &'a str) -> Self {
+        Self {
+            table: &target.shown,
+            row,
+            pointer,
+        }
+    }
+
     fn of(field: &'a MigratedField) -> Self {
         Self {
             table: &field.table,

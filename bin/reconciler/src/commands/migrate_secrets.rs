@@ -86,8 +86,7 @@ pub(super) async fn migrate_secrets(
     };
     if order.reverse.is_some() && !report.cut_short {
         bar.begin_anew(ROWS);
-        let looked = migration.look_behind(&mut report, args.dry_run, &watching);
-        looked.await?;
+        migration.look_beside(&mut report, &watching).await?;
     }
     drop(bar);
     denied.retain(|it| !report.obstacles.contains(it));

@@ -96,7 +96,7 @@ impl<'a> Way<'a> {
             provider,
         } = self;
         format!(
-            "{} to secrets in {from} still, or may do so, by earlier migrations or by OpenMetadata itself: take those \
+            "{} to secrets in {from} still, by earlier migrations or by OpenMetadata itself: take those \
              migrations back too (`--reverse ID`), or run `reconciler migrate-secrets --platform {platform} --from {from} \
              --to {to}`, before OpenMetadata is set to {provider}",
             count(left, "field refers", "fields refer"),
@@ -140,29 +140,40 @@ impl<'a> Way<'a> {
         } = self;
         (report.values > 0).then(|| {
             format!(
-                "{} in the database, where OpenMetadata reads them whatever its provider is: `reconciler \
-                 migrate-secrets --platform {platform} --from {DATABASE} --to {there}` takes them along",
+                "{} in the database, where OpenMetadata reads them whatever its provider is: saved again in OpenMetadata \
+                 they go to {there}, and so does what `reconciler migrate-secrets --platform {platform} --from {DATABASE} \
+                 --to {there}` finds no other value for there",
                 count(report.values, "field has its value", "fields have their values"),
             )
         })
     }
 
-    /// Out of a manager that lists no tags the platform has none of its own: later on nobody knew them any more.
+    /// Managers that list no tags have them under their backend, the others under the platform, too: on the way from one
+    /// to the other nobody knew them any more, or the configuration would be refused.
     fn tags(&self, section: &OpenMetadata, context: &Context) -> Option<String> {
+        let platform = self.platform;
         let there = context.configuration.backends.get(self.there);
-        let there = there.and_then(platform::manager);
-        let takes_them = there.is_none_or(platform::lists_tags) && section.tags.is_empty();
+        let lists = there
+            .and_then(platform::manager)
+            .is_none_or(platform::lists_tags);
+        if !section.tags.is_empty() {
+            return (!lists).then(|| {
+                format!(
+                    "take `tags` out of platforms.{platform}, which takes none with {}: those under backends.{} stay",
+                    self.provider, self.there
+                )
+            });
+        }
         let (old, tags) = tags_where_none_are_listed(context, section, self.left)?;
         let pairs: Vec<_> = tags
             .iter()
             .map(|(tag, text)| format!("{tag}:{text}"))
             .collect();
-        takes_them.then(|| {
+        lists.then(|| {
             format!(
-                "write `tags: '[{}]'` under platforms.{}, or what OpenMetadata's own `tags` says: until now they were under \
-                 backends.{old} alone, whose manager lists none, and a later migration has to know them",
-                pairs.join(","),
-                self.platform,
+                "write what OpenMetadata's own `tags` says under platforms.{platform} (`tags: '[{}]'`, where that is what \
+                 backends.{old} has): {old} lists none, and elsewhere they tell which secrets are this deployment's",
+                pairs.join(",")
             )
         })
     }
@@ -214,11 +225,15 @@ pub(super) fn next_steps(
     } else {
         format!(" and `backend` to {there}")
     };
-    if order.reverse.is_none() {
-        next.extend(way.tags(section, context));
-    }
+    next.extend(way.tags(section, context));
+    // Without a manager there is nothing to report on.
+    let report_on_it = if there == DATABASE {
+        String::new()
+    } else {
+        format!("; then `reconciler report {name}`")
+    };
     next.push(format!(
-        "set `provider` of platforms.{name} to {provider}{backend}; then `reconciler report {name}`"
+        "set `provider` of platforms.{name} to {provider}{backend}{report_on_it}"
     ));
     next.push(
         "deploy the ingestion pipelines again: the secrets of their connection to the server are not in the database \
@@ -321,11 +336,7 @@ fn print_kept(told: &Told<'_>, console: &Console) -> anyhow::Result<()> {
     }
     let left = format!("a reference into {}", told.order.to);
     for it in report.left_references.iter().take(MOST_PRINTED) {
-        let holds = match it.id {
-            Some(_) => &left,
-            None => "a value that no key opens",
-        };
-        listing.add([&*it.pointer, &it.row, &it.table, holds]);
+        listing.add([&*it.pointer, &it.row, &it.table, &left]);
     }
     for it in report.own_references.iter().take(MOST_PRINTED) {
         let holds = "a reference that is not the deployment's";
@@ -372,10 +383,13 @@ fn summary(told: &Told<'_>) -> String {
         (report.own, own),
         (report.elsewhere, "where OpenMetadata keeps no secret, left"),
         (report.gone, "gone since"),
-        (report.edited, "edited since, left as they are for good"),
+        (report.edited, "that hold something else since, left"),
         (report.values, "with values in the database, left"),
         (report.issue_count, "as before"),
-        (report.left, "still in the place that was left"),
+        (
+            report.left,
+            "beside them that refer to the place that is left",
+        ),
     ] {
         if number > 0 {
             parts.push(format!("{number} {what}"));

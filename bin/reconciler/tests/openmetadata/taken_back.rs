@@ -90,10 +90,24 @@ pub fn tags_outlast_the_way_over_the_database(stage: &Stage) {
     stage.cloakroom.run(&["migrate-schema"]).done();
     let forth = report(&stage.migrate(&["--from", "db", "--to", "ssm"], 0));
     assert!(forth["moved"].as_u64() > Some(0), "{forth}");
-    assert!(!next(&forth).contains("write `tags"), "{forth}");
+    assert!(!next(&forth).contains("`tags"), "{forth}");
     configure("provider: managed-aws-ssm, backend: ssm", "");
     let home = report(&stage.migrate(&["--from", "ssm", "--to", "db"], 0));
-    let step = "write `tags: '[cost:1,team:data]'` under platforms.om";
+    let step = "under platforms.om (`tags: '[cost:1,team:data]'`";
+    assert!(next(&home).contains(step), "{home}");
+
+    // On a way back, too; and out of a section that takes none they have to go.
+    stage.runtime.block_on(ssm.0.clear());
+    configure(
+        "provider: db, backend: main, tags: '[cost:1,team:data]'",
+        "",
+    );
+    let forth = report(&stage.migrate(&["--from", "db", "--to", "ssm"], 0));
+    let step = "take `tags` out of platforms.om, which takes none with managed-aws-ssm";
+    assert!(next(&forth).contains(step), "{forth}");
+    configure("provider: managed-aws-ssm, backend: ssm", "");
+    let home = report(&stage.migrate(&["--reverse", forth["id"].as_str().unwrap()], 0));
+    let step = "under platforms.om (`tags: '[cost:1,team:data]'`";
     assert!(next(&home).contains(step), "{home}");
 
     let on = ["--from", "db", "--to", "aws", "--dry-run"];

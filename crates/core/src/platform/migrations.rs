@@ -63,6 +63,17 @@ pub struct MigratedField {
     pub taken_back: bool,
 }
 
+/// Where a field's secret was taken last, as far as migrations took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenTo {
+    /// The migration that took it there.
+    pub migration: MoveId,
+    /// The place.
+    pub place: String,
+    /// The name that it had before; `None` in the database.
+    pub from_name: Option<String>,
+}
+
 /// A name under which migrations of one platform write. No value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyName {
@@ -111,6 +122,16 @@ pub trait SecretMigrations: Send + Sync {
     /// field of it, and left it under the same name: what the field holds may have been changed since, where that
     /// one took it.
     async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>>;
+
+    /// Where the last migration of a platform's database took a field under the name that it has in `field.to`, unless
+    /// that migration was taken back, or this field of it. Two managers may give one name, so that the field itself does
+    /// not tell.
+    async fn taken_to(
+        &self,
+        platform: &str,
+        database: &str,
+        field: &MigratedField,
+    ) -> Result<Option<TakenTo>>;
 
     /// Writes down the digest of a value that is about to be written under a name, in place of the one
     /// before. `Conflict` unless the migration is open.

@@ -1,6 +1,8 @@
 //! Migrations of a platform's secrets as they stand, and the fields that each has switched.
 
-use cloakroom_core::platform::{CopyName, MigratedField, NewSecretMigration, SecretMigration};
+use cloakroom_core::platform::{
+    CopyName, MigratedField, NewSecretMigration, SecretMigration, TakenTo,
+};
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result};
 
@@ -135,6 +137,35 @@ impl Store {
         later
             .await
             .map_err(|failure| told("look for later migrations", failure))
+    }
+
+    pub(crate) async fn taken_to(
+        &self,
+        platform: &str,
+        database: &str,
+        field: &MigratedField,
+    ) -> Result<Option<TakenTo>> {
+        let taken = async {
+            let mut query = Query::new(
+                "SELECT migration.migration_id, to_place, from_name FROM secret_migrations AS migration \
+                 JOIN migrated_fields AS field ON field.migration_id = migration.migration_id \
+                 WHERE state <> 'reversed' AND NOT taken_back AND platform = ",
+            );
+            query
+                .push_bind(platform)
+                .push(" AND platform_database = ")
+                .push_bind(database);
+            push_place(&mut query, field);
+            query
+                .push(" AND to_name IS NOT DISTINCT FROM ")
+                .push_bind(field.to.as_deref())
+                .push(" ORDER BY started_at DESC LIMIT 1");
+            let row = query.build().fetch_optional(&self.read).await?;
+            row.as_ref().map(taken_to).transpose()
+        };
+        taken
+            .await
+            .map_err(|failure| told("look where a field was taken", failure))
     }
 
     pub(crate) async fn note_copy(
@@ -372,6 +403,15 @@ fn field(row: &Row) -> Result<MigratedField, Failure> {
         to: reader.get("to_name")?,
         digest: reader.optional_word("digest", parsed)?,
         taken_back: reader.get("taken_back")?,
+    })
+}
+
+fn taken_to(row: &Row) -> Result<TakenTo, Failure> {
+    let reader = Reader::new(TABLE, row);
+    Ok(TakenTo {
+        migration: MoveId(reader.id("migration_id")?),
+        place: reader.get("to_place")?,
+        from_name: reader.get("from_name")?,
     })
 }
 

@@ -183,15 +183,26 @@ pub(crate) async fn the_last_run_that_went_on_with_a_field_is_known(bench: Bench
     let fourth = over(&new_migration(6, "om", "db"), &[home.clone()]).await;
     let fifth = over(&new_migration(7, "om", "db"), &[home.clone()]).await;
     let later = async |id, field: &MigratedField| store.left_so_later(id, field).await.unwrap();
+    let database = new_migration(1, "om", "aws").database;
+    let taken = async |field: &MigratedField| {
+        let taken = store.taken_to("om", &database, field).await.unwrap();
+        taken.map(|it| (it.migration, it.place))
+    };
+    assert_eq!(taken(&field("a", "1", "/z")).await, None);
+    assert_eq!(taken(&home).await, Some((fifth, "db".to_owned())));
+    assert_eq!(taken(&y).await, Some((first, "aws".to_owned())));
     assert_eq!(later(first, &y).await, None);
     assert_eq!(later(fourth, &home).await, Some(fifth));
-    for last in [third, second] {
+    for (last, place) in [(third, "aws"), (second, "ssm")] {
         assert_eq!(later(first, &x).await, Some(last));
+        assert_eq!(taken(&x).await, Some((last, place.to_owned())));
         let (from, to) = ([MoveState::Finished], MoveState::Reversed);
         store.set_migration(last, &from, to).await.unwrap();
     }
     assert_eq!(later(first, &x).await, None);
     assert_eq!(later(third, &x).await, None);
+    let taken = store.taken_to("om", &database, &x).await.unwrap().unwrap();
+    assert_eq!((taken.migration, taken.from_name), (first, x.from));
 }
 
 /// Of a run that could be taken back in part alone, what is back holds up nothing any more.

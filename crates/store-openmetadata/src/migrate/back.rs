@@ -7,7 +7,6 @@ use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 use super::copying::no_answer;
 use super::forth::refuse_what_reads_otherwise;
 use super::literal::{exchange, literal_at};
-use super::old_ids::OldIds;
 use super::progress::Progress;
 use super::reading::Rows;
 use super::report::Holds;
@@ -19,11 +18,13 @@ use crate::stored::{Reference, Stored};
 use crate::writer::{Change, RowKey, Swap, Swapped, Target, Writer};
 
 /// Fields that are read together from the journal.
-const PAGE: u32 = 200;
+pub(super) const PAGE: u32 = 200;
 
 const ATTEMPTS: u32 = 4;
 
 const EDITED_THERE: &str = "the secret was edited since, where it was migrated to";
+
+const OLD_IS_ANOTHER: &str = "the old secret is not what it was when it was migrated";
 
 /// How a field stands on the way back.
 enum Standing {
@@ -39,29 +40,20 @@ enum How {
     BackAlready,
     /// Something else was entered since, which needs no migration any more.
     Edited(Holds),
-    Gone,
-}
-
-impl How {
-    /// Whether nothing that a later edit says changes what was found.
-    fn is_for_good(&self, was_in_a_manager: bool) -> bool {
-        match self {
-            // That one can be taken back itself, and then this has to be, too.
-            Self::Edited(Holds::BroughtBack) => false,
-            // A value that comes into the field by then is one that was to be in the manager.
-            Self::Edited(_) => !was_in_a_manager,
-            Self::Back | Self::BackAlready | Self::Gone => true,
-        }
-    }
+    /// The row is there no more.
+    RowGone,
+    /// The row has no such field now; it may have it again.
+    FieldGone,
 }
 
 impl SecretsMigration {
+    /// Takes fields back; tells, too, whether the migration stands all the same where nothing is left to be done.
     pub(super) async fn back(
         &self,
         (id, was_over): (MoveId, bool),
         dry_run: bool,
         observer: &dyn MigrationObserver,
-    ) -> Result<MigrationReport> {
+    ) -> Result<(MigrationReport, bool)> {
         let mut report = MigrationReport::default();
         let rows = Rows::open(&self.ground.options, &self.address).await?;
         let mut writer = self.writer().await?;
@@ -75,8 +67,7 @@ impl SecretsMigration {
         rows.close().await;
         let fields = self.ground.journal.count_fields(id).await?;
         let mut progress = Progress::new(observer, fields);
-        let mut after = None;
-        let mut old_ids = OldIds::default();
+        let (mut after, mut stands) = (None, false);
         loop {
             let page = self
                 .ground
@@ -94,15 +85,15 @@ impl SecretsMigration {
                 }
                 observer.about_to_write(&field.table);
                 let target = targets.iter().find(|it| it.shown == field.table);
-                let done =
-                    self.field_back((&mut writer, &mut old_ids), target, (id, field), dry_run);
+                let done = self.field_back(&mut writer, target, (id, field), dry_run);
                 let done = done.await?;
-                if matches!(done, Ok(How::Back)) {
-                    old_ids.gone_back_to(field);
-                }
-                let is_for_good = |how: &How| how.is_for_good(self.was_in_a_manager());
-                if done.as_ref().is_ok_and(is_for_good) && !field.taken_back {
-                    taken_back.push(field.clone());
+                if let Ok(how) = &done {
+                    let is_for_good = self.is_for_good(how, field);
+                    if is_for_good && !field.taken_back {
+                        taken_back.push(field.clone());
+                    }
+                    // An edit where it went shows there alone: until then the migration stands.
+                    stands |= !is_for_good && field.from == field.to;
                 }
                 note(&mut report, field, done, was_over);
                 progress.one_more(observer);
@@ -117,12 +108,25 @@ impl SecretsMigration {
             after = page.into_iter().next_back();
         }
         writer.close().await;
-        Ok(report)
+        Ok((report, stands))
+    }
+
+    /// Whether nothing that comes into the field by then is the migration's any more. What was in a manager is to be
+    /// there again, and what has one id in both does not tell where it is.
+    fn is_for_good(&self, how: &How, field: &MigratedField) -> bool {
+        match how {
+            How::Back | How::BackAlready | How::RowGone => true,
+            How::Edited(Holds::BroughtBack) => false,
+            How::Edited(_) | How::FieldGone => {
+                let has_one_id = field.from.is_some() && field.from == field.to;
+                !self.was_in_a_manager() && !has_one_id
+            }
+        }
     }
 
     async fn field_back(
         &self,
-        (writer, old_ids): (&mut Writer, &mut OldIds),
+        writer: &mut Writer,
         target: Option<&Target>,
         (id, field): (MoveId, &MigratedField),
         dry_run: bool,
@@ -136,9 +140,9 @@ impl SecretsMigration {
             let texts = writer.read(target, &key).await?;
             let text = texts.and_then(|texts| texts.into_iter().next().flatten());
             let Some(old) = text else {
-                return Ok(Ok(How::Gone));
+                return Ok(Ok(How::RowGone));
             };
-            let stored = match self.standing(id, field, &old, old_ids).await {
+            let stored = match self.standing(id, field, &old).await {
                 Ok(Standing::Returning(stored)) => stored,
                 Ok(Standing::Settled(how)) => return Ok(Ok(how)),
                 Err(error) => return Ok(Err(error)),
@@ -166,17 +170,16 @@ impl SecretsMigration {
         id: MoveId,
         field: &MigratedField,
         text: &SecretValue,
-        old_ids: &mut OldIds,
     ) -> Result<Standing> {
         let entity = cloakroom_core::config::parse_document(text.expose())?;
         let Some(value) = entity.expose().pointer(&field.pointer) else {
-            return Ok(Standing::Settled(How::Gone));
+            return Ok(Standing::Settled(How::FieldGone));
         };
         let now = Stored::read(value, &self.ground.options.keys)?;
         if field.from != field.to && self.is_back(field, &now)? {
+            self.refuse_what_is_not_back(field).await?;
             return Ok(Standing::Settled(How::BackAlready));
         }
-        let stays = |message: String| Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         if !self.is_as_left(field, &now)? {
             if let Stored::Value(value) = &now {
                 refuse_what_reads_otherwise(value)?;
@@ -184,29 +187,84 @@ impl SecretsMigration {
             if let Some(holds) = self.needs_nothing_more(&now, field) {
                 return Ok(Standing::Settled(How::Edited(holds)));
             }
-            return stays(self.edited_since(&now, field, old_ids).await?);
+            return match now {
+                Stored::Value(value) if self.was_in_a_manager() => {
+                    let told = "the field was edited since";
+                    self.where_the_same_is_there(field, Some(value), told).await
+                }
+                _ => stays(
+                    "the field was edited since; it stays as it is: a migration of its own takes along what it holds \
+                     now",
+                ),
+            };
         }
         if let Some(later) = self.ground.journal.left_so_later(id, field).await? {
             return self.behind_a_later_run(later, field).await;
         }
-        if !self.is_unedited_there(field).await? {
-            return stays(self.edited(EDITED_THERE, field, old_ids).await?);
+        if let (Side::Manager { .. }, Side::Manager { .. }) = (&self.from.side, &self.to.side) {
+            return self.between_managers(field).await;
         }
         let value = self.old_value(field).await;
         let value = value.map_err(|error| self.gone_from_there(field, error))?;
         self.refuse_anothers(field).await?;
-        let was = match &value {
-            Some(value) => self.is_what_it_was(field, value)?,
-            None => field.digest.is_none(),
-        };
-        if !was {
-            let told = match &self.from.side {
-                // The only value there is is that of the new place.
-                Side::Database => EDITED_THERE,
-                Side::Manager { .. } => "the old secret is not what it was when it was migrated",
-            };
-            return stays(self.not_to_be_had(told, field, old_ids).await);
+        if self.was(field, value.as_ref())? {
+            return self.returning(field, value).await;
         }
+        match &self.from.side {
+            // The only value there is is that of the new place.
+            Side::Database => stays(format!(
+                "{EDITED_THERE}; the field stays as it is: to take it back as it is now, run `{}`",
+                self.onward()
+            )),
+            Side::Manager { .. } => stays(self.by_hand(field, OLD_IS_ANOTHER)),
+        }
+    }
+
+    /// Between two managers both values can be read: OpenMetadata writes an edited one under the id that the field has
+    /// already.
+    async fn between_managers(&self, field: &MigratedField) -> Result<Standing> {
+        let there = match self.new_value(field).await {
+            Err(error) if error.is_missing() => None,
+            value => Some(value?),
+        };
+        if let Some(value) = there
+            && !self.was(field, value.as_ref())?
+        {
+            return self
+                .where_the_same_is_there(field, value, EDITED_THERE)
+                .await;
+        }
+        let value = self.old_value(field).await;
+        let value = value.map_err(|error| self.gone_from_there(field, error))?;
+        self.refuse_anothers(field).await?;
+        if self.was(field, value.as_ref())? {
+            return self.returning(field, value).await;
+        }
+        stays(self.by_hand(field, OLD_IS_ANOTHER))
+    }
+
+    /// A field of another value than the migration saw goes back where its old secret has that value by now.
+    async fn where_the_same_is_there(
+        &self,
+        field: &MigratedField,
+        now: Option<SecretValue>,
+        told: &str,
+    ) -> Result<Standing> {
+        let old = self.old_value(field).await;
+        let old = old.map_err(|error| self.gone_from_there(field, error))?;
+        self.refuse_anothers(field).await?;
+        if old == now {
+            return self.returning(field, old).await;
+        }
+        stays(self.by_hand(field, told))
+    }
+
+    /// The field as it is to be, with a value that was found to be the one it is to have.
+    async fn returning(
+        &self,
+        field: &MigratedField,
+        value: Option<SecretValue>,
+    ) -> Result<Standing> {
         // Of one id on both sides the reference never changed, but where it led to nothing.
         if field.from == field.to && field.digest.is_some() {
             return Ok(Standing::Settled(How::BackAlready));
@@ -226,6 +284,20 @@ impl SecretsMigration {
             (None, Some(value)) => Stored::Value(value),
             (None, None) => Stored::Null,
         }))
+    }
+
+    /// A field that refers to its old secret's name again is back only where that secret is there, and no later run took
+    /// it on to another manager that gives it the same name.
+    async fn refuse_what_is_not_back(&self, field: &MigratedField) -> Result<()> {
+        let (Side::Manager { .. }, Some(name)) = (&self.from.side, &field.from) else {
+            return Ok(());
+        };
+        self.refuse_elsewhere([&self.from], FieldPlace::of(field), name)
+            .await?;
+        let value = self.old_value(field).await;
+        value
+            .map(drop)
+            .map_err(|error| self.gone_from_there(field, error))
     }
 
     /// A later run may have taken the secret on under the very name that the field has: what was edited there since,
@@ -272,35 +344,6 @@ impl SecretsMigration {
         may_stay.then_some(holds)
     }
 
-    /// What is told of a field that says neither what it did before nor what the migration wrote.
-    async fn edited_since(
-        &self,
-        now: &Stored,
-        field: &MigratedField,
-        old_ids: &mut OldIds,
-    ) -> Result<String> {
-        if matches!(now, Stored::Value(_)) {
-            // Under the id that a migration would give it the old secret stands in the way.
-            let told = "the field was edited since";
-            return self.edited(told, field, old_ids).await;
-        }
-        let told = "the field was edited since; it stays as it is: a migration of its own takes along what it holds now";
-        Ok(told.to_owned())
-    }
-
-    /// What is told of a field with another value than the migration saw, where that can be taken back.
-    async fn edited(
-        &self,
-        told: &str,
-        field: &MigratedField,
-        old_ids: &mut OldIds,
-    ) -> Result<String> {
-        match self.refuse_anothers(field).await {
-            Err(error) if !error.is_missing() => Err(error),
-            _ => Ok(self.not_to_be_had(told, field, old_ids).await),
-        }
-    }
-
     /// Why there is nothing to go back to, where that is so.
     fn gone_from_there(&self, field: &MigratedField, error: Error) -> Error {
         if !error.is_missing() {
@@ -334,24 +377,19 @@ impl SecretsMigration {
         format!("reconciler migrate-secrets --platform {platform} --from {from} --to {to}")
     }
 
-    /// What is told of a field that stays, with the command that takes along what nobody can take back: where that needs
-    /// the old secret to go, only if nothing else refers to it.
-    async fn not_to_be_had(
-        &self,
-        told: &str,
-        field: &MigratedField,
-        old_ids: &mut OldIds,
-    ) -> String {
-        let stays = format!("{told}; the field stays as it is");
-        let before = match &self.from.side {
-            Side::Database => "",
-            Side::Manager { .. } => "delete the old secret and ",
+    /// What is told of a field of two values, of which a person alone knows the right one. Nobody is told to delete
+    /// anything: what else needs the old secret, no database tells for sure.
+    fn by_hand(&self, field: &MigratedField, told: &str) -> String {
+        let old = field.from.as_deref().unwrap_or_default();
+        let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
+        let new = match &field.to {
+            Some(name) => format!("under {name} in {to}"),
+            None => "into the field".to_owned(),
         };
-        if !before.is_empty() && old_ids.are_mentioned(self, field).await {
-            return stays;
-        }
-        let onward = self.onward();
-        format!("{stays}: to take it back as it is now, {before}run `{onward}`")
+        format!(
+            "{told}; the field stays as it is: put the value that it is to have under {old} in {from} and {new}, by hand, \
+             once you know that nothing else needs what is there now, and run this again"
+        )
     }
 
     /// Nothing is let refer again to a secret that is another deployment's by now.
@@ -378,21 +416,11 @@ impl SecretsMigration {
         })
     }
 
-    /// Between two managers: whether what a field refers to now is what was copied there, or nothing at
-    /// all. OpenMetadata writes an edited value under the id that the field has already.
-    async fn is_unedited_there(&self, field: &MigratedField) -> Result<bool> {
-        let (Side::Manager { .. }, Side::Manager { .. }, Some(name)) =
-            (&self.from.side, &self.to.side, &field.to)
-        else {
-            return Ok(true);
-        };
-        let reference = Stored::Reference(Reference::to(name));
-        match reference.resolve(self.to.side.secrets()?).await {
-            Ok(Some(value)) => self.is_what_it_was(field, &value),
-            Ok(None) => Ok(field.digest.is_none()),
-            Err(error) if error.is_missing() => Ok(true),
-            Err(error) => Err(error),
-        }
+    /// Whether a value, or nothing, is what the field had when it was migrated.
+    fn was(&self, field: &MigratedField, value: Option<&SecretValue>) -> Result<bool> {
+        value.map_or(Ok(field.digest.is_none()), |value| {
+            self.is_what_it_was(field, value)
+        })
     }
 
     fn is_back(&self, field: &MigratedField, now: &Stored) -> Result<bool> {
@@ -405,13 +433,15 @@ impl SecretsMigration {
 
     /// The value where it was taken from; out of the database it is in the manager it was taken to.
     async fn old_value(&self, field: &MigratedField) -> Result<Option<SecretValue>> {
-        let (side, name) = match (&self.from.side, &field.from) {
-            (Side::Database, _) => (&self.to.side, &field.to),
-            (side @ Side::Manager { .. }, name) => (side, name),
-        };
-        let Some(name) = name else { return Ok(None) };
-        let reference = Stored::Reference(Reference::to(name));
-        reference.resolve(side.secrets()?).await
+        match (&self.from.side, &field.from) {
+            (Side::Database, _) => self.new_value(field).await,
+            (side @ Side::Manager { .. }, name) => value_of(side, name.as_deref()).await,
+        }
+    }
+
+    /// The value in the manager where it was taken to.
+    async fn new_value(&self, field: &MigratedField) -> Result<Option<SecretValue>> {
+        value_of(&self.to.side, field.to.as_deref()).await
     }
 
     fn swap_back(
@@ -438,6 +468,16 @@ impl SecretsMigration {
     }
 }
 
+async fn value_of(side: &Side, name: Option<&str>) -> Result<Option<SecretValue>> {
+    let Some(name) = name else { return Ok(None) };
+    let reference = Stored::Reference(Reference::to(name));
+    reference.resolve(side.secrets()?).await
+}
+
+fn stays(message: impl Into<String>) -> Result<Standing> {
+    Err(Error::new(ErrorKind::Conflict, OPERATION, message.into()))
+}
+
 /// What is back already counts, and so does what needs nothing more, unless the migration had been taken back as a whole.
 fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>, was_over: bool) {
     match done {
@@ -446,7 +486,7 @@ fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>, 
         Ok(How::Back | How::BackAlready) => {
             report.switched(field, field.to.as_ref(), field.from.as_ref());
         }
-        Ok(How::Gone) => report.gone += 1,
+        Ok(How::RowGone | How::FieldGone) => report.gone += 1,
         Err(error) => {
             let id = field.to.as_deref().or(field.from.as_deref());
             report.issue(FieldPlace::of(field).issue(id, &error));

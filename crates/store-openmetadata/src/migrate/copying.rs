@@ -181,7 +181,10 @@ impl SecretsMigration {
             return Ok(There::ToBeAsked);
         }
         let Some(own) = own.filter(|_| is_first) else {
-            return taken("there is another value under this id");
+            return taken(
+                "there is another value under this id: see whose it is; where it is this field's, put the right one there \
+                 and where it comes from, by hand, and run this again",
+            );
         };
         self.left_behind(&copy.name).await?;
         if self.is_mentioned(&copy.name).await? {

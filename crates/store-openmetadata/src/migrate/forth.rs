@@ -3,30 +3,29 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use cloakroom_core::config::{is_mask, parse_document};
+use cloakroom_core::config::is_mask;
 use cloakroom_core::platform::{CopyName, MigratedField};
 use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::copying::There;
+use super::found::{Field, Found, MASKED};
 use super::literal::{exchange, literal_at};
 use super::met::Met;
 use super::others::Answers;
 use super::progress::Progress;
-use super::reading::{Held, Rows, Seen, held};
+use super::reading::{Rows, Seen};
 use super::{
-    FieldPlace, MigrationObserver, MigrationReport, OPERATION, ReferencePlace, SecretsMigration,
-    Side, entity_column,
+    FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
+    entity_column,
 };
 use crate::collide::{self, Collisions, half_digest};
-use crate::entity::{About, EntityTable, each_text};
+use crate::entity::EntityTable;
 use crate::fernet_keys::TOKEN_PREFIX;
 use crate::stored::{Reference, Stored};
 use crate::writer::{Change, RowKey, Swap, Swapped, Target, Writer};
 
 /// How often a row that is changed or held meanwhile is begun anew.
 const ATTEMPTS: u32 = 4;
-
-const MASKED: &str = "the mask was saved in place of the secret; save it again";
 
 /// One run.
 struct Forth<'a> {
@@ -58,25 +57,6 @@ struct Gathered {
     others: Answers,
     /// Rows of the table that wait for the other platforms to be asked again.
     waiting: Vec<RowKey>,
-}
-
-/// What a row has.
-#[derive(Default)]
-struct Found {
-    about: About,
-    fields: Vec<Field>,
-    /// Pointers and ids of fields that were switched before.
-    there: Vec<(String, String)>,
-}
-
-/// A field to be taken along.
-struct Field {
-    pointer: String,
-    /// Its id where it is to be.
-    id: Option<String>,
-    /// Its id where it is.
-    from: Option<String>,
-    holds: Stored,
 }
 
 /// A field whose value is where it is to be.
@@ -245,17 +225,19 @@ impl Forth<'_> {
         let row = key.written()?;
         let target = self.target;
         let mut ready = Vec::new();
-        let found = self.fields(&row, text, told);
+        let found = self
+            .migration
+            .fields(self.target, self.entities, (&row, text), told);
         if is_new {
             self.gather(&found);
         }
+        let found = self
+            .migration
+            .by_whereabouts(self.target, &row, found, told)
+            .await?;
         for field in found.fields {
             let pointer = field.pointer.clone();
-            let place = FieldPlace {
-                table: &target.shown,
-                row: &row,
-                pointer: &pointer,
-            };
+            let place = FieldPlace::at(target, &row, &pointer);
             let id = field.from.clone().or_else(|| field.id.clone());
             match self.take(place, field).await {
                 Ok(None) => return Ok(None),
@@ -319,113 +301,6 @@ impl Forth<'_> {
             };
             self.gathered.collisions.add(id.clone(), field);
         }
-    }
-
-    /// The fields of a row that are to be taken along.
-    fn fields(&self, row: &str, text: &SecretValue, told: &mut MigrationReport) -> Found {
-        let mut found = Found::default();
-        let mut issues = Vec::new();
-        let mut tell = |pointer: &str, id: Option<&str>, kind, message: &str| {
-            let place = FieldPlace {
-                table: &self.target.shown,
-                row,
-                pointer,
-            };
-            let error = Error::new(kind, OPERATION, message.to_owned());
-            issues.push(place.issue(id, &error));
-        };
-        let Ok(entity) = parse_document(text.expose()) else {
-            let message = "it is no JSON, nested too deep, or too large";
-            tell("", None, ErrorKind::Invalid, message);
-            told.issues_of(issues);
-            return found;
-        };
-        found.about = About::of(&entity);
-        let migration = self.migration;
-        let keys = &migration.ground.options.keys;
-        let (mut own, mut elsewhere) = (Vec::new(), 0);
-        each_text(&entity, |leaf| {
-            let holds = match held(leaf, self.entities, keys) {
-                None => return,
-                Some(Held::Closed) => {
-                    let message = format!(
-                        "no key opens it, which was sealed under another key or is damaged: {}",
-                        keys.remedy()
-                    );
-                    return tell(leaf.pointer, None, ErrorKind::Corrupt, &message);
-                }
-                Some(Held::Prose) => {
-                    elsewhere += 1;
-                    return;
-                }
-                Some(Held::Stored(holds)) => holds,
-            };
-            let from = match (&migration.from.side, &holds) {
-                (Side::Database, Stored::Value(value)) => {
-                    if value.expose_text().is_some_and(is_mask) {
-                        return tell(leaf.pointer, None, ErrorKind::Invalid, MASKED);
-                    }
-                    None
-                }
-                (_, Stored::Reference(reference)) if self.is_there(reference) => {
-                    found
-                        .there
-                        .push((leaf.pointer.to_owned(), reference.id().to_owned()));
-                    return;
-                }
-                (_, Stored::Reference(reference)) if migration.from.made(reference.id()) => {
-                    Some(reference.id().to_owned())
-                }
-                (side, Stored::Reference(reference)) => {
-                    let id = reference.id();
-                    let id = migration.made_somewhere(id).then(|| id.to_owned());
-                    if let (Side::Database, Some(id)) = (side, &id) {
-                        let message = "the field refers to a secret of another manager, which the new place does \
-                                       not have: take it there from that one";
-                        return tell(leaf.pointer, Some(id), ErrorKind::Missing, message);
-                    }
-                    let place = ReferencePlace::new(self.target, row, leaf.pointer);
-                    return own.push(ReferencePlace { id, ..place });
-                }
-                (_, Stored::Null) | (Side::Manager { .. }, Stored::Value(_)) => return,
-            };
-            let named = found.about.name.as_deref().filter(|_| !leaf.in_list);
-            let ids = migration.to.ids.as_ref();
-            let id = match (ids, named) {
-                (Some(ids), Some(name)) => self.entities.id(ids, name, leaf.path),
-                (None, _) | (Some(_), None) => None,
-            };
-            if let Some(ids) = ids {
-                let message = match &id {
-                    None => "OpenMetadata has no id for what stands there; save the field anew",
-                    Some(id) if ids.check(id).is_none() => {
-                        "a service of a type that is not known here, or a field of whose name nothing is left in an \
-                         id of the new place: nothing would bring its secret back"
-                    }
-                    Some(_) => "",
-                };
-                if !message.is_empty() {
-                    let kind = ErrorKind::Unsupported;
-                    return tell(leaf.pointer, from.as_deref(), kind, message);
-                }
-            }
-            found.fields.push(Field {
-                pointer: leaf.pointer.to_owned(),
-                id,
-                from,
-                holds,
-            });
-        });
-        told.own_ones(own);
-        told.elsewhere += elsewhere;
-        told.issues_of(issues);
-        found
-    }
-
-    /// Whether a reference leads to where secrets are taken, and not to where they come from.
-    fn is_there(&self, reference: &Reference) -> bool {
-        let (from, to) = (&self.migration.from, &self.migration.to);
-        to.made(reference.id()) && !from.made(reference.id())
     }
 
     /// Takes a field's value to where it is to be; `None` where the other platforms have to be asked first.

@@ -7,7 +7,7 @@ use cloakroom_core::{Error, ErrorKind, Result, SecretState};
 use super::{FieldPlace, MigrationReport, OPERATION, Place, SecretsMigration};
 
 /// As many as are asked for in one go.
-const AT_ONCE: usize = 500;
+pub(super) const AT_ONCE: usize = 500;
 
 /// A reference that was met on the way.
 pub(super) struct Met {
@@ -15,6 +15,25 @@ pub(super) struct Met {
     pub(super) row: String,
     pub(super) pointer: String,
     pub(super) id: String,
+}
+
+impl Met {
+    pub(super) fn new(place: FieldPlace<'_>, id: &str) -> Self {
+        Self {
+            table: place.table.to_owned(),
+            row: place.row.to_owned(),
+            pointer: place.pointer.to_owned(),
+            id: id.to_owned(),
+        }
+    }
+
+    pub(super) fn place(&self) -> FieldPlace<'_> {
+        FieldPlace {
+            table: &self.table,
+            row: &self.row,
+            pointer: &self.pointer,
+        }
+    }
 }
 
 impl SecretsMigration {
@@ -47,12 +66,7 @@ impl SecretsMigration {
             let described = secrets.describe_named(&ids).await;
             for (met, described) in batch.iter().zip(described) {
                 if let Err(error) = place.judge(&met.id, described) {
-                    let place = FieldPlace {
-                        table: &met.table,
-                        row: &met.row,
-                        pointer: &met.pointer,
-                    };
-                    report.issue(place.issue(Some(&met.id), &error));
+                    report.issue(met.place().issue(Some(&met.id), &error));
                 }
             }
         }
@@ -64,12 +78,16 @@ impl SecretsMigration {
 impl Place {
     /// Whether what a field refers to is there, and of use.
     fn judge(&self, id: &str, described: Result<NamedSecret>) -> Result<()> {
-        let failed = |kind, message| Err(Error::new(kind, OPERATION, message).with_coordinate(id));
+        let failed =
+            |kind, message: String| Err(Error::new(kind, OPERATION, message).with_coordinate(id));
         let described = match described {
             Ok(described) => described,
             Err(error) if error.is_missing() => {
-                let message = "the field refers to a secret that the new place does not have: enter its value \
-                               anew, or take it there from where it is";
+                let message = format!(
+                    "the field refers to a secret that {} does not have: enter its value anew, or take it there from \
+                     where it is",
+                    self.side.word()
+                );
                 return failed(ErrorKind::Missing, message);
             }
             Err(error) => return Err(error),
@@ -77,12 +95,13 @@ impl Place {
         match described.state {
             SecretState::ScheduledForDeletion { .. } => failed(
                 ErrorKind::ScheduledForDeletion,
-                "the field refers to a secret that waits for its deletion there: restore it first",
+                "the field refers to a secret that waits for its deletion there: restore it first".to_owned(),
             ),
             _ if described.state != SecretState::Enabled => failed(
                 ErrorKind::Denied,
                 "the field refers to a secret that cannot be read there: it is switched off, or its value was \
-                 destroyed",
+                 destroyed"
+                    .to_owned(),
             ),
             _ => {
                 let told = "the field refers to a secret that is there";

@@ -62,11 +62,14 @@ pub(super) fn held(leaf: &Leaf<'_>, entities: &EntityTable, keys: &FernetKeys) -
         return None;
     }
     let field = serde_json::Value::String(leaf.text.to_owned());
+    let is_watched = entities.is_watched(leaf.path);
     let Ok(holds) = Stored::read(&field, keys) else {
-        return Some(Held::Closed);
+        // A description may begin so, too.
+        let may_be_one = is_watched || !leaf.text.contains(char::is_whitespace);
+        return may_be_one.then_some(Held::Closed);
     };
     // OpenMetadata seals its references; in clear it is one only in a secret's own field.
-    let is_prose = !is_sealed && !entities.is_watched(leaf.path);
+    let is_prose = !is_sealed && !is_watched;
     Some(match holds {
         Stored::Reference(_) if is_prose => Held::Prose,
         holds => Held::Stored(holds),

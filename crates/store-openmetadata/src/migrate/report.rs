@@ -37,12 +37,12 @@ pub struct MigrationReport {
     pub edited: u64,
     /// Which they are, and what they hold; at most ten thousand.
     pub edited_fields: Vec<EditedField>,
-    /// Behind a way back, fields that refer to secrets of the place that was left still: other migrations', or saved
-    /// since. What no key opens counts, since it may do so.
+    /// Beside a way back's own fields, those that refer to secrets of the place that was left: other migrations', or
+    /// saved since.
     pub left: u64,
     /// Where they are; at most ten thousand.
     pub left_references: Vec<ReferencePlace>,
-    /// Behind a way back to a manager, fields whose values the database holds.
+    /// Beside the own fields of a way back to a manager, those whose values the database holds.
     pub values: u64,
     /// Fields that stand as before, and why; at most ten thousand.
     pub issues: Vec<MigrationIssue>,

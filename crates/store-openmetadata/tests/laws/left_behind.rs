@@ -1,23 +1,26 @@
-//! What a look behind a way back tells: what leads into the place that was left, and what is the user's to see to.
+//! What a look beside a way back tells: what leads into the place that was left, what the place gone back to does not
+//! have, and what is the user's to see to.
 
 use cloakroom_store_openmetadata::{MigrationReport, Reference};
+use serde_json::json;
 
 use crate::stage::{PASSWORD, Stage, Unobserved, id, on_aws, on_google, put};
 use crate::support::Bench;
 
-/// A way back and the look behind it.
+/// A way back and the look beside it, which tells the same behind a dry run.
 async fn back(stage: &Stage, (from, to): (&str, &str), run: &MigrationReport) -> MigrationReport {
     let migration = stage.migration(from, to);
-    let mut dry = MigrationReport::default();
-    let looked = migration.look_behind(&mut dry, true, &Unobserved).await;
-    looked.unwrap();
-    let mut report = stage.reverse(from, to, run).await;
-    assert!(report.is_complete(), "{report:?}");
-    let looked = migration.look_behind(&mut report, false, &Unobserved).await;
-    looked.unwrap();
-    assert_eq!(dry.own_references, report.own_references, "a dry run tells");
-    assert_eq!((dry.left, dry.values), (0, 0));
-    report
+    let mut reports = Vec::new();
+    for dry_run in [true, false] {
+        let report = migration.reverse(run.id.unwrap(), dry_run, &Unobserved);
+        let mut report = report.await.unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        let looked = migration.look_beside(&mut report, &Unobserved).await;
+        looked.unwrap();
+        reports.push(report);
+    }
+    assert_eq!(reports[0], reports[1]);
+    reports.remove(1)
 }
 
 fn is_at(row: &str, number: u32) -> bool {
@@ -56,27 +59,71 @@ pub(crate) async fn what_leads_into_the_place_that_was_left_is_told(bench: Bench
     }
 }
 
-/// Where both have one id for it the reference says nothing: the manager does.
-pub(crate) async fn what_only_the_place_that_was_left_has_is_told(bench: Bench) {
+/// Where both have one id for it the reference says nothing: the managers do.
+pub(crate) async fn what_only_the_managers_tell_is_asked_of_them(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let add = async |number: u32, name: &str, values: [Option<&str>; 2]| {
+        let reference = Reference::to(on_aws(name)).to_string();
+        stage.with_password(number, name, &reference).await;
+        for (backend, value) in [&stage.aws, &stage.google].into_iter().zip(values) {
+            if let Some(value) = value {
+                put(backend, &on_aws(name), value).await;
+            }
+        }
+    };
+    add(1, "one", [Some("value"), None]).await;
+    let run = stage.copy("aws", "ssm").await;
+    assert_eq!(run.moved, 1, "{run:?}");
+    add(2, "two", [Some("value"), Some("value")]).await;
+    add(3, "three", [Some("value"), None]).await;
+    add(4, "four", [None, Some("value")]).await;
+    add(5, "five", [Some("stale"), Some("saved since")]).await;
+    let back = back(&stage, ("aws", "ssm"), &run).await;
+    assert_eq!((back.left, back.issue_count), (0, 2), "{back:?}");
+    for (issue, (number, kind)) in back.issues.iter().zip([(4, "missing"), (5, "conflict")]) {
+        assert!(is_at(&issue.row, number) && issue.kind == kind, "{issue:?}");
+    }
+}
+
+/// What the old side does not have leads nowhere, though this migration did not take it there.
+pub(crate) async fn what_the_old_side_does_not_have_is_told(bench: Bench) {
     let stage = Stage::new(&bench).await;
     for (number, name) in [(1, "one"), (2, "two")] {
         let reference = Reference::to(on_aws(name)).to_string();
         stage.with_password(number, name, &reference).await;
-        put(&stage.aws, &on_aws(name), "value").await;
     }
-    let run = stage.copy("aws", "ssm").await;
-    let reference = Reference::to(on_aws("three")).to_string();
-    stage.with_password(3, "three", &reference).await;
-    put(&stage.google, &on_aws("three"), "value").await;
-    stage
-        .aws
-        .tag_past(&on_aws("two"), &stage.tags_of_backends)
-        .unwrap();
-    let back = back(&stage, ("aws", "ssm"), &run).await;
-    assert_eq!((back.left, back.issue_count), (0, 1), "{back:?}");
-    let issue = &back.issues[0];
-    assert!(is_at(&issue.row, 3), "{issue:?}");
-    assert_eq!(issue.kind, "missing");
+    put(&stage.aws, &on_aws("one"), "value").await;
+    let run = stage.copy("aws", "google").await;
+    assert_eq!((run.moved, run.issue_count), (1, 1), "{run:?}");
+    let back = back(&stage, ("aws", "google"), &run).await;
+    assert_eq!(back.issue_count, 1, "{back:?}");
+    assert!(is_at(&back.issues[0].row, 2), "{back:?}");
+    assert_eq!(back.issues[0].kind, "missing");
+}
+
+/// It may refer to anything; a description that begins so is none.
+pub(crate) async fn what_no_key_opens_is_told_with_what_to_do(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "value").await;
+    let run = stage.copy("db", "aws").await;
+    let config =
+        json!({"authType": {"password": "fernet:gAAAAABdamaged"}, "note": "fernet: see the wiki"});
+    stage.service(2, "two", config).await;
+    bench
+        .sql(&format!(
+            "UPDATE dbservice_entity SET json = '{{\"id\": \"{}\", \"name\": \"three\", \
+             \"description\": \"fernet: see the wiki\"}}' WHERE id = '{}'",
+            id(3),
+            id(3)
+        ))
+        .await;
+    let back = back(&stage, ("db", "aws"), &run).await;
+    let damaged = back.issues.iter().filter(|it| it.pointer == PASSWORD);
+    let told: Vec<_> = damaged
+        .map(|it| (it.kind, it.message.contains("key")))
+        .collect();
+    assert_eq!(told, [("corrupt", true)], "{back:?}");
+    assert_eq!(back.left, 0, "{back:?}");
 }
 
 /// References of the user's own mean something else with each provider.

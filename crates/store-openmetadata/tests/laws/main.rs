@@ -112,7 +112,8 @@ fn main() {
                 what_a_later_run_gave_back_goes_on_back,
                 from_the_last_to_the_first_every_way_back_ends,
                 an_old_secret_that_is_anothers_by_now_is_not_gone_back_to,
-                nobody_is_told_to_delete_what_is_needed,
+                nobody_is_told_to_delete_anything,
+                a_name_that_two_managers_give_does_not_tell_that_a_field_is_back,
                 an_edit_behind_a_way_into_the_database_is_told_with_what_helps,
                 an_edited_value_in_the_database_ends_the_way_back,
                 what_is_gone_is_told_with_what_helps, a_way_back_writes_nothing_to_a_manager,
@@ -120,10 +121,12 @@ fn main() {
             edits:
                 what_stays_edited_is_told_by_its_place,
                 what_was_emptied_and_filled_again_is_not_called_back,
-                what_was_taken_back_as_it_is_ends_the_way_back;
+                what_was_taken_back_as_it_is_ends_the_way_back,
+                what_was_emptied_where_it_went_holds_up_earlier_runs, what_went_there_is_there;
             left_behind:
                 what_leads_into_the_place_that_was_left_is_told,
-                what_only_the_place_that_was_left_has_is_told,
+                what_only_the_managers_tell_is_asked_of_them,
+                what_the_old_side_does_not_have_is_told, what_no_key_opens_is_told_with_what_to_do,
                 references_of_the_users_own_are_told_on_every_way,
                 values_in_the_database_are_counted_on_the_way_to_a_manager;
             rotation:

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cloakroom_core::keys::Key;
 use cloakroom_core::platform::{
-    CopyName, MigratedField, NewSecretMigration, SecretMigration, SecretMigrations,
+    CopyName, MigratedField, NewSecretMigration, SecretMigration, SecretMigrations, TakenTo,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{
@@ -152,6 +152,29 @@ impl SecretMigrations for Journal {
         Ok(last.map(|it| it.id))
     }
 
+    async fn taken_to(
+        &self,
+        platform: &str,
+        database: &str,
+        field: &MigratedField,
+    ) -> Result<Option<TakenTo>> {
+        let records = self.records.lock().unwrap();
+        let fields = self.fields.lock().unwrap();
+        let of_platform = |it: &&SecretMigration| {
+            (&*it.platform, &*it.database) == (platform, database)
+                && it.state != MoveState::Reversed
+        };
+        let mut left_so = records.iter().rev().filter(of_platform).filter_map(|it| {
+            let switched = fields.get(&key_of(it.id, field))?;
+            (switched.to == field.to && !switched.taken_back).then(|| TakenTo {
+                migration: it.id,
+                place: it.to.clone(),
+                from_name: switched.from.clone(),
+            })
+        });
+        Ok(left_so.next())
+    }
+
     async fn note_copy(&self, _: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
         if self
             .ends_at
@@ -178,6 +201,8 @@ pub(crate) struct Stage {
     pub(crate) bench: Bench,
     pub(crate) aws: MemoryBackend,
     pub(crate) google: MemoryBackend,
+    /// Parameter Store; the same one, unless a law says otherwise.
+    pub(crate) ssm: MemoryBackend,
     /// The platform's.
     pub(crate) tags: &'static str,
     /// What each backend puts on what it writes.
@@ -196,11 +221,12 @@ impl Stage {
 
     /// On a database that has its tables.
     pub(crate) fn on(bench: &Bench) -> Self {
-        let backend = |name: &str| MemoryBackend::new(name.parse().unwrap(), Arc::new(SystemClock));
+        let google = backend("google");
         Self {
             bench: bench.clone(),
             aws: backend("aws"),
-            google: backend("google"),
+            ssm: google.clone(),
+            google,
             tags: "",
             tags_of_backends: [("cost", "1")],
             platform: "om",
@@ -209,12 +235,20 @@ impl Stage {
         }
     }
 
+    /// From now on Parameter Store is a manager of its own.
+    pub(crate) fn ssm_is_another(&mut self) {
+        self.ssm = backend("ssm");
+    }
+
     fn side(&self, place: &str) -> Side {
         let (manager, backend) = match place {
             "aws" => (Manager::Aws, &self.aws),
             "google" => (Manager::Google, &self.google),
             // Of the same ids as the first.
-            "ssm" => (Manager::AwsSsm, &self.google),
+            "ssm" => (Manager::AwsSsm, &self.ssm),
+            // Each could have made ids of the other's.
+            "azure" => (Manager::AzureKeyVault, &self.aws),
+            "kubernetes" => (Manager::Kubernetes, &self.google),
             _ => return Side::Database,
         };
         Side::Manager {
@@ -331,6 +365,10 @@ impl Stage {
     pub(crate) async fn look(&self, from: &str, to: &str) -> MigrationReport {
         self.migration(from, to).look(&Unobserved).await.unwrap()
     }
+}
+
+fn backend(name: &str) -> MemoryBackend {
+    MemoryBackend::new(name.parse().unwrap(), Arc::new(SystemClock))
 }
 
 pub(crate) fn edit(number: u32, text: &str) -> String {

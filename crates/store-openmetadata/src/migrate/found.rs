@@ -1,0 +1,187 @@
+//! The fields of a row that are to be taken along, and those that are where they are to be.
+
+use cloakroom_core::config::{is_mask, parse_document};
+use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
+
+use super::reading::{Held, held};
+use super::{FieldPlace, MigrationReport, OPERATION, ReferencePlace, SecretsMigration, Side};
+use crate::entity::{About, EntityTable, each_text};
+use crate::stored::{Reference, Stored};
+use crate::writer::Target;
+
+pub(super) const MASKED: &str = "the mask was saved in place of the secret; save it again";
+
+/// What a row has.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) about: About,
+    pub(super) fields: Vec<Field>,
+    /// Pointers and ids of fields that were switched before.
+    pub(super) there: Vec<(String, String)>,
+}
+
+/// A field to be taken along.
+pub(super) struct Field {
+    pub(super) pointer: String,
+    /// Its id where it is to be.
+    pub(super) id: Option<String>,
+    /// Its id where it is.
+    pub(super) from: Option<String>,
+    pub(super) holds: Stored,
+}
+
+impl SecretsMigration {
+    /// The fields of a row that are to be taken along.
+    pub(super) fn fields(
+        &self,
+        target: &Target,
+        entities: &EntityTable,
+        (row, text): (&str, &SecretValue),
+        told: &mut MigrationReport,
+    ) -> Found {
+        let mut found = Found::default();
+        let mut issues = Vec::new();
+        let mut tell = |pointer: &str, id: Option<&str>, kind, message: &str| {
+            let place = FieldPlace::at(target, row, pointer);
+            let error = Error::new(kind, OPERATION, message.to_owned());
+            issues.push(place.issue(id, &error));
+        };
+        let Ok(entity) = parse_document(text.expose()) else {
+            let message = "it is no JSON, nested too deep, or too large";
+            tell("", None, ErrorKind::Invalid, message);
+            told.issues_of(issues);
+            return found;
+        };
+        found.about = About::of(&entity);
+        let keys = &self.ground.options.keys;
+        let (mut own, mut elsewhere) = (Vec::new(), 0);
+        each_text(&entity, |leaf| {
+            let holds = match held(leaf, entities, keys) {
+                None => return,
+                Some(Held::Closed) => {
+                    let message = keys.words_of_unopened();
+                    return tell(leaf.pointer, None, ErrorKind::Corrupt, &message);
+                }
+                Some(Held::Prose) => {
+                    elsewhere += 1;
+                    return;
+                }
+                Some(Held::Stored(holds)) => holds,
+            };
+            let from = match (&self.from.side, &holds) {
+                (Side::Database, Stored::Value(value)) => {
+                    if value.expose_text().is_some_and(is_mask) {
+                        return tell(leaf.pointer, None, ErrorKind::Invalid, MASKED);
+                    }
+                    None
+                }
+                (_, Stored::Reference(reference)) if self.is_there(reference) => {
+                    found
+                        .there
+                        .push((leaf.pointer.to_owned(), reference.id().to_owned()));
+                    return;
+                }
+                (_, Stored::Reference(reference)) if self.from.made(reference.id()) => {
+                    Some(reference.id().to_owned())
+                }
+                (side, Stored::Reference(reference)) => {
+                    let id = reference.id();
+                    let id = self.made_somewhere(id).then(|| id.to_owned());
+                    if let (Side::Database, Some(id)) = (side, &id) {
+                        let message = "the field refers to a secret of another manager, which the new place does \
+                                       not have: take it there from that one";
+                        return tell(leaf.pointer, Some(id), ErrorKind::Missing, message);
+                    }
+                    let place = ReferencePlace::new(target, row, leaf.pointer);
+                    return own.push(ReferencePlace { id, ..place });
+                }
+                (_, Stored::Null) | (Side::Manager { .. }, Stored::Value(_)) => return,
+            };
+            let named = found.about.name.as_deref().filter(|_| !leaf.in_list);
+            let ids = self.to.ids.as_ref();
+            let id = match (ids, named) {
+                (Some(ids), Some(name)) => entities.id(ids, name, leaf.path),
+                (None, _) | (Some(_), None) => None,
+            };
+            if let Some(ids) = ids {
+                let message = match &id {
+                    None => "OpenMetadata has no id for what stands there; save the field anew",
+                    Some(id) if ids.check(id).is_none() => {
+                        "a service of a type that is not known here, or a field of whose name nothing is left in an \
+                         id of the new place: nothing would bring its secret back"
+                    }
+                    Some(_) => "",
+                };
+                if !message.is_empty() {
+                    let kind = ErrorKind::Unsupported;
+                    return tell(leaf.pointer, from.as_deref(), kind, message);
+                }
+            }
+            found.fields.push(Field {
+                pointer: leaf.pointer.to_owned(),
+                id,
+                from,
+                holds,
+            });
+        });
+        told.own_ones(own);
+        told.elsewhere += elsewhere;
+        told.issues_of(issues);
+        found
+    }
+
+    /// Whether a reference leads to where secrets are taken, and not to where they come from.
+    fn is_there(&self, reference: &Reference) -> bool {
+        self.to.made(reference.id()) && !self.from.made(reference.id())
+    }
+
+    /// What references do not tell where two managers give one id, or could have given each other's: the journal knows
+    /// where migrations took them.
+    pub(super) async fn by_whereabouts(
+        &self,
+        target: &Target,
+        row: &str,
+        found: Found,
+        told: &mut MigrationReport,
+    ) -> Result<Found> {
+        let mut sorted = Found {
+            about: found.about,
+            ..Found::default()
+        };
+        for field in found.fields {
+            let Some(id) = &field.from else {
+                sorted.fields.push(field);
+                continue;
+            };
+            let place = FieldPlace::at(target, row, &field.pointer);
+            if self.was_taken_there(place, id).await? {
+                sorted.there.push((field.pointer, id.clone()));
+                continue;
+            }
+            match self
+                .refuse_elsewhere([&self.from, &self.to], place, id)
+                .await
+            {
+                Ok(()) => sorted.fields.push(field),
+                Err(error) => told.issue(place.issue(Some(id), &error)),
+            }
+        }
+        for (pointer, id) in found.there {
+            let place = FieldPlace::at(target, row, &pointer);
+            match self.refuse_elsewhere([&self.to], place, &id).await {
+                Ok(()) => sorted.there.push((pointer, id)),
+                Err(error) => told.issue(place.issue(Some(&id), &error)),
+            }
+        }
+        Ok(sorted)
+    }
+
+    /// Whether a migration took a field to where secrets are taken, under another id than it had: of one id on both sides
+    /// the values tell.
+    async fn was_taken_there(&self, place: FieldPlace<'_>, id: &str) -> Result<bool> {
+        let taken = self.taken_to(place, id).await?;
+        Ok(taken.is_some_and(|it| {
+            it.place == self.to.side.word() && it.from_name.as_deref() != Some(id)
+        }))
+    }
+}

@@ -1,0 +1,50 @@
+//! Where a field's secret is, as far as migrations took it: two managers may give it one name, so that the reference
+//! does not tell.
+
+use cloakroom_core::platform::{MigratedField, TakenTo};
+use cloakroom_core::{Error, ErrorKind, Result};
+
+use super::{FieldPlace, OPERATION, Place, SecretsMigration};
+
+impl SecretsMigration {
+    /// Where the last migration that stands took a field under this name.
+    pub(super) async fn taken_to(
+        &self,
+        place: FieldPlace<'_>,
+        name: &str,
+    ) -> Result<Option<TakenTo>> {
+        let field = MigratedField {
+            table: place.table.to_owned(),
+            row: place.row.to_owned(),
+            pointer: place.pointer.to_owned(),
+            from: None,
+            to: Some(name.to_owned()),
+            digest: None,
+            taken_back: false,
+        };
+        let (journal, platform) = (&self.ground.journal, &self.ground.platform);
+        journal
+            .taken_to(platform, &self.database().await?, &field)
+            .await
+    }
+
+    /// `Conflict` where a migration took the secret to another place than these.
+    pub(super) async fn refuse_elsewhere<const N: usize>(
+        &self,
+        places: [&Place; N],
+        place: FieldPlace<'_>,
+        name: &str,
+    ) -> Result<()> {
+        let taken = self.taken_to(place, name).await?;
+        let is_there = |it: &TakenTo| places.iter().any(|place| it.place == place.side.word());
+        let Some(taken) = taken.filter(|it| !is_there(it)) else {
+            return Ok(());
+        };
+        let message = format!(
+            "a migration took the secret to {}, where it has the same id: take that one back first (`--reverse {}`), or \
+             take the secret from there",
+            taken.place, taken.migration
+        );
+        Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name))
+    }
+}
