@@ -277,6 +277,29 @@ fn the_secrets_of_a_check_are_listed_with_their_expiry() {
 }
 
 #[test]
+fn a_referrer_that_cannot_be_read_is_no_other_document() {
+    let deployment = Deployment::new();
+    deployment.put(&config("one"));
+    let list = ["secret", "list", "--output", "json"];
+    let listed = deployment.run(&list).json_lines();
+    let coordinate = listed[0]["coordinate"].as_str().unwrap();
+    behind_its_back(
+        &deployment,
+        "PRAGMA foreign_keys = OFF; UPDATE secret_references SET document_id = 'hunter2'",
+    );
+    let shown = deployment
+        .run(&["secret", "show", coordinate, "--output", "json"])
+        .json();
+    assert_eq!(
+        shown["referrers"],
+        json!([{"document": null, "pointer": "/password"}])
+    );
+    let shown = deployment.run(&["secret", "show", coordinate]).done();
+    assert!(shown.contains("cannot be read  /password"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn lists_go_on_where_they_ended() {
     let deployment = Deployment::new();
     deployment.put(&config_of_many(5));

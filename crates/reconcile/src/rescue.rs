@@ -23,7 +23,8 @@ const EXAMPLES: u64 = 3;
 pub(crate) enum Need {
     /// A document refers to it.
     Referred {
-        document: DocumentId,
+        /// `None` where its id cannot be read.
+        document: Option<DocumentId>,
         pointer: String,
     },
     /// An undo brought it back, or a move left it.
@@ -34,9 +35,17 @@ impl Need {
     /// The document that refers to it, and where.
     fn place(&self) -> (Option<DocumentId>, Option<&String>) {
         match self {
-            Self::Referred { document, pointer } => (Some(*document), Some(pointer)),
+            Self::Referred { document, pointer } => (*document, Some(pointer)),
             Self::Held { .. } => (None, None),
         }
+    }
+}
+
+/// Which document refers to it, for a person.
+pub(crate) fn refers(document: Option<DocumentId>, pointer: &str) -> String {
+    match document {
+        Some(document) => format!("document {document} refers to it at {pointer}"),
+        None => format!("a document whose id cannot be read refers to it at {pointer}"),
     }
 }
 
@@ -163,11 +172,8 @@ impl Pass<'_> {
         let restored = Restored {
             coordinate: endangered.coordinate.clone(),
             evidence: match need {
-                Need::Referred { document, .. } if document.0.is_nil() => {
-                    format!("{evidence}; a document whose id cannot be read refers to it")
-                }
                 Need::Referred { document, pointer } => {
-                    format!("{evidence}; document {document} refers to it at {pointer}")
+                    format!("{evidence}; {}", refers(*document, pointer))
                 }
                 Need::Held { until } => format!("{evidence}; {}", held_until(*until)),
             },

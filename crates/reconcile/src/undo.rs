@@ -26,6 +26,7 @@ use crate::ask::Describe;
 use crate::epoch::Fence;
 use crate::guard::GuardTrip;
 use crate::observe::Silent;
+use crate::rescue::refers;
 use crate::settings::RunOptions;
 use crate::survey::endangered;
 use crate::{Pass, Reconciler, lease_name};
@@ -406,9 +407,8 @@ impl Pass<'_> {
             RowState::Stored if row.unreferenced_since.is_some() => {
                 let (store, backend) = (self.store(), self.backend_id());
                 let referrers = store.referrers(backend, &row.coordinate, 1).await?;
-                let told =
-                    |(document, pointer)| format!("document {document} refers to it at {pointer}");
-                Ok(referrers.into_iter().next().map(told))
+                let first = referrers.into_iter().next();
+                Ok(first.map(|(document, pointer)| refers(document, &pointer)))
             }
             RowState::Intended | RowState::Stored => {
                 Ok(Some(format!("its row is {}", row.state.as_str())))

@@ -59,7 +59,7 @@ impl DocumentStore for DbStore {
         backend: &BackendId,
         coordinate: &Coordinate,
         limit: u32,
-    ) -> Result<Vec<(DocumentId, String)>> {
+    ) -> Result<Vec<(Option<DocumentId>, String)>> {
         of_either!(self, inner => inner.referrers(backend, coordinate, limit).await)
     }
 

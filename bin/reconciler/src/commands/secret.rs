@@ -153,7 +153,8 @@ struct Shown {
 
 #[derive(Serialize)]
 struct Referrer {
-    document: cloakroom_core::DocumentId,
+    /// `None` where its id cannot be read.
+    document: Option<cloakroom_core::DocumentId>,
     pointer: String,
 }
 
@@ -277,7 +278,9 @@ fn print(shown: &Shown, console: &Console) -> anyhow::Result<()> {
     }
     let mut referrers = Listing::new(&["DOCUMENT", "WHERE"]);
     for referrer in &shown.referrers {
-        referrers.add([referrer.document.to_string(), referrer.pointer.clone()]);
+        let document = referrer.document.map(|it| it.to_string());
+        let document = document.unwrap_or_else(|| "cannot be read".to_owned());
+        referrers.add([document, referrer.pointer.clone()]);
     }
     console.line("\nreferred to by:")?;
     console.list(&referrers)

@@ -1,10 +1,11 @@
 //! Rows of the ledger that cannot be read: each holds up itself alone, and counts as in use.
 
-use cloakroom_core::store::{Finding, FindingKind, Job, MoveState, RunOutcome};
+use cloakroom_core::store::{Finding, FindingKind, Job, MoveState, Receipts as _, RunOutcome};
 use cloakroom_core::{BackendId, Coordinate, DocumentId, ErrorKind, SecretBackend as _};
 use cloakroom_documents::MoveReport;
 use cloakroom_reconcile::{RunOptions, Silent, SweepOptions};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::harness::house::{House, Nobody};
 use crate::harness::{Kind, World, hours};
@@ -198,7 +199,16 @@ pub(crate) async fn what_stands_where_nobody_can_read_is_rescued(kind: Kind, see
         // No text there is anything else than text.
         return;
     }
-    for job in [Job::ExpireOrphans, Job::DeleteSuperseded] {
+    for (job, damage, is_known) in [
+        (Job::ExpireOrphans, "pointer = CAST(x'2fff' AS BLOB)", true),
+        (
+            Job::DeleteSuperseded,
+            "pointer = CAST(x'2fff' AS BLOB)",
+            true,
+        ),
+        (Job::ExpireOrphans, "document_id = 'hunter2'", false),
+        (Job::DeleteSuperseded, "document_id = 'hunter2'", false),
+    ] {
         let world = World::new(kind, seed).await;
         let id = world.create(json!({"a": "in use"})).await.id;
         let other = world.create(json!({"a": "in use elsewhere"})).await.id;
@@ -206,9 +216,7 @@ pub(crate) async fn what_stands_where_nobody_can_read_is_rescued(kind: Kind, see
             world.coordinate(id, "/a").await,
             world.coordinate(other, "/a").await,
         ];
-        let damage = format!(
-            "UPDATE secret_references SET pointer = CAST(x'2fff' AS BLOB) WHERE document_id = '{id}'"
-        );
+        let damage = format!("UPDATE secret_references SET {damage} WHERE document_id = '{id}'");
         world.without_rules(&damage).await;
         for wanting in &wanting {
             endanger(&world, wanting, Danger::Waiting).await;
@@ -219,6 +227,17 @@ pub(crate) async fn what_stands_where_nobody_can_read_is_rescued(kind: Kind, see
         for wanting in &wanting {
             assert!(is_safe(&world, wanting).await, "{job}");
         }
+        // The document is told where it is known, and no other in its place.
+        let found = report.examples.iter();
+        let mut found = found.filter(|it| it.coordinate.as_ref() == Some(&wanting[0]));
+        let told = found.next().map(|it| it.document);
+        assert_eq!(told, Some(is_known.then_some(id)), "{job}: {report:#?}");
+        let receipts = world.db.receipts_of(report.run, 0, 9).await.unwrap();
+        for receipt in &receipts {
+            let nobody = DocumentId(Uuid::nil()).to_string();
+            assert!(!receipt.evidence.contains(&nobody), "{receipt:?}");
+        }
+        assert_eq!(receipts.len(), 2, "{job}");
         world.close().await;
     }
 }

@@ -260,13 +260,14 @@ pub trait DocumentStore: Send + Sync {
         limit: u32,
     ) -> Result<SecretPage>;
 
-    /// Documents and pointers that refer to one secret, in the order of their ids, at most `limit`.
+    /// Documents and pointers that refer to one secret, in the order of their ids, at most `limit`; `None` for a
+    /// document whose id cannot be read.
     async fn referrers(
         &self,
         backend: &BackendId,
         coordinate: &Coordinate,
         limit: u32,
-    ) -> Result<Vec<(DocumentId, String)>>;
+    ) -> Result<Vec<(Option<DocumentId>, String)>>;
 
     /// Writes down which manager a backend's name means, where nothing is written down yet, and gives back
     /// the one that is.

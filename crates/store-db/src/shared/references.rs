@@ -89,7 +89,7 @@ impl Store {
         backend: &BackendId,
         coordinate: &Coordinate,
         limit: u32,
-    ) -> Result<Vec<(DocumentId, String)>> {
+    ) -> Result<Vec<(Option<DocumentId>, String)>> {
         let referrers = async {
             let rows = sqlx::query(
                 "SELECT r.document_id, r.pointer FROM secret_references AS r \
@@ -190,11 +190,11 @@ fn recorded(reader: Reader<'_>) -> Result<RecordedReference, Failure> {
 }
 
 /// A secret is in use whether or not it can be read where.
-fn referrer(row: &Row) -> Result<(DocumentId, String), Failure> {
+fn referrer(row: &Row) -> Result<(Option<DocumentId>, String), Failure> {
     let reader = Reader::new("secret_references", row);
-    let document = or_unreadable(reader.id("document_id"))?.unwrap_or_default();
+    let document = or_unreadable(reader.id("document_id"))?.ok();
     let (pointer, _) = reader.as_far_as_text("pointer")?;
-    Ok((DocumentId(document), pointer))
+    Ok((document.map(DocumentId), pointer))
 }
 
 /// What cannot be read as text is given as far as it is text: coordinates in it still count.

@@ -114,7 +114,7 @@ pub(crate) async fn update_keeps_raises_and_drops(bench: Bench) {
         .referrers(&backend(), &first[0], 10)
         .await
         .unwrap();
-    assert_eq!(referrers, [(document(1), "/moved".to_owned())]);
+    assert_eq!(referrers, [(Some(document(1)), "/moved".to_owned())]);
 }
 
 pub(crate) async fn a_lost_race_expires_its_rows(bench: Bench) {

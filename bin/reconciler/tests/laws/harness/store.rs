@@ -100,7 +100,7 @@ impl DocumentStore for Crashing {
         backend: &BackendId,
         coordinate: &Coordinate,
         limit: u32,
-    ) -> Result<Vec<(DocumentId, String)>> {
+    ) -> Result<Vec<(Option<DocumentId>, String)>> {
         fated!(
             self.faults,
             "referrers",

@@ -91,13 +91,13 @@ impl DocumentStore for MemoryStore {
         backend: &BackendId,
         coordinate: &Coordinate,
         limit: u32,
-    ) -> Result<Vec<(DocumentId, String)>> {
+    ) -> Result<Vec<(Option<DocumentId>, String)>> {
         self.transact("referrers", |state, _| {
             let all = state.documents.iter().flat_map(|(id, document)| {
                 let references = document.references.values();
                 let these =
                     references.filter(|it| it.backend == *backend && it.coordinate == *coordinate);
-                these.map(|it| (*id, it.pointer.clone()))
+                these.map(|it| (Some(*id), it.pointer.clone()))
             });
             Ok(all.take(limit as usize).collect())
         })
