@@ -221,7 +221,7 @@ fn every_manager_of_openmetadata() {
         ),
         (
             file("gcp", "{projectId: p}"),
-            json!({"type": "gcp", "project": "p", "labels": {"team": "data"}}),
+            json!({"type": "gcp", "project": "p"}),
         ),
         (
             file("kubernetes", "{namespace: n, inCluster: 'true'}"),

@@ -396,12 +396,13 @@ mod tests {
         }
     }
 
-    /// Of what is listed without tags a description tells them; which ones are missing says nothing there.
+    /// Of what is listed without tags a description tells them; which ones are missing says nothing there. On Google
+    /// OpenMetadata writes none.
     #[test]
     fn where_no_listing_has_tags_those_of_another_hand_tell() {
-        for (provider, name) in [
-            ("managed-aws-ssm", OURS),
-            ("gcp", "openmetadata_database_x_password"),
+        for (provider, name, writes_tags) in [
+            ("managed-aws-ssm", OURS, true),
+            ("gcp", "openmetadata_database_x_password", false),
         ] {
             let named = |tags: Option<&[(&str, &str)]>| NamedSecret {
                 name: name.to_owned(),
@@ -410,7 +411,14 @@ mod tests {
             let team: &[(&str, &str)] = &[("team", "data")];
             let backends = BTreeMap::from([("team".to_owned(), "data".to_owned())]);
             let beside = names(provider, "").with_tags_of_the_backend(&backends);
-            for names in [names(provider, "[team:data]"), beside] {
+            let tagging = names(provider, "[team:data]");
+            assert_eq!(!tagging.is_foreign(&named(Some(team))), writes_tags);
+            let known = if writes_tags {
+                vec![tagging, beside]
+            } else {
+                vec![beside]
+            };
+            for names in known {
                 for tags in [None, Some(&[][..]), Some(team)] {
                     assert!(!names.is_foreign(&named(tags)), "{provider}: {tags:?}");
                 }

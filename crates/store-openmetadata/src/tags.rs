@@ -16,7 +16,8 @@ pub fn lists_tags(manager: Manager) -> bool {
 /// The tags that OpenMetadata writes for a configured text `[key:value,…]`.
 ///
 /// For AWS and Azure it takes the piece between the first colon and the second and no more, and skips an entry without
-/// one; on Kubernetes such a one is a label without a value. Of entries of one key the last that it writes counts.
+/// one; on Kubernetes such a one is a label without a value. Of entries of one key the last that it writes counts. On
+/// Google it writes none.
 ///
 /// ```
 /// use cloakroom_store_openmetadata::{Manager, tags_as_written};
@@ -29,6 +30,7 @@ pub fn lists_tags(manager: Manager) -> bool {
 /// }
 /// let labels = tags_as_written(Manager::Kubernetes, text);
 /// assert_eq!((&*labels["url"], &*labels["owner"]), ("http://x", ""));
+/// assert!(tags_as_written(Manager::Google, text).is_empty());
 /// ```
 pub fn tags_as_written(manager: Manager, text: &str) -> BTreeMap<String, String> {
     match manager {
@@ -38,7 +40,8 @@ pub fn tags_as_written(manager: Manager, text: &str) -> BTreeMap<String, String>
             cut.map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect()
         }
-        Manager::Google | Manager::Kubernetes | Manager::OpenBao => parse_tags(text),
+        Manager::Kubernetes | Manager::OpenBao => parse_tags(text),
+        Manager::Google => BTreeMap::new(),
     }
 }
 
@@ -78,6 +81,7 @@ mod tests {
                 );
             }
         }
+        assert_eq!(team(Manager::Google, "[team:data]"), None);
         for (text, written) in [
             ("[team:data,team:]", ""),
             ("[team:data,team]", "data"),

@@ -32,17 +32,13 @@ impl Takes {
                 "Azure takes 256 characters, and not cloakroom- at the beginning",
                 is_tag_of_azure,
             ),
-            Backend::Gcp(_) => (
-                "label",
-                "Google takes 63 of a-z, 0-9, _ and -, with a letter at the beginning",
-                is_label_of_google,
-            ),
             Backend::Kubernetes(_) => (
                 "label",
                 "Kubernetes takes 63 of letters, digits, _ . and -, with a letter or digit at both ends",
                 is_label_of_kubernetes,
             ),
-            Backend::Embedded(_) | Backend::Vault(_) => return None,
+            // Nothing that is read gives Google's secrets labels.
+            Backend::Embedded(_) | Backend::Gcp(_) | Backend::Vault(_) => return None,
         };
         Some(Self { what, told, fits })
     }
@@ -61,7 +57,6 @@ pub(super) fn fit(backend: &mut Backend, notes: &mut Notes) {
     let labels = match backend {
         Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => &mut it.tags,
         Backend::Azure(it) => &mut it.tags,
-        Backend::Gcp(it) => &mut it.labels,
         Backend::Kubernetes(it) => &mut it.labels,
         Backend::Vault(it) => {
             it.prefix = path_of_vault(&it.prefix, notes);
@@ -74,7 +69,7 @@ pub(super) fn fit(backend: &mut Backend, notes: &mut Notes) {
             }
             return;
         }
-        Backend::Embedded(_) => return,
+        Backend::Embedded(_) | Backend::Gcp(_) => return,
     };
     let Some(Takes { what, told, fits }) = takes else {
         return;
@@ -100,14 +95,6 @@ fn is_tag_of_azure(key: &str, value: &str) -> bool {
     let length = |text: &str| text.chars().count();
     let taken = key.to_ascii_lowercase().starts_with("cloakroom-");
     (1..=256).contains(&length(key)) && length(value) <= 256 && !taken
-}
-
-fn is_label_of_google(key: &str, value: &str) -> bool {
-    let is_plain =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-    let fits = |text: &str| text.len() <= 63 && text.bytes().all(is_plain);
-    let begins = key.starts_with(|it: char| it.is_ascii_lowercase());
-    begins && fits(key) && fits(value) && !key.starts_with("cloakroom")
 }
 
 /// A key may have a prefix that is a host's name, and a slash behind it.

@@ -75,9 +75,13 @@ pub fn openmetadata(
     match &mut backend {
         Backend::AwsSecretsManager(it) | Backend::AwsParameterStore(it) => it.tags = tags,
         Backend::Azure(it) => it.tags = tags,
-        Backend::Gcp(it) => it.labels = tags,
         Backend::Kubernetes(it) => it.labels = tags,
-        Backend::Embedded(_) | Backend::Vault(_) => {}
+        Backend::Gcp(_) if !written.is_empty() => notes.remark(format!(
+            "its tags `{written}` are not carried over: OpenMetadata writes no labels on Google. When its secrets go to \
+             another manager, write them under `tags` (`labels` on Kubernetes) of that backend before, and under \
+             `tags` of the platform afterwards"
+        )),
+        Backend::Gcp(_) | Backend::Embedded(_) | Backend::Vault(_) => {}
     }
     source.finish(&mut notes);
     let named = Named {
@@ -255,6 +259,8 @@ fn fill_in(told: Option<String>, what: &str, notes: &mut Notes) -> String {
 /// skips are left out and told.
 fn tag_entries(written: &[String], manager: Option<Manager>, notes: &mut Notes) -> String {
     let mut entries = Vec::new();
+    // Google gets none of them, whatever they say.
+    let manager = manager.filter(|it| *it != Manager::Google);
     let is_skipped = |entry: &str| manager.is_some_and(|it| tags_as_written(it, entry).is_empty());
     for text in written {
         let text = text.trim().trim_matches(['[', ']']);
@@ -373,6 +379,33 @@ mod tests {
             .to_json()
             .unwrap();
         assert_eq!(told["backends"]["imported"]["region"], "eu-north-1");
+    }
+
+    /// Whatever its configuration says, so that what bears a label there somebody else looks after.
+    #[test]
+    fn tags_are_not_carried_over_to_google_where_openmetadata_writes_none() {
+        let of_tags = |tags: &str| {
+            let text = format!(
+                "secretsManagerConfiguration: {{secretsManager: gcp, tags: '{tags}', parameters: {{projectId: p}}}}"
+            );
+            let imported = of(&text).unwrap();
+            let printed = imported.to_json().unwrap();
+            assert_eq!(printed["backends"]["imported"]["labels"], Value::Null);
+            assert_eq!(printed["platforms"]["openmetadata"]["tags"], Value::Null);
+            let about = imported.remarks.iter().filter(|it| it.contains("tag"));
+            about.cloned().collect::<Vec<_>>()
+        };
+        let told = of_tags("[team:data,Url:http://x,broken]");
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("`broken`"), "{told:?}");
+        for part in [
+            "writes no labels",
+            "`team:data,Url:http://x`",
+            "another manager",
+        ] {
+            assert!(told[1].contains(part), "{told:?}");
+        }
+        assert!(of_tags("[]").is_empty());
     }
 
     /// Copies without them would be another deployment's, once its secrets are taken to a manager.

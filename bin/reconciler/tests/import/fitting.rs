@@ -22,12 +22,6 @@ fn labels_that_the_manager_refuses_are_left_out_and_named() {
     };
     for (text, member, left, named) in [
         (
-            file("gcp", "'[Team:Data,stage:prod]'", "{projectId: my-project}"),
-            "labels",
-            json!({"stage": "prod"}),
-            &["Team"][..],
-        ),
-        (
             file(
                 "kubernetes",
                 "'[team:data platform,url:http://x,stage:prod]'",
@@ -35,7 +29,7 @@ fn labels_that_the_manager_refuses_are_left_out_and_named() {
             ),
             "labels",
             json!({"stage": "prod"}),
-            &["team", "url"],
+            &["team", "url"][..],
         ),
         (
             file(
