@@ -22,6 +22,7 @@ mod standing;
 mod unlisted;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -207,6 +208,7 @@ impl PlatformReader {
             observer,
             lease: self.take_lease(run).await?,
             unseen: Mutex::default(),
+            has_deployed_jobs: AtomicBool::new(false),
             emptying: false,
         })
     }
@@ -275,6 +277,8 @@ struct Pass<'a> {
     observer: PlatformObserver<'a>,
     lease: PlatformLease,
     unseen: Mutex<Unseen>,
+    /// Whether the database says that anything is deployed, which may refer to what no row mentions.
+    has_deployed_jobs: AtomicBool,
     /// Whether what the database mentions is being taken out of this manager, so that having nothing of it
     /// tells nothing.
     emptying: bool,
@@ -329,6 +333,9 @@ impl Pass<'_> {
         let scanned = self.scan().await?;
         obstacles.extend(scanned.report.obstacles.iter().cloned());
         obstacles.extend((scanned.kept == 0).then(nothing_mentioned));
+        let has_deployed_jobs = scanned.report.deployed_jobs > 0;
+        self.has_deployed_jobs
+            .store(has_deployed_jobs, Ordering::Relaxed);
         let is_listed = listing.obstacle.is_none();
         self.unseen().half_listed = !is_listed;
         let is_the_one = scanned.stranger.is_none();

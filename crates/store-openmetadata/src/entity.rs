@@ -97,12 +97,15 @@ pub(crate) struct About {
     /// What a person calls it.
     pub(crate) title: Option<String>,
     pub(crate) deleted: bool,
+    /// Whether it says that it runs somewhere.
+    pub(crate) deployed: bool,
 }
 
 impl About {
     pub(crate) fn of(entity: &SecretJson) -> Self {
         let entity = entity.expose();
         let text = |key: &str| entity.get(key).and_then(Value::as_str);
+        let is_true = |key: &str| entity.get(key).and_then(Value::as_bool) == Some(true);
         let name = text("name");
         Self {
             row: text("id").and_then(|id| id.parse().ok()),
@@ -110,7 +113,8 @@ impl About {
             title: text("fullyQualifiedName")
                 .or(name)
                 .map(|it| it.chars().take(200).collect()),
-            deleted: entity.get("deleted").and_then(Value::as_bool) == Some(true),
+            deleted: is_true("deleted"),
+            deployed: is_true("deployed"),
         }
     }
 }

@@ -88,6 +88,8 @@ pub(crate) struct Count {
     pub(crate) too_deep: u64,
     /// Values that mention more than is kept of one.
     pub(crate) too_many: u64,
+    /// Pipelines that are deployed.
+    pub(crate) deployed: u64,
 }
 
 impl Count {
@@ -100,6 +102,7 @@ impl Count {
             unopened: self.unopened.saturating_sub(some.unopened),
             too_deep: self.too_deep.saturating_sub(some.too_deep),
             too_many: self.too_many.saturating_sub(some.too_many),
+            deployed: self.deployed.saturating_sub(some.deployed),
         }
     }
 }
@@ -196,6 +199,8 @@ impl<'a, 's> TableReader<'a, 's> {
             Some(Ok(entity)) => About::of(entity),
             _ => About::default(),
         };
+        let is_pipeline = self.entities == Some(EntityTable::Pipelines);
+        self.count.deployed += u64::from(is_pipeline && about.deployed);
         let mut in_entity = entity.map(|(_, standing)| standing);
         for (index, column) in columns.iter().enumerate() {
             let Some(text) = field(index)? else { continue };

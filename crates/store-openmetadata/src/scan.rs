@@ -79,6 +79,7 @@ fn changed(table: String) -> Obstacle {
 fn note(report: &mut ScanReport, table: &Table, count: Count, read: &Read, options: &Options) {
     report.rows += count.rows;
     report.bytes += count.bytes;
+    report.deployed_jobs += count.deployed;
     let mut add = |detail: String| {
         report.obstacles.push(Obstacle {
             subject: table.shown(),

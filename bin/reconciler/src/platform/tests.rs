@@ -52,6 +52,7 @@ fn report() -> PlatformReport {
             left_out: Vec::new(),
             essential: Vec::new(),
             history: vec!["public.attempts".into(), "public.jobs".into()],
+            deployed_jobs: 0,
             obstacles: Vec::new(),
         },
         obstacles: Vec::new(),

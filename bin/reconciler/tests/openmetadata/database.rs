@@ -115,6 +115,16 @@ impl Database {
         self.server.execute(&url, sql).await;
     }
 
+    /// Every pipeline says that it is deployed.
+    pub async fn deploy_pipelines(&self) {
+        let deployed = match self.server {
+            Server::Postgres => "jsonb_set(json::jsonb, '{deployed}', 'true')",
+            Server::MariaDb | Server::MySql => r#"JSON_MERGE_PATCH(json, '{"deployed": true}')"#,
+        };
+        let update = format!("UPDATE ingestion_pipeline_entity SET json = {deployed}");
+        self.execute(&update).await;
+    }
+
     async fn on_server(&self, sql: &str) {
         self.server.execute(&self.address, sql).await;
     }

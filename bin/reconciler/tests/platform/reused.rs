@@ -226,6 +226,39 @@ async fn what_may_be_restored_gets_its_secrets_back() {
     assert_kept(&stage).await;
 }
 
+/// The platform deletes none of these itself, whatever goes with a job, and can write none while one waits. Where the
+/// database knows of no job that is deployed, somebody may have meant it.
+#[tokio::test]
+async fn what_deployed_jobs_refer_to_is_brought_back_while_there_are_any() {
+    let connection = "/openmetadata/serverconnection/securityconfig/jwttoken";
+    let stage = managed().await;
+    stage.write([connection.to_owned()]);
+    stage.adopt().await;
+    let named = stage.manager.inner.named().unwrap();
+    let window = DeleteMode::Recoverable(DAY * 7);
+    named.delete_named(connection, window, None).await.unwrap();
+    let report = stage.pass().await.unwrap();
+    assert_eq!(report.count(Standing::Deployed), 1, "{report:#?}");
+    assert_eq!(report.findings.get(&Kind::Endangered), None);
+    let report = stage.clean().await;
+    assert_eq!((report.rescued, report.endangered), (0, 0), "{report:#?}");
+    assert!(!stage.is_there(connection).await);
+
+    stage.source.deploy(1);
+    let report = stage.pass().await.unwrap();
+    assert_eq!(report.findings.get(&Kind::Endangered), Some(&1));
+    let told = report.examples.iter();
+    let told: Vec<_> = told
+        .filter(|it| it.kind == Kind::Endangered)
+        .map(|it| (it.name.as_deref(), it.detail.contains("deployed")))
+        .collect();
+    assert_eq!(told, [(Some(connection), true)]);
+    let report = stage.clean().await;
+    assert_eq!((report.rescued, report.endangered), (1, 0), "{report:#?}");
+    assert!(stage.is_there(connection).await);
+    assert_eq!(stage.clean().await.rescued, 0);
+}
+
 #[tokio::test]
 async fn a_confirmation_is_for_these_names_alone() {
     let mut stage = managed().await;

@@ -31,6 +31,7 @@ struct Tables {
     obstacles: Vec<Obstacle>,
     /// Tables that cannot be left out.
     essential: Vec<String>,
+    deployed_jobs: u64,
     fails: bool,
     /// Scans that ask once more fail.
     silent: bool,
@@ -66,6 +67,11 @@ impl Source {
     pub fn call_essential(&self, table: &str) {
         let mut state = self.state.lock().unwrap();
         state.essential.push(table.to_owned());
+    }
+
+    /// So many jobs are deployed.
+    pub fn deploy(&self, jobs: u64) {
+        self.state.lock().unwrap().deployed_jobs = jobs;
     }
 
     pub fn clear_obstacles(&self) {
@@ -116,7 +122,7 @@ impl PlatformSource for Source {
 
     async fn scan(&self, sink: &mut dyn ScanSink) -> Result<ScanReport> {
         self.adversary.meet(Event::Scanning).await;
-        let (mentions, defects, obstacles, essential, fails) = {
+        let (mentions, defects, obstacles, essential, deployed_jobs, fails) = {
             let state = self.state.lock().unwrap();
             let mentions = state.mentions.clone();
             (
@@ -124,6 +130,7 @@ impl PlatformSource for Source {
                 state.defects.clone(),
                 state.obstacles.clone(),
                 state.essential.clone(),
+                state.deployed_jobs,
                 state.fails,
             )
         };
@@ -149,6 +156,7 @@ impl PlatformSource for Source {
         Ok(ScanReport {
             obstacles,
             essential,
+            deployed_jobs,
             ..ScanReport::default()
         })
     }

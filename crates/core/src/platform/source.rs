@@ -225,6 +225,10 @@ pub struct ScanReport {
     /// Tables that were read and cannot be left out, likewise.
     #[serde(default)]
     pub essential: Vec<String>,
+    /// Jobs that the platform has deployed, by what its database says, where what is deployed refers to secrets that
+    /// no row mentions.
+    #[serde(default)]
+    pub deployed_jobs: u64,
     /// What may have been missed, and why.
     pub obstacles: Vec<Obstacle>,
 }

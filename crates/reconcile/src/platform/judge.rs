@@ -1,6 +1,7 @@
 //! The second half of a pass: how each listed secret stands, page by page.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use cloakroom_core::platform::{Evidence, Judgement, NamedSecret, Standing};
 use cloakroom_core::{Result, SecretState, Timestamp};
@@ -12,6 +13,9 @@ use super::{
     Age, Judged, Pass, PlatformFinding, PlatformFindingKind, PlatformPhase, PlatformReport,
     UnusedSecret,
 };
+
+const GOING_FROM_JOBS: &str = "what is deployed may refer to it, and it is switched off, expires or waits for its \
+                               deletion: a clean-up brings it back where it can; delete it for good where nothing needs it";
 
 impl Pass<'_> {
     /// Judges everything that this pass listed, writes it down and counts it. Tells how many secrets are
@@ -58,8 +62,15 @@ impl Pass<'_> {
         match standing {
             Standing::InUse => is_to_be_brought_back(self.naming(), evidence),
             Standing::Tombstoned => self.naming().brings_back(),
+            Standing::Deployed => self.has_deployed_jobs(),
             _ => false,
         }
+    }
+
+    /// Whether anything is deployed that may need what no row mentions. The platform itself deletes none of that with
+    /// a job, so that bringing it back takes nothing back that it did.
+    pub(super) fn has_deployed_jobs(&self) -> bool {
+        self.has_deployed_jobs.load(Ordering::Relaxed)
     }
 
     async fn count(
@@ -89,7 +100,10 @@ impl Pass<'_> {
         let is_needed = self.is_needed(standing, evidence);
         match standing {
             _ if is_needed && is_endangered(secret) => {
-                let detail = danger(secret);
+                let detail = match standing {
+                    Standing::Deployed => GOING_FROM_JOBS,
+                    _ => danger(secret),
+                };
                 let kind = PlatformFindingKind::Endangered;
                 self.found(kind, &secret.name, detail, report).await
             }

@@ -7,7 +7,7 @@ use cloakroom_core::platform::{Defect, DefectKind, Mention};
 use cloakroom_testkit::openmetadata::Deployment;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, id, keys, naming, seal};
+use crate::support::{Bench, Server, id, keys, naming, seal};
 
 pub(crate) async fn secrets_in_lists_and_maps(bench: Bench) {
     bench.with_a_table().await;
@@ -60,6 +60,15 @@ pub(crate) async fn the_connection_to_the_server_is_not_stored(bench: Bench) {
     }
     let (found, report) = bench.scan().await;
     assert_eq!(report.obstacles, []);
+    // What is said to be deployed needs them all the same: pipelines alone are.
+    assert_eq!(report.deployed_jobs, 1);
+    let undeployed = "UPDATE ingestion_pipeline_entity SET json = REPLACE(json";
+    let undeployed = match bench.server {
+        Server::Postgres => format!("{undeployed}::text, 'true', 'false')::json"),
+        Server::MariaDb | Server::MySql => format!("{undeployed}, 'true', 'false')"),
+    };
+    bench.sql(&undeployed).await;
+    assert_eq!(bench.scan().await.1.deployed_jobs, 0);
     let is_of_it = |it: &Mention| it.name.contains("serverconnection");
     assert!(!found.mentions.iter().any(is_of_it), "{:?}", found.mentions);
     let is_told = |it: &Defect| it.kind == DefectKind::ClearText;

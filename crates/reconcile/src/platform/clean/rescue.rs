@@ -130,7 +130,11 @@ impl Run<'_> {
 
     async fn saved(&mut self, name: &SecretName, standing: Standing, saved: &Saved) -> Result<()> {
         self.report.rescued += 1;
-        let mut evidence = vec!["the platform mentions it".to_owned()];
+        let why = match standing {
+            Standing::Deployed => "what the platform deployed may refer to it",
+            _ => "the platform mentions it",
+        };
+        let mut evidence = vec![why.to_owned()];
         if saved.waited {
             evidence.push("it waited for its deletion".to_owned());
         }

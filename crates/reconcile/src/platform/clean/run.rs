@@ -267,7 +267,8 @@ impl Run<'_> {
     }
 
     /// Whether something keeps a secret that is going. What only removed rows hold is brought back where
-    /// this program deleted it, or where those rows can be brought back too.
+    /// this program deleted it, or where those rows can be brought back too; what only deployed jobs refer to, where
+    /// there are any.
     fn is_to_be_rescued(&self, judged: &Judged, row: Option<&Removal>) -> bool {
         let secret = &judged.evidence.secret;
         let is_deleted_here = row.is_some() && secret.state.is_waiting();
@@ -277,6 +278,7 @@ impl Run<'_> {
                     is_deleted_here || is_to_be_brought_back(self.pass.naming(), &judged.evidence)
                 }
                 Standing::Tombstoned => row.is_some() || self.pass.naming().brings_back(),
+                Standing::Deployed => self.pass.has_deployed_jobs(),
                 _ => false,
             }
     }
