@@ -10,6 +10,7 @@ use super::literal::{exchange, literal_at};
 use super::progress::Progress;
 use super::reading::Rows;
 use super::report::Holds;
+use super::whereabouts::refuse_elsewhere;
 use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
     entity_column,
@@ -292,8 +293,8 @@ impl SecretsMigration {
         let (Side::Manager { .. }, Some(name)) = (&self.from.side, &field.from) else {
             return Ok(());
         };
-        self.refuse_elsewhere([&self.from], FieldPlace::of(field), name)
-            .await?;
+        let taken = self.taken_to(FieldPlace::of(field), name).await?;
+        refuse_elsewhere(taken.as_ref(), &[&self.from], name)?;
         let value = self.old_value(field).await;
         value
             .map(drop)

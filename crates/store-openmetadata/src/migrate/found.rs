@@ -1,9 +1,11 @@
 //! The fields of a row that are to be taken along, and those that are where they are to be.
 
 use cloakroom_core::config::{is_mask, parse_document};
+use cloakroom_core::platform::TakenTo;
 use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
 
 use super::reading::{Held, held};
+use super::whereabouts::refuse_elsewhere;
 use super::{FieldPlace, MigrationReport, OPERATION, ReferencePlace, SecretsMigration, Side};
 use crate::entity::{About, EntityTable, each_text};
 use crate::stored::{Reference, Stored};
@@ -154,34 +156,27 @@ impl SecretsMigration {
                 continue;
             };
             let place = FieldPlace::at(target, row, &field.pointer);
-            if self.was_taken_there(place, id).await? {
+            let taken = self.taken_to(place, id).await?;
+            // Under another id than it had: of one id on both sides the values tell.
+            let was_taken_there =
+                |it: &TakenTo| it.place == self.to.side.word() && it.from_name.as_ref() != Some(id);
+            if taken.as_ref().is_some_and(was_taken_there) {
                 sorted.there.push((field.pointer, id.clone()));
                 continue;
             }
-            match self
-                .refuse_elsewhere([&self.from, &self.to], place, id)
-                .await
-            {
+            match refuse_elsewhere(taken.as_ref(), &[&self.from, &self.to], id) {
                 Ok(()) => sorted.fields.push(field),
                 Err(error) => told.issue(place.issue(Some(id), &error)),
             }
         }
         for (pointer, id) in found.there {
             let place = FieldPlace::at(target, row, &pointer);
-            match self.refuse_elsewhere([&self.to], place, &id).await {
+            let taken = self.taken_to(place, &id).await?;
+            match refuse_elsewhere(taken.as_ref(), &[&self.to], &id) {
                 Ok(()) => sorted.there.push((pointer, id)),
                 Err(error) => told.issue(place.issue(Some(&id), &error)),
             }
         }
         Ok(sorted)
-    }
-
-    /// Whether a migration took a field to where secrets are taken, under another id than it had: of one id on both sides
-    /// the values tell.
-    async fn was_taken_there(&self, place: FieldPlace<'_>, id: &str) -> Result<bool> {
-        let taken = self.taken_to(place, id).await?;
-        Ok(taken.is_some_and(|it| {
-            it.place == self.to.side.word() && it.from_name.as_deref() != Some(id)
-        }))
     }
 }

@@ -27,24 +27,22 @@ impl SecretsMigration {
             .taken_to(platform, &self.database().await?, &field)
             .await
     }
+}
 
-    /// `Conflict` where a migration took the secret to another place than these.
-    pub(super) async fn refuse_elsewhere<const N: usize>(
-        &self,
-        places: [&Place; N],
-        place: FieldPlace<'_>,
-        name: &str,
-    ) -> Result<()> {
-        let taken = self.taken_to(place, name).await?;
-        let is_there = |it: &TakenTo| places.iter().any(|place| it.place == place.side.word());
-        let Some(taken) = taken.filter(|it| !is_there(it)) else {
-            return Ok(());
-        };
-        let message = format!(
-            "a migration took the secret to {}, where it has the same id: take that one back first (`--reverse {}`), or \
-             take the secret from there",
-            taken.place, taken.migration
-        );
-        Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name))
-    }
+/// `Conflict` where a migration took a secret to another place than these.
+pub(super) fn refuse_elsewhere(
+    taken: Option<&TakenTo>,
+    places: &[&Place],
+    name: &str,
+) -> Result<()> {
+    let is_there = |it: &TakenTo| places.iter().any(|place| it.place == place.side.word());
+    let Some(taken) = taken.filter(|it| !is_there(it)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "a migration took the secret to {}, where it has the same id: take that one back first (`--reverse {}`), or take \
+         the secret from there",
+        taken.place, taken.migration
+    );
+    Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name))
 }
