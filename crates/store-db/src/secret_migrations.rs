@@ -45,8 +45,8 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.note_back(id, fields).await)
     }
 
-    async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
-        of_either!(self, inner => inner.left_so_later(id, field).await)
+    async fn taken_on(&self, id: MoveId, field: &MigratedField) -> Result<Option<TakenTo>> {
+        of_either!(self, inner => inner.taken_on(id, field).await)
     }
 
     async fn taken_to(

@@ -72,6 +72,8 @@ pub struct TakenTo {
     pub place: String,
     /// The name that it had before; `None` in the database.
     pub from_name: Option<String>,
+    /// The name that it has there; `None` in the database.
+    pub to_name: Option<String>,
 }
 
 /// A name under which migrations of one platform write. No value.
@@ -118,14 +120,12 @@ pub trait SecretMigrations: Send + Sync {
     /// Writes down that these fields of a migration were taken back. `Conflict` unless it is being taken back.
     async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()>;
 
-    /// The last migration of the same platform and database that began after this one, was not taken back, nor this
-    /// field of it, and left it under the same name: what the field holds may have been changed since, where that
-    /// one took it.
-    async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>>;
+    /// Where the last migration of the same platform and database took a field that began after this one and was not taken
+    /// back, nor this field of it: what the field holds may have been changed since, there.
+    async fn taken_on(&self, id: MoveId, field: &MigratedField) -> Result<Option<TakenTo>>;
 
-    /// Where the last migration of a platform's database took a field under the name that it has in `field.to`, unless
-    /// that migration was taken back, or this field of it. Two managers may give one name, so that the field itself does
-    /// not tell.
+    /// Where the last migration of a platform's database took a field that was not taken back, nor this field of it. Two
+    /// managers may give one name, so that the field itself does not tell.
     async fn taken_to(
         &self,
         platform: &str,

@@ -24,6 +24,11 @@ const COPIES: &str = "migration_copies";
 const RECORD: &str = "SELECT migration_id, platform AS name, platform_database, from_place, to_place, \
      state, started_at FROM secret_migrations WHERE ";
 
+/// Where migrations took fields, to be followed by a condition.
+const TAKEN: &str = "SELECT migration.migration_id, migration.to_place, from_name, to_name \
+     FROM secret_migrations AS migration \
+     JOIN migrated_fields AS field ON field.migration_id = migration.migration_id ";
+
 impl Store {
     pub(crate) async fn begin_migration(
         &self,
@@ -110,33 +115,20 @@ impl Store {
         })
     }
 
-    pub(crate) async fn left_so_later(
+    pub(crate) async fn taken_on(
         &self,
         id: MoveId,
         field: &MigratedField,
-    ) -> Result<Option<MoveId>> {
-        let later = async {
-            let mut query = Query::new(
-                "SELECT later.migration_id FROM secret_migrations AS this JOIN secret_migrations AS later \
-                 ON later.platform = this.platform AND later.platform_database = this.platform_database \
-                 AND later.started_at > this.started_at \
-                 AND later.state <> 'reversed' \
-                 JOIN migrated_fields AS field ON field.migration_id = later.migration_id \
-                 WHERE this.migration_id = ",
-            );
-            query.push_bind(dialect::id(id.0));
-            push_place(&mut query, field);
-            query
-                .push(" AND NOT taken_back AND to_name IS NOT DISTINCT FROM ")
-                .push_bind(field.to.as_deref())
-                .push(" ORDER BY later.started_at DESC LIMIT 1");
-            let row = query.build().fetch_optional(&self.read).await?;
-            let id = |row: &Row| Reader::new(TABLE, row).id("migration_id").map(MoveId);
-            row.as_ref().map(id).transpose()
-        };
-        later
-            .await
-            .map_err(|failure| told("look for later migrations", failure))
+    ) -> Result<Option<TakenTo>> {
+        let mut query = Query::new(TAKEN);
+        query
+            .push(
+                "JOIN secret_migrations AS this ON migration.platform = this.platform \
+                 AND migration.platform_database = this.platform_database \
+                 AND migration.started_at > this.started_at WHERE this.migration_id = ",
+            )
+            .push_bind(dialect::id(id.0));
+        self.last_taken(query, field).await
     }
 
     pub(crate) async fn taken_to(
@@ -145,21 +137,22 @@ impl Store {
         database: &str,
         field: &MigratedField,
     ) -> Result<Option<TakenTo>> {
+        let mut query = Query::new(TAKEN);
+        query
+            .push("WHERE migration.platform = ")
+            .push_bind(platform)
+            .push(" AND migration.platform_database = ")
+            .push_bind(database);
+        self.last_taken(query, field).await
+    }
+
+    /// The last of these that stands, with this field.
+    async fn last_taken(&self, mut query: Query, field: &MigratedField) -> Result<Option<TakenTo>> {
+        push_place(&mut query, field);
+        query.push(
+            " AND NOT taken_back AND migration.state <> 'reversed' ORDER BY migration.started_at DESC LIMIT 1",
+        );
         let taken = async {
-            let mut query = Query::new(
-                "SELECT migration.migration_id, to_place, from_name FROM secret_migrations AS migration \
-                 JOIN migrated_fields AS field ON field.migration_id = migration.migration_id \
-                 WHERE state <> 'reversed' AND NOT taken_back AND platform = ",
-            );
-            query
-                .push_bind(platform)
-                .push(" AND platform_database = ")
-                .push_bind(database);
-            push_place(&mut query, field);
-            query
-                .push(" AND to_name IS NOT DISTINCT FROM ")
-                .push_bind(field.to.as_deref())
-                .push(" ORDER BY started_at DESC LIMIT 1");
             let row = query.build().fetch_optional(&self.read).await?;
             row.as_ref().map(taken_to).transpose()
         };
@@ -412,6 +405,7 @@ fn taken_to(row: &Row) -> Result<TakenTo, Failure> {
         migration: MoveId(reader.id("migration_id")?),
         place: reader.get("to_place")?,
         from_name: reader.get("from_name")?,
+        to_name: reader.get("to_name")?,
     })
 }
 

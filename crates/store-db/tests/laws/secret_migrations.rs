@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom_core::keys::Key;
 use cloakroom_core::platform::{
-    CopyName, MigratedField, NewSecretMigration, SecretMigrations as _,
+    CopyName, MigratedField, NewSecretMigration, SecretMigrations as _, TakenTo,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Digest, ErrorKind, MoveId, SecretValue, ValueKind};
@@ -182,27 +182,33 @@ pub(crate) async fn the_last_run_that_went_on_with_a_field_is_known(bench: Bench
     over(&of_other, &[x.clone(), y.clone()]).await;
     let fourth = over(&new_migration(6, "om", "db"), &[home.clone()]).await;
     let fifth = over(&new_migration(7, "om", "db"), &[home.clone()]).await;
-    let later = async |id, field: &MigratedField| store.left_so_later(id, field).await.unwrap();
     let database = new_migration(1, "om", "aws").database;
-    let taken = async |field: &MigratedField| {
-        let taken = store.taken_to("om", &database, field).await.unwrap();
-        taken.map(|it| (it.migration, it.place))
-    };
+    let taken = async |field: &MigratedField| store.taken_to("om", &database, field).await.unwrap();
+    let on = async |id, field: &MigratedField| store.taken_on(id, field).await.unwrap();
     assert_eq!(taken(&field("a", "1", "/z")).await, None);
-    assert_eq!(taken(&home).await, Some((fifth, "db".to_owned())));
-    assert_eq!(taken(&y).await, Some((first, "aws".to_owned())));
-    assert_eq!(later(first, &y).await, None);
-    assert_eq!(later(fourth, &home).await, Some(fifth));
-    for (last, place) in [(third, "aws"), (second, "ssm")] {
-        assert_eq!(later(first, &x).await, Some(last));
-        assert_eq!(taken(&x).await, Some((last, place.to_owned())));
+    let of_y = taken(&y).await.unwrap();
+    assert_eq!((of_y.migration, &*of_y.place), (first, "aws"));
+    assert_eq!(on(first, &y).await, None);
+    // Whatever name it has by now.
+    for (last, place, name) in [
+        (fifth, "db", None),
+        (fourth, "db", None),
+        (third, "aws", x.to.clone()),
+        (second, "ssm", x.to.clone()),
+    ] {
+        let told = taken(&x).await.unwrap();
+        assert_eq!(on(first, &x).await.as_ref(), Some(&told));
+        let TakenTo {
+            migration, to_name, ..
+        } = told;
+        assert_eq!((migration, &*told.place, to_name), (last, place, name));
+        assert_eq!(on(last, &x).await, None);
         let (from, to) = ([MoveState::Finished], MoveState::Reversed);
         store.set_migration(last, &from, to).await.unwrap();
     }
-    assert_eq!(later(first, &x).await, None);
-    assert_eq!(later(third, &x).await, None);
-    let taken = store.taken_to("om", &database, &x).await.unwrap().unwrap();
-    assert_eq!((taken.migration, taken.from_name), (first, x.from));
+    assert_eq!(on(first, &x).await, None);
+    let told = taken(&x).await.unwrap();
+    assert_eq!((told.migration, told.from_name), (first, x.from));
 }
 
 /// Of a run that could be taken back in part alone, what is back holds up nothing any more.
@@ -235,7 +241,14 @@ pub(crate) async fn a_field_that_was_taken_back_holds_nothing_up(bench: Bench) {
     store.set_migration(later, &from, to).await.unwrap();
     let waits = [None, Some(later)];
     for (field, waits) in fields.iter().zip(waits) {
-        assert_eq!(store.left_so_later(earlier, field).await.unwrap(), waits);
+        assert_eq!(
+            store
+                .taken_on(earlier, field)
+                .await
+                .unwrap()
+                .map(|it| it.migration),
+            waits
+        );
     }
 }
 

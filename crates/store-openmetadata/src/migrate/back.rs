@@ -1,7 +1,7 @@
 //! The way back: a field that still is as the migration left it gets what it had, once its old secret
 //! was found to be what it was.
 
-use cloakroom_core::platform::{CopyName, MigratedField};
+use cloakroom_core::platform::{CopyName, MigratedField, TakenTo};
 use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::copying::no_answer;
@@ -199,8 +199,8 @@ impl SecretsMigration {
                 ),
             };
         }
-        if let Some(later) = self.ground.journal.left_so_later(id, field).await? {
-            return self.behind_a_later_run(later, field).await;
+        if let Some(later) = self.ground.journal.taken_on(id, field).await? {
+            return self.behind_a_later_run(&later, field).await;
         }
         if let (Side::Manager { .. }, Side::Manager { .. }) = (&self.from.side, &self.to.side) {
             return self.between_managers(field).await;
@@ -295,30 +295,49 @@ impl SecretsMigration {
         };
         let taken = self.taken_to(FieldPlace::of(field), name).await?;
         refuse_elsewhere(taken.as_ref(), &[&self.from], name)?;
-        let value = self.old_value(field).await;
-        value
-            .map(drop)
-            .map_err(|error| self.gone_from_there(field, error))
+        match self.old_value(field).await {
+            Err(error) if error.is_missing() => {
+                let message = format!(
+                    "the field refers to its old secret again, which {} does not have: bring it back there, or enter the \
+                     value anew",
+                    self.from.side.word()
+                );
+                let gone = Error::new(ErrorKind::Missing, OPERATION, message);
+                Err(gone.with_coordinate(name))
+            }
+            value => value.map(drop),
+        }
     }
 
     /// A later run may have taken the secret on under the very name that the field has: what was edited there since,
     /// this run's own places do not tell. One that took it back to where this one leads has done what is to be done.
-    async fn behind_a_later_run(&self, later: MoveId, field: &MigratedField) -> Result<Standing> {
-        let record = self.ground.journal.migration(later).await?;
-        let leads_back = record.is_some_and(|it| {
-            let opposite = (self.to.side.word(), self.from.side.word());
-            (it.from, it.to) == opposite
-        });
-        if leads_back && field.from == field.to {
-            self.old_value(field)
-                .await
-                .map_err(|error| self.gone_from_there(field, error))?;
-            return Ok(Standing::Settled(How::Edited(Holds::BroughtBack)));
+    async fn behind_a_later_run(&self, later: &TakenTo, field: &MigratedField) -> Result<Standing> {
+        let run = later.migration;
+        if later.to_name != field.to {
+            return stays(format!(
+                "the field was saved since migration {run} took the secret to {}, wherever OpenMetadata kept its secrets \
+                 by then; it stays as it is: a migration from there takes along what it holds now",
+                later.place
+            ));
         }
-        let message = format!(
-            "a later migration took the secret on: take that one back first (`--reverse {later}`)"
-        );
-        Err(Error::new(ErrorKind::Conflict, OPERATION, message))
+        let between = matches!(self.to.side, Side::Manager { .. }) && field.from == field.to;
+        if !between || later.place != self.from.side.word() {
+            return stays(format!(
+                "a later migration took the secret on: take that one back first (`--reverse {run}`)"
+            ));
+        }
+        let old = self.old_value(field).await;
+        let old = old.map_err(|error| self.gone_from_there(field, error))?;
+        match self.new_value(field).await {
+            Err(error) if !error.is_missing() => Err(error),
+            Ok(new) if new != old => {
+                let told = format!(
+                    "migration {run} took it back, and both places have other values since"
+                );
+                stays(self.by_hand(field, &told))
+            }
+            _ => Ok(Standing::Settled(How::Edited(Holds::BroughtBack))),
+        }
     }
 
     /// Whether the way back leads out of the database.

@@ -235,6 +235,7 @@ impl Forth<'_> {
             .migration
             .by_whereabouts(self.target, &row, found, told)
             .await?;
+        let mut there = found.there;
         for field in found.fields {
             let pointer = field.pointer.clone();
             let place = FieldPlace::at(target, &row, &pointer);
@@ -247,16 +248,24 @@ impl Forth<'_> {
                     told.verified += u64::from(is_copied);
                     ready.push(taken);
                 }
+                // Each could have given the other's id: then it is asked for there.
+                Err(error) if error.is_missing() && self.may_be_there(id.as_deref()) => {
+                    there.push((pointer, id.unwrap_or_default()));
+                }
                 Err(error) => told.issue(place.issue(id.as_deref(), &error)),
             }
         }
-        let met = found.there.into_iter().map(|(pointer, id)| Met {
+        let met = there.into_iter().map(|(pointer, id)| Met {
             table: target.shown.clone(),
             row: row.clone(),
             pointer,
             id,
         });
         Ok(Some((ready, met.collect())))
+    }
+
+    fn may_be_there(&self, id: Option<&str>) -> bool {
+        id.is_some_and(|id| self.migration.to.made(id))
     }
 
     /// Writes down what is about to be switched, and switches it. A dry run does neither.

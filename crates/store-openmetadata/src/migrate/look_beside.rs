@@ -8,11 +8,15 @@ use cloakroom_core::config::{is_mask, parse_document};
 use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::back::PAGE;
+use super::copying::no_answer;
 use super::met::{AT_ONCE, Met};
 use super::progress::Progress;
 use super::reading::{Held, Rows, Seen, held};
 use super::report::ReferencePlace;
-use super::{FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side};
+use super::whereabouts::refuse_elsewhere;
+use super::{
+    FieldPlace, MigrationObserver, MigrationReport, OPERATION, Place, SecretsMigration, Side,
+};
 use crate::collide::half_digest;
 use crate::entity::{EntityTable, each_text};
 use crate::stored::Stored;
@@ -34,7 +38,7 @@ struct Gathered {
     own: HashSet<[u8; 16]>,
     /// References into the place gone back to, and not asked for yet.
     met: Vec<Met>,
-    /// Those of one id on both sides.
+    /// Those of one id on both sides, of which the journal does not tell where they are.
     of_one_id: Vec<Met>,
 }
 
@@ -115,7 +119,7 @@ impl SecretsMigration {
             let there = self.from.side.secrets()?.read_named(&ids).await;
             let left = self.to.side.secrets()?.read_named(&ids).await;
             for (met, (there, left)) in batch.iter().zip(there.into_iter().zip(left)) {
-                if let Err(error) = self.judge_both(&met.id, there, left) {
+                if let Err(error) = self.judge_both(&met.id, there, left).await {
                     report.issue(met.place().issue(Some(&met.id), &error));
                 }
             }
@@ -124,36 +128,39 @@ impl SecretsMigration {
         Ok(())
     }
 
-    fn judge_both(
+    /// Whether the place that is left has another value of the deployment's. What the place gone back to lacks was told.
+    async fn judge_both(
         &self,
         id: &str,
         there: Result<SecretValue>,
         left: Result<SecretValue>,
     ) -> Result<()> {
-        let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
-        let failed = |kind, message| Err(Error::new(kind, OPERATION, message).with_coordinate(id));
-        let there = match there {
-            Err(error) if error.is_missing() => {
-                let message = format!(
-                    "the field refers to a secret that {from} does not have: enter its value anew, or take it there \
-                     from where it is"
-                );
-                return failed(ErrorKind::Missing, message);
-            }
-            there => there?,
+        let is_told_of_there = |error: &Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::Missing | ErrorKind::ScheduledForDeletion
+            )
         };
-        match left {
-            Err(error) if error.is_missing() => Ok(()),
-            Err(error) => Err(error),
-            Ok(left) if left == there => Ok(()),
-            Ok(_) => failed(
-                ErrorKind::Conflict,
-                format!(
-                    "{from} and {to} have other values under this id, which the field refers to: put the right one there \
-                     in both, by hand, and run this again"
-                ),
-            ),
+        let (there, left) = match (there, left) {
+            (Err(error), _) | (_, Err(error)) if is_told_of_there(&error) => return Ok(()),
+            (there, left) => (there?, left?),
+        };
+        if there == left || self.is_anothers_in_the_place_left(id).await? {
+            return Ok(());
         }
+        let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
+        let message = format!(
+            "{from} and {to} have other values under this id, which the field refers to: see whose they are; where both are \
+             this field's, put the right one there in both, by hand, and run this again"
+        );
+        Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(id))
+    }
+
+    async fn is_anothers_in_the_place_left(&self, id: &str) -> Result<bool> {
+        let secrets = self.to.side.secrets()?;
+        let described = secrets.describe_named(&[id.to_owned()]).await.pop();
+        let described = described.unwrap_or_else(|| Err(no_answer(id)))?;
+        Ok(self.to.refuse_anothers(&described, "").is_err())
     }
 }
 
@@ -161,15 +168,8 @@ impl SecretsMigration {
 impl Seen for Beside<'_> {
     async fn row(&mut self, key: RowKey, text: SecretValue) -> Result<()> {
         let row = key.written()?;
-        // What cannot be read was told on the way, where it is the migration's.
-        if let Ok(entity) = parse_document(text.expose()) {
-            let keys = &self.migration.ground.options.keys;
-            let entities = self.entities;
-            each_text(&entity, |leaf| {
-                if let Some(held) = held(leaf, entities, keys) {
-                    self.tell(&row, leaf.pointer, held);
-                }
-            });
+        for (pointer, held) in self.texts(&text) {
+            self.tell(&row, &pointer, held).await?;
         }
         let (migration, gathered) = (self.migration, &mut *self.gathered);
         migration
@@ -190,27 +190,26 @@ impl Seen for Beside<'_> {
 }
 
 impl Beside<'_> {
-    fn tell(&mut self, row: &str, pointer: &str, held: Held) {
+    /// What is to be looked at; a row that cannot be read was told on the way, where it is the migration's.
+    fn texts(&self, text: &SecretValue) -> Vec<(String, Held)> {
+        let keys = &self.migration.ground.options.keys;
+        let mut texts = Vec::new();
+        if let Ok(entity) = parse_document(text.expose()) {
+            each_text(&entity, |leaf| {
+                let held = held(leaf, self.entities, keys);
+                texts.extend(held.map(|held| (leaf.pointer.to_owned(), held)));
+            });
+        }
+        texts
+    }
+
+    async fn tell(&mut self, row: &str, pointer: &str, held: Held) -> Result<()> {
         let migration = self.migration;
         let place = FieldPlace::at(self.target, row, pointer);
         let is_own = self.gathered.own.contains(&half_digest(&place.base()));
-        let told = ReferencePlace::new(self.target, row, pointer);
         match held {
             Held::Stored(Stored::Reference(reference)) => {
-                let id = reference.id();
-                let (there, left) = (migration.from.made(id), migration.to.made(id));
-                let met = Met::new(place, id);
-                match (there, left) {
-                    (_, true) | (true, _) if is_own => {}
-                    (true, true) => self.gathered.of_one_id.push(met),
-                    (true, false) => self.gathered.met.push(met),
-                    (false, true) => self.report.left_one(told.to(id)),
-                    (false, false) => {
-                        let is_told = migration.made_somewhere(id);
-                        self.report
-                            .own_ones(vec![if is_told { told.to(id) } else { told }]);
-                    }
-                }
+                return self.tell_of(place, reference.id(), is_own).await;
             }
             _ if is_own => {}
             Held::Closed => {
@@ -225,5 +224,42 @@ impl Beside<'_> {
             }
             Held::Prose | Held::Stored(Stored::Null) => {}
         }
+        Ok(())
+    }
+
+    async fn tell_of(&mut self, place: FieldPlace<'_>, id: &str, is_own: bool) -> Result<()> {
+        let (migration, told) = (
+            self.migration,
+            ReferencePlace::new(self.target, place.row, place.pointer),
+        );
+        let (from, to) = (&migration.from, &migration.to);
+        if !from.made(id) && !to.made(id) {
+            let is_told = migration.made_somewhere(id);
+            let own = if is_told { told.to(id) } else { told };
+            self.report.own_ones(vec![own]);
+            return Ok(());
+        }
+        if is_own {
+            return Ok(());
+        }
+        let taken = migration.taken_to(place, id).await?;
+        if let Err(error) = refuse_elsewhere(taken.as_ref(), &[from, to], id) {
+            self.report.issue(place.issue(Some(id), &error));
+            return Ok(());
+        }
+        let went_to = |there: &Place| {
+            taken
+                .as_ref()
+                .is_some_and(|it| it.place == there.side.word())
+        };
+        if !from.made(id) || went_to(to) {
+            self.report.left_one(told.to(id));
+            return Ok(());
+        }
+        self.gathered.met.push(Met::new(place, id));
+        if to.made(id) && !went_to(from) {
+            self.gathered.of_one_id.push(Met::new(place, id));
+        }
+        Ok(())
     }
 }

@@ -7,7 +7,8 @@ use cloakroom_core::{Error, ErrorKind, Result};
 use super::{FieldPlace, OPERATION, Place, SecretsMigration};
 
 impl SecretsMigration {
-    /// Where the last migration that stands took a field under this name.
+    /// Where the last migration that stands took a field, if that left it under this name: otherwise it was saved since,
+    /// wherever OpenMetadata kept its secrets by then.
     pub(super) async fn taken_to(
         &self,
         place: FieldPlace<'_>,
@@ -23,9 +24,9 @@ impl SecretsMigration {
             taken_back: false,
         };
         let (journal, platform) = (&self.ground.journal, &self.ground.platform);
-        journal
-            .taken_to(platform, &self.database().await?, &field)
-            .await
+        let database = self.database().await?;
+        let taken = journal.taken_to(platform, &database, &field).await?;
+        Ok(taken.filter(|it| it.to_name.as_deref() == Some(name)))
     }
 }
 

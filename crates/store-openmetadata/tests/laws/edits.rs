@@ -173,3 +173,48 @@ pub(crate) async fn what_went_there_is_there(bench: Bench) {
     assert!(back.is_complete() && back.moved == 1, "{back:?}");
     assert_eq!(stage.field(1, PASSWORD).await, Some(reference));
 }
+
+/// Where a field was saved since the last migration took it elsewhere, no run knows which manager has it: it may be
+/// taken along from where somebody says, and no way back takes it for its own.
+pub(crate) async fn what_was_saved_since_is_no_earlier_runs(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    let one = on_aws("one");
+    stage.with_password(1, "one", "first").await;
+    let forth = stage.copy("db", "ssm").await;
+    let home = stage.copy("ssm", "db").await;
+    assert_eq!((forth.moved, home.moved), (1, 1));
+    // As OpenMetadata does that was given another manager.
+    let reference = Reference::to(&*one).to_string();
+    bench.sql(&edit_of(1, "one", &reference)).await;
+    put(&stage.aws, &one, "second").await;
+    let back = stage.reverse("db", "ssm", &forth).await;
+    assert_eq!((back.moved, back.issue_count), (0, 1), "{back:?}");
+    let told = &back.issues[0].message;
+    assert!(
+        told.contains("saved since") && !told.contains("--reverse"),
+        "{told}"
+    );
+    let along = stage.copy("aws", "db").await;
+    assert!(along.is_complete() && along.moved == 1, "{along:?}");
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("second"));
+}
+
+/// A later run that took a field back has done what is to be done only while both places say the same.
+pub(crate) async fn what_was_taken_back_and_saved_again_is_told(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    let one = on_aws("one");
+    let reference = Reference::to(&*one).to_string();
+    stage.with_password(1, "one", &reference).await;
+    put(&stage.aws, &one, "first").await;
+    let forth = stage.copy("aws", "ssm").await;
+    let again = stage.copy("ssm", "aws").await;
+    assert_eq!((forth.moved, again.moved), (1, 1));
+    delete(&stage.google, &one).await;
+    put(&stage.google, &one, "saved there").await;
+    let back = stage.reverse("aws", "ssm", &forth).await;
+    assert_eq!((back.moved, back.issue_count), (0, 1), "{back:?}");
+    assert!(back.issues[0].message.contains("by hand"), "{back:?}");
+    delete(&stage.google, &one).await;
+    assert!(stage.reverse("aws", "ssm", &forth).await.is_complete());
+}

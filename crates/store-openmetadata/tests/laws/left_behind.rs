@@ -1,6 +1,9 @@
 //! What a look beside a way back tells: what leads into the place that was left, what the place gone back to does not
 //! have, and what is the user's to see to.
 
+use std::time::Duration;
+
+use cloakroom_core::{DeleteMode, SecretBackend as _};
 use cloakroom_store_openmetadata::{MigrationReport, Reference};
 use serde_json::json;
 
@@ -78,11 +81,43 @@ pub(crate) async fn what_only_the_managers_tell_is_asked_of_them(bench: Bench) {
     add(3, "three", [Some("value"), None]).await;
     add(4, "four", [None, Some("value")]).await;
     add(5, "five", [Some("stale"), Some("saved since")]).await;
+    // What is of no use in the place that is left, or another deployment's there, is in nobody's way.
+    add(6, "six", [Some("value"), Some("another")]).await;
+    add(7, "seven", [Some("value"), Some("another")]).await;
+    let google = stage.google.named().unwrap();
+    let window = DeleteMode::Recoverable(Duration::from_hours(7 * 24));
+    google
+        .delete_named(&on_aws("six"), window, None)
+        .await
+        .unwrap();
+    stage
+        .google
+        .tag_past(&on_aws("seven"), &[("owner", "payroll")])
+        .unwrap();
     let back = back(&stage, ("aws", "ssm"), &run).await;
     assert_eq!((back.left, back.issue_count), (0, 2), "{back:?}");
     for (issue, (number, kind)) in back.issues.iter().zip([(4, "missing"), (5, "conflict")]) {
         assert!(is_at(&issue.row, number) && issue.kind == kind, "{issue:?}");
     }
+}
+
+/// What another migration took to the place that is left is there, though both would give it this id.
+pub(crate) async fn what_another_migration_took_there_is_told(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    let reference = Reference::to(on_aws("one")).to_string();
+    stage.with_password(1, "one", &reference).await;
+    put(&stage.aws, &on_aws("one"), "value").await;
+    put(&stage.aws, &on_aws("two"), "stale").await;
+    let run = stage.copy("aws", "google").await;
+    stage.with_password(2, "two", "fresh").await;
+    let other = stage.copy("db", "ssm").await;
+    assert_eq!((run.moved, other.moved), (1, 1));
+    let back = back(&stage, ("aws", "google"), &run).await;
+    assert_eq!((back.left, back.issue_count), (0, 1), "{back:?}");
+    assert!(is_at(&back.issues[0].row, 2), "{back:?}");
+    let first = format!("--reverse {}", other.id.unwrap());
+    assert!(back.issues[0].message.contains(&first), "{back:?}");
 }
 
 /// What the old side does not have leads nowhere, though this migration did not take it there.

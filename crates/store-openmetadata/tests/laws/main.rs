@@ -122,10 +122,12 @@ fn main() {
                 what_stays_edited_is_told_by_its_place,
                 what_was_emptied_and_filled_again_is_not_called_back,
                 what_was_taken_back_as_it_is_ends_the_way_back,
-                what_was_emptied_where_it_went_holds_up_earlier_runs, what_went_there_is_there;
+                what_was_emptied_where_it_went_holds_up_earlier_runs, what_went_there_is_there,
+                what_was_saved_since_is_no_earlier_runs, what_was_taken_back_and_saved_again_is_told;
             left_behind:
                 what_leads_into_the_place_that_was_left_is_told,
                 what_only_the_managers_tell_is_asked_of_them,
+                what_another_migration_took_there_is_told,
                 what_the_old_side_does_not_have_is_told, what_no_key_opens_is_told_with_what_to_do,
                 references_of_the_users_own_are_told_on_every_way,
                 values_in_the_database_are_counted_on_the_way_to_a_manager;

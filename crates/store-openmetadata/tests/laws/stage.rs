@@ -137,19 +137,11 @@ impl SecretMigrations for Journal {
         Ok(())
     }
 
-    async fn left_so_later(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
+    async fn taken_on(&self, id: MoveId, field: &MigratedField) -> Result<Option<TakenTo>> {
         let records = self.records.lock().unwrap();
         let at = records.iter().position(|it| it.id == id).unwrap();
-        let this = &records[at];
-        let fields = self.fields.lock().unwrap();
-        let left_so = |it: &&SecretMigration| {
-            let switched = fields.get(&key_of(it.id, field));
-            it.state != MoveState::Reversed
-                && (&it.platform, &it.database) == (&this.platform, &this.database)
-                && switched.is_some_and(|it| it.to == field.to && !it.taken_back)
-        };
-        let last = records[at + 1..].iter().rfind(left_so);
-        Ok(last.map(|it| it.id))
+        let this = (&*records[at].platform, &*records[at].database);
+        Ok(self.last_taken(&records[at + 1..], this, field))
     }
 
     async fn taken_to(
@@ -159,20 +151,7 @@ impl SecretMigrations for Journal {
         field: &MigratedField,
     ) -> Result<Option<TakenTo>> {
         let records = self.records.lock().unwrap();
-        let fields = self.fields.lock().unwrap();
-        let of_platform = |it: &&SecretMigration| {
-            (&*it.platform, &*it.database) == (platform, database)
-                && it.state != MoveState::Reversed
-        };
-        let mut left_so = records.iter().rev().filter(of_platform).filter_map(|it| {
-            let switched = fields.get(&key_of(it.id, field))?;
-            (switched.to == field.to && !switched.taken_back).then(|| TakenTo {
-                migration: it.id,
-                place: it.to.clone(),
-                from_name: switched.from.clone(),
-            })
-        });
-        Ok(left_so.next())
+        Ok(self.last_taken(&records, (platform, database), field))
     }
 
     async fn note_copy(&self, _: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
@@ -193,6 +172,29 @@ impl SecretMigrations for Journal {
     async fn noted_copy(&self, copy: &CopyName) -> Result<Option<Digest>> {
         let key = copied(copy);
         Ok(self.copies.lock().unwrap().get(&key).cloned())
+    }
+}
+
+impl Journal {
+    fn last_taken(
+        &self,
+        records: &[SecretMigration],
+        (platform, database): (&str, &str),
+        field: &MigratedField,
+    ) -> Option<TakenTo> {
+        let fields = self.fields.lock().unwrap();
+        records.iter().rev().find_map(|it| {
+            let switched = fields.get(&key_of(it.id, field))?;
+            let stands = (&*it.platform, &*it.database) == (platform, database)
+                && it.state != MoveState::Reversed
+                && !switched.taken_back;
+            stands.then(|| TakenTo {
+                migration: it.id,
+                place: it.to.clone(),
+                from_name: switched.from.clone(),
+                to_name: switched.to.clone(),
+            })
+        })
     }
 }
 
