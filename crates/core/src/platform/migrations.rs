@@ -117,7 +117,8 @@ pub trait SecretMigrations: Send + Sync {
     /// How many fields a migration has, taken back or not; 0 of one that is not known.
     async fn count_fields(&self, id: MoveId) -> Result<u64>;
 
-    /// Writes down that these fields of a migration were taken back. `Conflict` unless it is being taken back.
+    /// Writes down that these fields of a migration were taken back, and that what an earlier one left where they are now
+    /// stands again. `Conflict` unless it is being taken back.
     async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()>;
 
     /// Where the last migration of the same platform and database took a field that began after this one and was not taken

@@ -353,7 +353,34 @@ async fn note_back_within(
         query.push_bind(dialect::id(id.0));
         push_place(&mut query, field);
         execute_exactly(conn, query, "migrated_fields", id, 1).await?;
+        if let Some(name) = &field.from {
+            stands_again(conn, id, field, name).await?;
+        }
     }
+    Ok(())
+}
+
+/// What a way back leads to stands again as the earlier migration left it that took it there.
+async fn stands_again(
+    conn: &mut Conn,
+    id: MoveId,
+    field: &MigratedField,
+    name: &str,
+) -> Result<(), Failure> {
+    let mut query = Query::new("UPDATE migrated_fields SET taken_back = FALSE WHERE to_name = ");
+    query.push_bind(name);
+    push_place(&mut query, field);
+    query
+        .push(
+            " AND migration_id IN (SELECT earlier.migration_id FROM secret_migrations AS earlier \
+             JOIN secret_migrations AS this ON earlier.platform = this.platform \
+             AND earlier.platform_database = this.platform_database \
+             AND earlier.to_place = this.from_place AND earlier.started_at < this.started_at \
+             WHERE this.migration_id = ",
+        )
+        .push_bind(dialect::id(id.0))
+        .push(")");
+    query.build().execute(&mut *conn).await?;
     Ok(())
 }
 

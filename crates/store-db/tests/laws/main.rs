@@ -139,7 +139,7 @@ fn main() {
             a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept,
             every_migrated_field_is_counted,
             the_last_run_that_went_on_with_a_field_is_known,
-            a_field_that_was_taken_back_holds_nothing_up,
+            a_field_that_was_taken_back_holds_nothing_up, what_is_led_back_to_stands_again,
             a_copy_is_noted_by_its_name, keys_of_the_way_back_are_counted;
         removals:
             only_the_plan_that_was_shown_is_confirmed, a_plan_is_known_by_its_first_digits, runs_of_a_platform_are_recorded,

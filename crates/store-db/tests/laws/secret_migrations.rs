@@ -252,6 +252,56 @@ pub(crate) async fn a_field_that_was_taken_back_holds_nothing_up(bench: Bench) {
     }
 }
 
+/// A way back leads to what an earlier run left: of that, too, it is as if it had never been taken back.
+pub(crate) async fn what_is_led_back_to_stands_again(bench: Bench) {
+    let store = &bench.store;
+    let there = [field("a", "1", "/x"), field("a", "1", "/y")];
+    let home = there.clone().map(|it| MigratedField {
+        from: it.to,
+        to: None,
+        ..it
+    });
+    let elsewhere = NewSecretMigration {
+        to: "ssm".to_owned(),
+        ..new_migration(2, "om", "aws")
+    };
+    let back_home = NewSecretMigration {
+        from: "aws".to_owned(),
+        to: "db".to_owned(),
+        ..new_migration(3, "om", "aws")
+    };
+    let runs = [
+        (new_migration(1, "om", "aws"), &there),
+        (elsewhere, &there),
+        (back_home, &home),
+    ];
+    for (new, fields) in &runs {
+        store.begin_migration(new).await.unwrap();
+        store.write_fields(new.id, &fields[..]).await.unwrap();
+        let (from, to) = ([MoveState::Open], MoveState::Reversing);
+        store.set_migration(new.id, &from, to).await.unwrap();
+        if new.to != "db" {
+            store.note_back(new.id, &fields[..]).await.unwrap();
+        }
+        let (from, to) = ([MoveState::Reversing], MoveState::Reversed);
+        store.set_migration(new.id, &from, to).await.unwrap();
+        bench.clock.advance(Duration::from_millis(1));
+    }
+    let [(first, _), (other, _), (last, fields)] = &runs;
+    let (from, to) = ([MoveState::Reversed], MoveState::Reversing);
+    store.set_migration(last.id, &from, to).await.unwrap();
+    store.note_back(last.id, &fields[..1]).await.unwrap();
+    for (run, taken_back) in [
+        (first, [false, true]),
+        (other, [true, true]),
+        (last, [true, false]),
+    ] {
+        let fields = store.migrated_fields(run.id, None, 9).await.unwrap();
+        let told: Vec<_> = fields.iter().map(|it| it.taken_back).collect();
+        assert_eq!(told, taken_back, "{run:?}");
+    }
+}
+
 pub(crate) async fn a_copy_is_noted_by_its_name(bench: Bench) {
     let store = &bench.store;
     let new = new_migration(1, "om", "aws");

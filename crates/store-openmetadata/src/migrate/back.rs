@@ -39,6 +39,8 @@ enum How {
     Back,
     /// An earlier run took it back, or there was nothing to be done.
     BackAlready,
+    /// A way back took it back, and it is as the migration had left it again.
+    TakenBackBefore,
     /// Something else was entered since, which needs no migration any more.
     Edited(Holds),
     /// The row is there no more.
@@ -90,7 +92,8 @@ impl SecretsMigration {
                 let done = done.await?;
                 if let Ok(how) = &done {
                     let is_for_good = self.is_for_good(how, field);
-                    if is_for_good && !field.taken_back {
+                    let is_news = !field.taken_back || matches!(how, How::Back);
+                    if is_for_good && is_news {
                         taken_back.push(field.clone());
                     }
                     // An edit where it went shows there alone: until then the migration stands.
@@ -116,7 +119,7 @@ impl SecretsMigration {
     /// there again, and what has one id in both does not tell where it is.
     fn is_for_good(&self, how: &How, field: &MigratedField) -> bool {
         match how {
-            How::Back | How::BackAlready | How::RowGone => true,
+            How::Back | How::BackAlready | How::TakenBackBefore | How::RowGone => true,
             How::Edited(Holds::BroughtBack) => false,
             How::Edited(_) | How::FieldGone => {
                 let has_one_id = field.from.is_some() && field.from == field.to;
@@ -201,6 +204,10 @@ impl SecretsMigration {
         }
         if let Some(later) = self.ground.journal.taken_on(id, field).await? {
             return self.behind_a_later_run(&later, field).await;
+        }
+        // It says again what it said then, of itself or by another run: the look beside tells what that is.
+        if field.taken_back && field.to.is_some() && field.from != field.to {
+            return Ok(Standing::Settled(How::TakenBackBefore));
         }
         if let (Side::Manager { .. }, Side::Manager { .. }) = (&self.from.side, &self.to.side) {
             return self.between_managers(field).await;
@@ -501,6 +508,7 @@ fn stays(message: impl Into<String>) -> Result<Standing> {
 /// What is back already counts, and so does what needs nothing more, unless the migration had been taken back as a whole.
 fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>, was_over: bool) {
     match done {
+        Ok(How::TakenBackBefore) => {}
         Ok(How::BackAlready | How::Edited(_)) if was_over => {}
         Ok(How::Edited(holds)) => report.edited(field, holds),
         Ok(How::Back | How::BackAlready) => {

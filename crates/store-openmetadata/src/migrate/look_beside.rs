@@ -1,7 +1,7 @@
 //! What fields say beside a way back: what leads into the place that was left, what the place gone back to does not have,
 //! and what is the user's to see to.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cloakroom_core::config::{is_mask, parse_document};
@@ -34,12 +34,19 @@ struct Beside<'a> {
 
 /// What is kept from row to row.
 struct Gathered {
-    /// The migration's own fields, each by half a digest: what is to be told of them was told on the way back.
-    own: HashSet<[u8; 16]>,
+    /// The migration's own fields, each by half a digest: most that is to be told of them was told on the way back.
+    own: HashMap<[u8; 16], Own>,
     /// References into the place gone back to, and not asked for yet.
     met: Vec<Met>,
     /// Those of one id on both sides, of which the journal does not tell where they are.
     of_one_id: Vec<Met>,
+}
+
+/// A field of the migration itself.
+#[derive(Clone)]
+struct Own {
+    /// The id that the migration left in it, where it was taken back.
+    left: Option<String>,
 }
 
 impl SecretsMigration {
@@ -62,7 +69,7 @@ impl SecretsMigration {
         let mut gathered = Gathered {
             own: match report.id {
                 Some(id) => self.places_of(id).await?,
-                None => HashSet::new(),
+                None => HashMap::new(),
             },
             met: Vec::new(),
             of_one_id: Vec::new(),
@@ -96,15 +103,18 @@ impl SecretsMigration {
         Ok(())
     }
 
-    async fn places_of(&self, id: MoveId) -> Result<HashSet<[u8; 16]>> {
+    async fn places_of(&self, id: MoveId) -> Result<HashMap<[u8; 16], Own>> {
         let journal = &self.ground.journal;
-        let (mut places, mut after) = (HashSet::new(), None);
+        let (mut places, mut after) = (HashMap::new(), None);
         loop {
             let page = journal.migrated_fields(id, after.as_ref(), PAGE).await?;
-            places.extend(
-                page.iter()
-                    .map(|it| half_digest(&FieldPlace::of(it).base())),
-            );
+            for field in &page {
+                let left = field.to.clone();
+                let own = Own {
+                    left: left.filter(|_| field.taken_back && field.from != field.to),
+                };
+                places.insert(half_digest(&FieldPlace::of(field).base()), own);
+            }
             after = page.into_iter().next_back();
             if after.is_none() {
                 return Ok(places);
@@ -206,12 +216,12 @@ impl Beside<'_> {
     async fn tell(&mut self, row: &str, pointer: &str, held: Held) -> Result<()> {
         let migration = self.migration;
         let place = FieldPlace::at(self.target, row, pointer);
-        let is_own = self.gathered.own.contains(&half_digest(&place.base()));
+        let own = self.gathered.own.get(&half_digest(&place.base())).cloned();
         match held {
             Held::Stored(Stored::Reference(reference)) => {
-                return self.tell_of(place, reference.id(), is_own).await;
+                return self.tell_of(place, reference.id(), own).await;
             }
-            _ if is_own => {}
+            _ if own.is_some() => {}
             Held::Closed => {
                 let keys = &migration.ground.options.keys;
                 let error = Error::new(ErrorKind::Corrupt, OPERATION, keys.words_of_unopened());
@@ -227,19 +237,36 @@ impl Beside<'_> {
         Ok(())
     }
 
-    async fn tell_of(&mut self, place: FieldPlace<'_>, id: &str, is_own: bool) -> Result<()> {
+    async fn tell_of(&mut self, place: FieldPlace<'_>, id: &str, own: Option<Own>) -> Result<()> {
         let (migration, told) = (
             self.migration,
             ReferencePlace::new(self.target, place.row, place.pointer),
         );
         let (from, to) = (&migration.from, &migration.to);
         if !from.made(id) && !to.made(id) {
-            let is_told = migration.made_somewhere(id);
-            let own = if is_told { told.to(id) } else { told };
-            self.report.own_ones(vec![own]);
+            if !migration.made_somewhere(id) {
+                self.report.own_ones(vec![told]);
+            } else if own.is_none() {
+                let message = format!(
+                    "the field refers to a secret of another manager, which {} does not have: take it there from that one",
+                    from.side.word()
+                );
+                let error = Error::new(ErrorKind::Missing, OPERATION, message);
+                self.report.issue(place.issue(Some(id), &error));
+            }
             return Ok(());
         }
-        if is_own {
+        if let Some(Own { left }) = own {
+            if left.as_deref() == Some(id) {
+                let message = format!(
+                    "the field was taken back, and refers to what has this id in {} again: it was saved since in \
+                     whichever manager OpenMetadata had by then, or another run took it there; it stays as it is: a \
+                     migration from there takes along what it holds now",
+                    to.side.word()
+                );
+                let error = Error::new(ErrorKind::Conflict, OPERATION, message);
+                self.report.issue(place.issue(Some(id), &error));
+            }
             return Ok(());
         }
         let taken = migration.taken_to(place, id).await?;

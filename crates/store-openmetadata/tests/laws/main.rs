@@ -23,6 +23,7 @@ mod silent;
 mod stage;
 mod support;
 mod taking_back;
+mod walks;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -131,6 +132,7 @@ fn main() {
                 what_the_old_side_does_not_have_is_told, what_no_key_opens_is_told_with_what_to_do,
                 references_of_the_users_own_are_told_on_every_way,
                 values_in_the_database_are_counted_on_the_way_to_a_manager;
+            walks: what_was_saved_last_is_read_wherever_a_run_leads;
             rotation:
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,

@@ -130,9 +130,22 @@ impl SecretMigrations for Journal {
     }
 
     async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
+        let records = self.records.lock().unwrap();
+        let at = records.iter().position(|it| it.id == id).unwrap();
+        let earlier = records[..at].iter().filter(|it| {
+            let this = &records[at];
+            (&it.platform, &it.database, &it.to) == (&this.platform, &this.database, &this.from)
+        });
+        let earlier: Vec<_> = earlier.map(|it| it.id).collect();
         let mut all = self.fields.lock().unwrap();
         for it in fields {
             all.get_mut(&key_of(id, it)).unwrap().taken_back = true;
+            for earlier in &earlier {
+                let left = all.get_mut(&key_of(*earlier, it));
+                if let Some(left) = left.filter(|left| left.to.is_some() && left.to == it.from) {
+                    left.taken_back = false;
+                }
+            }
         }
         Ok(())
     }
