@@ -49,6 +49,10 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.taken_on(id, field).await)
     }
 
+    async fn passed_by(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
+        of_either!(self, inner => inner.passed_by(id, field).await)
+    }
+
     async fn taken_to(
         &self,
         platform: &str,

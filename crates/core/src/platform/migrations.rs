@@ -125,6 +125,10 @@ pub trait SecretMigrations: Send + Sync {
     /// back, nor this field of it: what the field holds may have been changed since, there.
     async fn taken_on(&self, id: MoveId, field: &MigratedField) -> Result<Option<TakenTo>>;
 
+    /// The last migration of the same platform and database that began after this one, was not taken back, went to another
+    /// place than this one, and says nothing of a field: what that was given since may be where this one never took it.
+    async fn passed_by(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>>;
+
     /// Where the last migration of a platform's database took a field that was not taken back, nor this field of it. Two
     /// managers may give one name, so that the field itself does not tell.
     async fn taken_to(

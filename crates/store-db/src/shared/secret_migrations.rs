@@ -131,6 +131,32 @@ impl Store {
         self.last_taken(query, field).await
     }
 
+    pub(crate) async fn passed_by(
+        &self,
+        id: MoveId,
+        field: &MigratedField,
+    ) -> Result<Option<MoveId>> {
+        let mut query = Query::new(
+            "SELECT later.migration_id FROM secret_migrations AS this JOIN secret_migrations AS later \
+             ON later.platform = this.platform AND later.platform_database = this.platform_database \
+             AND later.started_at > this.started_at AND later.to_place <> this.to_place \
+             AND later.state <> 'reversed' WHERE this.migration_id = ",
+        );
+        query
+            .push_bind(dialect::id(id.0))
+            .push(" AND NOT EXISTS (SELECT 1 FROM migrated_fields WHERE migration_id = later.migration_id");
+        push_place(&mut query, field);
+        query.push(") ORDER BY later.started_at DESC LIMIT 1");
+        let passed = async {
+            let row = query.build().fetch_optional(&self.read).await?;
+            let id = |row: &Row| Reader::new(TABLE, row).id("migration_id").map(MoveId);
+            row.as_ref().map(id).transpose()
+        };
+        passed
+            .await
+            .map_err(|failure| told("look for later migrations", failure))
+    }
+
     pub(crate) async fn taken_to(
         &self,
         platform: &str,

@@ -184,6 +184,11 @@ pub(crate) async fn the_last_run_that_went_on_with_a_field_is_known(bench: Bench
     let fifth = over(&new_migration(7, "om", "db"), &[home.clone()]).await;
     let database = new_migration(1, "om", "aws").database;
     let taken = async |field: &MigratedField| store.taken_to("om", &database, field).await.unwrap();
+    // Of another place than this one's, and not of this field: of the other one the last two runs say nothing.
+    let passed = async |id, field: &MigratedField| store.passed_by(id, field).await.unwrap();
+    assert_eq!(passed(first, &x).await, None);
+    assert_eq!(passed(first, &y).await, Some(fifth));
+    assert_eq!(passed(fifth, &y).await, None);
     let on = async |id, field: &MigratedField| store.taken_on(id, field).await.unwrap();
     assert_eq!(taken(&field("a", "1", "/z")).await, None);
     let of_y = taken(&y).await.unwrap();
@@ -207,6 +212,7 @@ pub(crate) async fn the_last_run_that_went_on_with_a_field_is_known(bench: Bench
         store.set_migration(last, &from, to).await.unwrap();
     }
     assert_eq!(on(first, &x).await, None);
+    assert_eq!(passed(first, &y).await, None);
     let told = taken(&x).await.unwrap();
     assert_eq!((told.migration, told.from_name), (first, x.from));
 }

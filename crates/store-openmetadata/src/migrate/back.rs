@@ -209,6 +209,15 @@ impl SecretsMigration {
         if field.taken_back && field.to.is_some() && field.from != field.to {
             return Ok(Standing::Settled(How::TakenBackBefore));
         }
+        if let Stored::Reference(reference) = &now
+            && self.is_an_id_of_many(reference.id())
+            && let Some(later) = self.ground.journal.passed_by(id, field).await?
+        {
+            return stays(format!(
+                "migration {later} went on to another place and took the field along with nothing in it, or left it: it \
+                 may have been saved there since under the same id; take that one back first (`--reverse {later}`)"
+            ));
+        }
         if let (Side::Manager { .. }, Side::Manager { .. }) = (&self.from.side, &self.to.side) {
             return self.between_managers(field).await;
         }

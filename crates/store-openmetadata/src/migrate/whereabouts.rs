@@ -7,6 +7,12 @@ use cloakroom_core::{Error, ErrorKind, Result};
 use super::{FieldPlace, OPERATION, Place, SecretsMigration};
 
 impl SecretsMigration {
+    /// Whether more than one kind of manager could have given an id.
+    pub(super) fn is_an_id_of_many(&self, id: &str) -> bool {
+        let kinds = self.everywhere.iter().filter(|ids| ids.check(id).is_some());
+        kinds.count() > 1
+    }
+
     /// Where the last migration that stands took a field, if that left it under this name: otherwise it was saved since,
     /// wherever OpenMetadata kept its secrets by then.
     pub(super) async fn taken_to(

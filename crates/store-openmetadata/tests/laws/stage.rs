@@ -157,6 +157,20 @@ impl SecretMigrations for Journal {
         Ok(self.last_taken(&records[at + 1..], this, field))
     }
 
+    async fn passed_by(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
+        let records = self.records.lock().unwrap();
+        let fields = self.fields.lock().unwrap();
+        let at = records.iter().position(|it| it.id == id).unwrap();
+        let this = &records[at];
+        let passed = records[at + 1..].iter().rfind(|it| {
+            (&it.platform, &it.database) == (&this.platform, &this.database)
+                && it.to != this.to
+                && it.state != MoveState::Reversed
+                && !fields.contains_key(&key_of(it.id, field))
+        });
+        Ok(passed.map(|it| it.id))
+    }
+
     async fn taken_to(
         &self,
         platform: &str,

@@ -48,6 +48,16 @@ fn known() -> Vec<Vec<Step>> {
             Step::Save,
             Step::Reverse(0),
         ],
+        // Empty while OpenMetadata went on, and saved where it came to.
+        vec![
+            Step::Migrate(google),
+            Step::Migrate(ssm),
+            Step::Empty,
+            Step::Reverse(0),
+            Step::Migrate(aws),
+            Step::Save,
+            Step::Reverse(1),
+        ],
         // Saved in a manager that neither side of the run is.
         vec![
             Step::Empty,
