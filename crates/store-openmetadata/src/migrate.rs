@@ -275,7 +275,7 @@ impl SecretsMigration {
         dry_run: bool,
         observer: &dyn MigrationObserver,
     ) -> Result<MigrationReport> {
-        let was_over = self.record(id).await?.state == MoveState::Reversed;
+        let state = self.record(id).await?.state;
         if !dry_run {
             self.refuse_without_leave().await?;
             // One that was taken back is looked at again: a process that slept may have switched a field
@@ -291,7 +291,7 @@ impl SecretsMigration {
                 .set_migration(id, &from, MoveState::Reversing)
                 .await?;
         }
-        let (mut report, stands) = self.back((id, was_over), dry_run, observer).await?;
+        let (mut report, stands) = self.back((id, state), dry_run, observer).await?;
         if !dry_run && !report.cut_short {
             let to = if report.is_complete() && !stands {
                 MoveState::Reversed

@@ -386,16 +386,33 @@ async fn note_back_within(
     Ok(())
 }
 
-/// What a way back leads to stands again as the earlier migration left it that took it there.
+/// What a way back leads to stands again as the earlier migration left it that took it there, and so does that.
 async fn stands_again(
     conn: &mut Conn,
     id: MoveId,
     field: &MigratedField,
     name: &str,
 ) -> Result<(), Failure> {
-    let mut query = Query::new("UPDATE migrated_fields SET taken_back = FALSE WHERE to_name = ");
-    query.push_bind(name);
-    push_place(&mut query, field);
+    let mut of_them =
+        Query::new("UPDATE secret_migrations SET state = 'finished' WHERE state = 'reversed'");
+    push_earlier(&mut of_them, id);
+    of_them
+        .push(" AND migration_id IN (SELECT migration_id FROM migrated_fields WHERE to_name = ")
+        .push_bind(name);
+    push_place(&mut of_them, field);
+    of_them.push(")");
+    of_them.build().execute(&mut *conn).await?;
+    let mut of_fields =
+        Query::new("UPDATE migrated_fields SET taken_back = FALSE WHERE to_name = ");
+    of_fields.push_bind(name);
+    push_place(&mut of_fields, field);
+    push_earlier(&mut of_fields, id);
+    of_fields.build().execute(&mut *conn).await?;
+    Ok(())
+}
+
+/// Those before a migration that led where that one came from.
+fn push_earlier(query: &mut Query, id: MoveId) {
     query
         .push(
             " AND migration_id IN (SELECT earlier.migration_id FROM secret_migrations AS earlier \
@@ -406,8 +423,6 @@ async fn stands_again(
         )
         .push_bind(dialect::id(id.0))
         .push(")");
-    query.build().execute(&mut *conn).await?;
-    Ok(())
 }
 
 fn push_place(query: &mut Query, field: &MigratedField) {

@@ -306,6 +306,11 @@ pub(crate) async fn what_is_led_back_to_stands_again(bench: Bench) {
         let told: Vec<_> = fields.iter().map(|it| it.taken_back).collect();
         assert_eq!(told, taken_back, "{run:?}");
     }
+    let state = async |id| store.migration(id).await.unwrap().unwrap().state;
+    assert_eq!(state(first.id).await, MoveState::Finished);
+    assert_eq!(state(other.id).await, MoveState::Reversed);
+    let taken = store.taken_to("om", &first.database, &there[0]).await;
+    assert_eq!(taken.unwrap().unwrap().migration, first.id);
 }
 
 pub(crate) async fn a_copy_is_noted_by_its_name(bench: Bench) {

@@ -2,6 +2,7 @@
 //! was found to be what it was.
 
 use cloakroom_core::platform::{CopyName, MigratedField, TakenTo};
+use cloakroom_core::store::MoveState;
 use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::copying::no_answer;
@@ -53,10 +54,12 @@ impl SecretsMigration {
     /// Takes fields back; tells, too, whether the migration stands all the same where nothing is left to be done.
     pub(super) async fn back(
         &self,
-        (id, was_over): (MoveId, bool),
+        (id, state): (MoveId, MoveState),
         dry_run: bool,
         observer: &dyn MigrationObserver,
     ) -> Result<(MigrationReport, bool)> {
+        // One that was cut short may have switched a field, and not noted that.
+        let (was_over, goes_on) = (state == MoveState::Reversed, state == MoveState::Reversing);
         let mut report = MigrationReport::default();
         let rows = Rows::open(&self.ground.options, &self.address).await?;
         let mut writer = self.writer().await?;
@@ -88,7 +91,7 @@ impl SecretsMigration {
                 }
                 observer.about_to_write(&field.table);
                 let target = targets.iter().find(|it| it.shown == field.table);
-                let done = self.field_back(&mut writer, target, (id, field), dry_run);
+                let done = self.field_back(&mut writer, target, ((id, goes_on), field), dry_run);
                 let done = done.await?;
                 if let Ok(how) = &done {
                     let is_for_good = self.is_for_good(how, field);
@@ -132,7 +135,7 @@ impl SecretsMigration {
         &self,
         writer: &mut Writer,
         target: Option<&Target>,
-        (id, field): (MoveId, &MigratedField),
+        (run, field): ((MoveId, bool), &MigratedField),
         dry_run: bool,
     ) -> Result<Result<How>> {
         let in_the_way = |message| Ok(Err(Error::new(ErrorKind::Conflict, OPERATION, message)));
@@ -146,7 +149,7 @@ impl SecretsMigration {
             let Some(old) = text else {
                 return Ok(Ok(How::RowGone));
             };
-            let stored = match self.standing(id, field, &old).await {
+            let stored = match self.standing(run, field, &old).await {
                 Ok(Standing::Returning(stored)) => stored,
                 Ok(Standing::Settled(how)) => return Ok(Ok(how)),
                 Err(error) => return Ok(Err(error)),
@@ -171,7 +174,7 @@ impl SecretsMigration {
     /// Looks at a field and at its old secret.
     async fn standing(
         &self,
-        id: MoveId,
+        (id, goes_on): (MoveId, bool),
         field: &MigratedField,
         text: &SecretValue,
     ) -> Result<Standing> {
@@ -181,7 +184,7 @@ impl SecretsMigration {
         };
         let now = Stored::read(value, &self.ground.options.keys)?;
         if field.from != field.to && self.is_back(field, &now)? {
-            self.refuse_what_is_not_back(field).await?;
+            self.refuse_what_is_not_back(field, goes_on).await?;
             return Ok(Standing::Settled(How::BackAlready));
         }
         if !self.is_as_left(field, &now)? {
@@ -305,12 +308,20 @@ impl SecretsMigration {
 
     /// A field that refers to its old secret's name again is back only where that secret is there, and no later run took
     /// it on to another manager that gives it the same name.
-    async fn refuse_what_is_not_back(&self, field: &MigratedField) -> Result<()> {
+    async fn refuse_what_is_not_back(&self, field: &MigratedField, goes_on: bool) -> Result<()> {
         let (Side::Manager { .. }, Some(name)) = (&self.from.side, &field.from) else {
             return Ok(());
         };
         let taken = self.taken_to(FieldPlace::of(field), name).await?;
         refuse_elsewhere(taken.as_ref(), &[&self.from], name)?;
+        if taken.is_none() && !field.taken_back && !goes_on && self.is_an_id_of_many(name) {
+            let message = format!(
+                "the field refers to its old secret's name again, and no run says that it led there: it may have been \
+                 saved under that in another manager; see that {} has the value that was saved last",
+                self.from.side.word()
+            );
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name));
+        }
         match self.old_value(field).await {
             Err(error) if error.is_missing() => {
                 let message = format!(

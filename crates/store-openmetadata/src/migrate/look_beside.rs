@@ -257,7 +257,7 @@ impl Beside<'_> {
             return Ok(());
         }
         if let Some(Own { left }) = own {
-            if left.as_deref() == Some(id) {
+            if left.as_deref() == Some(id) && !self.report.has_issue_at(&told) {
                 let message = format!(
                     "the field was taken back, and refers to what has this id in {} again: it was saved since in \
                      whichever manager OpenMetadata had by then, or another run took it there; it stays as it is: a \

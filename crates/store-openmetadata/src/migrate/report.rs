@@ -209,6 +209,13 @@ impl MigrationReport {
         self.own_references.extend(own.into_iter().take(room));
     }
 
+    /// Whether something was told of a field already.
+    pub(super) fn has_issue_at(&self, place: &ReferencePlace) -> bool {
+        self.issues.iter().any(|it| {
+            (&it.table, &it.row, &it.pointer) == (&place.table, &place.row, &place.pointer)
+        })
+    }
+
     pub(super) fn issues_of(&mut self, issues: Vec<MigrationIssue>) {
         for issue in issues {
             self.issue(issue);

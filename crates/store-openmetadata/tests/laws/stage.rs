@@ -130,7 +130,7 @@ impl SecretMigrations for Journal {
     }
 
     async fn note_back(&self, id: MoveId, fields: &[MigratedField]) -> Result<()> {
-        let records = self.records.lock().unwrap();
+        let mut records = self.records.lock().unwrap();
         let at = records.iter().position(|it| it.id == id).unwrap();
         let earlier = records[..at].iter().filter(|it| {
             let this = &records[at];
@@ -144,6 +144,10 @@ impl SecretMigrations for Journal {
                 let left = all.get_mut(&key_of(*earlier, it));
                 if let Some(left) = left.filter(|left| left.to.is_some() && left.to == it.from) {
                     left.taken_back = false;
+                    let record = records.iter_mut().find(|it| it.id == *earlier).unwrap();
+                    if record.state == MoveState::Reversed {
+                        record.state = MoveState::Finished;
+                    }
                 }
             }
         }
