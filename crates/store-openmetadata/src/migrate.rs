@@ -155,6 +155,12 @@ impl Place {
         self.ids.as_ref().is_some_and(|ids| ids.check(id).is_some())
     }
 
+    async fn describe(&self, name: &str) -> Result<NamedSecret> {
+        let secrets = self.side.secrets()?;
+        let described = secrets.describe_named(&[name.to_owned()]).await.pop();
+        described.unwrap_or_else(|| Err(copying::no_answer(name)))
+    }
+
     /// `Conflict` where the tags of a secret there say that it is another deployment's. What it is for the migration
     /// stands in `told`.
     fn refuse_anothers(&self, secret: &NamedSecret, told: &str) -> Result<()> {

@@ -5,7 +5,6 @@ use cloakroom_core::platform::{CopyName, MigratedField, TakenTo};
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 
-use super::copying::no_answer;
 use super::forth::refuse_what_reads_otherwise;
 use super::literal::{exchange, literal_at};
 use super::progress::Progress;
@@ -224,9 +223,7 @@ impl SecretsMigration {
         if let (Side::Manager { .. }, Side::Manager { .. }) = (&self.from.side, &self.to.side) {
             return self.between_managers(field).await;
         }
-        let value = self.old_value(field).await;
-        let value = value.map_err(|error| self.gone_from_there(field, error))?;
-        self.refuse_anothers(field).await?;
+        let value = self.old_value_of_ours(field).await?;
         if self.was(field, value.as_ref())? {
             return self.returning(field, value).await;
         }
@@ -254,9 +251,7 @@ impl SecretsMigration {
                 .where_the_same_is_there(field, value, EDITED_THERE)
                 .await;
         }
-        let value = self.old_value(field).await;
-        let value = value.map_err(|error| self.gone_from_there(field, error))?;
-        self.refuse_anothers(field).await?;
+        let value = self.old_value_of_ours(field).await?;
         if self.was(field, value.as_ref())? {
             return self.returning(field, value).await;
         }
@@ -270,9 +265,7 @@ impl SecretsMigration {
         now: Option<SecretValue>,
         told: &str,
     ) -> Result<Standing> {
-        let old = self.old_value(field).await;
-        let old = old.map_err(|error| self.gone_from_there(field, error))?;
-        self.refuse_anothers(field).await?;
+        let old = self.old_value_of_ours(field).await?;
         if old == now {
             return self.returning(field, old).await;
         }
@@ -444,12 +437,7 @@ impl SecretsMigration {
         let (Side::Manager { .. }, Some(name)) = (&self.from.side, &field.from) else {
             return Ok(());
         };
-        let secrets = self.from.side.secrets()?;
-        let described = secrets
-            .describe_named(std::slice::from_ref(name))
-            .await
-            .pop();
-        let described = described.unwrap_or_else(|| Err(no_answer(name)))?;
+        let described = self.from.describe(name).await?;
         let told = "the old secret is there";
         self.from.refuse_anothers(&described, told)
     }
@@ -484,6 +472,14 @@ impl SecretsMigration {
             (Side::Database, _) => self.new_value(field).await,
             (side @ Side::Manager { .. }, name) => value_of(side, name.as_deref()).await,
         }
+    }
+
+    /// The same, unless it is another deployment's by now; told where there is nothing to go back to.
+    async fn old_value_of_ours(&self, field: &MigratedField) -> Result<Option<SecretValue>> {
+        let value = self.old_value(field).await;
+        let value = value.map_err(|error| self.gone_from_there(field, error))?;
+        self.refuse_anothers(field).await?;
+        Ok(value)
     }
 
     /// The value in the manager where it was taken to.

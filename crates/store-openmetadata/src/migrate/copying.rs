@@ -109,7 +109,7 @@ impl SecretsMigration {
         if !noted.is_some_and(|noted| is_of(&ring, &noted, &copy.name, value)) {
             return Ok(());
         }
-        let Some(there) = self.describe_there(&copy.name).await?.tags else {
+        let Some(there) = self.to.describe(&copy.name).await?.tags else {
             return Ok(());
         };
         let mut lacking = tags.clone();
@@ -123,7 +123,7 @@ impl SecretsMigration {
 
     /// A value that is there already is a copy only where it stays there.
     async fn refuse_what_does_not_last(&self, name: &str) -> Result<()> {
-        let described = self.describe_there(name).await?;
+        let described = self.to.describe(name).await?;
         let told = if described.marked {
             "the value is under this id already, in a secret of Cloakroom's own"
         } else if described.state != SecretState::Enabled {
@@ -143,12 +143,6 @@ impl SecretsMigration {
             return false;
         };
         backend.capabilities().native_expiry != NativeExpiry::Advises
-    }
-
-    async fn describe_there(&self, name: &str) -> Result<NamedSecret> {
-        let secrets = self.to.side.secrets()?;
-        let described = secrets.describe_named(&[name.to_owned()]).await.pop();
-        described.unwrap_or_else(|| Err(no_answer(name)))
     }
 
     async fn read_there(&self, name: &str) -> Result<SecretValue> {
@@ -232,7 +226,7 @@ impl SecretsMigration {
     /// An earlier run's copy as it stands; `Conflict` where its tags say that another deployment has the name by
     /// now, and where somebody keeps more in it than the value.
     async fn left_behind(&self, name: &str) -> Result<NamedSecret> {
-        let described = self.describe_there(name).await?;
+        let described = self.to.describe(name).await?;
         let told = "another value is under this id";
         self.to.refuse_anothers(&described, told)?;
         let parts = self.to.side.secrets()?.parts_beside_named(name).await?;

@@ -8,7 +8,6 @@ use cloakroom_core::config::{is_mask, parse_document};
 use cloakroom_core::{Error, ErrorKind, MoveId, Result, SecretValue};
 
 use super::back::PAGE;
-use super::copying::no_answer;
 use super::met::{AT_ONCE, Met};
 use super::progress::Progress;
 use super::reading::{Held, Rows, Seen, held};
@@ -167,9 +166,7 @@ impl SecretsMigration {
     }
 
     async fn is_anothers_in_the_place_left(&self, id: &str) -> Result<bool> {
-        let secrets = self.to.side.secrets()?;
-        let described = secrets.describe_named(&[id.to_owned()]).await.pop();
-        let described = described.unwrap_or_else(|| Err(no_answer(id)))?;
+        let described = self.to.describe(id).await?;
         Ok(self.to.refuse_anothers(&described, "").is_err())
     }
 }
