@@ -13,9 +13,7 @@ use super::progress::Progress;
 use super::reading::{Held, Rows, Seen, held};
 use super::report::ReferencePlace;
 use super::whereabouts::refuse_elsewhere;
-use super::{
-    FieldPlace, MigrationObserver, MigrationReport, OPERATION, Place, SecretsMigration, Side,
-};
+use super::{FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side};
 use crate::collide::half_digest;
 use crate::entity::{EntityTable, each_text};
 use crate::stored::Stored;
@@ -37,7 +35,7 @@ struct Gathered {
     own: HashMap<[u8; 16], Own>,
     /// References into the place gone back to, and not asked for yet.
     met: Vec<Met>,
-    /// Those of one id on both sides, of which the journal does not tell where they are.
+    /// Those of one id on both sides: what was empty while OpenMetadata went on is in no journal.
     of_one_id: Vec<Met>,
 }
 
@@ -271,17 +269,13 @@ impl Beside<'_> {
             self.report.issue(place.issue(Some(id), &error));
             return Ok(());
         }
-        let went_to = |there: &Place| {
-            taken
-                .as_ref()
-                .is_some_and(|it| it.place == there.side.word())
-        };
-        if !from.made(id) || went_to(to) {
+        let went_there = taken.is_some_and(|it| it.place == to.side.word());
+        if !from.made(id) || went_there {
             self.report.left_one(told.to(id));
             return Ok(());
         }
         self.gathered.met.push(Met::new(place, id));
-        if to.made(id) && !went_to(from) {
+        if to.made(id) {
             self.gathered.of_one_id.push(Met::new(place, id));
         }
         Ok(())

@@ -58,6 +58,19 @@ fn known() -> Vec<Vec<Step>> {
             Step::Save,
             Step::Reverse(1),
         ],
+        // Emptied where a run had led that was gone on from, and saved under its id elsewhere.
+        vec![
+            Step::Migrate(ssm),
+            Step::Migrate(0),
+            Step::Reverse(1_986_972_468_915_571_159),
+            Step::Migrate(aws),
+            Step::Save,
+            Step::Empty,
+            Step::Migrate(ssm),
+            Step::Save,
+            Step::Save,
+            Step::Reverse(8_215_125_555_235_983_315),
+        ],
         // Saved in a manager that neither side of the run is.
         vec![
             Step::Empty,
