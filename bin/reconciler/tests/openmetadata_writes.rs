@@ -60,7 +60,7 @@ const ON_MYSQL: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 19] = [
+    let laws: [(&str, &[&'static str], Law); 20] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -112,6 +112,11 @@ fn main() -> ExitCode {
             "tags_outlast_the_way_over_the_database",
             &[AWS_URL, AWS_USER],
             taken_back::tags_outlast_the_way_over_the_database,
+        ),
+        (
+            "runs_come_in_their_order",
+            &[AWS_URL, AWS_USER],
+            taken_back::runs_come_in_their_order,
         ),
         (
             "a_writer_at_another_database_is_refused",

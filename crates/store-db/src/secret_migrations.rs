@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use cloakroom_core::platform::{
-    CopyName, MigratedField, NewSecretMigration, SecretMigration, SecretMigrations, TakenTo,
+    CopyName, FieldPlace, KeptAt, MigratedField, NewSecretMigration, SecretMigration,
+    SecretMigrations, TakenTo,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Digest, MoveId, Result};
@@ -45,21 +46,29 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.note_back(id, fields).await)
     }
 
-    async fn taken_on(&self, id: MoveId, field: &MigratedField) -> Result<Option<TakenTo>> {
-        of_either!(self, inner => inner.taken_on(id, field).await)
+    async fn taken_on(&self, id: MoveId, place: FieldPlace<'_>) -> Result<Option<TakenTo>> {
+        of_either!(self, inner => inner.taken_on(id, place).await)
     }
 
-    async fn passed_by(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
-        of_either!(self, inner => inner.passed_by(id, field).await)
+    async fn passed_by(&self, id: MoveId, place: FieldPlace<'_>) -> Result<Option<MoveId>> {
+        of_either!(self, inner => inner.passed_by(id, place).await)
     }
 
-    async fn taken_to(
+    async fn keep_at(&self, platform: &str, database: &str, kept: &KeptAt) -> Result<()> {
+        of_either!(self, inner => inner.keep_at(platform, database, kept).await)
+    }
+
+    async fn kept_at(&self, platform: &str, database: &str) -> Result<Option<KeptAt>> {
+        of_either!(self, inner => inner.kept_at(platform, database).await)
+    }
+
+    async fn taken_since(
         &self,
         platform: &str,
         database: &str,
-        field: &MigratedField,
+        place: FieldPlace<'_>,
     ) -> Result<Option<TakenTo>> {
-        of_either!(self, inner => inner.taken_to(platform, database, field).await)
+        of_either!(self, inner => inner.taken_since(platform, database, place).await)
     }
 
     async fn note_copy(&self, id: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {

@@ -4,6 +4,7 @@ mod back;
 mod copying;
 mod forth;
 mod found;
+mod kept;
 mod literal;
 mod look_beside;
 mod met;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 
 use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
 use cloakroom_core::platform::{
-    MigratedField, NamedSecret, NamedSecrets, NewSecretMigration, Obstacle, PlatformSource as _,
-    SecretMigration, SecretMigrations,
+    FieldPlace, MigratedField, NamedSecret, NamedSecrets, NewSecretMigration, Obstacle,
+    PlatformSource as _, SecretMigration, SecretMigrations,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{
@@ -86,6 +87,9 @@ pub struct MigrationGround {
     /// what it asked the manager to delete may go only now, and with it what was written since. Nothing is
     /// let refer to that either, then.
     pub replaces_copies: bool,
+    /// Where OpenMetadata is set to keep its secrets by now, `db` or a backend's name, where it was set to that without a
+    /// migration; otherwise where the last one led it that left nothing to be done.
+    pub set_to: Option<String>,
 }
 
 /// A migration of one OpenMetadata's secrets between two places.
@@ -98,6 +102,8 @@ pub struct SecretsMigration {
     everywhere: Vec<Ids>,
     /// Which database it is, once that was asked.
     database: OnceCell<String>,
+    /// Where OpenMetadata keeps its secrets, once that was asked.
+    kept: OnceCell<Option<kept::Kept>>,
 }
 
 /// A side with the ids that secrets have there.
@@ -161,6 +167,14 @@ impl Place {
         described.unwrap_or_else(|| Err(copying::no_answer(name)))
     }
 
+    /// Whether something of this name is there, of use or not.
+    async fn has(&self, name: &str) -> Result<bool> {
+        match self.describe(name).await {
+            Err(error) if error.is_missing() => Ok(false),
+            described => described.map(|_| true),
+        }
+    }
+
     /// `Conflict` where the tags of a secret there say that it is another deployment's. What it is for the migration
     /// stands in `told`.
     fn refuse_anothers(&self, secret: &NamedSecret, told: &str) -> Result<()> {
@@ -221,6 +235,7 @@ impl SecretsMigration {
             from: Place::new(from, &ground.options, &ground.tags)?,
             to: Place::new(to, &ground.options, &ground.tags)?,
             database: OnceCell::new(),
+            kept: OnceCell::new(),
             ground,
         })
     }
@@ -228,8 +243,10 @@ impl SecretsMigration {
     /// Reads every value and says what would be done; writes nothing anywhere.
     ///
     /// # Errors
-    /// `Denied` and `Unavailable`, as the database answers.
+    /// `Denied` and `Unavailable`, as the database answers. `Conflict` where OpenMetadata keeps its secrets on neither
+    /// side.
     pub async fn look(&self, observer: &dyn MigrationObserver) -> Result<MigrationReport> {
+        self.refuse_out_of_order(None, true).await?;
         self.forth(None, observer).await
     }
 
@@ -240,7 +257,8 @@ impl SecretsMigration {
     ///
     /// # Errors
     /// `Denied` where the role may not write a table: nothing is changed then. `Conflict` while another
-    /// migration of this platform is not over. `Unavailable` where the database is lost.
+    /// migration of this platform is not over, and where OpenMetadata keeps its secrets on neither side. `Unavailable`
+    /// where the database is lost.
     pub async fn copy(
         &self,
         new_id: MoveId,
@@ -254,6 +272,7 @@ impl SecretsMigration {
             to: self.to.side.word(),
         };
         self.refuse_without_leave().await?;
+        self.refuse_out_of_order(None, false).await?;
         let record = self.ground.journal.begin_migration(&new).await?;
         let mut report = self.forth(Some(record.id), observer).await?;
         if !report.cut_short {
@@ -263,6 +282,9 @@ impl SecretsMigration {
             journal
                 .set_migration(record.id, &[MoveState::Open], to)
                 .await?;
+        }
+        if report.is_complete() {
+            self.lead_to(&self.to, record.id).await?;
         }
         report.id = Some(record.id);
         Ok(report)
@@ -274,7 +296,7 @@ impl SecretsMigration {
     ///
     /// # Errors
     /// `Missing` where there is no such migration, `Conflict` where it is of another platform, database
-    /// or place.
+    /// or place, or OpenMetadata keeps its secrets by now on neither side of it.
     pub async fn reverse(
         &self,
         id: MoveId,
@@ -284,8 +306,10 @@ impl SecretsMigration {
         let state = self.record(id).await?.state;
         if !dry_run {
             self.refuse_without_leave().await?;
-            // One that was taken back is looked at again: a process that slept may have switched a field
-            // since.
+        }
+        self.refuse_out_of_order(Some(id), dry_run).await?;
+        if !dry_run {
+            // One that was taken back is looked at again: what stayed then may have been seen to since.
             let from = [
                 MoveState::Open,
                 MoveState::Finished,
@@ -401,7 +425,7 @@ impl SecretsMigration {
             let message = "the key that its digest was made with is not among the keys any more";
             Error::new(ErrorKind::Unavailable, OPERATION, message)
         })?;
-        let base = FieldPlace::of(field).base();
+        let base = field.place().base();
         Ok(Digest::of(key, &base, ValueKind::Text, value) == *digest)
     }
 }
@@ -414,28 +438,22 @@ fn naming(options: &Options, manager: Manager) -> Naming {
     }
 }
 
-/// Where a field is.
-#[derive(Clone, Copy)]
-struct FieldPlace<'a> {
-    table: &'a str,
-    row: &'a str,
-    pointer: &'a str,
+/// What is told of a field by its place.
+trait Placed<'a>: Sized {
+    fn at(target: &'a Target, row: &'a str, pointer: &'a str) -> Self;
+
+    /// What its digests are of, beside the value.
+    fn base(&self) -> String;
+
+    fn issue(&self, id: Option<&str>, error: &Error) -> MigrationIssue;
 }
 
-impl<'a> FieldPlace<'a> {
+impl<'a> Placed<'a> for FieldPlace<'a> {
     fn at(target: &'a Target, row: &'a str, pointer: &'a str) -> Self {
         Self {
             table: &target.shown,
             row,
             pointer,
-        }
-    }
-
-    fn of(field: &'a MigratedField) -> Self {
-        Self {
-            table: &field.table,
-            row: &field.row,
-            pointer: &field.pointer,
         }
     }
 

@@ -42,6 +42,7 @@ pub(super) async fn migrate_secrets(
     let (name, section) = platform::openmetadata(&context.configuration, asked)?;
     let order = order(&args, context).await?;
     let mut ground = ground(name, section, context, args.dry_run).await?;
+    ground.set_to.clone_from(&args.set_to);
     if order.reverse.is_none() {
         refuse_without_tags(context, section, &order)?;
         ground.others = others(context, (name, section), &order.to)?;
@@ -86,7 +87,9 @@ pub(super) async fn migrate_secrets(
     };
     if order.reverse.is_some() && !report.cut_short {
         bar.begin_anew(ROWS);
-        migration.look_beside(&mut report, &watching).await?;
+        migration
+            .look_beside(&mut report, args.dry_run, &watching)
+            .await?;
     }
     drop(bar);
     denied.retain(|it| !report.obstacles.contains(it));
@@ -186,6 +189,7 @@ async fn ground(
         keys: context.keys.clone(),
         clock: Arc::new(SystemClock),
         replaces_copies: true,
+        set_to: None,
     })
 }
 

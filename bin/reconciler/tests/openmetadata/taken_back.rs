@@ -138,3 +138,52 @@ pub fn tags_outlast_the_way_over_the_database(stage: &Stage) {
         aws.0.clear().await;
     });
 }
+
+/// Each run begins or ends where the last one that was through left OpenMetadata, unless somebody says where that is.
+pub fn runs_come_in_their_order(stage: &Stage) {
+    let region = region(stage, ["ap-south-1", "ap-northeast-1", "ap-southeast-2"]);
+    let [aws, ssm] = [Kind::Aws, Kind::Ssm].map(|kind| {
+        let manager = stage.runtime.block_on(Manager::new(kind, region));
+        let section = manager.section(&stage.cloakroom);
+        (manager, section)
+    });
+    stage.without_what_cannot_be_moved();
+    stage.configure(&format!("aws: {}, ssm: {}", aws.1, ssm.1), true);
+    stage.cloakroom.run(&["migrate-schema"]).done();
+    let run = |report: &Value| report["id"].as_str().unwrap().to_owned();
+    let forth = run(&report(&stage.migrate(&["--from", "db", "--to", "aws"], 0)));
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        let ended = stage.migrate(arguments, 1);
+        let said = ended
+            .stderr
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        for part in parts {
+            assert!(said.contains(part), "{part}: {ended:?}");
+        }
+    };
+    let elsewhere = ["--from", "ssm", "--to", "db"];
+    refused(&elsewhere, &[&forth, "`--from aws`", "`--set-to PLACE`"]);
+    let said = [&elsewhere[..], &["--set-to", "main"]].concat();
+    refused(&said, &["keeps its secrets in main"]);
+    // Nothing is there: it was no slip of the pen, and is told one by one.
+    let said = [&elsewhere[..], &["--set-to", "ssm", "--dry-run"]].concat();
+    let looked = report(&stage.migrate(&said, 3));
+    assert!(looked["issue_count"].as_u64() > Some(0), "{looked}");
+    let on = run(&report(
+        &stage.migrate(&["--from", "aws", "--to", "ssm"], 0),
+    ));
+    for more in [&["--dry-run"][..], &[]] {
+        let first = format!("(`--reverse {on}`)");
+        refused(&[&["--reverse", &forth], more].concat(), &[&first]);
+    }
+    for id in [&on, &forth] {
+        let back = report(&stage.migrate(&["--reverse", id], 0));
+        assert_eq!(back["issue_count"], 0, "{back}");
+    }
+    stage.runtime.block_on(async {
+        aws.0.clear().await;
+        ssm.0.clear().await;
+    });
+}

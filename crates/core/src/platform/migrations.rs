@@ -63,17 +63,41 @@ pub struct MigratedField {
     pub taken_back: bool,
 }
 
-/// Where a field's secret was taken last, as far as migrations took it.
+/// Which field of a platform's database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldPlace<'a> {
+    /// Its table, as `schema.table`.
+    pub table: &'a str,
+    /// What tells the row from the others of its table.
+    pub row: &'a str,
+    /// Where in the row's JSON.
+    pub pointer: &'a str,
+}
+
+/// Where a migration, or its way back, took a field's secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenTo {
-    /// The migration that took it there.
+    /// The migration.
     pub migration: MoveId,
+    /// Whether its way back took it there.
+    pub is_back: bool,
+    /// Where it was before.
+    pub from: String,
     /// The place.
     pub place: String,
     /// The name that it had before; `None` in the database.
     pub from_name: Option<String>,
     /// The name that it has there; `None` in the database.
     pub to_name: Option<String>,
+}
+
+/// Where a platform keeps its secrets, as it was told to or as an operator said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptAt {
+    /// A backend, or the word for the platform's own database.
+    pub place: String,
+    /// The migration that left nothing to be done there, forth or back; `None` where an operator said so.
+    pub by: Option<MoveId>,
 }
 
 /// A name under which migrations of one platform write. No value.
@@ -87,6 +111,18 @@ pub struct CopyName {
     pub to: String,
     /// The secret's name there.
     pub name: String,
+}
+
+impl MigratedField {
+    /// Which field it is.
+    #[must_use]
+    pub fn place(&self) -> FieldPlace<'_> {
+        FieldPlace {
+            table: &self.table,
+            row: &self.row,
+            pointer: &self.pointer,
+        }
+    }
 }
 
 /// What the store keeps of migrations.
@@ -123,19 +159,26 @@ pub trait SecretMigrations: Send + Sync {
 
     /// Where the last migration of the same platform and database took a field that began after this one and was not taken
     /// back, nor this field of it: what the field holds may have been changed since, there.
-    async fn taken_on(&self, id: MoveId, field: &MigratedField) -> Result<Option<TakenTo>>;
+    async fn taken_on(&self, id: MoveId, place: FieldPlace<'_>) -> Result<Option<TakenTo>>;
 
     /// The last migration of the same platform and database that began after this one, was not taken back, went to another
     /// place than this one, and says nothing of a field: what that was given since may be where this one never took it.
-    async fn passed_by(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>>;
+    async fn passed_by(&self, id: MoveId, place: FieldPlace<'_>) -> Result<Option<MoveId>>;
 
-    /// Where the last migration of a platform's database took a field that was not taken back, nor this field of it. Two
-    /// managers may give one name, so that the field itself does not tell.
-    async fn taken_to(
+    /// Writes down where a platform keeps all its secrets from now on. `Conflict` while a migration of it is under way,
+    /// other than the one that led there.
+    async fn keep_at(&self, platform: &str, database: &str, kept: &KeptAt) -> Result<()>;
+
+    /// What was written down last of where a platform keeps its secrets; `None` before the first migration is through.
+    async fn kept_at(&self, platform: &str, database: &str) -> Result<Option<KeptAt>>;
+
+    /// Where a field was taken last since it was written down where the platform keeps its secrets, forth by a migration or
+    /// back. Two managers may give one name, so that the field itself does not tell.
+    async fn taken_since(
         &self,
         platform: &str,
         database: &str,
-        field: &MigratedField,
+        place: FieldPlace<'_>,
     ) -> Result<Option<TakenTo>>;
 
     /// Writes down the digest of a value that is about to be written under a name, in place of the one

@@ -17,6 +17,7 @@ mod epochs;
 mod findings;
 mod hold;
 mod intend;
+mod kept_places;
 mod leases;
 mod ledger;
 mod let_go;

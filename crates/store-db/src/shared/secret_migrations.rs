@@ -1,7 +1,7 @@
 //! Migrations of a platform's secrets as they stand, and the fields that each has switched.
 
 use cloakroom_core::platform::{
-    CopyName, MigratedField, NewSecretMigration, SecretMigration, TakenTo,
+    CopyName, FieldPlace, MigratedField, NewSecretMigration, SecretMigration,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Digest, Error, ErrorKind, MoveId, Result};
@@ -17,17 +17,12 @@ const STATE: &str = "say where a migration stands";
 const FIELDS: &str = "write down migrated fields";
 const BACK: &str = "write down fields that were taken back";
 const COPY: &str = "write down a migration's copy";
-const TABLE: &str = "secret_migrations";
+pub(super) const TABLE: &str = "secret_migrations";
 const COPIES: &str = "migration_copies";
 
 /// All of a migration, to be followed by a condition.
 const RECORD: &str = "SELECT migration_id, platform AS name, platform_database, from_place, to_place, \
      state, started_at FROM secret_migrations WHERE ";
-
-/// Where migrations took fields, to be followed by a condition.
-const TAKEN: &str = "SELECT migration.migration_id, migration.to_place, from_name, to_name \
-     FROM secret_migrations AS migration \
-     JOIN migrated_fields AS field ON field.migration_id = migration.migration_id ";
 
 impl Store {
     pub(crate) async fn begin_migration(
@@ -115,78 +110,6 @@ impl Store {
         })
     }
 
-    pub(crate) async fn taken_on(
-        &self,
-        id: MoveId,
-        field: &MigratedField,
-    ) -> Result<Option<TakenTo>> {
-        let mut query = Query::new(TAKEN);
-        query
-            .push(
-                "JOIN secret_migrations AS this ON migration.platform = this.platform \
-                 AND migration.platform_database = this.platform_database \
-                 AND migration.started_at > this.started_at WHERE this.migration_id = ",
-            )
-            .push_bind(dialect::id(id.0));
-        self.last_taken(query, field).await
-    }
-
-    pub(crate) async fn passed_by(
-        &self,
-        id: MoveId,
-        field: &MigratedField,
-    ) -> Result<Option<MoveId>> {
-        let mut query = Query::new(
-            "SELECT later.migration_id FROM secret_migrations AS this JOIN secret_migrations AS later \
-             ON later.platform = this.platform AND later.platform_database = this.platform_database \
-             AND later.started_at > this.started_at AND later.to_place <> this.to_place \
-             AND later.state <> 'reversed' WHERE this.migration_id = ",
-        );
-        query
-            .push_bind(dialect::id(id.0))
-            .push(" AND NOT EXISTS (SELECT 1 FROM migrated_fields WHERE migration_id = later.migration_id");
-        push_place(&mut query, field);
-        query.push(") ORDER BY later.started_at DESC LIMIT 1");
-        let passed = async {
-            let row = query.build().fetch_optional(&self.read).await?;
-            let id = |row: &Row| Reader::new(TABLE, row).id("migration_id").map(MoveId);
-            row.as_ref().map(id).transpose()
-        };
-        passed
-            .await
-            .map_err(|failure| told("look for later migrations", failure))
-    }
-
-    pub(crate) async fn taken_to(
-        &self,
-        platform: &str,
-        database: &str,
-        field: &MigratedField,
-    ) -> Result<Option<TakenTo>> {
-        let mut query = Query::new(TAKEN);
-        query
-            .push("WHERE migration.platform = ")
-            .push_bind(platform)
-            .push(" AND migration.platform_database = ")
-            .push_bind(database);
-        self.last_taken(query, field).await
-    }
-
-    /// The last of these that stands, with this field.
-    async fn last_taken(&self, mut query: Query, field: &MigratedField) -> Result<Option<TakenTo>> {
-        push_place(&mut query, field);
-        query.push(
-            " AND NOT taken_back AND migration.state <> 'reversed' ORDER BY migration.started_at DESC LIMIT 1",
-        );
-        let taken = async {
-            let row = query.build().fetch_optional(&self.read).await?;
-            row.as_ref().map(taken_to).transpose()
-        };
-        taken
-            .await
-            .map_err(|failure| told("look where a field was taken", failure))
-    }
-
     pub(crate) async fn note_copy(
         &self,
         id: MoveId,
@@ -253,7 +176,10 @@ async fn begin_within(
 }
 
 /// The migration of a platform that is open or being taken back.
-async fn under_way(conn: &mut Conn, platform: &str) -> Result<Option<SecretMigration>, Failure> {
+pub(super) async fn under_way(
+    conn: &mut Conn,
+    platform: &str,
+) -> Result<Option<SecretMigration>, Failure> {
     let mut query = Query::new(RECORD);
     query
         .push("state IN ('open', 'reversing') AND platform = ")
@@ -343,10 +269,11 @@ async fn write_within(
     fields: &[MigratedField],
 ) -> Result<(), Failure> {
     lock_open(conn, FIELDS, id).await?;
+    let seq = next_seq(conn).await?;
     for fields in fields.chunks(CHUNK) {
         let mut query = Query::new(
             "INSERT INTO migrated_fields (migration_id, field_table, field_row, pointer, from_name, \
-             to_name, digest) ",
+             to_name, digest, seq) ",
         );
         query.push_values(fields, |mut row, field| {
             row.push_bind(dialect::id(id.0))
@@ -355,12 +282,13 @@ async fn write_within(
                 .push_bind(field.pointer.as_str())
                 .push_bind(field.from.as_deref())
                 .push_bind(field.to.as_deref())
-                .push_bind(field.digest.as_ref().map(ToString::to_string));
+                .push_bind(field.digest.as_ref().map(ToString::to_string))
+                .push_bind(seq);
         });
         query.push(
             " ON CONFLICT (migration_id, field_table, field_row, pointer) DO UPDATE SET \
              from_name = excluded.from_name, to_name = excluded.to_name, digest = excluded.digest, \
-             taken_back = FALSE",
+             seq = excluded.seq, taken_back = FALSE",
         );
         execute_exactly(conn, query, "migrated_fields", id, fields.len()).await?;
     }
@@ -373,17 +301,27 @@ async fn note_back_within(
     fields: &[MigratedField],
 ) -> Result<(), Failure> {
     lock_at(conn, BACK, id, MoveState::Reversing).await?;
+    let seq = next_seq(conn).await?;
     for field in fields {
-        let mut query =
-            Query::new("UPDATE migrated_fields SET taken_back = TRUE WHERE migration_id = ");
-        query.push_bind(dialect::id(id.0));
-        push_place(&mut query, field);
+        let mut query = Query::new("UPDATE migrated_fields SET taken_back = TRUE, seq = ");
+        query
+            .push_bind(seq)
+            .push(" WHERE migration_id = ")
+            .push_bind(dialect::id(id.0));
+        push_place(&mut query, field.place());
         execute_exactly(conn, query, "migrated_fields", id, 1).await?;
         if let Some(name) = &field.from {
             stands_again(conn, id, field, name).await?;
         }
     }
     Ok(())
+}
+
+/// What the next fields are numbered with that are noted, whosever they are.
+async fn next_seq(conn: &mut Conn) -> Result<i64, Failure> {
+    let mut query = Query::new("SELECT COALESCE(MAX(seq), 0) + 1 AS seq FROM migrated_fields");
+    let row = query.build().fetch_one(conn).await?;
+    Reader::new("migrated_fields", &row).get("seq")
 }
 
 /// What a way back leads to stands again as the earlier migration left it that took it there, and so does that.
@@ -399,13 +337,13 @@ async fn stands_again(
     of_them
         .push(" AND migration_id IN (SELECT migration_id FROM migrated_fields WHERE to_name = ")
         .push_bind(name);
-    push_place(&mut of_them, field);
+    push_place(&mut of_them, field.place());
     of_them.push(")");
     of_them.build().execute(&mut *conn).await?;
     let mut of_fields =
         Query::new("UPDATE migrated_fields SET taken_back = FALSE WHERE to_name = ");
     of_fields.push_bind(name);
-    push_place(&mut of_fields, field);
+    push_place(&mut of_fields, field.place());
     push_earlier(&mut of_fields, id);
     of_fields.build().execute(&mut *conn).await?;
     Ok(())
@@ -425,14 +363,15 @@ fn push_earlier(query: &mut Query, id: MoveId) {
         .push(")");
 }
 
-fn push_place(query: &mut Query, field: &MigratedField) {
+/// Of one field alone.
+pub(super) fn push_place(query: &mut Query, place: FieldPlace<'_>) {
     query
         .push(" AND field_table = ")
-        .push_bind(field.table.as_str())
+        .push_bind(place.table.to_owned())
         .push(" AND field_row = ")
-        .push_bind(field.row.as_str())
+        .push_bind(place.row.to_owned())
         .push(" AND pointer = ")
-        .push_bind(field.pointer.as_str());
+        .push_bind(place.pointer.to_owned());
 }
 
 fn query_of(id: MoveId) -> Query {
@@ -467,17 +406,7 @@ fn field(row: &Row) -> Result<MigratedField, Failure> {
     })
 }
 
-fn taken_to(row: &Row) -> Result<TakenTo, Failure> {
-    let reader = Reader::new(TABLE, row);
-    Ok(TakenTo {
-        migration: MoveId(reader.id("migration_id")?),
-        place: reader.get("to_place")?,
-        from_name: reader.get("from_name")?,
-        to_name: reader.get("to_name")?,
-    })
-}
-
-fn in_the_way(operation: &'static str, known: &SecretMigration) -> Failure {
+pub(super) fn in_the_way(operation: &'static str, known: &SecretMigration) -> Failure {
     let message = format!(
         "migration {} of {} from {} to {} is {}; end it first, or take it back",
         known.id,

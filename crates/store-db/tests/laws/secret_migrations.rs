@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom_core::keys::Key;
 use cloakroom_core::platform::{
-    CopyName, MigratedField, NewSecretMigration, SecretMigrations as _, TakenTo,
+    CopyName, KeptAt, MigratedField, NewSecretMigration, SecretMigrations as _, TakenTo,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{Digest, ErrorKind, MoveId, SecretValue, ValueKind};
@@ -182,17 +182,13 @@ pub(crate) async fn the_last_run_that_went_on_with_a_field_is_known(bench: Bench
     over(&of_other, &[x.clone(), y.clone()]).await;
     let fourth = over(&new_migration(6, "om", "db"), &[home.clone()]).await;
     let fifth = over(&new_migration(7, "om", "db"), &[home.clone()]).await;
-    let database = new_migration(1, "om", "aws").database;
-    let taken = async |field: &MigratedField| store.taken_to("om", &database, field).await.unwrap();
     // Of another place than this one's, and not of this field: of the other one the last two runs say nothing.
-    let passed = async |id, field: &MigratedField| store.passed_by(id, field).await.unwrap();
+    let passed =
+        async |id, field: &MigratedField| store.passed_by(id, field.place()).await.unwrap();
     assert_eq!(passed(first, &x).await, None);
     assert_eq!(passed(first, &y).await, Some(fifth));
     assert_eq!(passed(fifth, &y).await, None);
-    let on = async |id, field: &MigratedField| store.taken_on(id, field).await.unwrap();
-    assert_eq!(taken(&field("a", "1", "/z")).await, None);
-    let of_y = taken(&y).await.unwrap();
-    assert_eq!((of_y.migration, &*of_y.place), (first, "aws"));
+    let on = async |id, field: &MigratedField| store.taken_on(id, field.place()).await.unwrap();
     assert_eq!(on(first, &y).await, None);
     // Whatever name it has by now.
     for (last, place, name) in [
@@ -201,20 +197,106 @@ pub(crate) async fn the_last_run_that_went_on_with_a_field_is_known(bench: Bench
         (third, "aws", x.to.clone()),
         (second, "ssm", x.to.clone()),
     ] {
-        let told = taken(&x).await.unwrap();
-        assert_eq!(on(first, &x).await.as_ref(), Some(&told));
         let TakenTo {
-            migration, to_name, ..
-        } = told;
-        assert_eq!((migration, &*told.place, to_name), (last, place, name));
+            migration,
+            is_back,
+            from,
+            place: there,
+            from_name,
+            to_name,
+        } = on(first, &x).await.unwrap();
+        assert_eq!((migration, &*there, to_name), (last, place, name));
+        assert_eq!((is_back, &*from, from_name), (false, "db", None));
         assert_eq!(on(last, &x).await, None);
         let (from, to) = ([MoveState::Finished], MoveState::Reversed);
         store.set_migration(last, &from, to).await.unwrap();
     }
     assert_eq!(on(first, &x).await, None);
     assert_eq!(passed(first, &y).await, None);
-    let told = taken(&x).await.unwrap();
-    assert_eq!((told.migration, told.from_name), (first, x.from));
+}
+
+/// Whatever the clock says of them.
+pub(crate) async fn where_a_field_was_taken_last_is_known_until_a_run_is_through(bench: Bench) {
+    let store = &bench.store;
+    let (x, y) = (field("a", "1", "/x"), field("a", "1", "/y"));
+    let database = new_migration(1, "om", "aws").database;
+    let last = async |field: &MigratedField| {
+        let taken = store.taken_since("om", &database, field.place()).await;
+        taken
+            .unwrap()
+            .map(|it| (it.migration, it.is_back, it.place, it.to_name))
+    };
+    assert_eq!(last(&x).await, None);
+    let mut runs = Vec::new();
+    for (n, to) in [(1, "aws"), (2, "ssm")] {
+        let new = new_migration(n, "om", to);
+        store.begin_migration(&new).await.unwrap();
+        store
+            .write_fields(new.id, std::slice::from_ref(&x))
+            .await
+            .unwrap();
+        let told = (new.id, false, to.to_owned(), x.to.clone());
+        assert_eq!(last(&x).await, Some(told));
+        let (from, to) = ([MoveState::Open], MoveState::Finished);
+        store.set_migration(new.id, &from, to).await.unwrap();
+        runs.push(new.id);
+    }
+    // Another platform's, or another database's, is nobody else's.
+    assert_eq!(last(&y).await, None);
+    for (platform, database) in [("other", &*database), ("om", "another")] {
+        let taken = store.taken_since(platform, database, x.place()).await;
+        assert_eq!(taken.unwrap(), None);
+    }
+    // The earlier one, taken back later.
+    let (from, to) = ([MoveState::Finished], MoveState::Reversing);
+    store.set_migration(runs[0], &from, to).await.unwrap();
+    store
+        .note_back(runs[0], std::slice::from_ref(&x))
+        .await
+        .unwrap();
+    let back = Some((runs[0], true, "db".to_owned(), None));
+    assert_eq!(last(&x).await, back);
+    let of_another = KeptAt {
+        place: "db".to_owned(),
+        by: Some(runs[1]),
+    };
+    let early = store.keep_at("om", &database, &of_another).await;
+    assert_eq!(early.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(last(&x).await, back);
+    let kept = KeptAt {
+        place: "db".to_owned(),
+        by: Some(runs[0]),
+    };
+    store.keep_at("om", &database, &kept).await.unwrap();
+    assert_eq!(last(&x).await, None);
+    let (from, to) = ([MoveState::Reversing], MoveState::Open);
+    store.set_migration(runs[0], &from, to).await.unwrap();
+    let again = std::slice::from_ref(&x);
+    store.write_fields(runs[0], again).await.unwrap();
+    let told = (runs[0], false, "aws".to_owned(), x.to.clone());
+    assert_eq!(last(&x).await, Some(told));
+}
+
+pub(crate) async fn where_a_platform_keeps_its_secrets_is_of_its_database(bench: Bench) {
+    let store = &bench.store;
+    let kept = |place: &str, by| KeptAt {
+        place: place.to_owned(),
+        by,
+    };
+    let run = MoveId(Uuid::from_u128(7));
+    assert_eq!(store.kept_at("om", "one").await.unwrap(), None);
+    for (platform, database, kept) in [
+        ("om", "one", kept("aws", Some(run))),
+        ("om", "two", kept("db", None)),
+        ("other", "one", kept("ssm", None)),
+        ("om", "one", kept("google", None)),
+    ] {
+        store.keep_at(platform, database, &kept).await.unwrap();
+        let known = store.kept_at(platform, database).await.unwrap();
+        assert_eq!(known, Some(kept));
+    }
+    let known = store.kept_at("om", "two").await.unwrap();
+    assert_eq!(known, Some(kept("db", None)));
 }
 
 /// Of a run that could be taken back in part alone, what is back holds up nothing any more.
@@ -249,7 +331,7 @@ pub(crate) async fn a_field_that_was_taken_back_holds_nothing_up(bench: Bench) {
     for (field, waits) in fields.iter().zip(waits) {
         assert_eq!(
             store
-                .taken_on(earlier, field)
+                .taken_on(earlier, field.place())
                 .await
                 .unwrap()
                 .map(|it| it.migration),
@@ -309,8 +391,6 @@ pub(crate) async fn what_is_led_back_to_stands_again(bench: Bench) {
     let state = async |id| store.migration(id).await.unwrap().unwrap().state;
     assert_eq!(state(first.id).await, MoveState::Finished);
     assert_eq!(state(other.id).await, MoveState::Reversed);
-    let taken = store.taken_to("om", &first.database, &there[0]).await;
-    assert_eq!(taken.unwrap().unwrap().migration, first.id);
 }
 
 pub(crate) async fn a_copy_is_noted_by_its_name(bench: Bench) {

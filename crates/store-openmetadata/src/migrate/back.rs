@@ -10,10 +10,9 @@ use super::literal::{exchange, literal_at};
 use super::progress::Progress;
 use super::reading::Rows;
 use super::report::Holds;
-use super::whereabouts::refuse_elsewhere;
+use super::whereabouts::Whereabouts;
 use super::{
-    FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
-    entity_column,
+    MigrationObserver, MigrationReport, OPERATION, Placed, SecretsMigration, Side, entity_column,
 };
 use crate::stored::{Reference, Stored};
 use crate::writer::{Change, RowKey, Swap, Swapped, Target, Writer};
@@ -204,7 +203,7 @@ impl SecretsMigration {
                 ),
             };
         }
-        if let Some(later) = self.ground.journal.taken_on(id, field).await? {
+        if let Some(later) = self.ground.journal.taken_on(id, field.place()).await? {
             return self.behind_a_later_run(&later, field).await;
         }
         // It says again what it said then, of itself or by another run: the look beside tells what that is.
@@ -213,7 +212,7 @@ impl SecretsMigration {
         }
         if let Stored::Reference(reference) = &now
             && self.is_an_id_of_many(reference.id())
-            && let Some(later) = self.ground.journal.passed_by(id, field).await?
+            && let Some(later) = self.ground.journal.passed_by(id, field.place()).await?
         {
             return stays(format!(
                 "migration {later} went on to another place and took the field along with nothing in it, or left it: it \
@@ -305,9 +304,10 @@ impl SecretsMigration {
         let (Side::Manager { .. }, Some(name)) = (&self.from.side, &field.from) else {
             return Ok(());
         };
-        let taken = self.taken_to(FieldPlace::of(field), name).await?;
-        refuse_elsewhere(taken.as_ref(), &[&self.from], name)?;
-        if taken.is_none() && !field.taken_back && !goes_on && self.is_an_id_of_many(name) {
+        let secret = self.whereabouts(field.place(), name).await?;
+        secret.refuse_elsewhere(&[&self.from], name)?;
+        let is_untold = matches!(secret, Whereabouts::Unknown);
+        if is_untold && !field.taken_back && !goes_on && self.is_an_id_of_many(name) {
             let message = format!(
                 "the field refers to its old secret's name again, and no run says that it led there: it may have been \
                  saved under that in another manager; see that {} has the value that was saved last",
@@ -533,7 +533,7 @@ fn note(report: &mut MigrationReport, field: &MigratedField, done: Result<How>, 
         Ok(How::RowGone | How::FieldGone) => report.gone += 1,
         Err(error) => {
             let id = field.to.as_deref().or(field.from.as_deref());
-            report.issue(FieldPlace::of(field).issue(id, &error));
+            report.issue(field.place().issue(id, &error));
         }
     }
 }

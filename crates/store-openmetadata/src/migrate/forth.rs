@@ -15,7 +15,7 @@ use super::others::Answers;
 use super::progress::Progress;
 use super::reading::{Rows, Seen};
 use super::{
-    FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side,
+    FieldPlace, MigrationObserver, MigrationReport, OPERATION, Placed, SecretsMigration, Side,
     entity_column,
 };
 use crate::collide::{self, Collisions, half_digest};

@@ -1,12 +1,13 @@
 //! The fields of a row that are to be taken along, and those that are where they are to be.
 
 use cloakroom_core::config::{is_mask, parse_document};
-use cloakroom_core::platform::TakenTo;
 use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
 
 use super::reading::{Held, held};
-use super::whereabouts::refuse_elsewhere;
-use super::{FieldPlace, MigrationReport, OPERATION, ReferencePlace, SecretsMigration, Side};
+use super::whereabouts::Whereabouts;
+use super::{
+    FieldPlace, MigrationReport, OPERATION, Placed, ReferencePlace, SecretsMigration, Side,
+};
 use crate::entity::{About, EntityTable, each_text};
 use crate::stored::{Reference, Stored};
 use crate::writer::Target;
@@ -137,8 +138,7 @@ impl SecretsMigration {
         self.to.made(reference.id()) && !self.from.made(reference.id())
     }
 
-    /// What references do not tell where two managers give one id, or could have given each other's: the journal knows
-    /// where migrations took them.
+    /// What references do not tell where two managers give one id, or could have given each other's.
     pub(super) async fn by_whereabouts(
         &self,
         target: &Target,
@@ -156,23 +156,28 @@ impl SecretsMigration {
                 continue;
             };
             let place = FieldPlace::at(target, row, &field.pointer);
-            let taken = self.taken_to(place, id).await?;
-            // Under another id than it had: of one id on both sides the values tell.
-            let was_taken_there =
-                |it: &TakenTo| it.place == self.to.side.word() && it.from_name.as_ref() != Some(id);
-            if taken.as_ref().is_some_and(was_taken_there) {
+            let secret = self.whereabouts(place, id).await?;
+            let is_there = match &secret {
+                // By the same way, and under another id than it had: of one id on both sides the values tell.
+                Whereabouts::Taken(it) => {
+                    it.from == self.from.side.word() && it.from_name.as_ref() != Some(id)
+                }
+                Whereabouts::Kept(_) => secret.is_at(&self.to) && self.to.has(id).await?,
+                Whereabouts::Unknown => false,
+            };
+            if is_there && secret.is_at(&self.to) {
                 sorted.there.push((field.pointer, id.clone()));
                 continue;
             }
-            match refuse_elsewhere(taken.as_ref(), &[&self.from, &self.to], id) {
+            match secret.refuse_elsewhere(&[&self.from, &self.to], id) {
                 Ok(()) => sorted.fields.push(field),
                 Err(error) => told.issue(place.issue(Some(id), &error)),
             }
         }
         for (pointer, id) in found.there {
             let place = FieldPlace::at(target, row, &pointer);
-            let taken = self.taken_to(place, &id).await?;
-            match refuse_elsewhere(taken.as_ref(), &[&self.to], &id) {
+            let secret = self.whereabouts(place, &id).await?;
+            match secret.refuse_elsewhere(&[&self.to], &id) {
                 Ok(()) => sorted.there.push((pointer, id)),
                 Err(error) => told.issue(place.issue(Some(&id), &error)),
             }

@@ -12,8 +12,10 @@ use super::met::{AT_ONCE, Met};
 use super::progress::Progress;
 use super::reading::{Held, Rows, Seen, held};
 use super::report::ReferencePlace;
-use super::whereabouts::refuse_elsewhere;
-use super::{FieldPlace, MigrationObserver, MigrationReport, OPERATION, SecretsMigration, Side};
+use super::whereabouts::Whereabouts;
+use super::{
+    FieldPlace, MigrationObserver, MigrationReport, OPERATION, Placed, SecretsMigration, Side,
+};
 use crate::collide::half_digest;
 use crate::entity::{EntityTable, each_text};
 use crate::stored::Stored;
@@ -49,13 +51,15 @@ struct Own {
 impl SecretsMigration {
     /// Looks through all fields beside those of a way back, whose report this is, and adds to it what would go amiss with
     /// the old side: what leads into the place that was left, what the old side does not have, and references of the
-    /// user's own. Writes nothing, and tells the same behind a dry run.
+    /// user's own. Where nothing is left to be done, it is written down that OpenMetadata is back there, but for a dry run,
+    /// which tells the same.
     ///
     /// # Errors
-    /// `Denied` and `Unavailable`, as the database answers.
+    /// `Denied` and `Unavailable`, as the database answers. `Conflict` where another migration began since.
     pub async fn look_beside(
         &self,
         report: &mut MigrationReport,
+        dry_run: bool,
         observer: &dyn MigrationObserver,
     ) -> Result<()> {
         let mut rows = Rows::open(&self.ground.options, &self.address).await?;
@@ -97,6 +101,9 @@ impl SecretsMigration {
             }
         }
         rows.close().await;
+        if let Some(id) = report.id.filter(|_| !dry_run && report.is_complete()) {
+            self.lead_to(&self.from, id).await?;
+        }
         Ok(())
     }
 
@@ -110,7 +117,7 @@ impl SecretsMigration {
                 let own = Own {
                     left: left.filter(|_| field.taken_back && field.from != field.to),
                 };
-                places.insert(half_digest(&FieldPlace::of(field).base()), own);
+                places.insert(half_digest(&field.place().base()), own);
             }
             after = page.into_iter().next_back();
             if after.is_none() {
@@ -264,12 +271,13 @@ impl Beside<'_> {
             }
             return Ok(());
         }
-        let taken = migration.taken_to(place, id).await?;
-        if let Err(error) = refuse_elsewhere(taken.as_ref(), &[from, to], id) {
+        let secret = migration.whereabouts(place, id).await?;
+        if let Err(error) = secret.refuse_elsewhere(&[from, to], id) {
             self.report.issue(place.issue(Some(id), &error));
             return Ok(());
         }
-        let went_there = taken.is_some_and(|it| it.place == to.side.word());
+        // Of one id on both sides a run tells alone where it is; the managers tell of the rest.
+        let went_there = matches!(secret, Whereabouts::Taken(_)) && secret.is_at(to);
         if !from.made(id) || went_there {
             self.report.left_one(told.to(id));
             return Ok(());

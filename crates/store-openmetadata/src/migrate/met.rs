@@ -4,7 +4,7 @@
 use cloakroom_core::platform::NamedSecret;
 use cloakroom_core::{Error, ErrorKind, Result, SecretState};
 
-use super::{FieldPlace, MigrationReport, OPERATION, Place, SecretsMigration};
+use super::{FieldPlace, MigrationReport, OPERATION, Place, Placed, SecretsMigration};
 
 /// As many as are asked for in one go.
 pub(super) const AT_ONCE: usize = 500;

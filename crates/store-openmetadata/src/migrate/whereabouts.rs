@@ -1,10 +1,51 @@
-//! Where a field's secret is, as far as migrations took it: two managers may give it one name, so that the reference
-//! does not tell.
+//! Where the secret of a field is, as far as runs tell: two managers may give one id, so that the reference does not.
 
-use cloakroom_core::platform::{MigratedField, TakenTo};
+use cloakroom_core::platform::{FieldPlace, TakenTo};
 use cloakroom_core::{Error, ErrorKind, Result};
 
-use super::{FieldPlace, OPERATION, Place, SecretsMigration};
+use super::{OPERATION, Place, SecretsMigration};
+
+/// Where the secret is that a field refers to.
+pub(super) enum Whereabouts {
+    /// A run took it there, or back there, and was not through.
+    Taken(TakenTo),
+    /// Where OpenMetadata keeps its secrets.
+    Kept(String),
+    /// No run tells.
+    Unknown,
+}
+
+impl Whereabouts {
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        match self {
+            Self::Taken(TakenTo { place: at, .. }) | Self::Kept(at) => *at == place.side.word(),
+            Self::Unknown => false,
+        }
+    }
+
+    /// `Conflict` where it is at another place than these.
+    pub(super) fn refuse_elsewhere(&self, places: &[&Place], name: &str) -> Result<()> {
+        if places.iter().any(|place| self.is_at(place)) {
+            return Ok(());
+        }
+        let message = match self {
+            Self::Unknown => return Ok(()),
+            Self::Kept(place) => format!(
+                "OpenMetadata keeps its secrets in {place}, where it has the same id: take the secret from there"
+            ),
+            Self::Taken(taken) if taken.is_back => format!(
+                "the way back of migration {} took the secret to {}, where it has the same id: take it from there",
+                taken.migration, taken.place
+            ),
+            Self::Taken(taken) => format!(
+                "a migration took the secret to {}, where it has the same id: take that one back first (`--reverse {}`), \
+                 or take the secret from there",
+                taken.place, taken.migration
+            ),
+        };
+        Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name))
+    }
+}
 
 impl SecretsMigration {
     /// Whether more than one kind of manager could have given an id.
@@ -13,43 +54,30 @@ impl SecretsMigration {
         kinds.count() > 1
     }
 
-    /// Where the last migration that stands took a field, if that left it under this name: otherwise it was saved since,
-    /// wherever OpenMetadata kept its secrets by then.
-    pub(super) async fn taken_to(
+    /// Where the secret is that a field refers to by this name. Where a run left the field under another one, it was saved
+    /// since, where OpenMetadata keeps its secrets.
+    pub(super) async fn whereabouts(
         &self,
         place: FieldPlace<'_>,
         name: &str,
-    ) -> Result<Option<TakenTo>> {
-        let field = MigratedField {
-            table: place.table.to_owned(),
-            row: place.row.to_owned(),
-            pointer: place.pointer.to_owned(),
-            from: None,
-            to: Some(name.to_owned()),
-            digest: None,
-            taken_back: false,
+    ) -> Result<Whereabouts> {
+        let kept = self.kept().await?;
+        let taken = if kept.is_none_or(|it| it.is_noted) {
+            let (journal, platform) = (&self.ground.journal, &self.ground.platform);
+            let database = self.database().await?;
+            journal.taken_since(platform, &database, place).await?
+        } else {
+            None
         };
-        let (journal, platform) = (&self.ground.journal, &self.ground.platform);
-        let database = self.database().await?;
-        let taken = journal.taken_to(platform, &database, &field).await?;
-        Ok(taken.filter(|it| it.to_name.as_deref() == Some(name)))
+        if let Some(taken) = taken.filter(|it| it.to_name.as_deref() == Some(name)) {
+            return Ok(Whereabouts::Taken(taken));
+        }
+        let mut sides = [&self.from, &self.to].into_iter();
+        Ok(match kept.map(|it| &it.at.place) {
+            Some(kept) if sides.any(|it| it.side.word() == *kept && it.made(name)) => {
+                Whereabouts::Kept(kept.clone())
+            }
+            _ => Whereabouts::Unknown,
+        })
     }
-}
-
-/// `Conflict` where a migration took a secret to another place than these.
-pub(super) fn refuse_elsewhere(
-    taken: Option<&TakenTo>,
-    places: &[&Place],
-    name: &str,
-) -> Result<()> {
-    let is_there = |it: &TakenTo| places.iter().any(|place| it.place == place.side.word());
-    let Some(taken) = taken.filter(|it| !is_there(it)) else {
-        return Ok(());
-    };
-    let message = format!(
-        "a migration took the secret to {}, where it has the same id: take that one back first (`--reverse {}`), or take \
-         the secret from there",
-        taken.place, taken.migration
-    );
-    Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name))
 }

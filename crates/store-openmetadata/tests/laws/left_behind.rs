@@ -18,7 +18,9 @@ async fn back(stage: &Stage, (from, to): (&str, &str), run: &MigrationReport) ->
         let report = migration.reverse(run.id.unwrap(), dry_run, &Unobserved);
         let mut report = report.await.unwrap();
         assert!(report.is_complete(), "{report:?}");
-        let looked = migration.look_beside(&mut report, &Unobserved).await;
+        let looked = migration
+            .look_beside(&mut report, dry_run, &Unobserved)
+            .await;
         looked.unwrap();
         reports.push(report);
     }
@@ -103,7 +105,7 @@ pub(crate) async fn what_only_the_managers_tell_is_asked_of_them(bench: Bench) {
 
 /// What another migration took to the place that is left is there, though both would give it this id.
 pub(crate) async fn what_another_migration_took_there_is_told(bench: Bench) {
-    let mut stage = Stage::new(&bench).await;
+    let mut stage = Stage::new(&bench).await.in_any_order();
     stage.ssm_is_another();
     let reference = Reference::to(on_aws("one")).to_string();
     stage.with_password(1, "one", &reference).await;

@@ -15,6 +15,7 @@ mod lookalikes;
 mod meanwhile;
 mod migration;
 mod obstacles;
+mod order;
 mod others;
 mod places;
 mod progress;
@@ -132,7 +133,13 @@ fn main() {
                 what_the_old_side_does_not_have_is_told, what_no_key_opens_is_told_with_what_to_do,
                 references_of_the_users_own_are_told_on_every_way,
                 values_in_the_database_are_counted_on_the_way_to_a_manager;
-            walks: what_was_saved_last_is_read_wherever_a_run_leads;
+            order:
+                the_last_run_is_taken_back_first, nothing_is_taken_past_where_they_are,
+                what_is_not_through_leads_nowhere, what_an_operator_says_counts,
+                the_rest_is_taken_along_behind_the_switch;
+            walks:
+                what_was_saved_last_is_read_wherever_a_run_leads,
+                what_was_saved_last_is_read_where_runs_know_their_order;
             rotation:
                 everything_is_sealed_under_the_first_key, looking_changes_nothing,
                 what_no_key_opens_is_left, a_concurrent_edit_is_never_lost,

@@ -187,7 +187,7 @@ pub(crate) async fn references_met_on_the_way_are_asked_for(bench: Bench) {
 
 /// Whatever was taken to one manager is not in another one for that, whether their ids are alike or not.
 pub(crate) async fn what_is_in_another_manager_is_not_ready(bench: Bench) {
-    let stage = Stage::new(&bench).await;
+    let stage = Stage::new(&bench).await.in_any_order();
     stage.with_password(1, "one", "value").await;
     assert_eq!(stage.copy("db", "aws").await.moved, 1);
     // Where ids are alike the reference does not tell, and the journal does.
@@ -215,7 +215,7 @@ pub(crate) async fn what_is_in_another_manager_is_not_ready(bench: Bench) {
 
 /// What begins as a reference does may be a password, and what no deployment could have made is not repeated.
 pub(crate) async fn what_is_no_id_is_not_repeated(bench: Bench) {
-    let stage = Stage::new(&bench).await;
+    let stage = Stage::new(&bench).await.in_any_order();
     stage
         .with_password(1, "one", "secret:hunter2-hunter2")
         .await;

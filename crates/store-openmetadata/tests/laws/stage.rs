@@ -2,13 +2,14 @@
 //! something happen between a copy and its switch.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cloakroom_core::keys::Key;
 use cloakroom_core::platform::{
-    CopyName, MigratedField, NewSecretMigration, SecretMigration, SecretMigrations, TakenTo,
+    CopyName, FieldPlace, KeptAt, MigratedField, NewSecretMigration, SecretMigration,
+    SecretMigrations, TakenTo,
 };
 use cloakroom_core::store::MoveState;
 use cloakroom_core::{
@@ -37,8 +38,9 @@ pub(crate) enum Between {
 
 type FieldKey = (Uuid, String, String, String);
 
-fn key_of(id: MoveId, it: &MigratedField) -> FieldKey {
-    (id.0, it.table.clone(), it.row.clone(), it.pointer.clone())
+fn key_of(id: MoveId, it: FieldPlace<'_>) -> FieldKey {
+    let [table, row, pointer] = [it.table, it.row, it.pointer].map(str::to_owned);
+    (id.0, table, row, pointer)
 }
 
 fn copied(it: &CopyName) -> String {
@@ -56,6 +58,12 @@ pub(crate) struct Journal {
     copies: Mutex<BTreeMap<String, Digest>>,
     /// By migration, table, row and pointer.
     fields: Mutex<BTreeMap<FieldKey, MigratedField>>,
+    /// In the order in which they were noted.
+    noted: Mutex<Vec<FieldKey>>,
+    /// Where each platform's database keeps its secrets, and how many fields were noted by then.
+    kept: Mutex<BTreeMap<(String, String), (KeptAt, usize)>>,
+    /// Written before that was written down.
+    is_of_before: AtomicBool,
 }
 
 #[async_trait]
@@ -103,7 +111,8 @@ impl SecretMigrations for Journal {
         }
         let mut all = self.fields.lock().unwrap();
         for it in fields {
-            all.insert(key_of(id, it), it.clone());
+            all.insert(key_of(id, it.place()), it.clone());
+            self.noted.lock().unwrap().push(key_of(id, it.place()));
         }
         Ok(())
     }
@@ -114,7 +123,7 @@ impl SecretMigrations for Journal {
         after: Option<&MigratedField>,
         limit: u32,
     ) -> Result<Vec<MigratedField>> {
-        let after = after.map(|it| key_of(id, it));
+        let after = after.map(|it| key_of(id, it.place()));
         let all = self.fields.lock().unwrap();
         let behind = all.iter().filter(|(key, _)| key.0 == id.0);
         let behind = behind.filter(|(key, _)| Some(*key) > after.as_ref());
@@ -139,9 +148,10 @@ impl SecretMigrations for Journal {
         let earlier: Vec<_> = earlier.map(|it| it.id).collect();
         let mut all = self.fields.lock().unwrap();
         for it in fields {
-            all.get_mut(&key_of(id, it)).unwrap().taken_back = true;
+            all.get_mut(&key_of(id, it.place())).unwrap().taken_back = true;
+            self.noted.lock().unwrap().push(key_of(id, it.place()));
             for earlier in &earlier {
-                let left = all.get_mut(&key_of(*earlier, it));
+                let left = all.get_mut(&key_of(*earlier, it.place()));
                 if let Some(left) = left.filter(|left| left.to.is_some() && left.to == it.from) {
                     left.taken_back = false;
                     let record = records.iter_mut().find(|it| it.id == *earlier).unwrap();
@@ -154,14 +164,23 @@ impl SecretMigrations for Journal {
         Ok(())
     }
 
-    async fn taken_on(&self, id: MoveId, field: &MigratedField) -> Result<Option<TakenTo>> {
+    async fn taken_on(&self, id: MoveId, place: FieldPlace<'_>) -> Result<Option<TakenTo>> {
         let records = self.records.lock().unwrap();
         let at = records.iter().position(|it| it.id == id).unwrap();
-        let this = (&*records[at].platform, &*records[at].database);
-        Ok(self.last_taken(&records[at + 1..], this, field))
+        let this = &records[at];
+        let fields = self.fields.lock().unwrap();
+        let later = records[at + 1..].iter().rev().filter(|it| {
+            (&it.platform, &it.database) == (&this.platform, &this.database)
+                && it.state != MoveState::Reversed
+        });
+        let mut switched = later.filter_map(|it| {
+            let switched = fields.get(&key_of(it.id, place))?;
+            (!switched.taken_back).then(|| taken(it, switched))
+        });
+        Ok(switched.next())
     }
 
-    async fn passed_by(&self, id: MoveId, field: &MigratedField) -> Result<Option<MoveId>> {
+    async fn passed_by(&self, id: MoveId, place: FieldPlace<'_>) -> Result<Option<MoveId>> {
         let records = self.records.lock().unwrap();
         let fields = self.fields.lock().unwrap();
         let at = records.iter().position(|it| it.id == id).unwrap();
@@ -170,19 +189,46 @@ impl SecretMigrations for Journal {
             (&it.platform, &it.database) == (&this.platform, &this.database)
                 && it.to != this.to
                 && it.state != MoveState::Reversed
-                && !fields.contains_key(&key_of(it.id, field))
+                && !fields.contains_key(&key_of(it.id, place))
         });
         Ok(passed.map(|it| it.id))
     }
 
-    async fn taken_to(
+    async fn keep_at(&self, platform: &str, database: &str, kept: &KeptAt) -> Result<()> {
+        if self.is_of_before.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let of_platform = (platform.to_owned(), database.to_owned());
+        let since = self.noted.lock().unwrap().len();
+        let mut all = self.kept.lock().unwrap();
+        all.insert(of_platform, (kept.clone(), since));
+        Ok(())
+    }
+
+    async fn kept_at(&self, platform: &str, database: &str) -> Result<Option<KeptAt>> {
+        let all = self.kept.lock().unwrap();
+        let kept = all.get(&(platform.to_owned(), database.to_owned()));
+        Ok(kept.map(|(kept, _)| kept.clone()))
+    }
+
+    async fn taken_since(
         &self,
         platform: &str,
         database: &str,
-        field: &MigratedField,
+        place: FieldPlace<'_>,
     ) -> Result<Option<TakenTo>> {
-        let records = self.records.lock().unwrap();
-        Ok(self.last_taken(&records, (platform, database), field))
+        let of_platform = (platform.to_owned(), database.to_owned());
+        let kept = self.kept.lock().unwrap();
+        let since = kept.get(&of_platform).map_or(0, |(_, since)| *since);
+        let (records, fields) = (self.records.lock().unwrap(), self.fields.lock().unwrap());
+        let noted = self.noted.lock().unwrap();
+        let last = noted[since..].iter().rev().find_map(|key| {
+            let record = records.iter().find(|it| it.id.0 == key.0)?;
+            let is_it = *key == key_of(record.id, place)
+                && (&*record.platform, &*record.database) == (platform, database);
+            is_it.then(|| taken(record, &fields[key]))
+        });
+        Ok(last)
     }
 
     async fn note_copy(&self, _: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
@@ -206,26 +252,21 @@ impl SecretMigrations for Journal {
     }
 }
 
-impl Journal {
-    fn last_taken(
-        &self,
-        records: &[SecretMigration],
-        (platform, database): (&str, &str),
-        field: &MigratedField,
-    ) -> Option<TakenTo> {
-        let fields = self.fields.lock().unwrap();
-        records.iter().rev().find_map(|it| {
-            let switched = fields.get(&key_of(it.id, field))?;
-            let stands = (&*it.platform, &*it.database) == (platform, database)
-                && it.state != MoveState::Reversed
-                && !switched.taken_back;
-            stands.then(|| TakenTo {
-                migration: it.id,
-                place: it.to.clone(),
-                from_name: switched.from.clone(),
-                to_name: switched.to.clone(),
-            })
-        })
+/// Where a migration took a field, or its way back did.
+fn taken(it: &SecretMigration, field: &MigratedField) -> TakenTo {
+    let (from, to) = ((&it.from, &field.from), (&it.to, &field.to));
+    let (before, there) = if field.taken_back {
+        (to, from)
+    } else {
+        (from, to)
+    };
+    TakenTo {
+        migration: it.id,
+        is_back: field.taken_back,
+        from: before.0.clone(),
+        place: there.0.clone(),
+        from_name: before.1.clone(),
+        to_name: there.1.clone(),
     }
 }
 
@@ -244,6 +285,8 @@ pub(crate) struct Stage {
     /// The other platforms of the configuration.
     pub(crate) others: Vec<OtherPlatform>,
     pub(crate) journal: Arc<Journal>,
+    /// Where an operator says that OpenMetadata keeps its secrets.
+    pub(crate) set_to: Option<&'static str>,
 }
 
 impl Stage {
@@ -265,12 +308,28 @@ impl Stage {
             platform: "om",
             others: Vec::new(),
             journal: Arc::default(),
+            set_to: None,
         }
+    }
+
+    /// With a journal in which nothing says where OpenMetadata keeps its secrets, as before the first run that is through:
+    /// runs come in any order.
+    pub(crate) fn in_any_order(self) -> Self {
+        self.journal.is_of_before.store(true, Ordering::Relaxed);
+        self
     }
 
     /// From now on Parameter Store is a manager of its own.
     pub(crate) fn ssm_is_another(&mut self) {
         self.ssm = backend("ssm");
+    }
+
+    pub(crate) fn manager(&self, place: &str) -> &MemoryBackend {
+        match place {
+            "aws" => &self.aws,
+            "ssm" => &self.ssm,
+            _ => &self.google,
+        }
     }
 
     fn side(&self, place: &str) -> Side {
@@ -307,6 +366,7 @@ impl Stage {
     ) -> SecretsMigration {
         let ground = MigrationGround {
             replaces_copies,
+            set_to: self.set_to.map(str::to_owned),
             options: self.bench.options(),
             platform: self.platform.to_owned(),
             tags: self.tags.to_owned(),
@@ -328,10 +388,19 @@ impl Stage {
         to: &str,
         observer: &dyn MigrationObserver,
     ) -> MigrationReport {
+        self.try_to_copy(from, to, observer).await.unwrap()
+    }
+
+    pub(crate) async fn try_to_copy(
+        &self,
+        from: &str,
+        to: &str,
+        observer: &dyn MigrationObserver,
+    ) -> Result<MigrationReport> {
         // Above the ids that laws give themselves: one journal must never see an id twice.
         static RUNS: AtomicU64 = AtomicU64::new(1_000_000);
         let id = MoveId(Uuid::from_u128(RUNS.fetch_add(1, Ordering::Relaxed).into()));
-        self.migration(from, to).copy(id, observer).await.unwrap()
+        self.migration(from, to).copy(id, observer).await
     }
 
     pub(crate) async fn reverse(
@@ -345,6 +414,9 @@ impl Stage {
         let looked = migration.reverse(id, true, &Unobserved).await.unwrap();
         let back = migration.reverse(id, false, &Unobserved).await.unwrap();
         assert_eq!(looked, back, "a dry run tells what would be done");
+        let mut beside = back.clone();
+        let looked = migration.look_beside(&mut beside, false, &Unobserved);
+        looked.await.unwrap();
         back
     }
 

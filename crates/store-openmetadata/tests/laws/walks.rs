@@ -1,6 +1,8 @@
 //! Migrations, ways back and edits in any order: wherever a run that is complete says that OpenMetadata is to be set to,
-//! it reads there what was saved last.
+//! it reads there what was saved last. So it does where nothing says where OpenMetadata keeps its secrets, as before the
+//! first run that is through, and where the runs do, which are refused out of their order.
 
+use cloakroom_core::{ErrorKind, Result};
 use cloakroom_store_openmetadata::{MigrationReport, Reference};
 use cloakroom_testkit::MemoryBackend;
 use proptest::prelude::*;
@@ -22,6 +24,8 @@ enum Step {
     Empty,
     /// From where OpenMetadata has its secrets to one of the other places.
     Migrate(usize),
+    /// From any place to any other, whichever it has them in.
+    Between(usize, usize),
     /// One of the runs so far.
     Reverse(usize),
 }
@@ -32,6 +36,15 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Empty),
         4 => (0..PLACES.len()).prop_map(Step::Migrate),
         4 => any::<usize>().prop_map(Step::Reverse),
+    ]
+}
+
+/// Of those that runs know the order of.
+fn step_in_order() -> impl Strategy<Value = Step> {
+    let place = 0..PLACES.len();
+    prop_oneof![
+        6 => step(),
+        3 => (place.clone(), place).prop_map(|(from, to)| Step::Between(from, to)),
     ]
 }
 
@@ -71,6 +84,14 @@ fn known() -> Vec<Vec<Step>> {
             Step::Save,
             Step::Reverse(8_215_125_555_235_983_315),
         ],
+        // Emptied where a run had led, and saved elsewhere: what that run had left is no copy of it.
+        vec![
+            Step::Migrate(aws),
+            Step::Empty,
+            Step::Migrate(ssm),
+            Step::Save,
+            Step::Migrate(aws),
+        ],
         // Saved in a manager that neither side of the run is.
         vec![
             Step::Empty,
@@ -93,13 +114,24 @@ struct Walk<'s> {
 }
 
 pub(crate) async fn what_was_saved_last_is_read_wherever_a_run_leads(bench: Bench) {
+    walk_all(bench, true, step()).await;
+}
+
+pub(crate) async fn what_was_saved_last_is_read_where_runs_know_their_order(bench: Bench) {
+    walk_all(bench, false, step_in_order()).await;
+}
+
+async fn walk_all(bench: Bench, in_any_order: bool, step: impl Strategy<Value = Step>) {
     bench.with_a_table().await;
     let mut runner = TestRunner::deterministic();
-    let steps = prop::collection::vec(step(), 4..12);
+    let steps = prop::collection::vec(step, 4..12);
     let random = (0..WALKS).map(|_| steps.new_tree(&mut runner).unwrap().current());
     for steps in known().into_iter().chain(random) {
         bench.sql("DELETE FROM dbservice_entity").await;
         let mut stage = Stage::on(&bench);
+        if in_any_order {
+            stage = stage.in_any_order();
+        }
         stage.ssm_is_another();
         stage.with_password(1, "one", "first").await;
         let mut walk = Walk {
@@ -120,30 +152,43 @@ pub(crate) async fn what_was_saved_last_is_read_wherever_a_run_leads(bench: Benc
     }
 }
 
+/// What a run did that was not refused for its order.
+fn unless_refused(done: Result<MigrationReport>) -> Option<MigrationReport> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::Conflict => None,
+        done => Some(done.unwrap()),
+    }
+}
+
 impl Walk<'_> {
     async fn take(&mut self, number: usize, step: &Step) {
         match step {
             Step::Save => self.save(Some(format!("saved {number}"))).await,
             Step::Empty => self.save(None).await,
-            Step::Migrate(place) => {
-                let (from, to) = (self.home, PLACES[*place]);
-                if from != to {
-                    let done = self.stage.copy(from, to).await;
-                    self.follow(to, &done);
-                    self.runs.push((from, to, done));
-                }
-            }
+            Step::Migrate(place) => self.migrate(self.home, PLACES[*place]).await,
+            Step::Between(from, to) => self.migrate(PLACES[*from], PLACES[*to]).await,
             Step::Reverse(index) if !self.runs.is_empty() => {
                 let (from, to, run) = &self.runs[index % self.runs.len()];
-                let migration = self.stage.migration(from, to);
+                let (migration, from) = (self.stage.migration(from, to), *from);
                 let back = migration.reverse(run.id.unwrap(), false, &Unobserved);
-                let mut back = back.await.unwrap();
-                let looked = migration.look_beside(&mut back, &Unobserved).await;
-                looked.unwrap();
-                let from = *from;
-                self.follow(from, &back);
+                if let Some(mut back) = unless_refused(back.await) {
+                    let looked = migration.look_beside(&mut back, false, &Unobserved);
+                    looked.await.unwrap();
+                    self.follow(from, &back);
+                }
             }
             Step::Reverse(_) => {}
+        }
+    }
+
+    async fn migrate(&mut self, from: &'static str, to: &'static str) {
+        if from == to {
+            return;
+        }
+        let done = self.stage.try_to_copy(from, to, &Unobserved).await;
+        if let Some(done) = unless_refused(done) {
+            self.follow(to, &done);
+            self.runs.push((from, to, done));
         }
     }
 

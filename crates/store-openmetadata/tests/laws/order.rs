@@ -1,0 +1,161 @@
+//! Runs come in their order: each begins or ends where the last one that was through left OpenMetadata.
+
+use cloakroom_core::{Error, ErrorKind};
+use cloakroom_store_openmetadata::{MigrationReport, Reference};
+
+use crate::stage::{PASSWORD, Stage, Unobserved, edit_of, id, on_aws, on_google, put, there};
+use crate::support::Bench;
+
+/// Why a way back is refused, in a dry run too.
+async fn refused_back(stage: &Stage, (from, to): (&str, &str), run: &MigrationReport) -> Error {
+    let mut errors = Vec::new();
+    for dry_run in [true, false] {
+        let migration = stage.migration(from, to);
+        let back = migration.reverse(run.id.unwrap(), dry_run, &Unobserved);
+        errors.push(back.await.unwrap_err());
+    }
+    assert_eq!(errors[0].to_string(), errors[1].to_string());
+    errors.remove(1)
+}
+
+/// Why a migration is refused, in a dry run too.
+async fn refused(stage: &Stage, from: &str, to: &str) -> Error {
+    let looked = stage.migration(from, to).look(&Unobserved).await;
+    let copied = stage.try_to_copy(from, to, &Unobserved).await;
+    let [looked, copied] = [looked, copied].map(Result::unwrap_err);
+    assert_eq!(looked.to_string(), copied.to_string());
+    copied
+}
+
+pub(crate) async fn the_last_run_is_taken_back_first(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "first").await;
+    let earlier = stage.copy("db", "aws").await;
+    let later = stage.copy("aws", "google").await;
+    let error = refused_back(&stage, ("db", "aws"), &earlier).await;
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let first = format!("--reverse {}", later.id.unwrap());
+    assert!(error.to_string().contains(&first), "{error}");
+    let reference = format!("secret:{}", on_google("one"));
+    assert_eq!(stage.field(1, PASSWORD).await, Some(reference));
+    for (from, to, run) in [("aws", "google", &later), ("db", "aws", &earlier)] {
+        let back = stage.reverse(from, to, run).await;
+        assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    }
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("first"));
+    // What was taken back leads nowhere any more.
+    let again = stage.copy("db", "google").await;
+    assert!(again.is_complete() && again.moved == 1, "{again:?}");
+}
+
+/// What a reference of one id leads to nobody knows where OpenMetadata keeps its secrets in a third place.
+pub(crate) async fn nothing_is_taken_past_where_they_are(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    stage.with_password(1, "one", "first").await;
+    put(&stage.ssm, &on_aws("one"), "stale").await;
+    let run = stage.copy("db", "aws").await;
+    assert!(run.is_complete(), "{run:?}");
+    for (from, to) in [
+        ("ssm", "google"),
+        ("ssm", "db"),
+        ("db", "google"),
+        ("db", "ssm"),
+    ] {
+        let error = refused(&stage, from, to).await;
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().contains("`--from aws`"), "{error}");
+    }
+    let reference = format!("secret:{}", on_aws("one"));
+    assert_eq!(stage.field(1, PASSWORD).await, Some(reference));
+    assert_eq!(there(&stage.google, &on_google("one")).await, None);
+    // What else there is may be taken to it.
+    for from in ["google", "db"] {
+        assert!(stage.copy(from, "aws").await.is_complete());
+    }
+}
+
+/// A run that left something to be done leads nowhere: OpenMetadata stays where it was.
+pub(crate) async fn what_is_not_through_leads_nowhere(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    stage.with_password(1, "one", "first").await;
+    stage.with_password(2, "two", "first").await;
+    let run = stage.copy("db", "aws").await;
+    put(&stage.google, &on_google("one"), "another").await;
+    let part = stage.copy("aws", "google").await;
+    assert_eq!((part.moved, part.issue_count), (1, 1), "{part:?}");
+    let error = refused(&stage, "google", "ssm").await;
+    assert!(error.to_string().contains("`--from aws`"), "{error}");
+    let back = stage.reverse("aws", "google", &part).await;
+    assert!(back.is_complete() && back.moved == 1, "{back:?}");
+    assert!(stage.reverse("db", "aws", &run).await.is_complete());
+}
+
+/// OpenMetadata may be set to another place without a migration.
+pub(crate) async fn what_an_operator_says_counts(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    stage.with_password(1, "one", "first").await;
+    assert!(stage.copy("db", "aws").await.is_complete());
+    // Saved where OpenMetadata was set to by hand.
+    let one = on_aws("one");
+    put(&stage.ssm, &one, "second").await;
+    bench
+        .sql(&edit_of(1, "one", &Reference::to(&*one).to_string()))
+        .await;
+    refused(&stage, "ssm", "google").await;
+    stage.set_to = Some("aws");
+    let error = refused(&stage, "ssm", "google").await;
+    assert!(error.to_string().contains("`--set-to`"), "{error}");
+    stage.set_to = Some("ssm");
+    let looked = stage.migration("ssm", "google").look(&Unobserved).await;
+    assert_eq!(looked.unwrap().moved, 1);
+    // A dry run writes nothing down.
+    stage.set_to = None;
+    refused(&stage, "ssm", "google").await;
+    stage.set_to = Some("ssm");
+    let run = stage.copy("ssm", "google").await;
+    assert!(run.is_complete() && run.moved == 1, "{run:?}");
+    assert_eq!(
+        there(&stage.google, &on_google("one")).await.as_deref(),
+        Some("second")
+    );
+    stage.set_to = None;
+    assert!(stage.reverse("ssm", "google", &run).await.is_complete());
+    assert!(stage.copy("ssm", "aws").await.issue_count == 1);
+}
+
+/// What stands in the row is no id of where OpenMetadata keeps its secrets: it is taken from where it is, all the same.
+pub(crate) async fn the_rest_is_taken_along_behind_the_switch(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    for (number, name) in [(1, "one"), (2, "two")] {
+        let reference = Reference::to(on_aws(name)).to_string();
+        stage.with_password(number, name, &reference).await;
+        put(&stage.aws, &on_aws(name), "value").await;
+    }
+    for (to, rest) in [("google", on_google("two")), ("ssm", on_aws("two"))] {
+        put(stage.manager(to), &rest, "another").await;
+        let part = stage.copy("aws", to).await;
+        assert_eq!((part.moved, part.issue_count), (1, 1), "{part:?}");
+        assert!(is_at(&part.issues[0].row, 2), "{part:?}");
+        // Set there all the same, and the other value taken out of the way.
+        crate::stage::delete(stage.manager(to), &rest).await;
+        stage.set_to = Some(to);
+        let run = stage.copy("aws", to).await;
+        assert!(run.is_complete(), "{to}: {run:?}");
+        assert_eq!(
+            there(stage.manager(to), &rest).await.as_deref(),
+            Some("value")
+        );
+        stage.set_to = None;
+        for run in [&run, &part] {
+            assert!(stage.reverse("aws", to, run).await.is_complete());
+        }
+    }
+}
+
+fn is_at(row: &str, number: u32) -> bool {
+    row.contains(&id(number).to_string())
+}
