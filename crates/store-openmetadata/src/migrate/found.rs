@@ -6,7 +6,7 @@ use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
 use super::reading::{Held, held};
 use super::whereabouts::Whereabouts;
 use super::{
-    FieldPlace, MigrationReport, OPERATION, Placed, ReferencePlace, SecretsMigration, Side,
+    FieldPlace, MigrationReport, OPERATION, Place, Placed, ReferencePlace, SecretsMigration, Side,
 };
 use crate::entity::{About, EntityTable, each_text};
 use crate::stored::{Reference, Stored};
@@ -21,6 +21,8 @@ pub(super) struct Found {
     pub(super) fields: Vec<Field>,
     /// Pointers and ids of fields that were switched before.
     pub(super) there: Vec<(String, String)>,
+    /// Those of fields that refer to what the deployment could have made on neither side, but in a third place.
+    of_a_third: Vec<(String, String)>,
 }
 
 /// A field to be taken along.
@@ -87,16 +89,12 @@ impl SecretsMigration {
                 (_, Stored::Reference(reference)) if self.from.made(reference.id()) => {
                     Some(reference.id().to_owned())
                 }
-                (side, Stored::Reference(reference)) => {
-                    let id = reference.id();
-                    let id = self.made_somewhere(id).then(|| id.to_owned());
-                    if let (Side::Database, Some(id)) = (side, &id) {
-                        let message = "the field refers to a secret of another manager, which the new place does \
-                                       not have: take it there from that one";
-                        return tell(leaf.pointer, Some(id), ErrorKind::Missing, message);
-                    }
-                    let place = ReferencePlace::new(target, row, leaf.pointer);
-                    return own.push(ReferencePlace { id, ..place });
+                (_, Stored::Reference(reference)) if self.made_somewhere(reference.id()) => {
+                    let third = (leaf.pointer.to_owned(), reference.id().to_owned());
+                    return found.of_a_third.push(third);
+                }
+                (_, Stored::Reference(_)) => {
+                    return own.push(ReferencePlace::new(target, row, leaf.pointer));
                 }
                 (_, Stored::Null) | (Side::Manager { .. }, Stored::Value(_)) => return,
             };
@@ -182,6 +180,31 @@ impl SecretsMigration {
                 Err(error) => told.issue(place.issue(Some(&id), &error)),
             }
         }
+        for (pointer, id) in found.of_a_third {
+            let place = FieldPlace::at(target, row, &pointer);
+            match self.refuse_of_a_third(&id, [&self.from, &self.to]).await {
+                Ok(()) => told.own_ones(vec![ReferencePlace::new(target, row, &pointer).to(&id)]),
+                Err(error) => told.issue(place.issue(Some(&id), &error)),
+            }
+        }
         Ok(sorted)
+    }
+
+    /// `Missing` where a field refers to what the deployment could have made in a third place, unless the manager that
+    /// OpenMetadata comes from has it: there the user made it.
+    pub(super) async fn refuse_of_a_third(
+        &self,
+        id: &str,
+        [left, there]: [&Place; 2],
+    ) -> Result<()> {
+        if matches!(left.side, Side::Manager { .. }) && left.has(id).await? {
+            return Ok(());
+        }
+        let message = format!(
+            "the field refers to a secret of another manager, which {} does not have: take it there from that one, or enter \
+             its value anew",
+            there.side.word()
+        );
+        Err(Error::new(ErrorKind::Missing, OPERATION, message).with_coordinate(id))
     }
 }

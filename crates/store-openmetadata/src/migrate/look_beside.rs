@@ -249,12 +249,10 @@ impl Beside<'_> {
             if !migration.made_somewhere(id) {
                 self.report.own_ones(vec![told]);
             } else if own.is_none() {
-                let message = format!(
-                    "the field refers to a secret of another manager, which {} does not have: take it there from that one",
-                    from.side.word()
-                );
-                let error = Error::new(ErrorKind::Missing, OPERATION, message);
-                self.report.issue(place.issue(Some(id), &error));
+                match migration.refuse_of_a_third(id, [to, from]).await {
+                    Ok(()) => self.report.own_ones(vec![told.to(id)]),
+                    Err(error) => self.report.issue(place.issue(Some(id), &error)),
+                }
             }
             return Ok(());
         }
