@@ -220,6 +220,11 @@ impl SecretsMigration {
             ));
         }
         if let (Side::Manager { .. }, Side::Manager { .. }) = (&self.from.side, &self.to.side) {
+            if field.taken_back && self.is_kept_at(&self.from).await? {
+                // Whatever was saved since, it was saved there.
+                self.old_value_of_ours(field).await?;
+                return Ok(Standing::Settled(How::BackAlready));
+            }
             return self.between_managers(field).await;
         }
         let value = self.old_value_of_ours(field).await?;

@@ -32,6 +32,11 @@ impl SecretsMigration {
         Ok(asked.await?.as_ref())
     }
 
+    pub(super) async fn is_kept_at(&self, place: &Place) -> Result<bool> {
+        let kept = self.kept().await?;
+        Ok(kept.is_some_and(|it| it.at.place == place.side.word()))
+    }
+
     /// Refuses a run between two places of which OpenMetadata keeps its secrets in neither; otherwise writes down what an
     /// operator said of that.
     pub(super) async fn refuse_out_of_order(

@@ -136,7 +136,8 @@ fn main() {
             order:
                 the_last_run_is_taken_back_first, nothing_is_taken_past_where_they_are,
                 what_is_not_through_leads_nowhere, what_an_operator_says_counts,
-                the_rest_is_taken_along_behind_the_switch;
+                the_rest_is_taken_along_behind_the_switch,
+                what_is_back_is_not_judged_by_the_place_that_was_left;
             walks:
                 what_was_saved_last_is_read_wherever_a_run_leads,
                 what_was_saved_last_is_read_where_runs_know_their_order;

@@ -3,7 +3,9 @@
 use cloakroom_core::{Error, ErrorKind};
 use cloakroom_store_openmetadata::{MigrationReport, Reference};
 
-use crate::stage::{PASSWORD, Stage, Unobserved, edit_of, id, on_aws, on_google, put, there};
+use crate::stage::{
+    PASSWORD, Stage, Unobserved, delete, edit_of, id, on_aws, on_google, put, there,
+};
 use crate::support::Bench;
 
 /// Why a way back is refused, in a dry run too.
@@ -92,6 +94,27 @@ pub(crate) async fn what_is_not_through_leads_nowhere(bench: Bench) {
     assert!(stage.reverse("db", "aws", &run).await.is_complete());
 }
 
+/// Of one id on both sides the place that was left has what was there then, whatever is saved since.
+pub(crate) async fn what_is_back_is_not_judged_by_the_place_that_was_left(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    let one = on_aws("one");
+    stage
+        .with_password(1, "one", &Reference::to(&*one).to_string())
+        .await;
+    put(&stage.aws, &one, "first").await;
+    let run = stage.copy("aws", "ssm").await;
+    for saved in ["second", "third"] {
+        let back = stage.reverse("aws", "ssm", &run).await;
+        assert!(back.is_complete(), "{saved}: {back:?}");
+        delete(&stage.aws, &one).await;
+        put(&stage.aws, &one, saved).await;
+    }
+    delete(&stage.aws, &one).await;
+    let back = stage.reverse("aws", "ssm", &run).await;
+    assert_eq!(back.issues[0].kind, "missing", "{back:?}");
+}
+
 /// OpenMetadata may be set to another place without a migration.
 pub(crate) async fn what_an_operator_says_counts(bench: Bench) {
     let mut stage = Stage::new(&bench).await;
@@ -141,7 +164,7 @@ pub(crate) async fn the_rest_is_taken_along_behind_the_switch(bench: Bench) {
         assert_eq!((part.moved, part.issue_count), (1, 1), "{part:?}");
         assert!(is_at(&part.issues[0].row, 2), "{part:?}");
         // Set there all the same, and the other value taken out of the way.
-        crate::stage::delete(stage.manager(to), &rest).await;
+        delete(stage.manager(to), &rest).await;
         stage.set_to = Some(to);
         let run = stage.copy("aws", to).await;
         assert!(run.is_complete(), "{to}: {run:?}");
