@@ -56,7 +56,10 @@ pub(super) async fn migrate_secrets(
         && holder.follow(context).await?
     {
         ground.replaces_copies = false;
-        console.note("a process that was at this died a moment ago: going on where it was");
+        console.note(
+            "a process that was at this died a moment ago: going on where it was, but for copies of earlier runs, which \
+             it may be deleting still",
+        );
     }
     let migration = SecretsMigration::new(
         ground.clone(),
