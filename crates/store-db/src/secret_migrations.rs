@@ -54,6 +54,10 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.passed_by(id, place).await)
     }
 
+    async fn led_on(&self, id: MoveId, place: &str) -> Result<Option<MoveId>> {
+        of_either!(self, inner => inner.led_on(id, place).await)
+    }
+
     async fn keep_at(&self, platform: &str, database: &str, kept: &KeptAt) -> Result<()> {
         of_either!(self, inner => inner.keep_at(platform, database, kept).await)
     }

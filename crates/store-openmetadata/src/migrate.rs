@@ -87,9 +87,11 @@ pub struct MigrationGround {
     /// what it asked the manager to delete may go only now, and with it what was written since. Nothing is
     /// let refer to that either, then.
     pub replaces_copies: bool,
-    /// Where OpenMetadata is set to keep its secrets by now, `db` or a backend's name, where it was set to that without a
-    /// migration; otherwise where the last one led it that left nothing to be done.
+    /// Where OpenMetadata keeps its secrets by now, `db` or a backend's name, as an operator says; otherwise where the last
+    /// migration led it that left nothing to be done.
     pub set_to: Option<String>,
+    /// Where the configuration says that it keeps them, which counts until a migration was through.
+    pub configured: Option<String>,
 }
 
 /// A migration of one OpenMetadata's secrets between two places.

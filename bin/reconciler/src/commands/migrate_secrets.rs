@@ -71,7 +71,15 @@ pub(super) async fn migrate_secrets(
     let new_id = MoveId(context.randomness().uuid());
     let work = async {
         match order.reverse {
-            Some(id) => migration.reverse(id, args.dry_run, &watching).await,
+            Some(id) => {
+                let mut back = migration.reverse(id, args.dry_run, &watching).await?;
+                if !back.cut_short {
+                    bar.begin_anew(ROWS);
+                    let beside = migration.look_beside(&mut back, args.dry_run, &watching);
+                    beside.await?;
+                }
+                Ok(back)
+            }
             None if args.dry_run => migration.look(&watching).await,
             None => migration.copy(new_id, &watching).await,
         }
@@ -80,7 +88,7 @@ pub(super) async fn migrate_secrets(
     if args.dry_run && section.writer.is_some() {
         denied = migration.denied().await?;
     }
-    let mut report = match &holder {
+    let report = match &holder {
         None => work.await?,
         Some(holder) => {
             let store: Arc<dyn Store> = context.store.clone();
@@ -88,12 +96,6 @@ pub(super) async fn migrate_secrets(
             Box::pin(alone_at_platform(&store, name, holder.id(), lasts, work)).await?
         }
     };
-    if order.reverse.is_some() && !report.cut_short {
-        bar.begin_anew(ROWS);
-        migration
-            .look_beside(&mut report, args.dry_run, &watching)
-            .await?;
-    }
     drop(bar);
     denied.retain(|it| !report.obstacles.contains(it));
     let look = args.dry_run.then_some(Look {
@@ -193,6 +195,10 @@ async fn ground(
         clock: Arc::new(SystemClock),
         replaces_copies: true,
         set_to: None,
+        configured: Some(match platform::provider(section)?.manager() {
+            Some(_) => section.backend.clone(),
+            None => DATABASE.to_owned(),
+        }),
     })
 }
 

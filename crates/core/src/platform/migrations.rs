@@ -165,15 +165,20 @@ pub trait SecretMigrations: Send + Sync {
     /// place than this one, and says nothing of a field: what that was given since may be where this one never took it.
     async fn passed_by(&self, id: MoveId, place: FieldPlace<'_>) -> Result<Option<MoveId>>;
 
-    /// Writes down where a platform keeps all its secrets from now on. `Conflict` while a migration of it is under way,
-    /// other than the one that led there.
+    /// The last migration of the same platform and database that began after this one, led to a place, and was not taken
+    /// back as a whole, nor in all of its fields.
+    async fn led_on(&self, id: MoveId, place: &str) -> Result<Option<MoveId>>;
+
+    /// Writes down where a platform keeps all its secrets from now on; a migration that led where they were already changes
+    /// nothing, but an operator's word does. `Conflict` while another migration of it is under way than the one that led
+    /// there.
     async fn keep_at(&self, platform: &str, database: &str, kept: &KeptAt) -> Result<()>;
 
     /// What was written down last of where a platform keeps its secrets; `None` before the first migration is through.
     async fn kept_at(&self, platform: &str, database: &str) -> Result<Option<KeptAt>>;
 
-    /// Where a field was taken last since it was written down where the platform keeps its secrets, forth by a migration or
-    /// back. Two managers may give one name, so that the field itself does not tell.
+    /// Where a field was taken last, forth by a migration or back, since it was written down where the platform keeps its
+    /// secrets, or by the migration that led there. Two managers may give one name, so that the field itself does not tell.
     async fn taken_since(
         &self,
         platform: &str,

@@ -32,11 +32,7 @@ impl Store {
     }
 
     pub(crate) async fn kept_at(&self, platform: &str, database: &str) -> Result<Option<KeptAt>> {
-        let mut query = Query::new("SELECT place, migration_id FROM kept_places WHERE platform = ");
-        query
-            .push_bind(platform)
-            .push(" AND platform_database = ")
-            .push_bind(database);
+        let mut query = query_of(platform, database);
         let kept = async {
             let row = query.build().fetch_optional(&self.read).await?;
             row.as_ref().map(kept).transpose()
@@ -57,6 +53,8 @@ impl Store {
             .push_bind(platform)
             .push(" AND migration.platform_database = ")
             .push_bind(database)
+            // What was written down before its order was: what was taken back of that counts no more.
+            .push(" AND (field.seq > 0 OR (NOT taken_back AND migration.state <> 'reversed'))")
             .push(
                 " AND field.seq > COALESCE((SELECT since FROM kept_places \
                  WHERE kept_places.platform = migration.platform \
@@ -103,12 +101,33 @@ impl Store {
             .push(" AND NOT EXISTS (SELECT 1 FROM migrated_fields WHERE migration_id = later.migration_id");
         push_place(&mut query, place);
         query.push(") ORDER BY later.started_at DESC LIMIT 1");
-        let passed = async {
+        self.later_run(query).await
+    }
+
+    pub(crate) async fn led_on(&self, id: MoveId, place: &str) -> Result<Option<MoveId>> {
+        let mut query = Query::new(
+            "SELECT later.migration_id FROM secret_migrations AS this JOIN secret_migrations AS later \
+             ON later.platform = this.platform AND later.platform_database = this.platform_database \
+             AND later.started_at > this.started_at AND later.state <> 'reversed' \
+             AND EXISTS (SELECT 1 FROM migrated_fields AS field \
+             WHERE field.migration_id = later.migration_id AND NOT field.taken_back) \
+             WHERE this.migration_id = ",
+        );
+        query
+            .push_bind(dialect::id(id.0))
+            .push(" AND later.to_place = ")
+            .push_bind(place)
+            .push(" ORDER BY later.started_at DESC LIMIT 1");
+        self.later_run(query).await
+    }
+
+    async fn later_run(&self, mut query: Query) -> Result<Option<MoveId>> {
+        let found = async {
             let row = query.build().fetch_optional(&self.read).await?;
             let id = |row: &Row| Reader::new(TABLE, row).id("migration_id").map(MoveId);
             row.as_ref().map(id).transpose()
         };
-        passed
+        found
             .await
             .map_err(|failure| told("look for later migrations", failure))
     }
@@ -129,10 +148,17 @@ async fn keep_within(
     (platform, database): (&str, &str),
     kept: &KeptAt,
 ) -> Result<(), Failure> {
-    if let Some(other) = under_way(conn, platform).await?
-        && Some(other.id) != kept.by
-    {
-        return Err(in_the_way(KEEP, &other));
+    if let Some(by) = kept.by {
+        let other = under_way(conn, platform).await?;
+        if let Some(other) = other.filter(|it| it.id != by) {
+            return Err(in_the_way(KEEP, &other));
+        }
+        let mut known = query_of(platform, database);
+        let row = known.build().fetch_optional(&mut *conn).await?;
+        let known = row.as_ref().map(self::kept).transpose()?;
+        if known.is_some_and(|it| it.place == kept.place) {
+            return Ok(());
+        }
     }
     let mut query = Query::new(
         "INSERT INTO kept_places (platform, platform_database, place, migration_id, since) VALUES (",
@@ -142,13 +168,31 @@ async fn keep_within(
         .push_bind(platform)
         .push_bind(database)
         .push_bind(kept.place.as_str())
+        .push_bind(kept.by.map(|id| dialect::id(id.0)));
+    // What the migration itself says that led there is so still.
+    query
+        .push(
+            ", (SELECT COALESCE(MAX(seq), 0) FROM migrated_fields WHERE migration_id NOT IN \
+             (SELECT migration_id FROM secret_migrations WHERE migration_id = ",
+        )
         .push_bind(kept.by.map(|id| dialect::id(id.0)))
-        .push("(SELECT COALESCE(MAX(seq), 0) FROM migrated_fields)");
+        .push(" AND to_place = ")
+        .push_bind(kept.place.as_str())
+        .push(")))");
     query.push(
-        ") ON CONFLICT (platform, platform_database) DO UPDATE SET place = excluded.place, \
+        " ON CONFLICT (platform, platform_database) DO UPDATE SET place = excluded.place, \
          migration_id = excluded.migration_id, since = excluded.since",
     );
     execute_exactly(conn, query, KEPT, platform, 1).await
+}
+
+fn query_of(platform: &str, database: &str) -> Query {
+    let mut query = Query::new("SELECT place, migration_id FROM kept_places WHERE platform = ");
+    query
+        .push_bind(platform.to_owned())
+        .push(" AND platform_database = ")
+        .push_bind(database.to_owned());
+    query
 }
 
 fn kept(row: &Row) -> Result<KeptAt, Failure> {

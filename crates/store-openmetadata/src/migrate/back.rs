@@ -212,6 +212,8 @@ impl SecretsMigration {
         }
         if let Stored::Reference(reference) = &now
             && self.is_an_id_of_many(reference.id())
+            // What passed it by came back since, where OpenMetadata keeps its secrets there.
+            && !self.is_kept_at(&self.to).await?
             && let Some(later) = self.ground.journal.passed_by(id, field.place()).await?
         {
             return stays(format!(

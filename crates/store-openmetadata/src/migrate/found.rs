@@ -155,15 +155,10 @@ impl SecretsMigration {
             };
             let place = FieldPlace::at(target, row, &field.pointer);
             let secret = self.whereabouts(place, id).await?;
-            let is_there = match &secret {
-                // By the same way, and under another id than it had: of one id on both sides the values tell.
-                Whereabouts::Taken(it) => {
-                    it.from == self.from.side.word() && it.from_name.as_ref() != Some(id)
-                }
-                Whereabouts::Kept(_) => secret.is_at(&self.to) && self.to.has(id).await?,
-                Whereabouts::Unknown => false,
-            };
-            if is_there && secret.is_at(&self.to) {
+            // By the same way, and under another id than it had: of one id on both sides the values tell.
+            let went_there = matches!(&secret, Whereabouts::Taken(it)
+                if it.from == self.from.side.word() && it.from_name.as_ref() != Some(id));
+            if went_there && secret.is_at(&self.to) {
                 sorted.there.push((field.pointer, id.clone()));
                 continue;
             }
@@ -182,7 +177,10 @@ impl SecretsMigration {
         }
         for (pointer, id) in found.of_a_third {
             let place = FieldPlace::at(target, row, &pointer);
-            match self.refuse_of_a_third(&id, [&self.from, &self.to]).await {
+            match self
+                .refuse_of_a_third(place, &id, [&self.from, &self.to])
+                .await
+            {
                 Ok(()) => told.own_ones(vec![ReferencePlace::new(target, row, &pointer).to(&id)]),
                 Err(error) => told.issue(place.issue(Some(&id), &error)),
             }
@@ -194,16 +192,20 @@ impl SecretsMigration {
     /// OpenMetadata comes from has it: there the user made it.
     pub(super) async fn refuse_of_a_third(
         &self,
+        place: FieldPlace<'_>,
         id: &str,
         [left, there]: [&Place; 2],
     ) -> Result<()> {
+        let secret = self.whereabouts(place, id).await?;
+        secret.refuse_elsewhere(&[left, there], id)?;
         if matches!(left.side, Side::Manager { .. }) && left.has(id).await? {
             return Ok(());
         }
         let message = format!(
-            "the field refers to a secret of another manager, which {} does not have: take it there from that one, or enter \
-             its value anew",
-            there.side.word()
+            "the field refers to a secret of another manager, which {} does not have: take it to {} from that one first, \
+             or enter its value anew",
+            there.side.word(),
+            left.side.word()
         );
         Err(Error::new(ErrorKind::Missing, OPERATION, message).with_coordinate(id))
     }

@@ -9,31 +9,47 @@ use super::{OPERATION, Place, SecretsMigration};
 /// Where it keeps them.
 pub(super) struct Kept {
     pub(super) at: KeptAt,
-    /// Whether it is written down; in a dry run what an operator says is not.
-    pub(super) is_noted: bool,
+    pub(super) known: Known,
+}
+
+/// Whence that is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It was written down.
+    Noted,
+    /// An operator says so, now.
+    Said,
+    /// The configuration says so, and no run was through yet.
+    Configured,
 }
 
 impl SecretsMigration {
-    /// `None` where no run was through yet, and nobody said so.
+    /// `None` where nobody says so.
     pub(super) async fn kept(&self) -> Result<Option<&Kept>> {
         let asked = self.kept.get_or_try_init(async || {
+            let kept_as = |known| move |at| Kept { at, known };
+            let at = |place: &String| KeptAt {
+                place: place.clone(),
+                by: None,
+            };
+            if let Some(place) = &self.ground.set_to {
+                return Ok(Some(at(place)).map(kept_as(Known::Said)));
+            }
             let (journal, platform) = (&self.ground.journal, &self.ground.platform);
-            let known = journal.kept_at(platform, &self.database().await?).await?;
-            let set_to = self.ground.set_to.clone();
-            let is_known = known.as_ref().map(|it| &it.place) == set_to.as_ref();
-            Ok::<_, Error>(match set_to {
-                Some(place) if !is_known => Some(Kept {
-                    at: KeptAt { place, by: None },
-                    is_noted: false,
-                }),
-                _ => known.map(|at| Kept { at, is_noted: true }),
+            let noted = journal.kept_at(platform, &self.database().await?).await?;
+            let configured = self.ground.configured.as_ref().map(at);
+            Ok::<_, Error>(match noted {
+                Some(noted) => Some(noted).map(kept_as(Known::Noted)),
+                None => configured.map(kept_as(Known::Configured)),
             })
         });
         Ok(asked.await?.as_ref())
     }
 
+    /// Whether runs, or an operator, say that it keeps them there.
     pub(super) async fn is_kept_at(&self, place: &Place) -> Result<bool> {
         let kept = self.kept().await?;
+        let kept = kept.filter(|it| it.known != Known::Configured);
         Ok(kept.is_some_and(|it| it.at.place == place.side.word()))
     }
 
@@ -45,59 +61,69 @@ impl SecretsMigration {
         dry_run: bool,
     ) -> Result<()> {
         let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
-        let is_a_side = |place: &str| place == from || place == to;
-        let failed = |message| Err(Error::new(ErrorKind::Conflict, OPERATION, message));
-        if let Some(place) = self.ground.set_to.as_deref()
-            && !is_a_side(place)
-        {
-            return failed(format!(
-                "`--set-to` says that OpenMetadata keeps its secrets in {place}, and this is between {from} and {to}"
-            ));
-        }
         let Some(kept) = self.kept().await? else {
-            return self.note_set_to(dry_run).await;
+            return Ok(());
         };
-        if is_a_side(&kept.at.place) {
-            return self.note_set_to(dry_run).await;
+        if kept.at.place == from || kept.at.place == to {
+            return match kept.known {
+                Known::Said if !dry_run => self.note_kept(&kept.at).await,
+                _ => Ok(()),
+            };
         }
-        let place = &kept.at.place;
-        let whose = match kept.at.by {
-            Some(run) => format!("migration {run} left OpenMetadata with {place}"),
-            None => format!("OpenMetadata was said to keep its secrets in {place}"),
-        };
         let instead = match way_back {
-            Some(_) => self.to_be_taken_back_first(&kept.at).await?,
-            None => format!("take its secrets from there (`--from {place}`)"),
+            Some(id) => self.to_be_taken_back_first(id, &kept.at).await?,
+            None => format!("take its secrets from there (`--from {}`)", kept.at.place),
         };
-        failed(format!(
-            "{whose}, and this is between {from} and {to}: {instead}; where it was set to another place by now without \
-             this command, say to which with `--set-to PLACE`"
-        ))
+        let message = format!(
+            "{}, and this is between {from} and {to}: {instead}; {}",
+            self.words_of(kept),
+            self.if_it_is_elsewhere(kept)
+        );
+        Err(Error::new(ErrorKind::Conflict, OPERATION, message))
     }
 
-    async fn to_be_taken_back_first(&self, kept: &KeptAt) -> Result<String> {
-        if let Some(run) = kept.by
-            && let Some(record) = self.ground.journal.migration(run).await?
-            && record.to == kept.place
-        {
-            return Ok(format!(
-                "take that one back first (`--reverse {run}`), or what it has now along by a migration of its own \
-                 (`--from {}`)",
-                kept.place
-            ));
+    fn words_of(&self, kept: &Kept) -> String {
+        let KeptAt { place, by } = &kept.at;
+        let platform = &self.ground.platform;
+        match (kept.known, by) {
+            (Known::Configured, _) => format!(
+                "platforms.{platform} says that OpenMetadata keeps its secrets in {place} (`provider`, `backend`)"
+            ),
+            (Known::Said, _) => {
+                format!("`--set-to` says that OpenMetadata keeps its secrets in {place}")
+            }
+            (Known::Noted, Some(run)) => {
+                format!("migration {run} left OpenMetadata with its secrets in {place}")
+            }
+            (Known::Noted, None) => {
+                format!("OpenMetadata was said to keep its secrets in {place}")
+            }
         }
-        Ok(format!(
-            "take back first what led on to {0}, or take along what it has now by a migration of its own (`--from {0}`)",
-            kept.place
-        ))
     }
 
-    async fn note_set_to(&self, dry_run: bool) -> Result<()> {
-        let unnoted = self.kept().await?.filter(|it| !it.is_noted && !dry_run);
-        match unnoted {
-            Some(kept) => self.note_kept(&kept.at).await,
-            None => Ok(()),
+    fn if_it_is_elsewhere(&self, kept: &Kept) -> &'static str {
+        match kept.known {
+            Known::Configured => {
+                "where it keeps them elsewhere, correct that, or say where with `--set-to PLACE`"
+            }
+            Known::Said => "or say the place that it has them in",
+            Known::Noted => {
+                "where it was never set to that, or is set to another place by now, say where it keeps them with \
+                 `--set-to PLACE`"
+            }
         }
+    }
+
+    async fn to_be_taken_back_first(&self, id: MoveId, kept: &KeptAt) -> Result<String> {
+        let place = &kept.place;
+        let later = self.ground.journal.led_on(id, place).await?;
+        let along = format!("what it has now along by a migration of its own (`--from {place}`)");
+        Ok(match later {
+            Some(later) => {
+                format!("take migration {later} back first (`--reverse {later}`), or {along}")
+            }
+            None => format!("take {along}"),
+        })
     }
 
     /// Writes down that nothing is left to be done, and OpenMetadata is to be set to a place.

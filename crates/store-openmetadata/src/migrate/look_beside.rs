@@ -249,7 +249,7 @@ impl Beside<'_> {
             if !migration.made_somewhere(id) {
                 self.report.own_ones(vec![told]);
             } else if own.is_none() {
-                match migration.refuse_of_a_third(id, [to, from]).await {
+                match migration.refuse_of_a_third(place, id, [to, from]).await {
                     Ok(()) => self.report.own_ones(vec![told.to(id)]),
                     Err(error) => self.report.issue(place.issue(Some(id), &error)),
                 }

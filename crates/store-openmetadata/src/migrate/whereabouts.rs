@@ -3,6 +3,7 @@
 use cloakroom_core::platform::{FieldPlace, TakenTo};
 use cloakroom_core::{Error, ErrorKind, Result};
 
+use super::kept::Known;
 use super::{OPERATION, Place, SecretsMigration};
 
 /// Where the secret is that a field refers to.
@@ -34,12 +35,12 @@ impl Whereabouts {
                 "OpenMetadata keeps its secrets in {place}, where it has the same id: take the secret from there"
             ),
             Self::Taken(taken) if taken.is_back => format!(
-                "the way back of migration {} took the secret to {}, where it has the same id: take it from there",
+                "the way back of migration {} took the secret to {}: take it from there first",
                 taken.migration, taken.place
             ),
             Self::Taken(taken) => format!(
-                "a migration took the secret to {}, where it has the same id: take that one back first (`--reverse {}`), \
-                 or take the secret from there",
+                "a migration took the secret to {}: take that one back first (`--reverse {}`); where OpenMetadata never \
+                 went there, say where it keeps its secrets with `--set-to PLACE`",
                 taken.place, taken.migration
             ),
         };
@@ -62,7 +63,7 @@ impl SecretsMigration {
         name: &str,
     ) -> Result<Whereabouts> {
         let kept = self.kept().await?;
-        let taken = if kept.is_none_or(|it| it.is_noted) {
+        let taken = if kept.is_none_or(|it| it.known != Known::Said) {
             let (journal, platform) = (&self.ground.journal, &self.ground.platform);
             let database = self.database().await?;
             journal.taken_since(platform, &database, place).await?
@@ -73,6 +74,7 @@ impl SecretsMigration {
             return Ok(Whereabouts::Taken(taken));
         }
         let mut sides = [&self.from, &self.to].into_iter();
+        let kept = kept.filter(|it| it.known != Known::Configured);
         Ok(match kept.map(|it| &it.at.place) {
             Some(kept) if sides.any(|it| it.side.word() == *kept && it.made(name)) => {
                 Whereabouts::Kept(kept.clone())

@@ -137,7 +137,12 @@ fn main() {
                 the_last_run_is_taken_back_first, nothing_is_taken_past_where_they_are,
                 what_is_not_through_leads_nowhere, what_an_operator_says_counts,
                 the_rest_is_taken_along_behind_the_switch,
-                what_is_back_is_not_judged_by_the_place_that_was_left;
+                what_is_back_is_not_judged_by_the_place_that_was_left,
+                a_run_that_is_given_again_compares_values,
+                what_an_earlier_attempt_took_is_told_with_its_run,
+                who_never_left_goes_on_from_where_he_is,
+                the_first_run_begins_or_ends_where_the_configuration_says,
+                what_is_to_be_taken_back_first_is_told_by_its_run;
             walks:
                 what_was_saved_last_is_read_wherever_a_run_leads,
                 what_was_saved_last_is_read_where_runs_know_their_order;

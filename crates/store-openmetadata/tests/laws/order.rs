@@ -179,6 +179,114 @@ pub(crate) async fn the_rest_is_taken_along_behind_the_switch(bench: Bench) {
     }
 }
 
+/// OpenMetadata need not have been set to where a run led: what both places say is compared each time.
+pub(crate) async fn a_run_that_is_given_again_compares_values(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    let one = on_aws("one");
+    stage
+        .with_password(1, "one", &Reference::to(&*one).to_string())
+        .await;
+    put(&stage.aws, &one, "first").await;
+    assert!(stage.copy("aws", "ssm").await.is_complete());
+    assert!(stage.copy("aws", "ssm").await.is_complete());
+    delete(&stage.aws, &one).await;
+    put(&stage.aws, &one, "second").await;
+    for set_to in [None, Some("ssm"), Some("aws")] {
+        stage.set_to = set_to;
+        let again = stage.copy("aws", "ssm").await;
+        assert_eq!(again.issues[0].kind, "conflict", "{again:?}");
+    }
+}
+
+/// What a run took that was not through is where it took it, wherever the next one is to lead.
+pub(crate) async fn what_an_earlier_attempt_took_is_told_with_its_run(bench: Bench) {
+    for from in ["aws", "db"] {
+        bench.sql("DROP TABLE IF EXISTS dbservice_entity").await;
+        let mut stage = Stage::new(&bench).await;
+        stage.ssm_is_another();
+        for (number, name) in [(1, "one"), (2, "two")] {
+            let value = match from {
+                "aws" => Reference::to(on_aws(name)).to_string(),
+                _ => "value".to_owned(),
+            };
+            stage.with_password(number, name, &value).await;
+            put(&stage.aws, &on_aws(name), "value").await;
+        }
+        put(&stage.google, &on_google("two"), "another").await;
+        let part = stage.copy(from, "google").await;
+        assert_eq!((part.moved, part.issue_count), (1, 1), "{part:?}");
+        let first = format!("--reverse {}", part.id.unwrap());
+        let other = stage.copy(from, "ssm").await;
+        assert!(is_at(&other.issues[0].row, 1), "{other:?}");
+        assert!(other.issues[0].message.contains(&first), "{other:?}");
+        assert!(stage.reverse(from, "google", &part).await.is_complete());
+        let other = stage.copy(from, "ssm").await;
+        assert!(other.is_complete(), "{other:?}");
+        assert_eq!(
+            there(&stage.ssm, &on_aws("one")).await.as_deref(),
+            Some("value")
+        );
+    }
+}
+
+/// Where OpenMetadata never left, what a run took elsewhere is of no matter once somebody says so.
+pub(crate) async fn who_never_left_goes_on_from_where_he_is(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    stage.with_password(1, "one", "first").await;
+    stage.with_password(2, "two", "first").await;
+    assert!(stage.copy("db", "aws").await.is_complete());
+    put(&stage.ssm, &on_aws("two"), "another").await;
+    let part = stage.copy("aws", "ssm").await;
+    assert_eq!((part.moved, part.issue_count), (1, 1), "{part:?}");
+    let one = on_aws("one");
+    delete(&stage.aws, &one).await;
+    put(&stage.aws, &one, "second").await;
+    let on = stage.copy("aws", "google").await;
+    assert!(on.issues[0].message.contains("`--set-to PLACE`"), "{on:?}");
+    stage.set_to = Some("aws");
+    let on = stage.copy("aws", "google").await;
+    assert!(on.is_complete(), "{on:?}");
+    let copy = there(&stage.google, &on_google("one")).await;
+    assert_eq!(copy.as_deref(), Some("second"));
+}
+
+/// Until a run was through the configuration says where OpenMetadata keeps its secrets.
+pub(crate) async fn the_first_run_begins_or_ends_where_the_configuration_says(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    stage.configured = Some("aws");
+    stage.with_password(1, "one", "first").await;
+    put(&stage.ssm, &on_aws("one"), "stale").await;
+    for (from, to) in [("ssm", "db"), ("db", "ssm")] {
+        let error = refused(&stage, from, to).await;
+        assert!(error.to_string().contains("`provider`"), "{error}");
+    }
+    assert!(stage.copy("db", "aws").await.is_complete());
+    assert!(stage.copy("aws", "google").await.is_complete());
+    // By then the runs say.
+    assert!(stage.copy("google", "db").await.is_complete());
+}
+
+/// An empty run, or a way back, is none that could be taken back.
+pub(crate) async fn what_is_to_be_taken_back_first_is_told_by_its_run(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    stage.with_password(1, "one", "first").await;
+    let first = stage.copy("db", "aws").await;
+    let second = stage.copy("aws", "google").await;
+    let third = stage.copy("google", "ssm").await;
+    assert!(stage.copy("google", "ssm").await.is_complete());
+    for (from, to, last) in [("google", "ssm", &third), ("aws", "google", &second)] {
+        let error = refused_back(&stage, ("db", "aws"), &first).await;
+        let run = format!("--reverse {}`", last.id.unwrap());
+        assert!(error.to_string().contains(&run), "{error}");
+        assert!(stage.reverse(from, to, last).await.is_complete());
+    }
+    assert!(stage.reverse("db", "aws", &first).await.is_complete());
+}
+
 fn is_at(row: &str, number: u32) -> bool {
     row.contains(&id(number).to_string())
 }

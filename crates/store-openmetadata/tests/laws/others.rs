@@ -190,8 +190,7 @@ pub(crate) async fn what_is_in_another_manager_is_not_ready(bench: Bench) {
     let stage = Stage::new(&bench).await.in_any_order();
     stage.with_password(1, "one", "value").await;
     assert_eq!(stage.copy("db", "aws").await.moved, 1);
-    // Where ids are alike the reference does not tell, and the journal does.
-    for (to, kind) in [("ssm", "conflict"), ("google", "missing")] {
+    for (to, kind) in [("ssm", "conflict"), ("google", "conflict")] {
         let looked = stage.look("db", to).await;
         let done = stage.copy("db", to).await;
         for report in [&looked, &done] {

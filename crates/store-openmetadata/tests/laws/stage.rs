@@ -194,13 +194,37 @@ impl SecretMigrations for Journal {
         Ok(passed.map(|it| it.id))
     }
 
+    async fn led_on(&self, id: MoveId, place: &str) -> Result<Option<MoveId>> {
+        let (records, fields) = (self.records.lock().unwrap(), self.fields.lock().unwrap());
+        let at = records.iter().position(|it| it.id == id).unwrap();
+        let stands = |it: &&SecretMigration| {
+            let mut fields = fields.iter().filter(|(key, _)| key.0 == it.id.0);
+            it.to == place
+                && it.state != MoveState::Reversed
+                && fields.any(|(_, it)| !it.taken_back)
+        };
+        Ok(records[at + 1..].iter().rfind(stands).map(|it| it.id))
+    }
+
     async fn keep_at(&self, platform: &str, database: &str, kept: &KeptAt) -> Result<()> {
         if self.is_of_before.load(Ordering::Relaxed) {
             return Ok(());
         }
         let of_platform = (platform.to_owned(), database.to_owned());
-        let since = self.noted.lock().unwrap().len();
         let mut all = self.kept.lock().unwrap();
+        let known = all.get(&of_platform).map(|(known, _)| &known.place);
+        if kept.by.is_some() && known == Some(&kept.place) {
+            return Ok(());
+        }
+        let records = self.records.lock().unwrap();
+        let led_there = records
+            .iter()
+            .find(|it| Some(it.id) == kept.by && it.to == kept.place);
+        let noted = self.noted.lock().unwrap();
+        let others = noted
+            .iter()
+            .rposition(|key| led_there.is_none_or(|it| it.id.0 != key.0));
+        let since = others.map_or(0, |last| last + 1);
         all.insert(of_platform, (kept.clone(), since));
         Ok(())
     }
@@ -287,6 +311,8 @@ pub(crate) struct Stage {
     pub(crate) journal: Arc<Journal>,
     /// Where an operator says that OpenMetadata keeps its secrets.
     pub(crate) set_to: Option<&'static str>,
+    /// Where the configuration says so.
+    pub(crate) configured: Option<&'static str>,
 }
 
 impl Stage {
@@ -309,6 +335,7 @@ impl Stage {
             others: Vec::new(),
             journal: Arc::default(),
             set_to: None,
+            configured: None,
         }
     }
 
@@ -367,6 +394,7 @@ impl Stage {
         let ground = MigrationGround {
             replaces_copies,
             set_to: self.set_to.map(str::to_owned),
+            configured: self.configured.map(str::to_owned),
             options: self.bench.options(),
             platform: self.platform.to_owned(),
             tags: self.tags.to_owned(),
