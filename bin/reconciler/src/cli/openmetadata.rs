@@ -46,8 +46,8 @@ pub struct MigrateSecretsArgs {
     /// Let the fields that this migration switched, and nobody edited since, have what they had
     #[arg(long, value_name = "RUN")]
     pub reverse: Option<MoveId>,
-    /// Where OpenMetadata keeps its secrets by now, `db` or a backend, if it was set to that otherwise than behind a
-    /// migration
+    /// Where OpenMetadata keeps its secrets by now, `db` or a backend, if that is not where the last migration that was
+    /// through led it
     #[arg(long, value_name = "PLACE")]
     pub set_to: Option<String>,
     /// Read every value and say what would be done; write nothing

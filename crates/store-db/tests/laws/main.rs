@@ -141,6 +141,7 @@ fn main() {
             the_last_run_that_went_on_with_a_field_is_known,
             where_a_field_was_taken_last_is_known_until_a_run_is_through,
             where_a_platform_keeps_its_secrets_is_of_its_database,
+            what_an_older_program_took_back_counts_no_more, the_last_run_to_a_place_is_known,
             a_field_that_was_taken_back_holds_nothing_up, what_is_led_back_to_stands_again,
             a_copy_is_noted_by_its_name, keys_of_the_way_back_are_counted;
         removals:

@@ -269,12 +269,84 @@ pub(crate) async fn where_a_field_was_taken_last_is_known_until_a_run_is_through
     };
     store.keep_at("om", &database, &kept).await.unwrap();
     assert_eq!(last(&x).await, None);
+    store.keep_at("om", &database, &kept).await.unwrap();
     let (from, to) = ([MoveState::Reversing], MoveState::Open);
     store.set_migration(runs[0], &from, to).await.unwrap();
     let again = std::slice::from_ref(&x);
     store.write_fields(runs[0], again).await.unwrap();
-    let told = (runs[0], false, "aws".to_owned(), x.to.clone());
-    assert_eq!(last(&x).await, Some(told));
+    let told = Some((runs[0], false, "aws".to_owned(), x.to.clone()));
+    assert_eq!(last(&x).await, told);
+    // What it took there is there behind its own end, but not behind an operator's word.
+    let there = KeptAt {
+        place: "aws".to_owned(),
+        ..kept
+    };
+    store.keep_at("om", &database, &there).await.unwrap();
+    assert_eq!(last(&x).await, told);
+    let said = KeptAt { by: None, ..there };
+    store.keep_at("om", &database, &said).await.unwrap();
+    assert_eq!(last(&x).await, None);
+}
+
+/// Of what was written down before its order was, only what stands counts.
+pub(crate) async fn what_an_older_program_took_back_counts_no_more(bench: Bench) {
+    let store = &bench.store;
+    let fields = [field("a", "1", "/x")];
+    let mut runs = Vec::new();
+    for (n, to) in [(1, "aws"), (2, "ssm")] {
+        let new = new_migration(n, "om", to);
+        store.begin_migration(&new).await.unwrap();
+        store.write_fields(new.id, &fields).await.unwrap();
+        let (from, to) = ([MoveState::Open], MoveState::Reversing);
+        store.set_migration(new.id, &from, to).await.unwrap();
+        let end = if n == 2 {
+            store.note_back(new.id, &fields).await.unwrap();
+            MoveState::Reversed
+        } else {
+            MoveState::Finished
+        };
+        let from = [MoveState::Reversing];
+        store.set_migration(new.id, &from, end).await.unwrap();
+        bench.clock.advance(Duration::from_millis(1));
+        runs.push(new.id);
+    }
+    let order = "UPDATE migrated_fields SET seq = 0";
+    assert_eq!(bench.raw(order).await.unwrap(), 2);
+    let database = new_migration(1, "om", "aws").database;
+    let taken = store.taken_since("om", &database, fields[0].place()).await;
+    assert_eq!(taken.unwrap().unwrap().migration, runs[0]);
+}
+
+/// The run that comes first on a way back: the last that led to a place, took something along, and was not taken back.
+pub(crate) async fn the_last_run_to_a_place_is_known(bench: Bench) {
+    let store = &bench.store;
+    let fields = [field("a", "1", "/x")];
+    let mut runs = Vec::new();
+    let of_other = new_migration(9, "other", "ssm");
+    for (new, takes) in [
+        (new_migration(1, "om", "aws"), true),
+        (new_migration(2, "om", "ssm"), true),
+        (new_migration(3, "om", "ssm"), true),
+        (new_migration(4, "om", "ssm"), false),
+        (of_other, true),
+    ] {
+        store.begin_migration(&new).await.unwrap();
+        if takes {
+            store.write_fields(new.id, &fields).await.unwrap();
+        }
+        let (from, to) = ([MoveState::Open], MoveState::Finished);
+        store.set_migration(new.id, &from, to).await.unwrap();
+        bench.clock.advance(Duration::from_millis(1));
+        runs.push(new.id);
+    }
+    let led_on = async |id| store.led_on(id, "ssm").await.unwrap();
+    assert_eq!(led_on(runs[0]).await, Some(runs[2]));
+    assert_eq!(led_on(runs[2]).await, None);
+    assert_eq!(store.led_on(runs[0], "aws").await.unwrap(), None);
+    let (from, to) = ([MoveState::Finished], MoveState::Reversing);
+    store.set_migration(runs[2], &from, to).await.unwrap();
+    store.note_back(runs[2], &fields).await.unwrap();
+    assert_eq!(led_on(runs[0]).await, Some(runs[1]));
 }
 
 pub(crate) async fn where_a_platform_keeps_its_secrets_is_of_its_database(bench: Bench) {
@@ -290,11 +362,18 @@ pub(crate) async fn where_a_platform_keeps_its_secrets_is_of_its_database(bench:
         ("om", "two", kept("db", None)),
         ("other", "one", kept("ssm", None)),
         ("om", "one", kept("google", None)),
+        ("om", "one", kept("ssm", Some(run))),
     ] {
         store.keep_at(platform, database, &kept).await.unwrap();
         let known = store.kept_at(platform, database).await.unwrap();
         assert_eq!(known, Some(kept));
     }
+    // Whoever led where they were already changes nothing.
+    let another = MoveId(Uuid::from_u128(8));
+    let again = kept("ssm", Some(another));
+    store.keep_at("om", "one", &again).await.unwrap();
+    let known = store.kept_at("om", "one").await.unwrap();
+    assert_eq!(known, Some(kept("ssm", Some(run))));
     let known = store.kept_at("om", "two").await.unwrap();
     assert_eq!(known, Some(kept("db", None)));
 }
