@@ -4,15 +4,14 @@ use async_trait::async_trait;
 use cloakroom_core::Result;
 use cloakroom_core::config::parse_document;
 use cloakroom_core::platform::Obstacle;
-use memchr::memmem;
 
 use super::UnopenedValue;
-use super::text::{Tally, reseal};
+use super::text::{Tally, may_hold_tokens, reseal};
 use crate::catalog::{Catalog, Table};
 use crate::connect::Connection;
 use crate::entity::About;
 use crate::failure;
-use crate::fernet_keys::{FernetKeys, TOKEN_PREFIX};
+use crate::fernet_keys::FernetKeys;
 use crate::options::Options;
 use crate::rows::{Fields, Read, Reader};
 
@@ -191,7 +190,7 @@ impl Reader for Looking<'_> {
         }
         for index in 0..self.columns.len() {
             let Some(text) = field(index)? else { continue };
-            if memmem::find(text, TOKEN_PREFIX.as_bytes()).is_none() {
+            if !may_hold_tokens(text) {
                 continue;
             }
             let (tally, _) = reseal(text, self.keys);

@@ -20,7 +20,7 @@ pub(crate) struct Tally {
     /// Under another key.
     pub(crate) older: u64,
     /// Under none of the keys, sealed too many times over to be looked into, or written with an escape
-    /// before it.
+    /// where it begins.
     pub(crate) unopened: u64,
 }
 
@@ -35,15 +35,13 @@ impl Tally {
 /// How the tokens of a text are sealed, and the text with every one that another key opens sealed
 /// under the first; no text where there is none to change.
 pub(crate) fn reseal(text: &[u8], keys: &FernetKeys) -> (Tally, Option<SecretValue>) {
-    let mut tally = Tally {
-        unopened: escaped(text),
-        ..Tally::default()
-    };
+    let mut tally = Tally::default();
     let resealed = exchange(text, keys, 0, &mut tally);
     (tally, resealed)
 }
 
 fn exchange(text: &[u8], keys: &FernetKeys, depth: u32, tally: &mut Tally) -> Option<SecretValue> {
+    tally.unopened += escaped(text);
     let mut exchanged = Zeroizing::new(Vec::new());
     let mut copied = 0;
     for place in tokens(text) {
@@ -78,14 +76,76 @@ fn exchange(text: &[u8], keys: &FernetKeys, depth: u32, tally: &mut Tally) -> Op
     Some(SecretValue::new(std::mem::take(&mut *exchanged)))
 }
 
-/// As much of a token's prefix as JSON never has to escape, and the beginning of an escaped colon.
-const ESCAPED_PREFIX: &[u8] = b"fernet\\u003";
+/// Escapes in escapes, and so on; whatever nests JSON in JSON stops far before.
+const MOST_ESCAPED: u32 = 16;
 
-/// Tokens that only a reader of JSON sees as such. They are left, and told.
+/// What every escape of a letter or a colon begins with in JSON.
+const ESCAPE: &[u8] = b"\\u";
+
+/// Whether a text could hold a token, written plainly or not.
+pub(super) fn may_hold_tokens(text: &[u8]) -> bool {
+    [TOKEN_PREFIX.as_bytes(), ESCAPE]
+        .iter()
+        .any(|sign| memmem::find(text, sign).is_some())
+}
+
+/// Tokens that only a reader of JSON sees as such, whichever of their letters is escaped. They are left, and told; so is
+/// what is escaped deeper than it is read.
 fn escaped(text: &[u8]) -> u64 {
-    memmem::find_iter(text, ESCAPED_PREFIX)
-        .filter(|at| matches!(text.get(at + ESCAPED_PREFIX.len()), Some(b'a' | b'A')))
-        .count() as u64
+    let Some(mut read) = unescaped(text) else {
+        return 0;
+    };
+    for _ in 1..MOST_ESCAPED {
+        let Some(again) = unescaped(&read) else {
+            return hidden(text, &read);
+        };
+        read = again;
+    }
+    hidden(text, &read) + u64::from(unescaped(&read).is_some())
+}
+
+/// Tokens that reading its escapes brought out in a text: no reading takes one away, since none has an escape where it
+/// begins.
+fn hidden(text: &[u8], read: &[u8]) -> u64 {
+    tokens(read).count().saturating_sub(tokens(text).count()) as u64
+}
+
+/// A text with its escapes of ASCII read; `None` where it has none. How many backslashes stand before an escape does
+/// not count: each nesting of JSON doubles them.
+fn unescaped(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut read = Zeroizing::new(Vec::new());
+    let mut copied = 0;
+    for at in memmem::find_iter(text, ESCAPE) {
+        let Some(character) = escaped_ascii(&text[at + ESCAPE.len()..]) else {
+            continue;
+        };
+        if read.capacity() == 0 {
+            // Whatever is read is shorter, so that no copy of it is left behind.
+            read.reserve_exact(text.len());
+        }
+        let before = &text[copied..at];
+        let backslashes = before.iter().rev().take_while(|it| **it == b'\\').count();
+        read.extend_from_slice(&before[..before.len() - backslashes]);
+        read.push(character);
+        copied = at + ESCAPE.len() + HEX_DIGITS;
+    }
+    if copied == 0 {
+        return None;
+    }
+    read.extend_from_slice(&text[copied..]);
+    Some(read)
+}
+
+const HEX_DIGITS: usize = 4;
+
+/// The character of ASCII that the digits of an escape stand for.
+fn escaped_ascii(digits: &[u8]) -> Option<u8> {
+    let digits = digits.get(..HEX_DIGITS)?;
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let code = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    u8::try_from(code).ok().filter(u8::is_ascii)
 }
 
 /// Where the tokens of a text are, without what stands before them.
@@ -125,6 +185,23 @@ mod tests {
         let (tally, resealed) = reseal(text.as_bytes(), &keys(&format!("{NEW},{OLD}")));
         assert_eq!((tally.unopened, tally.older), (1, 0));
         assert!(resealed.is_none());
+    }
+
+    #[test]
+    fn what_an_escape_hides_in_a_sealed_text_is_told() {
+        let (both, old) = (keys(&format!("{NEW},{OLD}")), keys(OLD));
+        let hidden = seal(&old, "text").replacen('f', "\\u0066", 1);
+        let (tally, _) = reseal(seal(&both, &hidden).as_bytes(), &both);
+        assert_eq!((tally.current, tally.unopened), (1, 1));
+    }
+
+    #[test]
+    fn what_is_escaped_too_deep_is_told() {
+        let deep = |depth| format!("\\u005c{}u0066", "u005c".repeat(depth));
+        for (depth, told) in [(0, 0), (14, 0), (15, 1), (1000, 1)] {
+            let (tally, _) = reseal(deep(depth).as_bytes(), &keys(NEW));
+            assert_eq!(tally.unopened, told, "{depth}");
+        }
     }
 
     const LOST: &str = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";

@@ -8,6 +8,7 @@ mod beside;
 mod conventions;
 mod deployment;
 mod edits;
+mod hidden_tokens;
 mod kept_rows;
 mod left_behind;
 mod leftovers;
@@ -64,6 +65,7 @@ fn main() {
                 ids_wherever_they_stand, names_of_every_form_keep_a_secret,
                 tokens_wherever_they_stand, all_from_one_snapshot,
                 words_of_an_enumeration;
+            hidden_tokens: what_an_escape_hides_is_told, an_escape_that_hides_nothing_is_in_nobodys_way;
             meanwhile: what_is_rewritten_or_replaced, what_hides_nothing;
             obstacles:
                 reading_is_enough, a_table_that_may_not_be_read, a_key_that_is_missing,

@@ -16,10 +16,10 @@ use tokio::task::block_in_place;
 use crate::support::{Bench, KEY, Server, Session, keys, naming, options_at, scan, seal};
 
 /// 32 bytes of 8, and of 9.
-const OLD: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
+pub(crate) const OLD: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
 const LOST: &str = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";
 
-fn keys_of(text: &str) -> FernetKeys {
+pub(crate) fn keys_of(text: &str) -> FernetKeys {
     FernetKeys::parse(&SecretValue::from(text.to_owned())).unwrap()
 }
 
@@ -34,11 +34,11 @@ fn options(bench: &Bench) -> Options {
     options
 }
 
-fn rotation(bench: &Bench) -> FernetRotation {
+pub(crate) fn rotation(bench: &Bench) -> FernetRotation {
     FernetRotation::new(options(bench)).unwrap()
 }
 
-async fn rotate(bench: &Bench, observer: &dyn RotationObserver) -> RotationReport {
+pub(crate) async fn rotate(bench: &Bench, observer: &dyn RotationObserver) -> RotationReport {
     rotation(bench).rotate(observer).await.unwrap()
 }
 
@@ -56,7 +56,7 @@ async fn fill(bench: &Bench, deployment: &Deployment) {
 }
 
 /// A table with one column of these texts, each in a row of its own with an entity's id.
-async fn with_texts(bench: &Bench, texts: &[&str]) {
+pub(crate) async fn with_texts(bench: &Bench, texts: &[&str]) {
     bench.with_a_table().await;
     let mut session = bench.session().await;
     session
@@ -127,7 +127,7 @@ fn open_all(text: &str, keys: &FernetKeys) -> String {
     all
 }
 
-struct Unobserved;
+pub(crate) struct Unobserved;
 
 impl RotationObserver for Unobserved {}
 
