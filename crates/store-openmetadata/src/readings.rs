@@ -49,7 +49,11 @@ const PROPERTIES: &[&str] = &[
     "sourceconfig",
     "sslconfig",
     "storageconfig",
+    "tlsconfig",
 ];
+
+/// Properties that somebody may call a service, too, each with the one that follows it on the way to a secret field.
+const PROPERTIES_BEFORE: &[(&str, &str)] = &[("catalog", "connection"), ("filesystem", "type")];
 
 impl Ids {
     /// Whether an id of this deployment's may as well be another one's, whose prefix and cluster name together
@@ -87,13 +91,20 @@ impl Ids {
 /// Whether what stands behind our prefix and cluster name may begin with the rest of a longer one. A word that is
 /// known has as many levels behind it as `fewest`.
 fn is_within(levels: &[&str], fewest: usize) -> bool {
-    let is_property = |at: usize| PROPERTIES.contains(&levels[at]);
     (1..levels.len()).any(|at| {
         let behind = levels.len() - at - 1;
         match levels[at] {
             SERVER_CONNECTION => behind >= 1,
             word if is_known(word) => behind >= fewest,
-            _ => behind >= 2 && !is_property(at) && !is_property(at + 1),
+            _ => behind >= 2 && !is_property(levels, at) && !is_property(levels, at + 1),
         }
     })
+}
+
+/// Whether this level leads to a secret field.
+fn is_property(levels: &[&str], at: usize) -> bool {
+    let next = levels.get(at + 1);
+    let is_before =
+        |(property, follows): &(&str, &str)| levels[at] == *property && next == Some(follows);
+    PROPERTIES.contains(&levels[at]) || PROPERTIES_BEFORE.iter().any(is_before)
 }

@@ -36,6 +36,9 @@ const ENDINGS: &[&str] = &[
     "x509certificate",
     "cacertvalue",
     "clientcertvalue",
+    "certificatedata",
+    "nkeyseed",
+    "refreshtoken",
 ];
 
 /// Names that are secret as they stand and not as an ending.
@@ -66,7 +69,8 @@ pub(crate) fn is_called_so(path: &[&str]) -> bool {
 pub(crate) fn is_secret_at(path: &[&str]) -> bool {
     match path {
         // A connector's own is a password; beside a secret key, below `awsConfig` and its like, it is a name.
-        [.., "config", "awsAccessKeyId"] => true,
+        // A client's name is one in the credential of an Iceberg catalog alone.
+        [.., "config", "awsAccessKeyId"] | [.., "credential", "clientId"] => true,
         [.., name] => is_secret(name),
         [] => false,
     }
@@ -85,7 +89,50 @@ fn is_secret(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    /// Every way to a password, from an entity's beginning on.
+    fn schemas_passwords() -> Vec<Vec<String>> {
+        let vectors = include_str!("../tests/vectors/openmetadata-secret-fields.json");
+        let vectors: Value = serde_json::from_str(vectors).unwrap();
+        let releases = vectors.as_object().unwrap().values();
+        let kinds = releases.filter_map(Value::as_object).flatten();
+        let at = |kind: &str| match kind {
+            "bot" => "authenticationMechanism",
+            "serverconnection" => "openMetadataServerConnection",
+            "workflow" => "",
+            _ => "connection.config",
+        };
+        let fields = kinds.flat_map(|(kind, fields)| {
+            let fields = fields.as_array().into_iter().flatten();
+            fields.map(move |field| format!("{}.{}", at(kind), field.as_str().unwrap()))
+        });
+        let words = |path: String| path.split('.').map(str::to_owned).collect();
+        fields.map(words).collect()
+    }
+
+    #[test]
+    fn what_openmetadatas_schemas_call_a_password_is_secret() {
+        let all = schemas_passwords();
+        assert!(all.len() > 150, "{}", all.len());
+        for path in all {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            assert!(is_secret_at(&path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_client_is_secret_where_openmetadata_says_so() {
+        assert!(!is_secret_at(&["connection", "config", "clientId"]));
+        assert!(!is_secret_at(&[
+            "connection",
+            "config",
+            "authType",
+            "clientId"
+        ]));
+    }
 
     #[test]
     fn secrets_are_told_by_name() {

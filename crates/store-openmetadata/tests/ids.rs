@@ -121,6 +121,47 @@ fn what_only_this_deployment_makes_is_not_taken_for_anothers() {
     }
 }
 
+/// The ids of all fields that OpenMetadata's schemas mark as passwords, of a name in one piece.
+fn ids_of_passwords(ids: &Ids) -> Vec<String> {
+    let vectors = include_str!("vectors/openmetadata-secret-fields.json");
+    let vectors: Value = serde_json::from_str(vectors).expect("the vectors");
+    let releases = vectors.as_object().expect("releases").values();
+    let mut all = Vec::new();
+    for (kind, fields) in releases.filter_map(Value::as_object).flatten() {
+        for field in words(fields) {
+            let path: Vec<&str> = field.split('.').collect();
+            let base = [kind.as_str(), "x"];
+            let has_name = kind != "serverconnection";
+            all.push(ids.naming().id(&base[..=usize::from(has_name)], &path));
+            let tested = [&["request", "connection", "config"], path.as_slice()].concat();
+            all.push(ids.naming().id(&["workflow", "x"], &tested));
+        }
+    }
+    all
+}
+
+#[test]
+fn no_way_to_a_password_is_taken_for_anothers() {
+    for manager in [Manager::Aws, Manager::AwsSsm] {
+        let ids = Ids::new(naming("", "openmetadata", manager)).expect("ids");
+        let all = ids_of_passwords(&ids);
+        assert!(all.len() > 300, "{}", all.len());
+        let taken = all.iter().filter(|id| ids.may_be_anothers(id));
+        assert_eq!(taken.collect::<Vec<_>>(), [""; 0]);
+        assert!(all.iter().all(|id| ids.check(id).is_some()));
+    }
+}
+
+/// What is called like a way to a field, and is the name of a service.
+#[test]
+fn a_service_that_is_called_like_a_property_may_be_anothers() {
+    let ids = Ids::new(naming("", "prod", Manager::Aws)).expect("ids");
+    for name in ["catalog", "filesystem", "security", "type"] {
+        let id = format!("/prod/search/novel/{name}/password");
+        assert!(ids.may_be_anothers(&id), "{id}");
+    }
+}
+
 #[test]
 fn a_deployment_without_a_name_is_refused() {
     for manager in Manager::ALL {
