@@ -19,7 +19,7 @@ use crate::options::Provider;
 use crate::rows::{Fields, Reader};
 use crate::secret_names::{is_called_so, is_secret_at};
 use crate::standing_ids::{Standing, StandingIds};
-use crate::stored::{Reference, Stored};
+use crate::stored::{Reference, Stored, is_null_text};
 
 /// As many of either as are handed over together.
 const FULL: usize = 1000;
@@ -315,9 +315,8 @@ impl<'a, 's> TableReader<'a, 's> {
 
     fn is_watched(&self, leaf: &Leaf<'_>) -> bool {
         let watched = |it: &EntityTable| it.is_watched(leaf.path);
-        !leaf.text.is_empty()
-            && self.entities.as_ref().is_some_and(watched)
-            && is_secret_at(leaf.path)
+        let is_nothing = leaf.text.is_empty() || is_null_text(leaf.text.as_bytes());
+        !is_nothing && self.entities.as_ref().is_some_and(watched) && is_secret_at(leaf.path)
     }
 
     fn clear(&mut self, place: &Text<'_>, leaf: &Leaf<'_>) {

@@ -104,7 +104,7 @@ impl Stored {
 
     /// What an opened text says.
     pub(crate) fn of_value(value: SecretValue) -> Self {
-        if is_null_text(&value) {
+        if is_null_text(value.expose()) {
             return Self::Null;
         }
         match value.expose_text().and_then(Reference::read) {
@@ -133,7 +133,7 @@ impl Stored {
             }
             Self::Value(value) => match value.expose_text() {
                 None => return invalid("the value is not text"),
-                Some(text) if text == NULL_TEXT || Reference::read(text).is_some() => {
+                Some(text) if is_null_text(text.as_bytes()) || Reference::read(text).is_some() => {
                     return invalid("the value would be read as something else");
                 }
                 Some(_) => keys.seal(value, at)?,
@@ -179,6 +179,6 @@ impl Stored {
 }
 
 /// Whether it is the text that older releases wrote for nothing.
-fn is_null_text(value: &SecretValue) -> bool {
-    value.expose() == NULL_TEXT.as_bytes()
+pub(crate) fn is_null_text(text: &[u8]) -> bool {
+    text == NULL_TEXT.as_bytes()
 }

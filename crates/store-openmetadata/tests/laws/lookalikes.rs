@@ -57,6 +57,21 @@ pub(crate) async fn without_a_manager_a_value_is_no_reference(bench: Bench) {
     assert!(!found.of(&id(1)).is_empty());
 }
 
+/// What older releases wrote for nothing is nothing sealed and in clear.
+pub(crate) async fn the_text_null_is_nothing(bench: Bench) {
+    with_sealed(&bench, &["null"]).await;
+    let service = json!({
+        "id": "00000000-0000-4000-8000-000000000009", "name": "old",
+        "connection": {"config": {"password": "null", "authType": {"token": "null", "apiKey": "Null"}}}
+    });
+    let statement =
+        format!("INSERT INTO dbservice_entity (json, nameHash) VALUES ('{service}', 'old')");
+    bench.sql(&statement).await;
+    let defects = bench.scan().await.0.defects;
+    let pointers: Vec<_> = defects.iter().map(|it| it.pointer.as_deref()).collect();
+    assert_eq!(pointers, [Some("/connection/config/authType/apiKey")]);
+}
+
 /// OpenMetadata keeps no secret in what something is called, nor anywhere else than in what leads to connections and
 /// logins. What is sealed it has sealed, wherever it stands.
 pub(crate) async fn a_name_is_no_reference(bench: Bench) {

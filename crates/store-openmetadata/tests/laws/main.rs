@@ -60,7 +60,7 @@ fn main() {
                 a_connection_to_the_server_that_is_stored_counts;
             lookalikes:
                 without_a_manager_a_value_is_no_reference, what_is_no_name_is_not_repeated,
-                a_name_is_no_reference;
+                a_name_is_no_reference, the_text_null_is_nothing;
             places:
                 ids_wherever_they_stand, names_of_every_form_keep_a_secret,
                 tokens_wherever_they_stand, all_from_one_snapshot,
