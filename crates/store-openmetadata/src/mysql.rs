@@ -76,10 +76,10 @@ pub(crate) async fn look(
                   @@global.read_only, DATABASE(), CURRENT_USER()";
     let server = one(connection, moment).await?;
     let schema = server.word(2)?;
-    let role = server.word(3)?;
+    let role = account(server.word(3)?);
     let mut catalog = Catalog {
         schema: schema.to_owned(),
-        remedy: format!("GRANT SELECT ON {{}} TO {role}"),
+        remedy: format!("GRANT SELECT ON {}.{{}} TO {role}", quoted(schema)),
         ..Catalog::default()
     };
     if server.is_true(1)? || is_replica(connection).await {
@@ -175,6 +175,15 @@ fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
+/// An account as a grant names it: the server itself shows it without quotation marks, `reader@%`. A host has no `@`.
+fn account(shown: &str) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
+    match shown.rsplit_once('@') {
+        Some((user, host)) => format!("{}@{}", quoted(user), quoted(host)),
+        None => quoted(shown),
+    }
+}
+
 async fn run(connection: &mut MySqlConnection, statement: &str) -> sqlx::Result<()> {
     let statement = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()));
     connection.execute(statement).await.map(|_| ())
@@ -186,4 +195,22 @@ async fn one(connection: &mut MySqlConnection, query: &'static str) -> sqlx::Res
 
 async fn all(connection: &mut MySqlConnection, query: &'static str) -> sqlx::Result<Vec<MySqlRow>> {
     sqlx::raw_sql(query).fetch_all(connection).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_named_as_grants_name_it() {
+        for (shown, expected) in [
+            ("reader@%", "'reader'@'%'"),
+            ("o'brien@10.0.%", "'o''brien'@'10.0.%'"),
+            ("me@home@db.lan", "'me@home'@'db.lan'"),
+            ("a\\b@%", "'a\\\\b'@'%'"),
+            ("@localhost", "''@'localhost'"),
+        ] {
+            assert_eq!(account(shown), expected);
+        }
+    }
 }

@@ -64,6 +64,8 @@ pub(crate) async fn a_table_that_may_not_be_read(bench: Bench) {
     assert_eq!(subject, expected.0);
     assert!(detail.contains(expected.1), "{detail}");
     is_refused(&source).await;
+    bench.grant_as_told(detail).await;
+    assert_eq!(scan(&source).await.1.obstacles, []);
     bench.dismiss(&role).await;
 }
 

@@ -464,7 +464,7 @@ pub(crate) async fn a_role_that_may_not_write(bench: Bench) {
         2,
         "nothing was changed"
     );
-    bench.sql(&grant("log")).await;
+    bench.grant_as_told(&denied[0].detail).await;
     assert!(rotation.denied().await.unwrap().is_empty());
     let report = rotation.rotate(&Unobserved).await.unwrap();
     assert!(report.is_complete() && report.rotated() == 2, "{report:?}");

@@ -231,6 +231,16 @@ impl Bench {
         }
     }
 
+    /// Executes the grant that a message ends with as it stands there, with another database selected where one can
+    /// name tables of this one.
+    pub(crate) async fn grant_as_told(&self, message: &str) {
+        let grant = &message[message.find("GRANT").unwrap()..];
+        match self.server {
+            Server::Postgres => self.sql(grant).await,
+            Server::MariaDb | Server::MySql => self.on_server(grant).await,
+        }
+    }
+
     pub(crate) fn dialect(&self) -> Dialect {
         match self.server {
             Server::Postgres => Dialect::Postgres,
