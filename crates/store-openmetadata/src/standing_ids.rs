@@ -299,6 +299,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_end_before_a_joint_and_nowhere_else() {
+        let id = "/prod/database/x/password";
+        assert_eq!(found(Manager::Aws, &format!("{id}X")), [format!("{id}x")]);
+        let readings = [format!("{id}x"), format!("{id}x-y"), format!("{id}x-y_z")];
+        assert_eq!(found(Manager::Aws, &format!("{id}X-y_z")), readings);
+    }
+
+    #[test]
     fn what_is_nobodys_id_is_not_told() {
         for text in [
             "",
