@@ -76,42 +76,10 @@ impl SecretsMigration {
         };
         let message = format!(
             "{}, and this is between {from} and {to}: {instead}; {}",
-            self.words_of(kept),
-            self.if_it_is_elsewhere(kept)
+            kept.words(&self.ground.platform),
+            kept.if_it_is_elsewhere()
         );
         Err(Error::new(ErrorKind::Conflict, OPERATION, message))
-    }
-
-    fn words_of(&self, kept: &Kept) -> String {
-        let KeptAt { place, by } = &kept.at;
-        let platform = &self.ground.platform;
-        match (kept.known, by) {
-            (Known::Configured, _) => format!(
-                "platforms.{platform} says that OpenMetadata keeps its secrets in {place} (`provider`, `backend`)"
-            ),
-            (Known::Said, _) => {
-                format!("`--set-to` says that OpenMetadata keeps its secrets in {place}")
-            }
-            (Known::Noted, Some(run)) => {
-                format!("migration {run} left OpenMetadata with its secrets in {place}")
-            }
-            (Known::Noted, None) => {
-                format!("OpenMetadata was said to keep its secrets in {place}")
-            }
-        }
-    }
-
-    fn if_it_is_elsewhere(&self, kept: &Kept) -> &'static str {
-        match kept.known {
-            Known::Configured => {
-                "where it keeps them elsewhere, correct that, or say where with `--set-to PLACE`"
-            }
-            Known::Said => "or say the place that it has them in",
-            Known::Noted => {
-                "where it was never set to that, or is set to another place by now, say where it keeps them with \
-                 `--set-to PLACE`"
-            }
-        }
     }
 
     async fn to_be_taken_back_first(&self, id: MoveId, kept: &KeptAt) -> Result<String> {
@@ -140,5 +108,38 @@ impl SecretsMigration {
         journal
             .keep_at(platform, &self.database().await?, kept)
             .await
+    }
+}
+
+impl Kept {
+    fn words(&self, platform: &str) -> String {
+        let KeptAt { place, by } = &self.at;
+        match (self.known, by) {
+            (Known::Configured, _) => format!(
+                "platforms.{platform} says that OpenMetadata keeps its secrets in {place} (`provider`, `backend`)"
+            ),
+            (Known::Said, _) => {
+                format!("`--set-to` says that OpenMetadata keeps its secrets in {place}")
+            }
+            (Known::Noted, Some(run)) => {
+                format!("migration {run} left OpenMetadata with its secrets in {place}")
+            }
+            (Known::Noted, None) => {
+                format!("OpenMetadata was said to keep its secrets in {place}")
+            }
+        }
+    }
+
+    fn if_it_is_elsewhere(&self) -> &'static str {
+        match self.known {
+            Known::Configured => {
+                "where it keeps them elsewhere, correct that, or say where with `--set-to PLACE`"
+            }
+            Known::Said => "or say the place that it has them in",
+            Known::Noted => {
+                "where it was never set to that, or is set to another place by now, say where it keeps them with \
+                 `--set-to PLACE`"
+            }
+        }
     }
 }
