@@ -21,6 +21,10 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.migration(id).await)
     }
 
+    async fn migrations(&self, platform: &str, limit: u32) -> Result<Vec<SecretMigration>> {
+        of_either!(self, inner => inner.migrations(platform, limit).await)
+    }
+
     async fn set_migration(&self, id: MoveId, from: &[MoveState], to: MoveState) -> Result<()> {
         of_either!(self, inner => inner.set_migration(id, from, to).await)
     }

@@ -27,7 +27,7 @@ pub struct RotateFernetArgs {
 
 /// Arguments of `migrate-secrets`.
 #[derive(Clone, Debug, Args)]
-#[command(group = ArgGroup::new("step").required(true).args(["from", "reverse"]))]
+#[command(group = ArgGroup::new("step").required(true).args(["from", "reverse", "list"]))]
 pub struct MigrateSecretsArgs {
     /// Which of the configured platforms; not needed where there is only one
     #[arg(long, value_name = "NAME")]
@@ -46,6 +46,9 @@ pub struct MigrateSecretsArgs {
     /// Let the fields that this migration switched, and nobody edited since, have what they had
     #[arg(long, value_name = "RUN")]
     pub reverse: Option<MoveId>,
+    /// Only say which migrations there were, with their ids, and where OpenMetadata is taken to keep its secrets
+    #[arg(long, conflicts_with_all = ["set_to", "dry_run"])]
+    pub list: bool,
     /// Where OpenMetadata keeps its secrets by now, `db` or a backend, if that is not where the last migration that was
     /// through led it
     #[arg(long, value_name = "PLACE")]

@@ -17,6 +17,7 @@ use super::bar::Bar;
 use super::fernet::writing_options;
 use super::migrate_beside::others;
 use super::migrate_told::{Look, Told, next_steps, print};
+use super::migrations;
 use crate::cli::MigrateSecretsArgs;
 use crate::configuration::OpenMetadata;
 use crate::exit::Exit;
@@ -40,6 +41,9 @@ pub(super) async fn migrate_secrets(
 ) -> anyhow::Result<Exit> {
     let asked = args.platform.as_deref();
     let (name, section) = platform::openmetadata(&context.configuration, asked)?;
+    if args.list {
+        return migrations::list(name, section, context, console).await;
+    }
     let order = order(&args, context).await?;
     let mut ground = ground(name, section, context, args.dry_run).await?;
     ground.set_to.clone_from(&args.set_to);
@@ -149,7 +153,9 @@ impl Order {
 async fn order(args: &MigrateSecretsArgs, context: &Context) -> anyhow::Result<Order> {
     if let Some(id) = args.reverse {
         let record = context.store.migration(id).await?;
-        let record = record.with_context(|| format!("there is no migration {id}"))?;
+        let record = record.with_context(|| {
+            format!("there is no migration {id}: `reconciler migrate-secrets --list` tells which there are")
+        })?;
         return Ok(Order {
             from: record.from,
             to: record.to,
@@ -195,10 +201,15 @@ async fn ground(
         clock: Arc::new(SystemClock),
         replaces_copies: true,
         set_to: None,
-        configured: Some(match platform::provider(section)?.manager() {
-            Some(_) => section.backend.clone(),
-            None => DATABASE.to_owned(),
-        }),
+        configured: Some(configured_place(section)?),
+    })
+}
+
+/// Where OpenMetadata keeps its secrets by the configuration.
+pub(super) fn configured_place(section: &OpenMetadata) -> anyhow::Result<String> {
+    Ok(match platform::provider(section)?.manager() {
+        Some(_) => section.backend.clone(),
+        None => DATABASE.to_owned(),
     })
 }
 

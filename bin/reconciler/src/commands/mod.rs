@@ -23,6 +23,7 @@ mod migrate_beside;
 mod migrate_schema;
 mod migrate_secrets;
 mod migrate_told;
+mod migrations;
 mod moving;
 mod moving_platform;
 mod one_by_one;

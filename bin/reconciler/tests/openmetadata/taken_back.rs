@@ -178,10 +178,17 @@ pub fn runs_come_in_their_order(stage: &Stage) {
         let first = format!("(`--reverse {on}`)");
         refused(&[&["--reverse", &forth], more].concat(), &[&first]);
     }
-    for id in [&on, &forth] {
+    for (id, place) in [(&on, "aws"), (&forth, "db")] {
         let back = report(&stage.migrate(&["--reverse", id], 0));
         assert_eq!(back["issue_count"], 0, "{back}");
+        let listed = report(&stage.migrate(&["--list"], 0));
+        assert_eq!(listed["kept"][0]["place"], place, "{listed}");
+        assert_eq!(listed["kept"][0]["by"], **id, "{listed}");
     }
+    let listed = report(&stage.migrate(&["--list"], 0));
+    let ids = listed["migrations"].as_array().unwrap().iter();
+    let ids: Vec<_> = ids.map(|it| (run(it), &it["state"])).collect();
+    assert_eq!(ids, [(on, &"reversed".into()), (forth, &"reversed".into())]);
     stage.runtime.block_on(async {
         aws.0.clear().await;
         ssm.0.clear().await;

@@ -135,6 +135,9 @@ pub trait SecretMigrations: Send + Sync {
     /// A migration by its id.
     async fn migration(&self, id: MoveId) -> Result<Option<SecretMigration>>;
 
+    /// Migrations of a platform, whichever database they were of, the newest first, at most `limit`.
+    async fn migrations(&self, platform: &str, limit: u32) -> Result<Vec<SecretMigration>>;
+
     /// Says where a migration stands; `Conflict` unless it stood at one of `from`.
     async fn set_migration(&self, id: MoveId, from: &[MoveState], to: MoveState) -> Result<()>;
 

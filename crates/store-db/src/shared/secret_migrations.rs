@@ -45,6 +45,26 @@ impl Store {
             .map_err(|failure| told("read a migration", failure))
     }
 
+    pub(crate) async fn migrations(
+        &self,
+        platform: &str,
+        limit: u32,
+    ) -> Result<Vec<SecretMigration>> {
+        let migrations = async {
+            let mut query = Query::new(RECORD);
+            query
+                .push("platform = ")
+                .push_bind(platform.to_owned())
+                .push(" ORDER BY started_at DESC, migration_id DESC LIMIT ")
+                .push_bind(i64::from(limit));
+            let rows = query.build().fetch_all(&self.read).await?;
+            rows.iter().map(record).collect::<Result<_, Failure>>()
+        };
+        migrations
+            .await
+            .map_err(|failure| told("list migrations", failure))
+    }
+
     pub(crate) async fn set_migration(
         &self,
         id: MoveId,

@@ -137,7 +137,7 @@ fn main() {
             a_platforms_copies_are_kept_by_whoever_has_the_lease;
         secret_migrations:
             a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept,
-            every_migrated_field_is_counted,
+            every_migrated_field_is_counted, migrations_are_listed_by_platform,
             the_last_run_that_went_on_with_a_field_is_known,
             where_a_field_was_taken_last_is_known_until_a_run_is_through,
             where_a_platform_keeps_its_secrets_is_of_its_database,

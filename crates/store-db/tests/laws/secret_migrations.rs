@@ -102,6 +102,28 @@ pub(crate) async fn a_migration_is_gone_on_with_until_it_is_over(bench: Bench) {
     assert_eq!(missing.unwrap_err().kind(), ErrorKind::Missing);
 }
 
+pub(crate) async fn migrations_are_listed_by_platform(bench: Bench) {
+    let store = &bench.store;
+    let mut listed = Vec::new();
+    for (n, platform, to) in [(1, "om", "aws"), (2, "other", "aws"), (3, "om", "bao")] {
+        let new = new_migration(n, platform, to);
+        listed.push(store.begin_migration(&new).await.unwrap());
+        let over = store.set_migration(new.id, &[MoveState::Open], MoveState::Finished);
+        over.await.unwrap();
+        bench.clock.advance(Duration::from_millis(1));
+    }
+    for record in &mut listed {
+        record.state = MoveState::Finished;
+    }
+    let [first, others, second] = listed.try_into().unwrap();
+    let newest = store.migrations("om", 1).await.unwrap();
+    assert_eq!(newest, [second.clone()]);
+    let all = store.migrations("om", 9).await.unwrap();
+    assert_eq!(all, [second, first]);
+    assert_eq!(store.migrations("other", 9).await.unwrap(), [others]);
+    assert!(store.migrations("none", 9).await.unwrap().is_empty());
+}
+
 pub(crate) async fn every_migrated_field_is_kept(bench: Bench) {
     let store = &bench.store;
     let id = store

@@ -92,6 +92,12 @@ impl SecretMigrations for Journal {
         Ok(records.iter().find(|it| it.id == id).cloned())
     }
 
+    async fn migrations(&self, platform: &str, limit: u32) -> Result<Vec<SecretMigration>> {
+        let records = self.records.lock().unwrap();
+        let of_platform = records.iter().rev().filter(|it| it.platform == platform);
+        Ok(of_platform.take(limit as usize).cloned().collect())
+    }
+
     async fn set_migration(&self, id: MoveId, from: &[MoveState], to: MoveState) -> Result<()> {
         let mut records = self.records.lock().unwrap();
         let record = records.iter_mut().find(|it| it.id == id).unwrap();
