@@ -197,10 +197,15 @@ impl SecretsMigration {
                     let told = "the field was edited since";
                     self.where_the_same_is_there(field, Some(value), told).await
                 }
-                _ => stays(
-                    "the field was edited since; it stays as it is: a migration of its own takes along what it holds \
-                     now",
-                ),
+                Stored::Reference(reference)
+                    if self.is_where_the_way_leads(field, &reference).await? =>
+                {
+                    Ok(Standing::Settled(How::Edited(Holds::BroughtBack)))
+                }
+                _ => stays(format!(
+                    "the field was edited since; it stays as it is: `{}` takes along what it holds now",
+                    self.onward()
+                )),
             };
         }
         if let Some(later) = self.ground.journal.taken_on(id, field.place()).await? {
@@ -241,6 +246,21 @@ impl SecretsMigration {
             )),
             Side::Manager { .. } => stays(self.by_hand(field, OLD_IS_ANOTHER)),
         }
+    }
+
+    /// Whether a field that was saved under another id since has its secret where the way back leads.
+    async fn is_where_the_way_leads(
+        &self,
+        field: &MigratedField,
+        reference: &Reference,
+    ) -> Result<bool> {
+        let id = reference.id();
+        let secret = self.whereabouts(field.place(), id).await?;
+        if !secret.is_at(&self.from) {
+            return Ok(false);
+        }
+        self.refuse_what_is_not_there(id).await?;
+        Ok(true)
     }
 
     /// Between two managers both values can be read: OpenMetadata writes an edited one under the id that the field has
@@ -322,10 +342,15 @@ impl SecretsMigration {
             );
             return Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(name));
         }
-        match self.old_value(field).await {
+        self.refuse_what_is_not_there(name).await
+    }
+
+    /// `Missing` where the place gone back to does not have what a field refers to there.
+    async fn refuse_what_is_not_there(&self, name: &str) -> Result<()> {
+        match value_of(&self.from.side, Some(name)).await {
             Err(error) if error.is_missing() => {
                 let message = format!(
-                    "the field refers to its old secret again, which {} does not have: bring it back there, or enter the \
+                    "the field refers to this in {} already, which does not have it: bring it back there, or enter the \
                      value anew",
                     self.from.side.word()
                 );

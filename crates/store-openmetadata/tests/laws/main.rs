@@ -144,7 +144,8 @@ fn main() {
                 what_an_earlier_attempt_took_is_told_with_its_run,
                 who_never_left_goes_on_from_where_he_is,
                 the_first_run_begins_or_ends_where_the_configuration_says,
-                what_is_to_be_taken_back_first_is_told_by_its_run;
+                what_is_to_be_taken_back_first_is_told_by_its_run,
+                what_was_saved_under_another_name_is_taken_along;
             walks:
                 what_was_saved_last_is_read_wherever_a_run_leads,
                 what_was_saved_last_is_read_where_runs_know_their_order;

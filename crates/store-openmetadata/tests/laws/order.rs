@@ -290,3 +290,43 @@ pub(crate) async fn what_is_to_be_taken_back_first_is_told_by_its_run(bench: Ben
 fn is_at(row: &str, number: u32) -> bool {
     row.contains(&id(number).to_string())
 }
+
+/// OpenMetadata saves a service under its new name where it keeps its secrets; a migration of its own takes that along, and
+/// nothing is left of the earlier one then.
+pub(crate) async fn what_was_saved_under_another_name_is_taken_along(bench: Bench) {
+    bench.with_a_table().await;
+    for to in ["ssm", "google"] {
+        let mut stage = Stage::on(&bench);
+        stage.ssm_is_another();
+        let (old, new) = (on_aws("one"), on_aws("renamed"));
+        let old = Reference::to(old).to_string();
+        stage.with_password(1, "one", &old).await;
+        put(&stage.aws, &on_aws("one"), "first").await;
+        let run = stage.copy("aws", to).await;
+        let (there, id_there) = match to {
+            "ssm" => (&stage.ssm, new.clone()),
+            _ => (&stage.google, on_google("renamed")),
+        };
+        put(there, &id_there, "second").await;
+        let saved = Reference::to(id_there).to_string();
+        bench.sql(&edit_of(1, "renamed", &saved)).await;
+        let back = stage.reverse("aws", to, &run).await;
+        let advice = format!("--from {to} --to aws");
+        assert_eq!(back.issue_count, 1, "{back:?}");
+        assert!(back.issues[0].message.contains(&advice), "{back:?}");
+
+        let along = stage.copy(to, "aws").await;
+        assert!(along.is_complete(), "{along:?}");
+        let back = stage.reverse("aws", to, &run).await;
+        assert!(back.is_complete() && back.edited == 1, "{to}: {back:?}");
+        assert_eq!(
+            stage.field(1, PASSWORD).await,
+            Some(Reference::to(&*new).to_string())
+        );
+        // It is looked for where it is said to be.
+        delete(&stage.aws, &new).await;
+        let back = stage.reverse("aws", to, &run).await;
+        assert_eq!(back.issues[0].kind, "missing", "{to}: {back:?}");
+        bench.sql("DELETE FROM dbservice_entity").await;
+    }
+}
