@@ -162,7 +162,11 @@ impl SecretsMigration {
                 sorted.there.push((field.pointer, id.clone()));
                 continue;
             }
-            match secret.refuse_elsewhere(&[&self.from, &self.to], id) {
+            let refused = match secret.refuse_elsewhere(&[&self.from, &self.to], id) {
+                Ok(()) => self.refuse_what_is_gone_from_there(&secret, id).await?,
+                refused => refused,
+            };
+            match refused {
                 Ok(()) => sorted.fields.push(field),
                 Err(error) => told.issue(place.issue(Some(id), &error)),
             }
@@ -186,6 +190,30 @@ impl SecretsMigration {
             }
         }
         Ok(sorted)
+    }
+
+    /// `Missing` where OpenMetadata keeps its secrets where they are taken, a run took this one there, and it is gone: it may
+    /// have been another one by then than the one that is still where it came from.
+    async fn refuse_what_is_gone_from_there(
+        &self,
+        secret: &Whereabouts,
+        id: &str,
+    ) -> Result<Result<()>> {
+        let Whereabouts::Taken(taken) = secret else {
+            return Ok(Ok(()));
+        };
+        let was_taken = secret.is_at(&self.to) && taken.from_name.as_deref() == Some(id);
+        if !was_taken || !self.is_kept_at(&self.to).await? || self.to.has(id).await? {
+            return Ok(Ok(()));
+        }
+        let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
+        let run = taken.migration;
+        let message = format!(
+            "migration {run} took this to {to}, and it is gone from there; {from} has what it was by then: bring it back in \
+             {to}, or enter its value anew; where what {from} has is right, give this command with `--set-to {from}`"
+        );
+        let gone = Error::new(ErrorKind::Missing, OPERATION, message);
+        Ok(Err(gone.with_coordinate(id)))
     }
 
     /// `Missing` where a field refers to what the deployment could have made in a third place, unless the manager that

@@ -145,7 +145,8 @@ fn main() {
                 who_never_left_goes_on_from_where_he_is,
                 the_first_run_begins_or_ends_where_the_configuration_says,
                 what_is_to_be_taken_back_first_is_told_by_its_run,
-                what_was_saved_under_another_name_is_taken_along;
+                what_was_saved_under_another_name_is_taken_along,
+                what_is_gone_from_where_it_was_taken_is_not_taken_again;
             walks:
                 what_was_saved_last_is_read_wherever_a_run_leads,
                 what_was_saved_last_is_read_where_runs_know_their_order;

@@ -330,3 +330,33 @@ pub(crate) async fn what_was_saved_under_another_name_is_taken_along(bench: Benc
         bench.sql("DELETE FROM dbservice_entity").await;
     }
 }
+
+/// What is still where it came from may be older than what is gone.
+pub(crate) async fn what_is_gone_from_where_it_was_taken_is_not_taken_again(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    let one = on_aws("one");
+    let reference = Reference::to(&*one).to_string();
+    stage.with_password(1, "one", &reference).await;
+    put(&stage.aws, &one, "first").await;
+    let run = stage.copy("aws", "ssm").await;
+    assert!(run.is_complete(), "{run:?}");
+    delete(&stage.ssm, &one).await;
+    for again in [
+        stage.look("aws", "ssm").await,
+        stage.copy("aws", "ssm").await,
+    ] {
+        let issue = &again.issues[0];
+        assert_eq!((issue.kind, again.moved), ("missing", 0), "{again:?}");
+        let told = [&run.id.unwrap().to_string(), "`--set-to aws`"];
+        assert!(
+            told.iter().all(|it| issue.message.contains(it)),
+            "{issue:?}"
+        );
+    }
+    assert_eq!(there(&stage.ssm, &one).await, None);
+    stage.set_to = Some("aws");
+    let again = stage.copy("aws", "ssm").await;
+    assert!(again.is_complete(), "{again:?}");
+    assert_eq!(there(&stage.ssm, &one).await.as_deref(), Some("first"));
+}
