@@ -183,8 +183,8 @@ impl SecretsMigration {
         self.left_behind(&copy.name).await?;
         if self.is_mentioned(&copy.name).await? {
             return taken(
-                "another field's value is under this id, or this one's of before: the database refers \
-                 to it",
+                "another field's value is under this id, or this one's of before, and the database refers to it: where it is \
+                 this field's, put the right one there by hand; otherwise give one of the two another name in OpenMetadata",
             );
         }
         self.refuse_what_others_use(copy, there, others).await?;

@@ -385,7 +385,8 @@ impl Forth<'_> {
             .entry(copy.name.clone())
             .or_insert_with(|| digest.clone());
         if *first != digest {
-            let message = "another field of another value has the same id there";
+            let message = "another field of another value has the same id there: give one of the two another name in \
+                           OpenMetadata";
             let error = Error::new(ErrorKind::Conflict, OPERATION, message);
             return Err(error.with_coordinate(&copy.name));
         }
