@@ -270,7 +270,16 @@ impl Beside<'_> {
             return Ok(());
         }
         let secret = migration.whereabouts(place, id).await?;
-        if let Err(error) = secret.refuse_elsewhere(&[from, to], id) {
+        let refused = match secret.refuse_elsewhere(&[from, to], id) {
+            Ok(()) => {
+                let run = self.report.id;
+                migration
+                    .refuse_passed_by(run, place, (&secret, id))
+                    .await?
+            }
+            refused => refused,
+        };
+        if let Err(error) = refused {
             self.report.issue(place.issue(Some(id), &error));
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Where the secret of a field is, as far as runs tell: two managers may give one id, so that the reference does not.
 
 use cloakroom_core::platform::{FieldPlace, TakenTo};
-use cloakroom_core::{Error, ErrorKind, Result};
+use cloakroom_core::{Error, ErrorKind, MoveId, Result};
 
 use super::kept::Known;
 use super::{OPERATION, Place, SecretsMigration};
@@ -81,5 +81,35 @@ impl SecretsMigration {
             }
             _ => Whereabouts::Unknown,
         })
+    }
+
+    /// Where no run tells where OpenMetadata keeps its secrets: `Conflict` where one since went on to another place than the
+    /// one that took a secret where it is said to be, and says nothing of it. It may have been saved there under the same id.
+    /// The run that is asked for does not count.
+    pub(super) async fn refuse_passed_by(
+        &self,
+        asked_for: Option<MoveId>,
+        place: FieldPlace<'_>,
+        (secret, id): (&Whereabouts, &str),
+    ) -> Result<Result<()>> {
+        let kept = self.kept().await?;
+        let Whereabouts::Taken(taken) = secret else {
+            return Ok(Ok(()));
+        };
+        if kept.is_some_and(|it| it.known != Known::Configured) || !self.is_an_id_of_many(id) {
+            return Ok(Ok(()));
+        }
+        let journal = &self.ground.journal;
+        let later = journal.passed_by(taken.migration, place).await?;
+        let Some(later) = later.filter(|it| Some(*it) != asked_for) else {
+            return Ok(Ok(()));
+        };
+        let message = format!(
+            "migration {later} went on to another place and says nothing of the field: it may have been saved there since \
+             under the same id; take that one back first (`--reverse {later}`), or say where OpenMetadata keeps its secrets \
+             with `--set-to PLACE`"
+        );
+        let refused = Error::new(ErrorKind::Conflict, OPERATION, message);
+        Ok(Err(refused.with_coordinate(id)))
     }
 }

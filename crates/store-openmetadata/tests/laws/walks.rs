@@ -22,6 +22,8 @@ enum Step {
     Save,
     /// Somebody takes it out.
     Empty,
+    /// Somebody gives the service its other name.
+    Rename,
     /// From where OpenMetadata has its secrets to one of the other places.
     Migrate(usize),
     /// From any place to any other, whichever it has them in.
@@ -34,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Save),
         1 => Just(Step::Empty),
+        1 => Just(Step::Rename),
         4 => (0..PLACES.len()).prop_map(Step::Migrate),
         4 => any::<usize>().prop_map(Step::Reverse),
     ]
@@ -100,6 +103,16 @@ fn known() -> Vec<Vec<Step>> {
             Step::Save,
             Step::Reverse(0),
         ],
+        // Saved again behind two runs that passed it by with nothing in it, the first of them taken back.
+        vec![
+            Step::Migrate(aws),
+            Step::Migrate(ssm),
+            Step::Empty,
+            Step::Migrate(google),
+            Step::Migrate(aws),
+            Step::Save,
+            Step::Reverse(2),
+        ],
     ]
 }
 
@@ -108,6 +121,8 @@ struct Walk<'s> {
     stage: &'s Stage,
     /// Where it has its secrets.
     home: &'static str,
+    /// What the service is called.
+    name: &'static str,
     /// What was saved last; `None` is nothing.
     saved: Option<String>,
     runs: Vec<(&'static str, &'static str, MigrationReport)>,
@@ -137,6 +152,7 @@ async fn walk_all(bench: Bench, in_any_order: bool, step: impl Strategy<Value = 
         let mut walk = Walk {
             stage: &stage,
             home: "db",
+            name: "one",
             saved: Some("first".to_owned()),
             runs: Vec::new(),
         };
@@ -165,6 +181,10 @@ impl Walk<'_> {
         match step {
             Step::Save => self.save(Some(format!("saved {number}"))).await,
             Step::Empty => self.save(None).await,
+            Step::Rename => {
+                self.name = if self.name == "one" { "two" } else { "one" };
+                self.save(self.saved.clone()).await;
+            }
             Step::Migrate(place) => self.migrate(self.home, PLACES[*place]).await,
             Step::Between(from, to) => self.migrate(PLACES[*from], PLACES[*to]).await,
             Step::Reverse(index) if !self.runs.is_empty() => {
@@ -212,7 +232,7 @@ impl Walk<'_> {
                 Reference::to(name).to_string()
             }
         };
-        self.stage.bench.sql(&edit_of(1, "one", &row)).await;
+        self.stage.bench.sql(&edit_of(1, self.name, &row)).await;
         self.saved = value;
     }
 
@@ -232,9 +252,9 @@ impl Walk<'_> {
     /// The manager that has its secrets, and the field's id there.
     fn manager(&self) -> Option<(&MemoryBackend, String)> {
         match self.home {
-            "aws" => Some((&self.stage.aws, on_aws("one"))),
-            "ssm" => Some((&self.stage.ssm, on_aws("one"))),
-            "google" => Some((&self.stage.google, on_google("one"))),
+            "aws" => Some((&self.stage.aws, on_aws(self.name))),
+            "ssm" => Some((&self.stage.ssm, on_aws(self.name))),
+            "google" => Some((&self.stage.google, on_google(self.name))),
             _ => None,
         }
     }
