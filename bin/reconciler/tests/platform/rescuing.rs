@@ -308,3 +308,26 @@ async fn a_checks_secret_that_we_deleted_comes_back_for_any_mention() {
     assert_eq!((report.rescued, report.endangered), (1, 0), "{report:#?}");
     assert!(stage.is_there(&name).await);
 }
+
+/// Named as the platform names secrets, and its user made it: whether a listing shows it or not, its user sees to it.
+#[tokio::test]
+async fn what_a_user_made_under_such_a_name_is_told_and_not_brought_back() {
+    for left_out in [false, true] {
+        let stage = adopted().await;
+        let name = "airbyte_team_db_v1".to_owned();
+        stage.write([name.clone()]);
+        stage.mention(Mention {
+            external: true,
+            ..mention(&name)
+        });
+        doom(&stage, &name).await;
+        if left_out {
+            stage.manager.leave_out(&name);
+        }
+        let report = stage.clean().await;
+        let told = report.findings.get(&PlatformFindingKind::Endangered);
+        assert_eq!(told, Some(&1), "{left_out}: {report:#?}");
+        assert_eq!((report.rescued, report.endangered), (0, 0), "{report:#?}");
+        assert!(!stage.is_there(&name).await);
+    }
+}

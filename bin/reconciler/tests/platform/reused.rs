@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_core::platform::{Mention, MentionKind, PlatformNaming, Standing};
+use cloakroom_core::capabilities::NativeExpiry;
+use cloakroom_core::platform::{
+    Mention, MentionKind, NamedSecret, NamedSecrets as _, PlatformNaming, Standing,
+};
 use cloakroom_core::store::{Receipts as _, RunOutcome};
-use cloakroom_core::{Capabilities, DeleteMode, SecretBackend as _, SecretValue};
+use cloakroom_core::{Capabilities, Clock as _, DeleteMode, SecretBackend as _, SecretValue};
 use cloakroom_reconcile::{CleanReport, PlatformFindingKind as Kind};
 use cloakroom_store_openmetadata::{DeploymentNames, FernetKeys, Options, Provider};
 use cloakroom_testkit::memory::MemoryBackend;
@@ -180,6 +183,124 @@ async fn what_users_make_is_never_deleted() {
         assert!(stage.is_there(ORPHAN).await);
         assert_kept(&stage).await;
     }
+}
+
+/// What a user made, the others to be told apart from it, and whether a listing leaves it out.
+async fn of_a_user(provider: &str, name: &str, left_out: bool) -> Stage {
+    let stage = deployed(MemoryBackend::CAPABILITIES, provider, "").await;
+    stage.write([name.to_owned()]);
+    if left_out {
+        stage.manager.leave_out(name);
+    }
+    stage.adopt().await;
+    stage
+}
+
+fn own(name: &str, kind: MentionKind, tombstone: bool) -> Mention {
+    Mention {
+        external: true,
+        kind,
+        tombstone,
+        ..field(name)
+    }
+}
+
+/// Where a clean-up changes nothing, a report is all that tells of it.
+#[tokio::test]
+async fn what_users_made_and_is_going_is_told_and_never_touched() {
+    let name = "teams_own_v1";
+    for (provider, left_out) in [
+        ("aws", false),
+        ("aws", true),
+        ("managed-aws", false),
+        ("managed-aws", true),
+    ] {
+        let stage = of_a_user(provider, name, left_out).await;
+        stage.mention(own(name, MentionKind::Service, false));
+        let report = stage.pass().await.unwrap();
+        assert_eq!(report.findings.get(&Kind::Endangered), None);
+
+        let dangers: [(&str, &dyn Fn(&Stage)); 2] = [
+            ("enable it in the manager", &|stage: &Stage| {
+                stage.manager.disable(name);
+            }),
+            ("take that off in the manager", &|stage: &Stage| {
+                let at = stage.clock.now() + HOUR;
+                stage.manager.inner.expire_past(name, at).unwrap();
+            }),
+        ];
+        for (what_to_do, endanger) in dangers {
+            let stage = of_a_user(provider, name, left_out).await;
+            stage.mention(own(name, MentionKind::Service, false));
+            endanger(&stage);
+            assert_told_and_left(&stage, name, what_to_do).await;
+        }
+        let named = stage.manager.inner.named().unwrap();
+        let window = DeleteMode::Recoverable(DAY * 7);
+        named.delete_named(name, window, None).await.unwrap();
+        assert_told_and_left(&stage, name, "restore it in the manager").await;
+        assert!(!stage.is_there(name).await, "{provider}");
+    }
+}
+
+async fn assert_told_and_left(stage: &Stage, name: &str, what_to_do: &str) {
+    let before = stage.manager.inner.describe_named(&[name.to_owned()]).await;
+    let report = stage.pass().await.unwrap();
+    assert_eq!(report.findings.get(&Kind::Endangered), Some(&1));
+    assert!(report.has_findings());
+    let told = report.examples.iter();
+    let told: Vec<_> = told.filter(|it| it.kind == Kind::Endangered).collect();
+    assert_eq!(told.len(), 1, "{report:#?}");
+    assert_eq!(told[0].name.as_deref(), Some(name));
+    assert!(told[0].detail.contains(what_to_do), "{}", told[0].detail);
+    let report = stage.clean().await;
+    assert_eq!(report.findings.get(&Kind::Endangered), Some(&1));
+    assert_eq!((report.rescued, report.endangered), (0, 0), "{report:#?}");
+    let after = stage.manager.inner.describe_named(&[name.to_owned()]).await;
+    let state = |found: &[cloakroom_core::Result<NamedSecret>]| {
+        let found = found[0].as_ref().unwrap();
+        (found.state, found.native_expiry)
+    };
+    assert_eq!(state(&before), state(&after));
+}
+
+/// Soft deletion is taken back, history is not.
+#[tokio::test]
+async fn what_users_made_is_endangered_only_while_something_refers_to_it() {
+    let name = "teams_own_v1";
+    for (mention, endangered) in [
+        (Some(own(name, MentionKind::Service, true)), true),
+        (Some(own(name, MentionKind::Other, false)), false),
+        (None, false),
+    ] {
+        for provider in ["aws", "managed-aws"] {
+            let stage = of_a_user(provider, name, false).await;
+            if let Some(mention) = mention.clone() {
+                stage.mention(mention);
+            }
+            let named = stage.manager.inner.named().unwrap();
+            let window = DeleteMode::Recoverable(DAY * 7);
+            named.delete_named(name, window, None).await.unwrap();
+            let report = stage.pass().await.unwrap();
+            let told = report.findings.get(&Kind::Endangered).copied();
+            let told = told.unwrap_or_default();
+            assert_eq!(told, u64::from(endangered), "{provider}: {mention:?}");
+        }
+    }
+}
+
+/// A vault takes nothing away when an expiry passes.
+#[tokio::test]
+async fn a_users_note_of_an_expiry_endangers_nothing() {
+    let capabilities = Capabilities {
+        native_expiry: NativeExpiry::Advises,
+        ..MemoryBackend::CAPABILITIES
+    };
+    let stage = deployed(capabilities, "azure-kv", "").await;
+    let at = stage.clock.now() + HOUR;
+    stage.manager.inner.expire_past(OWN, at).unwrap();
+    let report = stage.pass().await.unwrap();
+    assert_eq!(report.findings.get(&Kind::Endangered), None, "{report:#?}");
 }
 
 #[tokio::test]

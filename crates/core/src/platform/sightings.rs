@@ -49,6 +49,8 @@ pub struct MentionedName {
     pub kept: u64,
     /// Places that keep it and are removed as far as the platform's users see.
     pub kept_by_removed: u64,
+    /// Places of a known meaning, an index aside, that keep it and are not removed.
+    pub referred: u64,
     /// Whether a place of a known meaning, an index aside, says that it is a secret which the platform made.
     pub known: bool,
     /// Whether the platform says somewhere that its user made the secret.

@@ -8,7 +8,7 @@ use cloakroom_core::{Result, SecretState, Timestamp};
 
 use super::expiry::takes_away_at;
 use super::ruling::Ruling;
-use super::standing::{is_to_be_brought_back, last_changed};
+use super::standing::{is_needed_of_a_user, is_to_be_brought_back, last_changed};
 use super::{
     Age, Judged, Pass, PlatformFinding, PlatformFindingKind, PlatformPhase, PlatformReport,
     UnusedSecret,
@@ -107,6 +107,13 @@ impl Pass<'_> {
                 let kind = PlatformFindingKind::Endangered;
                 self.found(kind, &secret.name, detail, report).await
             }
+            Standing::External if is_needed_of_a_user(self.naming(), evidence) => {
+                let Some(detail) = self.danger_to_a_users(secret) else {
+                    return Ok(());
+                };
+                let kind = PlatformFindingKind::Endangered;
+                self.found(kind, &secret.name, detail, report).await
+            }
             Standing::Tombstoned if !is_needed && !secret.state.is_waiting() => {
                 let detail = "only rows that were removed mention it, and it is still there";
                 let kind = PlatformFindingKind::HeldByRemoved;
@@ -120,6 +127,12 @@ impl Pass<'_> {
     /// expiry is more than a note.
     pub(super) fn is_going(&self, secret: &NamedSecret) -> bool {
         secret.state.is_waiting() || takes_away_at(&*self.reader.backend, secret).is_some()
+    }
+
+    /// What endangers a secret that its user made; a note of an expiry is the user's own.
+    pub(super) fn danger_to_a_users(&self, secret: &NamedSecret) -> Option<&'static str> {
+        let is_endangered = self.is_going(secret) || secret.state != SecretState::Enabled;
+        is_endangered.then(|| danger_to_a_users(secret))
     }
 
     /// What a clean-up would do with an unused secret.
@@ -233,6 +246,23 @@ pub(super) fn danger(secret: &NamedSecret) -> &'static str {
         }
         SecretState::Enabled => {
             "in use, and it carries an expiry: take that off in the manager; a clean-up does where it can"
+        }
+    }
+}
+
+fn danger_to_a_users(secret: &NamedSecret) -> &'static str {
+    match secret.state {
+        SecretState::ScheduledForDeletion { .. } => {
+            "your own and referred to, and it waits for its deletion: restore it in the manager, for no clean-up does"
+        }
+        SecretState::Disabled => {
+            "your own and referred to, and switched off: enable it in the manager"
+        }
+        SecretState::Destroyed => {
+            "your own and referred to, and its value was destroyed in the manager: enter it there again"
+        }
+        SecretState::Enabled => {
+            "your own and referred to, and it carries an expiry: take that off in the manager, for no clean-up does"
         }
     }
 }

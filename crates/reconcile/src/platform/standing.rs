@@ -88,6 +88,18 @@ pub(super) fn is_to_be_brought_back(naming: &dyn PlatformNaming, evidence: &Evid
     !may_go || evidence.mentions.iter().any(|it| it.known && it.kept > 0)
 }
 
+/// Whether a secret that its user made has to be there: something that is not removed for good refers to it. What
+/// only history mentions its user may have meant to take away.
+pub(super) fn is_needed_of_a_user(naming: &dyn PlatformNaming, evidence: &Evidence) -> bool {
+    let is_needed =
+        |it: &MentionedName| it.referred > 0 || it.kept_by_removed > 0 && naming.brings_back();
+    let name = &evidence.secret.name;
+    evidence
+        .mentions
+        .iter()
+        .any(|it| it.name == *name && is_needed(it))
+}
+
 /// The lowest version of its base that anything keeps.
 fn lowest_kept(naming: &dyn PlatformNaming, evidence: &Evidence) -> Option<Version> {
     let kept = evidence.mentions.iter().filter(|it| is_kept(it));
@@ -152,6 +164,7 @@ mod tests {
             name,
             kept: 1,
             kept_by_removed: 0,
+            referred: 1,
             known: true,
             external: false,
             history: Vec::new(),
@@ -162,6 +175,7 @@ mod tests {
         MentionedName {
             kept: 0,
             kept_by_removed: 1,
+            referred: 0,
             ..kept(name)
         }
     }
@@ -169,6 +183,7 @@ mod tests {
     fn indexed(name: String) -> MentionedName {
         MentionedName {
             kept: 0,
+            referred: 0,
             ..kept(name)
         }
     }
@@ -322,6 +337,7 @@ mod tests {
     fn in_prose(name: String) -> MentionedName {
         MentionedName {
             known: false,
+            referred: 0,
             ..kept(name)
         }
     }

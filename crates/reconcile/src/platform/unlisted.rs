@@ -104,7 +104,7 @@ impl Pass<'_> {
     async fn ask_for_all_in_use(&self, gap: Gap) -> Result<bool> {
         let (mut after, mut asked) = (None, 0);
         while let Some(mut page) = self.unlisted_page(gap, &mut after).await? {
-            page.retain(|it| it.kept > 0);
+            page.retain(|it| it.kept > 0 && !it.external);
             let answers = self.ask_for(&page, &mut asked).await?;
             let is_away = answers.iter().all(|it| matches!(it, Answer::Unsure));
             for answer in answers {
@@ -156,6 +156,12 @@ impl Pass<'_> {
             Answer::Unsure => {
                 report.unanswered += 1;
                 return Ok(());
+            }
+            Answer::There(secret) if in_use && unlisted.external => {
+                match self.danger_to_a_users(&secret) {
+                    Some(danger) => (PlatformFindingKind::Endangered, danger),
+                    None => return Ok(()),
+                }
             }
             Answer::There(secret) if in_use && is_endangered(&secret) => {
                 self.take_if_going(&secret);

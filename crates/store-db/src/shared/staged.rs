@@ -73,6 +73,7 @@ impl Store {
                     name: reader.get("name")?,
                     kept: reader.count("kept")?,
                     kept_by_removed: reader.count("kept_by_removed")?,
+                    referred: reader.count("referred")?,
                     known: reader.count("known")? > 0,
                     external: reader.count("external")? > 0,
                     history: history(&reader)?,
@@ -257,6 +258,7 @@ pub(crate) fn mentioned_query(target: &PlatformTarget, bases: &[&str]) -> Query 
         "SELECT m.base, m.name, \
          COUNT(*) FILTER (WHERE m.keeps AND NOT m.removed) AS kept, \
          COUNT(*) FILTER (WHERE m.keeps AND m.removed) AS kept_by_removed, \
+         COUNT(*) FILTER (WHERE m.keeps AND NOT m.removed AND m.kind NOT IN ('index', 'other')) AS referred, \
          COUNT(*) FILTER (WHERE m.kind NOT IN ('index', 'other') AND NOT m.external) AS known, \
          COUNT(*) FILTER (WHERE m.external) AS external, \
          COUNT(*) FILTER (WHERE m.keeps AND m.kind <> 'other') AS kept_for_a_reason, \

@@ -305,6 +305,7 @@ pub(crate) async fn mentions_are_added_up_by_base(bench: Bench) {
         };
         assert_eq!((named.name.as_str(), named.external), ("a_v2", false));
         assert_eq!((named.kept, named.kept_by_removed), (2, 1));
+        assert_eq!(named.referred, 2);
         assert!(named.known);
     }
     assert_eq!((told[2].mentions[0].kept, told[2].mentions.len()), (0, 1));
@@ -313,6 +314,8 @@ pub(crate) async fn mentions_are_added_up_by_base(bench: Bench) {
         "an index lists what others made"
     );
     assert!(told[3].mentions[0].external);
+    let referred = [&told[2], &told[3], &told[4]].map(|it| it.mentions[0].referred);
+    assert_eq!(referred, [0, 1, 0], "an index and prose refer to nothing");
     assert!(!told[3].mentions[0].known, "its user made it");
     assert!(!told[4].mentions[0].known, "anybody may write so");
     let history = |at: usize| told[at].mentions[0].history.clone();
