@@ -239,6 +239,44 @@ fn every_manager_of_openmetadata() {
     }
 }
 
+/// Without a manager nothing can be looked at: the import says so, and whoever tries is told what works.
+#[test]
+fn a_server_without_a_manager_is_told_what_works() {
+    let text = "secretsManagerConfiguration: {secretsManager: db}\n\
+        database: {driverClass: org.postgresql.Driver, url: 'jdbc:postgresql://db/om', user: u}\n";
+    let done = run("--openmetadata", text, "table", &[]);
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    let works = |told: &str| {
+        for word in ["fernet rotate", "migrate-secrets", "`backend`"] {
+            assert!(told.contains(word), "{told}");
+        }
+    };
+    works(&told);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("reconciler.yaml");
+    std::fs::write(&file, &done.stdout).unwrap();
+    let reconciler = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reconciler"));
+        command
+            .env_clear()
+            .env("HOME", folder.path())
+            .current_dir(folder.path())
+            .args(arguments)
+            .arg("--config")
+            .arg(&file)
+            .stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    let migrated = reconciler(&["migrate-schema"]);
+    assert!(migrated.status.success(), "{migrated:?}");
+    for command in ["report", "adopt", "clean"] {
+        let refused = reconciler(&[command, "openmetadata"]);
+        assert_eq!(refused.status.code(), Some(1), "{command}: {refused:?}");
+        works(&String::from_utf8_lossy(&refused.stderr));
+    }
+}
+
 #[test]
 fn the_platform_of_openmetadata_is_carried_over() {
     let text = format!(

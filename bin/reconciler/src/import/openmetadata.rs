@@ -160,7 +160,9 @@ fn backend(
         "db" | "noop" => {
             notes.remark(
                 "OpenMetadata keeps its secrets in its own database; the embedded backend is what is \
-                 nearest to it",
+                 nearest to it. Of a platform on that there is nothing to report, to adopt or to clean: \
+                 `reconciler fernet rotate` and `reconciler migrate-secrets` work, and once a manager has the \
+                 secrets, give the platform's `backend` that one's",
             );
             Backend::Embedded(Embedded::default())
         }

@@ -102,6 +102,15 @@ fn reader_at(
     let manager = context.configuration.backends.get(backend.id().as_str());
     let price = manager.map(Backend::dollars_per_secret_month);
     let jobs = job_settings(&context.configuration.reconcile);
+    if matches!(section, Platform::OpenMetadata(_)) && backend.named().is_none() {
+        bail!(
+            "platforms.{name}: its backend {} is no secrets manager of OpenMetadata's. Where OpenMetadata keeps its \
+             secrets in its own database (`provider: db`) and never had a manager, there is nothing to report on and \
+             nothing to clean; `reconciler fernet rotate` and `reconciler migrate-secrets` work all the same. \
+             Otherwise give `backend` the manager's backend, and `provider` what OpenMetadata's `secretsManager` says",
+            backend.id()
+        );
+    }
     let live =
         live(context, name, section, backend.id()).with_context(|| format!("platforms.{name}"))?;
     let settings = PlatformSettings {
@@ -224,7 +233,8 @@ fn airbyte(
     backend: &BackendId,
     others: Vec<String>,
 ) -> anyhow::Result<Live> {
-    let mut options = cloakroom_store_airbyte::Options::new(section.database.read()?);
+    let mut options =
+        cloakroom_store_airbyte::Options::new(section.database.read().context("database")?);
     options.schema.clone_from(&section.schema);
     options.grammar = Grammar::new(&section.prefix)?;
     options.storage = section.storage;
