@@ -78,7 +78,8 @@ pub(super) async fn writing_options(name: &str, section: &OpenMetadata) -> anyho
         return Ok(reading);
     };
     let mut writing = reading.clone();
-    writing.url = writer.read().with_context(path)?;
+    let written = writer.read();
+    writing.url = written.with_context(|| format!("platforms.{name}.writer"))?;
     let one = identity(reading).await;
     let one = one.with_context(|| format!("platforms.{name}.database"))?;
     let other = identity(writing.clone()).await;
@@ -290,6 +291,24 @@ mod tests {
         };
         let told = Told::new("om", report, Vec::new());
         told.with_next(false, true, &keys).next
+    }
+
+    /// Nothing is asked of the database before.
+    #[tokio::test]
+    async fn a_writer_that_is_not_there_is_told_by_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "no_encryption_at_rest").unwrap();
+        let there = format!("{{file: '{}'}}", file.display());
+        for missing in ["{file: /nowhere/at/all}", "{env: CLOAKROOM_IS_NOWHERE}"] {
+            let section = format!(
+                "{{backend: om, provider: db, database: {there}, fernet_key: {there}, writer: {missing}}}"
+            );
+            let section: OpenMetadata = serde_yaml_ng::from_str(&section).unwrap();
+            let error = writing_options("om", &section).await.unwrap_err();
+            let told = format!("{error:#}");
+            assert!(told.starts_with("platforms.om.writer: "), "{told}");
+        }
     }
 
     /// Somebody took the old key out before all was under the new one.

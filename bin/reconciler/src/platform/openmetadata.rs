@@ -1,6 +1,6 @@
 //! From an OpenMetadata section of the configuration to what reads its database.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use cloakroom_store_openmetadata::{FernetKeys, Manager, Options, Provider};
 
 use super::source::chosen;
@@ -20,7 +20,8 @@ pub fn openmetadata<'a>(
 /// How to read its database. Reads the secrets that the section refers to. The Fernet key that everybody
 /// knows is warned about, or refused where the section is strict.
 pub fn openmetadata_options(name: &str, section: &OpenMetadata) -> anyhow::Result<Options> {
-    let keys = FernetKeys::parse(&section.fernet_key.read()?)?;
+    let keys = section.fernet_key.read().context("fernet_key")?;
+    let keys = FernetKeys::parse(&keys)?;
     if keys.has_public_key() {
         if section.strict {
             bail!(
@@ -35,7 +36,8 @@ pub fn openmetadata_options(name: &str, section: &OpenMetadata) -> anyhow::Resul
             away_from_the_public_key(&keys)
         );
     }
-    let mut options = Options::new(section.database.read()?, keys, provider(section)?);
+    let database = section.database.read().context("database")?;
+    let mut options = Options::new(database, keys, provider(section)?);
     options.prefix.clone_from(&section.prefix);
     options.cluster.clone_from(&section.cluster);
     options.schema.clone_from(&section.schema);
@@ -67,5 +69,33 @@ pub(crate) fn manager(backend: &Backend) -> Option<Manager> {
         Backend::Kubernetes(_) => Some(Manager::Kubernetes),
         Backend::Vault(_) => Some(Manager::OpenBao),
         Backend::Embedded(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The name of a file may be the secret itself and is not repeated: the key alone tells which one is missing.
+    #[test]
+    fn a_secret_that_is_not_there_is_told_by_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "no_encryption_at_rest").unwrap();
+        let there = format!("{{file: '{}'}}", file.display());
+        for missing in ["{file: /nowhere/at/all}", "{env: CLOAKROOM_IS_NOWHERE}"] {
+            for (database, fernet_key, key) in [
+                (&*there, missing, "fernet_key"),
+                (missing, &*there, "database"),
+            ] {
+                let section = format!(
+                    "{{backend: om, provider: db, database: {database}, fernet_key: {fernet_key}}}"
+                );
+                let section: OpenMetadata = serde_yaml_ng::from_str(&section).unwrap();
+                let error = openmetadata_options("om", &section).unwrap_err();
+                let told = format!("{error:#}");
+                assert!(told.starts_with(&format!("{key}: ")), "{told}");
+            }
+        }
     }
 }
