@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom_core::BackendId;
 use cloakroom_core::coordinates::openmetadata::{Manager, parse_tags};
-use cloakroom_store_openmetadata::Ids;
+use cloakroom_store_openmetadata::{Ids, Provider};
 
 use super::addresses;
 use super::apart::{naming, share_ids, told_apart};
@@ -191,6 +191,10 @@ fn deployments_apart(configuration: &Configuration) -> Checked {
             .iter()
             .filter(|it| it.1.backend == one.backend);
         for (other_name, other) in on_one_backend {
+            // Neither deletes; a migration that would make one write there refuses.
+            if !writes(one) && !writes(other) {
+                continue;
+            }
             let Some(manager) = manager_of(one).or_else(|| manager_of(other)) else {
                 continue;
             };
@@ -204,6 +208,11 @@ fn deployments_apart(configuration: &Configuration) -> Checked {
         }
     }
     Ok(())
+}
+
+/// Whether OpenMetadata makes the secrets itself: what its users made is nobody's to delete.
+fn writes(section: &OpenMetadata) -> bool {
+    matches!(platform::provider(section), Ok(Provider::Managed(_)))
 }
 
 /// The manager that its secrets are in; `None` where they are in its database.

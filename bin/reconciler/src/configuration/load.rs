@@ -484,6 +484,10 @@ mod tests {
             // Neither writes there; a migration refuses.
             (aws, [db, db], false),
             ("type: embedded", [db, db], false),
+            // What users made nobody deletes.
+            (aws, [", provider: aws", ", provider: aws"], false),
+            (aws, [db, ", provider: aws"], false),
+            (aws, [", provider: aws", managed], true),
         ] {
             let text = two_openmetadatas(backend, one, other);
             match load_text(&text, &[]) {
