@@ -272,6 +272,19 @@ fn only_history_is_said_to_be_left_out() {
     }
 }
 
+/// What endangers a secret, and whose it is to mend, is not the same for each.
+#[test]
+fn what_endangers_a_secret_stands_beside_its_name() {
+    let mut report = report();
+    report.findings = BTreeMap::from([(PlatformFindingKind::Endangered, 1)]);
+    let example = &mut report.examples[0];
+    example.kind = PlatformFindingKind::Endangered;
+    example.name = Some("my/own".into());
+    let told = view::findings(&report).remove(0);
+    assert_eq!(told.examples[0].what, "my/own: say what to do");
+    assert!(html(&report).unwrap().contains("my/own: say what to do"));
+}
+
 #[test]
 fn no_name_tells_a_terminal_or_a_page_what_to_do() {
     let mut report = report();

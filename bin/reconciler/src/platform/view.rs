@@ -126,7 +126,14 @@ fn finding(report: &PlatformReport, kind: PlatformFindingKind) -> Option<Finding
         let places: Vec<String> = places.into_iter().flatten().collect();
         ExampleLine {
             place: places.join(", "),
-            what: it.name.clone().unwrap_or_else(|| it.detail.clone()),
+            what: match &it.name {
+                // What is to be done depends on what it is about to come to, and on who made it.
+                Some(name) if kind == PlatformFindingKind::Endangered => {
+                    format!("{name}: {}", it.detail)
+                }
+                Some(name) => name.clone(),
+                None => it.detail.clone(),
+            },
         }
     });
     Some(FindingLine {
