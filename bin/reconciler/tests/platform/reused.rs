@@ -220,19 +220,18 @@ async fn what_users_made_and_is_going_is_told_and_never_touched() {
         let report = stage.pass().await.unwrap();
         assert_eq!(report.findings.get(&Kind::Endangered), None);
 
-        let dangers: [(&str, &dyn Fn(&Stage)); 2] = [
-            ("enable it in the manager", &|stage: &Stage| {
-                stage.manager.disable(name);
-            }),
-            ("take that off in the manager", &|stage: &Stage| {
-                let at = stage.clock.now() + HOUR;
-                stage.manager.inner.expire_past(name, at).unwrap();
-            }),
-        ];
-        for (what_to_do, endanger) in dangers {
+        for (expires, what_to_do) in [
+            (false, "enable it in the manager"),
+            (true, "take that off in the manager"),
+        ] {
             let stage = of_a_user(provider, name, left_out).await;
             stage.mention(own(name, MentionKind::Service, false));
-            endanger(&stage);
+            if expires {
+                let at = stage.clock.now() + HOUR;
+                stage.manager.inner.expire_past(name, at).unwrap();
+            } else {
+                stage.manager.disable(name);
+            }
             assert_told_and_left(&stage, name, what_to_do).await;
         }
         let named = stage.manager.inner.named().unwrap();
