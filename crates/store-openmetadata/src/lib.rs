@@ -28,7 +28,7 @@ mod tags;
 mod writer;
 
 pub use cloakroom_core::coordinates::openmetadata::{Manager, Naming};
-pub use collide::{Collision, Place};
+pub use collide::{Collision, Place, Sharing};
 pub use deployment_names::DeploymentNames;
 pub use fernet_keys::{FernetKeys, TOKEN_PREFIX};
 pub use ids::{Base, BaseKind, Ids};

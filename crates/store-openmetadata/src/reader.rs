@@ -9,7 +9,7 @@ use cloakroom_core::{Error, ErrorKind, Result, SecretJson, SecretValue};
 use uuid::Uuid;
 
 use crate::catalog::Table;
-use crate::collide::{Collisions, Place};
+use crate::collide::{Collisions, FieldIds, Place};
 use crate::entity::{About, EntityTable, Leaf, SERVER, each_text};
 use crate::failure;
 use crate::fernet_keys::{FernetKeys, TOKEN_PREFIX};
@@ -277,9 +277,9 @@ impl<'a, 's> TableReader<'a, 's> {
                 .map_or(MentionKind::Other, EntityTable::kind);
             self.mention(place, id, kind);
         }
-        if self.is_managed(id) {
-            self.collide(place, leaf, Some(id));
-        } else {
+        let is_managed = self.is_managed(id);
+        self.collide(place, leaf, is_managed.then_some(id));
+        if !is_managed {
             // An ARN, or another of the names that the manager has for it.
             self.standing(place, self.knowledge.ids_in(id.as_bytes()));
         }
@@ -356,8 +356,8 @@ impl<'a, 's> TableReader<'a, 's> {
             .push(defect(place, DefectKind::Unjudged, None, &detail));
     }
 
-    /// Holds a field against all others: by the id it refers to, or else by the one it would get.
-    fn collide(&mut self, place: &Text<'_>, leaf: &Leaf<'_>, id: Option<&str>) {
+    /// Holds a field against all others: by the id it refers to, and by the one under which its next value is saved.
+    fn collide(&mut self, place: &Text<'_>, leaf: &Leaf<'_>, now: Option<&str>) {
         let (Some(ids), Some(entities), Some(name)) =
             (self.knowledge.ids, &self.entities, &place.about.name)
         else {
@@ -368,9 +368,12 @@ impl<'a, 's> TableReader<'a, 's> {
         if !is_managed || is_shared || leaf.in_list {
             return;
         }
-        let own = || entities.id(ids, name, leaf.path);
-        let Some(id) = id.map(str::to_owned).or_else(own) else {
-            return;
+        // What stands in clear where OpenMetadata seals nothing is not saved elsewhere.
+        let is_saved = leaf.text.starts_with(TOKEN_PREFIX) || is_secret_at(leaf.path);
+        let own = is_saved.then(|| entities.id(ids, name, leaf.path));
+        let ids = FieldIds {
+            now: now.map(str::to_owned),
+            next: own.flatten(),
         };
         let field = Place {
             column: place.column.to_owned(),
@@ -378,7 +381,7 @@ impl<'a, 's> TableReader<'a, 's> {
             title: place.about.title.clone(),
             pointer: leaf.pointer.to_owned(),
         };
-        self.collisions.add(id, field);
+        self.collisions.add(ids, field);
     }
 
     /// Whatever reads as an id or a token, wherever it stands.

@@ -18,7 +18,7 @@ use super::{
     FieldPlace, MigrationObserver, MigrationReport, OPERATION, Placed, SecretsMigration, Side,
     entity_column,
 };
-use crate::collide::{self, Collisions, half_digest};
+use crate::collide::{self, Collisions, FieldIds, half_digest};
 use crate::entity::EntityTable;
 use crate::fernet_keys::TOKEN_PREFIX;
 use crate::stored::{Reference, Stored};
@@ -308,7 +308,11 @@ impl Forth<'_> {
                 title: found.about.title.clone(),
                 pointer: pointer.to_owned(),
             };
-            self.gathered.collisions.add(id.clone(), field);
+            let ids = FieldIds {
+                now: Some(id.clone()),
+                next: None,
+            };
+            self.gathered.collisions.add(ids, field);
         }
     }
 

@@ -7,8 +7,9 @@ use cloakroom_core::platform::{
     Defect, DefectKind, Mention, MentionKind, Owner, PlatformSource as _, ScanSink,
 };
 use cloakroom_core::{Error, ErrorKind, Randomness as _, Result, SecretValue, SystemRandomness};
-use cloakroom_store_openmetadata::{Manager, OpenMetadataSource, Provider};
+use cloakroom_store_openmetadata::{Manager, OpenMetadataSource, Provider, Sharing};
 use cloakroom_testkit::openmetadata::{Deployment, Table};
+use serde_json::{Value, json};
 
 use crate::support::{Bench, Everything, id, keys, naming, options_at, scan, seal};
 
@@ -143,6 +144,73 @@ pub(crate) async fn fields_that_share_an_id(bench: Bench) {
     let (found, _) = scan(&source).await;
     let unjudged = |it: &&Defect| it.kind == DefectKind::Unjudged;
     assert_eq!(found.defects.iter().filter(unjudged).count(), 1);
+}
+
+/// References that bear another head, an older cluster name's, do not hide what the next save does.
+pub(crate) async fn fields_whose_next_save_is_under_one_id(bench: Bench) {
+    bench.with_a_table().await;
+    let keys = keys();
+    let mut rows = 0;
+    let mut entity = |name: &str, field: Value| {
+        rows += 1;
+        let entity = json!({
+            "id": format!("00000000-0000-4000-8000-00000000000{rows}"), "name": name,
+            "connection": {"config": {"password": field}},
+        });
+        let text = bench.literal(&entity.to_string());
+        format!("INSERT INTO dbservice_entity (json, nameHash) VALUES ('{text}', 'row {rows}')")
+    };
+    let at = |head: &str, name: &str| {
+        seal(&keys, &format!("secret:/{head}/database/{name}/password")).into()
+    };
+    for row in [
+        // Of two names that are one.
+        entity("my.db", at("openmetadata", "my_db")),
+        entity("my_db", at("openmetadata", "my_db")),
+        // Of one that would take a living one's.
+        entity("new.db", at("openmetadata", "other")),
+        entity("new_db", at("prod", "new_db")),
+        // What holds no secret overwrites none, and has none that could be.
+        entity("odd.db", Value::Null),
+        entity("odd_db", at("openmetadata", "odd_db")),
+        entity("odd-db", seal(&keys, "null").into()),
+        entity("alone", at("openmetadata", "alone")),
+    ] {
+        bench.sql(&row).await;
+    }
+    let mut options = bench.options();
+    options.cluster = "prod".to_owned();
+    let source = OpenMetadataSource::new(options).unwrap();
+    let survey = source.survey(&mut Everything::default()).await.unwrap();
+    assert_eq!((survey.collision_count, survey.fields_not_compared), (2, 0));
+    let found = survey.collisions.iter();
+    let found: BTreeSet<_> = found.map(|it| (it.id.as_str(), it.sharing)).collect();
+    let expected = [
+        ("/prod/database/my_db/password", Sharing::NextSave),
+        ("/prod/database/new_db/password", Sharing::NextSave),
+    ];
+    assert_eq!(found, BTreeSet::from(expected));
+    let (told, _) = scan(&source).await;
+    let told = told
+        .defects
+        .iter()
+        .filter(|it| it.kind == DefectKind::Collision);
+    let told: Vec<_> = told.map(|it| it.detail.as_str()).collect();
+    assert!(told.iter().all(|it| it.contains("next value")), "{told:?}");
+
+    // Under the name that they were written with they are one already, and told once.
+    let survey = bench
+        .source()
+        .survey(&mut Everything::default())
+        .await
+        .unwrap();
+    let found = survey.collisions.iter();
+    let found: BTreeSet<_> = found.map(|it| (it.id.as_str(), it.sharing)).collect();
+    let expected = [
+        ("/openmetadata/database/my_db/password", Sharing::Now),
+        ("/openmetadata/database/new_db/password", Sharing::NextSave),
+    ];
+    assert_eq!(found, BTreeSet::from(expected));
 }
 
 pub(crate) async fn what_the_user_made_is_not_the_platforms(bench: Bench) {

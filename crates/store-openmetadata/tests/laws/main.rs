@@ -52,6 +52,7 @@ fn main() {
         laws! {
             deployment:
                 every_reference_is_told, what_is_amiss_is_told, fields_that_share_an_id,
+                fields_whose_next_save_is_under_one_id,
                 what_the_user_made_is_not_the_platforms, a_database_without_a_manager,
                 what_is_asked_again_is_answered_the_same, a_database_is_told_from_another,
                 wrong_addresses_are_told, a_sink_that_fails_ends_it;
