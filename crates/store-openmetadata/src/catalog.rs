@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cloakroom_core::Result;
 use cloakroom_core::platform::Obstacle;
 
-use crate::entity::EntityTable;
+use crate::entity::{EntityTable, settings_of};
 use crate::failure::invalid;
 
 /// Versions that entities had, and what was changed in them.
@@ -138,6 +138,13 @@ impl Catalog {
     pub(crate) fn entities(&self, table: &Table) -> Option<EntityTable> {
         (table.schema == self.schema)
             .then(|| EntityTable::of(&table.name))
+            .flatten()
+    }
+
+    /// Where a table that has no entities with ids of their own keeps secrets.
+    pub(crate) fn settings(&self, table: &Table) -> Option<&'static [&'static str]> {
+        (table.schema == self.schema)
+            .then(|| settings_of(&table.name))
             .flatten()
     }
 

@@ -88,6 +88,17 @@ impl EntityTable {
     }
 }
 
+/// The keys of a row below which one of OpenMetadata's other tables keeps secrets, in a deployment's own schema; none of them
+/// stands for all.
+pub(crate) fn settings_of(table: &str) -> Option<&'static [&'static str]> {
+    match table {
+        "event_subscription_entity" => Some(&["destinations", "subscriptionConfig"]),
+        "installed_apps" => Some(&["appConfiguration", "privateConfiguration", SERVER]),
+        "openmetadata_settings" => Some(&[]),
+        _ => None,
+    }
+}
+
 /// What an entity says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct About {

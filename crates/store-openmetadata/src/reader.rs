@@ -17,7 +17,7 @@ use crate::find::{is_telling, tokens};
 use crate::ids::Ids;
 use crate::options::Provider;
 use crate::rows::{Fields, Reader};
-use crate::secret_names::{is_called_so, is_secret_at};
+use crate::secret_names::{is_called_so, is_secret_at, is_secret_setting_at};
 use crate::standing_ids::{Standing, StandingIds};
 use crate::stored::{Reference, Stored, is_null_text};
 
@@ -113,6 +113,10 @@ pub(crate) struct TableReader<'a, 's> {
     collisions: &'a mut Collisions,
     sink: &'s mut dyn ScanSink,
     entities: Option<EntityTable>,
+    /// Below which keys a table without entities keeps secrets.
+    settings: Option<&'static [&'static str]>,
+    /// Which column says what a setting is called.
+    called_in: Option<usize>,
     /// As `schema.table.column`.
     columns: Vec<String>,
     /// Which of them holds the entity.
@@ -174,6 +178,8 @@ impl<'a, 's> TableReader<'a, 's> {
             collisions,
             sink,
             entities,
+            settings: None,
+            called_in: None,
             columns: readable
                 .map(|it| format!("{}.{}", table.shown(), it.name))
                 .collect(),
@@ -184,21 +190,37 @@ impl<'a, 's> TableReader<'a, 's> {
         }
     }
 
+    /// The same of a table that keeps secrets without ids.
+    pub(crate) fn with_settings(
+        mut self,
+        settings: Option<&'static [&'static str]>,
+        table: &Table,
+    ) -> Self {
+        let mut readable = table.columns.iter().filter(|it| it.readable);
+        self.called_in = readable.position(|it| it.name.eq_ignore_ascii_case("configType"));
+        self.called_in.take_if(|_| settings.is_none());
+        self.settings = settings;
+        self
+    }
+
     fn columns(&mut self, row: &dyn Fields, columns: &[String]) -> Result<()> {
         let field = |index: usize| row.field(1 + index).map_err(failure::error);
         let entity = match self.entity_column {
             Some(index) => field(index)?.map(|text| (text, self.knowledge.ids_in(text))),
             None => None,
         };
-        let is_watched = self.entities.is_some();
+        let is_watched = self.entities.is_some() || self.settings.is_some();
         let parsed = entity
             .as_ref()
             .filter(|(text, standing)| is_watched || !standing.ids.is_empty() || is_telling(text))
             .map(|(text, _)| parse_document(text));
-        let about = match &parsed {
+        let mut about = match &parsed {
             Some(Ok(entity)) => About::of(entity),
             _ => About::default(),
         };
+        if let Some(called) = self.called_in.map(field).transpose()?.flatten() {
+            about.title = std::str::from_utf8(called).ok().map(str::to_owned);
+        }
         let is_pipeline = self.entities == Some(EntityTable::Pipelines);
         self.count.deployed += u64::from(is_pipeline && about.deployed);
         let mut in_entity = entity.map(|(_, standing)| standing);
@@ -314,9 +336,18 @@ impl<'a, 's> TableReader<'a, 's> {
     }
 
     fn is_watched(&self, leaf: &Leaf<'_>) -> bool {
-        let watched = |it: &EntityTable| it.is_watched(leaf.path);
-        let is_nothing = leaf.text.is_empty() || is_null_text(leaf.text.as_bytes());
-        !is_nothing && self.entities.as_ref().is_some_and(watched) && is_secret_at(leaf.path)
+        if leaf.text.is_empty() || is_null_text(leaf.text.as_bytes()) {
+            return false;
+        }
+        let is_below = |keys: &[&str]| {
+            let first = leaf.path.first();
+            keys.is_empty() || first.is_some_and(|it| keys.contains(it))
+        };
+        match (&self.entities, self.settings) {
+            (Some(entities), _) => entities.is_watched(leaf.path) && is_secret_at(leaf.path),
+            (None, Some(keys)) => is_below(keys) && is_secret_setting_at(leaf.path),
+            (None, None) => false,
+        }
     }
 
     fn clear(&mut self, place: &Text<'_>, leaf: &Leaf<'_>) {
@@ -327,9 +358,13 @@ impl<'a, 's> TableReader<'a, 's> {
         if is_hash(leaf.text) {
             return;
         }
-        let detail = "the field's name says that it is secret and it holds clear text; OpenMetadata \
-                      does not seal it where it stands: replace the secret, and move it to a field \
-                      that is a password";
+        let detail = if self.entities.is_some() {
+            "the field's name says that it is secret and it holds clear text; OpenMetadata does not seal it where it \
+             stands: replace the secret, and move it to a field that is a password"
+        } else {
+            "the field's name says that it is secret and it holds clear text: replace the secret, and save the new one in \
+             a release of OpenMetadata that seals it there; until then whoever reads the database has it"
+        };
         self.defect(place, leaf, DefectKind::ClearText, detail);
     }
 
@@ -455,8 +490,9 @@ impl<'a, 's> TableReader<'a, 's> {
     }
 
     fn defect(&mut self, place: &Text<'_>, leaf: &Leaf<'_>, kind: DefectKind, detail: &str) {
-        // Elsewhere than in an entity it is history, which nobody can mend.
-        if self.entities.is_some() {
+        // Elsewhere than in an entity or a setting it is history, which nobody can mend.
+        let is_reference = kind == DefectKind::ReferenceToNowhere;
+        if self.entities.is_some() || self.settings.is_some() && !is_reference {
             let pointer = Some(leaf.pointer.to_owned());
             self.defects.push(defect(place, kind, pointer, detail));
         }

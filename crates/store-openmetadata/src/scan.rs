@@ -31,7 +31,8 @@ pub(crate) async fn scan(
     for index in &choice.read {
         let table = &catalog.tables[*index];
         let mut reader =
-            TableReader::new(knowledge, collisions, sink, catalog.entities(table), table);
+            TableReader::new(knowledge, collisions, sink, catalog.entities(table), table)
+                .with_settings(catalog.settings(table), table);
         let read = connection.read(&table.select(), &mut reader).await?;
         reader.settle().await?;
         let count = reader.count;

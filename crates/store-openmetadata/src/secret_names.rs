@@ -39,6 +39,7 @@ const ENDINGS: &[&str] = &[
     "certificatedata",
     "nkeyseed",
     "refreshtoken",
+    "signingsecret",
 ];
 
 /// Names that are secret as they stand and not as an ending.
@@ -74,6 +75,12 @@ pub(crate) fn is_secret_at(path: &[&str]) -> bool {
         [.., name] => is_secret(name),
         [] => false,
     }
+}
+
+/// The same of a setting. What it has of certificates are those of login providers, which anybody may know.
+pub(crate) fn is_secret_setting_at(path: &[&str]) -> bool {
+    let is_certificate = |name: &&str| name.to_ascii_lowercase().ends_with("certificate");
+    is_secret_at(path) && !path.last().is_some_and(is_certificate)
 }
 
 /// Whether a property of this name holds a secret. Keys of maps count by all their words:

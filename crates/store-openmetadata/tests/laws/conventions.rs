@@ -46,6 +46,86 @@ pub(crate) async fn secrets_in_lists_and_maps(bench: Bench) {
     assert_eq!(places, BTreeSet::from(expected));
 }
 
+/// Webhooks, settings and apps have secrets without ids.
+pub(crate) async fn secrets_in_other_tables_of_openmetadatas(bench: Bench) {
+    bench.with_a_table().await;
+    let sealed = seal(&keys(), "sealed");
+    let json_type = match bench.server {
+        Server::Postgres => "JSONB",
+        Server::MariaDb | Server::MySql => "JSON",
+    };
+    for (table, entity) in [
+        (
+            "event_subscription_entity",
+            json!({"name": "hook", "destinations": [
+                {"config": {"endpoint": "https://h", "secretKey": "in clear", "authType": {"clientSecret": sealed}}},
+                {"config": {"secretKey": "", "authType": {"secretKey": "in clear"}}},
+            ], "secretKey": "of nobody"}),
+        ),
+        (
+            "installed_apps",
+            json!({"name": "app", "privateConfiguration": {"token": "in clear"}, "bot": {"token": "of nobody"},
+                "openMetadataServerConnection": {"securityConfig": {"jwtToken": "*********"}}}),
+        ),
+        (
+            "openmetadata_settings",
+            json!({"password": "in clear", "signingSecret": "in clear", "secret": "in clear",
+                "samlConfiguration": {"idp": {"idpX509Certificate": "known to all"}}, "username": "u"}),
+        ),
+        ("notes_of_my_own", json!({"password": "of nobody"})),
+    ] {
+        let made = format!(
+            "CREATE TABLE {table} (configType VARCHAR(36) NOT NULL, json {json_type} NOT NULL)"
+        );
+        bench.sql(&made).await;
+        let text = bench.literal(&entity.to_string());
+        let row = format!("INSERT INTO {table} (configType, json) VALUES ('what it is', '{text}')");
+        bench.sql(&row).await;
+    }
+    let (found, report) = bench.scan().await;
+    assert_eq!(report.obstacles, []);
+    let told: BTreeSet<_> = found
+        .defects
+        .iter()
+        .map(|it| {
+            let pointer = it.pointer.as_deref().unwrap();
+            (it.column.rsplit('.').nth(1).unwrap(), pointer, it.kind)
+        })
+        .collect();
+    let expected = [
+        (
+            "event_subscription_entity",
+            "/destinations/0/config/secretKey",
+            DefectKind::ClearText,
+        ),
+        (
+            "event_subscription_entity",
+            "/destinations/1/config/authType/secretKey",
+            DefectKind::ClearText,
+        ),
+        (
+            "installed_apps",
+            "/openMetadataServerConnection/securityConfig/jwtToken",
+            DefectKind::Mask,
+        ),
+        (
+            "installed_apps",
+            "/privateConfiguration/token",
+            DefectKind::ClearText,
+        ),
+        ("openmetadata_settings", "/password", DefectKind::ClearText),
+        ("openmetadata_settings", "/secret", DefectKind::ClearText),
+        (
+            "openmetadata_settings",
+            "/signingSecret",
+            DefectKind::ClearText,
+        ),
+    ];
+    assert_eq!(told, BTreeSet::from(expected));
+    let title = |it: &Defect| it.title.as_deref() == Some("what it is");
+    assert!(found.defects.iter().all(title), "{:?}", found.defects);
+}
+
 /// OpenMetadata stores pipelines and automations without their connection to the server, and its secrets under ids
 /// that only what was deployed refers to: no scan tells whether these are in use.
 pub(crate) async fn the_connection_to_the_server_is_not_stored(bench: Bench) {

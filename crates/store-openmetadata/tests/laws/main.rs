@@ -57,7 +57,7 @@ fn main() {
                 what_is_asked_again_is_answered_the_same, a_database_is_told_from_another,
                 wrong_addresses_are_told, a_sink_that_fails_ends_it;
             conventions:
-                secrets_in_lists_and_maps, the_connection_to_the_server_is_not_stored,
+                secrets_in_lists_and_maps, secrets_in_other_tables_of_openmetadatas, the_connection_to_the_server_is_not_stored,
                 a_connection_to_the_server_that_is_stored_counts;
             lookalikes:
                 without_a_manager_a_value_is_no_reference, what_is_no_name_is_not_repeated,
