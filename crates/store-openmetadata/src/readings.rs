@@ -55,6 +55,9 @@ const PROPERTIES: &[&str] = &[
 /// Properties that somebody may call a service, too, each with the one that follows it on the way to a secret field.
 const PROPERTIES_BEFORE: &[(&str, &str)] = &[("catalog", "connection"), ("filesystem", "type")];
 
+/// Ways to secret fields that have a word which is a type of services, too.
+const WAYS: &[[&str; 3]] = &[["authconfig", "security", "keystorepassword"]];
+
 impl Ids {
     /// Whether an id of this deployment's may as well be another one's, whose prefix and cluster name together
     /// begin as this one's do or this one's as that one's: of prefix `prod` and cluster `search` beside cluster
@@ -95,10 +98,16 @@ fn is_within(levels: &[&str], fewest: usize) -> bool {
         let behind = levels.len() - at - 1;
         match levels[at] {
             SERVER_CONNECTION => behind >= 1,
-            word if is_known(word) => behind >= fewest,
+            word if is_known(word) => behind >= fewest && !is_end_of_a_way(levels, at),
             _ => behind >= 2 && !is_property(levels, at) && !is_property(levels, at + 1),
         }
     })
+}
+
+/// Whether this level is within a way to a secret field that ends there.
+fn is_end_of_a_way(levels: &[&str], at: usize) -> bool {
+    let way = levels.get(at - 1..).unwrap_or_default();
+    WAYS.iter().any(|it| it == way)
 }
 
 /// Whether this level leads to a secret field.

@@ -142,13 +142,30 @@ fn ids_of_passwords(ids: &Ids) -> Vec<String> {
 
 #[test]
 fn no_way_to_a_password_is_taken_for_anothers() {
-    for manager in [Manager::Aws, Manager::AwsSsm] {
+    for manager in Manager::ALL {
         let ids = Ids::new(naming("", "openmetadata", manager)).expect("ids");
         let all = ids_of_passwords(&ids);
         assert!(all.len() > 300, "{}", all.len());
         let taken = all.iter().filter(|id| ids.may_be_anothers(id));
         assert_eq!(taken.collect::<Vec<_>>(), [""; 0]);
         assert!(all.iter().all(|id| ids.check(id).is_some()));
+    }
+}
+
+/// On Kubernetes a name may leave nothing, so that a type of services may stand right before a field.
+#[test]
+fn a_type_of_services_before_a_field_may_be_anothers_on_kubernetes() {
+    let ids = Ids::new(naming("", "prod", Manager::Kubernetes)).expect("ids");
+    let ours = "prod-bot-x-config-authconfig-security-keystorepassword";
+    assert!(!ids.may_be_anothers(ours));
+    for theirs in [
+        "prod-search-security-keystorepassword",
+        "prod-bot-x-security-keystorepassword",
+        "prod-bot-x-config-authconfig-security-password",
+        "prod-bot-x-config-authconfig-search-keystorepassword",
+        "prod-bot-x-config-authconfig-security-x-keystorepassword",
+    ] {
+        assert!(ids.may_be_anothers(theirs), "{theirs}");
     }
 }
 

@@ -179,7 +179,7 @@ pub(crate) async fn fields_whose_next_save_is_under_one_id(bench: Bench) {
         bench.sql(&row).await;
     }
     let mut options = bench.options();
-    options.cluster = "prod".to_owned();
+    "prod".clone_into(&mut options.cluster);
     let source = OpenMetadataSource::new(options).unwrap();
     let survey = source.survey(&mut Everything::default()).await.unwrap();
     assert_eq!((survey.collision_count, survey.fields_not_compared), (2, 0));
