@@ -95,6 +95,51 @@ impl<'a> Surroundings<'a> {
         }
     }
 
+    /// The secrets manager that a section names.
+    pub(super) fn manager(&self, source: &mut Source, key: &str) -> anyhow::Result<Option<String>> {
+        let Some(named) = source.text(key)? else {
+            return Ok(None);
+        };
+        let manager = self.expand(&named);
+        match only_variable(&named) {
+            Some(variable) if manager.trim().is_empty() => bail!(
+                "`{key}` is the variable `{variable}`, which is empty or not set here: set it as OpenMetadata has it, \
+                 and import again"
+            ),
+            _ => Ok(Some(manager)),
+        }
+    }
+
+    /// Takes out what is left of the settings of all managers, and tells in one which of them say anything else than the
+    /// file that ships.
+    pub(super) fn tell_of_others(
+        &self,
+        source: &mut Source,
+        settings: &[(Setting, &str)],
+        notes: &mut Notes,
+    ) {
+        let says_something = |source: &mut Source, it: Setting, shipped: &str| {
+            let Ok(text) = source.text(it.parameter) else {
+                return true;
+            };
+            let text = text.map(Zeroizing::new);
+            let text = text.map(|it| Zeroizing::new(expand(&it, self.lookup)));
+            text.is_some_and(|it| !["", shipped].contains(&it.trim()))
+        };
+        let mut told = Vec::new();
+        for (it, shipped) in settings {
+            if says_something(source, *it, shipped) {
+                told.push(format!("`{}`", it.parameter));
+            }
+        }
+        if !told.is_empty() {
+            notes.remark(format!(
+                "of other managers, and left out: {}",
+                told.join(", ")
+            ));
+        }
+    }
+
     /// Takes the loader that a section names.
     pub(super) fn take_loader(
         &mut self,

@@ -36,8 +36,7 @@ pub fn openmetadata(
             bail!("`workflowConfig.openMetadataServerConfig` is missing");
         }
         surroundings.take_loader(&mut server, &mut notes)?;
-        let provider = server.text("secretsManagerProvider")?;
-        let provider = provider.map(|it| surroundings.expand(&it));
+        let provider = surroundings.manager(&mut server, "secretsManagerProvider")?;
         let provider = provider.unwrap_or_else(|| UNSAID.to_owned());
         if let Some(cluster) = server.text("clusterName")? {
             notes.remark(format!(
@@ -59,7 +58,8 @@ pub fn openmetadata(
     surroundings.take_loader(&mut pipelines, &mut notes)?;
     let expanded = |text: Option<String>| text.map(|it| surroundings.expand(&it));
     let cluster = expanded(file.text("clusterName")?);
-    let provider = expanded(source.text("secretsManager")?).unwrap_or_else(|| UNSAID.to_owned());
+    let provider = surroundings.manager(&mut source, "secretsManager")?;
+    let provider = provider.unwrap_or_else(|| UNSAID.to_owned());
     let prefix = expanded(source.text("prefix")?);
     let written = source.words("tags");
     let written: Vec<String> = written.iter().map(|it| surroundings.expand(it)).collect();
@@ -139,6 +139,21 @@ const IN_CLUSTER: Setting = Setting::new(
     "kubernetes_in_cluster",
 );
 
+/// All of them, each with what it says in the file that ships.
+const SETTINGS: &[(Setting, &str)] = &[
+    (REGION, ""),
+    (ACCESS_KEY, ""),
+    (SECRET_KEY, ""),
+    (CLIENT, ""),
+    (CLIENT_SECRET, ""),
+    (TENANT, ""),
+    (VAULT_NAME, ""),
+    (PROJECT, ""),
+    (NAMESPACE, "default"),
+    (KUBECONFIG, ""),
+    (IN_CLUSTER, "false"),
+];
+
 fn backend(
     provider: &str,
     mut parameters: Source,
@@ -171,6 +186,7 @@ fn backend(
              managed-azure-kv, azure-kv, gcp and kubernetes"
         ),
     };
+    surroundings.tell_of_others(&mut parameters, SETTINGS, notes);
     parameters.finish(notes);
     Ok(backend)
 }
@@ -455,5 +471,66 @@ mod tests {
             "{:?}",
             told.remarks
         );
+    }
+
+    /// The file that ships names the settings of every manager.
+    #[test]
+    fn settings_of_other_managers_are_told_together_where_they_say_something() {
+        let parameters = "region: '${R:-\"\"}', accessKeyId: '${ID:-\"\"}', secretAccessKey: '${KEY:-\"\"}', \
+            clientId: '${CLIENT:-\"\"}', clientSecret: '${SECRET:-\"\"}', tenantId: '', vaultName: '${VAULT:-\"\"}', \
+            projectId: '${PROJECT:-\"\"}', namespace: '${NAMESPACE:-\"default\"}', kubeconfigPath: null, \
+            inCluster: '${IN:-\"false\"}'";
+        for manager in [
+            "db",
+            "managed-aws",
+            "managed-aws-ssm",
+            "managed-azure-kv",
+            "gcp",
+            "kubernetes",
+        ] {
+            let text = format!(
+                "secretsManagerConfiguration: {{secretsManager: {manager}, parameters: {{{parameters}}}}}"
+            );
+            let remarks = with(&text, &[]).remarks;
+            let about =
+                |it: &&String| it.contains("no such setting") || it.contains("other managers");
+            assert_eq!(remarks.iter().find(about), None, "{manager}");
+        }
+        let text = format!(
+            "secretsManagerConfiguration: {{secretsManager: managed-aws, parameters: {{{parameters}, odd: 1}}}}"
+        );
+        let set = [
+            ("SECRET", "hunter2"),
+            ("VAULT", "v"),
+            ("NAMESPACE", "om"),
+            ("IN", "false"),
+        ];
+        let told = with(&text, &set).remarks;
+        let others: Vec<_> = told
+            .iter()
+            .filter(|it| it.contains("other managers"))
+            .collect();
+        let expected = "of other managers, and left out: `clientSecret`, `vaultName`, `namespace`";
+        assert_eq!(others, [expected]);
+        assert!(
+            told.iter()
+                .any(|it| it.contains("parameters.odd` is not carried over")),
+            "{told:?}"
+        );
+        assert!(!told.iter().any(|it| it.contains("hunter2")));
+    }
+
+    #[test]
+    fn a_manager_of_a_variable_that_is_not_set_is_told_by_it() {
+        for text in [
+            "secretsManagerConfiguration: {secretsManager: '${SM}', prefix: p}",
+            "secretsManagerConfiguration: {secretsManager: '${SM:-\"\"}', prefix: p}",
+            "workflowConfig: {openMetadataServerConfig: {secretsManagerProvider: '${SM}'}}",
+        ] {
+            let Err(error) = of(text) else {
+                panic!("it names no manager");
+            };
+            assert!(error.to_string().contains("`SM`"), "{error}");
+        }
     }
 }
