@@ -17,7 +17,7 @@ use crate::wiring::Context;
 const MOST: usize = 100;
 
 #[derive(Serialize)]
-struct Migrations<'a> {
+struct History<'a> {
     platform: &'a str,
     /// Where the secrets are by the platform's configuration, which counts for a database without a place in `kept`.
     configured: String,
@@ -78,7 +78,7 @@ pub(super) async fn list(
     for record in records {
         migrations.push(Migration::new(record, context).await?);
     }
-    let all = Migrations {
+    let all = History {
         platform: name,
         configured: configured_place(section)?,
         kept,
@@ -107,7 +107,7 @@ impl Migration {
     }
 }
 
-fn print(all: &Migrations<'_>, are_several: bool, console: &Console) -> anyhow::Result<()> {
+fn print(all: &History<'_>, are_several: bool, console: &Console) -> anyhow::Result<()> {
     let mut listing = if are_several {
         Listing::new(&[
             "MIGRATION",

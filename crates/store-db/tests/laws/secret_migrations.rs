@@ -117,7 +117,7 @@ pub(crate) async fn migrations_are_listed_by_platform(bench: Bench) {
     }
     let [first, others, second] = listed.try_into().unwrap();
     let newest = store.migrations("om", 1).await.unwrap();
-    assert_eq!(newest, [second.clone()]);
+    assert_eq!(newest, std::slice::from_ref(&second));
     let all = store.migrations("om", 9).await.unwrap();
     assert_eq!(all, [second, first]);
     assert_eq!(store.migrations("other", 9).await.unwrap(), [others]);
