@@ -42,7 +42,7 @@ impl DbStore {
         if !path.exists() {
             return Ok(true);
         }
-        let store = connect::connect(OPERATION, options, path, Absent::Refuse).await?;
+        let (store, _) = connect::connect(OPERATION, options, path, Absent::Refuse).await?;
         let blank = connect::is_blank(OPERATION, &store).await;
         store.close().await;
         blank

@@ -17,6 +17,8 @@ pub struct DbStore {
     pub(crate) kind: Kind,
     /// Where a SQLite file was when it was opened: its connections go on with it when it is removed.
     opened: Option<Home>,
+    /// Whether a SQLite file was none of this program's by then.
+    opened_to_look: bool,
 }
 
 #[derive(Clone)]
@@ -62,14 +64,26 @@ impl DbStore {
     /// Opens a store whose schema is this program's; `Invalid` where migrations are missing, were
     /// changed after they were applied, or are newer than this program.
     pub async fn open(options: &Options) -> Result<Self> {
-        let mut store = Self::connect(OPEN, options, sqlite::connect::Absent::Refuse).await?;
-        match store.look_around().await {
+        let store = Self::connect(OPEN, options, sqlite::connect::Absent::Refuse).await?;
+        store.looked_around(options).await
+    }
+
+    /// This store, if it can be worked with.
+    async fn looked_around(mut self, options: &Options) -> Result<Self> {
+        let mut looked = self.look_around().await;
+        if looked.is_ok() && self.opened_to_look {
+            // Another process made it between the two looks.
+            self.close().await;
+            self = Self::connect(OPEN, options, sqlite::connect::Absent::Refuse).await?;
+            looked = self.look_around().await;
+        }
+        match looked {
             Ok(opened) => {
-                store.opened = opened;
-                Ok(store)
+                self.opened = opened;
+                Ok(self)
             }
             Err(error) => {
-                store.close().await;
+                self.close().await;
                 Err(error)
             }
         }
@@ -126,15 +140,22 @@ impl DbStore {
         options: &Options,
         absent: sqlite::connect::Absent,
     ) -> Result<Self> {
+        let mut opened_to_look = false;
         let kind = match &options.location {
             Location::Sqlite(path) => {
-                Kind::Sqlite(sqlite::connect::connect(operation, options, path, absent).await?)
+                let opened = sqlite::connect::connect(operation, options, path, absent).await?;
+                opened_to_look = opened.1;
+                Kind::Sqlite(opened.0)
             }
             Location::Postgres(url) => {
                 Kind::Postgres(postgres::connect::connect(operation, options, url).await?)
             }
         };
-        Ok(Self { kind, opened: None })
+        Ok(Self {
+            kind,
+            opened: None,
+            opened_to_look,
+        })
     }
 
     /// Whether this process can write: `Denied` for a SQLite file that it may only read, `Unavailable`
@@ -256,5 +277,44 @@ impl std::fmt::Debug for DbStore {
             Kind::Sqlite(_) => "DbStore(SQLite)",
             Kind::Postgres(_) => "DbStore(PostgreSQL)",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{ConnectOptions as _, Connection as _};
+
+    use super::*;
+
+    /// Of two first starts the one that finds a file without tables, and then all of them, works with it.
+    #[tokio::test]
+    async fn what_another_process_makes_meanwhile_can_be_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cloakroom.db");
+        let options = Options::new(Location::Sqlite(path.clone()), "tests");
+        // Its log holds something while nobody's table is there.
+        let mut other = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+            .connect()
+            .await
+            .unwrap();
+        for statement in ["CREATE TABLE passing (n)", "DROP TABLE passing"] {
+            sqlx::query(statement).execute(&mut other).await.unwrap();
+        }
+        let early = DbStore::connect(OPEN, &options, sqlite::connect::Absent::Refuse);
+        let early = early.await.unwrap();
+        DbStore::migrate(&options).await.unwrap();
+        let store = early.looked_around(&options).await.unwrap();
+        store.ensure_writable().await.unwrap();
+        let backend = "vault".parse().unwrap();
+        let noted = match &store.kind {
+            Kind::Sqlite(store) => store.note_manager(&backend, "there").await.unwrap(),
+            Kind::Postgres(_) => unreachable!(),
+        };
+        assert_eq!(noted, "there");
+        store.close().await;
+        other.close().await.unwrap();
     }
 }

@@ -43,14 +43,14 @@ pub(crate) async fn home(operation: &'static str, store: &Store) -> Result<Home>
     home.map_err(|failure| failure.into_error(operation, dialect::meaning_of))
 }
 
-/// Opens the file. An absolute path is handed to SQLite, which would read meaning into `:memory:`
-/// and `file:`.
+/// Opens the file, and tells whether that was only to look at it. An absolute path is handed to SQLite, which would
+/// read meaning into `:memory:` and `file:`.
 pub(crate) async fn connect(
     operation: &'static str,
     options: &Options,
     path: &Path,
     absent: Absent,
-) -> Result<Store> {
+) -> Result<(Store, bool)> {
     let told = |kind, message: String| Error::new(kind, operation, message);
     let path = std::path::absolute(path).map_err(|source| {
         told(ErrorKind::Invalid, "the database has no path".into()).with_source(source)
@@ -69,12 +69,13 @@ pub(crate) async fn connect(
         })
         .foreign_keys(true)
         .busy_timeout(options.lock_timeout);
-    let (connect, write) = first_connection(operation, options, connect, absent)
+    let (opening, write) = first_connection(operation, options, connect, absent)
         .await
         .map_err(|error| {
             disk_at_fault(operation, &path).unwrap_or_else(|| error.with_coordinate(path.display()))
         })?;
-    let reading = connect
+    let reading = opening
+        .connect
         .create_if_missing(false)
         .pragma("cache_size", READER_CACHE)
         .pragma("query_only", "ON");
@@ -82,7 +83,7 @@ pub(crate) async fn connect(
         pool(options, options.max_connections.saturating_sub(1).max(1)).connect_lazy_with(reading);
     let mut store = Store::new(options, write, read);
     store.opened_as = path.canonicalize().ok();
-    Ok(store)
+    Ok((store, opening.is_to_look))
 }
 
 /// Who opens it is told that it is somebody else's: no migration of ours goes there.
@@ -96,6 +97,13 @@ pub(crate) async fn refuse_somebody_elses(operation: &'static str, store: &Store
     };
     let looked: Result<(), Failure> = looked.await;
     looked.map_err(|failure| failure.into_error(operation, dialect::meaning_of))
+}
+
+/// How a file is opened.
+struct Opening {
+    connect: SqliteConnectOptions,
+    /// It is not ours, or not yet: nothing is changed beside it either, and its connections need not be able to write.
+    is_to_look: bool,
 }
 
 enum Whose {
@@ -116,18 +124,23 @@ async fn whose(conn: &mut SqliteConnection) -> sqlx::Result<Whose> {
 }
 
 /// With write-ahead logging, to which a file stays switched: only one that is ours, or is to be.
-async fn with_log(
-    connect: SqliteConnectOptions,
-    absent: Absent,
-) -> sqlx::Result<SqliteConnectOptions> {
+async fn with_log(connect: SqliteConnectOptions, absent: Absent) -> sqlx::Result<Opening> {
     let careful = leaving_the_log(&connect);
     let mut look = careful.clone().pragma("query_only", "ON").connect().await?;
     let whose = whose(&mut look).await;
     look.close().await?;
-    Ok(match whose? {
-        Whose::SomebodyElses => careful,
-        Whose::Nobodys if absent == Absent::Refuse => careful,
-        Whose::Ours | Whose::Nobodys => connect.journal_mode(SqliteJournalMode::Wal),
+    let is_to_look = match whose? {
+        Whose::SomebodyElses => true,
+        Whose::Nobodys => absent == Absent::Refuse,
+        Whose::Ours => false,
+    };
+    Ok(Opening {
+        connect: if is_to_look {
+            careful
+        } else {
+            connect.journal_mode(SqliteJournalMode::Wal)
+        },
+        is_to_look,
     })
 }
 
@@ -252,13 +265,14 @@ async fn first_connection(
     options: &Options,
     connect: SqliteConnectOptions,
     absent: Absent,
-) -> Result<(SqliteConnectOptions, SqlitePool)> {
+) -> Result<(Opening, SqlitePool)> {
     let deadline = Instant::now() + options.lock_timeout;
     loop {
         let connecting = async {
-            let connect = with_log(connect.clone(), absent).await?;
-            let write = pool(options, 1).connect_with(writing(&connect)).await?;
-            Ok((connect, write))
+            let opening = with_log(connect.clone(), absent).await?;
+            let writing = writing(&opening.connect);
+            let write = pool(options, 1).connect_with(writing).await?;
+            Ok((opening, write))
         };
         let failure: sqlx::Error = match connecting.await {
             Ok(connected) => return Ok(connected),
