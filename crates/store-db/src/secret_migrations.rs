@@ -79,6 +79,15 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.taken_since(platform, database, place).await)
     }
 
+    async fn taken_last(
+        &self,
+        platform: &str,
+        database: &str,
+        place: FieldPlace<'_>,
+    ) -> Result<Option<TakenTo>> {
+        of_either!(self, inner => inner.taken_last(platform, database, place).await)
+    }
+
     async fn note_copy(&self, id: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
         of_either!(self, inner => inner.note_copy(id, copy, digest).await)
     }

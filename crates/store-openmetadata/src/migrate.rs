@@ -13,6 +13,7 @@ mod outside;
 mod progress;
 mod reading;
 mod report;
+mod two_values;
 mod whereabouts;
 
 use std::collections::BTreeMap;
@@ -106,6 +107,8 @@ pub struct SecretsMigration {
     database: OnceCell<String>,
     /// Where OpenMetadata keeps its secrets, once that was asked.
     kept: OnceCell<Option<kept::Kept>>,
+    /// Whether runs led there from elsewhere, once that was asked.
+    other_ways_there: OnceCell<bool>,
 }
 
 /// A side with the ids that secrets have there.
@@ -238,6 +241,7 @@ impl SecretsMigration {
             to: Place::new(to, &ground.options, &ground.tags)?,
             database: OnceCell::new(),
             kept: OnceCell::new(),
+            other_ways_there: OnceCell::new(),
             ground,
         })
     }

@@ -189,6 +189,14 @@ pub trait SecretMigrations: Send + Sync {
         place: FieldPlace<'_>,
     ) -> Result<Option<TakenTo>>;
 
+    /// Where a field was taken last, forth by a migration or back, whatever was written down since.
+    async fn taken_last(
+        &self,
+        platform: &str,
+        database: &str,
+        place: FieldPlace<'_>,
+    ) -> Result<Option<TakenTo>>;
+
     /// Writes down the digest of a value that is about to be written under a name, in place of the one
     /// before. `Conflict` unless the migration is open.
     async fn note_copy(&self, id: MoveId, copy: &CopyName, digest: &Digest) -> Result<()>;

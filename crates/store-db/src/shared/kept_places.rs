@@ -18,6 +18,8 @@ const TAKEN: &str = "SELECT migration.migration_id, migration.from_place, migrat
      FROM secret_migrations AS migration \
      JOIN migrated_fields AS field ON field.migration_id = migration.migration_id ";
 
+const LAST: &str = " ORDER BY field.seq DESC, migration.started_at DESC LIMIT 1";
+
 impl Store {
     pub(crate) async fn keep_at(
         &self,
@@ -47,21 +49,24 @@ impl Store {
         database: &str,
         place: FieldPlace<'_>,
     ) -> Result<Option<TakenTo>> {
-        let mut query = Query::new(TAKEN);
-        query
-            .push("WHERE migration.platform = ")
-            .push_bind(platform)
-            .push(" AND migration.platform_database = ")
-            .push_bind(database)
-            // What was written down before its order was: what was taken back of that counts no more.
-            .push(" AND (field.seq > 0 OR (NOT taken_back AND migration.state <> 'reversed'))")
-            .push(
-                " AND field.seq > COALESCE((SELECT since FROM kept_places \
-                 WHERE kept_places.platform = migration.platform \
-                 AND kept_places.platform_database = migration.platform_database), -1)",
-            );
-        push_place(&mut query, place);
-        query.push(" ORDER BY field.seq DESC, migration.started_at DESC LIMIT 1");
+        let mut query = taken_of(platform, database, place);
+        query.push(
+            " AND field.seq > COALESCE((SELECT since FROM kept_places \
+             WHERE kept_places.platform = migration.platform \
+             AND kept_places.platform_database = migration.platform_database), -1)",
+        );
+        query.push(LAST);
+        self.taken(query).await
+    }
+
+    pub(crate) async fn taken_last(
+        &self,
+        platform: &str,
+        database: &str,
+        place: FieldPlace<'_>,
+    ) -> Result<Option<TakenTo>> {
+        let mut query = taken_of(platform, database, place);
+        query.push(LAST);
         self.taken(query).await
     }
 
@@ -141,6 +146,20 @@ impl Store {
             .await
             .map_err(|failure| told("look where a field was taken", failure))
     }
+}
+
+/// Where a field was taken, and taken back, to be followed by a condition.
+fn taken_of(platform: &str, database: &str, place: FieldPlace<'_>) -> Query {
+    let mut query = Query::new(TAKEN);
+    query
+        .push("WHERE migration.platform = ")
+        .push_bind(platform.to_owned())
+        .push(" AND migration.platform_database = ")
+        .push_bind(database.to_owned())
+        // What was written down before its order was: what was taken back of that counts no more.
+        .push(" AND (field.seq > 0 OR (NOT taken_back AND migration.state <> 'reversed'))");
+    push_place(&mut query, place);
+    query
 }
 
 async fn keep_within(

@@ -308,6 +308,13 @@ pub(crate) async fn where_a_field_was_taken_last_is_known_until_a_run_is_through
     let said = KeptAt { by: None, ..there };
     store.keep_at("om", &database, &said).await.unwrap();
     assert_eq!(last(&x).await, None);
+    // What runs did is known all the same.
+    for (platform, expected) in [("om", Some(runs[0])), ("other", None)] {
+        let taken = store.taken_last(platform, &database, x.place()).await;
+        assert_eq!(taken.unwrap().map(|it| it.migration), expected);
+    }
+    let taken = store.taken_last("om", &database, y.place()).await;
+    assert_eq!(taken.unwrap(), None);
 }
 
 /// Of what was written down before its order was, only what stands counts.

@@ -10,6 +10,7 @@ use super::literal::{exchange, literal_at};
 use super::progress::Progress;
 use super::reading::Rows;
 use super::report::Holds;
+use super::two_values::is_not_there;
 use super::whereabouts::Whereabouts;
 use super::{
     MigrationObserver, MigrationReport, OPERATION, Placed, SecretsMigration, Side, entity_column,
@@ -308,6 +309,9 @@ impl SecretsMigration {
         if field.from == field.to && field.digest.is_some() {
             return Ok(Standing::Settled(How::BackAlready));
         }
+        if let Some(message) = self.has_another_there(field, value.as_ref()).await? {
+            return stays(message);
+        }
         if let (false, Some(name), Some(value)) = (self.ground.replaces_copies, &field.from, &value)
         {
             let there = CopyName {
@@ -323,6 +327,34 @@ impl SecretsMigration {
             (None, Some(value)) => Stored::Value(value),
             (None, None) => Stored::Null,
         }))
+    }
+
+    /// Where the old side has another value under the id that the field has now: OpenMetadata may have saved it there since.
+    async fn has_another_there(
+        &self,
+        field: &MigratedField,
+        value: Option<&SecretValue>,
+    ) -> Result<Option<String>> {
+        let (Side::Manager { .. }, Some(now)) = (&self.from.side, &field.to) else {
+            return Ok(None);
+        };
+        if field.from == field.to || !self.from.made(now) {
+            return Ok(None);
+        }
+        let there = match value_of(&self.from.side, Some(now)).await {
+            Err(error) if is_not_there(&error) => return Ok(None),
+            there => there?,
+        };
+        if there.as_ref() == value || self.from.is_anothers(now).await? {
+            return Ok(None);
+        }
+        let old = field.from.as_deref().unwrap_or_default();
+        let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
+        Ok(Some(format!(
+            "{from} has another value under {now}, which is the id that the field has now: it may have been saved there since; \
+             the field stays as it is: put the value that it is to have under {old} and {now} in {from}, and under {now} in \
+             {to}, by hand, once you know that nothing else needs what is there now, and run this again"
+        )))
     }
 
     /// A field that refers to its old secret's name again is back only where that secret is there, and no later run took

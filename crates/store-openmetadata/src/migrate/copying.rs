@@ -42,7 +42,7 @@ impl SecretsMigration {
         };
         refuse_what_does_not_fit(backend.capabilities(), &copy.name, value)
             .map_err(|error| error.with_coordinate(&copy.name))?;
-        match self.read_there(&copy.name).await {
+        match self.to.read(&copy.name).await {
             Ok(there) if there == *value => {
                 self.refuse_what_does_not_last(&copy.name).await?;
                 self.refuse_what_others_use(copy, value, others).await?;
@@ -86,7 +86,7 @@ impl SecretsMigration {
         self.ground.journal.note_copy(id, copy, &digest).await?;
         let name = &copy.name;
         self.to.side.secrets()?.put_named(name, value).await?;
-        if self.read_there(name).await? == *value {
+        if self.to.read(name).await? == *value {
             return Ok(true);
         }
         let message = "what was read back is not what was written; nothing refers to it";
@@ -143,17 +143,6 @@ impl SecretsMigration {
             return false;
         };
         backend.capabilities().native_expiry != NativeExpiry::Advises
-    }
-
-    async fn read_there(&self, name: &str) -> Result<SecretValue> {
-        let read = self
-            .to
-            .side
-            .secrets()?
-            .read_named(&[name.to_owned()])
-            .await
-            .pop();
-        read.unwrap_or_else(|| Err(no_answer(name)))
     }
 
     async fn judge_another(

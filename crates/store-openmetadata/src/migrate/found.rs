@@ -4,6 +4,7 @@ use cloakroom_core::config::{is_mask, parse_document};
 use cloakroom_core::{Error, ErrorKind, Result, SecretValue};
 
 use super::reading::{Held, held};
+use super::two_values::Has;
 use super::whereabouts::Whereabouts;
 use super::{
     FieldPlace, MigrationReport, OPERATION, Place, Placed, ReferencePlace, SecretsMigration, Side,
@@ -21,6 +22,8 @@ pub(super) struct Found {
     pub(super) fields: Vec<Field>,
     /// Pointers and ids of fields that were switched before.
     pub(super) there: Vec<(String, String)>,
+    /// Pointers of fields whose values are where they are to be, in the database.
+    values_there: Vec<(String, SecretValue)>,
     /// Those of fields that refer to what the deployment could have made on neither side, but in a third place.
     of_a_third: Vec<(String, String)>,
 }
@@ -96,6 +99,12 @@ impl SecretsMigration {
                 (_, Stored::Reference(_)) => {
                     return own.push(ReferencePlace::new(target, row, leaf.pointer));
                 }
+                (Side::Manager { .. }, Stored::Value(value))
+                    if matches!(self.to.side, Side::Database) =>
+                {
+                    let there = (leaf.pointer.to_owned(), value.clone());
+                    return found.values_there.push(there);
+                }
                 (_, Stored::Null) | (Side::Manager { .. }, Stored::Value(_)) => return,
             };
             let named = found.about.name.as_deref().filter(|_| !leaf.in_list);
@@ -159,7 +168,10 @@ impl SecretsMigration {
             let went_there = matches!(&secret, Whereabouts::Taken(it)
                 if it.from == self.from.side.word() && it.from_name.as_ref() != Some(id));
             if went_there && secret.is_at(&self.to) {
-                sorted.there.push((field.pointer, id.clone()));
+                match self.refuse_two_values(id).await {
+                    Ok(()) => sorted.there.push((field.pointer.clone(), id.clone())),
+                    Err(error) => told.issue(place.issue(Some(id), &error)),
+                }
                 continue;
             }
             let refused = match secret.refuse_elsewhere(&[&self.from, &self.to], id) {
@@ -174,9 +186,23 @@ impl SecretsMigration {
         for (pointer, id) in found.there {
             let place = FieldPlace::at(target, row, &pointer);
             let secret = self.whereabouts(place, &id).await?;
-            match secret.refuse_elsewhere(&[&self.to], &id) {
+            let refused = match secret.refuse_elsewhere(&[&self.to], &id) {
+                Ok(()) => {
+                    let has = Has::Reference(&id);
+                    self.refuse_what_came_from_elsewhere(place, has).await
+                }
+                refused => refused,
+            };
+            match refused {
                 Ok(()) => sorted.there.push((pointer, id)),
                 Err(error) => told.issue(place.issue(Some(&id), &error)),
+            }
+        }
+        for (pointer, value) in found.values_there {
+            let place = FieldPlace::at(target, row, &pointer);
+            let has = Has::Value(&value);
+            if let Err(error) = self.refuse_what_came_from_elsewhere(place, has).await {
+                told.issue(place.issue(None, &error));
             }
         }
         for (pointer, id) in found.of_a_third {

@@ -133,6 +133,7 @@ impl SecretsMigration {
             let there = self.from.side.secrets()?.read_named(&ids).await;
             let left = self.to.side.secrets()?.read_named(&ids).await;
             for (met, (there, left)) in batch.iter().zip(there.into_iter().zip(left)) {
+                let (there, left) = ((&self.from, there), (&self.to, left));
                 if let Err(error) = self.judge_both(&met.id, there, left).await {
                     report.issue(met.place().issue(Some(&met.id), &error));
                 }
@@ -140,39 +141,6 @@ impl SecretsMigration {
         }
         met.clear();
         Ok(())
-    }
-
-    /// Whether the place that is left has another value of the deployment's. What the place gone back to lacks was told.
-    async fn judge_both(
-        &self,
-        id: &str,
-        there: Result<SecretValue>,
-        left: Result<SecretValue>,
-    ) -> Result<()> {
-        let is_told_of_there = |error: &Error| {
-            matches!(
-                error.kind(),
-                ErrorKind::Missing | ErrorKind::ScheduledForDeletion
-            )
-        };
-        let (there, left) = match (there, left) {
-            (Err(error), _) | (_, Err(error)) if is_told_of_there(&error) => return Ok(()),
-            (there, left) => (there?, left?),
-        };
-        if there == left || self.is_anothers_in_the_place_left(id).await? {
-            return Ok(());
-        }
-        let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
-        let message = format!(
-            "{from} and {to} have other values under this id, which the field refers to: see whose they are; where both are \
-             this field's, put the right one there in both, by hand, and run this again"
-        );
-        Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_coordinate(id))
-    }
-
-    async fn is_anothers_in_the_place_left(&self, id: &str) -> Result<bool> {
-        let described = self.to.describe(id).await?;
-        Ok(self.to.refuse_anothers(&described, "").is_err())
     }
 }
 

@@ -25,6 +25,7 @@ mod silent;
 mod stage;
 mod support;
 mod taking_back;
+mod two_values;
 mod walks;
 
 use std::future::Future;
@@ -98,6 +99,11 @@ fn main() {
                 references_elsewhere_are_told_and_keep_the_old_side, taking_back_loses_no_edit,
                 one_odd_value_stops_nothing, a_reference_in_a_description_is_prose,
                 a_table_without_a_key_is_not_written;
+            two_values:
+                what_is_entered_anew_where_it_came_from_is_told,
+                what_is_entered_anew_on_the_old_side_is_not_passed_by,
+                what_a_run_from_elsewhere_took_there_is_told,
+                where_they_are_kept_an_older_copy_is_of_no_matter;
             silent: a_server_that_falls_silent;
             others:
                 a_foreign_tag_keeps_a_secret_safe, a_copy_bears_the_deployments_tags,

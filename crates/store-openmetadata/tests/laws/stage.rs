@@ -250,15 +250,16 @@ impl SecretMigrations for Journal {
         let of_platform = (platform.to_owned(), database.to_owned());
         let kept = self.kept.lock().unwrap();
         let since = kept.get(&of_platform).map_or(0, |(_, since)| *since);
-        let (records, fields) = (self.records.lock().unwrap(), self.fields.lock().unwrap());
-        let noted = self.noted.lock().unwrap();
-        let last = noted[since..].iter().rev().find_map(|key| {
-            let record = records.iter().find(|it| it.id.0 == key.0)?;
-            let is_it = *key == key_of(record.id, place)
-                && (&*record.platform, &*record.database) == (platform, database);
-            is_it.then(|| taken(record, &fields[key]))
-        });
-        Ok(last)
+        Ok(self.taken_behind(since, (platform, database), place))
+    }
+
+    async fn taken_last(
+        &self,
+        platform: &str,
+        database: &str,
+        place: FieldPlace<'_>,
+    ) -> Result<Option<TakenTo>> {
+        Ok(self.taken_behind(0, (platform, database), place))
     }
 
     async fn note_copy(&self, _: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
@@ -279,6 +280,24 @@ impl SecretMigrations for Journal {
     async fn noted_copy(&self, copy: &CopyName) -> Result<Option<Digest>> {
         let key = copied(copy);
         Ok(self.copies.lock().unwrap().get(&key).cloned())
+    }
+}
+
+impl Journal {
+    fn taken_behind(
+        &self,
+        since: usize,
+        (platform, database): (&str, &str),
+        place: FieldPlace<'_>,
+    ) -> Option<TakenTo> {
+        let (records, fields) = (self.records.lock().unwrap(), self.fields.lock().unwrap());
+        let noted = self.noted.lock().unwrap();
+        noted[since..].iter().rev().find_map(|key| {
+            let record = records.iter().find(|it| it.id.0 == key.0)?;
+            let is_it = *key == key_of(record.id, place)
+                && (&*record.platform, &*record.database) == (platform, database);
+            is_it.then(|| taken(record, &fields[key]))
+        })
     }
 }
 
