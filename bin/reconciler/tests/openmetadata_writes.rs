@@ -16,6 +16,8 @@ mod killed;
 mod managers;
 #[path = "openmetadata/moved.rs"]
 mod moved;
+#[path = "openmetadata/restored.rs"]
+mod restored;
 #[path = "openmetadata/taken_back.rs"]
 mod taken_back;
 
@@ -60,7 +62,7 @@ const ON_MYSQL: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    let laws: [(&str, &[&'static str], Law); 20] = [
+    let laws: [(&str, &[&'static str], Law); 21] = [
         ("the_key_is_changed", &[], the_key_is_changed),
         (
             "without_leave_nothing_is_changed",
@@ -117,6 +119,11 @@ fn main() -> ExitCode {
             "runs_come_in_their_order",
             &[AWS_URL, AWS_USER],
             taken_back::runs_come_in_their_order,
+        ),
+        (
+            "a_restored_database_is_taken_back_as_before",
+            &[AWS_URL, AWS_USER],
+            restored::a_restored_database_is_taken_back_as_before,
         ),
         (
             "a_writer_at_another_database_is_refused",

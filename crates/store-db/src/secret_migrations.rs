@@ -88,6 +88,10 @@ impl SecretMigrations for DbStore {
         of_either!(self, inner => inner.taken_last(platform, database, place).await)
     }
 
+    async fn take_over(&self, platform: &str, database: &str) -> Result<u64> {
+        of_either!(self, inner => inner.take_over(platform, database).await)
+    }
+
     async fn note_copy(&self, id: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
         of_either!(self, inner => inner.note_copy(id, copy, digest).await)
     }

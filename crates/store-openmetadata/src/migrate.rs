@@ -252,7 +252,8 @@ impl SecretsMigration {
     /// `Denied` and `Unavailable`, as the database answers. `Conflict` where OpenMetadata keeps its secrets on neither
     /// side.
     pub async fn look(&self, observer: &dyn MigrationObserver) -> Result<MigrationReport> {
-        self.refuse_out_of_order(None, true).await?;
+        self.refuse_out_of_order(None).await?;
+        self.refuse_beside_another(None).await?;
         self.forth(None, observer).await
     }
 
@@ -278,8 +279,10 @@ impl SecretsMigration {
             to: self.to.side.word(),
         };
         self.refuse_without_leave().await?;
-        self.refuse_out_of_order(None, false).await?;
+        self.refuse_out_of_order(None).await?;
+        self.refuse_beside_another(None).await?;
         let record = self.ground.journal.begin_migration(&new).await?;
+        self.note_what_is_said().await?;
         let mut report = self.forth(Some(record.id), observer).await?;
         if !report.cut_short {
             // Whatever is left is another migration's, so that nothing left holds up all others.
@@ -313,7 +316,8 @@ impl SecretsMigration {
         if !dry_run {
             self.refuse_without_leave().await?;
         }
-        self.refuse_out_of_order(Some(id), dry_run).await?;
+        self.refuse_out_of_order(Some(id)).await?;
+        self.refuse_beside_another(Some(id)).await?;
         if !dry_run {
             // One that was taken back is looked at again: what stayed then may have been seen to since.
             let from = [
@@ -326,6 +330,7 @@ impl SecretsMigration {
             journal
                 .set_migration(id, &from, MoveState::Reversing)
                 .await?;
+            self.note_what_is_said().await?;
         }
         let (mut report, stands) = self.back((id, state), dry_run, observer).await?;
         if !dry_run && !report.cut_short {
@@ -347,18 +352,50 @@ impl SecretsMigration {
         let record = record.ok_or_else(|| {
             Error::new(ErrorKind::Missing, OPERATION, "there is no such migration")
         })?;
-        let here = (
-            self.ground.platform.clone(),
-            self.database().await?,
-            self.from.side.word(),
-            self.to.side.word(),
-        );
-        let then = record.clone();
-        if here != (then.platform, then.database, then.from, then.to) {
-            let message = "that migration is of another platform, another database or other places";
-            return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+        let failed = |message| Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+        let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
+        if record.platform != self.ground.platform {
+            return failed(format!("that migration is of {}", record.platform));
+        }
+        if (&record.from, &record.to) != (&from, &to) {
+            return failed(format!(
+                "that migration is from {} to {}",
+                record.from, record.to
+            ));
+        }
+        if record.database != self.database().await? {
+            return failed(format!(
+                "that migration is of another database than platforms.{} has now: {}",
+                record.platform,
+                record.if_it_is_the_same()
+            ));
         }
         Ok(record)
+    }
+
+    /// `Conflict` while another migration of the platform is under way than the one that is given again.
+    async fn refuse_beside_another(&self, id: Option<MoveId>) -> Result<()> {
+        let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
+        let database = self.database().await?;
+        let is_given_again = |it: &SecretMigration| match id {
+            Some(id) => it.id == id,
+            None => {
+                it.state == MoveState::Open
+                    && (&it.database, &it.from, &it.to) == (&database, &from, &to)
+            }
+        };
+        let runs = self.runs().await?;
+        let mut others = runs.iter().filter(|it| it.is_under_way());
+        match others.find(|it| !is_given_again(it)) {
+            Some(other) => Err(other.in_the_way(OPERATION, &database)),
+            None => Ok(()),
+        }
+    }
+
+    /// All that were written down of the platform, whichever database they were of.
+    async fn runs(&self) -> Result<Vec<SecretMigration>> {
+        let (journal, platform) = (&self.ground.journal, &self.ground.platform);
+        journal.migrations(platform, u32::MAX).await
     }
 
     async fn database(&self) -> Result<String> {

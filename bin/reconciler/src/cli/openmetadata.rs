@@ -27,7 +27,7 @@ pub struct RotateFernetArgs {
 
 /// Arguments of `migrate-secrets`.
 #[derive(Clone, Debug, Args)]
-#[command(group = ArgGroup::new("step").required(true).args(["from", "reverse", "list"]))]
+#[command(group = ArgGroup::new("step").required(true).args(["from", "reverse", "list", "restored"]))]
 pub struct MigrateSecretsArgs {
     /// Which of the configured platforms; not needed where there is only one
     #[arg(long, value_name = "NAME")]
@@ -49,6 +49,10 @@ pub struct MigrateSecretsArgs {
     /// Only say which migrations there were, with their ids, and where OpenMetadata is taken to keep its secrets
     #[arg(long, conflicts_with_all = ["set_to", "dry_run"])]
     pub list: bool,
+    /// Only say that the platform's database is the one before, restored from a backup or moved: what is written down of
+    /// migrations of that one counts for it from now on
+    #[arg(long, conflicts_with = "set_to")]
+    pub restored: bool,
     /// Where OpenMetadata keeps its secrets by now, `db` or a backend, if that is not where the last migration that was
     /// through led it
     #[arg(long, value_name = "PLACE")]

@@ -17,7 +17,7 @@ use super::bar::Bar;
 use super::fernet::writing_options;
 use super::migrate_beside::others;
 use super::migrate_told::{Look, Told, next_steps, print};
-use super::migrations;
+use super::{migrations, restored};
 use crate::cli::MigrateSecretsArgs;
 use crate::configuration::OpenMetadata;
 use crate::exit::Exit;
@@ -44,9 +44,15 @@ pub(super) async fn migrate_secrets(
     if args.list {
         return migrations::list(name, section, context, console).await;
     }
+    if args.restored {
+        return restored::take_over(name, section, args.dry_run, context, console).await;
+    }
     let order = order(&args, context).await?;
     let mut ground = ground(name, section, context, args.dry_run).await?;
-    ground.set_to.clone_from(&args.set_to);
+    if let Some(place) = &args.set_to {
+        refuse_unknown(place, context).context("--set-to")?;
+        ground.set_to = Some(place.clone());
+    }
     if order.reverse.is_none() {
         refuse_without_tags(context, section, &order)?;
         ground.others = others(context, (name, section), &order.to)?;
@@ -211,6 +217,13 @@ pub(super) fn configured_place(section: &OpenMetadata) -> anyhow::Result<String>
         Some(_) => section.backend.clone(),
         None => DATABASE.to_owned(),
     })
+}
+
+fn refuse_unknown(place: &str, context: &Context) -> anyhow::Result<()> {
+    if place != DATABASE {
+        context.backends.get(&place.parse()?)?;
+    }
+    Ok(())
 }
 
 fn side(context: &Context, place: &str) -> anyhow::Result<Side> {

@@ -31,6 +31,7 @@ mod outcome;
 mod plan;
 mod quarantine;
 mod report;
+mod restored;
 mod run;
 mod secret;
 mod serve;

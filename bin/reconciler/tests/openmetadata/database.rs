@@ -125,6 +125,21 @@ impl Database {
         self.execute(&update).await;
     }
 
+    /// Another one with all that is in it takes its place and its name, where the server would tell that.
+    pub async fn restore(&self) {
+        let name = &self.name;
+        if self.server == Server::Postgres {
+            for statement in [
+                format!("CREATE DATABASE {name}_restored TEMPLATE {name}"),
+                format!("DROP DATABASE {name} WITH (FORCE)"),
+                format!("ALTER DATABASE {name}_restored RENAME TO {name}"),
+                format!("GRANT CONNECT ON DATABASE {name} TO {name}"),
+            ] {
+                self.on_server(&statement).await;
+            }
+        }
+    }
+
     async fn on_server(&self, sql: &str) {
         self.server.execute(&self.address, sql).await;
     }

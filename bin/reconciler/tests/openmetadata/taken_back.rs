@@ -167,6 +167,8 @@ pub fn runs_come_in_their_order(stage: &Stage) {
     refused(&elsewhere, &[&forth, "`--from aws`", "`--set-to PLACE`"]);
     let said = [&elsewhere[..], &["--set-to", "main"]].concat();
     refused(&said, &["keeps its secrets in main"]);
+    let said = [&elsewhere[..], &["--set-to", "nope"]].concat();
+    refused(&said, &["--set-to", "nope"]);
     // Nothing is there: it was no slip of the pen, and is told one by one.
     let said = [&elsewhere[..], &["--set-to", "ssm", "--dry-run"]].concat();
     let looked = report(&stage.migrate(&said, 3));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::MoveId;
 use crate::store::MoveState;
 
@@ -125,6 +125,55 @@ impl MigratedField {
     }
 }
 
+impl SecretMigration {
+    /// Whether it is open or being taken back, so that no other one of its platform can begin.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.state, MoveState::Open | MoveState::Reversing)
+    }
+
+    /// `Conflict` for whoever comes while it is under way; `database` is the one that is asked for.
+    #[must_use]
+    pub fn in_the_way(&self, operation: &'static str, database: &str) -> Error {
+        let Self {
+            id,
+            platform,
+            from,
+            to,
+            ..
+        } = self;
+        let what = if self.state == MoveState::Reversing {
+            format!("migration {id} of {platform} from {from} to {to} is being taken back")
+        } else {
+            format!("migration {id} of {platform} from {from} to {to} is open")
+        };
+        let instead = if self.database != database {
+            format!(
+                ", in another database than the one that is configured now: {}; otherwise give this one a name of its own under \
+                 `platforms`",
+                self.if_it_is_the_same()
+            )
+        } else if self.state == MoveState::Reversing {
+            format!(": end that first (`--reverse {id}`)")
+        } else {
+            format!(
+                ": end it first (`--from {from} --to {to}`), or take it back (`--reverse {id}`)"
+            )
+        };
+        Error::new(ErrorKind::Conflict, operation, format!("{what}{instead}"))
+    }
+
+    /// What somebody does whose platform has another database since, which is this one's all the same.
+    #[must_use]
+    pub fn if_it_is_the_same(&self) -> String {
+        format!(
+            "where it is that one, restored from a backup or moved, say so first (`reconciler migrate-secrets --platform {} \
+             --restored`)",
+            self.platform
+        )
+    }
+}
+
 /// What the store keeps of migrations.
 #[async_trait]
 pub trait SecretMigrations: Send + Sync {
@@ -196,6 +245,11 @@ pub trait SecretMigrations: Send + Sync {
         database: &str,
         place: FieldPlace<'_>,
     ) -> Result<Option<TakenTo>>;
+
+    /// Lets what was written down of other databases of a platform count for this one, which is that one, restored or moved:
+    /// its migrations, the copies they wrote, and, unless that is known of this one, where it keeps its secrets; of several
+    /// what was written down last. Gives back how many migrations.
+    async fn take_over(&self, platform: &str, database: &str) -> Result<u64>;
 
     /// Writes down the digest of a value that is about to be written under a name, in place of the one
     /// before. `Conflict` unless the migration is open.

@@ -5,7 +5,7 @@ use cloakroom_core::{MoveId, Result};
 
 use super::locks::execute_exactly;
 use super::rows::Reader;
-use super::secret_migrations::{TABLE, in_the_way, push_place, under_way};
+use super::secret_migrations::{TABLE, push_place, under_way};
 use super::transaction::{Ending, told};
 use super::{Conn, Query, Row, Store, dialect};
 use crate::failure::Failure;
@@ -170,7 +170,7 @@ async fn keep_within(
     if let Some(by) = kept.by {
         let other = under_way(conn, platform).await?;
         if let Some(other) = other.filter(|it| it.id != by) {
-            return Err(in_the_way(KEEP, &other));
+            return Err(other.in_the_way(KEEP, database).into());
         }
         let mut known = query_of(platform, database);
         let row = known.build().fetch_optional(&mut *conn).await?;

@@ -32,6 +32,7 @@ mod removal_runs;
 pub(crate) mod removals;
 mod remove;
 mod rescued;
+mod restored_platforms;
 mod rows;
 mod runs;
 pub(crate) mod schema;

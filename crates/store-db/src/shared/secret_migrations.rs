@@ -174,7 +174,7 @@ async fn begin_within(
         return if same && known.state == MoveState::Open {
             Ok(known)
         } else {
-            Err(in_the_way(BEGIN, &known))
+            Err(known.in_the_way(BEGIN, &new.database).into())
         };
     }
     let mut query = Query::new(
@@ -223,7 +223,7 @@ async fn set_within(
         && let Some(other) = under_way(conn, &known.platform).await?
         && other.id != id
     {
-        return Err(in_the_way(STATE, &other));
+        return Err(other.in_the_way(STATE, &known.database).into());
     }
     let mut query = Query::new("UPDATE secret_migrations SET state = ");
     query
@@ -424,18 +424,6 @@ fn field(row: &Row) -> Result<MigratedField, Failure> {
         digest: reader.optional_word("digest", parsed)?,
         taken_back: reader.get("taken_back")?,
     })
-}
-
-pub(super) fn in_the_way(operation: &'static str, known: &SecretMigration) -> Failure {
-    let message = format!(
-        "migration {} of {} from {} to {} is {}; end it first, or take it back",
-        known.id,
-        known.platform,
-        known.from,
-        known.to,
-        known.state.as_str()
-    );
-    Error::new(ErrorKind::Conflict, operation, message).into()
 }
 
 fn elsewhere(operation: &'static str, id: MoveId) -> Failure {

@@ -21,6 +21,7 @@ mod platform_moves;
 mod postgres;
 mod protocol;
 mod removals;
+mod restored_platforms;
 mod scans;
 mod schema;
 mod secret_migrations;
@@ -135,6 +136,8 @@ fn main() {
         platform_moves:
             a_platform_has_one_move_at_a_time, a_platforms_move_stays_between_its_managers,
             a_platforms_copies_are_kept_by_whoever_has_the_lease;
+        restored_platforms:
+            a_restored_database_takes_over_what_is_written_down, what_was_written_down_last_is_taken_over;
         secret_migrations:
             a_migration_is_gone_on_with_until_it_is_over, every_migrated_field_is_kept,
             every_migrated_field_is_counted, migrations_are_listed_by_platform,

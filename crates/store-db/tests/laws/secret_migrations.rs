@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::*;
 
-fn new_migration(n: u128, platform: &str, to: &str) -> NewSecretMigration {
+pub(crate) fn new_migration(n: u128, platform: &str, to: &str) -> NewSecretMigration {
     NewSecretMigration {
         id: MoveId(Uuid::from_u128(0xD000 + n)),
         platform: platform.to_owned(),
@@ -23,7 +23,7 @@ fn new_migration(n: u128, platform: &str, to: &str) -> NewSecretMigration {
     }
 }
 
-fn field(table: &str, row: &str, pointer: &str) -> MigratedField {
+pub(crate) fn field(table: &str, row: &str, pointer: &str) -> MigratedField {
     let value = SecretValue::from(format!("{table}{row}{pointer}"));
     let digest = Digest::of(&Key::derive([7; 32]), pointer, ValueKind::Text, &value);
     MigratedField {

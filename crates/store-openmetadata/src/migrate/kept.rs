@@ -37,6 +37,9 @@ impl SecretsMigration {
             }
             let (journal, platform) = (&self.ground.journal, &self.ground.platform);
             let noted = journal.kept_at(platform, &self.database().await?).await?;
+            if noted.is_none() {
+                self.refuse_what_is_known_of_another_database().await?;
+            }
             let configured = self.ground.configured.as_ref().map(at);
             Ok::<_, Error>(match noted {
                 Some(noted) => Some(noted).map(kept_as(Known::Noted)),
@@ -53,22 +56,33 @@ impl SecretsMigration {
         Ok(kept.is_some_and(|it| it.at.place == place.side.word()))
     }
 
-    /// Refuses a run between two places of which OpenMetadata keeps its secrets in neither; otherwise writes down what an
-    /// operator said of that.
-    pub(super) async fn refuse_out_of_order(
-        &self,
-        way_back: Option<MoveId>,
-        dry_run: bool,
-    ) -> Result<()> {
+    /// `Conflict` where all that runs say is of another database of the platform, which may have been this one before it was
+    /// restored or moved.
+    async fn refuse_what_is_known_of_another_database(&self) -> Result<()> {
+        let (database, runs) = (self.database().await?, self.runs().await?);
+        let Some(run) = runs.first() else {
+            return Ok(());
+        };
+        if runs.iter().any(|it| it.database == database) {
+            return Ok(());
+        }
+        let message = format!(
+            "all migrations of {} were of another database than the one that is configured now: {}; otherwise say where this \
+             OpenMetadata keeps its secrets with `--set-to PLACE`",
+            run.platform,
+            run.if_it_is_the_same()
+        );
+        Err(Error::new(ErrorKind::Conflict, OPERATION, message))
+    }
+
+    /// Refuses a run between two places of which OpenMetadata keeps its secrets in neither.
+    pub(super) async fn refuse_out_of_order(&self, way_back: Option<MoveId>) -> Result<()> {
         let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
         let Some(kept) = self.kept().await? else {
             return Ok(());
         };
         if kept.at.place == from || kept.at.place == to {
-            return match kept.known {
-                Known::Said if !dry_run => self.note_kept(&kept.at).await,
-                _ => Ok(()),
-            };
+            return Ok(());
         }
         let instead = match way_back {
             Some(id) => self.to_be_taken_back_first(id, &kept.at).await?,
@@ -80,6 +94,14 @@ impl SecretsMigration {
             kept.if_it_is_elsewhere()
         );
         Err(Error::new(ErrorKind::Conflict, OPERATION, message))
+    }
+
+    /// Writes down what an operator said, once nothing refuses the run any more.
+    pub(super) async fn note_what_is_said(&self) -> Result<()> {
+        match self.kept().await? {
+            Some(kept) if kept.known == Known::Said => self.note_kept(&kept.at).await,
+            _ => Ok(()),
+        }
     }
 
     async fn to_be_taken_back_first(&self, id: MoveId, kept: &KeptAt) -> Result<String> {

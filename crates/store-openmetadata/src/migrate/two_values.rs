@@ -118,15 +118,13 @@ impl SecretsMigration {
     /// Whether any run led there from elsewhere, or back there.
     async fn has_other_ways_there(&self) -> Result<bool> {
         let asked = self.other_ways_there.get_or_try_init(async || {
-            let (journal, platform) = (&self.ground.journal, &self.ground.platform);
             let database = self.database().await?;
             let [from, to] = [&self.from, &self.to].map(|it| it.side.word());
             let leads_there = |it: &SecretMigration| {
                 it.database == database
                     && ((it.to == to && it.from != from) || (it.from == to && it.to != from))
             };
-            let runs = journal.migrations(platform, u32::MAX).await?;
-            Ok::<_, Error>(runs.iter().any(leads_there))
+            Ok::<_, Error>(self.runs().await?.iter().any(leads_there))
         });
         asked.await.copied()
     }

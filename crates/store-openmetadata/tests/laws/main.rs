@@ -153,7 +153,10 @@ fn main() {
                 the_first_run_begins_or_ends_where_the_configuration_says,
                 what_is_to_be_taken_back_first_is_told_by_its_run,
                 what_was_saved_under_another_name_is_taken_along,
-                what_is_gone_from_where_it_was_taken_is_not_taken_again;
+                what_is_gone_from_where_it_was_taken_is_not_taken_again,
+                what_is_said_with_a_run_that_is_refused_does_not_count,
+                a_restored_database_goes_on_where_it_was,
+                another_database_begins_where_it_is_said_to;
             walks:
                 what_was_saved_last_is_read_wherever_a_run_leads,
                 what_was_saved_last_is_read_where_runs_know_their_order;

@@ -1,10 +1,11 @@
 //! Runs come in their order: each begins or ends where the last one that was through left OpenMetadata.
 
+use cloakroom_core::platform::{PlatformSource as _, SecretMigrations as _};
 use cloakroom_core::{Error, ErrorKind};
 use cloakroom_store_openmetadata::{MigrationReport, Reference};
 
 use crate::stage::{
-    PASSWORD, Stage, Unobserved, delete, edit_of, id, on_aws, on_google, put, there,
+    Between, PASSWORD, Stage, Unobserved, delete, edit_of, id, on_aws, on_google, put, there,
 };
 use crate::support::Bench;
 
@@ -359,4 +360,73 @@ pub(crate) async fn what_is_gone_from_where_it_was_taken_is_not_taken_again(benc
     let again = stage.copy("aws", "ssm").await;
     assert!(again.is_complete(), "{again:?}");
     assert_eq!(there(&stage.ssm, &one).await.as_deref(), Some("first"));
+}
+
+/// A migration that died on its way.
+async fn cut_short(stage: &Stage, from: &str, to: &str) {
+    *stage.journal.between.lock().unwrap() = Some(Between::Death);
+    stage.try_to_copy(from, to, &Unobserved).await.unwrap_err();
+}
+
+/// What is said counts from the run on that it was said for, and a run that is refused is none.
+pub(crate) async fn what_is_said_with_a_run_that_is_refused_does_not_count(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.ssm_is_another();
+    stage.with_password(1, "one", "first").await;
+    assert!(stage.copy("db", "aws").await.is_complete());
+    cut_short(&stage, "aws", "google").await;
+    stage.set_to = Some("ssm");
+    let error = refused(&stage, "ssm", "google").await;
+    assert!(error.to_string().contains("is open"), "{error}");
+    stage.set_to = None;
+    let run = stage.copy("aws", "google").await;
+    assert!(run.is_complete() && run.moved == 1, "{run:?}");
+}
+
+/// A database that was restored or moved is another one to whoever asks it, until somebody says that it is the same.
+pub(crate) async fn a_restored_database_goes_on_where_it_was(bench: Bench) {
+    let stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "first").await;
+    stage.with_password(2, "two", "first").await;
+    let first = stage.copy("db", "aws").await;
+    assert!(first.is_complete(), "{first:?}");
+    let journal = &stage.journal;
+    let database = bench.source().identity().await.unwrap().database;
+    for is_open in [false, true] {
+        if is_open {
+            cut_short(&stage, "aws", "google").await;
+        }
+        journal.take_over("om", "before").await.unwrap();
+        for error in [
+            refused(&stage, "aws", "google").await,
+            refused_back(&stage, ("db", "aws"), &first).await,
+        ] {
+            let advice = "`reconciler migrate-secrets --platform om --restored`";
+            assert!(error.to_string().contains(advice), "{error}");
+        }
+        journal.take_over("om", &database).await.unwrap();
+    }
+    let run = stage.copy("aws", "google").await;
+    assert!(run.is_complete() && run.moved == 2, "{run:?}");
+    for (from, to, run) in [("aws", "google", &run), ("db", "aws", &first)] {
+        let back = stage.reverse(from, to, run).await;
+        assert!(back.is_complete() && back.moved == 2, "{back:?}");
+    }
+    assert_eq!(stage.field(1, PASSWORD).await.as_deref(), Some("first"));
+}
+
+/// Another OpenMetadata under the name of an earlier one begins where an operator says.
+pub(crate) async fn another_database_begins_where_it_is_said_to(bench: Bench) {
+    let mut stage = Stage::new(&bench).await;
+    stage.with_password(1, "one", "first").await;
+    assert!(stage.copy("db", "google").await.is_complete());
+    let journal = stage.journal.clone();
+    journal.take_over("om", "another").await.unwrap();
+    stage.with_password(2, "two", "first").await;
+    refused(&stage, "db", "aws").await;
+    stage.set_to = Some("db");
+    let run = stage.copy("db", "aws").await;
+    assert_eq!(run.moved, 1, "{run:?}");
+    stage.set_to = None;
+    assert_eq!(stage.look("db", "aws").await.moved, 0);
 }

@@ -43,8 +43,12 @@ fn key_of(id: MoveId, it: FieldPlace<'_>) -> FieldKey {
     (id.0, table, row, pointer)
 }
 
-fn copied(it: &CopyName) -> String {
-    format!("{} {} {} {}", it.platform, it.database, it.to, it.name)
+/// By platform, database, place and name.
+type CopyKey = (String, String, String, String);
+
+fn copied(it: &CopyName) -> CopyKey {
+    let [platform, database, to, name] = [&it.platform, &it.database, &it.to, &it.name];
+    (platform.clone(), database.clone(), to.clone(), name.clone())
 }
 
 /// A journal in memory.
@@ -55,7 +59,7 @@ pub(crate) struct Journal {
     /// A run comes no further, once, than to a copy of this name, and has removed what was there.
     pub(crate) ends_at: Mutex<Option<String>>,
     records: Mutex<Vec<SecretMigration>>,
-    copies: Mutex<BTreeMap<String, Digest>>,
+    copies: Mutex<BTreeMap<CopyKey, Digest>>,
     /// By migration, table, row and pointer.
     fields: Mutex<BTreeMap<FieldKey, MigratedField>>,
     /// In the order in which they were noted.
@@ -72,8 +76,14 @@ impl SecretMigrations for Journal {
         let mut records = self.records.lock().unwrap();
         let of_platform = |it: &&SecretMigration| it.platform == new.platform;
         let mut records_of = records.iter().filter(of_platform);
-        if let Some(open) = records_of.find(|it| it.state == MoveState::Open) {
-            return Ok(open.clone());
+        if let Some(known) = records_of.find(|it| it.is_under_way()) {
+            let places = (&known.database, &known.from, &known.to);
+            let is_the_same = places == (&new.database, &new.from, &new.to);
+            return if is_the_same && known.state == MoveState::Open {
+                Ok(known.clone())
+            } else {
+                Err(known.in_the_way("begin a migration", &new.database))
+            };
         }
         records.push(SecretMigration {
             id: new.id,
@@ -100,6 +110,14 @@ impl SecretMigrations for Journal {
 
     async fn set_migration(&self, id: MoveId, from: &[MoveState], to: MoveState) -> Result<()> {
         let mut records = self.records.lock().unwrap();
+        let known = records.iter().find(|it| it.id == id).unwrap().clone();
+        let others = records
+            .iter()
+            .find(|it| it.platform == known.platform && it.id != id && it.is_under_way());
+        let begins = matches!(to, MoveState::Open | MoveState::Reversing);
+        if let Some(other) = others.filter(|_| begins) {
+            return Err(other.in_the_way("say where a migration stands", &known.database));
+        }
         let record = records.iter_mut().find(|it| it.id == id).unwrap();
         if !from.contains(&record.state) {
             return Err(Error::new(ErrorKind::Conflict, "test", "elsewhere"));
@@ -260,6 +278,33 @@ impl SecretMigrations for Journal {
         place: FieldPlace<'_>,
     ) -> Result<Option<TakenTo>> {
         Ok(self.taken_behind(0, (platform, database), place))
+    }
+
+    async fn take_over(&self, platform: &str, database: &str) -> Result<u64> {
+        let mut records = self.records.lock().unwrap();
+        let of_others = records
+            .iter_mut()
+            .filter(|it| it.platform == platform && it.database != database);
+        let mut count = 0;
+        for it in of_others {
+            database.clone_into(&mut it.database);
+            count += 1;
+        }
+        let mut copies = self.copies.lock().unwrap();
+        let of_others =
+            copies.extract_if(.., |(of, there, ..), _| of == platform && there != database);
+        let of_others: Vec<_> = of_others.collect();
+        for ((of, _, to, name), digest) in of_others {
+            let key = (of, database.to_owned(), to, name);
+            copies.entry(key).or_insert(digest);
+        }
+        let mut kept = self.kept.lock().unwrap();
+        let of_platform = kept.extract_if(.., |(of, _), _| of == platform);
+        let mut of_platform: Vec<_> = of_platform.collect();
+        of_platform.sort_by_key(|((_, of), (_, since))| (of == database, *since));
+        let last = of_platform.pop();
+        kept.extend(last.map(|(_, it)| ((platform.to_owned(), database.to_owned()), it)));
+        Ok(count)
     }
 
     async fn note_copy(&self, _: MoveId, copy: &CopyName, digest: &Digest) -> Result<()> {
