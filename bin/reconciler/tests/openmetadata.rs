@@ -6,6 +6,7 @@
 #[path = "openmetadata/cleaning.rs"]
 mod cleaning;
 mod common;
+#[allow(dead_code, reason = "the tests of what writes use the rest of it")]
 #[path = "openmetadata/database.rs"]
 mod database;
 #[path = "openmetadata/managers.rs"]
